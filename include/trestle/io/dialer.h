@@ -1,0 +1,34 @@
+// Dialer: opens the transports of back legs. The host owns it; posix/tcp_dialer.h is one.
+#ifndef TRESTLE_IO_DIALER_H_
+#define TRESTLE_IO_DIALER_H_
+
+#include <memory>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "trestle/base/endpoint.h"
+#include "trestle/io/transport.h"
+
+namespace trestle {
+
+/// A connection attempt under way. Destroying it gives the attempt up: no callback follows.
+class Dial {
+ public:
+  virtual ~Dial() = default;
+};
+
+class Dialer {
+ public:
+  using Callback = absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<Transport>>)>;
+
+  virtual ~Dialer() = default;
+
+  /// Starts to connect to `endpoint`. `done` is called once, from the loop and never from inside
+  /// this call, with an open transport or the reason (ErrorCode::kTransport, or kTimeout where the
+  /// dialer has a limit of its own). The result may be destroyed inside `done`.
+  [[nodiscard]] virtual std::unique_ptr<Dial> Connect(const Endpoint& endpoint, Callback done) = 0;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_IO_DIALER_H_

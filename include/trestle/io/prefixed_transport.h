@@ -1,0 +1,37 @@
+// PrefixedTransport: puts bytes that were read ahead back in front of a transport, so that whoever
+// gets it next reads the stream from its first byte.
+#ifndef TRESTLE_IO_PREFIXED_TRANSPORT_H_
+#define TRESTLE_IO_PREFIXED_TRANSPORT_H_
+
+#include <memory>
+#include <string>
+
+#include "trestle/io/transport.h"
+
+namespace trestle {
+
+/// A transport that first yields `prefix` and then what `inner` yields. `inner` must not be owed a
+/// callback for a read (rule 3) other than one that may also be spurious for the new owner.
+class PrefixedTransport final : public Transport {
+ public:
+  PrefixedTransport(std::string prefix, std::unique_ptr<Transport> inner);
+
+  IoResult Read(MutableByteView out) override;
+  IoResult Write(ByteView data) override { return inner_->Write(data); }
+  IoResult ShutdownWrite(StreamEnd end) override { return inner_->ShutdownWrite(end); }
+  void Abort() override;
+  void SetHandler(TransportHandler* handler) override { inner_->SetHandler(handler); }
+  absl::Status status() const override { return inner_->status(); }
+
+  /// Tells of no fd while prefix bytes are left: the socket's bytes are not all of the stream.
+  TransportInfo info() const override;
+
+ private:
+  std::string prefix_;
+  size_t taken_ = 0;
+  std::unique_ptr<Transport> inner_;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_IO_PREFIXED_TRANSPORT_H_

@@ -1,0 +1,75 @@
+// Relay: carries bytes between two transports, both ways, with bounded buffers, half-close,
+// back-pressure, fairness between connections, and inspection where asked.
+#ifndef TRESTLE_IO_RELAY_H_
+#define TRESTLE_IO_RELAY_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "trestle/base/bytes.h"
+#include "trestle/base/leg.h"
+#include "trestle/io/inspector.h"
+#include "trestle/io/scheduler.h"
+#include "trestle/io/transport.h"
+
+namespace trestle {
+
+struct RelayOptions {
+  /// Ends the relay with ErrorCode::kTimeout when no byte moved for so long, either way.
+  absl::Duration idle_timeout = absl::Minutes(5);
+  /// Bytes held per direction at most; also the most that an inspector can see at once.
+  size_t buffer_bytes = 64 * 1024;
+  /// Bytes moved per direction before other connections of the loop get their turn.
+  size_t turn_bytes = 256 * 1024;
+};
+
+/// Joins two open transports. Per direction: copying, then closing (the end is carried across as a
+/// half-close), then done. Finishes once, with OK when both directions ended cleanly, else with the
+/// first failure, whose TlsError names the leg. Before a failure is reported, all bytes that were
+/// accepted before it have been written to the other leg, as far as that leg takes them within
+/// the idle timeout.
+class Relay final {
+ public:
+  /// `front` and `back` must outlive the relay; their handlers are the relay's until it is
+  /// destroyed. `inspector` may be null.
+  Relay(Scheduler& scheduler, Transport& front, Transport& back, Inspector* inspector,
+        const RelayOptions& options);
+  ~Relay();
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
+
+  /// Starts to carry. `done` is called once, from the loop and never from inside this call; the
+  /// relay may be destroyed in it.
+  void Start(absl::AnyInvocable<void(absl::Status)> done);
+
+  /// Counts the bytes that were read from a leg / accepted by a leg so far.
+  uint64_t bytes_read(Leg leg) const;
+  uint64_t bytes_written(Leg leg) const;
+
+  /// Tells whether any buffer is held now. False while nothing is in flight.
+  bool holds_buffers() const;
+
+ private:
+  class Pipe;
+
+  void Pump();
+  void SchedulePump();
+  void OnActivity();
+  void CheckIdle();
+  void Finish(absl::Status status);
+
+  Scheduler& scheduler_;
+  const RelayOptions options_;
+  std::unique_ptr<Pipe> to_backend_;
+  std::unique_ptr<Pipe> to_client_;
+  absl::AnyInvocable<void(absl::Status)> done_;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_IO_RELAY_H_

@@ -1,0 +1,95 @@
+// Transport: a byte stream with two directions that never blocks. Everything that Trestle reads
+// from or writes to is one: a TCP socket, a TLS stream over another transport, a test's memory.
+#ifndef TRESTLE_IO_TRANSPORT_H_
+#define TRESTLE_IO_TRANSPORT_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "trestle/base/bytes.h"
+#include "trestle/base/endpoint.h"
+
+namespace trestle {
+
+enum class IoState : uint8_t {
+  kOk,           ///< Progress was made; more may follow at once.
+  kWouldBlock,   ///< Nothing more now; one callback follows (rule 3).
+  kEndOfStream,  ///< The peer ended its direction cleanly. Only reads end so.
+  kFailed,       ///< The stream is broken for good; `status()` says why.
+};
+
+/// What a call on a transport did. `bytes` is above 0 only with kOk.
+struct IoResult {
+  size_t bytes = 0;
+  IoState state = IoState::kOk;
+};
+
+/// How a direction ends.
+enum class StreamEnd : uint8_t {
+  kClean,      ///< All was said: close_notify on TLS (RFC 8446 6.1), FIN on TCP.
+  kTruncated,  ///< The stream was cut short and the peer must notice: no close_notify, or RST.
+};
+
+/// Is told when a call that answered kWouldBlock can make progress.
+class TransportHandler {
+ public:
+  /// A `Read` that answered kWouldBlock is worth trying again (also at the end and on failure).
+  virtual void OnReadable() = 0;
+
+  /// A `Write` or `ShutdownWrite` that answered kWouldBlock is worth trying again.
+  virtual void OnWritable() = 0;
+
+ protected:
+  ~TransportHandler() = default;
+};
+
+/// Where a transport leads.
+struct TransportInfo {
+  Endpoint local;
+  Endpoint peer;
+  /// The socket below, or -1 where there is none or where its bytes are not this stream's bytes.
+  int fd = -1;
+};
+
+/// A byte stream. Five rules hold for every implementation:
+///   1. No call blocks.
+///   2. The handler is called only from the loop, never from inside a call that is on the stack.
+///   3. After kWouldBlock, and only then, exactly one callback follows once progress is possible.
+///   4. Not reading is the back-pressure: there is no call to pause.
+///   5. No callback comes after `Abort()` or destruction; both are fine inside a callback.
+/// Destroying a transport releases it at once; what was not sent by then is lost, so shut it down
+/// first. All calls come from the loop's thread.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+
+  /// Reads what is there into `out`, at most `out.size()` bytes. kOk means at least one byte.
+  /// End of stream without a clean end is kFailed with ErrorCode::kTruncated.
+  virtual IoResult Read(MutableByteView out) = 0;
+
+  /// Accepts bytes to send, at most `data.size()`. kOk means at least one byte was taken and will
+  /// be sent as long as the connection holds; kWouldBlock means none was: the peer is slow.
+  virtual IoResult Write(ByteView data) = 0;
+
+  /// Ends the direction towards the peer: sends all that `Write` took, then the mark for `end`.
+  /// kOk once all of it was handed to the system; kWouldBlock: call again after `OnWritable`.
+  /// Reading goes on (half-close). Allowed after a failure too, to get a last alert out.
+  virtual IoResult ShutdownWrite(StreamEnd end) = 0;
+
+  /// Cuts both directions at once (TCP: RST). What was not sent yet is lost.
+  virtual void Abort() = 0;
+
+  /// Sets who is called back; null for nobody. `handler` must outlive the transport or be replaced.
+  /// A callback that is due is made to the handler that is set at that time.
+  virtual void SetHandler(TransportHandler* handler) = 0;
+
+  /// Says why a call answered kFailed; OK before that.
+  virtual absl::Status status() const = 0;
+
+  virtual TransportInfo info() const = 0;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_IO_TRANSPORT_H_

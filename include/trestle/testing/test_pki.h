@@ -1,0 +1,59 @@
+// TestPki: certificates minted on the spot, for tests and demonstrations: any names, any dates,
+// any fault. Nothing of it is fit for production.
+#ifndef TRESTLE_TESTING_TEST_PKI_H_
+#define TRESTLE_TESTING_TEST_PKI_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "trestle/tls/credential.h"
+
+namespace trestle::testing {
+
+/// What a leaf certificate says.
+struct LeafSpec {
+  std::vector<std::string> dns_names;   ///< SAN dNSName; `*.` wildcards as they are.
+  std::vector<std::string> ip_names;    ///< SAN iPAddress.
+  std::string common_name;              ///< Subject CN; empty: the first DNS name.
+  KeyType key_type = KeyType::kEcdsa;   ///< P-256, RSA 2048 or Ed25519.
+  absl::Time not_before = absl::InfinitePast();    ///< Default: a year before the CA's `now`.
+  absl::Time not_after = absl::InfiniteFuture();   ///< Default: a year after the CA's `now`.
+  bool server_auth = true;              ///< Extended key usage serverAuth, else clientAuth.
+};
+
+/// PEM texts of a leaf and all that goes with it.
+struct PemPair {
+  std::string chain;  ///< Leaf first, then intermediates.
+  std::string key;    ///< PKCS#8.
+};
+
+/// A certificate authority that lives as long as the object. Aborts on failure: it is for tests.
+class TestPki {
+ public:
+  /// Makes a root named `name`, valid for ten years around `now`.
+  explicit TestPki(absl::Time now, const std::string& name = "Trestle Test CA");
+  ~TestPki();
+  TestPki(const TestPki&) = delete;
+  TestPki& operator=(const TestPki&) = delete;
+
+  /// The root certificate.
+  const std::string& ca_pem() const { return ca_pem_; }
+
+  /// Mints a leaf signed by the root.
+  PemPair Issue(const LeafSpec& leaf) const;
+
+  /// `Issue`, read back into a Credential.
+  std::shared_ptr<const Credential> IssueCredential(const LeafSpec& leaf) const;
+
+ private:
+  struct State;
+
+  std::unique_ptr<State> state_;
+  std::string ca_pem_;
+};
+
+}  // namespace trestle::testing
+
+#endif  // TRESTLE_TESTING_TEST_PKI_H_

@@ -1,0 +1,77 @@
+// CertificateStore: server name -> credentials, replaceable as a whole while connections are made.
+// The one object of the library that threads share.
+#ifndef TRESTLE_TLS_CERTIFICATE_STORE_H_
+#define TRESTLE_TLS_CERTIFICATE_STORE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "trestle/tls/credential.h"
+
+namespace trestle {
+
+/// One immutable set of credentials, indexed by name.
+class CertificateSet {
+ public:
+  using Credentials = absl::InlinedVector<std::shared_ptr<const Credential>, 2>;
+
+  /// Finds the credentials for a normalised server name: exact names before wildcards (one label,
+  /// RFC 9525 6.3), at most one of each key type, in the order in which they are to be offered:
+  /// ECDSA, Ed25519, RSA. Null when no credential has that name. Constant work in the number of
+  /// credentials.
+  const Credentials* Find(absl::string_view server_name) const;
+
+  /// The credentials for hellos without a name: all for the names of the first one given.
+  const Credentials& fallback() const { return fallback_; }
+
+  /// Counts up by one with every `Replace`; 1 is the first set.
+  uint64_t generation() const { return generation_; }
+
+  size_t size() const { return all_.size(); }
+  const std::vector<std::shared_ptr<const Credential>>& all() const { return all_; }
+
+ private:
+  friend class CertificateStore;
+
+  std::vector<std::shared_ptr<const Credential>> all_;
+  absl::flat_hash_map<std::string, Credentials> by_name_;
+  Credentials fallback_;
+  uint64_t generation_ = 0;
+};
+
+/// Thread-safe.
+class CertificateStore {
+ public:
+  /// Makes a store with its first set; see `Replace` for what is refused.
+  static absl::StatusOr<std::shared_ptr<CertificateStore>> Create(
+      std::vector<std::shared_ptr<const Credential>> credentials, absl::Time now);
+
+  /// Publishes a new set, all or nothing; on any error the old set stays. Where two credentials of
+  /// one key type claim a name, the one valid at `now` wins, then the later not_after. Refused
+  /// with ErrorCode::kConfiguration: an empty list, and a set in which a name that the current set
+  /// serves with a certificate valid at `now` would be left with an expired one only.
+  absl::Status Replace(std::vector<std::shared_ptr<const Credential>> credentials, absl::Time now);
+
+  /// The current set. Cheap; hold it no longer than a handshake needs it.
+  std::shared_ptr<const CertificateSet> current() const;
+
+ private:
+  CertificateStore() = default;
+
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<const CertificateSet> current_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_TLS_CERTIFICATE_STORE_H_

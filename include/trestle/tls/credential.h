@@ -1,0 +1,59 @@
+// Credential: a certificate chain with its private key, checked once, shared by all connections.
+#ifndef TRESTLE_TLS_CREDENTIAL_H_
+#define TRESTLE_TLS_CREDENTIAL_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "trestle/tls/tls_info.h"
+
+typedef struct ssl_credential_st SSL_CREDENTIAL;
+
+namespace trestle {
+
+enum class KeyType : unsigned char { kEcdsa, kRsa, kEd25519 };
+
+/// Immutable; may be used from several threads.
+class Credential {
+ public:
+  /// Reads a chain (leaf first, then intermediates; a root may be there) and its private key
+  /// (PKCS#8, SEC1 EC or PKCS#1 RSA; not encrypted) from PEM text. Fails with
+  /// ErrorCode::kConfiguration, naming the part at fault: no PEM block, a certificate that doesn't
+  /// parse, a key that doesn't belong to the leaf, a leaf without SAN names, RSA under 2048 bits,
+  /// intermediates out of order.
+  static absl::StatusOr<std::shared_ptr<const Credential>> FromPem(absl::string_view chain_pem,
+                                                                   absl::string_view key_pem);
+
+  ~Credential();
+  Credential(const Credential&) = delete;
+  Credential& operator=(const Credential&) = delete;
+
+  KeyType key_type() const { return key_type_; }
+
+  /// Describes the chain, leaf first. Never empty.
+  const std::vector<CertificateInfo>& chain() const { return chain_; }
+
+  /// The names that the leaf is for: dNSName entries, lower-cased, `*.` wildcards kept (RFC 6125).
+  const std::vector<std::string>& names() const { return chain_.front().dns_names; }
+
+  /// Tells whether every certificate of the chain is within its validity at `now`.
+  bool ValidAt(absl::Time now) const;
+
+  /// The BoringSSL object, for the tls floor. Lives as long as this.
+  SSL_CREDENTIAL* native() const { return native_; }
+
+ private:
+  Credential(SSL_CREDENTIAL* native, KeyType key_type, std::vector<CertificateInfo> chain);
+
+  SSL_CREDENTIAL* const native_;
+  const KeyType key_type_;
+  const std::vector<CertificateInfo> chain_;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_TLS_CREDENTIAL_H_

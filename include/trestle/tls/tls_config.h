@@ -1,0 +1,104 @@
+// What a TLS leg may negotiate and whom it trusts. Made once, checked when made, shared by all
+// connections and threads. The defaults are the safe choice; what weakens them says `dangerous_`.
+#ifndef TRESTLE_TLS_TLS_CONFIG_H_
+#define TRESTLE_TLS_TLS_CONFIG_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "trestle/tls/certificate_store.h"
+
+typedef struct ssl_ctx_st SSL_CTX;
+
+namespace trestle {
+
+enum class TlsVersion : uint8_t { kTls12, kTls13 };
+
+/// Key exchange groups. X25519MLKEM768 is the post-quantum hybrid.
+enum class TlsGroup : uint8_t { kX25519MlKem768, kX25519, kP256 };
+
+/// What both sides share. TLS 1.2 is limited to ECDHE with AEAD ciphers; renegotiation,
+/// compression and 0-RTT are off.
+struct TlsParameters {
+  TlsVersion min_version = TlsVersion::kTls12;
+  TlsVersion max_version = TlsVersion::kTls13;
+  /// In order of preference.
+  std::vector<TlsGroup> groups = {TlsGroup::kX25519MlKem768, TlsGroup::kX25519, TlsGroup::kP256};
+};
+
+/// What a server does with a name that no credential is for.
+enum class UnknownName : uint8_t {
+  kFallback,  ///< Shows the store's fallback credential, as most servers do.
+  kRefuse,    ///< Refuses with the alert unrecognized_name (RFC 6066 3).
+};
+
+struct ServerTlsOptions {
+  TlsParameters parameters;
+  /// Required. May be replaced in while connections are made: tickets and connections survive.
+  std::shared_ptr<CertificateStore> certificates;
+  UnknownName unknown_name = UnknownName::kFallback;
+  /// Application protocols in order of preference (RFC 7301). Empty: the extension is ignored.
+  /// Otherwise a client that offers none of them is refused with no_application_protocol; one that
+  /// doesn't use ALPN is served.
+  std::vector<std::string> alpn;
+};
+
+/// Immutable and thread-safe. Holds the one SSL_CTX that lives as long as the process, so that a
+/// change of certificates costs no session ticket.
+class ServerTlsConfig {
+ public:
+  /// Fails with ErrorCode::kConfiguration when an option is missing or contradicts another.
+  static absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> Create(ServerTlsOptions options);
+  ~ServerTlsConfig();
+
+  const ServerTlsOptions& options() const { return options_; }
+  SSL_CTX* native() const { return native_; }
+
+ private:
+  ServerTlsConfig(ServerTlsOptions options, SSL_CTX* native);
+
+  const ServerTlsOptions options_;
+  SSL_CTX* const native_;
+};
+
+struct ClientTlsOptions {
+  TlsParameters parameters;
+  /// Required: the roots that peers must chain to, as PEM text.
+  std::string ca_pem;
+  /// Accepts any certificate, for any name. Everything that TLS protects against is let in.
+  bool dangerous_skip_verify = false;
+};
+
+/// Immutable and thread-safe.
+class ClientTlsConfig {
+ public:
+  /// Fails with ErrorCode::kConfiguration: no or unreadable CA certificates, contradicting options.
+  static absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> Create(ClientTlsOptions options);
+  ~ClientTlsConfig();
+
+  const ClientTlsOptions& options() const { return options_; }
+  SSL_CTX* native() const { return native_; }
+
+ private:
+  ClientTlsConfig(ClientTlsOptions options, SSL_CTX* native);
+
+  const ClientTlsOptions options_;
+  SSL_CTX* const native_;
+};
+
+/// What one client connection asks for.
+struct ClientTlsTarget {
+  /// Required: the DNS name that the peer must prove (SAN; the subject's CN is ignored), also sent
+  /// as SNI; or an IP address, which must be in the SAN and is not sent (RFC 6066 3).
+  std::string server_name;
+  /// Application protocols to offer, in order; empty sends no ALPN. If the peer picks none of them
+  /// the handshake fails with ErrorCode::kAlpnMismatch.
+  std::vector<std::string> alpn;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_TLS_TLS_CONFIG_H_

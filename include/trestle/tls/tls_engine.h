@@ -1,0 +1,87 @@
+// TlsEngine: one TLS connection without I/O: bytes in, bytes out, time injected. The only class
+// that touches SSL*. TlsStream joins it to a transport; use it alone to put TLS on anything else.
+#ifndef TRESTLE_TLS_TLS_ENGINE_H_
+#define TRESTLE_TLS_TLS_ENGINE_H_
+
+#include <cstddef>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "trestle/base/bytes.h"
+#include "trestle/base/error.h"
+#include "trestle/base/leg.h"
+#include "trestle/io/scheduler.h"
+#include "trestle/io/transport.h"
+#include "trestle/tls/tls_config.h"
+#include "trestle/tls/tls_info.h"
+
+typedef struct ssl_st SSL;
+
+namespace trestle {
+
+/// Put what the peer sent into `received()`, and send what is in `to_send()`, after every call:
+/// also after a failure, because the alert that explains it is there.
+class TlsEngine {
+ public:
+  /// `Write` takes no more while `to_send()` holds so many bytes. One record may overshoot it.
+  static constexpr size_t kSendLimitBytes = 64 * 1024;
+
+  /// Makes the server's side of a connection. `leg` is the leg that failures name. `scheduler`
+  /// gives time and buffers, and must outlive the engine.
+  static std::unique_ptr<TlsEngine> NewServer(std::shared_ptr<const ServerTlsConfig> config,
+                                              Scheduler& scheduler, Leg leg);
+
+  /// Makes the client's side. Fails with ErrorCode::kConfiguration for a target without a name (an
+  /// empty name never means "no check") or with one that is neither a DNS name nor an IP address.
+  static absl::StatusOr<std::unique_ptr<TlsEngine>> NewClient(
+      std::shared_ptr<const ClientTlsConfig> config, const ClientTlsTarget& target,
+      Scheduler& scheduler, Leg leg);
+
+  ~TlsEngine();
+  TlsEngine(const TlsEngine&) = delete;
+  TlsEngine& operator=(const TlsEngine&) = delete;
+
+  /// Bytes from the peer, to be filled by the caller; the engine consumes them.
+  ByteQueue& received();
+
+  /// Says that the peer's bytes end here. Without a close_notify before it, reads fail with
+  /// ErrorCode::kTruncated.
+  void EndReceived();
+
+  /// Bytes for the peer, to be consumed by the caller.
+  ByteQueue& to_send();
+
+  /// Goes on with the handshake. kOk: it is finished. kWouldBlock: more must be received first.
+  /// kFailed: see `status()`. Needed before `Read` and `Write`.
+  IoState Handshake();
+
+  /// Decrypts into `out` as many records as are there and fit. kEndOfStream after close_notify.
+  IoResult Read(MutableByteView out);
+
+  /// Encrypts from `data` into `to_send()`, until the send limit; kWouldBlock above it.
+  IoResult Write(ByteView data);
+
+  /// Queues close_notify once (RFC 8446 6.1); reading goes on. No-op during the handshake and
+  /// after a failure.
+  void QueueCloseNotify();
+
+  /// Why a call failed: OK before that; afterwards final, with leg, phase, alert and detail.
+  const absl::Status& status() const;
+
+  bool handshake_done() const;
+
+  /// What was agreed; complete once `handshake_done()`. Before that, what is known so far.
+  const TlsInfo& info() const;
+
+ private:
+  struct State;
+
+  explicit TlsEngine(std::unique_ptr<State> state);
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_TLS_TLS_ENGINE_H_

@@ -1,0 +1,87 @@
+#include "trestle/base/endpoint.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+constexpr size_t kIpv4Bytes = 4;
+constexpr size_t kIpv6Bytes = 16;
+
+absl::Status BadEndpoint(absl::string_view text, absl::string_view why) {
+  return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
+                    absl::StrCat("\"", text, "\" is no IP:PORT: ", why)});
+}
+
+absl::StatusOr<uint16_t> ParsePort(absl::string_view whole, absl::string_view text) {
+  uint32_t port = 0;
+  const bool digits = !text.empty() && text.size() <= 5 &&
+                      text.find_first_not_of("0123456789") == absl::string_view::npos;
+  if (!digits || !absl::SimpleAtoi(text, &port) || port > 65535) {
+    return BadEndpoint(whole, "the port must be a number from 0 to 65535");
+  }
+  return static_cast<uint16_t>(port);
+}
+
+}  // namespace
+
+Endpoint::Endpoint(ByteView address, uint16_t port) : port_(port) {
+  if (address.size() == kIpv4Bytes) family_ = Family::kIpv4;
+  if (address.size() == kIpv6Bytes) family_ = Family::kIpv6;
+  if (family_ == Family::kNone) return;
+  std::copy(address.begin(), address.end(), address_.begin());
+}
+
+absl::StatusOr<Endpoint> Endpoint::Parse(absl::string_view text) {
+  const size_t colon = text.rfind(':');
+  if (colon == absl::string_view::npos) return BadEndpoint(text, "there is no \":PORT\"");
+  const absl::StatusOr<uint16_t> port = ParsePort(text, text.substr(colon + 1));
+  if (!port.ok()) return port.status();
+  std::string host(text.substr(0, colon));
+  uint8_t address[kIpv6Bytes];
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+    if (inet_pton(AF_INET6, host.c_str(), address) == 1) {
+      return Endpoint(ByteView(address, kIpv6Bytes), *port);
+    }
+    return BadEndpoint(text, "between the brackets must be an IPv6 address");
+  }
+  if (inet_pton(AF_INET, host.c_str(), address) == 1) {
+    return Endpoint(ByteView(address, kIpv4Bytes), *port);
+  }
+  return BadEndpoint(text, "write an IPv4 address, or an IPv6 address in brackets; names are not resolved");
+}
+
+ByteView Endpoint::address() const {
+  switch (family_) {
+    case Family::kNone:
+      return {};
+    case Family::kIpv4:
+      return ByteView(address_.data(), kIpv4Bytes);
+    case Family::kIpv6:
+      return ByteView(address_.data(), kIpv6Bytes);
+  }
+  return {};
+}
+
+std::string Endpoint::ToString() const {
+  char text[INET6_ADDRSTRLEN];
+  switch (family_) {
+    case Family::kNone:
+      return "-";
+    case Family::kIpv4:
+      return absl::StrCat(inet_ntop(AF_INET, address_.data(), text, sizeof text), ":", port_);
+    case Family::kIpv6:
+      return absl::StrCat("[", inet_ntop(AF_INET6, address_.data(), text, sizeof text), "]:", port_);
+  }
+  return "-";
+}
+
+}  // namespace trestle

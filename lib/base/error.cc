@@ -1,0 +1,181 @@
+#include "trestle/base/error.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
+
+namespace trestle {
+namespace {
+
+constexpr absl::string_view kPayloadUrl = "trestle/TlsError";
+
+// The payload: code, phase, leg, alert (each one byte, 0xff and a presence byte where unset), detail.
+constexpr size_t kHeaderBytes = 5;
+constexpr uint8_t kUnset = 0xff;
+
+absl::StatusCode StatusCodeFor(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kNotTls:
+    case ErrorCode::kMalformedHello:
+    case ErrorCode::kConfiguration:
+      return absl::StatusCode::kInvalidArgument;
+    case ErrorCode::kHelloTooLarge:
+      return absl::StatusCode::kResourceExhausted;
+    case ErrorCode::kNoRoute:
+    case ErrorCode::kNoCertificate:
+      return absl::StatusCode::kNotFound;
+    case ErrorCode::kCertificateExpired:
+    case ErrorCode::kCertificateUntrusted:
+    case ErrorCode::kNameMismatch:
+    case ErrorCode::kClientCertificateMissing:
+      return absl::StatusCode::kUnauthenticated;
+    case ErrorCode::kNoCommonParameters:
+    case ErrorCode::kAlpnMismatch:
+    case ErrorCode::kProtocol:
+      return absl::StatusCode::kFailedPrecondition;
+    case ErrorCode::kBlockedByInspector:
+      return absl::StatusCode::kPermissionDenied;
+    case ErrorCode::kTruncated:
+      return absl::StatusCode::kDataLoss;
+    case ErrorCode::kTimeout:
+      return absl::StatusCode::kDeadlineExceeded;
+    case ErrorCode::kPeerAlert:
+    case ErrorCode::kTransport:
+      return absl::StatusCode::kUnavailable;
+    case ErrorCode::kCancelled:
+      return absl::StatusCode::kCancelled;
+    case ErrorCode::kInternal:
+      return absl::StatusCode::kInternal;
+  }
+  return absl::StatusCode::kInternal;
+}
+
+std::string Message(const TlsError& error) {
+  std::string where;
+  if (error.leg.has_value()) absl::StrAppend(&where, LegName(*error.leg), " leg, ");
+  return absl::StrCat(where, PhaseName(error.phase), ": ", ErrorCodeName(error.code),
+                      error.alert.has_value() ? " (" + AlertName(*error.alert) + ")" : "",
+                      error.detail.empty() ? "" : ": ", error.detail);
+}
+
+}  // namespace
+
+absl::string_view ErrorCodeName(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kNotTls: return "not_tls";
+    case ErrorCode::kMalformedHello: return "malformed_hello";
+    case ErrorCode::kHelloTooLarge: return "hello_too_large";
+    case ErrorCode::kNoRoute: return "no_route";
+    case ErrorCode::kNoCertificate: return "no_certificate";
+    case ErrorCode::kNoCommonParameters: return "no_common_parameters";
+    case ErrorCode::kPeerAlert: return "peer_alert";
+    case ErrorCode::kCertificateExpired: return "certificate_expired";
+    case ErrorCode::kCertificateUntrusted: return "certificate_untrusted";
+    case ErrorCode::kNameMismatch: return "name_mismatch";
+    case ErrorCode::kClientCertificateMissing: return "client_certificate_missing";
+    case ErrorCode::kAlpnMismatch: return "alpn_mismatch";
+    case ErrorCode::kTruncated: return "truncated";
+    case ErrorCode::kTimeout: return "timeout";
+    case ErrorCode::kBlockedByInspector: return "blocked_by_inspector";
+    case ErrorCode::kProtocol: return "protocol";
+    case ErrorCode::kTransport: return "transport";
+    case ErrorCode::kConfiguration: return "configuration";
+    case ErrorCode::kCancelled: return "cancelled";
+    case ErrorCode::kInternal: return "internal";
+  }
+  return "internal";
+}
+
+absl::string_view PhaseName(Phase phase) {
+  switch (phase) {
+    case Phase::kSetUp: return "set-up";
+    case Phase::kHello: return "hello";
+    case Phase::kRoute: return "route";
+    case Phase::kDial: return "dial";
+    case Phase::kHandshake: return "handshake";
+    case Phase::kRelay: return "relay";
+    case Phase::kDrain: return "drain";
+  }
+  return "set-up";
+}
+
+std::string AlertName(uint8_t alert) {
+  switch (alert) {
+    case 0: return "close_notify";
+    case 10: return "unexpected_message";
+    case 20: return "bad_record_mac";
+    case 22: return "record_overflow";
+    case 40: return "handshake_failure";
+    case 42: return "bad_certificate";
+    case 43: return "unsupported_certificate";
+    case 44: return "certificate_revoked";
+    case 45: return "certificate_expired";
+    case 46: return "certificate_unknown";
+    case 47: return "illegal_parameter";
+    case 48: return "unknown_ca";
+    case 49: return "access_denied";
+    case 50: return "decode_error";
+    case 51: return "decrypt_error";
+    case 70: return "protocol_version";
+    case 71: return "insufficient_security";
+    case 80: return "internal_error";
+    case 86: return "inappropriate_fallback";
+    case 90: return "user_canceled";
+    case 100: return "no_renegotiation";
+    case 109: return "missing_extension";
+    case 110: return "unsupported_extension";
+    case 112: return "unrecognized_name";
+    case 113: return "bad_certificate_status_response";
+    case 115: return "unknown_psk_identity";
+    case 116: return "certificate_required";
+    case 120: return "no_application_protocol";
+    case 121: return "ech_required";
+    default: return absl::StrCat("alert_", alert);
+  }
+}
+
+absl::Status MakeError(const TlsError& error) {
+  std::string payload;
+  payload.reserve(kHeaderBytes + error.detail.size());
+  payload.push_back(static_cast<char>(error.code));
+  payload.push_back(static_cast<char>(error.phase));
+  payload.push_back(static_cast<char>(error.leg.has_value() ? static_cast<uint8_t>(*error.leg) : kUnset));
+  payload.push_back(static_cast<char>(error.alert.has_value()));
+  payload.push_back(static_cast<char>(error.alert.value_or(0)));
+  payload.append(error.detail);
+  absl::Status status(StatusCodeFor(error.code), Message(error));
+  status.SetPayload(kPayloadUrl, absl::Cord(std::move(payload)));
+  return status;
+}
+
+std::optional<TlsError> GetTlsError(const absl::Status& status) {
+  const std::optional<absl::Cord> cord = status.GetPayload(kPayloadUrl);
+  if (!cord.has_value() || cord->size() < kHeaderBytes) return std::nullopt;
+  const std::string payload(*cord);
+  TlsError error;
+  error.code = static_cast<ErrorCode>(payload[0]);
+  error.phase = static_cast<Phase>(payload[1]);
+  if (static_cast<uint8_t>(payload[2]) != kUnset) error.leg = static_cast<Leg>(payload[2]);
+  if (payload[3] != 0) error.alert = static_cast<uint8_t>(payload[4]);
+  error.detail = payload.substr(kHeaderBytes);
+  return error;
+}
+
+absl::Status AtLeg(const absl::Status& status, Leg leg, Phase phase) {
+  if (status.ok()) return status;
+  TlsError error;
+  if (std::optional<TlsError> known = GetTlsError(status)) {
+    error = *std::move(known);
+  } else {
+    error.code = ErrorCode::kTransport;
+    error.detail = std::string(status.message());
+  }
+  error.leg = leg;
+  error.phase = phase;
+  return MakeError(error);
+}
+
+}  // namespace trestle

@@ -1,0 +1,36 @@
+#include "trestle/io/prefixed_transport.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace trestle {
+
+PrefixedTransport::PrefixedTransport(std::string prefix, std::unique_ptr<Transport> inner)
+    : prefix_(std::move(prefix)), inner_(std::move(inner)) {}
+
+IoResult PrefixedTransport::Read(MutableByteView out) {
+  const size_t bytes = std::min(out.size(), prefix_.size() - taken_);
+  if (bytes == 0) return inner_->Read(out);
+  std::memcpy(out.data(), prefix_.data() + taken_, bytes);
+  taken_ += bytes;
+  if (taken_ == prefix_.size()) {
+    prefix_ = std::string();
+    taken_ = 0;
+  }
+  return {bytes, IoState::kOk};
+}
+
+void PrefixedTransport::Abort() {
+  prefix_ = std::string();
+  taken_ = 0;
+  inner_->Abort();
+}
+
+TransportInfo PrefixedTransport::info() const {
+  TransportInfo info = inner_->info();
+  if (!prefix_.empty()) info.fd = -1;
+  return info;
+}
+
+}  // namespace trestle
