@@ -1,0 +1,183 @@
+"""Trestle's dependencies as Bazel repositories.
+
+Every repository here is made only if the workspace has none of that name yet, so an embedding
+workspace brings its own by declaring it before it calls trestle_dependencies().
+"""
+
+load("@bazel_tools//tools/build_defs/repo:http.bzl", "http_archive")
+
+# ---- the four pinned dependencies -------------------------------------------------------------------
+
+def _pinned_source_impl(ctx):
+    # The script puts the source into the user's cache. It is quick when the
+    # source is there already, which is the rule: ./bazelw and tools/bazel run it before Bazel starts.
+    script = str(ctx.path(ctx.attr._fetch_sources))
+    ctx.path(ctx.attr._sources)  # a changed pin fetches again
+    fetched = ctx.execute(["bash", script, ctx.attr.source], timeout = 4 * 3600, quiet = False)
+    if fetched.return_code != 0:
+        fail("third_party/fetch_sources failed, see above:\n" + fetched.stderr)
+    folder = ctx.execute(["bash", script, "--path", ctx.attr.source]).stdout.strip()
+
+    # A copy, so that the repository survives a cleaned cache.
+    copied = ctx.execute(["cp", "-R", folder + "/.", "."], timeout = 600)
+    if copied.return_code != 0:
+        fail("copying {} failed: {}".format(folder, copied.stderr))
+    for path in ctx.attr.delete:
+        ctx.delete(path)
+
+    ctx.file("WORKSPACE", "workspace(name = \"{}\")\n".format(ctx.name))
+    if ctx.attr.build_file:
+        ctx.delete("BUILD.bazel")
+        ctx.symlink(ctx.attr.build_file, "BUILD.bazel")
+    for path, edits in ctx.attr.edits.items():
+        text = ctx.read(path)
+        ctx.delete(path)
+        ctx.file(path, _edit(path, text, edits), executable = False)
+
+def _edit(path, text, edits):
+    # edits: before, after, before, after, …; an edit that is already in place is fine.
+    for i in range(0, len(edits), 2):
+        before, after = edits[i], edits[i + 1]
+        if before in text:
+            text = text.replace(before, after)
+        elif after not in text:
+            fail("{}: nothing to replace: {}".format(path, before))
+    return text
+
+_pinned_source = repository_rule(
+    implementation = _pinned_source_impl,
+    doc = "One dependency of sources.txt, with our BUILD file over it where its own does not fit.",
+    attrs = {
+        "source": attr.string(mandatory = True, doc = "The name in sources.txt."),
+        "build_file": attr.label(allow_single_file = True, doc = "Replaces the root BUILD.bazel."),
+        "delete": attr.string_list(doc = "Files and folders that are not wanted."),
+        "edits": attr.string_list_dict(doc = "File -> before, after, before, after, …"),
+        "_fetch_sources": attr.label(default = "//third_party:fetch_sources"),
+        "_sources": attr.label(default = "//third_party:sources.txt"),
+    },
+    environ = ["HOME", "XDG_CACHE_HOME", "TRESTLE_SOURCES", "TRESTLE_UPSTREAM"],
+)
+
+# ---- rule sets -----------------------------------------------------------------------------------------
+
+def _native_rules_cc_impl(ctx):
+    ctx.file("WORKSPACE", "workspace(name = \"{}\")\n".format(ctx.name))
+    ctx.file("BUILD.bazel", "")
+    rules = [
+        "cc_binary",
+        "cc_import",
+        "cc_library",
+        "cc_test",
+        "cc_toolchain",
+        "cc_toolchain_suite",
+    ]
+    ctx.file("cc/BUILD.bazel", "")
+    for rule in rules:
+        ctx.file("cc/{}.bzl".format(rule), "{0} = native.{0}\n".format(rule))
+    ctx.file("cc/defs.bzl", "".join(["{0} = native.{0}\n".format(rule) for rule in rules]))
+    ctx.file("cc/compiler/BUILD.bazel", "package(default_visibility = [\"//visibility:public\"])\n" + "".join([
+        """config_setting(name = "{0}", flag_values = {{"@bazel_tools//tools/cpp:compiler": "{0}"}})\n""".format(compiler)
+        for compiler in ["clang", "clang-cl", "emscripten", "gcc", "mingw-gcc", "msvc-cl"]
+    ]))
+
+_native_rules_cc = repository_rule(
+    implementation = _native_rules_cc_impl,
+    doc = "The few files of rules_cc that the dependencies load, handing on Bazel's native rules.",
+)
+
+def _no_coverage_tools_impl(ctx):
+    ctx.file("WORKSPACE", "workspace(name = \"{}\")\n".format(ctx.name))
+    ctx.file("BUILD.bazel", """
+package(default_visibility = ["//visibility:public"])
+filegroup(name = "coverage_report_generator")
+filegroup(name = "lcov_merger")
+""")
+
+_no_coverage_tools = repository_rule(
+    implementation = _no_coverage_tools_impl,
+    doc = "Stands in for Bazel's coverage tools, which old releases download even for `bazel test`.",
+)
+
+# Debian's packages bazel-skylib, bazel-rules-java and bazel-rules-proto put their files here.
+_DEBIAN_RULES = {
+    "bazel_skylib": "/usr/share/bazel/tools/skylib",
+    "rules_java": "/usr/share/bazel/rules/java",
+    "rules_proto": "/usr/share/bazel/rules/proto",
+}
+
+def _debian_bazel_dependencies():
+    """Debian's Bazel 4.2.3 builds from local files alone, offline too."""
+    if not native.existing_rule("rules_cc"):
+        _native_rules_cc(name = "rules_cc")
+    if not native.existing_rule("remote_coverage_tools"):
+        _no_coverage_tools(name = "remote_coverage_tools")
+    for name, path in _DEBIAN_RULES.items():
+        if not native.existing_rule(name):
+            native.local_repository(name = name, path = path)
+
+def _current_bazel_dependencies():
+    if not native.existing_rule("rules_cc"):
+        http_archive(
+            name = "rules_cc",
+            sha256 = "abc605dd850f813bb37004b77db20106a19311a96b2da1c92b789da529d28fe1",
+            strip_prefix = "rules_cc-0.0.17",
+            urls = ["https://github.com/bazelbuild/rules_cc/releases/download/0.0.17/rules_cc-0.0.17.tar.gz"],
+        )
+    if not native.existing_rule("bazel_skylib"):
+        http_archive(
+            name = "bazel_skylib",
+            sha256 = "bc283cdfcd526a52c3201279cda4bc298652efa898b10b4db0837dc51652756f",
+            urls = ["https://github.com/bazelbuild/bazel-skylib/releases/download/1.7.1/bazel-skylib-1.7.1.tar.gz"],
+        )
+
+def _is_debian_bazel():
+    # Debian's bazel-bootstrap carries no version; official releases do.
+    version = getattr(native, "bazel_version", "")
+    return not version or int(version.split(".")[0]) < 6
+
+def trestle_dependencies():
+    """Declares what Trestle needs, except what the workspace has declared already."""
+    if _is_debian_bazel():
+        _debian_bazel_dependencies()
+    else:
+        _current_bazel_dependencies()
+
+    if not native.existing_rule("boringssl"):
+        _pinned_source(
+            name = "boringssl",
+            source = "boringssl",
+            build_file = "//third_party/boringssl:boringssl.BUILD",
+            delete = ["MODULE.bazel", "util", "third_party/benchmark", "third_party/googletest"],
+        )
+    if not native.existing_rule("com_google_absl"):
+        _pinned_source(
+            name = "com_google_absl",
+            source = "abseil",
+            delete = ["MODULE.bazel"],
+            edits = {
+                # Bazel 4.2.3 refuses private visibility in a list with others.
+                "absl/strings/BUILD.bazel": [
+                    "        \"//absl/status:__pkg__\",\n        \"//visibility:private\",\n",
+                    "        \"//absl/status:__pkg__\",\n",
+                ],
+                # Debian's copy has bounds checks on also without assertions; upstream's gets the same.
+                "absl/base/options.h": [
+                    "#define ABSL_OPTION_HARDENED 0\n",
+                    "#define ABSL_OPTION_HARDENED 1\n",
+                ],
+            },
+        )
+    if not native.existing_rule("com_google_googletest"):
+        _pinned_source(
+            name = "com_google_googletest",
+            source = "googletest",
+            build_file = "//third_party/googletest:googletest.BUILD",
+            delete = ["MODULE.bazel", "WORKSPACE.bzlmod", "googletest/test", "googlemock/test"],
+        )
+    if not native.existing_rule("com_github_google_benchmark"):
+        _pinned_source(
+            name = "com_github_google_benchmark",
+            source = "benchmark",
+            build_file = "//third_party/benchmark:benchmark.BUILD",
+            delete = ["MODULE.bazel", "WORKSPACE.bzlmod", "bindings", "test", "tools"],
+        )
