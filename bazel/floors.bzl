@@ -78,6 +78,7 @@ def floor_library(name, floor, deps = [], hdrs = None, srcs = None, tags = [], *
         srcs = srcs if srcs != None else native.glob(["lib/{}/{}.cc".format(floor, name)], allow_empty = True),
         hdrs = hdrs if hdrs != None else ["include/trestle/{}/{}.h".format(floor, name)],
         includes = ["include"],
+        linkstatic = True,
         tags = tags + [_TAG + floor],
         visibility = ["//visibility:public"],
         deps = deps,
