@@ -56,7 +56,8 @@ absl::StatusOr<Endpoint> Endpoint::Parse(absl::string_view text) {
   if (inet_pton(AF_INET, host.c_str(), address) == 1) {
     return Endpoint(ByteView(address, kIpv4Bytes), *port);
   }
-  return BadEndpoint(text, "write an IPv4 address, or an IPv6 address in brackets; names are not resolved");
+  return BadEndpoint(
+      text, "write an IPv4 address, or an IPv6 address in brackets; names are not resolved");
 }
 
 ByteView Endpoint::address() const {
@@ -79,7 +80,8 @@ std::string Endpoint::ToString() const {
     case Family::kIpv4:
       return absl::StrCat(inet_ntop(AF_INET, address_.data(), text, sizeof text), ":", port_);
     case Family::kIpv6:
-      return absl::StrCat("[", inet_ntop(AF_INET6, address_.data(), text, sizeof text), "]:", port_);
+      return absl::StrCat("[", inet_ntop(AF_INET6, address_.data(), text, sizeof text),
+                          "]:", port_);
   }
   return "-";
 }

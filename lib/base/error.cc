@@ -12,7 +12,8 @@ namespace {
 
 constexpr absl::string_view kPayloadUrl = "trestle/TlsError";
 
-// The payload: code, phase, leg, alert (each one byte, 0xff and a presence byte where unset), detail.
+// The payload: code, phase, leg, alert (each one byte, 0xff and a presence byte where unset),
+// detail.
 constexpr size_t kHeaderBytes = 5;
 constexpr uint8_t kUnset = 0xff;
 
@@ -65,75 +66,132 @@ std::string Message(const TlsError& error) {
 
 absl::string_view ErrorCodeName(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kNotTls: return "not_tls";
-    case ErrorCode::kMalformedHello: return "malformed_hello";
-    case ErrorCode::kHelloTooLarge: return "hello_too_large";
-    case ErrorCode::kNoRoute: return "no_route";
-    case ErrorCode::kNoCertificate: return "no_certificate";
-    case ErrorCode::kNoCommonParameters: return "no_common_parameters";
-    case ErrorCode::kPeerAlert: return "peer_alert";
-    case ErrorCode::kCertificateExpired: return "certificate_expired";
-    case ErrorCode::kCertificateUntrusted: return "certificate_untrusted";
-    case ErrorCode::kNameMismatch: return "name_mismatch";
-    case ErrorCode::kClientCertificateMissing: return "client_certificate_missing";
-    case ErrorCode::kAlpnMismatch: return "alpn_mismatch";
-    case ErrorCode::kTruncated: return "truncated";
-    case ErrorCode::kTimeout: return "timeout";
-    case ErrorCode::kBlockedByInspector: return "blocked_by_inspector";
-    case ErrorCode::kProtocol: return "protocol";
-    case ErrorCode::kTransport: return "transport";
-    case ErrorCode::kConfiguration: return "configuration";
-    case ErrorCode::kCancelled: return "cancelled";
-    case ErrorCode::kInternal: return "internal";
+    case ErrorCode::kNotTls:
+      return "not_tls";
+    case ErrorCode::kMalformedHello:
+      return "malformed_hello";
+    case ErrorCode::kHelloTooLarge:
+      return "hello_too_large";
+    case ErrorCode::kNoRoute:
+      return "no_route";
+    case ErrorCode::kNoCertificate:
+      return "no_certificate";
+    case ErrorCode::kNoCommonParameters:
+      return "no_common_parameters";
+    case ErrorCode::kPeerAlert:
+      return "peer_alert";
+    case ErrorCode::kCertificateExpired:
+      return "certificate_expired";
+    case ErrorCode::kCertificateUntrusted:
+      return "certificate_untrusted";
+    case ErrorCode::kNameMismatch:
+      return "name_mismatch";
+    case ErrorCode::kClientCertificateMissing:
+      return "client_certificate_missing";
+    case ErrorCode::kAlpnMismatch:
+      return "alpn_mismatch";
+    case ErrorCode::kTruncated:
+      return "truncated";
+    case ErrorCode::kTimeout:
+      return "timeout";
+    case ErrorCode::kBlockedByInspector:
+      return "blocked_by_inspector";
+    case ErrorCode::kProtocol:
+      return "protocol";
+    case ErrorCode::kTransport:
+      return "transport";
+    case ErrorCode::kConfiguration:
+      return "configuration";
+    case ErrorCode::kCancelled:
+      return "cancelled";
+    case ErrorCode::kInternal:
+      return "internal";
   }
   return "internal";
 }
 
 absl::string_view PhaseName(Phase phase) {
   switch (phase) {
-    case Phase::kSetUp: return "set-up";
-    case Phase::kHello: return "hello";
-    case Phase::kRoute: return "route";
-    case Phase::kDial: return "dial";
-    case Phase::kHandshake: return "handshake";
-    case Phase::kRelay: return "relay";
-    case Phase::kDrain: return "drain";
+    case Phase::kSetUp:
+      return "set-up";
+    case Phase::kHello:
+      return "hello";
+    case Phase::kRoute:
+      return "route";
+    case Phase::kDial:
+      return "dial";
+    case Phase::kHandshake:
+      return "handshake";
+    case Phase::kRelay:
+      return "relay";
+    case Phase::kDrain:
+      return "drain";
   }
   return "set-up";
 }
 
 std::string AlertName(uint8_t alert) {
   switch (alert) {
-    case 0: return "close_notify";
-    case 10: return "unexpected_message";
-    case 20: return "bad_record_mac";
-    case 22: return "record_overflow";
-    case 40: return "handshake_failure";
-    case 42: return "bad_certificate";
-    case 43: return "unsupported_certificate";
-    case 44: return "certificate_revoked";
-    case 45: return "certificate_expired";
-    case 46: return "certificate_unknown";
-    case 47: return "illegal_parameter";
-    case 48: return "unknown_ca";
-    case 49: return "access_denied";
-    case 50: return "decode_error";
-    case 51: return "decrypt_error";
-    case 70: return "protocol_version";
-    case 71: return "insufficient_security";
-    case 80: return "internal_error";
-    case 86: return "inappropriate_fallback";
-    case 90: return "user_canceled";
-    case 100: return "no_renegotiation";
-    case 109: return "missing_extension";
-    case 110: return "unsupported_extension";
-    case 112: return "unrecognized_name";
-    case 113: return "bad_certificate_status_response";
-    case 115: return "unknown_psk_identity";
-    case 116: return "certificate_required";
-    case 120: return "no_application_protocol";
-    case 121: return "ech_required";
-    default: return absl::StrCat("alert_", alert);
+    case 0:
+      return "close_notify";
+    case 10:
+      return "unexpected_message";
+    case 20:
+      return "bad_record_mac";
+    case 22:
+      return "record_overflow";
+    case 40:
+      return "handshake_failure";
+    case 42:
+      return "bad_certificate";
+    case 43:
+      return "unsupported_certificate";
+    case 44:
+      return "certificate_revoked";
+    case 45:
+      return "certificate_expired";
+    case 46:
+      return "certificate_unknown";
+    case 47:
+      return "illegal_parameter";
+    case 48:
+      return "unknown_ca";
+    case 49:
+      return "access_denied";
+    case 50:
+      return "decode_error";
+    case 51:
+      return "decrypt_error";
+    case 70:
+      return "protocol_version";
+    case 71:
+      return "insufficient_security";
+    case 80:
+      return "internal_error";
+    case 86:
+      return "inappropriate_fallback";
+    case 90:
+      return "user_canceled";
+    case 100:
+      return "no_renegotiation";
+    case 109:
+      return "missing_extension";
+    case 110:
+      return "unsupported_extension";
+    case 112:
+      return "unrecognized_name";
+    case 113:
+      return "bad_certificate_status_response";
+    case 115:
+      return "unknown_psk_identity";
+    case 116:
+      return "certificate_required";
+    case 120:
+      return "no_application_protocol";
+    case 121:
+      return "ech_required";
+    default:
+      return absl::StrCat("alert_", alert);
   }
 }
 
@@ -142,7 +200,8 @@ absl::Status MakeError(const TlsError& error) {
   payload.reserve(kHeaderBytes + error.detail.size());
   payload.push_back(static_cast<char>(error.code));
   payload.push_back(static_cast<char>(error.phase));
-  payload.push_back(static_cast<char>(error.leg.has_value() ? static_cast<uint8_t>(*error.leg) : kUnset));
+  payload.push_back(
+      static_cast<char>(error.leg.has_value() ? static_cast<uint8_t>(*error.leg) : kUnset));
   payload.push_back(static_cast<char>(error.alert.has_value()));
   payload.push_back(static_cast<char>(error.alert.value_or(0)));
   payload.append(error.detail);

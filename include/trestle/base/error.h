@@ -15,16 +15,16 @@ namespace trestle {
 
 /// The kinds of failure. The list is closed: new kinds are a change of the interface.
 enum class ErrorCode : uint8_t {
-  kNotTls,                    ///< The first bytes are no TLS record.
-  kMalformedHello,            ///< A ClientHello that RFC 8446 or RFC 6066 forbids.
-  kHelloTooLarge,             ///< The ClientHello is over the limit of bytes or records.
-  kNoRoute,                   ///< No route (and no default) for this server name.
-  kNoCertificate,             ///< No credential for this server name.
-  kNoCommonParameters,        ///< No version, cipher, group or signature algorithm in common.
-  kPeerAlert,                 ///< The peer sent a fatal alert; see `alert`.
-  kCertificateExpired,        ///< A certificate of the chain is not valid now (or not yet).
-  kCertificateUntrusted,      ///< The chain doesn't lead to a trusted root, or is unfit for its use.
-  kNameMismatch,              ///< The certificate is not for the name that was asked for.
+  kNotTls,                ///< The first bytes are no TLS record.
+  kMalformedHello,        ///< A ClientHello that RFC 8446 or RFC 6066 forbids.
+  kHelloTooLarge,         ///< The ClientHello is over the limit of bytes or records.
+  kNoRoute,               ///< No route (and no default) for this server name.
+  kNoCertificate,         ///< No credential for this server name.
+  kNoCommonParameters,    ///< No version, cipher, group or signature algorithm in common.
+  kPeerAlert,             ///< The peer sent a fatal alert; see `alert`.
+  kCertificateExpired,    ///< A certificate of the chain is not valid now (or not yet).
+  kCertificateUntrusted,  ///< The chain doesn't lead to a trusted root, or is unfit for its use.
+  kNameMismatch,          ///< The certificate is not for the name that was asked for.
   kClientCertificateMissing,  ///< The client sent no certificate where one is required.
   kAlpnMismatch,              ///< No application protocol in common.
   kTruncated,                 ///< The stream ended without close_notify, or was reset.
@@ -44,7 +44,7 @@ enum class Phase : uint8_t { kSetUp, kHello, kRoute, kDial, kHandshake, kRelay, 
 /// raw bytes from the network.
 struct TlsError {
   ErrorCode code = ErrorCode::kInternal;
-  std::optional<Leg> leg;        ///< Unset where no leg is concerned (set-up).
+  std::optional<Leg> leg;  ///< Unset where no leg is concerned (set-up).
   Phase phase = Phase::kSetUp;
   std::optional<uint8_t> alert;  ///< The TLS alert received, or sent because of this (RFC 8446 6).
   std::string detail;

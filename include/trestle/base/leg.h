@@ -8,7 +8,8 @@
 
 namespace trestle {
 
-/// One side of a proxied connection: the front leg leads to the client, the back leg to the backend.
+/// One side of a proxied connection: the front leg leads to the client, the back leg to the
+/// backend.
 enum class Leg : uint8_t { kFront, kBack };
 
 /// Names a leg for people: "front" or "back".

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -57,17 +56,36 @@ class Relay final {
  private:
   class Pipe;
 
+  struct LegHandler final : TransportHandler {
+    LegHandler(Relay& relay, Leg leg) : relay(relay), leg(leg) {}
+    void OnReadable() override;
+    void OnWritable() override;
+    Relay& relay;
+    const Leg leg;
+  };
+
   void Pump();
+  bool PumpPipe(Pipe& pipe, Pipe& opposite);  // True where more is to be done at once.
+  void OnFailed(Leg leg, Pipe& opposite);
+  void OnBlocked(Pipe& pipe);
   void SchedulePump();
-  void OnActivity();
-  void CheckIdle();
-  void Finish(absl::Status status);
+  void WatchIdle(absl::Duration delay);
+  void Finish();
+  uint64_t BytesMoved() const;
 
   Scheduler& scheduler_;
   const RelayOptions options_;
-  std::unique_ptr<Pipe> to_backend_;
-  std::unique_ptr<Pipe> to_client_;
+  Transport& front_;
+  Transport& back_;
+  LegHandler front_handler_;
+  LegHandler back_handler_;
+  const std::unique_ptr<Pipe> to_backend_;
+  const std::unique_ptr<Pipe> to_client_;
+  absl::Status outcome_;  // The first failure.
   absl::AnyInvocable<void(absl::Status)> done_;
+  absl::Time last_activity_;
+  Timer idle_timer_;
+  Timer next_pump_;
 };
 
 }  // namespace trestle

@@ -1,0 +1,73 @@
+// ConnectionObserver: what a block tells its host about each connection, as plain values.
+#ifndef TRESTLE_PROXY_OBSERVER_H_
+#define TRESTLE_PROXY_OBSERVER_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "trestle/base/endpoint.h"
+#include "trestle/tls/tls_info.h"
+
+namespace trestle {
+
+/// How a connection's TLS was treated.
+enum class ProxyMode : uint8_t {
+  kOffload,      ///< Decrypted here, clear text to the backend.
+  kPassthrough,  ///< Not decrypted here.
+  kBridge,       ///< Decrypted here, encrypted again to the backend.
+};
+
+/// One leg, as far as it came.
+struct LegReport {
+  Endpoint local;
+  Endpoint peer;
+  /// What TLS agreed on this leg; empty where Trestle spoke no TLS on it or didn't get that far.
+  std::optional<TlsInfo> tls;
+  /// Bytes that the relay read from / that were taken by this leg: clear text on a TLS leg, the
+  /// whole stream with its ClientHello on an opaque one.
+  uint64_t bytes_read = 0;
+  uint64_t bytes_written = 0;
+};
+
+/// How long each phase took; zero for those that were not reached or don't exist in this mode.
+struct PhaseTimes {
+  absl::Duration front;  ///< Front TLS handshake, or reading the ClientHello.
+  absl::Duration dial;   ///< Connecting to the backend.
+  absl::Duration back;   ///< Back TLS handshake.
+  absl::Duration relay;  ///< Carrying bytes.
+};
+
+/// One connection's life.
+struct ConnectionReport {
+  uint64_t id = 0;  ///< Counts up from 1 in each block.
+  ProxyMode mode = ProxyMode::kOffload;
+  absl::Time accepted;
+  absl::Duration duration;
+  std::string server_name;   ///< From the client's SNI, normalised; empty when it sent none.
+  std::string route;         ///< The pattern that matched, "default", or empty without routing.
+  bool handed_over = false;  ///< A route gave the connection to another handler, which reports it.
+  LegReport front;
+  LegReport back;
+  PhaseTimes times;
+  /// OK where both directions ended cleanly; else a TlsError (see base/error.h) with leg and phase.
+  absl::Status status;
+};
+
+/// Called on the loop's thread, from the loop. Must not destroy the block that calls.
+class ConnectionObserver {
+ public:
+  virtual ~ConnectionObserver() = default;
+
+  /// Both legs are open; bytes flow from here on. Not called for connections that fail before.
+  virtual void OnEstablished(const ConnectionReport& report) { (void)report; }
+
+  /// The connection is over. Called exactly once for each connection that a block took.
+  virtual void OnClosed(const ConnectionReport& report) = 0;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_PROXY_OBSERVER_H_

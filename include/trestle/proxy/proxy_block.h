@@ -1,0 +1,73 @@
+// ProxyBlock: what the three building blocks have in common: they own connections, have limits in
+// time, and can be drained.
+#ifndef TRESTLE_PROXY_PROXY_BLOCK_H_
+#define TRESTLE_PROXY_PROXY_BLOCK_H_
+
+#include <cstddef>
+#include <memory>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/time/time.h"
+#include "trestle/io/dialer.h"
+#include "trestle/io/inspector.h"
+#include "trestle/io/relay.h"
+#include "trestle/io/scheduler.h"
+#include "trestle/proxy/connection_handler.h"
+#include "trestle/proxy/observer.h"
+
+namespace trestle {
+
+class ConnectionPlan;
+class ConnectionSet;
+
+/// Limits of a connection. Each phase that runs out of time ends the connection with
+/// ErrorCode::kTimeout, naming the leg and the phase. None may be infinite or zero.
+struct ConnectionOptions {
+  /// From the first moment to a complete ClientHello: a total, not an idle time, so that a client
+  /// that trickles bytes gains nothing.
+  absl::Duration hello_timeout = absl::Seconds(5);
+  /// For a whole TLS handshake, on either leg.
+  absl::Duration handshake_timeout = absl::Seconds(10);
+  /// For connecting to the backend.
+  absl::Duration dial_timeout = absl::Seconds(10);
+  /// For getting a last alert out to a peer, and for the peer to close after a failure.
+  absl::Duration close_timeout = absl::Seconds(5);
+  /// Idle time and buffer bounds once bytes flow.
+  RelayOptions relay;
+};
+
+/// Makes the inspector of one connection; null for none.
+using InspectorFactory = absl::AnyInvocable<std::unique_ptr<Inspector>()>;
+
+/// One loop's worth of connections of one kind. All calls come from the loop's thread.
+class ProxyBlock : public ConnectionHandler {
+ public:
+  /// Destroying a block cuts its connections; the observer is told of each.
+  ~ProxyBlock() override;
+
+  void Serve(std::unique_ptr<Transport> transport) final;
+
+  /// Lets open connections finish for at most `timeout`, then cuts what is left with
+  /// ErrorCode::kCancelled. `done` is called once, from the loop, when none is open. The host stops
+  /// accepting first. Calling it again replaces the deadline and the earlier `done`.
+  void Drain(absl::Duration timeout, absl::AnyInvocable<void()> done);
+
+  /// Counts the connections that are open now.
+  size_t open_connections() const;
+
+  /// Tells whether any connection holds a buffer now. False when all are idle.
+  bool holds_buffers() const;
+
+ protected:
+  /// `scheduler`, `dialer` and `observer` (which may be null) must outlive the block.
+  ProxyBlock(Scheduler& scheduler, Dialer& dialer, const ConnectionOptions& options,
+             ConnectionObserver* observer, std::unique_ptr<ConnectionPlan> plan);
+
+ private:
+  const std::unique_ptr<ConnectionPlan> plan_;
+  const std::unique_ptr<ConnectionSet> connections_;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_PROXY_PROXY_BLOCK_H_

@@ -1,0 +1,44 @@
+// SniPassthroughRouter: reads the ClientHello, never decrypts, and passes the untouched stream to
+// the backend that the server name selects. The backend owns the certificate.
+#ifndef TRESTLE_PROXY_SNI_PASSTHROUGH_ROUTER_H_
+#define TRESTLE_PROXY_SNI_PASSTHROUGH_ROUTER_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "trestle/proxy/proxy_block.h"
+#include "trestle/proxy/route_table.h"
+
+namespace trestle {
+
+struct SniPassthroughRouterOptions {
+  /// Required.
+  std::shared_ptr<const RouteTable> routes;
+  ConnectionOptions connection;
+};
+
+/// Only a complete, valid ClientHello selects a route; anything else is refused and reaches no
+/// backend, not even the default. Links no TLS library.
+class SniPassthroughRouter final : public ProxyBlock {
+ public:
+  /// Fails with ErrorCode::kConfiguration when a required option is missing or a limit is no limit.
+  /// `scheduler`, `dialer` and `observer` (which may be null) must outlive the router.
+  static absl::StatusOr<std::unique_ptr<SniPassthroughRouter>> Create(
+      Scheduler& scheduler, Dialer& dialer, SniPassthroughRouterOptions options,
+      ConnectionObserver* observer = nullptr);
+
+  /// Uses `routes` for connections whose ClientHello is complete from now on; open ones stay.
+  void ReplaceRoutes(std::shared_ptr<const RouteTable> routes);
+
+ private:
+  class Plan;
+  SniPassthroughRouter(Scheduler& scheduler, Dialer& dialer, const ConnectionOptions& options,
+                       ConnectionObserver* observer, std::unique_ptr<ConnectionPlan> base_plan,
+                       Plan* plan);
+
+  Plan* const plan_;  // Owned by the base.
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_PROXY_SNI_PASSTHROUGH_ROUTER_H_

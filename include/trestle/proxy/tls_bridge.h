@@ -1,0 +1,47 @@
+// TlsBridge: speaks TLS with the client, may inspect the clear text, and opens a new TLS session to
+// the backend. Encrypted all the way, with a certificate on each leg.
+#ifndef TRESTLE_PROXY_TLS_BRIDGE_H_
+#define TRESTLE_PROXY_TLS_BRIDGE_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "trestle/base/endpoint.h"
+#include "trestle/proxy/proxy_block.h"
+#include "trestle/tls/tls_config.h"
+
+namespace trestle {
+
+struct TlsBridgeOptions {
+  /// Required: certificates and parameters towards clients.
+  std::shared_ptr<const ServerTlsConfig> front_tls;
+  /// Required: whom to trust on the back leg.
+  std::shared_ptr<const ClientTlsConfig> back_tls;
+  /// Required.
+  Endpoint backend;
+  /// Required: the name that the backend's certificate must be for; also sent to it as SNI. The
+  /// application protocol that the front leg agreed on is the one offered to the backend, and a
+  /// backend that doesn't take it up ends the connection with ErrorCode::kAlpnMismatch.
+  std::string backend_name;
+  ConnectionOptions connection;
+  /// Makes each connection's inspector; empty for none.
+  InspectorFactory new_inspector;
+};
+
+class TlsBridge final : public ProxyBlock {
+ public:
+  /// Fails with ErrorCode::kConfiguration when a required option is missing or a limit is no limit.
+  /// `scheduler`, `dialer` and `observer` (which may be null) must outlive the block.
+  static absl::StatusOr<std::unique_ptr<TlsBridge>> Create(Scheduler& scheduler, Dialer& dialer,
+                                                           TlsBridgeOptions options,
+                                                           ConnectionObserver* observer = nullptr);
+
+ private:
+  class Plan;
+  using ProxyBlock::ProxyBlock;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_PROXY_TLS_BRIDGE_H_

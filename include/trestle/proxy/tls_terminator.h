@@ -1,0 +1,40 @@
+// TlsTerminator (offload): speaks TLS with the client and hands clear text to the backend. One
+// place for certificates; the back leg is readable for whoever can tap it.
+#ifndef TRESTLE_PROXY_TLS_TERMINATOR_H_
+#define TRESTLE_PROXY_TLS_TERMINATOR_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "trestle/base/endpoint.h"
+#include "trestle/proxy/proxy_block.h"
+#include "trestle/tls/tls_config.h"
+
+namespace trestle {
+
+struct TlsTerminatorOptions {
+  /// Required: certificates and parameters towards clients.
+  std::shared_ptr<const ServerTlsConfig> front_tls;
+  /// Required: gets the clear text.
+  Endpoint backend;
+  ConnectionOptions connection;
+  /// Makes each connection's inspector; empty for none.
+  InspectorFactory new_inspector;
+};
+
+class TlsTerminator final : public ProxyBlock {
+ public:
+  /// Fails with ErrorCode::kConfiguration when a required option is missing or a limit is no limit.
+  /// `scheduler`, `dialer` and `observer` (which may be null) must outlive the block.
+  static absl::StatusOr<std::unique_ptr<TlsTerminator>> Create(
+      Scheduler& scheduler, Dialer& dialer, TlsTerminatorOptions options,
+      ConnectionObserver* observer = nullptr);
+
+ private:
+  class Plan;
+  using ProxyBlock::ProxyBlock;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_PROXY_TLS_TERMINATOR_H_

@@ -1,0 +1,402 @@
+#include "trestle/io/relay.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+constexpr Leg Other(Leg leg) { return leg == Leg::kFront ? Leg::kBack : Leg::kFront; }
+
+absl::Status BlockedStatus(Direction direction, absl::string_view reason) {
+  const Leg leg = direction == Direction::kToBackend ? Leg::kFront : Leg::kBack;
+  return MakeError(
+      {ErrorCode::kBlockedByInspector, leg, Phase::kRelay, std::nullopt, std::string(reason)});
+}
+
+}  // namespace
+
+/// One direction: reads from `source`, lets the inspector judge, writes to `sink`.
+class Relay::Pipe {
+ public:
+  enum class Step : uint8_t {
+    kWaiting,   // A callback of source or sink will come.
+    kTurnOver,  // There is more to do at once; others go first.
+    kDone,      // Everything was carried, the end too.
+    kFailed,    // See failed_leg(); nothing more will be carried.
+    kEndLost,   // As kFailed, but all that was missed is the mark of the end.
+    kBlocked,   // The inspector refused; see blocked().
+  };
+
+  Pipe(Direction direction, BufferPool& pool, Transport& source, Transport& sink,
+       Inspector* inspector, const RelayOptions& options)
+      : direction_(direction),
+        source_(source),
+        sink_(sink),
+        inspector_(inspector),
+        options_(options),
+        buffer_(pool) {}
+
+  Step Pump();
+
+  void OnReadable() { read_waits_ = false; }
+  void OnWritable() { write_waits_ = false; }
+
+  /// The sink broke: nothing can be carried any more.
+  void Stop() {
+    state_ = State::kDone;
+    buffer_.Clear();
+    replacement_.clear();
+  }
+
+  /// The source broke while something else used it: carry what it still has, then no more.
+  void DrainSource() { source_failed_ = true; }
+
+  /// Reads no more and drops what was not judged; `last_words` are the last bytes to be sent.
+  void EndWith(std::string last_words) {
+    if (state_ == State::kDone) return;
+    last_words_ = std::move(last_words);
+    state_ = State::kLastWords;
+  }
+
+  bool done() const { return state_ == State::kDone; }
+  Leg failed_leg() const { return failed_leg_; }
+  const Verdict& blocked() const { return *blocked_; }
+  Leg source_leg() const { return direction_ == Direction::kToBackend ? Leg::kFront : Leg::kBack; }
+  Direction direction() const { return direction_; }
+  uint64_t bytes_read() const { return bytes_read_; }
+  uint64_t bytes_written() const { return bytes_written_; }
+  bool holds_buffers() const { return buffer_.holds_memory() || !replacement_.empty(); }
+
+ private:
+  enum class State : uint8_t { kCopying, kClosing, kLastWords, kDone };
+  enum class Outcome : uint8_t { kProgress, kWaiting, kEnded, kFailed, kBlocked };
+
+  Outcome CopyOnce();
+  Outcome Fill();
+  Outcome Judge();
+  Outcome WriteJudged();
+  Outcome WriteText();
+  Step Close();
+  Step SayLastWords();
+  Step Fail(Leg leg);
+
+  size_t judged_bytes() const { return inspector_ == nullptr ? buffer_.size() : forward_bytes_; }
+
+  const Direction direction_;
+  Transport& source_;
+  Transport& sink_;
+  Inspector* const inspector_;
+  const RelayOptions& options_;
+  ByteQueue buffer_;          // Read; the first judged_bytes() of it may be written.
+  size_t forward_bytes_ = 0;  // Used with an inspector only.
+  std::string replacement_;   // Written before anything else is judged.
+  std::string last_words_;
+  std::optional<Verdict> blocked_;
+  State state_ = State::kCopying;
+  Leg failed_leg_ = Leg::kFront;
+  bool read_waits_ = false;   // Read answered kWouldBlock; OnReadable will come.
+  bool write_waits_ = false;  // Write answered kWouldBlock; OnWritable will come.
+  bool held_ = false;         // The inspector wants to see more first.
+  bool source_ended_ = false;
+  bool source_failed_ = false;
+  bool end_judged_ = false;  // The inspector has seen the end of the stream.
+  uint64_t bytes_read_ = 0;
+  uint64_t bytes_written_ = 0;
+};
+
+Relay::Pipe::Step Relay::Pipe::Pump() {
+  const uint64_t turn_end = bytes_read_ + bytes_written_ + 2 * options_.turn_bytes;
+  while (state_ == State::kCopying) {
+    switch (CopyOnce()) {
+      case Outcome::kProgress:
+        if (bytes_read_ + bytes_written_ >= turn_end) return Step::kTurnOver;
+        break;
+      case Outcome::kWaiting:
+        return Step::kWaiting;
+      case Outcome::kEnded:
+        state_ = State::kClosing;
+        break;
+      case Outcome::kFailed:
+        return Fail(failed_leg_);
+      case Outcome::kBlocked:
+        return Step::kBlocked;
+    }
+  }
+  if (state_ == State::kClosing) return Close();
+  if (state_ == State::kLastWords) return SayLastWords();
+  return Step::kDone;
+}
+
+Relay::Pipe::Outcome Relay::Pipe::CopyOnce() {
+  if (!replacement_.empty()) return WriteText();
+  if (judged_bytes() > 0) return WriteJudged();
+  const bool undecided = !buffer_.empty() || (source_ended_ && !end_judged_);
+  if (inspector_ != nullptr && undecided && !held_) return Judge();
+  if (source_ended_) return Outcome::kEnded;
+  return Fill();
+}
+
+Relay::Pipe::Outcome Relay::Pipe::Fill() {
+  if (read_waits_ && !source_failed_) return Outcome::kWaiting;
+  const size_t room = options_.buffer_bytes - buffer_.size();
+  const IoResult result = source_.Read(buffer_.Prepare(room).first(room));
+  buffer_.Commit(result.bytes);
+  switch (result.state) {
+    case IoState::kOk:
+      bytes_read_ += result.bytes;
+      held_ = false;
+      return Outcome::kProgress;
+    case IoState::kEndOfStream:
+      source_ended_ = true;
+      held_ = false;
+      return Outcome::kProgress;
+    case IoState::kWouldBlock:
+      read_waits_ = true;
+      if (!source_failed_) return Outcome::kWaiting;
+      failed_leg_ = source_leg();
+      return Outcome::kFailed;
+    case IoState::kFailed:
+      failed_leg_ = source_leg();
+      return Outcome::kFailed;
+  }
+  return Outcome::kFailed;
+}
+
+Relay::Pipe::Outcome Relay::Pipe::Judge() {
+  Verdict verdict = inspector_->Inspect(direction_, buffer_.view(), source_ended_);
+  const size_t bytes = std::min(verdict.bytes(), buffer_.size());
+  switch (verdict.action()) {
+    case Verdict::Action::kForward:
+      if (bytes == 0 && !buffer_.empty()) break;
+      forward_bytes_ = bytes;
+      end_judged_ = source_ended_ && bytes == buffer_.size();
+      return Outcome::kProgress;
+    case Verdict::Action::kReplace:
+      if (bytes == 0 && verdict.text().empty()) break;
+      buffer_.Consume(bytes);
+      replacement_ = verdict.text();
+      end_judged_ = source_ended_ && buffer_.empty();
+      return Outcome::kProgress;
+    case Verdict::Action::kBlock:
+      blocked_ = std::move(verdict);
+      return Outcome::kBlocked;
+    case Verdict::Action::kHold:
+      break;
+  }
+  if (source_ended_ && buffer_.empty()) {
+    end_judged_ = true;
+    return Outcome::kProgress;
+  }
+  if (source_ended_ || buffer_.size() >= options_.buffer_bytes) {
+    blocked_ = Verdict::Block(
+        absl::StrCat("the inspector was still undecided about ", buffer_.size(), " bytes at ",
+                     source_ended_ ? "the end of the stream" : "the limit of the buffer"));
+    return Outcome::kBlocked;
+  }
+  held_ = true;
+  return Outcome::kProgress;
+}
+
+Relay::Pipe::Outcome Relay::Pipe::WriteJudged() {
+  if (write_waits_) return Outcome::kWaiting;
+  const IoResult result = sink_.Write(buffer_.view().first(judged_bytes()));
+  if (result.state == IoState::kOk) {
+    bytes_written_ += result.bytes;
+    if (inspector_ != nullptr) forward_bytes_ -= result.bytes;
+    buffer_.Consume(result.bytes);
+    return Outcome::kProgress;
+  }
+  write_waits_ = result.state == IoState::kWouldBlock;
+  if (write_waits_) return Outcome::kWaiting;
+  failed_leg_ = Other(source_leg());
+  return Outcome::kFailed;
+}
+
+Relay::Pipe::Outcome Relay::Pipe::WriteText() {
+  if (write_waits_) return Outcome::kWaiting;
+  const IoResult result = sink_.Write(AsBytes(replacement_));
+  if (result.state == IoState::kOk) {
+    bytes_written_ += result.bytes;
+    replacement_.erase(0, result.bytes);
+    return Outcome::kProgress;
+  }
+  write_waits_ = result.state == IoState::kWouldBlock;
+  if (write_waits_) return Outcome::kWaiting;
+  failed_leg_ = Other(source_leg());
+  return Outcome::kFailed;
+}
+
+Relay::Pipe::Step Relay::Pipe::Close() {
+  if (write_waits_) return Step::kWaiting;
+  const IoState state = sink_.ShutdownWrite(StreamEnd::kClean).state;
+  write_waits_ = state == IoState::kWouldBlock;
+  if (write_waits_) return Step::kWaiting;
+  state_ = State::kDone;
+  if (state == IoState::kOk) return Step::kDone;
+  failed_leg_ = Other(source_leg());
+  return Step::kEndLost;
+}
+
+Relay::Pipe::Step Relay::Pipe::SayLastWords() {
+  while (true) {
+    Outcome outcome;
+    if (!replacement_.empty()) {
+      outcome = WriteText();
+    } else if (judged_bytes() > 0) {
+      outcome = WriteJudged();
+    } else if (!last_words_.empty()) {
+      buffer_.Clear();
+      replacement_ = std::exchange(last_words_, {});
+      outcome = Outcome::kProgress;
+    } else {
+      Stop();
+      return Step::kDone;
+    }
+    if (outcome == Outcome::kWaiting) return Step::kWaiting;
+    if (outcome == Outcome::kFailed) return Fail(failed_leg_);
+  }
+}
+
+Relay::Pipe::Step Relay::Pipe::Fail(Leg leg) {
+  failed_leg_ = leg;
+  Stop();
+  return Step::kFailed;
+}
+
+Relay::Relay(Scheduler& scheduler, Transport& front, Transport& back, Inspector* inspector,
+             const RelayOptions& options)
+    : scheduler_(scheduler),
+      options_(options),
+      front_(front),
+      back_(back),
+      front_handler_(*this, Leg::kFront),
+      back_handler_(*this, Leg::kBack),
+      to_backend_(std::make_unique<Pipe>(Direction::kToBackend, scheduler.buffers(), front, back,
+                                         inspector, options_)),
+      to_client_(std::make_unique<Pipe>(Direction::kToClient, scheduler.buffers(), back, front,
+                                        inspector, options_)) {}
+
+Relay::~Relay() {
+  front_.SetHandler(nullptr);
+  back_.SetHandler(nullptr);
+}
+
+void Relay::Start(absl::AnyInvocable<void(absl::Status)> done) {
+  done_ = std::move(done);
+  front_.SetHandler(&front_handler_);
+  back_.SetHandler(&back_handler_);
+  last_activity_ = scheduler_.Now();
+  WatchIdle(options_.idle_timeout);
+  SchedulePump();
+}
+
+uint64_t Relay::bytes_read(Leg leg) const {
+  return (leg == Leg::kFront ? to_backend_ : to_client_)->bytes_read();
+}
+
+uint64_t Relay::bytes_written(Leg leg) const {
+  return (leg == Leg::kFront ? to_client_ : to_backend_)->bytes_written();
+}
+
+uint64_t Relay::BytesMoved() const {
+  return to_backend_->bytes_read() + to_backend_->bytes_written() + to_client_->bytes_read() +
+         to_client_->bytes_written();
+}
+
+bool Relay::holds_buffers() const {
+  return to_backend_->holds_buffers() || to_client_->holds_buffers();
+}
+
+void Relay::LegHandler::OnReadable() {
+  (leg == Leg::kFront ? relay.to_backend_ : relay.to_client_)->OnReadable();
+  relay.Pump();
+}
+
+void Relay::LegHandler::OnWritable() {
+  (leg == Leg::kFront ? relay.to_client_ : relay.to_backend_)->OnWritable();
+  relay.Pump();
+}
+
+void Relay::Pump() {
+  const uint64_t moved_before = BytesMoved();
+  const bool backend_turn_over = PumpPipe(*to_backend_, *to_client_);
+  const bool client_turn_over = PumpPipe(*to_client_, *to_backend_);
+  if (BytesMoved() != moved_before) last_activity_ = scheduler_.Now();
+  if (to_backend_->done() && to_client_->done()) return Finish();
+  if (backend_turn_over || client_turn_over) SchedulePump();
+}
+
+bool Relay::PumpPipe(Pipe& pipe, Pipe& opposite) {
+  if (pipe.done()) return false;
+  switch (pipe.Pump()) {
+    case Pipe::Step::kWaiting:
+    case Pipe::Step::kDone:
+      return false;
+    case Pipe::Step::kTurnOver:
+      return true;
+    case Pipe::Step::kBlocked:
+      OnBlocked(pipe);
+      return true;
+    case Pipe::Step::kEndLost:
+      // A peer that had ended its own direction and left without waiting for ours missed nothing.
+      if (opposite.done() && outcome_.ok()) return false;
+      OnFailed(pipe.failed_leg(), opposite);
+      return true;
+    case Pipe::Step::kFailed:
+      OnFailed(pipe.failed_leg(), opposite);
+      return true;
+  }
+  return false;
+}
+
+void Relay::OnFailed(Leg leg, Pipe& opposite) {
+  if (outcome_.ok()) {
+    outcome_ = AtLeg((leg == Leg::kFront ? front_ : back_).status(), leg, Phase::kRelay);
+  }
+  // What the broken leg had delivered before still goes to the other; nothing can go to it.
+  if (opposite.source_leg() == leg) {
+    opposite.DrainSource();
+  } else {
+    opposite.Stop();
+  }
+}
+
+void Relay::OnBlocked(Pipe& pipe) {
+  const Verdict& verdict = pipe.blocked();
+  if (outcome_.ok()) outcome_ = BlockedStatus(pipe.direction(), verdict.reason());
+  to_client_->EndWith(verdict.text());
+  to_backend_->Stop();
+}
+
+void Relay::SchedulePump() {
+  next_pump_ = scheduler_.RunAfter(absl::ZeroDuration(), [this] { Pump(); });
+}
+
+void Relay::WatchIdle(absl::Duration delay) {
+  idle_timer_ = scheduler_.RunAfter(delay, [this] {
+    const absl::Duration idle = scheduler_.Now() - last_activity_;
+    if (idle < options_.idle_timeout) return WatchIdle(options_.idle_timeout - idle);
+    if (outcome_.ok()) {
+      outcome_ = MakeError(
+          {ErrorCode::kTimeout, std::nullopt, Phase::kRelay, std::nullopt,
+           absl::StrCat("no byte moved for ", absl::FormatDuration(options_.idle_timeout))});
+    }
+    Finish();
+  });
+}
+
+void Relay::Finish() {
+  next_pump_.reset();
+  idle_timer_.reset();
+  // The relay may be destroyed by the call.
+  absl::AnyInvocable<void(absl::Status)> done = std::exchange(done_, nullptr);
+  if (done) done(outcome_);
+}
+
+}  // namespace trestle

@@ -1,0 +1,91 @@
+// Connection: one proxied connection from accept to close: the skeleton of all three blocks.
+// Front leg opens, a backend is chosen and dialed, the back leg opens, the relay runs, both close.
+#ifndef TRESTLE_LIB_PROXY_CONNECTION_H_
+#define TRESTLE_LIB_PROXY_CONNECTION_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "lib/proxy/connection_plan.h"
+#include "lib/proxy/leg_closer.h"
+#include "trestle/io/dialer.h"
+#include "trestle/io/relay.h"
+#include "trestle/io/scheduler.h"
+#include "trestle/io/transport.h"
+#include "trestle/proxy/observer.h"
+#include "trestle/proxy/proxy_block.h"
+
+namespace trestle {
+
+class ConnectionSet;
+
+class Connection {
+ public:
+  Connection(ConnectionSet& set, uint64_t id);
+  ~Connection();
+
+  void Start(std::unique_ptr<Transport> front);
+
+  /// Ends the connection because this side wants it: legs get their last words, within limits.
+  void Cancel(absl::string_view why);
+
+  /// Ends the connection at once, without last words. The observer is told.
+  void Cut();
+
+  bool holds_buffers() const { return relay_ != nullptr && relay_->holds_buffers(); }
+
+ private:
+  enum class Stage : uint8_t {
+    kOpeningFront,
+    kDialing,
+    kOpeningBack,
+    kRelaying,
+    kClosing,
+    kClosed
+  };
+
+  void OnFrontOpen(absl::Status status);
+  void GoTo(const RouteTarget& target);
+  void HandOver(ConnectionHandler& handler);
+  void OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back);
+  void OnBackOpen(absl::Status status);
+  void StartRelay();
+  void OnRelayDone(absl::Status status);
+
+  void LimitPhase(absl::Duration limit);
+  void OnPhaseTimeout();
+  Leg stage_leg() const;
+  Phase stage_phase() const;
+
+  void Fail(const absl::Status& status);
+  void Close(absl::Status status);
+  void SayLastWords();
+  void CollectLegs();
+  void OnLegClosed();
+  void Finish();
+
+  ConnectionSet& set_;
+  Stage stage_ = Stage::kOpeningFront;
+  ConnectionReport report_;
+  LegFacts front_facts_;
+  absl::Time stage_start_;
+  Timer phase_timer_;
+  std::unique_ptr<LegOpener> front_opener_;
+  std::unique_ptr<LegOpener> back_opener_;
+  std::unique_ptr<Dial> dial_;
+  std::unique_ptr<Transport> front_;
+  std::unique_ptr<Transport> back_;
+  std::unique_ptr<Inspector> inspector_;
+  std::unique_ptr<Relay> relay_;
+  std::optional<LegCloser> front_closer_;
+  std::optional<LegCloser> back_closer_;
+  int legs_closing_ = 0;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_PROXY_CONNECTION_H_

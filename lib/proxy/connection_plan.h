@@ -1,0 +1,77 @@
+// What differs between the three blocks, for the one connection skeleton: how each leg is opened,
+// and which backend is chosen.
+#ifndef TRESTLE_LIB_PROXY_CONNECTION_PLAN_H_
+#define TRESTLE_LIB_PROXY_CONNECTION_PLAN_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "trestle/base/error.h"
+#include "trestle/io/inspector.h"
+#include "trestle/io/transport.h"
+#include "trestle/proxy/observer.h"
+#include "trestle/proxy/route_table.h"
+#include "trestle/tls/tls_info.h"
+
+namespace trestle {
+
+/// What opening a leg brought to light.
+struct LegFacts {
+  std::string server_name;
+  std::string alpn;
+  std::optional<TlsInfo> tls;
+};
+
+/// Turns a fresh transport into an open leg: a TLS handshake, or reading the ClientHello.
+class LegOpener {
+ public:
+  virtual ~LegOpener() = default;
+
+  /// Takes `raw` and opens it. `done` is called once, from the loop and never from inside this
+  /// call; the opener may be destroyed in it, and destroying it before cancels.
+  virtual void Open(std::unique_ptr<Transport> raw,
+                    absl::AnyInvocable<void(absl::Status)> done) = 0;
+
+  /// Gives the leg away: open, or, before or after a failure, for its last words and its end.
+  virtual std::unique_ptr<Transport> Take() = 0;
+
+  /// Tells whether the peer's whole ClientHello has come. Always true for a back leg.
+  virtual bool hello_received() const = 0;
+
+  /// What is known so far. To be called before `Take`.
+  virtual LegFacts facts() const = 0;
+};
+
+class ConnectionPlan {
+ public:
+  struct Choice {
+    std::string route;
+    RouteTarget target;
+  };
+
+  virtual ~ConnectionPlan() = default;
+
+  virtual ProxyMode mode() const = 0;
+
+  virtual std::unique_ptr<LegOpener> NewFront() = 0;
+
+  /// Chooses where the connection goes, once the front leg is open.
+  virtual absl::StatusOr<Choice> Choose(const LegFacts& front) = 0;
+
+  /// Makes the opener of the back leg; null where it stays as dialed.
+  virtual absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts& front) = 0;
+
+  /// What the front leg is told, as raw bytes, when the connection fails before bytes flow. For
+  /// legs without an engine of their own that would send an alert.
+  virtual std::string LastWords(const TlsError& error) { return (void)error, std::string(); }
+
+  virtual std::unique_ptr<Inspector> NewInspector() { return nullptr; }
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_PROXY_CONNECTION_PLAN_H_

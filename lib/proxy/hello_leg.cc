@@ -1,0 +1,70 @@
+#include "lib/proxy/hello_leg.h"
+
+#include <array>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "trestle/base/error.h"
+#include "trestle/io/prefixed_transport.h"
+
+namespace trestle {
+namespace {
+
+// One read takes a post-quantum hello whole.
+constexpr size_t kReadBytes = 4096;
+
+}  // namespace
+
+HelloLeg::~HelloLeg() {
+  if (raw_ != nullptr) raw_->SetHandler(nullptr);
+}
+
+void HelloLeg::Open(std::unique_ptr<Transport> raw, absl::AnyInvocable<void(absl::Status)> done) {
+  raw_ = std::move(raw);
+  done_ = std::move(done);
+  raw_->SetHandler(this);
+  first_read_ = scheduler_.RunAfter(absl::ZeroDuration(), [this] { ReadHello(); });
+}
+
+std::unique_ptr<Transport> HelloLeg::Take() {
+  if (raw_ == nullptr) return nullptr;
+  raw_->SetHandler(nullptr);
+  if (reader_.state() != HelloState::kDone) return std::move(raw_);
+  return std::make_unique<PrefixedTransport>(reader_.TakeReplay(), std::move(raw_));
+}
+
+LegFacts HelloLeg::facts() const {
+  LegFacts facts;
+  if (reader_.state() == HelloState::kDone) facts.server_name = reader_.hello().server_name;
+  return facts;
+}
+
+void HelloLeg::ReadHello() {
+  std::array<uint8_t, kReadBytes> bytes;
+  while (reader_.state() == HelloState::kNeedMore) {
+    const IoResult result = raw_->Read(absl::MakeSpan(bytes));
+    switch (result.state) {
+      case IoState::kWouldBlock:
+        return;
+      case IoState::kFailed:
+        return Finish(AtLeg(raw_->status(), Leg::kFront, Phase::kHello));
+      case IoState::kEndOfStream:
+        return Finish(MakeError({ErrorCode::kTruncated, Leg::kFront, Phase::kHello, std::nullopt,
+                                 absl::StrCat("the client left after ", reader_.replay().size(),
+                                              " bytes, before its ClientHello was complete")}));
+      case IoState::kOk:
+        reader_.Feed(ByteView(bytes.data(), result.bytes));
+        break;
+    }
+  }
+  Finish(reader_.error());
+}
+
+void HelloLeg::Finish(absl::Status status) {
+  // The leg may be destroyed by the call.
+  absl::AnyInvocable<void(absl::Status)> done = std::move(done_);
+  done(std::move(status));
+}
+
+}  // namespace trestle

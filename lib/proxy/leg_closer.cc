@@ -1,0 +1,44 @@
+#include "lib/proxy/leg_closer.h"
+
+#include <array>
+#include <utility>
+
+namespace trestle {
+namespace {
+
+// What a peer may send after its connection failed, before it is not worth reading any more.
+constexpr int kMaxDroppedReads = 64;
+
+}  // namespace
+
+bool LegCloser::Start(absl::AnyInvocable<void()> done) {
+  leg_->SetHandler(this);
+  if (Closed()) return true;
+  done_ = std::move(done);
+  return false;
+}
+
+void LegCloser::Advance() {
+  if (!Closed() || !done_) return;
+  // The closer may be destroyed by the call.
+  absl::AnyInvocable<void()> done = std::exchange(done_, nullptr);
+  done();
+}
+
+bool LegCloser::Closed() {
+  if (!shut_down_) {
+    const IoState state = leg_->ShutdownWrite(end_).state;
+    if (state == IoState::kWouldBlock) return false;
+    if (state == IoState::kFailed || !linger_) return true;
+    shut_down_ = true;
+  }
+  std::array<uint8_t, 4096> dropped;
+  for (int reads = 0; reads < kMaxDroppedReads; ++reads) {
+    const IoState state = leg_->Read(absl::MakeSpan(dropped)).state;
+    if (state == IoState::kWouldBlock) return false;
+    if (state != IoState::kOk) return true;
+  }
+  return true;
+}
+
+}  // namespace trestle

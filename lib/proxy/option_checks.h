@@ -1,0 +1,20 @@
+// Checks of options that the three blocks share.
+#ifndef TRESTLE_LIB_PROXY_OPTION_CHECKS_H_
+#define TRESTLE_LIB_PROXY_OPTION_CHECKS_H_
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "trestle/base/error.h"
+#include "trestle/proxy/proxy_block.h"
+
+namespace trestle {
+
+/// The status for an option that is missing or unusable.
+absl::Status MissingOption(absl::string_view what);
+
+/// Fails when a limit is zero or infinite.
+absl::Status CheckConnectionOptions(const ConnectionOptions& options);
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_PROXY_OPTION_CHECKS_H_

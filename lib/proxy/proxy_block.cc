@@ -1,0 +1,53 @@
+#include "trestle/proxy/proxy_block.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lib/proxy/connection_plan.h"
+#include "lib/proxy/connection_set.h"
+#include "lib/proxy/option_checks.h"
+
+namespace trestle {
+
+absl::Status MissingOption(absl::string_view what) {
+  return MakeError(
+      {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(what)});
+}
+
+absl::Status CheckConnectionOptions(const ConnectionOptions& options) {
+  const std::pair<absl::string_view, absl::Duration> limits[] = {
+      {"hello_timeout", options.hello_timeout},
+      {"handshake_timeout", options.handshake_timeout},
+      {"dial_timeout", options.dial_timeout},
+      {"close_timeout", options.close_timeout},
+      {"idle_timeout", options.relay.idle_timeout},
+  };
+  for (const auto& [name, limit] : limits) {
+    if (limit > absl::ZeroDuration() && limit < absl::InfiniteDuration()) continue;
+    return MissingOption(absl::StrCat(name, " is ", absl::FormatDuration(limit),
+                                      "; it must be more than zero and not infinite"));
+  }
+  if (options.relay.buffer_bytes > 0 && options.relay.turn_bytes > 0) return absl::OkStatus();
+  return MissingOption("the relay's buffer_bytes and turn_bytes must be more than zero");
+}
+
+ProxyBlock::ProxyBlock(Scheduler& scheduler, Dialer& dialer, const ConnectionOptions& options,
+                       ConnectionObserver* observer, std::unique_ptr<ConnectionPlan> plan)
+    : plan_(std::move(plan)),
+      connections_(std::make_unique<ConnectionSet>(scheduler, dialer, options, observer, *plan_)) {}
+
+ProxyBlock::~ProxyBlock() = default;
+
+void ProxyBlock::Serve(std::unique_ptr<Transport> transport) {
+  connections_->Serve(std::move(transport));
+}
+
+void ProxyBlock::Drain(absl::Duration timeout, absl::AnyInvocable<void()> done) {
+  connections_->Drain(timeout, std::move(done));
+}
+
+size_t ProxyBlock::open_connections() const { return connections_->size(); }
+
+bool ProxyBlock::holds_buffers() const { return connections_->holds_buffers(); }
+
+}  // namespace trestle

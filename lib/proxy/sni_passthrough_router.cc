@@ -1,0 +1,88 @@
+#include "trestle/proxy/sni_passthrough_router.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "lib/proxy/connection_plan.h"
+#include "lib/proxy/hello_leg.h"
+#include "lib/proxy/option_checks.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+constexpr uint8_t kAlertDecodeError = 50;        // RFC 8446 6.2
+constexpr uint8_t kAlertUnrecognizedName = 112;  // RFC 6066 3
+
+}  // namespace
+
+class SniPassthroughRouter::Plan final : public ConnectionPlan {
+ public:
+  Plan(Scheduler& scheduler, std::shared_ptr<const RouteTable> routes)
+      : scheduler_(scheduler), routes_(std::move(routes)) {}
+
+  ProxyMode mode() const override { return ProxyMode::kPassthrough; }
+
+  std::unique_ptr<LegOpener> NewFront() override { return std::make_unique<HelloLeg>(scheduler_); }
+
+  absl::StatusOr<Choice> Choose(const LegFacts& front) override {
+    const Route* route = routes_->Find(front.server_name);
+    if (route != nullptr) return Choice{route->pattern, route->target};
+    return MakeError({ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute, kAlertUnrecognizedName,
+                      front.server_name.empty()
+                          ? "the ClientHello has no server name, and there is no default route"
+                          : absl::StrCat("no route for \"", front.server_name, "\"")});
+  }
+
+  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts&) override { return nullptr; }
+
+  std::string LastWords(const TlsError& error) override {
+    switch (error.code) {
+      case ErrorCode::kNoRoute:
+        return Alert(kAlertUnrecognizedName);
+      case ErrorCode::kMalformedHello:
+      case ErrorCode::kHelloTooLarge:
+        return Alert(kAlertDecodeError);
+      default:
+        // Towards another protocol, or where only the backend may speak TLS, silence is best.
+        return {};
+    }
+  }
+
+  void ReplaceRoutes(std::shared_ptr<const RouteTable> routes) { routes_ = std::move(routes); }
+
+ private:
+  // A fatal alert in a plaintext record (RFC 8446 5.1, 6).
+  static std::string Alert(uint8_t description) {
+    const char record[] = {0x15, 0x03, 0x03, 0x00, 0x02, 0x02, static_cast<char>(description)};
+    return std::string(record, sizeof record);
+  }
+
+  Scheduler& scheduler_;
+  std::shared_ptr<const RouteTable> routes_;
+};
+
+absl::StatusOr<std::unique_ptr<SniPassthroughRouter>> SniPassthroughRouter::Create(
+    Scheduler& scheduler, Dialer& dialer, SniPassthroughRouterOptions options,
+    ConnectionObserver* observer) {
+  if (options.routes == nullptr) return MissingOption("the router needs routes");
+  if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
+  auto plan = std::make_unique<Plan>(scheduler, std::move(options.routes));
+  Plan* const own_plan = plan.get();
+  return absl::WrapUnique(new SniPassthroughRouter(scheduler, dialer, options.connection, observer,
+                                                   std::move(plan), own_plan));
+}
+
+SniPassthroughRouter::SniPassthroughRouter(Scheduler& scheduler, Dialer& dialer,
+                                           const ConnectionOptions& options,
+                                           ConnectionObserver* observer,
+                                           std::unique_ptr<ConnectionPlan> base_plan, Plan* plan)
+    : ProxyBlock(scheduler, dialer, options, observer, std::move(base_plan)), plan_(plan) {}
+
+void SniPassthroughRouter::ReplaceRoutes(std::shared_ptr<const RouteTable> routes) {
+  if (routes != nullptr) plan_->ReplaceRoutes(std::move(routes));
+}
+
+}  // namespace trestle

@@ -1,0 +1,62 @@
+#include "trestle/proxy/tls_bridge.h"
+
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "lib/proxy/connection_plan.h"
+#include "lib/proxy/option_checks.h"
+#include "lib/proxy/tls_leg.h"
+
+namespace trestle {
+
+class TlsBridge::Plan final : public ConnectionPlan {
+ public:
+  Plan(Scheduler& scheduler, TlsBridgeOptions options)
+      : scheduler_(scheduler), options_(std::move(options)) {}
+
+  ProxyMode mode() const override { return ProxyMode::kBridge; }
+
+  std::unique_ptr<LegOpener> NewFront() override {
+    return std::make_unique<TlsLeg>(
+        scheduler_, TlsEngine::NewServer(options_.front_tls, scheduler_, Leg::kFront));
+  }
+
+  absl::StatusOr<Choice> Choose(const LegFacts&) override { return Choice{"", options_.backend}; }
+
+  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts& front) override {
+    ClientTlsTarget target;
+    target.server_name = options_.backend_name;
+    if (!front.alpn.empty()) target.alpn.push_back(front.alpn);
+    absl::StatusOr<std::unique_ptr<TlsEngine>> engine =
+        TlsEngine::NewClient(options_.back_tls, target, scheduler_, Leg::kBack);
+    if (!engine.ok()) return engine.status();
+    return std::make_unique<TlsLeg>(scheduler_, *std::move(engine));
+  }
+
+  std::unique_ptr<Inspector> NewInspector() override {
+    return options_.new_inspector ? options_.new_inspector() : nullptr;
+  }
+
+ private:
+  Scheduler& scheduler_;
+  TlsBridgeOptions options_;
+};
+
+absl::StatusOr<std::unique_ptr<TlsBridge>> TlsBridge::Create(Scheduler& scheduler, Dialer& dialer,
+                                                             TlsBridgeOptions options,
+                                                             ConnectionObserver* observer) {
+  if (options.front_tls == nullptr) return MissingOption("the bridge needs front_tls");
+  if (options.back_tls == nullptr) return MissingOption("the bridge needs back_tls");
+  if (options.backend == Endpoint()) return MissingOption("the bridge needs a backend");
+  if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
+  // Refuses an unusable backend_name now rather than at the first connection.
+  const ClientTlsTarget target{options.backend_name, {}};
+  absl::StatusOr<std::unique_ptr<TlsEngine>> trial =
+      TlsEngine::NewClient(options.back_tls, target, scheduler, Leg::kBack);
+  if (!trial.ok()) return trial.status();
+  const ConnectionOptions connection = options.connection;
+  return absl::WrapUnique(new TlsBridge(scheduler, dialer, connection, observer,
+                                        std::make_unique<Plan>(scheduler, std::move(options))));
+}
+
+}  // namespace trestle

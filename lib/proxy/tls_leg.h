@@ -1,0 +1,45 @@
+// TlsLeg: opens a leg by a TLS handshake, as server (front) or as client (back).
+#ifndef TRESTLE_LIB_PROXY_TLS_LEG_H_
+#define TRESTLE_LIB_PROXY_TLS_LEG_H_
+
+#include <memory>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "lib/proxy/connection_plan.h"
+#include "trestle/io/scheduler.h"
+#include "trestle/io/transport.h"
+#include "trestle/tls/tls_engine.h"
+#include "trestle/tls/tls_stream.h"
+
+namespace trestle {
+
+class TlsLeg final : public LegOpener {
+ public:
+  TlsLeg(Scheduler& scheduler, std::unique_ptr<TlsEngine> engine)
+      : scheduler_(scheduler), engine_(std::move(engine)) {}
+
+  void Open(std::unique_ptr<Transport> raw, absl::AnyInvocable<void(absl::Status)> done) override {
+    stream_ = std::make_unique<TlsStream>(std::move(engine_), std::move(raw), scheduler_);
+    stream_->Handshake(std::move(done));
+  }
+
+  std::unique_ptr<Transport> Take() override { return std::move(stream_); }
+
+  bool hello_received() const override { return stream_->hello_received(); }
+
+  LegFacts facts() const override {
+    const TlsInfo& info = stream_->tls_info();
+    return {info.server_name, info.alpn, info};
+  }
+
+ private:
+  Scheduler& scheduler_;
+  std::unique_ptr<TlsEngine> engine_;
+  std::unique_ptr<TlsStream> stream_;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_PROXY_TLS_LEG_H_

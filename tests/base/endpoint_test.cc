@@ -1,0 +1,56 @@
+#include "trestle/base/endpoint.h"
+
+#include <optional>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(EndpointTest, ReadsAndWritesBothFamilies) {
+  for (const std::string text :
+       {"127.0.0.1:0", "192.0.2.1:443", "[::1]:8443", "[2001:db8::1]:65535"}) {
+    const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(text);
+    ASSERT_TRUE(endpoint.ok()) << endpoint.status();
+    EXPECT_EQ(endpoint->ToString(), text);
+  }
+}
+
+TEST(EndpointTest, GivesTheAddressInNetworkByteOrder) {
+  const Endpoint endpoint = *Endpoint::Parse("192.0.2.7:443");
+  EXPECT_EQ(endpoint.family(), Endpoint::Family::kIpv4);
+  EXPECT_THAT(endpoint.address(), ::testing::ElementsAre(192, 0, 2, 7));
+  EXPECT_EQ(endpoint.port(), 443);
+  EXPECT_EQ(Endpoint(endpoint.address(), 443), endpoint);
+  EXPECT_NE(Endpoint(endpoint.address(), 444), endpoint);
+}
+
+TEST(EndpointTest, ANewOneLeadsNowhere) {
+  EXPECT_EQ(Endpoint().ToString(), "-");
+  EXPECT_TRUE(Endpoint().address().empty());
+}
+
+class BadEndpointTest : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(BadEndpointTest, IsRefusedAndQuoted) {
+  const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(GetParam());
+  ASSERT_FALSE(endpoint.ok());
+  const std::optional<TlsError> error = GetTlsError(endpoint.status());
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code, ErrorCode::kConfiguration);
+  EXPECT_THAT(error->detail, HasSubstr(GetParam()));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, BadEndpointTest,
+                         ::testing::Values("", "127.0.0.1", "127.0.0.1:", ":80", "127.0.0.1:65536",
+                                           "127.0.0.1:+1", "127.0.0.1:0x50", "127.0.0.1:000080",
+                                           "localhost:80", "::1:80", "[::1]", "[127.0.0.1]:80",
+                                           "127.0.0.1:80 ", "1.2.3:80", "[::1:80"));
+
+}  // namespace
+}  // namespace trestle
