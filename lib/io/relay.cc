@@ -59,7 +59,7 @@ class Relay::Pipe {
 
   /// Reads no more and drops what was not judged; `last_words` are the last bytes to be sent.
   void EndWith(std::string last_words) {
-    if (state_ == State::kDone) return;
+    if (state_ != State::kCopying) return Stop();
     last_words_ = std::move(last_words);
     state_ = State::kLastWords;
   }
