@@ -59,8 +59,8 @@ absl::string_view ReasonForLabel(absl::string_view label) {
   return absl::string_view();
 }
 
-// Writes the normal form of `name` (at most `kMaxServerNameBytes` long) to `out`. Returns the reason
-// for a refusal, or an empty text.
+// Writes the normal form of `name` (at most `kMaxServerNameBytes` long) to `out`. Returns the
+// reason for a refusal, or an empty text.
 absl::string_view Normalize(absl::string_view name, const ServerNameRules& rules, char* out) {
   size_t label_begin = 0;
   for (size_t i = 0; i <= name.size(); ++i) {
@@ -137,8 +137,8 @@ absl::StatusOr<NamePattern> NamePattern::Parse(absl::string_view text,
   }
   absl::StatusOr<std::string> normal = NormalizeServerName(base, rules);
   if (!normal.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("name pattern \"", EscapeForLog(text), "\": ",
-                                                   normal.status().message()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("name pattern \"", EscapeForLog(text), "\": ", normal.status().message()));
   }
   return NamePattern(kind, *std::move(normal));
 }

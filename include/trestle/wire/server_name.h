@@ -40,7 +40,8 @@ absl::StatusOr<std::string> NormalizeServerName(absl::string_view name,
                                                 const ServerNameRules& rules = {});
 
 /// Makes bytes from the network fit for a log line: printable ASCII stays, '"', '\' and all else
-/// become "\xNN". What is over `max_bytes` input bytes is cut and its length told: "aaa…(300 bytes)".
+/// become "\xNN". What is over `max_bytes` input bytes is cut and its length told: "aaa…(300
+/// bytes)".
 std::string EscapeForLog(absl::string_view raw, size_t max_bytes = 64);
 
 /// A name as it is written in a route table or a certificate:

@@ -1,0 +1,355 @@
+#include "lib/wire/hello_parser.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace wire_internal {
+namespace {
+
+constexpr size_t kMessageHeaderBytes = 4;
+constexpr size_t kRandomBytes = 32;
+constexpr size_t kMaxSessionIdBytes = 32;
+constexpr uint8_t kHostName = 0;  // RFC 6066 3, NameType.
+constexpr uint8_t kEchOuter = 0;  // RFC 9849 5, ECHClientHelloType.
+constexpr uint8_t kEchInner = 1;
+constexpr char kNullCompression = 0;
+
+// Takes fields off the front of some bytes. Every call returns false, and takes nothing that
+// matters, when there are too few.
+class Cursor {
+ public:
+  explicit Cursor(ByteView bytes) : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+
+  bool empty() const { return at_ == end_; }
+  size_t size() const { return static_cast<size_t>(end_ - at_); }
+
+  bool U8(uint8_t& value) {
+    if (size() < 1) return false;
+    value = *at_++;
+    return true;
+  }
+  bool U16(uint16_t& value) {
+    if (size() < 2) return false;
+    value = static_cast<uint16_t>(at_[0] << 8 | at_[1]);
+    at_ += 2;
+    return true;
+  }
+  bool Bytes(size_t size_wanted, ByteView& bytes) {
+    if (size() < size_wanted) return false;
+    bytes = ByteView(at_, size_wanted);
+    at_ += size_wanted;
+    return true;
+  }
+  // Takes what a length of one or two bytes announces (RFC 8446 3.4).
+  bool Prefixed8(ByteView& bytes) {
+    uint8_t length;
+    return U8(length) && Bytes(length, bytes);
+  }
+  bool Prefixed16(ByteView& bytes) {
+    uint16_t length;
+    return U16(length) && Bytes(length, bytes);
+  }
+
+ private:
+  const uint8_t* at_;
+  const uint8_t* end_;
+};
+
+// A set of 16-bit numbers: one word for the low ones, where nearly all extensions and classic
+// groups are, a short list for the rest, and a bit for each number once that list is full, so that
+// a hello with thousands of extensions costs no more per extension than one with twenty.
+class U16Set {
+ public:
+  // Returns false if `value` was there already.
+  bool Insert(uint16_t value) {
+    if (value < 64) {
+      const uint64_t bit = uint64_t{1} << value;
+      if ((low_ & bit) != 0) return false;
+      low_ |= bit;
+      return true;
+    }
+    if (bits_.empty()) {
+      for (size_t i = 0; i < few_size_; ++i) {
+        if (few_[i] == value) return false;
+      }
+      if (few_size_ < kFew) {
+        few_[few_size_++] = value;
+        return true;
+      }
+      bits_.resize(65536);
+      for (uint16_t known : few_) bits_[known] = true;
+    }
+    if (bits_[value]) return false;
+    bits_[value] = true;
+    return true;
+  }
+
+ private:
+  static constexpr size_t kFew = 16;
+  uint64_t low_ = 0;
+  size_t few_size_ = 0;
+  uint16_t few_[kFew];
+  std::vector<bool> bits_;
+};
+
+using Reason = absl::string_view;  // Empty: no objection. Lives forever.
+
+// A list of numbers that fills `body` behind its two-byte length.
+Reason ParseU16List(ByteView body, Reason reason, U16List& list) {
+  Cursor in(body);
+  ByteView entries;
+  if (!in.Prefixed16(entries) || !in.empty()) return reason;
+  if (entries.empty() || entries.size() % 2 != 0) return reason;
+  list = U16List(entries);
+  return Reason();
+}
+
+Reason ParseSupportedVersions(ByteView body, ClientHello& hello) {
+  Cursor in(body);
+  ByteView entries;
+  if (!in.Prefixed8(entries) || !in.empty() || entries.empty() || entries.size() % 2 != 0) {
+    return "a malformed supported_versions extension";
+  }
+  hello.supported_versions = U16List(entries);
+  return Reason();
+}
+
+Reason ParseAlpn(ByteView body, ClientHello& hello) {
+  Cursor in(body);
+  ByteView list;
+  if (!in.Prefixed16(list) || !in.empty() || list.empty()) return "a malformed ALPN extension";
+  Cursor names(list);
+  while (!names.empty()) {
+    ByteView name;
+    if (!names.Prefixed8(name)) return "a malformed ALPN extension";
+    if (name.empty()) return "an empty protocol name in ALPN";
+    hello.alpn.push_back(AsText(name));
+  }
+  return Reason();
+}
+
+Reason ParseKeyShares(ByteView body, ClientHello& hello) {
+  Cursor in(body);
+  ByteView list;
+  if (!in.Prefixed16(list) || !in.empty()) return "a malformed key_share extension";
+  Cursor entries(list);
+  U16Set groups;
+  while (!entries.empty()) {
+    uint16_t group;
+    ByteView share;
+    if (!entries.U16(group) || !entries.Prefixed16(share) || share.empty()) {
+      return "a malformed key_share extension";
+    }
+    if (!groups.Insert(group)) return "two key shares for one group";
+    hello.key_shares.push_back({group, static_cast<uint16_t>(share.size())});
+  }
+  return Reason();
+}
+
+Reason ParseEch(ByteView body, ClientHello& hello) {
+  constexpr Reason kReason = "a malformed encrypted_client_hello extension";
+  Cursor in(body);
+  uint8_t type;
+  if (!in.U8(type)) return kReason;
+  HelloEch& ech = hello.ech.emplace();
+  if (type == kEchInner) {
+    ech.is_inner = true;
+    return in.empty() ? Reason() : kReason;
+  }
+  ByteView enc;
+  ByteView payload;
+  if (type != kEchOuter || !in.U16(ech.kdf_id) || !in.U16(ech.aead_id) || !in.U8(ech.config_id) ||
+      !in.Prefixed16(enc) || !in.Prefixed16(payload) || payload.empty() || !in.empty()) {
+    return kReason;
+  }
+  ech.enc_bytes = enc.size();
+  ech.payload_bytes = payload.size();
+  return Reason();
+}
+
+class HelloParser {
+ public:
+  HelloParser(const ServerNameRules& rules, ClientHello& hello, std::string& detail)
+      : rules_(rules), hello_(hello), detail_(detail) {}
+
+  bool ParseBody(ByteView body);
+
+ private:
+  bool ParseExtensions(ByteView block);
+  bool ParseExtension(const HelloExtension& extension);
+  bool ParseServerName(ByteView body);
+
+  bool Refuse(Reason reason) {
+    detail_ = std::string(reason);
+    return false;
+  }
+  bool Check(Reason reason) { return reason.empty() || Refuse(reason); }
+
+  const ServerNameRules& rules_;
+  ClientHello& hello_;
+  std::string& detail_;
+};
+
+bool HelloParser::ParseBody(ByteView body) {
+  Cursor in(body);
+  ByteView suites;
+  if (!in.U16(hello_.legacy_version) || !in.Bytes(kRandomBytes, hello_.random)) {
+    return Refuse("a ClientHello too short to hold its fields");
+  }
+  if (hello_.legacy_version < 0x0300 || hello_.legacy_version >> 8 == 0xfe) {
+    return Refuse("a legacy_version that no TLS client sends");
+  }
+  if (!in.Prefixed8(hello_.session_id)) return Refuse("a session id that leads out of the hello");
+  if (hello_.session_id.size() > kMaxSessionIdBytes) {
+    return Refuse("a session id of more than 32 bytes");
+  }
+  if (!in.Prefixed16(suites) || suites.empty() || suites.size() % 2 != 0) {
+    return Refuse("a malformed list of cipher suites");
+  }
+  hello_.cipher_suites = U16List(suites);
+  if (!in.Prefixed8(hello_.compression_methods)) {
+    return Refuse("a malformed list of compression methods");
+  }
+  if (AsText(hello_.compression_methods).find(kNullCompression) == absl::string_view::npos) {
+    return Refuse("compression methods without the null method");
+  }
+  if (in.empty()) return true;  // No extension block: TLS 1.2 and before allow it.
+  ByteView block;
+  if (!in.Prefixed16(block)) return Refuse("an extension block that leads out of the hello");
+  if (!in.empty()) return Refuse("bytes behind the extension block");
+  return ParseExtensions(block);
+}
+
+bool HelloParser::ParseExtensions(ByteView block) {
+  Cursor in(block);
+  U16Set types;
+  while (!in.empty()) {
+    HelloExtension extension;
+    if (!in.U16(extension.type) || !in.Prefixed16(extension.body)) {
+      return Refuse("an extension that leads out of the extension block");
+    }
+    if (!types.Insert(extension.type)) {
+      return Refuse(absl::StrCat("two extensions of type ", extension.type));
+    }
+    if (hello_.has_pre_shared_key) return Refuse("pre_shared_key is not the last extension");
+    hello_.extensions.push_back(extension);
+    if (!ParseExtension(extension)) return false;
+  }
+  return true;
+}
+
+bool HelloParser::ParseExtension(const HelloExtension& extension) {
+  const ByteView body = extension.body;
+  switch (extension.type) {
+    case kExtensionServerName:
+      return ParseServerName(body);
+    case kExtensionSupportedGroups:
+      return Check(
+          ParseU16List(body, "a malformed supported_groups extension", hello_.supported_groups));
+    case kExtensionSignatureAlgorithms:
+      return Check(ParseU16List(body, "a malformed signature_algorithms extension",
+                                hello_.signature_algorithms));
+    case kExtensionAlpn:
+      return Check(ParseAlpn(body, hello_));
+    case kExtensionPreSharedKey:
+      hello_.has_pre_shared_key = true;
+      return true;
+    case kExtensionEarlyData:
+      hello_.has_early_data = true;
+      return body.empty() || Refuse("an early_data extension with a body");
+    case kExtensionSupportedVersions:
+      return Check(ParseSupportedVersions(body, hello_));
+    case kExtensionKeyShare:
+      return Check(ParseKeyShares(body, hello_));
+    case kExtensionEncryptedClientHello:
+      return Check(ParseEch(body, hello_));
+    default:
+      return true;
+  }
+}
+
+// RFC 6066 3 as everyone deploys it: one name, and that a host name.
+bool HelloParser::ParseServerName(ByteView body) {
+  Cursor in(body);
+  ByteView list;
+  if (!in.Prefixed16(list) || !in.empty()) return Refuse("a malformed server_name extension");
+  Cursor names(list);
+  uint8_t type;
+  ByteView name;
+  if (!names.U8(type)) return Refuse("a server_name extension without a name");
+  if (type != kHostName) return Refuse("a server_name that is no host name");
+  if (!names.Prefixed16(name)) return Refuse("a malformed server_name extension");
+  if (!names.empty()) return Refuse("more than one name in the server_name extension");
+  absl::StatusOr<std::string> normal = NormalizeServerName(AsText(name), rules_);
+  if (!normal.ok()) return Refuse(normal.status().message());
+  hello_.server_name = *std::move(normal);
+  return true;
+}
+
+}  // namespace
+
+bool ParseHello(ByteView message, const ServerNameRules& rules, ClientHello& hello,
+                std::string& detail) {
+  hello.message = message;
+  return HelloParser(rules, hello, detail).ParseBody(message.subspan(kMessageHeaderBytes));
+}
+
+}  // namespace wire_internal
+
+absl::Status ParseClientHello(ByteView message, const ServerNameRules& rules, ClientHello& hello) {
+  std::string detail;
+  hello = ClientHello();
+  const size_t header = wire_internal::kMessageHeaderBytes;
+  if (message.size() < header || message[0] != 1) {
+    detail = "no ClientHello message";
+  } else if (message.size() - header !=
+             static_cast<size_t>(message[1] << 16 | message[2] << 8 | message[3])) {
+    detail = "a handshake length that is not the message's";
+  } else if (wire_internal::ParseHello(message, rules, hello, detail)) {
+    return absl::OkStatus();
+  }
+  TlsError error;
+  error.code = ErrorCode::kMalformedHello;
+  error.leg = Leg::kFront;
+  error.phase = Phase::kHello;
+  error.detail = std::move(detail);
+  return MakeError(error);
+}
+
+const HelloExtension* ClientHello::Find(uint16_t type) const {
+  for (const HelloExtension& extension : extensions) {
+    if (extension.type == type) return &extension;
+  }
+  return nullptr;
+}
+
+uint16_t ClientHello::MaxVersion() const {
+  if (supported_versions.empty()) return legacy_version;
+  uint16_t highest = 0;
+  for (uint16_t version : supported_versions) {
+    if (!IsGrease(version) && version > highest) highest = version;
+  }
+  return highest;
+}
+
+bool ClientHello::HasGrease() const {
+  for (const U16List& list : {cipher_suites, supported_groups, supported_versions}) {
+    for (uint16_t value : list) {
+      if (IsGrease(value)) return true;
+    }
+  }
+  for (const HelloExtension& extension : extensions) {
+    if (IsGrease(extension.type)) return true;
+  }
+  return false;
+}
+
+}  // namespace trestle

@@ -1,0 +1,22 @@
+// The fields of a ClientHello message, from its bytes. Private to the reader and ParseClientHello.
+#ifndef TRESTLE_LIB_WIRE_HELLO_PARSER_H_
+#define TRESTLE_LIB_WIRE_HELLO_PARSER_H_
+
+#include <string>
+
+#include "trestle/base/bytes.h"
+#include "trestle/wire/client_hello.h"
+#include "trestle/wire/server_name.h"
+
+namespace trestle {
+namespace wire_internal {
+
+// Parses `message`, a whole ClientHello with its 4-byte header, which the caller has checked.
+// Returns false with the reason in `*detail` if it is no valid hello; `hello` is then unspecified.
+bool ParseHello(ByteView message, const ServerNameRules& rules, ClientHello& hello,
+                std::string& detail);
+
+}  // namespace wire_internal
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_WIRE_HELLO_PARSER_H_
