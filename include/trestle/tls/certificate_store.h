@@ -27,7 +27,8 @@ class CertificateSet {
 
   /// Finds the credentials for a normalised server name: exact names before wildcards (one label,
   /// RFC 9525 6.3), at most one of each key type, in the order in which they are to be offered:
-  /// ECDSA, Ed25519, RSA. Null when no credential has that name. Constant work in the number of
+  /// ECDSA, Ed25519, RSA. What had expired when the set was made is only there where nothing valid
+  /// covers the name. Null when no credential has that name. Constant work in the number of
   /// credentials.
   const Credentials* Find(absl::string_view server_name) const;
 
@@ -43,8 +44,19 @@ class CertificateSet {
  private:
   friend class CertificateStore;
 
+  using Names = absl::flat_hash_map<std::string, Credentials>;
+
+  static std::shared_ptr<CertificateSet> Make(
+      std::vector<std::shared_ptr<const Credential>> credentials, absl::Time now);
+  void Add(const std::shared_ptr<const Credential>& credential, absl::Time now);
+  void DropExpired(absl::Time now);
+  const Credentials* FindWildcard(absl::string_view server_name) const;
+  const Credentials* FindPattern(absl::string_view pattern) const;
+  absl::Status CheckReplacedBy(const CertificateSet& next, absl::Time now) const;
+
   std::vector<std::shared_ptr<const Credential>> all_;
-  absl::flat_hash_map<std::string, Credentials> by_name_;
+  Names exact_;      // By name.
+  Names wildcards_;  // By the name without its "*.".
   Credentials fallback_;
   uint64_t generation_ = 0;
 };
@@ -68,6 +80,8 @@ class CertificateStore {
  private:
   CertificateStore() = default;
 
+  // Replacements come one after the other. Handshakes, which need `mutex_`, don't wait for them.
+  absl::Mutex replace_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   mutable absl::Mutex mutex_;
   std::shared_ptr<const CertificateSet> current_ ABSL_GUARDED_BY(mutex_);
 };

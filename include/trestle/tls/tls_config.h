@@ -12,6 +12,7 @@
 #include "trestle/tls/certificate_store.h"
 
 typedef struct ssl_ctx_st SSL_CTX;
+typedef struct x509_store_st X509_STORE;
 
 namespace trestle {
 
@@ -41,8 +42,8 @@ struct ServerTlsOptions {
   std::shared_ptr<CertificateStore> certificates;
   UnknownName unknown_name = UnknownName::kFallback;
   /// Application protocols in order of preference (RFC 7301). Empty: the extension is ignored.
-  /// Otherwise a client that offers none of them is refused with no_application_protocol; one that
-  /// doesn't use ALPN is served.
+  /// Otherwise a client that offers none of them is refused with no_application_protocol
+  /// (ErrorCode::kAlpnMismatch); one that doesn't use ALPN is served.
   std::vector<std::string> alpn;
 };
 
@@ -57,16 +58,21 @@ class ServerTlsConfig {
   const ServerTlsOptions& options() const { return options_; }
   SSL_CTX* native() const { return native_; }
 
+  /// A digest of all that a resumed session must have in common with the one it came from, beside
+  /// the server name. Sessions of another policy are not resumed.
+  const std::string& policy() const { return policy_; }
+
  private:
-  ServerTlsConfig(ServerTlsOptions options, SSL_CTX* native);
+  ServerTlsConfig(ServerTlsOptions options, std::string policy, SSL_CTX* native);
 
   const ServerTlsOptions options_;
+  const std::string policy_;
   SSL_CTX* const native_;
 };
 
 struct ClientTlsOptions {
   TlsParameters parameters;
-  /// Required: the roots that peers must chain to, as PEM text.
+  /// Required, unless nothing is verified: the roots that peers must chain to, as PEM text.
   std::string ca_pem;
   /// Accepts any certificate, for any name. Everything that TLS protects against is let in.
   bool dangerous_skip_verify = false;
@@ -82,11 +88,15 @@ class ClientTlsConfig {
   const ClientTlsOptions& options() const { return options_; }
   SSL_CTX* native() const { return native_; }
 
+  /// The roots, parsed.
+  X509_STORE* roots() const { return roots_; }
+
  private:
-  ClientTlsConfig(ClientTlsOptions options, SSL_CTX* native);
+  ClientTlsConfig(ClientTlsOptions options, SSL_CTX* native, X509_STORE* roots);
 
   const ClientTlsOptions options_;
   SSL_CTX* const native_;
+  X509_STORE* const roots_;
 };
 
 /// What one client connection asks for.

@@ -53,13 +53,14 @@ class TlsEngine {
   ByteQueue& to_send();
 
   /// Goes on with the handshake. kOk: it is finished. kWouldBlock: more must be received first.
-  /// kFailed: see `status()`. Needed before `Read` and `Write`.
+  /// kFailed: see `status()`. `Read` and `Write` answer kWouldBlock before it is finished.
   IoState Handshake();
 
   /// Decrypts into `out` as many records as are there and fit. kEndOfStream after close_notify.
   IoResult Read(MutableByteView out);
 
-  /// Encrypts from `data` into `to_send()`, until the send limit; kWouldBlock above it.
+  /// Encrypts from `data` into `to_send()`, until the send limit; kWouldBlock above it. A
+  /// close_notify from the peer doesn't end this direction. Not allowed after `QueueCloseNotify`.
   IoResult Write(ByteView data);
 
   /// Queues close_notify once (RFC 8446 6.1); reading goes on. No-op during the handshake and
@@ -74,8 +75,15 @@ class TlsEngine {
   /// What was agreed; complete once `handshake_done()`. Before that, what is known so far.
   const TlsInfo& info() const;
 
+  /// The leg that failures name.
+  Leg leg() const;
+
+  /// Tells whether any record, or part of one, is held now. Once the handshake is done, false
+  /// whenever nothing is in flight.
+  bool holds_buffers() const;
+
  private:
-  struct State;
+  class State;
 
   explicit TlsEngine(std::unique_ptr<State> state);
 

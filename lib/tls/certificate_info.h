@@ -1,0 +1,36 @@
+// X.509 certificates -> CertificateInfo, and IP addresses as certificates and people write them.
+#ifndef TRESTLE_LIB_TLS_CERTIFICATE_INFO_H_
+#define TRESTLE_LIB_TLS_CERTIFICATE_INFO_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include <openssl/base.h>
+#include <openssl/x509.h>
+#include "trestle/base/bytes.h"
+#include "trestle/tls/tls_info.h"
+
+namespace trestle {
+
+/// Parses one DER certificate; null, with BoringSSL's error queue cleared, when it doesn't parse.
+bssl::UniquePtr<X509> ParseCertificate(CRYPTO_BUFFER* der);
+
+/// Describes `certificate`. All texts of it are printable ASCII, whatever the certificate holds.
+CertificateInfo DescribeCertificate(const X509* certificate);
+
+/// Writes a name as RFC 2253 does, in printable ASCII: "CN=app.example,O=Example".
+std::string NameText(const X509_NAME* name);
+
+/// Describes a public key: "ECDSA P-256", "RSA 2048", "Ed25519".
+std::string KeyText(const EVP_PKEY* key);
+
+/// Writes an address of 4 or 16 bytes in network order: "192.0.2.1", "2001:db8::1".
+std::string IpText(ByteView address);
+
+/// Reads an IPv4 or IPv6 address into its 4 or 16 bytes; nothing when `text` is neither.
+std::optional<std::string> ParseIp(absl::string_view text);
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_TLS_CERTIFICATE_INFO_H_

@@ -1,0 +1,186 @@
+#include "lib/tls/certificate_verifier.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "lib/tls/certificate_info.h"
+#include "lib/tls/pem.h"
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include "trestle/tls/tls_info.h"
+#include "trestle/wire/server_name.h"
+
+namespace trestle {
+namespace {
+
+// Intermediates between a leaf and its root. Real chains have one to three.
+constexpr int kMaxIntermediates = 8;
+
+// What a stranger's certificate may contribute to one message.
+constexpr size_t kMaxQuotedBytes = 200;
+constexpr size_t kMaxQuotedNames = 8;
+
+std::string Quoted(absl::string_view text) {
+  if (text.size() <= kMaxQuotedBytes) return absl::StrCat("\"", text, "\"");
+  return absl::StrCat("\"", text.substr(0, kMaxQuotedBytes), "…\"");
+}
+
+// "12 days", "3 hours", "1 minute".
+std::string Roughly(absl::Duration duration) {
+  const auto count = [duration](absl::Duration unit, absl::string_view name) {
+    const int64_t n = duration / unit;
+    return absl::StrCat(n, " ", name, n == 1 ? "" : "s");
+  };
+  if (duration >= absl::Hours(24)) return count(absl::Hours(24), "day");
+  if (duration >= absl::Hours(1)) return count(absl::Hours(1), "hour");
+  return count(absl::Minutes(1), "minute");
+}
+
+std::string Date(absl::Time time) { return absl::FormatTime("%Y-%m-%d", time, absl::UTCTimeZone()); }
+
+std::string NotYetValidText(const CertificateInfo& certificate, absl::Time now) {
+  return absl::StrCat("certificate ", Quoted(certificate.subject), " is not valid before ",
+                      Date(certificate.not_before), " (in ", Roughly(certificate.not_before - now),
+                      ")");
+}
+
+std::string ExpiredText(const CertificateInfo& certificate, absl::Time now) {
+  return absl::StrCat("certificate ", Quoted(certificate.subject), " expired on ",
+                      Date(certificate.not_after), " (", Roughly(now - certificate.not_after),
+                      " ago)");
+}
+
+std::string NamesText(const CertificateInfo& leaf) {
+  std::vector<std::string> names = leaf.dns_names;
+  names.insert(names.end(), leaf.ip_names.begin(), leaf.ip_names.end());
+  if (names.empty()) return "no subject alternative names (a common name doesn't count)";
+  std::string text = "the names ";
+  for (size_t i = 0; i < std::min(names.size(), kMaxQuotedNames); ++i) {
+    absl::StrAppend(&text, i == 0 ? "" : ", ", Quoted(names[i]));
+  }
+  if (names.size() > kMaxQuotedNames) {
+    absl::StrAppend(&text, " and ", names.size() - kMaxQuotedNames, " more");
+  }
+  return text;
+}
+
+std::string NameMismatchText(const CertificateInfo& leaf, const PeerName& wanted) {
+  return absl::StrCat("certificate ", Quoted(leaf.subject), " is not for ",
+                      Quoted(wanted.ToString()), "; it has ", NamesText(leaf));
+}
+
+std::string UntrustedText(const CertificateInfo& certificate, int verify_error) {
+  return absl::StrCat("certificate ", Quoted(certificate.subject), ", issued by ",
+                      Quoted(certificate.issuer),
+                      ", is refused: ", X509_verify_cert_error_string(verify_error));
+}
+
+ChainFailure Explain(int verify_error, const CertificateInfo& certificate, const PeerName& name,
+                     absl::Time now) {
+  ChainFailure failure;
+  failure.alert = static_cast<uint8_t>(SSL_alert_from_verify_result(verify_error));
+  switch (verify_error) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      failure.error.code = ErrorCode::kCertificateExpired;
+      failure.error.detail = ExpiredText(certificate, now);
+      break;
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      failure.error.code = ErrorCode::kCertificateExpired;
+      failure.error.detail = NotYetValidText(certificate, now);
+      break;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      failure.error.code = ErrorCode::kNameMismatch;
+      failure.error.detail = NameMismatchText(certificate, name);
+      break;
+    default:
+      failure.error.code = ErrorCode::kCertificateUntrusted;
+      failure.error.detail = UntrustedText(certificate, verify_error);
+      break;
+  }
+  return failure;
+}
+
+bool SetName(X509_VERIFY_PARAM* param, const PeerName& name) {
+  // Subjects are for people (RFC 9525 6.3): a common name proves nothing.
+  X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+  if (!name.ip_address.empty()) {
+    return X509_VERIFY_PARAM_set1_ip(param,
+                                     reinterpret_cast<const uint8_t*>(name.ip_address.data()),
+                                     name.ip_address.size());
+  }
+  // BoringSSL takes the empty host for "no check".
+  return !name.dns_name.empty() &&
+         X509_VERIFY_PARAM_set1_host(param, name.dns_name.data(), name.dns_name.size());
+}
+
+bssl::UniquePtr<STACK_OF(X509)> MakeStack(const CertificateChain& chain) {
+  bssl::UniquePtr<STACK_OF(X509)> stack(sk_X509_new_null());
+  for (const bssl::UniquePtr<X509>& certificate : chain) {
+    if (stack == nullptr || !bssl::PushToStack(stack.get(), bssl::UpRef(certificate))) {
+      return nullptr;
+    }
+  }
+  return stack;
+}
+
+ChainFailure InternalFailure() {
+  ChainFailure failure;
+  failure.error.code = ErrorCode::kInternal;
+  failure.error.detail = "the certificate could not be verified for lack of memory";
+  failure.alert = SSL_AD_INTERNAL_ERROR;
+  return failure;
+}
+
+}  // namespace
+
+absl::StatusOr<PeerName> PeerName::Parse(absl::string_view text) {
+  PeerName name;
+  if (text.empty()) {
+    return ConfigurationError("no server name was given: there is nothing to verify the peer by");
+  }
+  if (std::optional<std::string> address = ParseIp(text); address.has_value()) {
+    name.ip_address = *std::move(address);
+    return name;
+  }
+  absl::StatusOr<std::string> dns_name = NormalizeServerName(text, {/*allow_underscore=*/true});
+  if (!dns_name.ok()) {
+    return ConfigurationError(
+        absl::StrCat("\"", EscapeForLog(text), "\" is neither a DNS name nor an IP address (",
+                     dns_name.status().message(), ")"));
+  }
+  name.dns_name = *std::move(dns_name);
+  return name;
+}
+
+std::string PeerName::ToString() const {
+  return ip_address.empty() ? dns_name : IpText(AsBytes(ip_address));
+}
+
+std::optional<ChainFailure> VerifyServerChain(const CertificateChain& chain, X509_STORE* roots,
+                                              const PeerName& name, absl::Time now) {
+  bssl::UniquePtr<STACK_OF(X509)> stack = MakeStack(chain);
+  bssl::UniquePtr<X509_STORE_CTX> verifier(X509_STORE_CTX_new());
+  if (chain.empty() || stack == nullptr || verifier == nullptr ||
+      !X509_STORE_CTX_init(verifier.get(), roots, chain.front().get(), stack.get()) ||
+      !X509_STORE_CTX_set_default(verifier.get(), "ssl_server")) {
+    ERR_clear_error();
+    return InternalFailure();
+  }
+  X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(verifier.get());
+  X509_VERIFY_PARAM_set_depth(param, kMaxIntermediates);
+  X509_VERIFY_PARAM_set_time_posix(param, absl::ToUnixSeconds(now));
+  const bool valid = SetName(param, name) && X509_verify_cert(verifier.get()) == 1;
+  ERR_clear_error();
+  if (valid) return std::nullopt;
+
+  int verify_error = X509_STORE_CTX_get_error(verifier.get());
+  if (verify_error == X509_V_OK) verify_error = X509_V_ERR_UNSPECIFIED;
+  X509* at_fault = X509_STORE_CTX_get_current_cert(verifier.get());
+  if (at_fault == nullptr) at_fault = chain.front().get();
+  return Explain(verify_error, DescribeCertificate(at_fault), name, now);
+}
+
+}  // namespace trestle

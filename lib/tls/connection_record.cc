@@ -1,0 +1,37 @@
+#include "lib/tls/connection_record.h"
+
+namespace trestle {
+namespace {
+
+void NoteLocalChain(const SSL* ssl, ConnectionRecord& record) {
+  if (record.handshake == nullptr || SSL_session_reused(ssl)) return;
+  const SSL_CREDENTIAL* selected = SSL_get0_selected_credential(ssl);
+  for (const std::shared_ptr<const Credential>& offered : record.handshake->offered) {
+    if (offered->native() == selected) record.info.local_chain = offered->chain();
+  }
+}
+
+void OnEvent(const SSL* ssl, int event, int value) {
+  ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  const auto alert = static_cast<uint8_t>(value & 0xff);
+  const bool fatal = (value >> 8) == SSL3_AL_FATAL;
+  switch (event) {
+    case SSL_CB_READ_ALERT:
+      if (fatal || alert != SSL_AD_CLOSE_NOTIFY) record.alert_received = alert;
+      break;
+    case SSL_CB_WRITE_ALERT:
+      if (fatal) record.alert_sent = alert;
+      break;
+    case SSL_CB_HANDSHAKE_DONE:
+      NoteLocalChain(ssl, record);
+      break;
+    default:
+      break;
+  }
+}
+
+}  // namespace
+
+void InstallRecordCallback(SSL_CTX* context) { SSL_CTX_set_info_callback(context, OnEvent); }
+
+}  // namespace trestle

@@ -1,0 +1,55 @@
+// What an SSL_CTX's callbacks and the engine that runs a connection tell each other about it.
+#ifndef TRESTLE_LIB_TLS_CONNECTION_RECORD_H_
+#define TRESTLE_LIB_TLS_CONNECTION_RECORD_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "lib/tls/certificate_verifier.h"
+#include <openssl/ssl.h>
+#include "trestle/base/error.h"
+#include "trestle/io/scheduler.h"
+#include "trestle/tls/certificate_store.h"
+#include "trestle/tls/tls_info.h"
+
+namespace trestle {
+
+class ClientTlsConfig;
+class ServerTlsConfig;
+
+/// Needed until the handshake is done, then freed.
+struct HandshakeRecord {
+  const ServerTlsConfig* server = nullptr;  ///< One of the two is set.
+  const ClientTlsConfig* client = nullptr;
+  PeerName expected_name;                   ///< Client: what the peer must prove.
+  CertificateSet::Credentials offered;      ///< Server: what BoringSSL may choose from.
+  /// Why a callback refused: more than BoringSSL's own error says.
+  std::optional<TlsError> refusal;
+};
+
+/// One per SSL, from its making to its end.
+struct ConnectionRecord {
+  const Scheduler& scheduler;
+  TlsInfo info;
+  std::optional<uint8_t> alert_received;  ///< The last one that isn't close_notify.
+  std::optional<uint8_t> alert_sent;      ///< Only fatal ones: the first is the last.
+  std::unique_ptr<HandshakeRecord> handshake;
+
+  explicit ConnectionRecord(const Scheduler& time) : scheduler(time) {}
+
+  /// Hangs this record on `ssl`, which it must outlive.
+  void Attach(SSL* ssl) { SSL_set_app_data(ssl, this); }
+
+  /// The record that hangs on `ssl`.
+  static ConnectionRecord& Of(const SSL* ssl) {
+    return *static_cast<ConnectionRecord*>(SSL_get_app_data(ssl));
+  }
+};
+
+/// Makes the connections of `context` write alerts and the chain they show into their records.
+void InstallRecordCallback(SSL_CTX* context);
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_TLS_CONNECTION_RECORD_H_

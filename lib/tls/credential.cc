@@ -1,0 +1,149 @@
+#include "trestle/tls/credential.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lib/tls/certificate_info.h"
+#include "lib/tls/pem.h"
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pool.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+namespace trestle {
+namespace {
+
+constexpr int kMinRsaBits = 2048;
+
+using Buffers = std::vector<bssl::UniquePtr<CRYPTO_BUFFER>>;
+using Certificates = std::vector<bssl::UniquePtr<X509>>;
+
+absl::StatusOr<Certificates> ParseChain(const Buffers& buffers) {
+  Certificates chain;
+  for (const bssl::UniquePtr<CRYPTO_BUFFER>& buffer : buffers) {
+    chain.push_back(ParseCertificate(buffer.get()));
+    if (chain.back() == nullptr) {
+      return ConfigurationError(
+          absl::StrCat("certificate ", chain.size(), " of the chain doesn't parse"));
+    }
+  }
+  return chain;
+}
+
+absl::StatusOr<KeyType> ReadKeyType(const EVP_PKEY* key) {
+  switch (EVP_PKEY_id(key)) {
+    case EVP_PKEY_EC:
+      return KeyType::kEcdsa;
+    case EVP_PKEY_ED25519:
+      return KeyType::kEd25519;
+    case EVP_PKEY_RSA:
+      if (EVP_PKEY_bits(key) >= kMinRsaBits) return KeyType::kRsa;
+      return ConfigurationError(absl::StrCat("the RSA key has ", EVP_PKEY_bits(key),
+                                             " bits, fewer than ", kMinRsaBits));
+    default:
+      return ConfigurationError("the private key is neither ECDSA, Ed25519 nor RSA");
+  }
+}
+
+// Which certificate of the chain `key` belongs to, counted from 0, or -1.
+int FindOwner(const Certificates& chain, const EVP_PKEY* key) {
+  for (size_t i = 0; i < chain.size(); ++i) {
+    bssl::UniquePtr<EVP_PKEY> public_key(X509_get_pubkey(chain[i].get()));
+    if (public_key != nullptr && EVP_PKEY_eq(public_key.get(), key) == 1) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+absl::Status CheckKeyOwner(const Certificates& chain, const EVP_PKEY* key) {
+  const int owner = FindOwner(chain, key);
+  ERR_clear_error();
+  if (owner == 0) return absl::OkStatus();
+  const std::string leaf = NameText(X509_get_subject_name(chain.front().get()));
+  if (owner > 0) {
+    return ConfigurationError(absl::StrCat("the private key belongs to certificate ", owner + 1,
+                                           " of the chain, not to the first one, \"", leaf,
+                                           "\": the leaf must come first"));
+  }
+  return ConfigurationError(
+      absl::StrCat("the private key doesn't belong to the certificate \"", leaf, "\""));
+}
+
+absl::Status CheckOrder(const Certificates& chain) {
+  for (size_t i = 0; i + 1 < chain.size(); ++i) {
+    const X509_NAME* issuer = X509_get_issuer_name(chain[i].get());
+    const X509_NAME* next = X509_get_subject_name(chain[i + 1].get());
+    if (X509_NAME_cmp(issuer, next) == 0) continue;
+    return ConfigurationError(absl::StrCat(
+        "the chain is out of order: certificate ", i + 1, " was issued by \"", NameText(issuer),
+        "\", but certificate ", i + 2, " is \"", NameText(next), "\""));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckNames(const CertificateInfo& leaf) {
+  if (!leaf.dns_names.empty() || !leaf.ip_names.empty()) return absl::OkStatus();
+  return ConfigurationError(
+      absl::StrCat("the certificate \"", leaf.subject,
+                   "\" has no subject alternative names, so that no client would accept it"));
+}
+
+bssl::UniquePtr<SSL_CREDENTIAL> MakeNative(const Buffers& chain, EVP_PKEY* key) {
+  std::vector<CRYPTO_BUFFER*> certificates;
+  for (const bssl::UniquePtr<CRYPTO_BUFFER>& buffer : chain) certificates.push_back(buffer.get());
+  bssl::UniquePtr<SSL_CREDENTIAL> native(SSL_CREDENTIAL_new_x509());
+  if (native == nullptr ||
+      !SSL_CREDENTIAL_set1_cert_chain(native.get(), certificates.data(), certificates.size()) ||
+      !SSL_CREDENTIAL_set1_private_key(native.get(), key)) {
+    ERR_clear_error();
+    return nullptr;
+  }
+  return native;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(absl::string_view chain_pem,
+                                                                      absl::string_view key_pem) {
+  absl::StatusOr<Buffers> buffers = ReadCertificatesPem(chain_pem, "the certificate chain");
+  if (!buffers.ok()) return buffers.status();
+  absl::StatusOr<Certificates> chain = ParseChain(*buffers);
+  if (!chain.ok()) return chain.status();
+  absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> key = ReadPrivateKeyPem(key_pem);
+  if (!key.ok()) return key.status();
+  absl::StatusOr<KeyType> key_type = ReadKeyType(key->get());
+  if (!key_type.ok()) return key_type.status();
+  if (absl::Status owner = CheckKeyOwner(*chain, key->get()); !owner.ok()) return owner;
+  if (absl::Status order = CheckOrder(*chain); !order.ok()) return order;
+
+  std::vector<CertificateInfo> description;
+  for (const bssl::UniquePtr<X509>& certificate : *chain) {
+    description.push_back(DescribeCertificate(certificate.get()));
+  }
+  if (absl::Status names = CheckNames(description.front()); !names.ok()) return names;
+
+  bssl::UniquePtr<SSL_CREDENTIAL> native = MakeNative(*buffers, key->get());
+  if (native == nullptr) {
+    return ConfigurationError(absl::StrCat("the certificate \"", description.front().subject,
+                                           "\" can't be used for TLS (its key usage must allow "
+                                           "digital signatures)"));
+  }
+  return std::shared_ptr<const Credential>(
+      new Credential(native.release(), *key_type, std::move(description)));
+}
+
+Credential::Credential(SSL_CREDENTIAL* native, KeyType key_type,
+                       std::vector<CertificateInfo> chain)
+    : native_(native), key_type_(key_type), chain_(std::move(chain)) {}
+
+Credential::~Credential() { SSL_CREDENTIAL_free(native_); }
+
+bool Credential::ValidAt(absl::Time now) const {
+  for (const CertificateInfo& certificate : chain_) {
+    if (now < certificate.not_before || now > certificate.not_after) return false;
+  }
+  return true;
+}
+
+}  // namespace trestle

@@ -1,0 +1,142 @@
+#include "lib/tls/pem.h"
+
+#include <climits>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include <openssl/bio.h>
+#include <openssl/bytestring.h>
+#include <openssl/ec_key.h>
+#include <openssl/err.h>
+#include <openssl/mem.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+struct PemBlock {
+  bssl::UniquePtr<char> kind;
+  bssl::UniquePtr<char> header;
+  bssl::UniquePtr<uint8_t> der;
+  size_t der_bytes = 0;
+};
+
+// Walks over the blocks of a PEM text.
+class PemReader {
+ public:
+  enum class Step { kBlock, kEnd, kDamaged };
+
+  explicit PemReader(absl::string_view pem)
+      : bio_(pem.size() <= INT_MAX ? BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))
+                                   : nullptr) {}
+
+  Step Next(PemBlock& block) {
+    if (bio_ == nullptr) return Step::kDamaged;
+    char* kind = nullptr;
+    char* header = nullptr;
+    unsigned char* der = nullptr;
+    long der_bytes = 0;
+    ERR_clear_error();
+    const bool read = PEM_read_bio(bio_.get(), &kind, &header, &der, &der_bytes) == 1;
+    const uint32_t error = ERR_peek_last_error();
+    ERR_clear_error();
+    if (!read) return ERR_GET_REASON(error) == PEM_R_NO_START_LINE ? Step::kEnd : Step::kDamaged;
+    block.kind.reset(kind);
+    block.header.reset(header);
+    block.der.reset(der);
+    block.der_bytes = static_cast<size_t>(der_bytes);
+    return Step::kBlock;
+  }
+
+ private:
+  bssl::UniquePtr<BIO> bio_;
+};
+
+bssl::UniquePtr<EVP_PKEY> ParsePkcs8(CBS* der) {
+  return bssl::UniquePtr<EVP_PKEY>(EVP_parse_private_key(der));
+}
+
+bssl::UniquePtr<EVP_PKEY> ParseSec1(CBS* der) {
+  bssl::UniquePtr<EC_KEY> ec(EC_KEY_parse_private_key(der, nullptr));
+  bssl::UniquePtr<EVP_PKEY> key(EVP_PKEY_new());
+  if (ec == nullptr || key == nullptr || !EVP_PKEY_set1_EC_KEY(key.get(), ec.get())) return nullptr;
+  return key;
+}
+
+bssl::UniquePtr<EVP_PKEY> ParsePkcs1(CBS* der) {
+  bssl::UniquePtr<RSA> rsa(RSA_parse_private_key(der));
+  bssl::UniquePtr<EVP_PKEY> key(EVP_PKEY_new());
+  if (rsa == nullptr || key == nullptr || !EVP_PKEY_set1_RSA(key.get(), rsa.get())) return nullptr;
+  return key;
+}
+
+absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ParsePrivateKey(const PemBlock& block) {
+  const absl::string_view kind(block.kind.get());
+  if (kind == PEM_STRING_PKCS8 || absl::StrContains(block.header.get(), "ENCRYPTED")) {
+    return ConfigurationError("the private key is encrypted: decrypt it first");
+  }
+  CBS der;
+  CBS_init(&der, block.der.get(), block.der_bytes);
+  bssl::UniquePtr<EVP_PKEY> key;
+  if (kind == PEM_STRING_PKCS8INF) key = ParsePkcs8(&der);
+  if (kind == PEM_STRING_EC) key = ParseSec1(&der);
+  if (kind == PEM_STRING_RSA) key = ParsePkcs1(&der);
+  ERR_clear_error();
+  if (key == nullptr || CBS_len(&der) != 0) {
+    return ConfigurationError(absl::StrCat("the private key doesn't parse (PEM block \"", kind, "\")"));
+  }
+  return key;
+}
+
+bool HoldsPrivateKey(const PemBlock& block) {
+  const absl::string_view kind(block.kind.get());
+  return kind == PEM_STRING_PKCS8 || kind == PEM_STRING_PKCS8INF || kind == PEM_STRING_EC ||
+         kind == PEM_STRING_RSA;
+}
+
+}  // namespace
+
+absl::Status ConfigurationError(std::string detail) {
+  TlsError error;
+  error.code = ErrorCode::kConfiguration;
+  error.detail = std::move(detail);
+  return MakeError(error);
+}
+
+absl::StatusOr<std::vector<bssl::UniquePtr<CRYPTO_BUFFER>>> ReadCertificatesPem(
+    absl::string_view pem, absl::string_view what) {
+  std::vector<bssl::UniquePtr<CRYPTO_BUFFER>> certificates;
+  PemReader reader(pem);
+  PemBlock block;
+  PemReader::Step step;
+  while ((step = reader.Next(block)) == PemReader::Step::kBlock) {
+    const absl::string_view kind(block.kind.get());
+    if (kind != PEM_STRING_X509 && kind != PEM_STRING_X509_OLD) continue;
+    certificates.emplace_back(CRYPTO_BUFFER_new(block.der.get(), block.der_bytes, nullptr));
+  }
+  if (step == PemReader::Step::kDamaged) {
+    return ConfigurationError(absl::StrCat(what, " holds a damaged PEM block after ",
+                                           certificates.size(), " certificate(s)"));
+  }
+  if (certificates.empty()) {
+    return ConfigurationError(absl::StrCat(what, " holds no PEM block \"", PEM_STRING_X509, "\""));
+  }
+  return certificates;
+}
+
+absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadPrivateKeyPem(absl::string_view pem) {
+  PemReader reader(pem);
+  PemBlock block;
+  PemReader::Step step;
+  while ((step = reader.Next(block)) == PemReader::Step::kBlock) {
+    if (HoldsPrivateKey(block)) return ParsePrivateKey(block);
+  }
+  return ConfigurationError(step == PemReader::Step::kDamaged
+                                ? "the private key's PEM block is damaged"
+                                : "the private key's text holds no PEM block \"PRIVATE KEY\"");
+}
+
+}  // namespace trestle

@@ -1,0 +1,32 @@
+// PEM text -> certificates and private keys, with messages that a person can act on.
+#ifndef TRESTLE_LIB_TLS_PEM_H_
+#define TRESTLE_LIB_TLS_PEM_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include <openssl/base.h>
+#include <openssl/evp.h>
+#include <openssl/pool.h>
+
+namespace trestle {
+
+/// Makes an ErrorCode::kConfiguration error that says `detail`.
+absl::Status ConfigurationError(std::string detail);
+
+/// Reads every CERTIFICATE block of `pem` and passes over blocks of other kinds. `what` names the
+/// text in messages: "the certificate chain". Fails when there is no such block, or a damaged one.
+/// The certificates themselves are not parsed yet.
+absl::StatusOr<std::vector<bssl::UniquePtr<CRYPTO_BUFFER>>> ReadCertificatesPem(
+    absl::string_view pem, absl::string_view what);
+
+/// Reads the first private key of `pem` (PKCS#8, SEC1 EC or PKCS#1 RSA, not encrypted) and passes
+/// over blocks of other kinds.
+absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadPrivateKeyPem(absl::string_view pem);
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_TLS_PEM_H_

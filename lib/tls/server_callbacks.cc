@@ -1,0 +1,172 @@
+#include "lib/tls/server_callbacks.h"
+
+#include <array>
+#include <cstdint>
+#include <utility>
+
+#include <openssl/bytestring.h>
+#include <openssl/err.h>
+#include <openssl/sha2.h>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "lib/tls/connection_record.h"
+#include "trestle/base/bytes.h"
+#include "trestle/tls/tls_config.h"
+#include "trestle/wire/server_name.h"
+
+namespace trestle {
+namespace {
+
+// How many of a client's protocols a message quotes.
+constexpr size_t kMaxQuotedProtocols = 8;
+
+std::string Sha256(absl::string_view text) {
+  std::string digest(SHA256_DIGEST_LENGTH, '\0');
+  SHA256(reinterpret_cast<const uint8_t*>(text.data()), text.size(),
+         reinterpret_cast<uint8_t*>(&digest[0]));
+  return digest;
+}
+
+TlsError MakeRefusal(ErrorCode code, std::string detail) {
+  TlsError refusal;
+  refusal.code = code;
+  refusal.detail = std::move(detail);
+  return refusal;
+}
+
+// Reads the server name into the record. False, with a refusal noted, when it is no name at all.
+bool ReadServerName(const SSL* ssl, ConnectionRecord& record) {
+  const char* raw = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  if (raw == nullptr) return true;
+  absl::StatusOr<std::string> name = NormalizeServerName(raw, {/*allow_underscore=*/true});
+  if (name.ok()) {
+    record.info.server_name = *std::move(name);
+    return true;
+  }
+  record.handshake->refusal = MakeRefusal(
+      ErrorCode::kMalformedHello,
+      absl::StrCat("the hello's server name \"", EscapeForLog(raw), "\": ", name.status().message()));
+  return false;
+}
+
+// The credentials for the record's server name. Null, with a refusal noted, when there are none.
+const CertificateSet::Credentials* FindCredentials(const CertificateSet& set,
+                                                   ConnectionRecord& record) {
+  const std::string& name = record.info.server_name;
+  if (name.empty()) return &set.fallback();
+  const CertificateSet::Credentials* found = set.Find(name);
+  if (found != nullptr) return found;
+  if (record.handshake->server->options().unknown_name == UnknownName::kFallback) {
+    return &set.fallback();
+  }
+  record.handshake->refusal =
+      MakeRefusal(ErrorCode::kNoCertificate, absl::StrCat("no certificate for \"", name, "\""));
+  return nullptr;
+}
+
+// Offers what is valid now; all of it if nothing is, so that the client can say what is wrong.
+bool OfferCredentials(SSL* ssl, const CertificateSet::Credentials& credentials,
+                      ConnectionRecord& record) {
+  const absl::Time now = record.scheduler.Now();
+  CertificateSet::Credentials& offered = record.handshake->offered;
+  offered.clear();
+  for (const auto& credential : credentials) {
+    if (credential->ValidAt(now)) offered.push_back(credential);
+  }
+  if (offered.empty()) offered = credentials;
+
+  SSL_certs_clear(ssl);
+  for (const auto& credential : offered) {
+    if (!SSL_add1_credential(ssl, credential->native())) return false;
+  }
+  return true;
+}
+
+// A ticket must not carry a client from one name to another (RFC 6066 3), nor past a change of
+// policy: what was checked for the first session was checked under that name and policy.
+bool IsolateSession(SSL* ssl, const ConnectionRecord& record) {
+  const std::string context =
+      Sha256(absl::StrCat(record.handshake->server->policy(), record.info.server_name));
+  static_assert(SHA256_DIGEST_LENGTH <= SSL_MAX_SID_CTX_LENGTH, "the context must fit");
+  return SSL_set_session_id_context(ssl, reinterpret_cast<const uint8_t*>(context.data()),
+                                    context.size()) == 1;
+}
+
+ssl_select_cert_result_t Refuse(SSL* ssl, uint8_t alert) {
+  // The first alert is the one that leaves: BoringSSL's own for this result is handshake_failure.
+  SSL_send_fatal_alert(ssl, alert);
+  ERR_clear_error();
+  return ssl_select_cert_error;
+}
+
+ssl_select_cert_result_t SelectCertificate(const SSL_CLIENT_HELLO* hello) {
+  SSL* ssl = hello->ssl;
+  ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  if (!ReadServerName(ssl, record)) return Refuse(ssl, SSL_AD_UNRECOGNIZED_NAME);
+  const std::shared_ptr<const CertificateSet> set =
+      record.handshake->server->options().certificates->current();
+  const CertificateSet::Credentials* credentials = FindCredentials(*set, record);
+  if (credentials == nullptr) return Refuse(ssl, SSL_AD_UNRECOGNIZED_NAME);
+  if (!OfferCredentials(ssl, *credentials, record) || !IsolateSession(ssl, record)) {
+    return Refuse(ssl, SSL_AD_INTERNAL_ERROR);
+  }
+  return ssl_select_cert_success;
+}
+
+// Splits what RFC 7301 3.1 writes into names. BoringSSL has checked the form.
+std::vector<absl::string_view> SplitAlpn(const uint8_t* in, size_t in_bytes) {
+  std::vector<absl::string_view> protocols;
+  CBS list;
+  CBS protocol;
+  CBS_init(&list, in, in_bytes);
+  while (CBS_get_u8_length_prefixed(&list, &protocol)) {
+    protocols.push_back(AsText(ByteView(CBS_data(&protocol), CBS_len(&protocol))));
+  }
+  return protocols;
+}
+
+std::string AlpnMismatchText(std::vector<absl::string_view> offered,
+                             const std::vector<std::string>& spoken) {
+  const size_t more = offered.size() - std::min(offered.size(), kMaxQuotedProtocols);
+  offered.resize(offered.size() - more);
+  const auto quote = [](std::string* out, absl::string_view name) {
+    absl::StrAppend(out, "\"", EscapeForLog(name), "\"");
+  };
+  return absl::StrCat("the client offers ", absl::StrJoin(offered, ", ", quote),
+                      more == 0 ? "" : " and more", "; served here: ",
+                      absl::StrJoin(spoken, ", ", quote));
+}
+
+int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_bytes, const uint8_t* in,
+               unsigned in_bytes, void* /*unused*/) {
+  HandshakeRecord& handshake = *ConnectionRecord::Of(ssl).handshake;
+  const std::vector<std::string>& spoken = handshake.server->options().alpn;
+  if (spoken.empty()) return SSL_TLSEXT_ERR_NOACK;
+  std::vector<absl::string_view> offered = SplitAlpn(in, in_bytes);
+  for (const std::string& protocol : spoken) {
+    for (absl::string_view candidate : offered) {
+      if (candidate != protocol) continue;
+      *out = reinterpret_cast<const uint8_t*>(candidate.data());
+      *out_bytes = static_cast<uint8_t>(candidate.size());
+      return SSL_TLSEXT_ERR_OK;
+    }
+  }
+  handshake.refusal =
+      MakeRefusal(ErrorCode::kAlpnMismatch, AlpnMismatchText(std::move(offered), spoken));
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+}  // namespace
+
+std::string PolicyDigest(absl::string_view alpn) {
+  return Sha256(absl::StrCat("trestle session policy 1\nclient authentication: none\nalpn: ", alpn));
+}
+
+void InstallServerCallbacks(SSL_CTX* context) {
+  SSL_CTX_set_select_certificate_cb(context, SelectCertificate);
+  SSL_CTX_set_alpn_select_cb(context, SelectAlpn, nullptr);
+}
+
+}  // namespace trestle

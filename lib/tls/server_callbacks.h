@@ -1,0 +1,21 @@
+// What a server decides while a hello is being answered: certificate, resumption, ALPN.
+#ifndef TRESTLE_LIB_TLS_SERVER_CALLBACKS_H_
+#define TRESTLE_LIB_TLS_SERVER_CALLBACKS_H_
+
+#include <string>
+
+#include <openssl/ssl.h>
+
+#include "absl/strings/string_view.h"
+
+namespace trestle {
+
+/// Digests what sessions of one policy have in common. `alpn` is encoded as RFC 7301 does.
+std::string PolicyDigest(absl::string_view alpn);
+
+/// Makes the connections of `context` choose by their record's ServerTlsConfig.
+void InstallServerCallbacks(SSL_CTX* context);
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_TLS_SERVER_CALLBACKS_H_

@@ -1,0 +1,403 @@
+#include "trestle/tls/tls_engine.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "absl/base/optimization.h"
+#include "absl/strings/str_cat.h"
+#include "lib/tls/connection_record.h"
+#include "lib/tls/pem.h"
+#include "lib/tls/session_clock.h"
+#include "lib/tls/ssl_error.h"
+#include "lib/tls/tls_parameters.h"
+#include "lib/wire/first_bytes.h"
+
+namespace trestle {
+namespace {
+
+constexpr uint8_t kHandshakeRecord = 22;
+
+// No signature in first_bytes.h is longer.
+constexpr size_t kFirstBytes = 8;
+
+// What a record has beside its plaintext, for any cipher, and what may wait to go with it: key
+// updates and tickets.
+constexpr size_t kRecordSlackBytes = 512;
+
+// So much of `data` goes into the next record that `to_send` stays within one pool block.
+size_t NextRecordBytes(size_t data_bytes, size_t queued_bytes) {
+  const size_t room = BufferPool::kBlockBytes - queued_bytes - kRecordSlackBytes;
+  return std::min({data_bytes, room, size_t{SSL3_RT_MAX_PLAIN_LENGTH}});
+}
+
+}  // namespace
+
+// The BIO's two functions are the only way for BoringSSL to the queues. It reads what is there, and
+// its writes are never refused: who fills `to_send` is bounded instead.
+class TlsEngine::State {
+ public:
+  State(Scheduler& scheduler, Leg leg)
+      : received_(scheduler.buffers()),
+        to_send_(scheduler.buffers()),
+        scheduler_(scheduler),
+        leg_(leg),
+        record_(scheduler) {}
+
+  void StartServer(std::shared_ptr<const ServerTlsConfig> config);
+  bool StartClient(std::shared_ptr<const ClientTlsConfig> config, PeerName name,
+                   const std::string& alpn);
+
+  IoState Handshake();
+  IoResult Read(MutableByteView out);
+  IoResult Write(ByteView data);
+  void QueueCloseNotify();
+  bool holds_buffers() const;
+
+  ByteQueue& received() { return received_; }
+  ByteQueue& to_send() { return to_send_; }
+  void EndReceived() { received_ended_ = true; }
+  const absl::Status& status() const { return status_; }
+  bool handshake_done() const { return handshake_done_; }
+  const TlsInfo& info() const { return record_.info; }
+  Leg leg() const { return leg_; }
+
+ private:
+  bool Start(SSL_CTX* context);
+  bool is_server() const { return server_config_ != nullptr; }
+  IoState JudgeFirstBytes();
+  IoState FinishHandshake();
+  IoState CheckAlpn();
+  void FillInfo();
+  IoState Settle(int ssl_result);
+  IoState FailByErrorQueue();
+  IoState FailTruncated();
+  IoState Fail(TlsError error);
+  IoState Fail(ErrorCode code, std::string detail);
+
+  static const BIO_METHOD* BioMethod();
+  static int OnBioRead(BIO* bio, char* out, int bytes);
+  static int OnBioWrite(BIO* bio, const char* data, int bytes);
+  static long OnBioControl(BIO* bio, int command, long number, void* pointer);
+
+  ByteQueue received_;
+  ByteQueue to_send_;
+  Scheduler& scheduler_;
+  const Leg leg_;
+  std::shared_ptr<const ServerTlsConfig> server_config_;  // One of the two is set.
+  std::shared_ptr<const ClientTlsConfig> client_config_;
+  ConnectionRecord record_;
+  absl::Status status_;
+  bool any_received_ = false;
+  bool received_ended_ = false;
+  bool first_bytes_judged_ = false;  // Before that, BoringSSL sees nothing.
+  bool hello_answered_ = false;
+  bool handshake_done_ = false;
+  bool close_notify_queued_ = false;
+  bool offers_alpn_ = false;
+  bssl::UniquePtr<SSL> ssl_;  // Last: it refers to the rest.
+};
+
+bool TlsEngine::State::Start(SSL_CTX* context) {
+  ERR_clear_error();
+  ssl_.reset(SSL_new(context));
+  bssl::UniquePtr<BIO> bio(BIO_new(BioMethod()));
+  if (ssl_ == nullptr || bio == nullptr) return false;
+  BIO_set_data(bio.get(), this);
+  BIO_set_init(bio.get(), 1);
+  BIO* shared = bio.release();
+  SSL_set_bio(ssl_.get(), shared, shared);
+  SSL_set_shed_handshake_config(ssl_.get(), 1);
+  record_.Attach(ssl_.get());
+  record_.handshake = std::make_unique<HandshakeRecord>();
+  return true;
+}
+
+void TlsEngine::State::StartServer(std::shared_ptr<const ServerTlsConfig> config) {
+  server_config_ = std::move(config);
+  if (!Start(server_config_->native())) {
+    Fail(ErrorCode::kInternal, "out of memory");
+    return;
+  }
+  record_.handshake->server = server_config_.get();
+  SSL_set_accept_state(ssl_.get());
+}
+
+bool TlsEngine::State::StartClient(std::shared_ptr<const ClientTlsConfig> config, PeerName name,
+                                   const std::string& alpn) {
+  client_config_ = std::move(config);
+  if (!Start(client_config_->native())) return false;
+  SSL* ssl = ssl_.get();
+  SSL_set_connect_state(ssl);
+  offers_alpn_ = !alpn.empty();
+  // SSL_set_alpn_protos, alone among its kind, answers 0 for success.
+  if (offers_alpn_ && SSL_set_alpn_protos(ssl, AsBytes(alpn).data(), alpn.size()) != 0) return false;
+  if (!name.dns_name.empty() && !SSL_set_tlsext_host_name(ssl, name.dns_name.c_str())) return false;
+  record_.info.server_name = name.dns_name;
+  record_.handshake->client = client_config_.get();
+  record_.handshake->expected_name = std::move(name);
+  return true;
+}
+
+IoState TlsEngine::State::Handshake() {
+  if (!status_.ok()) return IoState::kFailed;
+  if (handshake_done_) return IoState::kOk;
+  if (JudgeFirstBytes() == IoState::kFailed) return IoState::kFailed;
+  SessionClock clock(scheduler_);
+  ERR_clear_error();
+  const int result = SSL_do_handshake(ssl_.get());
+  return result == 1 ? FinishHandshake() : Settle(result);
+}
+
+// A peer that doesn't speak TLS gets no bytes of it, and its own bytes go no further than here.
+IoState TlsEngine::State::JudgeFirstBytes() {
+  if (first_bytes_judged_) return IoState::kOk;
+  const wire_internal::FirstBytesVerdict verdict =
+      wire_internal::JudgeFirstBytes(received_.view().subspan(0, kFirstBytes));
+  any_received_ = !received_.empty();
+  if (!verdict.decided && !received_ended_) return IoState::kWouldBlock;
+  first_bytes_judged_ = true;
+  if (verdict.state != HelloState::kNotTls) return IoState::kOk;
+  return Fail(is_server() ? ErrorCode::kNotTls : ErrorCode::kProtocol,
+              absl::StrCat("the peer does not speak TLS: ", verdict.detail));
+}
+
+IoState TlsEngine::State::FinishHandshake() {
+  FillInfo();
+  if (CheckAlpn() == IoState::kFailed) return IoState::kFailed;
+  handshake_done_ = true;
+  record_.handshake.reset();
+  if (is_server()) {
+    // BoringSSL lets a server's TLS 1.3 tickets wait for the first write. Clients that only listen
+    // would never get theirs.
+    SSL_write(ssl_.get(), nullptr, 0);
+    ERR_clear_error();
+  }
+  return IoState::kOk;
+}
+
+void TlsEngine::State::FillInfo() {
+  const SSL* ssl = ssl_.get();
+  TlsInfo& info = record_.info;
+  info.version = SSL_get_version(ssl);
+  if (const SSL_CIPHER* cipher = SSL_get_current_cipher(ssl)) {
+    info.cipher = SSL_CIPHER_standard_name(cipher);
+  }
+  if (const char* group = SSL_get_group_name(SSL_get_group_id(ssl))) info.group = group;
+  const uint8_t* alpn = nullptr;
+  unsigned alpn_bytes = 0;
+  SSL_get0_alpn_selected(ssl, &alpn, &alpn_bytes);
+  info.alpn = std::string(AsText(ByteView(alpn, alpn_bytes)));
+  info.resumed = SSL_session_reused(ssl) == 1;
+}
+
+// RFC 7301 lets a server leave ALPN out. Whoever offered it needs the answer, though.
+IoState TlsEngine::State::CheckAlpn() {
+  if (!offers_alpn_ || !record_.info.alpn.empty()) return IoState::kOk;
+  SSL_send_fatal_alert(ssl_.get(), SSL_AD_NO_APPLICATION_PROTOCOL);
+  ERR_clear_error();
+  TlsError error;
+  error.code = ErrorCode::kAlpnMismatch;
+  error.alert = record_.alert_sent;
+  error.detail = "the peer chose none of the application protocols offered";
+  return Fail(std::move(error));
+}
+
+IoResult TlsEngine::State::Read(MutableByteView out) {
+  if (ABSL_PREDICT_FALSE(!status_.ok())) return {0, IoState::kFailed};
+  if (ABSL_PREDICT_FALSE(!handshake_done_)) return {0, IoState::kWouldBlock};
+  SessionClock clock(scheduler_);
+  size_t filled = 0;
+  while (filled < out.size()) {
+    ERR_clear_error();
+    const size_t room = std::min<size_t>(out.size() - filled, SSL3_RT_MAX_PLAIN_LENGTH);
+    const int result = SSL_read(ssl_.get(), out.data() + filled, static_cast<int>(room));
+    if (result <= 0) {
+      // What ended the stream, if anything did, is there for the next call too.
+      if (filled > 0) break;
+      return {0, Settle(result)};
+    }
+    filled += static_cast<size_t>(result);
+  }
+  return {filled, IoState::kOk};
+}
+
+IoResult TlsEngine::State::Write(ByteView data) {
+  if (ABSL_PREDICT_FALSE(!status_.ok())) return {0, IoState::kFailed};
+  if (ABSL_PREDICT_FALSE(!handshake_done_)) return {0, IoState::kWouldBlock};
+  if (ABSL_PREDICT_FALSE(close_notify_queued_)) {
+    return {0, Fail(ErrorCode::kInternal, "written to after its end")};
+  }
+  size_t taken = 0;
+  while (taken < data.size() && to_send_.size() < kSendLimitBytes) {
+    const size_t bytes = NextRecordBytes(data.size() - taken, to_send_.size());
+    ERR_clear_error();
+    const int result = SSL_write(ssl_.get(), data.data() + taken, static_cast<int>(bytes));
+    if (result <= 0) {
+      Settle(result);
+      return {0, IoState::kFailed};
+    }
+    taken += static_cast<size_t>(result);
+  }
+  if (taken == 0 && !data.empty()) return {0, IoState::kWouldBlock};
+  return {taken, IoState::kOk};
+}
+
+void TlsEngine::State::QueueCloseNotify() {
+  if (!handshake_done_ || close_notify_queued_ || !status_.ok()) return;
+  close_notify_queued_ = true;
+  ERR_clear_error();
+  SSL_shutdown(ssl_.get());
+  ERR_clear_error();
+}
+
+bool TlsEngine::State::holds_buffers() const {
+  return received_.holds_memory() || to_send_.holds_memory() ||
+         (ssl_ != nullptr && SSL_has_pending(ssl_.get()));
+}
+
+// The one place that reads SSL_get_error.
+IoState TlsEngine::State::Settle(int ssl_result) {
+  switch (SSL_get_error(ssl_.get(), ssl_result)) {
+    case SSL_ERROR_NONE:
+      return IoState::kOk;
+    case SSL_ERROR_WANT_READ:
+      return IoState::kWouldBlock;
+    case SSL_ERROR_ZERO_RETURN: {
+      // Nothing after close_notify counts (RFC 8446 6.1).
+      received_.Clear();
+      if (handshake_done_) return IoState::kEndOfStream;
+      TlsError error;
+      error.code = ErrorCode::kPeerAlert;
+      error.alert = SSL_AD_CLOSE_NOTIFY;
+      error.detail = "the peer closed the connection during the handshake";
+      return Fail(std::move(error));
+    }
+    case SSL_ERROR_SYSCALL:
+      return FailTruncated();
+    case SSL_ERROR_SSL:
+      return FailByErrorQueue();
+    default:
+      return Fail(ErrorCode::kInternal, "BoringSSL waits for something that was never asked for");
+  }
+}
+
+IoState TlsEngine::State::FailByErrorQueue() {
+  // The first error is the cause; those after it are who noticed.
+  const uint32_t packed_error = ERR_peek_error();
+  FailureScene scene;
+  scene.is_server = is_server();
+  scene.handshake_done = handshake_done_;
+  scene.hello_answered = hello_answered_;
+  return Fail(ExplainSslError(packed_error, record_, scene));
+}
+
+IoState TlsEngine::State::FailTruncated() {
+  if (handshake_done_) {
+    return Fail(ErrorCode::kTruncated, "the peer's stream ended without close_notify");
+  }
+  if (!any_received_) {
+    return Fail(ErrorCode::kTruncated, "the peer closed the connection before it sent anything");
+  }
+  return Fail(ErrorCode::kTruncated, is_server() && !hello_answered_
+                                         ? "the peer closed the connection within its ClientHello"
+                                         : "the peer closed the connection during the handshake");
+}
+
+IoState TlsEngine::State::Fail(ErrorCode code, std::string detail) {
+  TlsError error;
+  error.code = code;
+  error.detail = std::move(detail);
+  return Fail(std::move(error));
+}
+
+IoState TlsEngine::State::Fail(TlsError error) {
+  error.leg = leg_;
+  error.phase = handshake_done_ ? Phase::kRelay : Phase::kHandshake;
+  status_ = MakeError(error);
+  received_.Clear();
+  record_.handshake.reset();
+  ERR_clear_error();
+  return IoState::kFailed;
+}
+
+const BIO_METHOD* TlsEngine::State::BioMethod() {
+  static const BIO_METHOD* const method = [] {
+    BIO_METHOD* made = BIO_meth_new(0, "trestle");
+    BIO_meth_set_read(made, OnBioRead);
+    BIO_meth_set_write(made, OnBioWrite);
+    BIO_meth_set_ctrl(made, OnBioControl);
+    return made;
+  }();
+  return method;
+}
+
+int TlsEngine::State::OnBioRead(BIO* bio, char* out, int bytes) {
+  State& state = *static_cast<State*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (state.received_.empty() || !state.first_bytes_judged_) {
+    if (state.received_ended_) return 0;
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  return static_cast<int>(state.received_.CopyOut(
+      MutableByteView(reinterpret_cast<uint8_t*>(out), static_cast<size_t>(bytes))));
+}
+
+int TlsEngine::State::OnBioWrite(BIO* bio, const char* data, int bytes) {
+  State& state = *static_cast<State*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (bytes <= 0) return 0;
+  if (static_cast<uint8_t>(data[0]) == kHandshakeRecord) state.hello_answered_ = true;
+  state.to_send_.Append(
+      ByteView(reinterpret_cast<const uint8_t*>(data), static_cast<size_t>(bytes)));
+  return bytes;
+}
+
+long TlsEngine::State::OnBioControl(BIO* /*bio*/, int command, long /*number*/, void* /*pointer*/) {
+  return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+std::unique_ptr<TlsEngine> TlsEngine::NewServer(std::shared_ptr<const ServerTlsConfig> config,
+                                                Scheduler& scheduler, Leg leg) {
+  auto state = std::make_unique<State>(scheduler, leg);
+  state->StartServer(std::move(config));
+  return std::unique_ptr<TlsEngine>(new TlsEngine(std::move(state)));
+}
+
+absl::StatusOr<std::unique_ptr<TlsEngine>> TlsEngine::NewClient(
+    std::shared_ptr<const ClientTlsConfig> config, const ClientTlsTarget& target,
+    Scheduler& scheduler, Leg leg) {
+  absl::StatusOr<PeerName> name = PeerName::Parse(target.server_name);
+  if (!name.ok()) return AtLeg(name.status(), leg, Phase::kSetUp);
+  absl::StatusOr<std::string> alpn = EncodeAlpn(target.alpn);
+  if (!alpn.ok()) return AtLeg(alpn.status(), leg, Phase::kSetUp);
+  auto state = std::make_unique<State>(scheduler, leg);
+  if (!state->StartClient(std::move(config), *std::move(name), *alpn)) {
+    return AtLeg(ConfigurationError("the connection could not be set up"), leg, Phase::kSetUp);
+  }
+  return std::unique_ptr<TlsEngine>(new TlsEngine(std::move(state)));
+}
+
+TlsEngine::TlsEngine(std::unique_ptr<State> state) : state_(std::move(state)) {}
+TlsEngine::~TlsEngine() = default;
+
+ByteQueue& TlsEngine::received() { return state_->received(); }
+void TlsEngine::EndReceived() { state_->EndReceived(); }
+ByteQueue& TlsEngine::to_send() { return state_->to_send(); }
+IoState TlsEngine::Handshake() { return state_->Handshake(); }
+IoResult TlsEngine::Read(MutableByteView out) { return state_->Read(out); }
+IoResult TlsEngine::Write(ByteView data) { return state_->Write(data); }
+void TlsEngine::QueueCloseNotify() { state_->QueueCloseNotify(); }
+const absl::Status& TlsEngine::status() const { return state_->status(); }
+bool TlsEngine::handshake_done() const { return state_->handshake_done(); }
+const TlsInfo& TlsEngine::info() const { return state_->info(); }
+Leg TlsEngine::leg() const { return state_->leg(); }
+bool TlsEngine::holds_buffers() const { return state_->holds_buffers(); }
+
+}  // namespace trestle

@@ -1,0 +1,115 @@
+#include "lib/tls/tls_parameters.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include <openssl/err.h>
+#include <openssl/pool.h>
+
+#include "absl/strings/str_cat.h"
+#include "lib/tls/connection_record.h"
+#include "lib/tls/pem.h"
+#include "lib/tls/session_clock.h"
+
+namespace trestle {
+namespace {
+
+constexpr size_t kMaxAlpnBytes = 0xffff;
+
+// Ciphers in one bracket are equal to the server, so that a client without AES instructions gets
+// ChaCha20. TLS 1.3 has its own list in BoringSSL, by the same rule.
+constexpr char kTls12Ciphers[] =
+    "[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]:"
+    "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]:"
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+
+uint16_t NativeVersion(TlsVersion version) {
+  return version == TlsVersion::kTls12 ? TLS1_2_VERSION : TLS1_3_VERSION;
+}
+
+uint16_t NativeGroup(TlsGroup group) {
+  switch (group) {
+    case TlsGroup::kX25519MlKem768:
+      return SSL_GROUP_X25519_MLKEM768;
+    case TlsGroup::kX25519:
+      return SSL_GROUP_X25519;
+    case TlsGroup::kP256:
+      return SSL_GROUP_SECP256R1;
+  }
+  return SSL_GROUP_X25519;
+}
+
+absl::Status CheckParameters(const TlsParameters& parameters) {
+  if (parameters.min_version > parameters.max_version) {
+    return ConfigurationError("the lowest TLS version is above the highest");
+  }
+  if (parameters.groups.empty()) return ConfigurationError("there are no key exchange groups");
+  std::vector<TlsGroup> groups = parameters.groups;
+  std::sort(groups.begin(), groups.end());
+  if (std::adjacent_find(groups.begin(), groups.end()) != groups.end()) {
+    return ConfigurationError("a key exchange group is there twice");
+  }
+  // The hybrid needs TLS 1.3: TLS 1.2 would be left without any group.
+  if (parameters.min_version == TlsVersion::kTls12 && groups.size() == 1 &&
+      groups.front() == TlsGroup::kX25519MlKem768) {
+    return ConfigurationError("TLS 1.2 needs a group beside X25519MLKEM768");
+  }
+  return absl::OkStatus();
+}
+
+bool ApplyParameters(const TlsParameters& parameters, SSL_CTX* context) {
+  std::vector<uint16_t> groups;
+  for (TlsGroup group : parameters.groups) groups.push_back(NativeGroup(group));
+  return SSL_CTX_set_min_proto_version(context, NativeVersion(parameters.min_version)) &&
+         SSL_CTX_set_max_proto_version(context, NativeVersion(parameters.max_version)) &&
+         SSL_CTX_set1_group_ids(context, groups.data(), groups.size()) &&
+         SSL_CTX_set_strict_cipher_list(context, kTls12Ciphers);
+}
+
+// One pool a context: peers that show the same certificates share their bytes.
+bool ApplyBufferPool(SSL_CTX* context) {
+  bssl::UniquePtr<CRYPTO_BUFFER_POOL> pool(CRYPTO_BUFFER_POOL_new());
+  if (pool == nullptr) return false;
+  SSL_CTX_set0_buffer_pool(context, pool.get());
+  return true;
+}
+
+}  // namespace
+
+absl::StatusOr<bssl::UniquePtr<SSL_CTX>> MakeContext(const TlsParameters& parameters) {
+  if (absl::Status status = CheckParameters(parameters); !status.ok()) return status;
+  // Without X.509 inside: chains are verified in certificate_verifier.cc, and no connection keeps
+  // parsed certificates.
+  bssl::UniquePtr<SSL_CTX> context(SSL_CTX_new(TLS_with_buffers_method()));
+  if (context == nullptr || !ApplyParameters(parameters, context.get()) ||
+      !ApplyBufferPool(context.get())) {
+    ERR_clear_error();
+    return ConfigurationError("the TLS parameters can't be used");
+  }
+  SSL_CTX_set_options(context.get(), SSL_OP_CIPHER_SERVER_PREFERENCE);
+  // Servers resume by ticket; what a cache would hold is bounded by nothing of ours.
+  SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+  SessionClock::Install(context.get());
+  InstallRecordCallback(context.get());
+  return context;
+}
+
+absl::StatusOr<std::string> EncodeAlpn(const std::vector<std::string>& protocols) {
+  std::string encoded;
+  for (size_t i = 0; i < protocols.size(); ++i) {
+    const std::string& protocol = protocols[i];
+    if (protocol.empty() || protocol.size() > 255) {
+      return ConfigurationError("an application protocol must have 1 to 255 bytes");
+    }
+    if (std::find(protocols.begin(), protocols.begin() + i, protocol) != protocols.begin() + i) {
+      return ConfigurationError("an application protocol is there twice");
+    }
+    encoded.push_back(static_cast<char>(protocol.size()));
+    encoded.append(protocol);
+  }
+  if (encoded.size() > kMaxAlpnBytes) return ConfigurationError("too many application protocols");
+  return encoded;
+}
+
+}  // namespace trestle

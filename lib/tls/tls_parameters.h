@@ -1,0 +1,26 @@
+// What server and client contexts have in common: versions, groups, ciphers, ALPN lists.
+#ifndef TRESTLE_LIB_TLS_TLS_PARAMETERS_H_
+#define TRESTLE_LIB_TLS_TLS_PARAMETERS_H_
+
+#include <string>
+#include <vector>
+
+#include <openssl/ssl.h>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "trestle/tls/tls_config.h"
+
+namespace trestle {
+
+/// Makes a context with `parameters` and all that Trestle never leaves to a choice. Fails with
+/// ErrorCode::kConfiguration where `parameters` contradict themselves.
+absl::StatusOr<bssl::UniquePtr<SSL_CTX>> MakeContext(const TlsParameters& parameters);
+
+/// Writes `protocols` as RFC 7301 3.1 does. Fails with ErrorCode::kConfiguration for names that are
+/// empty, longer than 255 bytes or there twice.
+absl::StatusOr<std::string> EncodeAlpn(const std::vector<std::string>& protocols);
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_TLS_TLS_PARAMETERS_H_
