@@ -33,6 +33,10 @@ absl::StatusOr<bssl::UniquePtr<X509_STORE>> ReadRoots(const std::string& ca_pem)
 
 }  // namespace
 
+std::vector<TlsGroup> DefaultGroups() {
+  return {TlsGroup::kX25519MlKem768, TlsGroup::kX25519, TlsGroup::kP256};
+}
+
 absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> ServerTlsConfig::Create(
     ServerTlsOptions options) {
   if (options.certificates == nullptr) {

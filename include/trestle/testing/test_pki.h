@@ -17,7 +17,8 @@ struct LeafSpec {
   std::vector<std::string> dns_names;   ///< SAN dNSName; `*.` wildcards as they are.
   std::vector<std::string> ip_names;    ///< SAN iPAddress.
   std::string common_name;              ///< Subject CN; empty: the first DNS name.
-  KeyType key_type = KeyType::kEcdsa;   ///< P-256, RSA 2048 or Ed25519.
+  KeyType key_type = KeyType::kEcdsa;   ///< P-256, RSA or Ed25519.
+  int rsa_bits = 2048;                  ///< Of kRsa.
   absl::Time not_before = absl::InfinitePast();    ///< Default: a year before the CA's `now`.
   absl::Time not_after = absl::InfiniteFuture();   ///< Default: a year after the CA's `now`.
   bool server_auth = true;              ///< Extended key usage serverAuth, else clientAuth.
@@ -34,14 +35,17 @@ class TestPki {
  public:
   /// Makes a root named `name`, valid for ten years around `now`.
   explicit TestPki(absl::Time now, const std::string& name = "Trestle Test CA");
+
+  /// Makes an intermediate authority below `issuer`. Its leaves come with it in their chain.
+  TestPki(const TestPki& issuer, const std::string& name);
   ~TestPki();
   TestPki(const TestPki&) = delete;
   TestPki& operator=(const TestPki&) = delete;
 
-  /// The root certificate.
+  /// The root certificate, also of an intermediate.
   const std::string& ca_pem() const { return ca_pem_; }
 
-  /// Mints a leaf signed by the root.
+  /// Mints a leaf signed by this authority.
   PemPair Issue(const LeafSpec& leaf) const;
 
   /// `Issue`, read back into a Credential.
@@ -49,6 +53,9 @@ class TestPki {
 
  private:
   struct State;
+
+  static std::unique_ptr<State> MakeAuthority(absl::Time now, const std::string& name,
+                                              const State* issuer);
 
   std::unique_ptr<State> state_;
   std::string ca_pem_;

@@ -21,13 +21,16 @@ enum class TlsVersion : uint8_t { kTls12, kTls13 };
 /// Key exchange groups. X25519MLKEM768 is the post-quantum hybrid.
 enum class TlsGroup : uint8_t { kX25519MlKem768, kX25519, kP256 };
 
+/// X25519MLKEM768, then X25519, then P-256.
+std::vector<TlsGroup> DefaultGroups();
+
 /// What both sides share. TLS 1.2 is limited to ECDHE with AEAD ciphers; renegotiation,
 /// compression and 0-RTT are off.
 struct TlsParameters {
   TlsVersion min_version = TlsVersion::kTls12;
   TlsVersion max_version = TlsVersion::kTls13;
   /// In order of preference.
-  std::vector<TlsGroup> groups = {TlsGroup::kX25519MlKem768, TlsGroup::kX25519, TlsGroup::kP256};
+  std::vector<TlsGroup> groups = DefaultGroups();
 };
 
 /// What a server does with a name that no credential is for.
