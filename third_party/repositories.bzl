@@ -146,7 +146,7 @@ def trestle_dependencies():
         _pinned_source(
             name = "boringssl",
             source = "boringssl",
-            build_file = "//third_party/boringssl:boringssl.BUILD",
+            build_file = Label("//third_party/boringssl:boringssl.BUILD"),
             delete = ["MODULE.bazel", "util", "third_party/benchmark", "third_party/googletest"],
         )
     if not native.existing_rule("com_google_absl"):
@@ -171,13 +171,13 @@ def trestle_dependencies():
         _pinned_source(
             name = "com_google_googletest",
             source = "googletest",
-            build_file = "//third_party/googletest:googletest.BUILD",
+            build_file = Label("//third_party/googletest:googletest.BUILD"),
             delete = ["MODULE.bazel", "WORKSPACE.bzlmod", "googletest/test", "googlemock/test"],
         )
     if not native.existing_rule("com_github_google_benchmark"):
         _pinned_source(
             name = "com_github_google_benchmark",
             source = "benchmark",
-            build_file = "//third_party/benchmark:benchmark.BUILD",
+            build_file = Label("//third_party/benchmark:benchmark.BUILD"),
             delete = ["MODULE.bazel", "WORKSPACE.bzlmod", "bindings", "test", "tools"],
         )
