@@ -32,6 +32,7 @@ struct HandshakeRecord {
 struct ConnectionRecord {
   const Scheduler& scheduler;
   TlsInfo info;
+  bool hello_received = false;            ///< Server: a whole hello, not judged yet.
   std::optional<uint8_t> alert_received;  ///< The last one that isn't close_notify.
   std::optional<uint8_t> alert_sent;      ///< Only fatal ones: the first is the last.
   std::unique_ptr<HandshakeRecord> handshake;

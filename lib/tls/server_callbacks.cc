@@ -1,6 +1,6 @@
 #include "lib/tls/server_callbacks.h"
 
-#include <array>
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -104,6 +104,7 @@ ssl_select_cert_result_t Refuse(SSL* ssl, uint8_t alert) {
 ssl_select_cert_result_t SelectCertificate(const SSL_CLIENT_HELLO* hello) {
   SSL* ssl = hello->ssl;
   ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  record.hello_received = true;
   if (!ReadServerName(ssl, record)) return Refuse(ssl, SSL_AD_UNRECOGNIZED_NAME);
   const std::shared_ptr<const CertificateSet> set =
       record.handshake->server->options().certificates->current();

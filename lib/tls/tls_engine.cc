@@ -64,6 +64,7 @@ class TlsEngine::State {
   void EndReceived() { received_ended_ = true; }
   const absl::Status& status() const { return status_; }
   bool handshake_done() const { return handshake_done_; }
+  bool hello_received() const { return record_.hello_received; }
   const TlsInfo& info() const { return record_.info; }
   Leg leg() const { return leg_; }
 
@@ -396,6 +397,7 @@ IoResult TlsEngine::Write(ByteView data) { return state_->Write(data); }
 void TlsEngine::QueueCloseNotify() { state_->QueueCloseNotify(); }
 const absl::Status& TlsEngine::status() const { return state_->status(); }
 bool TlsEngine::handshake_done() const { return state_->handshake_done(); }
+bool TlsEngine::hello_received() const { return state_->hello_received(); }
 const TlsInfo& TlsEngine::info() const { return state_->info(); }
 Leg TlsEngine::leg() const { return state_->leg(); }
 bool TlsEngine::holds_buffers() const { return state_->holds_buffers(); }

@@ -72,6 +72,9 @@ class TlsEngine {
 
   bool handshake_done() const;
 
+  /// Server: tells whether the client's whole hello has arrived and parsed.
+  bool hello_received() const;
+
   /// What was agreed; complete once `handshake_done()`. Before that, what is known so far.
   const TlsInfo& info() const;
 

@@ -17,7 +17,9 @@ namespace trestle {
 /// Rules of Transport hold. In addition: end of stream without close_notify is kFailed with
 /// ErrorCode::kTruncated; `ShutdownWrite(kClean)` sends close_notify before the end of the stream
 /// below, `ShutdownWrite(kTruncated)` leaves it out; after a failure `ShutdownWrite` sends the
-/// alert that is waiting. Holds no buffers while nothing is in flight.
+/// alert that is waiting. A failure of the transport below is passed on with this leg's name.
+/// Holds no buffers while nothing is in flight, and at most TlsEngine::kSendLimitBytes and one
+/// record that the peer is too slow for.
 class TlsStream final : public Transport, private TransportHandler {
  public:
   /// Takes over `inner`. `scheduler` must outlive the stream.
@@ -26,11 +28,15 @@ class TlsStream final : public Transport, private TransportHandler {
   ~TlsStream() override;
 
   /// Makes the handshake; to be called once, before anything else. `done` is called once, from the
-  /// loop and never from inside this call; the stream may be destroyed in it.
+  /// loop and never from inside this call; the stream may be destroyed in it. Not called after
+  /// `Abort()`. Until then `Read` and `Write` answer kWouldBlock.
   void Handshake(absl::AnyInvocable<void(absl::Status)> done);
 
   /// What the handshake agreed; during it, what is known so far.
   const TlsInfo& tls_info() const { return engine_->info(); }
+
+  /// Server: tells whether the client's whole hello has arrived.
+  bool hello_received() const { return engine_->hello_received(); }
 
   /// Tells whether any record or plaintext is held now.
   bool holds_buffers() const;
@@ -49,12 +55,38 @@ class TlsStream final : public Transport, private TransportHandler {
   void OnReadable() override;
   void OnWritable() override;
 
-  // Implementation state belongs to tls_stream.cc's author.
+  bool AdvanceHandshake();
+  void FinishHandshake();
+  IoState Fill();
+  void Flush();
+  bool CanRead() const;
+  bool CanWrite() const;
+  bool NotifyReadable();
+  bool NotifyWritable();
+  void ScheduleWake();
+  void Wake();
+  void FailBelow();
+  IoResult FailRead();
+  IoResult FailWrite();
+
   std::unique_ptr<TlsEngine> engine_;
   std::unique_ptr<Transport> inner_;
   Scheduler& scheduler_;
   TransportHandler* handler_ = nullptr;
-  absl::AnyInvocable<void(absl::Status)> handshake_done_;
+  absl::AnyInvocable<void(absl::Status)> handshake_done_;  // Empty once called.
+  absl::Status inner_failure_;
+  Timer wake_;  // For callbacks that are owed and don't come from below.
+
+  bool handshake_over_ = false;
+  bool read_owed_ = false;           // The handler waits for OnReadable.
+  bool write_owed_ = false;          // The handler waits for OnWritable.
+  bool inner_read_owed_ = false;     // OnReadable will come from below.
+  bool inner_write_owed_ = false;    // OnWritable will come from below.
+  bool inner_read_failed_ = false;
+  bool inner_write_failed_ = false;
+  bool shutdown_asked_ = false;
+  bool inner_shutdown_ = false;      // Nothing may be written below any more.
+  bool aborted_ = false;
 };
 
 }  // namespace trestle

@@ -1,0 +1,264 @@
+#include "trestle/tls/tls_stream.h"
+
+#include <utility>
+
+#include "absl/time/time.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+// Room for four full records: what BoringSSL would read piece by piece is one call below.
+constexpr size_t kReadAheadBytes = 64 * 1024;
+
+// A peer can send records without end that hold no bytes for the reader. So many reads below are
+// made for one of ours; then other connections get their turn.
+constexpr int kMaxFillsPerRead = 16;
+
+// A writer that had to wait is called when there is room for two records, not for a few bytes.
+constexpr size_t kResumeWriteBytes = TlsEngine::kSendLimitBytes / 2;
+
+}  // namespace
+
+TlsStream::TlsStream(std::unique_ptr<TlsEngine> engine, std::unique_ptr<Transport> inner,
+                     Scheduler& scheduler)
+    : engine_(std::move(engine)), inner_(std::move(inner)), scheduler_(scheduler) {
+  inner_->SetHandler(this);
+}
+
+TlsStream::~TlsStream() = default;
+
+void TlsStream::Handshake(absl::AnyInvocable<void(absl::Status)> done) {
+  handshake_done_ = std::move(done);
+  if (AdvanceHandshake()) ScheduleWake();
+}
+
+// True when the handshake is over, well or not.
+bool TlsStream::AdvanceHandshake() {
+  while (!handshake_over_) {
+    const IoState state = engine_->Handshake();
+    Flush();
+    handshake_over_ = state != IoState::kWouldBlock;
+    if (handshake_over_) break;
+    const IoState filled = Fill();
+    // A peer that refuses us may have said why before it stopped listening: what can be read is
+    // read before a failed write counts.
+    handshake_over_ =
+        filled == IoState::kFailed || (filled == IoState::kWouldBlock && inner_write_failed_);
+    if (filled == IoState::kWouldBlock) break;
+  }
+  return handshake_over_;
+}
+
+void TlsStream::FinishHandshake() {
+  absl::AnyInvocable<void(absl::Status)> done = std::exchange(handshake_done_, nullptr);
+  if ((read_owed_ && CanRead()) || (write_owed_ && CanWrite())) ScheduleWake();
+  done(engine_->handshake_done() ? absl::OkStatus() : status());
+  // `this` may be gone.
+}
+
+IoResult TlsStream::Read(MutableByteView out) {
+  if (out.empty()) return {0, IoState::kOk};
+  for (int fills = 0; fills < kMaxFillsPerRead; ++fills) {
+    if (aborted_) return {0, IoState::kFailed};
+    const IoResult result = engine_->Read(out);
+    if (result.state == IoState::kFailed) return FailRead();
+    if (result.state != IoState::kWouldBlock) return result;
+    if (!engine_->handshake_done() && !handshake_over_) break;
+    const IoState filled = Fill();
+    if (filled == IoState::kFailed) return FailRead();
+    if (filled == IoState::kWouldBlock) break;
+  }
+  read_owed_ = true;
+  if (handshake_over_ && CanRead()) ScheduleWake();
+  return {0, IoState::kWouldBlock};
+}
+
+IoResult TlsStream::Write(ByteView data) {
+  if (data.empty()) return {0, IoState::kOk};
+  if (aborted_ || inner_write_failed_) return {0, IoState::kFailed};
+  size_t taken = 0;
+  while (taken < data.size()) {
+    const IoResult result = engine_->Write(data.subspan(taken));
+    if (result.state == IoState::kFailed) return FailWrite();
+    taken += result.bytes;
+    Flush();
+    if (inner_write_failed_) return FailWrite();
+    const bool stuck = inner_write_owed_ || !engine_->handshake_done();
+    if (result.state == IoState::kWouldBlock && stuck) break;
+  }
+  if (taken > 0) return {taken, IoState::kOk};
+  write_owed_ = true;
+  return {0, IoState::kWouldBlock};
+}
+
+IoResult TlsStream::ShutdownWrite(StreamEnd end) {
+  if (aborted_) return {0, IoState::kFailed};
+  shutdown_asked_ = true;
+  if (end == StreamEnd::kClean) engine_->QueueCloseNotify();
+  Flush();
+  if (inner_write_failed_) return FailWrite();
+  if (!engine_->to_send().empty()) {
+    write_owed_ = true;
+    return {0, IoState::kWouldBlock};
+  }
+  inner_shutdown_ = true;
+  const IoResult result = inner_->ShutdownWrite(end);
+  if (result.state == IoState::kWouldBlock) inner_write_owed_ = write_owed_ = true;
+  if (result.state == IoState::kFailed) FailBelow();
+  return result;
+}
+
+void TlsStream::Abort() {
+  if (aborted_) return;
+  aborted_ = true;
+  inner_->Abort();
+  wake_.reset();
+  handshake_done_ = nullptr;
+  read_owed_ = write_owed_ = false;
+  engine_->received().Clear();
+  engine_->to_send().Clear();
+  if (!inner_failure_.ok()) return;
+  TlsError error;
+  error.code = ErrorCode::kCancelled;
+  error.detail = "aborted";
+  inner_failure_ = AtLeg(MakeError(error), engine_->leg(), Phase::kRelay);
+}
+
+absl::Status TlsStream::status() const {
+  return engine_->status().ok() ? inner_failure_ : engine_->status();
+}
+
+TransportInfo TlsStream::info() const {
+  TransportInfo info = inner_->info();
+  info.fd = -1;
+  return info;
+}
+
+bool TlsStream::holds_buffers() const { return engine_->holds_buffers(); }
+
+// kOk: the engine has more to work with, if only the news that the stream ended.
+IoState TlsStream::Fill() {
+  if (inner_read_failed_) return IoState::kFailed;
+  if (inner_read_owed_) return IoState::kWouldBlock;
+  ByteQueue& received = engine_->received();
+  const IoResult result = inner_->Read(received.Prepare(kReadAheadBytes));
+  received.Commit(result.bytes);
+  switch (result.state) {
+    case IoState::kOk:
+      return IoState::kOk;
+    case IoState::kWouldBlock:
+      inner_read_owed_ = true;
+      return IoState::kWouldBlock;
+    case IoState::kEndOfStream:
+      engine_->EndReceived();
+      return IoState::kOk;
+    case IoState::kFailed:
+      inner_read_failed_ = true;
+      FailBelow();
+      return IoState::kFailed;
+  }
+  return IoState::kFailed;
+}
+
+void TlsStream::Flush() {
+  ByteQueue& to_send = engine_->to_send();
+  while (!to_send.empty() && !inner_write_owed_) {
+    if (inner_shutdown_ || inner_write_failed_) {
+      to_send.Clear();
+      return;
+    }
+    const IoResult result = inner_->Write(to_send.view());
+    to_send.Consume(result.bytes);
+    if (result.state == IoState::kWouldBlock) inner_write_owed_ = true;
+    if (result.state == IoState::kFailed) {
+      inner_write_failed_ = true;
+      FailBelow();
+    }
+  }
+}
+
+void TlsStream::FailBelow() {
+  if (!inner_failure_.ok()) return;
+  inner_failure_ = AtLeg(inner_->status(), engine_->leg(),
+                         engine_->handshake_done() ? Phase::kRelay : Phase::kHandshake);
+}
+
+// A failure ends both directions: who waits for the other one must hear of it.
+IoResult TlsStream::FailRead() {
+  Flush();
+  if (write_owed_ && CanWrite()) ScheduleWake();
+  return {0, IoState::kFailed};
+}
+
+IoResult TlsStream::FailWrite() {
+  Flush();
+  if (read_owed_ && CanRead()) ScheduleWake();
+  return {0, IoState::kFailed};
+}
+
+// Whether a read that had to wait is worth trying again.
+bool TlsStream::CanRead() const {
+  return !engine_->status().ok() || inner_read_failed_ || !inner_read_owed_ ||
+         !engine_->received().empty();
+}
+
+bool TlsStream::CanWrite() const {
+  if (inner_write_failed_) return true;
+  if (shutdown_asked_) return !inner_write_owed_ && engine_->to_send().empty();
+  return !engine_->status().ok() || engine_->to_send().size() <= kResumeWriteBytes;
+}
+
+// True when the handler was called: `this` may be gone then.
+bool TlsStream::NotifyReadable() {
+  if (!read_owed_ || !CanRead()) return false;
+  read_owed_ = false;
+  if (handler_ == nullptr) return false;
+  handler_->OnReadable();
+  return true;
+}
+
+bool TlsStream::NotifyWritable() {
+  if (!write_owed_ || !CanWrite()) return false;
+  write_owed_ = false;
+  if (handler_ == nullptr) return false;
+  handler_->OnWritable();
+  return true;
+}
+
+void TlsStream::ScheduleWake() {
+  if (wake_ != nullptr) return;
+  wake_ = scheduler_.RunAfter(absl::ZeroDuration(), [this] { Wake(); });
+}
+
+void TlsStream::Wake() {
+  wake_.reset();
+  if (handshake_done_ != nullptr && handshake_over_) {
+    FinishHandshake();
+    return;
+  }
+  // One callback a turn, because it may destroy this stream.
+  if (read_owed_ && CanRead() && write_owed_ && CanWrite()) ScheduleWake();
+  if (!NotifyReadable()) NotifyWritable();
+}
+
+void TlsStream::OnReadable() {
+  inner_read_owed_ = false;
+  if (handshake_over_) {
+    NotifyReadable();
+  } else if (AdvanceHandshake() && handshake_done_ != nullptr) {
+    FinishHandshake();
+  }
+}
+
+void TlsStream::OnWritable() {
+  inner_write_owed_ = false;
+  Flush();
+  if (handshake_over_) {
+    NotifyWritable();
+  } else if (AdvanceHandshake() && handshake_done_ != nullptr) {
+    FinishHandshake();
+  }
+}
+
+}  // namespace trestle
