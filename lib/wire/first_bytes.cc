@@ -68,6 +68,8 @@ bool MatchesSoFar(const Signature& signature, ByteView prefix) {
 }  // namespace
 
 FirstBytesVerdict JudgeFirstBytes(ByteView prefix) {
+  // What nearly every connection begins with needs no search.
+  if (prefix.size() >= 2 && prefix[0] == 0x16 && prefix[1] == 3) return {true, kTls, ""};
   bool could_match = prefix.empty();
   for (const Signature& signature : kSignatures) {
     if (!MatchesSoFar(signature, prefix)) continue;

@@ -131,7 +131,7 @@ Reason ParseAlpn(ByteView body, ClientHello& hello) {
     ByteView name;
     if (!names.Prefixed8(name)) return "a malformed ALPN extension";
     if (name.empty()) return "an empty protocol name in ALPN";
-    hello.alpn.push_back(AsText(name));
+    hello.alpn.emplace_back(AsText(name).data(), name.size());
   }
   return Reason();
 }
@@ -149,7 +149,9 @@ Reason ParseKeyShares(ByteView body, ClientHello& hello) {
       return "a malformed key_share extension";
     }
     if (!groups.Insert(group)) return "two key shares for one group";
-    hello.key_shares.push_back({group, static_cast<uint16_t>(share.size())});
+    HelloKeyShare& key_share = hello.key_shares.emplace_back();
+    key_share.group = group;
+    key_share.share_bytes = static_cast<uint16_t>(share.size());
   }
   return Reason();
 }
@@ -184,7 +186,7 @@ class HelloParser {
 
  private:
   bool ParseExtensions(ByteView block);
-  bool ParseExtension(const HelloExtension& extension);
+  bool ParseExtension(uint16_t type, ByteView body);
   bool ParseServerName(ByteView body);
 
   bool Refuse(Reason reason) {
@@ -232,23 +234,25 @@ bool HelloParser::ParseExtensions(ByteView block) {
   Cursor in(block);
   U16Set types;
   while (!in.empty()) {
-    HelloExtension extension;
-    if (!in.U16(extension.type) || !in.Prefixed16(extension.body)) {
+    uint16_t type;
+    ByteView body;
+    if (!in.U16(type) || !in.Prefixed16(body)) {
       return Refuse("an extension that leads out of the extension block");
     }
-    if (!types.Insert(extension.type)) {
-      return Refuse(absl::StrCat("two extensions of type ", extension.type));
-    }
+    if (!types.Insert(type)) return Refuse(absl::StrCat("two extensions of type ", type));
     if (hello_.has_pre_shared_key) return Refuse("pre_shared_key is not the last extension");
-    hello_.extensions.push_back(extension);
-    if (!ParseExtension(extension)) return false;
+    // Filled in place: a copy of a struct just written stalls the processor for longer than the
+    // rest of this loop takes.
+    HelloExtension& extension = hello_.extensions.emplace_back();
+    extension.type = type;
+    extension.body = body;
+    if (!ParseExtension(type, body)) return false;
   }
   return true;
 }
 
-bool HelloParser::ParseExtension(const HelloExtension& extension) {
-  const ByteView body = extension.body;
-  switch (extension.type) {
+bool HelloParser::ParseExtension(uint16_t type, ByteView body) {
+  switch (type) {
     case kExtensionServerName:
       return ParseServerName(body);
     case kExtensionSupportedGroups:
