@@ -149,6 +149,17 @@ void AddSubjectAltNames(X509* certificate, const LeafSpec& leaf) {
   AddExtension(certificate, NID_subject_alt_name, names.get(), /*critical=*/false);
 }
 
+void AddNameConstraints(X509* certificate, const std::string& permitted_dns_name) {
+  if (permitted_dns_name.empty()) return;
+  bssl::UniquePtr<NAME_CONSTRAINTS> constraints(NAME_CONSTRAINTS_new());
+  constraints->permittedSubtrees = sk_GENERAL_SUBTREE_new_null();
+  GENERAL_SUBTREE* permitted = GENERAL_SUBTREE_new();
+  GENERAL_NAME_free(permitted->base);
+  permitted->base = MakeName(GEN_DNS, AsBytes(permitted_dns_name)).release();
+  CHECK(sk_GENERAL_SUBTREE_push(constraints->permittedSubtrees, permitted));
+  AddExtension(certificate, NID_name_constraints, constraints.get(), /*critical=*/true);
+}
+
 // A certificate with all that CAs and leaves have in common; it still has to be signed.
 bssl::UniquePtr<X509> NewCertificate(const std::string& common_name, EVP_PKEY* key,
                                      const X509_NAME* issuer) {
@@ -177,16 +188,19 @@ struct TestPki::State {
 };
 
 TestPki::TestPki(absl::Time now, const std::string& name)
-    : state_(MakeAuthority(now, name, nullptr)), ca_pem_(CertificatePem(state_->certificate.get())) {}
+    : state_(MakeAuthority(now, name, nullptr, "")),
+      ca_pem_(CertificatePem(state_->certificate.get())) {}
 
-TestPki::TestPki(const TestPki& issuer, const std::string& name)
-    : state_(MakeAuthority(issuer.state_->now, name, issuer.state_.get())),
+TestPki::TestPki(const TestPki& issuer, const std::string& name,
+                 const std::string& permitted_dns_name)
+    : state_(MakeAuthority(issuer.state_->now, name, issuer.state_.get(), permitted_dns_name)),
       ca_pem_(issuer.ca_pem_) {}
 
 TestPki::~TestPki() = default;
 
 std::unique_ptr<TestPki::State> TestPki::MakeAuthority(absl::Time now, const std::string& name,
-                                                       const State* issuer) {
+                                                       const State* issuer,
+                                                       const std::string& permitted_dns_name) {
   auto state = std::make_unique<State>();
   state->now = now;
   state->key = NewEcdsaKey();
@@ -197,6 +211,7 @@ std::unique_ptr<TestPki::State> TestPki::MakeAuthority(absl::Time now, const std
   SetDates(certificate, now - 5 * kYear, now + 5 * kYear);
   AddBasicConstraints(certificate, /*is_ca=*/true);
   AddKeyUsage(certificate, /*keyCertSign*/ 5);
+  AddNameConstraints(certificate, permitted_dns_name);
   Sign(certificate, issuer == nullptr ? state->key.get() : issuer->key.get());
   if (issuer != nullptr) {
     state->chain_pem = absl::StrCat(CertificatePem(certificate), issuer->chain_pem);
@@ -208,8 +223,9 @@ PemPair TestPki::Issue(const LeafSpec& leaf) const {
   std::string common_name = leaf.common_name;
   if (common_name.empty() && !leaf.dns_names.empty()) common_name = leaf.dns_names.front();
   bssl::UniquePtr<EVP_PKEY> key = NewKey(leaf.key_type, leaf.rsa_bits);
-  bssl::UniquePtr<X509> certificate = NewCertificate(
-      common_name, key.get(), X509_get_subject_name(state_->certificate.get()));
+  const X509_NAME* issuer =
+      leaf.self_signed ? nullptr : X509_get_subject_name(state_->certificate.get());
+  bssl::UniquePtr<X509> certificate = NewCertificate(common_name, key.get(), issuer);
   SetDates(certificate.get(),
            leaf.not_before == absl::InfinitePast() ? state_->now - kYear : leaf.not_before,
            leaf.not_after == absl::InfiniteFuture() ? state_->now + kYear : leaf.not_after);
@@ -217,8 +233,10 @@ PemPair TestPki::Issue(const LeafSpec& leaf) const {
   AddKeyUsage(certificate.get(), /*digitalSignature*/ 0);
   AddExtendedKeyUsage(certificate.get(), leaf.server_auth ? NID_server_auth : NID_client_auth);
   AddSubjectAltNames(certificate.get(), leaf);
-  Sign(certificate.get(), state_->key.get());
-  return {absl::StrCat(CertificatePem(certificate.get()), state_->chain_pem), KeyPem(key.get())};
+  Sign(certificate.get(), leaf.self_signed ? key.get() : state_->key.get());
+  return {absl::StrCat(CertificatePem(certificate.get()),
+                       leaf.self_signed ? "" : state_->chain_pem),
+          KeyPem(key.get())};
 }
 
 std::shared_ptr<const Credential> TestPki::IssueCredential(const LeafSpec& leaf) const {

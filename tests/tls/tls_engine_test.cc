@@ -9,13 +9,6 @@
 namespace trestle::testing {
 namespace {
 
-LeafSpec Leaf(std::string name, KeyType key_type = KeyType::kEcdsa) {
-  LeafSpec leaf;
-  leaf.dns_names = {std::move(name)};
-  leaf.key_type = key_type;
-  return leaf;
-}
-
 class NegotiationTest
     : public TlsTest,
       public ::testing::WithParamInterface<std::tuple<TlsVersion, KeyType, TlsGroup>> {};
@@ -25,7 +18,7 @@ TEST_P(NegotiationTest, AgreesAndCarriesBytes) {
   ServerTlsOptions server;
   server.parameters = Only(version);
   server.parameters.groups = {group};
-  server.certificates = MakeStore({Leaf("a.test", key_type)});
+  server.certificates = MakeStore({LeafFor("a.test", key_type)});
   EnginePair pair = MakePair(std::move(server));
   pair.Handshake();
   ASSERT_TRUE(pair.client->handshake_done()) << pair.client->status();

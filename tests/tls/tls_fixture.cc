@@ -6,6 +6,8 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include "absl/log/check.h"
 
@@ -27,6 +29,13 @@ size_t MoveBytes(ByteQueue& from, ByteQueue& to, size_t max_bytes) {
   to.Append(from.view().subspan(0, bytes));
   from.Consume(bytes);
   return bytes;
+}
+
+LeafSpec LeafFor(std::string name, KeyType key_type) {
+  LeafSpec leaf;
+  leaf.dns_names = {std::move(name)};
+  leaf.key_type = key_type;
+  return leaf;
 }
 
 void EnginePair::Handshake(size_t chunk) {
@@ -134,8 +143,19 @@ bssl::UniquePtr<SSL_CTX> MakeRawContext() {
   return context;
 }
 
-void UseCredential(SSL_CTX* context, const Credential& credential) {
-  CHECK(SSL_CTX_add1_credential(context, credential.native()));
+void UsePem(SSL_CTX* context, const PemPair& pair) {
+  bssl::UniquePtr<BIO> chain(BIO_new_mem_buf(pair.chain.data(), -1));
+  bssl::UniquePtr<BIO> key_text(BIO_new_mem_buf(pair.key.data(), -1));
+  bssl::UniquePtr<X509> leaf(PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr));
+  bssl::UniquePtr<EVP_PKEY> key(
+      PEM_read_bio_PrivateKey(key_text.get(), nullptr, nullptr, nullptr));
+  CHECK(SSL_CTX_use_certificate(context, leaf.get()));
+  CHECK(SSL_CTX_use_PrivateKey(context, key.get()));
+  while (bssl::UniquePtr<X509> next{
+      PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr)}) {
+    CHECK(SSL_CTX_add1_chain_cert(context, next.get()));
+  }
+  ERR_clear_error();
 }
 
 std::shared_ptr<CertificateStore> TlsTest::MakeStore(const std::vector<LeafSpec>& leaves) {
@@ -148,9 +168,7 @@ std::shared_ptr<CertificateStore> TlsTest::MakeStore(const std::vector<LeafSpec>
 
 std::shared_ptr<const ServerTlsConfig> TlsTest::MakeServerConfig(ServerTlsOptions options) {
   if (options.certificates == nullptr) {
-    LeafSpec leaf;
-    leaf.dns_names = {"a.test"};
-    options.certificates = MakeStore({leaf});
+    options.certificates = MakeStore({LeafFor("a.test")});
   }
   auto config = ServerTlsConfig::Create(std::move(options));
   CHECK_OK(config.status());

@@ -32,6 +32,9 @@ int AlertOf(const absl::Status& status);
 /// Moves at most `max_bytes` from one queue to another; returns how many.
 size_t MoveBytes(ByteQueue& from, ByteQueue& to, size_t max_bytes = kAllBytes);
 
+/// A leaf for one name.
+LeafSpec LeafFor(std::string name, KeyType key_type = KeyType::kEcdsa);
+
 /// Two engines, joined in memory.
 struct EnginePair {
   std::unique_ptr<TlsEngine> client;
@@ -82,8 +85,8 @@ class RawPeer {
 /// A context for RawPeer that trusts anyone.
 bssl::UniquePtr<SSL_CTX> MakeRawContext();
 
-/// Puts `credential` into a raw server's context.
-void UseCredential(SSL_CTX* context, const Credential& credential);
+/// Gives a raw server's context a certificate that a Credential might refuse.
+void UsePem(SSL_CTX* context, const PemPair& pair);
 
 class TlsTest : public ::testing::Test {
  protected:

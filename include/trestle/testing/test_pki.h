@@ -22,6 +22,7 @@ struct LeafSpec {
   absl::Time not_before = absl::InfinitePast();    ///< Default: a year before the CA's `now`.
   absl::Time not_after = absl::InfiniteFuture();   ///< Default: a year after the CA's `now`.
   bool server_auth = true;              ///< Extended key usage serverAuth, else clientAuth.
+  bool self_signed = false;             ///< Signed by its own key instead of by an authority.
 };
 
 /// PEM texts of a leaf and all that goes with it.
@@ -37,7 +38,9 @@ class TestPki {
   explicit TestPki(absl::Time now, const std::string& name = "Trestle Test CA");
 
   /// Makes an intermediate authority below `issuer`. Its leaves come with it in their chain.
-  TestPki(const TestPki& issuer, const std::string& name);
+  /// `permitted_dns_name`, if given, is the only domain that it may issue for (RFC 5280 4.2.1.10).
+  TestPki(const TestPki& issuer, const std::string& name,
+          const std::string& permitted_dns_name = "");
   ~TestPki();
   TestPki(const TestPki&) = delete;
   TestPki& operator=(const TestPki&) = delete;
@@ -55,7 +58,8 @@ class TestPki {
   struct State;
 
   static std::unique_ptr<State> MakeAuthority(absl::Time now, const std::string& name,
-                                              const State* issuer);
+                                              const State* issuer,
+                                              const std::string& permitted_dns_name);
 
   std::unique_ptr<State> state_;
   std::string ca_pem_;

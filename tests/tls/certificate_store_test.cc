@@ -1,0 +1,184 @@
+#include "trestle/tls/certificate_store.h"
+
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "trestle/base/error.h"
+#include "trestle/testing/test_pki.h"
+
+namespace trestle::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+using CredentialPtr = std::shared_ptr<const Credential>;
+
+class CertificateStoreTest : public ::testing::Test {
+ protected:
+  CredentialPtr Issue(std::vector<std::string> names, KeyType key_type = KeyType::kEcdsa,
+                      absl::Duration days_left = absl::Hours(24 * 30)) {
+    LeafSpec leaf;
+    leaf.dns_names = std::move(names);
+    leaf.key_type = key_type;
+    leaf.not_after = now_ + days_left;
+    return pki_.IssueCredential(leaf);
+  }
+
+  std::shared_ptr<CertificateStore> Create(std::vector<CredentialPtr> credentials) {
+    auto store = CertificateStore::Create(std::move(credentials), now_);
+    EXPECT_TRUE(store.ok()) << store.status();
+    return *store;
+  }
+
+  // What `name` is answered with.
+  std::vector<CredentialPtr> Find(const CertificateStore& store, absl::string_view name) {
+    const auto set = store.current();
+    const CertificateSet::Credentials* found = set->Find(name);
+    if (found == nullptr) return {};
+    return {found->begin(), found->end()};
+  }
+
+  static constexpr absl::Duration kExpired = -absl::Hours(24);
+
+  const absl::Time now_ = absl::FromUnixSeconds(1'767'225'600);
+  TestPki pki_{now_};
+};
+
+std::string FailureOf(const absl::Status& status) {
+  const std::optional<TlsError> error = GetTlsError(status);
+  if (!error.has_value()) return "no failure";
+  EXPECT_EQ(error->code, ErrorCode::kConfiguration);
+  return error->detail;
+}
+
+TEST_F(CertificateStoreTest, ExactNamesGoBeforeWildcardsOfOneLabel) {
+  const CredentialPtr exact = Issue({"a.wild.test"});
+  const CredentialPtr wildcard = Issue({"*.wild.test"});
+  const auto store = Create({wildcard, exact});
+  EXPECT_THAT(Find(*store, "a.wild.test"), ElementsAre(exact));
+  EXPECT_THAT(Find(*store, "b.wild.test"), ElementsAre(wildcard));
+  EXPECT_THAT(Find(*store, "wild.test"), IsEmpty());
+  EXPECT_THAT(Find(*store, "x.b.wild.test"), IsEmpty());
+  EXPECT_THAT(Find(*store, "xwild.test"), IsEmpty());
+  EXPECT_THAT(Find(*store, "test"), IsEmpty());
+  EXPECT_THAT(Find(*store, ""), IsEmpty());
+}
+
+TEST_F(CertificateStoreTest, OffersOneOfEachKeyTypeInOrder) {
+  const CredentialPtr rsa = Issue({"a.test"}, KeyType::kRsa);
+  const CredentialPtr ed25519 = Issue({"A.test"}, KeyType::kEd25519);
+  const CredentialPtr ecdsa = Issue({"a.TEST"}, KeyType::kEcdsa);
+  const auto store = Create({rsa, ed25519, ecdsa});
+  EXPECT_THAT(Find(*store, "a.test"), ElementsAre(ecdsa, ed25519, rsa));
+  EXPECT_THAT(store->current()->fallback(), ElementsAre(ecdsa, ed25519, rsa));
+  EXPECT_EQ(store->current()->size(), 3u);
+}
+
+TEST_F(CertificateStoreTest, TheFallbackIsWhatServesTheFirstOnesName) {
+  const CredentialPtr first = Issue({"*.first.test", "first.test"});
+  const CredentialPtr first_rsa = Issue({"*.first.test"}, KeyType::kRsa);
+  const CredentialPtr second = Issue({"second.test"});
+  const auto store = Create({first, second, first_rsa});
+  EXPECT_THAT(store->current()->fallback(), ElementsAre(first, first_rsa));
+
+  LeafSpec address_only;
+  address_only.ip_names = {"192.0.2.1"};
+  const CredentialPtr nameless = pki_.IssueCredential(address_only);
+  EXPECT_THAT(Create({nameless, second})->current()->fallback(), ElementsAre(nameless));
+}
+
+TEST_F(CertificateStoreTest, PrefersTheValidThenTheLater) {
+  const CredentialPtr expired = Issue({"a.test"}, KeyType::kEcdsa, kExpired);
+  const CredentialPtr sooner = Issue({"a.test"}, KeyType::kEcdsa, absl::Hours(24));
+  const CredentialPtr later = Issue({"a.test"}, KeyType::kEcdsa, absl::Hours(48));
+  for (const auto& order : {std::vector<CredentialPtr>{expired, sooner, later},
+                            std::vector<CredentialPtr>{later, sooner, expired},
+                            std::vector<CredentialPtr>{sooner, later, expired}}) {
+    EXPECT_THAT(Find(*Create(order), "a.test"), ElementsAre(later));
+  }
+  EXPECT_THAT(Find(*Create({expired}), "a.test"), ElementsAre(expired));
+}
+
+TEST_F(CertificateStoreTest, NothingExpiredIsOfferedBesideTheValid) {
+  const CredentialPtr expired = Issue({"a.test"}, KeyType::kEcdsa, kExpired);
+  const CredentialPtr rsa = Issue({"a.test"}, KeyType::kRsa);
+  EXPECT_THAT(Find(*Create({expired, rsa}), "a.test"), ElementsAre(rsa));
+
+  const CredentialPtr wildcard = Issue({"*.test"});
+  EXPECT_THAT(Find(*Create({expired, wildcard}), "a.test"), ElementsAre(wildcard));
+
+  // A name without a dot has no wildcard above it.
+  const CredentialPtr local = Issue({"localhost"}, KeyType::kEcdsa, kExpired);
+  const CredentialPtr below = Issue({"*.localhost"});
+  EXPECT_THAT(Find(*Create({local, below}), "localhost"), ElementsAre(local));
+}
+
+TEST_F(CertificateStoreTest, ReplacesAllOrNothing) {
+  const CredentialPtr old_a = Issue({"a.test"});
+  const CredentialPtr old_b = Issue({"b.test"});
+  const auto store = Create({old_a, old_b});
+  const auto before = store->current();
+  EXPECT_EQ(before->generation(), 1u);
+
+  const CredentialPtr new_a = Issue({"a.test"});
+  ASSERT_TRUE(store->Replace({new_a}, now_).ok());
+  EXPECT_EQ(store->current()->generation(), 2u);
+  EXPECT_THAT(Find(*store, "a.test"), ElementsAre(new_a));
+  EXPECT_THAT(Find(*store, "b.test"), IsEmpty());
+  // Who holds the old set goes on with it.
+  EXPECT_THAT(*before->Find("a.test"), ElementsAre(old_a));
+
+  EXPECT_EQ(FailureOf(store->Replace({}, now_)), "there are no certificates to serve");
+  EXPECT_EQ(FailureOf(store->Replace({nullptr}, now_)), "one of the credentials is null");
+  EXPECT_EQ(store->current()->generation(), 2u);
+  EXPECT_THAT(Find(*store, "a.test"), ElementsAre(new_a));
+  EXPECT_EQ(FailureOf(CertificateStore::Create({}, now_).status()),
+            "there are no certificates to serve");
+}
+
+TEST_F(CertificateStoreTest, NeverGoesFromValidToExpired) {
+  const auto store = Create({Issue({"a.test", "*.wild.test"})});
+  const CredentialPtr expired = Issue({"a.test"}, KeyType::kEcdsa, kExpired);
+  EXPECT_THAT(FailureOf(store->Replace({expired}, now_)),
+              HasSubstr("\"a.test\" is served with a valid certificate now"));
+  EXPECT_THAT(FailureOf(store->Replace({Issue({"*.wild.test"}, KeyType::kEcdsa, kExpired)}, now_)),
+              HasSubstr("\"*.wild.test\" is served"));
+  EXPECT_EQ(store->current()->generation(), 1u);
+  // Through a wildcard that covers the exact name, too.
+  EXPECT_THAT(FailureOf(store->Replace({Issue({"*.test"}, KeyType::kEcdsa, kExpired)}, now_)),
+              HasSubstr("\"a.test\" is served"));
+
+  // Once the old one has expired too, there is nothing to lose.
+  EXPECT_TRUE(store->Replace({expired}, now_ + absl::Hours(24 * 60)).ok());
+  // A valid one beside it makes the expired one harmless.
+  EXPECT_TRUE(store->Replace({Issue({"a.test"})}, now_).ok());
+  EXPECT_TRUE(store->Replace({expired, Issue({"a.test"}, KeyType::kRsa)}, now_).ok());
+}
+
+TEST_F(CertificateStoreTest, IsReplacedWhileOthersLookUp) {
+  const CredentialPtr one = Issue({"a.test"});
+  const CredentialPtr two = Issue({"a.test"});
+  const auto store = Create({one});
+  std::thread replacer([&] {
+    for (int i = 0; i < 500; ++i) {
+      EXPECT_TRUE(store->Replace({i % 2 == 0 ? two : one}, now_).ok());
+    }
+  });
+  uint64_t last = 0;
+  while (last <= 500) {
+    const auto set = store->current();
+    ASSERT_GE(set->generation(), last);
+    last = set->generation();
+    ASSERT_EQ(set->Find("a.test")->size(), 1u);
+    if (last == 501) break;
+  }
+  replacer.join();
+}
+
+}  // namespace
+}  // namespace trestle::testing

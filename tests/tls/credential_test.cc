@@ -1,0 +1,194 @@
+#include "trestle/tls/credential.h"
+
+#include <string>
+
+#include <openssl/bio.h>
+#include <openssl/ec_key.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "trestle/base/error.h"
+#include "trestle/testing/test_pki.h"
+
+namespace trestle::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr absl::string_view kOtherBlock =
+    "-----BEGIN DH PARAMETERS-----\nMAYCAQcCAQI=\n-----END DH PARAMETERS-----\n";
+
+LeafSpec Leaf(KeyType key_type = KeyType::kEcdsa) {
+  LeafSpec leaf;
+  leaf.dns_names = {"a.test", "*.B.test"};
+  leaf.ip_names = {"192.0.2.1", "2001:db8::1"};
+  leaf.key_type = key_type;
+  return leaf;
+}
+
+// The text of the failure; also checks what all failures have in common.
+std::string FailureOf(absl::string_view chain, absl::string_view key) {
+  auto credential = Credential::FromPem(chain, key);
+  EXPECT_EQ(ERR_peek_error(), 0u);
+  if (credential.ok()) return "no failure";
+  const std::optional<TlsError> error = GetTlsError(credential.status());
+  if (!error.has_value()) return "not a TlsError";
+  EXPECT_EQ(error->code, ErrorCode::kConfiguration);
+  return error->detail;
+}
+
+// Writes a PKCS#8 key in its older form.
+std::string ToTraditional(const std::string& pkcs8) {
+  bssl::UniquePtr<BIO> in(BIO_new_mem_buf(pkcs8.data(), -1));
+  bssl::UniquePtr<EVP_PKEY> key(PEM_read_bio_PrivateKey(in.get(), nullptr, nullptr, nullptr));
+  bssl::UniquePtr<BIO> out(BIO_new(BIO_s_mem()));
+  if (EVP_PKEY_id(key.get()) == EVP_PKEY_RSA) {
+    PEM_write_bio_RSAPrivateKey(out.get(), EVP_PKEY_get0_RSA(key.get()), nullptr, nullptr, 0,
+                                nullptr, nullptr);
+  } else {
+    PEM_write_bio_ECPrivateKey(out.get(), EVP_PKEY_get0_EC_KEY(key.get()), nullptr, nullptr, 0,
+                               nullptr, nullptr);
+  }
+  const uint8_t* text = nullptr;
+  size_t bytes = 0;
+  BIO_mem_contents(out.get(), &text, &bytes);
+  return std::string(reinterpret_cast<const char*>(text), bytes);
+}
+
+std::string Encrypt(const std::string& pkcs8) {
+  bssl::UniquePtr<BIO> in(BIO_new_mem_buf(pkcs8.data(), -1));
+  bssl::UniquePtr<EVP_PKEY> key(PEM_read_bio_PrivateKey(in.get(), nullptr, nullptr, nullptr));
+  bssl::UniquePtr<BIO> out(BIO_new(BIO_s_mem()));
+  PEM_write_bio_PKCS8PrivateKey(out.get(), key.get(), EVP_aes_128_cbc(), "secret", 6, nullptr,
+                                nullptr);
+  const uint8_t* text = nullptr;
+  size_t bytes = 0;
+  BIO_mem_contents(out.get(), &text, &bytes);
+  return std::string(reinterpret_cast<const char*>(text), bytes);
+}
+
+class CredentialTest : public ::testing::Test {
+ protected:
+  const absl::Time now_ = absl::FromUnixSeconds(1'767'225'600);  // 2026-01-01
+  TestPki pki_{now_};
+};
+
+TEST_F(CredentialTest, DescribesWhatItRead) {
+  for (const auto& [type, text] : {std::pair(KeyType::kEcdsa, "ECDSA P-256"),
+                                   std::pair(KeyType::kRsa, "RSA 2048"),
+                                   std::pair(KeyType::kEd25519, "Ed25519")}) {
+    LeafSpec leaf = Leaf(type);
+    leaf.common_name = "common, name";
+    leaf.not_before = now_ - absl::Hours(1);
+    leaf.not_after = now_ + absl::Hours(1);
+    const PemPair pair = pki_.Issue(leaf);
+    auto credential = Credential::FromPem(pair.chain, pair.key);
+    ASSERT_TRUE(credential.ok()) << credential.status();
+    EXPECT_EQ((*credential)->key_type(), type);
+    EXPECT_THAT((*credential)->names(), ElementsAre("a.test", "*.b.test"));
+    ASSERT_EQ((*credential)->chain().size(), 1u);
+    const CertificateInfo& info = (*credential)->chain()[0];
+    EXPECT_EQ(info.subject, "CN=common\\, name");
+    EXPECT_EQ(info.issuer, "CN=Trestle Test CA");
+    EXPECT_THAT(info.ip_names, ElementsAre("192.0.2.1", "2001:db8::1"));
+    EXPECT_EQ(info.serial.size(), 32u);
+    EXPECT_EQ(info.key, text);
+    EXPECT_EQ(info.not_before, leaf.not_before);
+    EXPECT_EQ(info.not_after, leaf.not_after);
+    EXPECT_TRUE((*credential)->ValidAt(now_));
+    EXPECT_FALSE((*credential)->ValidAt(now_ - absl::Hours(2)));
+    EXPECT_FALSE((*credential)->ValidAt(now_ + absl::Hours(2)));
+  }
+}
+
+TEST_F(CredentialTest, KeepsTextsPrintable) {
+  LeafSpec leaf;
+  leaf.common_name = "line\nbreak \x1b[31m \xc3\xa9";
+  leaf.dns_names = {std::string("nul\0.test", 9), "good.test"};
+  const PemPair pair = pki_.Issue(leaf);
+  auto credential = Credential::FromPem(pair.chain, pair.key);
+  ASSERT_TRUE(credential.ok()) << credential.status();
+  const CertificateInfo& info = (*credential)->chain()[0];
+  EXPECT_EQ(info.subject, "CN=line\\0Abreak \\1B[31m \\C3\\A9");
+  EXPECT_THAT(info.dns_names, ElementsAre("nul\\x00.test", "good.test"));
+}
+
+TEST_F(CredentialTest, TakesChainsAndOlderKeyFormsAndOtherBlocks) {
+  TestPki intermediate(pki_, "Intermediate");
+  const PemPair pair = intermediate.Issue(Leaf());
+  auto credential = Credential::FromPem(absl::StrCat(kOtherBlock, pair.chain, pki_.ca_pem()),
+                                        absl::StrCat(kOtherBlock, ToTraditional(pair.key)));
+  ASSERT_TRUE(credential.ok()) << credential.status();
+  ASSERT_EQ((*credential)->chain().size(), 3u);
+  EXPECT_EQ((*credential)->chain()[1].subject, "CN=Intermediate");
+  EXPECT_EQ((*credential)->chain()[2].subject, "CN=Trestle Test CA");
+
+  const PemPair rsa = pki_.Issue(Leaf(KeyType::kRsa));
+  const std::string one_file = absl::StrCat(ToTraditional(rsa.key), rsa.chain);
+  EXPECT_EQ(FailureOf(one_file, one_file), "no failure");
+}
+
+TEST_F(CredentialTest, NamesThePartAtFault) {
+  const PemPair pair = pki_.Issue(Leaf());
+  const PemPair other = pki_.Issue(Leaf());
+  EXPECT_THAT(FailureOf("", pair.key), HasSubstr("certificate chain holds no PEM block"));
+  EXPECT_THAT(FailureOf(pair.key, pair.key), HasSubstr("certificate chain holds no PEM block"));
+  EXPECT_THAT(FailureOf(pair.chain.substr(0, pair.chain.size() / 2), pair.key),
+              HasSubstr("damaged PEM block after 0"));
+  EXPECT_THAT(FailureOf(pair.chain + "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+                        pair.key),
+              HasSubstr("certificate 2 of the chain doesn't parse"));
+  EXPECT_THAT(FailureOf(pair.chain, ""), HasSubstr("holds no PEM block \"PRIVATE KEY\""));
+  EXPECT_THAT(FailureOf(pair.chain, pair.key.substr(0, pair.key.size() / 2)),
+              HasSubstr("private key's PEM block is damaged"));
+  EXPECT_THAT(
+      FailureOf(pair.chain, "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n"),
+      HasSubstr("private key doesn't parse"));
+  EXPECT_THAT(FailureOf(pair.chain, Encrypt(pair.key)), HasSubstr("encrypted"));
+  EXPECT_THAT(FailureOf(pair.chain, other.key),
+              HasSubstr("doesn't belong to the certificate \"CN=a.test\""));
+  EXPECT_THAT(FailureOf(other.chain + pair.chain, pair.key),
+              HasSubstr("belongs to certificate 2 of the chain"));
+}
+
+TEST_F(CredentialTest, RefusesWeakKeysAndMissingNames) {
+  LeafSpec weak = Leaf(KeyType::kRsa);
+  weak.rsa_bits = 1024;
+  const PemPair weak_pair = pki_.Issue(weak);
+  EXPECT_THAT(FailureOf(weak_pair.chain, weak_pair.key), HasSubstr("1024 bits"));
+
+  LeafSpec nameless;
+  nameless.common_name = "a.test";
+  const PemPair nameless_pair = pki_.Issue(nameless);
+  EXPECT_THAT(FailureOf(nameless_pair.chain, nameless_pair.key),
+              HasSubstr("\"CN=a.test\" has no subject alternative names"));
+
+  LeafSpec address_only;
+  address_only.ip_names = {"192.0.2.1"};
+  const PemPair address_pair = pki_.Issue(address_only);
+  EXPECT_EQ(FailureOf(address_pair.chain, address_pair.key), "no failure");
+}
+
+TEST_F(CredentialTest, RefusesChainsOutOfOrder) {
+  TestPki upper(pki_, "Upper");
+  TestPki lower(upper, "Lower");
+  const PemPair pair = lower.Issue(Leaf());
+  auto credential = Credential::FromPem(pair.chain, pair.key);
+  ASSERT_TRUE(credential.ok()) << credential.status();
+  EXPECT_EQ((*credential)->chain().size(), 3u);
+
+  const size_t second = pair.chain.find("-----BEGIN", 1);
+  const std::string without_lower =
+      pair.chain.substr(0, second) + pair.chain.substr(pair.chain.find("-----BEGIN", second + 1));
+  EXPECT_EQ(FailureOf(without_lower, pair.key),
+            "the chain is out of order: certificate 1 was issued by \"CN=Lower\", but certificate "
+            "2 is \"CN=Upper\"");
+}
+
+}  // namespace
+}  // namespace trestle::testing
