@@ -49,6 +49,7 @@ void Connection::OnFrontOpen(absl::Status status) {
   report_.times.front = now - stage_start_;
   front_facts_ = front_opener_->facts();
   report_.server_name = front_facts_.server_name;
+  report_.hello = front_facts_.hello;
   if (!status.ok()) return Fail(status);
   report_.front.tls = front_facts_.tls;
   front_ = front_opener_->Take();
@@ -56,18 +57,24 @@ void Connection::OnFrontOpen(absl::Status status) {
   absl::StatusOr<ConnectionPlan::Choice> choice = set_.plan.Choose(front_facts_);
   if (!choice.ok()) return Fail(choice.status());
   report_.route = choice->route;
-  GoTo(choice->target);
+  GoTo(*choice->target);
 }
 
 void Connection::GoTo(const RouteTarget& target) {
   if (ConnectionHandler* const* handler = std::get_if<ConnectionHandler*>(&target)) {
     return HandOver(**handler);
   }
-  const Endpoint& backend = std::get<Endpoint>(target);
   stage_ = Stage::kDialing;
   stage_start_ = set_.scheduler.Now();
-  report_.back.peer = backend;
+  candidates_ = set_.chooser.Order(std::get<Backends>(target), report_.front.peer);
   LimitPhase(set_.options.dial_timeout);
+  DialNext();
+}
+
+void Connection::DialNext() {
+  const Endpoint& backend = candidates_[tried_++];
+  report_.back.peer = backend;
+  set_.chooser.Opened(backend);
   dial_ = set_.dialer.Connect(backend, [this](absl::StatusOr<std::unique_ptr<Transport>> back) {
     OnDialed(std::move(back));
   });
@@ -84,7 +91,11 @@ void Connection::HandOver(ConnectionHandler& handler) {
 void Connection::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back) {
   const absl::Time now = set_.scheduler.Now();
   report_.times.dial = now - stage_start_;
-  if (!back.ok()) return Fail(AtLeg(back.status(), Leg::kBack, Phase::kDial));
+  if (!back.ok()) {
+    if (tried_ == candidates_.size()) return Fail(AtLeg(back.status(), Leg::kBack, Phase::kDial));
+    set_.chooser.Closed(report_.back.peer);
+    return DialNext();
+  }
   back_ = *std::move(back);
   report_.back.local = back_->info().local;
   stage_ = Stage::kOpeningBack;
@@ -248,6 +259,7 @@ void Connection::OnLegClosed() {
 void Connection::Finish() {
   stage_ = Stage::kClosed;
   phase_timer_.reset();
+  if (tried_ > 0) set_.chooser.Closed(report_.back.peer);
   report_.duration = set_.scheduler.Now() - report_.accepted;
   if (set_.observer != nullptr) set_.observer->OnClosed(report_);
   set_.Bury(report_.id);

@@ -3,6 +3,7 @@
 #ifndef TRESTLE_LIB_PROXY_CONNECTION_H_
 #define TRESTLE_LIB_PROXY_CONNECTION_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "lib/proxy/backend_chooser.h"
 #include "lib/proxy/connection_plan.h"
 #include "lib/proxy/leg_closer.h"
 #include "trestle/io/dialer.h"
@@ -50,6 +52,7 @@ class Connection {
 
   void OnFrontOpen(absl::Status status);
   void GoTo(const RouteTarget& target);
+  void DialNext();
   void HandOver(ConnectionHandler& handler);
   void OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back);
   void OnBackOpen(absl::Status status);
@@ -76,6 +79,8 @@ class Connection {
   Timer phase_timer_;
   std::unique_ptr<LegOpener> front_opener_;
   std::unique_ptr<LegOpener> back_opener_;
+  BackendChooser::Candidates candidates_;  // Backends to try; those before tried_ were.
+  size_t tried_ = 0;
   std::unique_ptr<Dial> dial_;
   std::unique_ptr<Transport> front_;
   std::unique_ptr<Transport> back_;

@@ -22,8 +22,9 @@ namespace trestle {
 /// What opening a leg brought to light.
 struct LegFacts {
   std::string server_name;
-  std::string alpn;
+  std::string alpn;  ///< Agreed on; empty on an opaque leg.
   std::optional<TlsInfo> tls;
+  std::optional<HelloReport> hello;  ///< Of an opaque leg.
 };
 
 /// Turns a fresh transport into an open leg: a TLS handshake, or reading the ClientHello.
@@ -50,7 +51,7 @@ class ConnectionPlan {
  public:
   struct Choice {
     std::string route;
-    RouteTarget target;
+    const RouteTarget* target = nullptr;  // Not null; valid until the loop's next call.
   };
 
   virtual ~ConnectionPlan() = default;

@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
+#include "lib/proxy/backend_chooser.h"
 #include "lib/proxy/connection.h"
 #include "lib/proxy/connection_plan.h"
 #include "trestle/io/dialer.h"
@@ -41,6 +42,7 @@ class ConnectionSet {
   const ConnectionOptions options;
   ConnectionObserver* const observer;
   ConnectionPlan& plan;
+  BackendChooser chooser;
 
  private:
   void CancelAll();

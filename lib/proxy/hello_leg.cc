@@ -36,7 +36,13 @@ std::unique_ptr<Transport> HelloLeg::Take() {
 
 LegFacts HelloLeg::facts() const {
   LegFacts facts;
-  if (reader_.state() == HelloState::kDone) facts.server_name = reader_.hello().server_name;
+  if (reader_.state() != HelloState::kDone) return facts;
+  const ClientHello& hello = reader_.hello();
+  facts.server_name = hello.server_name;
+  facts.hello = HelloReport{{hello.alpn.begin(), hello.alpn.end()},
+                            hello.message.size(),
+                            hello.records,
+                            reader_.segments()};
   return facts;
 }
 

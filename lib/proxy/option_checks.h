@@ -5,12 +5,17 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "trestle/base/error.h"
+#include "trestle/proxy/backends.h"
 #include "trestle/proxy/proxy_block.h"
 
 namespace trestle {
 
 /// The status for an option that is missing or unusable.
 absl::Status MissingOption(absl::string_view what);
+
+inline bool HasBackend(const Backends& backends) {
+  return !backends.endpoints.empty() && backends.endpoints.front() != Endpoint();
+}
 
 /// Fails when a limit is zero or infinite.
 absl::Status CheckConnectionOptions(const ConnectionOptions& options);

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "trestle/base/error.h"
 
 namespace trestle {
@@ -14,9 +13,23 @@ absl::Status BadRoute(absl::string_view detail) {
       {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(detail)});
 }
 
-bool IsNullHandler(const RouteTarget& target) {
-  ConnectionHandler* const* handler = std::get_if<ConnectionHandler*>(&target);
-  return handler != nullptr && *handler == nullptr;
+std::string Described(const Route& route) {
+  return absl::StrCat("the route \"",
+                      route.pattern.empty() ? "default" : EscapeForLog(route.pattern), "\"",
+                      route.alpn.empty() ? "" : " for protocol ", EscapeForLog(route.alpn));
+}
+
+// "*." and "**." stand before the base in the normal form.
+size_t PrefixBytes(NamePattern::Kind kind) {
+  switch (kind) {
+    case NamePattern::Kind::kExact:
+      return 0;
+    case NamePattern::Kind::kOneLabel:
+      return 2;
+    case NamePattern::Kind::kAnyDepth:
+      return 3;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -25,73 +38,105 @@ absl::StatusOr<std::shared_ptr<const RouteTable>> RouteTable::Create(
     const std::vector<Route>& routes) {
   if (routes.empty()) return BadRoute("there is no route: give at least one, or a default");
   std::shared_ptr<RouteTable> table(new RouteTable);
+  // The keys are views into names_, so it must never move.
+  size_t name_bytes = 0;
+  for (const Route& route : routes) name_bytes += route.pattern.size();
+  table->names_.reserve(name_bytes);
   for (const Route& route : routes) {
     if (absl::Status status = table->Add(route); !status.ok()) return status;
   }
   return table;
 }
 
+RouteTable::Targets& RouteTable::NameTable::OfKind(NamePattern::Kind kind) {
+  switch (kind) {
+    case NamePattern::Kind::kExact:
+      return exact;
+    case NamePattern::Kind::kOneLabel:
+      return one_label;
+    case NamePattern::Kind::kAnyDepth:
+      return any_depth;
+  }
+  return exact;
+}
+
 absl::Status RouteTable::Add(const Route& route) {
   ++size_;
-  if (IsNullHandler(route.target)) {
-    return BadRoute(absl::StrCat("the route \"", route.pattern, "\" leads to no handler"));
-  }
+  const absl::StatusOr<uint32_t> target = TargetIndex(route);
+  if (!target.ok()) return target.status();
+  NameTable& table = route.alpn.empty() ? any_protocol_ : by_protocol_[route.alpn];
   if (route.pattern.empty()) {
-    if (default_.has_value()) return BadRoute("there are two default routes");
-    default_ = Route{"default", route.target};
+    if (table.fallback.has_value()) return BadRoute(Described(route) + " is there twice");
+    table.fallback = *target;
     return absl::OkStatus();
   }
   const absl::StatusOr<NamePattern> pattern = NamePattern::Parse(route.pattern);
   if (!pattern.ok()) {
-    return BadRoute(absl::StrCat("the route \"", EscapeForLog(route.pattern),
-                                 "\" has no valid name: ", pattern.status().message()));
+    return BadRoute(
+        absl::StrCat(Described(route), " has no valid name: ", pattern.status().message()));
   }
-  const std::string text = pattern->ToString();
-  Routes& routes = const_cast<Routes&>(RoutesOf(pattern->kind()));
-  if (!routes.emplace(pattern->base(), Route{text, route.target}).second) {
-    return BadRoute(absl::StrCat("the route \"", text, "\" is there twice"));
-  }
+  Targets& targets = table.OfKind(pattern->kind());
+  if (targets.contains(pattern->base())) return BadRoute(Described(route) + " is there twice");
+  const size_t base_begin = names_.size() + PrefixBytes(pattern->kind());
+  names_ += pattern->ToString();
+  targets.emplace(absl::string_view(names_).substr(base_begin), *target);
   return absl::OkStatus();
 }
 
-const RouteTable::Routes& RouteTable::RoutesOf(NamePattern::Kind kind) const {
-  switch (kind) {
-    case NamePattern::Kind::kExact:
-      return exact_;
-    case NamePattern::Kind::kOneLabel:
-      return one_label_;
-    case NamePattern::Kind::kAnyDepth:
-      return any_depth_;
-  }
-  return exact_;
-}
-
-absl::StatusOr<std::vector<Route>> RouteTable::ParseRoutes(absl::string_view text) {
-  std::vector<Route> routes;
-  for (const absl::string_view item : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
-    const std::pair<absl::string_view, absl::string_view> parts =
-        absl::StrSplit(item, absl::MaxSplits('=', 1));
-    if (parts.first.empty() || parts.second.empty()) {
-      return BadRoute(absl::StrCat("\"", EscapeForLog(item), "\" is no NAME=IP:PORT"));
+absl::StatusOr<uint32_t> RouteTable::TargetIndex(const Route& route) {
+  const uint32_t next = static_cast<uint32_t>(targets_.size());
+  if (const auto* handler = std::get_if<ConnectionHandler*>(&route.target)) {
+    if (*handler == nullptr) return BadRoute(Described(route) + " leads to no handler");
+  } else {
+    const Backends& backends = std::get<Backends>(route.target);
+    if (backends.endpoints.empty() || backends.max_tries == 0) {
+      return BadRoute(Described(route) + " has no backend to try");
     }
-    const absl::StatusOr<Endpoint> backend = Endpoint::Parse(parts.second);
-    if (!backend.ok()) return backend.status();
-    routes.push_back({std::string(parts.first), *backend});
+    for (const Endpoint& endpoint : backends.endpoints) {
+      if (endpoint == Endpoint()) return BadRoute(Described(route) + " has an empty backend");
+    }
+    if (backends.endpoints.size() == 1) {
+      const auto [known, added] = single_backends_.emplace(backends.endpoints.front(), next);
+      if (!added) return known->second;
+    }
   }
-  return routes;
+  targets_.push_back(route.target);
+  return next;
 }
 
-const Route* RouteTable::Find(absl::string_view server_name) const {
-  const Route* found = default_.has_value() ? &*default_ : nullptr;
-  if (server_name.empty()) return found;
-  VisitCoveringPatterns(server_name, [&](NamePattern::Kind kind, absl::string_view base) {
-    const Routes& routes = RoutesOf(kind);
-    const auto route = routes.find(base);
-    if (route == routes.end()) return false;
-    found = &route->second;
-    return true;
-  });
-  return found;
+std::optional<RouteTable::Match> RouteTable::Find(absl::string_view server_name,
+                                                  absl::Span<const std::string> alpn) const {
+  if (!by_protocol_.empty()) {
+    for (const std::string& protocol : alpn) {
+      const auto table = by_protocol_.find(protocol);
+      if (table == by_protocol_.end()) continue;
+      const std::optional<Match> match = FindIn(table->second, server_name, table->first);
+      if (match.has_value()) return match;
+    }
+  }
+  return FindIn(any_protocol_, server_name, {});
+}
+
+std::optional<RouteTable::Match> RouteTable::FindIn(const NameTable& table,
+                                                    absl::string_view server_name,
+                                                    absl::string_view alpn) const {
+  std::optional<Match> match;
+  if (!server_name.empty()) {
+    VisitCoveringPatterns(server_name, [&](NamePattern::Kind kind, absl::string_view base) {
+      const Targets& targets = table.OfKind(kind);
+      const auto found = targets.find(base);
+      if (found == targets.end()) return false;
+      const size_t prefix = PrefixBytes(kind);
+      const absl::string_view key = found->first;
+      match = Match{&targets_[found->second],
+                    absl::string_view(key.data() - prefix, key.size() + prefix), alpn};
+      return true;
+    });
+  }
+  if (!match.has_value() && table.fallback.has_value()) {
+    match = Match{&targets_[*table.fallback], "default", alpn};
+  }
+  return match;
 }
 
 }  // namespace trestle

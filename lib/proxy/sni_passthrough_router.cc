@@ -1,5 +1,6 @@
 #include "trestle/proxy/sni_passthrough_router.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -28,8 +29,9 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
   std::unique_ptr<LegOpener> NewFront() override { return std::make_unique<HelloLeg>(scheduler_); }
 
   absl::StatusOr<Choice> Choose(const LegFacts& front) override {
-    const Route* route = routes_->Find(front.server_name);
-    if (route != nullptr) return Choice{route->pattern, route->target};
+    const std::optional<RouteTable::Match> match =
+        routes_->Find(front.server_name, front.hello->alpn);
+    if (match.has_value()) return Choice{std::string(match->pattern), match->target};
     return MakeError({ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute, kAlertUnrecognizedName,
                       front.server_name.empty()
                           ? "the ClientHello has no server name, and there is no default route"

@@ -12,7 +12,7 @@ namespace trestle {
 class TlsBridge::Plan final : public ConnectionPlan {
  public:
   Plan(Scheduler& scheduler, TlsBridgeOptions options)
-      : scheduler_(scheduler), options_(std::move(options)) {}
+      : scheduler_(scheduler), options_(std::move(options)), backend_(options_.backend) {}
 
   ProxyMode mode() const override { return ProxyMode::kBridge; }
 
@@ -21,7 +21,7 @@ class TlsBridge::Plan final : public ConnectionPlan {
         scheduler_, TlsEngine::NewServer(options_.front_tls, scheduler_, Leg::kFront));
   }
 
-  absl::StatusOr<Choice> Choose(const LegFacts&) override { return Choice{"", options_.backend}; }
+  absl::StatusOr<Choice> Choose(const LegFacts&) override { return Choice{"", &backend_}; }
 
   absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts& front) override {
     ClientTlsTarget target;
@@ -37,9 +37,14 @@ class TlsBridge::Plan final : public ConnectionPlan {
     return options_.new_inspector ? options_.new_inspector() : nullptr;
   }
 
+  void ReplaceBackTls(std::shared_ptr<const ClientTlsConfig> back_tls) {
+    options_.back_tls = std::move(back_tls);
+  }
+
  private:
   Scheduler& scheduler_;
   TlsBridgeOptions options_;
+  const RouteTarget backend_;
 };
 
 absl::StatusOr<std::unique_ptr<TlsBridge>> TlsBridge::Create(Scheduler& scheduler, Dialer& dialer,
@@ -47,7 +52,7 @@ absl::StatusOr<std::unique_ptr<TlsBridge>> TlsBridge::Create(Scheduler& schedule
                                                              ConnectionObserver* observer) {
   if (options.front_tls == nullptr) return MissingOption("the bridge needs front_tls");
   if (options.back_tls == nullptr) return MissingOption("the bridge needs back_tls");
-  if (options.backend == Endpoint()) return MissingOption("the bridge needs a backend");
+  if (!HasBackend(options.backend)) return MissingOption("the bridge needs a backend");
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
   // Refuses an unusable backend_name now rather than at the first connection.
   const ClientTlsTarget target{options.backend_name, {}};
@@ -55,8 +60,19 @@ absl::StatusOr<std::unique_ptr<TlsBridge>> TlsBridge::Create(Scheduler& schedule
       TlsEngine::NewClient(options.back_tls, target, scheduler, Leg::kBack);
   if (!trial.ok()) return trial.status();
   const ConnectionOptions connection = options.connection;
-  return absl::WrapUnique(new TlsBridge(scheduler, dialer, connection, observer,
-                                        std::make_unique<Plan>(scheduler, std::move(options))));
+  auto plan = std::make_unique<Plan>(scheduler, std::move(options));
+  Plan* const own_plan = plan.get();
+  return absl::WrapUnique(
+      new TlsBridge(scheduler, dialer, connection, observer, std::move(plan), own_plan));
+}
+
+TlsBridge::TlsBridge(Scheduler& scheduler, Dialer& dialer, const ConnectionOptions& options,
+                     ConnectionObserver* observer, std::unique_ptr<ConnectionPlan> base_plan,
+                     Plan* plan)
+    : ProxyBlock(scheduler, dialer, options, observer, std::move(base_plan)), plan_(plan) {}
+
+void TlsBridge::ReplaceBackTls(std::shared_ptr<const ClientTlsConfig> back_tls) {
+  if (back_tls != nullptr) plan_->ReplaceBackTls(std::move(back_tls));
 }
 
 }  // namespace trestle

@@ -12,7 +12,7 @@ namespace trestle {
 class TlsTerminator::Plan final : public ConnectionPlan {
  public:
   Plan(Scheduler& scheduler, TlsTerminatorOptions options)
-      : scheduler_(scheduler), options_(std::move(options)) {}
+      : scheduler_(scheduler), options_(std::move(options)), backend_(options_.backend) {}
 
   ProxyMode mode() const override { return ProxyMode::kOffload; }
 
@@ -21,7 +21,7 @@ class TlsTerminator::Plan final : public ConnectionPlan {
         scheduler_, TlsEngine::NewServer(options_.front_tls, scheduler_, Leg::kFront));
   }
 
-  absl::StatusOr<Choice> Choose(const LegFacts&) override { return Choice{"", options_.backend}; }
+  absl::StatusOr<Choice> Choose(const LegFacts&) override { return Choice{"", &backend_}; }
 
   absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts&) override { return nullptr; }
 
@@ -32,6 +32,7 @@ class TlsTerminator::Plan final : public ConnectionPlan {
  private:
   Scheduler& scheduler_;
   TlsTerminatorOptions options_;
+  const RouteTarget backend_;
 };
 
 absl::StatusOr<std::unique_ptr<TlsTerminator>> TlsTerminator::Create(Scheduler& scheduler,
@@ -39,7 +40,7 @@ absl::StatusOr<std::unique_ptr<TlsTerminator>> TlsTerminator::Create(Scheduler& 
                                                                      TlsTerminatorOptions options,
                                                                      ConnectionObserver* observer) {
   if (options.front_tls == nullptr) return MissingOption("the terminator needs front_tls");
-  if (options.backend == Endpoint()) return MissingOption("the terminator needs a backend");
+  if (!HasBackend(options.backend)) return MissingOption("the terminator needs a backend");
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
   const ConnectionOptions connection = options.connection;
   return absl::WrapUnique(new TlsTerminator(scheduler, dialer, connection, observer,

@@ -1,6 +1,7 @@
 #include "trestle/proxy/route_table.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,8 @@ using ::testing::HasSubstr;
 Endpoint Backend(uint16_t port) { return Endpoint(ByteView({127, 0, 0, 1}), port); }
 
 std::string Found(const RouteTable& table, absl::string_view name) {
-  const Route* route = table.Find(name);
-  return route == nullptr ? "none" : route->pattern;
+  const std::optional<RouteTable::Match> match = table.Find(name);
+  return match.has_value() ? std::string(match->pattern) : "none";
 }
 
 TEST(RouteTableTest, TheMostSpecificPatternWins) {
@@ -73,22 +74,50 @@ void ExpectRefused(const std::vector<Route>& routes, const std::string& why) {
 
 TEST(RouteTableTest, BadTablesAreRefusedWithTheReason) {
   ExpectRefused({}, "no route");
-  ExpectRefused({{"a.test", Backend(1)}, {"A.test", Backend(2)}}, "\"a.test\" is there twice");
-  ExpectRefused({{"", Backend(1)}, {"", Backend(2)}}, "two default routes");
+  ExpectRefused({{"a.test", Backend(1)}, {"A.test", Backend(2)}}, "is there twice");
+  ExpectRefused({{"", Backend(1)}, {"", Backend(2)}}, "default");
   ExpectRefused({{"a.*.test", Backend(1)}}, "a.*.test");
   ExpectRefused({{"127.0.0.1", Backend(1)}}, "127.0.0.1");
+  ExpectRefused({{"a.test", Backends()}}, "no backend");
+  ExpectRefused({{"a.test", Endpoint()}}, "empty backend");
+  ExpectRefused({{"a.test", Backend(1), "h2"}, {"a.test", Backend(2), "h2"}}, "is there twice");
   ExpectRefused({{"a.test", static_cast<ConnectionHandler*>(nullptr)}}, "no handler");
 }
 
-TEST(RouteTableTest, ReadsTheCommandLineForm) {
-  const auto routes = RouteTable::ParseRoutes("a.test=127.0.0.1:1,*.b.test=[::1]:2");
-  ASSERT_TRUE(routes.ok()) << routes.status();
-  ASSERT_EQ(routes->size(), 2u);
-  EXPECT_EQ((*routes)[0].pattern, "a.test");
-  EXPECT_EQ(std::get<Endpoint>((*routes)[1].target).ToString(), "[::1]:2");
-  EXPECT_TRUE(RouteTable::ParseRoutes("")->empty());
-  for (const char* bad : {"a.test", "=127.0.0.1:1", "a.test=", "a.test=localhost:1"}) {
-    EXPECT_FALSE(RouteTable::ParseRoutes(bad).ok()) << bad;
+TEST(RouteTableTest, RoutesOfAProtocolComeFirstWhateverTheName) {
+  const auto table = RouteTable::Create({{"a.test", Backend(1)},
+                                         {"", Backend(2)},
+                                         {"", Backend(3), "acme-tls/1"},
+                                         {"a.test", Backend(4), "h2"}});
+  ASSERT_TRUE(table.ok()) << table.status();
+  const auto port = [&](absl::string_view name, const std::vector<std::string>& alpn) {
+    const std::optional<RouteTable::Match> match = (*table)->Find(name, alpn);
+    return std::get<Backends>(*match->target).endpoints[0].port();
+  };
+  EXPECT_EQ(port("a.test", {}), 1);
+  EXPECT_EQ(port("a.test", {"http/1.1"}), 1);
+  EXPECT_EQ(port("a.test", {"acme-tls/1"}), 3);
+  EXPECT_EQ(port("b.test", {"acme-tls/1"}), 3);
+  EXPECT_EQ(port("a.test", {"h2", "acme-tls/1"}), 4) << "the client's order decides";
+  EXPECT_EQ(port("b.test", {"h2"}), 2) << "no h2 route for this name";
+}
+
+TEST(RouteTableTest, FindsEachOfManyNames) {
+  std::vector<Route> routes;
+  for (int i = 0; i < 20000; ++i) {
+    routes.push_back({absl::StrCat(i % 3 == 0 ? "*." : "", "n", i, ".test"),
+                      Backend(static_cast<uint16_t>(1 + i % 7))});
+  }
+  const auto table = RouteTable::Create(routes);
+  ASSERT_TRUE(table.ok()) << table.status();
+  for (const Route& route : routes) {
+    const bool wildcard = route.pattern[0] == '*';
+    const std::string name = wildcard ? "x" + route.pattern.substr(1) : route.pattern;
+    const std::optional<RouteTable::Match> match = (*table)->Find(name);
+    ASSERT_TRUE(match.has_value()) << name;
+    EXPECT_EQ(match->pattern, route.pattern);
+    EXPECT_EQ(std::get<Backends>(*match->target).endpoints[0],
+              std::get<Backends>(route.target).endpoints[0]);
   }
 }
 

@@ -2,9 +2,11 @@
 #ifndef TRESTLE_PROXY_OBSERVER_H_
 #define TRESTLE_PROXY_OBSERVER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -18,6 +20,14 @@ enum class ProxyMode : uint8_t {
   kOffload,      ///< Decrypted here, clear text to the backend.
   kPassthrough,  ///< Not decrypted here.
   kBridge,       ///< Decrypted here, encrypted again to the backend.
+};
+
+/// A ClientHello as a router read it.
+struct HelloReport {
+  std::vector<std::string> alpn;  ///< Application protocols offered, in the client's order.
+  size_t bytes = 0;               ///< Size of the handshake message.
+  size_t records = 0;             ///< TLS records it came in.
+  size_t segments = 0;            ///< Reads it took.
 };
 
 /// One leg, as far as it came.
@@ -46,7 +56,8 @@ struct ConnectionReport {
   ProxyMode mode = ProxyMode::kOffload;
   absl::Time accepted;
   absl::Duration duration;
-  std::string server_name;   ///< From the client's SNI, normalised; empty when it sent none.
+  std::string server_name;  ///< From the client's SNI, normalised; empty when it sent none.
+  std::optional<HelloReport> hello;  ///< Of a passthrough, once it is complete.
   std::string route;         ///< The pattern that matched, "default", or empty without routing.
   bool handed_over = false;  ///< A route gave the connection to another handler, which reports it.
   LegReport front;

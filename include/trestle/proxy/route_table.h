@@ -1,8 +1,10 @@
-// RouteTable: server name -> where the connection goes. Immutable; replaced as a whole.
+// RouteTable: server name and application protocols -> where the connection goes. Immutable;
+// replaced as a whole while connections are served.
 #ifndef TRESTLE_PROXY_ROUTE_TABLE_H_
 #define TRESTLE_PROXY_ROUTE_TABLE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,50 +15,77 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "trestle/base/endpoint.h"
+#include "absl/types/span.h"
+#include "trestle/proxy/backends.h"
 #include "trestle/proxy/connection_handler.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {
 
-/// A backend to dial, or a handler (not owned; it must outlive the table) on the same loop.
-using RouteTarget = std::variant<Endpoint, ConnectionHandler*>;
+/// Backends to dial, or a handler (not owned; it must outlive the table) on the same loop.
+using RouteTarget = std::variant<Backends, ConnectionHandler*>;
 
 struct Route {
   /// A name pattern as in wire/server_name.h ("a.test", "*.a.test", "**.a.test"), or "" for the
   /// default: any other name, and hellos without one.
   std::string pattern;
   RouteTarget target;
+  /// Limits the route to hellos that offer this application protocol (RFC 7301), as "acme-tls/1"
+  /// for certificate challenges (RFC 8737). Empty: any hello.
+  std::string alpn = {};
 };
 
 class RouteTable {
  public:
+  /// What a look-up found. Views live as long as the table.
+  struct Match {
+    const RouteTarget* target = nullptr;  ///< Never null.
+    absl::string_view pattern;            ///< In the normal form; "default" for the default.
+    absl::string_view alpn;               ///< The protocol that the route is limited to, if any.
+  };
+
   /// Checks and indexes `routes`; their order doesn't matter. Fails with ErrorCode::kConfiguration
-  /// for an invalid pattern, a pattern that is there twice, a null handler, or no route at all.
+  /// for an invalid pattern, a pattern that is there twice for one protocol, a null handler, a
+  /// target without backends, or no route at all.
   static absl::StatusOr<std::shared_ptr<const RouteTable>> Create(const std::vector<Route>& routes);
 
-  /// Reads "NAME=IP:PORT,NAME=IP:PORT,…" as the example proxies take it on the command line.
-  static absl::StatusOr<std::vector<Route>> ParseRoutes(absl::string_view text);
-
-  /// Finds the route for a normalised server name ("" for none): the most specific pattern, then
-  /// the default; null when nothing matches. Costs a look-up or two per label of the name, whatever
-  /// the number of routes. Lives as long as the table.
-  const Route* Find(absl::string_view server_name) const;
+  /// Finds the route of a hello with this normalised server name ("" for none), offering the
+  /// protocols `alpn`. Routes limited to a protocol come first, by the client's order of protocols;
+  /// among routes of a kind the most specific pattern wins, then the default. Costs a look-up or
+  /// two per label of the name, whatever the number of routes.
+  std::optional<Match> Find(absl::string_view server_name,
+                            absl::Span<const std::string> alpn = {}) const;
 
   size_t size() const { return size_; }
 
  private:
-  using Routes = absl::flat_hash_map<std::string, Route>;
+  // Patterns of one kind, by their base, which is a view into names_.
+  using Targets = absl::flat_hash_map<absl::string_view, uint32_t>;
+
+  struct NameTable {
+    Targets exact;
+    Targets one_label;
+    Targets any_depth;
+    std::optional<uint32_t> fallback;
+
+    Targets& OfKind(NamePattern::Kind kind);
+    const Targets& OfKind(NamePattern::Kind kind) const {
+      return const_cast<NameTable*>(this)->OfKind(kind);
+    }
+  };
 
   RouteTable() = default;
-  const Routes& RoutesOf(NamePattern::Kind kind) const;
   absl::Status Add(const Route& route);
+  absl::StatusOr<uint32_t> TargetIndex(const Route& route);
+  std::optional<Match> FindIn(const NameTable& table, absl::string_view server_name,
+                              absl::string_view alpn) const;
 
   size_t size_ = 0;
-  Routes exact_;  // All three by the base of the pattern.
-  Routes one_label_;
-  Routes any_depth_;
-  std::optional<Route> default_;
+  std::string names_;  // All patterns in one piece: a million names are one allocation.
+  std::vector<RouteTarget> targets_;
+  absl::flat_hash_map<Endpoint, uint32_t> single_backends_;  // Many names share few backends.
+  NameTable any_protocol_;
+  absl::flat_hash_map<std::string, NameTable> by_protocol_;
 };
 
 }  // namespace trestle

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "trestle/base/endpoint.h"
+#include "trestle/proxy/backends.h"
 #include "trestle/proxy/proxy_block.h"
 #include "trestle/tls/tls_config.h"
 
@@ -19,7 +19,7 @@ struct TlsBridgeOptions {
   /// Required: whom to trust on the back leg.
   std::shared_ptr<const ClientTlsConfig> back_tls;
   /// Required.
-  Endpoint backend;
+  Backends backend;
   /// Required: the name that the backend's certificate must be for; also sent to it as SNI. The
   /// application protocol that the front leg agreed on is the one offered to the backend, and a
   /// backend that doesn't take it up ends the connection with ErrorCode::kAlpnMismatch.
@@ -37,9 +37,15 @@ class TlsBridge final : public ProxyBlock {
                                                            TlsBridgeOptions options,
                                                            ConnectionObserver* observer = nullptr);
 
+  /// Uses `back_tls` for back legs whose handshake begins from now on; open ones stay.
+  void ReplaceBackTls(std::shared_ptr<const ClientTlsConfig> back_tls);
+
  private:
   class Plan;
-  using ProxyBlock::ProxyBlock;
+  TlsBridge(Scheduler& scheduler, Dialer& dialer, const ConnectionOptions& options,
+            ConnectionObserver* observer, std::unique_ptr<ConnectionPlan> base_plan, Plan* plan);
+
+  Plan* const plan_;  // Owned by the base.
 };
 
 }  // namespace trestle

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "trestle/base/endpoint.h"
+#include "trestle/proxy/backends.h"
 #include "trestle/proxy/proxy_block.h"
 #include "trestle/tls/tls_config.h"
 
@@ -16,7 +16,7 @@ struct TlsTerminatorOptions {
   /// Required: certificates and parameters towards clients.
   std::shared_ptr<const ServerTlsConfig> front_tls;
   /// Required: gets the clear text.
-  Endpoint backend;
+  Backends backend;
   ConnectionOptions connection;
   /// Makes each connection's inspector; empty for none.
   InspectorFactory new_inspector;

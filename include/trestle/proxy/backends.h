@@ -1,0 +1,35 @@
+// Backends: the addresses that a back leg may lead to, and how one is chosen for each connection.
+#ifndef TRESTLE_PROXY_BACKENDS_H_
+#define TRESTLE_PROXY_BACKENDS_H_
+
+#include <cstdint>
+#include <initializer_list>
+#include <vector>
+
+#include "trestle/base/endpoint.h"
+
+namespace trestle {
+
+enum class Balance : uint8_t {
+  kRoundRobin,        ///< One after the other.
+  kLeastConnections,  ///< The one with the fewest connections of this block open; then in turn.
+  kClientAddress,     ///< The same one for the same client address, while the list stays the same.
+};
+
+/// One address or several. Where dialing one fails, the next is tried, within the dial timeout.
+struct Backends {
+  Backends() = default;
+  /// One address, as most routes have.
+  Backends(const Endpoint& endpoint) : endpoints({endpoint}) {}  // NOLINT(runtime/explicit)
+  Backends(std::initializer_list<Endpoint> list, Balance balance = Balance::kRoundRobin)
+      : endpoints(list), balance(balance) {}
+
+  std::vector<Endpoint> endpoints;
+  Balance balance = Balance::kRoundRobin;
+  /// How many addresses are tried for one connection at most, the first one included.
+  uint8_t max_tries = 3;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_PROXY_BACKENDS_H_

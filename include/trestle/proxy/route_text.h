@@ -1,0 +1,31 @@
+// Routes as text: the command-line form, and the routes file.
+#ifndef TRESTLE_PROXY_ROUTE_TEXT_H_
+#define TRESTLE_PROXY_ROUTE_TEXT_H_
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "trestle/proxy/backends.h"
+#include "trestle/proxy/route_table.h"
+
+namespace trestle {
+
+/// Reads "NAME=BACKENDS,NAME=BACKENDS,…". BACKENDS is "IP:PORT", or several joined by "+", which
+/// take turns. Fails with ErrorCode::kConfiguration, quoting the item at fault.
+absl::StatusOr<std::vector<Route>> ParseRouteList(absl::string_view text);
+
+/// Reads a routes file: a route a line, and "#" begins a comment.
+///
+///     # name           backends                      options
+///     app.example      192.0.2.1:443
+///     *.apps.example   192.0.2.2:443+192.0.2.3:443   balance=least_connections tries=2
+///     default          192.0.2.4:443                 alpn=acme-tls/1
+///
+/// Options: balance=round_robin|least_connections|client_address, tries=1…255, alpn=PROTOCOL.
+/// Fails with ErrorCode::kConfiguration, naming the line.
+absl::StatusOr<std::vector<Route>> ParseRoutesFile(absl::string_view text);
+
+}  // namespace trestle
+
+#endif  // TRESTLE_PROXY_ROUTE_TEXT_H_

@@ -1,0 +1,107 @@
+#include "trestle/proxy/route_text.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+absl::Status BadText(absl::string_view detail) {
+  return MakeError(
+      {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(detail)});
+}
+
+absl::StatusOr<Backends> ParseBackends(absl::string_view text) {
+  Backends backends;
+  for (const absl::string_view item : absl::StrSplit(text, '+')) {
+    const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(item);
+    if (!endpoint.ok()) return endpoint.status();
+    backends.endpoints.push_back(*endpoint);
+  }
+  return backends;
+}
+
+absl::Status ApplyOption(absl::string_view option, Backends& backends, Route& route) {
+  absl::string_view value = option;
+  if (absl::ConsumePrefix(&value, "alpn=")) {
+    if (value.empty() || value.size() > 255) return BadText("alpn= takes 1 to 255 bytes");
+    route.alpn = std::string(value);
+  } else if (absl::ConsumePrefix(&value, "tries=")) {
+    uint32_t tries = 0;
+    if (!absl::SimpleAtoi(value, &tries) || tries < 1 || tries > 255) {
+      return BadText("tries= takes a number from 1 to 255");
+    }
+    backends.max_tries = static_cast<uint8_t>(tries);
+  } else if (option == "balance=round_robin") {
+    backends.balance = Balance::kRoundRobin;
+  } else if (option == "balance=least_connections") {
+    backends.balance = Balance::kLeastConnections;
+  } else if (option == "balance=client_address") {
+    backends.balance = Balance::kClientAddress;
+  } else {
+    return BadText(absl::StrCat("unknown option \"", EscapeForLog(option),
+                                "\"; there are alpn=, tries= and balance=round_robin, "
+                                "least_connections or client_address"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Route> ParseLine(absl::string_view line) {
+  const std::vector<absl::string_view> fields =
+      absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
+  if (fields.size() < 2) return BadText("a route is NAME IP:PORT[+IP:PORT…] [OPTION…]");
+  Route route;
+  if (fields[0] != "default") route.pattern = std::string(fields[0]);
+  absl::StatusOr<Backends> backends = ParseBackends(fields[1]);
+  if (!backends.ok()) return backends.status();
+  for (size_t i = 2; i < fields.size(); ++i) {
+    if (absl::Status status = ApplyOption(fields[i], *backends, route); !status.ok()) return status;
+  }
+  route.target = *std::move(backends);
+  return route;
+}
+
+std::string DetailOf(const absl::Status& status) {
+  const std::optional<TlsError> error = GetTlsError(status);
+  return error.has_value() ? error->detail : std::string(status.message());
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Route>> ParseRouteList(absl::string_view text) {
+  std::vector<Route> routes;
+  for (const absl::string_view item : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
+    const std::pair<absl::string_view, absl::string_view> parts =
+        absl::StrSplit(absl::StripAsciiWhitespace(item), absl::MaxSplits('=', 1));
+    if (parts.first.empty() || parts.second.empty()) {
+      return BadText(absl::StrCat("\"", EscapeForLog(item), "\" is no NAME=IP:PORT"));
+    }
+    absl::StatusOr<Backends> backends = ParseBackends(parts.second);
+    if (!backends.ok()) return backends.status();
+    routes.push_back({std::string(parts.first), *std::move(backends)});
+  }
+  return routes;
+}
+
+absl::StatusOr<std::vector<Route>> ParseRoutesFile(absl::string_view text) {
+  std::vector<Route> routes;
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    line = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
+    if (line.empty()) continue;
+    absl::StatusOr<Route> route = ParseLine(line);
+    if (!route.ok()) return BadText(absl::StrCat("line ", number, ": ", DetailOf(route.status())));
+    routes.push_back(*std::move(route));
+  }
+  return routes;
+}
+
+}  // namespace trestle

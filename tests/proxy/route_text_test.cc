@@ -1,0 +1,74 @@
+#include "trestle/proxy/route_text.h"
+
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+using ::testing::HasSubstr;
+
+const Backends& BackendsOf(const Route& route) { return std::get<Backends>(route.target); }
+
+TEST(RouteTextTest, ReadsTheCommandLineForm) {
+  const auto routes = ParseRouteList("a.test=127.0.0.1:1, *.b.test=[::1]:2+127.0.0.1:3");
+  ASSERT_TRUE(routes.ok()) << routes.status();
+  ASSERT_EQ(routes->size(), 2u);
+  EXPECT_EQ((*routes)[0].pattern, "a.test");
+  EXPECT_EQ((*routes)[1].pattern, "*.b.test");
+  EXPECT_EQ(BackendsOf((*routes)[1]).endpoints[0].ToString(), "[::1]:2");
+  EXPECT_EQ(BackendsOf((*routes)[1]).endpoints[1].ToString(), "127.0.0.1:3");
+  EXPECT_TRUE(ParseRouteList("")->empty());
+}
+
+TEST(RouteTextTest, ABadListQuotesTheItem) {
+  for (const char* bad : {"a.test", "=127.0.0.1:1", "a.test=", "a.test=localhost:1",
+                          "a.test=127.0.0.1:1+", "a.test=127.0.0.1:99999"}) {
+    const auto routes = ParseRouteList(bad);
+    ASSERT_FALSE(routes.ok()) << bad;
+    ASSERT_TRUE(GetTlsError(routes.status()).has_value());
+    EXPECT_EQ(GetTlsError(routes.status())->code, ErrorCode::kConfiguration);
+  }
+}
+
+TEST(RouteTextTest, ReadsAFile) {
+  const auto routes = ParseRoutesFile(
+      "# comment\n"
+      "\n"
+      "app.test   127.0.0.1:1   # trailing\r\n"
+      "*.apps.test\t127.0.0.1:2+127.0.0.1:3 balance=least_connections tries=2\n"
+      "default 127.0.0.1:4 alpn=acme-tls/1");
+  ASSERT_TRUE(routes.ok()) << routes.status();
+  ASSERT_EQ(routes->size(), 3u);
+  EXPECT_EQ((*routes)[0].pattern, "app.test");
+  EXPECT_EQ(BackendsOf((*routes)[1]).balance, Balance::kLeastConnections);
+  EXPECT_EQ(BackendsOf((*routes)[1]).max_tries, 2);
+  EXPECT_EQ((*routes)[2].pattern, "");
+  EXPECT_EQ((*routes)[2].alpn, "acme-tls/1");
+}
+
+TEST(RouteTextTest, ABadFileNamesTheLine) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"a.test", "NAME IP:PORT"},
+      {"a.test 127.0.0.1", "127.0.0.1"},
+      {"a.test 127.0.0.1:1 balance=fair", "balance=fair"},
+      {"a.test 127.0.0.1:1 tries=0", "tries="},
+      {"a.test 127.0.0.1:1 tries=256", "tries="},
+      {"a.test 127.0.0.1:1 alpn=", "alpn="},
+  };
+  for (const auto& [line, why] : cases) {
+    const auto routes = ParseRoutesFile("ok.test 127.0.0.1:1\n" + line + "\n");
+    ASSERT_FALSE(routes.ok()) << line;
+    EXPECT_THAT(std::string(routes.status().message()), HasSubstr("line 2: ")) << line;
+    EXPECT_THAT(std::string(routes.status().message()), HasSubstr(why));
+  }
+}
+
+}  // namespace
+}  // namespace trestle

@@ -1,0 +1,212 @@
+#include "trestle/proxy/tls_bridge.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/proxy/proxy_fixture.h"
+#include "tests/proxy/tls_fixture.h"
+
+namespace trestle {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::LeafSpec;
+using testing::MemoryDialer;
+using testing::SimulatedLoop;
+using testing::TestPki;
+
+class BridgeTest : public ::testing::Test {
+ protected:
+  BridgeTest() { ServeBackend(back_pki, {{"internal.test"}}); }
+
+  /// Backends from now on show this certificate.
+  void ServeBackend(const TestPki& pki, LeafSpec leaf, std::vector<std::string> alpn = {}) {
+    auto config = ServerFor(pki, loop.Now(), std::move(leaf), std::move(alpn));
+    backend.on_accept = [this, config](std::unique_ptr<Transport> raw) {
+      servers.push_back(TlsPeer::Server(loop, std::move(raw), config));
+    };
+  }
+
+  absl::StatusOr<std::unique_ptr<TlsBridge>> Make(const std::string& backend_name,
+                                                  std::vector<std::string> alpn = {}) {
+    TlsBridgeOptions options;
+    options.front_tls = ServerFor(front_pki, loop.Now(), {{"app.test"}}, std::move(alpn));
+    options.back_tls = ClientOf(back_pki);
+    options.backend = backend.endpoint;
+    options.backend_name = backend_name;
+    return TlsBridge::Create(loop, dialer, std::move(options), &observer);
+  }
+
+  TlsPeer& Connect(const ClientTlsTarget& target = {"app.test", {}}) {
+    if (bridge == nullptr) bridge = *Make("internal.test");
+    client = TlsPeer::Client(loop, ConnectTo(*bridge, loop), ClientOf(front_pki), target);
+    return *client;
+  }
+
+  /// Connects, expects the back leg to be refused, and returns why.
+  TlsError BackFailure() {
+    Connect().Send("secret");
+    loop.RunReady();
+    EXPECT_TRUE(client->saw_end()) << "the client gets a clean close";
+    client->End();
+    loop.RunFor(absl::Seconds(10));
+    EXPECT_TRUE(observer.established.empty());
+    EXPECT_EQ(servers.at(0)->received(), "") << "nothing may reach an unverified backend";
+    EXPECT_EQ(observer.closed.size(), 1u);
+    const TlsError error = observer.error().value_or(TlsError{});
+    EXPECT_EQ(error.leg, Leg::kBack);
+    EXPECT_EQ(error.phase, Phase::kHandshake);
+    return error;
+  }
+
+  SimulatedLoop loop;
+  TestPki front_pki{loop.Now(), "Front CA"};
+  TestPki back_pki{loop.Now(), "Back CA"};
+  MemoryDialer dialer{loop};
+  TestBackend backend{loop, dialer, 1};
+  std::vector<std::unique_ptr<TlsPeer>> servers;
+  RecordingObserver observer;
+  std::unique_ptr<TlsBridge> bridge;
+  std::unique_ptr<TlsPeer> client;
+};
+
+TEST_F(BridgeTest, OpensANewSessionToTheBackend) {
+  Connect().Send("question");
+  loop.RunReady();
+  ASSERT_EQ(servers.size(), 1u);
+  EXPECT_EQ(servers[0]->received(), "question");
+  EXPECT_EQ(servers[0]->info().server_name, "internal.test");
+  servers[0]->Send("answer");
+  servers[0]->End();
+  client->End();
+  loop.RunReady();
+  EXPECT_EQ(client->received(), "answer");
+  EXPECT_TRUE(client->saw_end());
+  ASSERT_EQ(observer.closed.size(), 1u);
+  const ConnectionReport& report = observer.closed[0];
+  EXPECT_TRUE(report.status.ok()) << report.status;
+  EXPECT_EQ(report.mode, ProxyMode::kBridge);
+  ASSERT_TRUE(report.front.tls.has_value());
+  ASSERT_TRUE(report.back.tls.has_value());
+  EXPECT_EQ(report.front.tls->server_name, "app.test");
+  ASSERT_FALSE(report.back.tls->peer_chain.empty());
+  EXPECT_THAT(report.back.tls->peer_chain[0].dns_names, ::testing::ElementsAre("internal.test"));
+  EXPECT_THAT(report.back.tls->peer_chain[0].issuer, HasSubstr("Back CA"));
+  EXPECT_FALSE(bridge->holds_buffers());
+  EXPECT_EQ(loop.buffers().lent_blocks(), 0u);
+}
+
+TEST_F(BridgeTest, AnExpiredBackendIsRefusedWithTheDate) {
+  LeafSpec leaf{{"internal.test"}};
+  leaf.not_before = absl::FromCivil(absl::CivilDay(2025, 1, 1), absl::UTCTimeZone());
+  leaf.not_after = absl::FromCivil(absl::CivilDay(2025, 11, 2), absl::UTCTimeZone());
+  ServeBackend(back_pki, leaf);
+  const TlsError error = BackFailure();
+  EXPECT_EQ(error.code, ErrorCode::kCertificateExpired);
+  EXPECT_THAT(error.detail, HasSubstr("2025-11-02"));
+}
+
+TEST_F(BridgeTest, AnUntrustedBackendIsRefused) {
+  ServeBackend(front_pki, {{"internal.test"}});
+  const TlsError error = BackFailure();
+  EXPECT_EQ(error.code, ErrorCode::kCertificateUntrusted);
+  EXPECT_THAT(error.detail, HasSubstr("Front CA"));
+}
+
+TEST_F(BridgeTest, AWronglyNamedBackendIsRefusedWithBothNames) {
+  ServeBackend(back_pki, {{"other.test"}});
+  const TlsError error = BackFailure();
+  EXPECT_EQ(error.code, ErrorCode::kNameMismatch);
+  EXPECT_THAT(error.detail, HasSubstr("internal.test"));
+  EXPECT_THAT(error.detail, HasSubstr("other.test"));
+}
+
+TEST_F(BridgeTest, ABackendThatSpeaksNoTlsIsRefusedAndItsBytesGoNowhere) {
+  backend.on_accept = nullptr;
+  Connect().Send("secret");
+  loop.RunReady();
+  backend.peers.at(0)->Send("HTTP/1.1 200 OK\r\n\r\ninjected");
+  loop.RunReady();
+  client->End();
+  loop.RunFor(absl::Seconds(10));
+  EXPECT_EQ(client->received(), "");
+  ASSERT_TRUE(observer.error().has_value());
+  EXPECT_EQ(observer.error()->code, ErrorCode::kProtocol);
+  EXPECT_EQ(observer.error()->leg, Leg::kBack);
+  EXPECT_THAT(observer.error()->detail, HasSubstr("does not speak TLS"));
+}
+
+TEST_F(BridgeTest, ASilentBackendTimesOut) {
+  backend.on_accept = nullptr;
+  Connect();
+  loop.RunFor(absl::Seconds(20));
+  ASSERT_TRUE(observer.error().has_value());
+  EXPECT_EQ(observer.error()->code, ErrorCode::kTimeout);
+  EXPECT_EQ(observer.error()->leg, Leg::kBack);
+  EXPECT_EQ(observer.error()->phase, Phase::kHandshake);
+}
+
+TEST_F(BridgeTest, OffersTheBackendWhatTheFrontAgreedOn) {
+  bridge = *Make("internal.test", {"h2", "http/1.1"});
+  ServeBackend(back_pki, {{"internal.test"}}, {"http/1.1", "h2"});
+  Connect({"app.test", {"h2", "http/1.1"}});
+  loop.RunReady();
+  EXPECT_EQ(client->info().alpn, "h2");
+  EXPECT_EQ(servers.at(0)->info().alpn, "h2");
+}
+
+TEST_F(BridgeTest, ABackendWithoutTheProtocolEndsTheConnection) {
+  bridge = *Make("internal.test", {"h2"});
+  Connect({"app.test", {"h2"}});
+  loop.RunReady();
+  client->End();
+  loop.RunFor(absl::Seconds(10));
+  ASSERT_TRUE(observer.error().has_value());
+  EXPECT_EQ(observer.error()->code, ErrorCode::kAlpnMismatch);
+  EXPECT_EQ(observer.error()->leg, Leg::kBack);
+}
+
+TEST_F(BridgeTest, TruncationIsVisibleThroughBothSessions) {
+  Connect();
+  loop.RunReady();
+  servers.at(0)->Send("half an ans");
+  loop.RunReady();
+  servers.at(0)->stream().End(StreamEnd::kTruncated);
+  loop.RunReady();
+  EXPECT_EQ(client->received(), "half an ans");
+  EXPECT_FALSE(client->saw_end());
+  ASSERT_TRUE(GetTlsError(client->failure()).has_value());
+  EXPECT_EQ(GetTlsError(client->failure())->code, ErrorCode::kTruncated);
+  EXPECT_EQ(observer.error()->leg, Leg::kBack);
+}
+
+TEST_F(BridgeTest, AnEmptyNameNeverMeansNoCheck) {
+  const auto made = Make("");
+  ASSERT_FALSE(made.ok());
+  ASSERT_TRUE(GetTlsError(made.status()).has_value());
+  EXPECT_EQ(GetTlsError(made.status())->code, ErrorCode::kConfiguration);
+}
+
+TEST_F(BridgeTest, TheClientMayLeaveAtAnyMoment) {
+  for (size_t calls = 0; calls < 80; ++calls) {
+    SCOPED_TRACE(calls);
+    observer.closed.clear();
+    bridge.reset();
+    Connect().Send("question");
+    loop.RunReady(calls);
+    client.reset();
+    servers.clear();
+    loop.RunFor(absl::Minutes(10));
+    EXPECT_EQ(observer.closed.size(), 1u);
+    EXPECT_EQ(bridge->open_connections(), 0u);
+    EXPECT_EQ(loop.buffers().lent_blocks(), 0u);
+  }
+}
+
+}  // namespace
+}  // namespace trestle
