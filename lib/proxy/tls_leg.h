@@ -3,6 +3,7 @@
 #define TRESTLE_LIB_PROXY_TLS_LEG_H_
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
@@ -31,7 +32,7 @@ class TlsLeg final : public LegOpener {
 
   LegFacts facts() const override {
     const TlsInfo& info = stream_->tls_info();
-    return {info.server_name, info.alpn, info};
+    return {info.server_name, info.alpn, info, std::nullopt};
   }
 
  private:

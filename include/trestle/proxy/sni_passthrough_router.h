@@ -14,7 +14,7 @@ namespace trestle {
 struct SniPassthroughRouterOptions {
   /// Required.
   std::shared_ptr<const RouteTable> routes;
-  ConnectionOptions connection;
+  ConnectionOptions connection = {};
 };
 
 /// Only a complete, valid ClientHello selects a route; anything else is refused and reaches no

@@ -24,9 +24,9 @@ struct TlsBridgeOptions {
   /// application protocol that the front leg agreed on is the one offered to the backend, and a
   /// backend that doesn't take it up ends the connection with ErrorCode::kAlpnMismatch.
   std::string backend_name;
-  ConnectionOptions connection;
+  ConnectionOptions connection = {};
   /// Makes each connection's inspector; empty for none.
-  InspectorFactory new_inspector;
+  InspectorFactory new_inspector = {};
 };
 
 class TlsBridge final : public ProxyBlock {

@@ -17,9 +17,9 @@ struct TlsTerminatorOptions {
   std::shared_ptr<const ServerTlsConfig> front_tls;
   /// Required: gets the clear text.
   Backends backend;
-  ConnectionOptions connection;
+  ConnectionOptions connection = {};
   /// Makes each connection's inspector; empty for none.
-  InspectorFactory new_inspector;
+  InspectorFactory new_inspector = {};
 };
 
 class TlsTerminator final : public ProxyBlock {

@@ -15,8 +15,8 @@ namespace trestle::testing {
 /// What a leaf certificate says.
 struct LeafSpec {
   std::vector<std::string> dns_names;   ///< SAN dNSName; `*.` wildcards as they are.
-  std::vector<std::string> ip_names;    ///< SAN iPAddress.
-  std::string common_name;              ///< Subject CN; empty: the first DNS name.
+  std::vector<std::string> ip_names = {};    ///< SAN iPAddress.
+  std::string common_name = {};              ///< Subject CN; empty: the first DNS name.
   KeyType key_type = KeyType::kEcdsa;   ///< P-256, RSA or Ed25519.
   int rsa_bits = 2048;                  ///< Of kRsa.
   absl::Time not_before = absl::InfinitePast();    ///< Default: a year before the CA's `now`.
