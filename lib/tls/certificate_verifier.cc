@@ -71,7 +71,24 @@ std::string NameMismatchText(const CertificateInfo& leaf, const PeerName& wanted
                       Quoted(wanted.ToString()), "; it has ", NamesText(leaf));
 }
 
+bool IsAboutIssuer(int verify_error) {
+  switch (verify_error) {
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::string UntrustedText(const CertificateInfo& certificate, int verify_error) {
+  if (certificate.subject == certificate.issuer && IsAboutIssuer(verify_error)) {
+    return absl::StrCat("certificate ", Quoted(certificate.subject),
+                        " is self-signed, and not among the trusted roots");
+  }
   return absl::StrCat("certificate ", Quoted(certificate.subject), ", issued by ",
                       Quoted(certificate.issuer),
                       ", is refused: ", X509_verify_cert_error_string(verify_error));

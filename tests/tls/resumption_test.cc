@@ -1,0 +1,143 @@
+// Session tickets: who resumes, for how long, and what never resumes.
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <openssl/ssl.h>
+
+#include "gtest/gtest.h"
+#include "tests/tls/tls_fixture.h"
+
+namespace trestle::testing {
+namespace {
+
+// A bare client that keeps the sessions it is given.
+class ResumingClient {
+ public:
+  explicit ResumingClient(uint16_t version) : context_(MakeRawContext()) {
+    SSL_CTX_set_min_proto_version(context_.get(), version);
+    SSL_CTX_set_max_proto_version(context_.get(), version);
+    SSL_CTX_set_session_cache_mode(context_.get(), SSL_SESS_CACHE_CLIENT);
+    SSL_CTX_set_app_data(context_.get(), this);
+    SSL_CTX_sess_set_new_cb(context_.get(), [](SSL* ssl, SSL_SESSION* session) {
+      auto* self = static_cast<ResumingClient*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+      self->sessions_.emplace_back(session);
+      return 1;
+    });
+  }
+
+  /// Connects, offering the newest session; tells whether it was resumed.
+  bool Connect(const std::shared_ptr<const ServerTlsConfig>& config, Scheduler& loop,
+               const char* server_name) {
+    std::unique_ptr<TlsEngine> server = TlsEngine::NewServer(config, loop, Leg::kFront);
+    RawPeer client(context_.get(), /*is_server=*/false);
+    if (server_name != nullptr) SSL_set_tlsext_host_name(client.ssl(), server_name);
+    if (!sessions_.empty()) SSL_set_session(client.ssl(), sessions_.back().get());
+    client.Handshake(*server);
+    EXPECT_TRUE(server->handshake_done()) << server->status();
+    client.ReadAll();
+    const bool resumed = SSL_session_reused(client.ssl()) == 1;
+    EXPECT_EQ(server->info().resumed, resumed);
+    EXPECT_EQ(server->info().local_chain.empty(), resumed);
+    return resumed;
+  }
+
+  size_t sessions() const { return sessions_.size(); }
+
+ private:
+  bssl::UniquePtr<SSL_CTX> context_;
+  std::vector<bssl::UniquePtr<SSL_SESSION>> sessions_;
+};
+
+class ResumptionTest : public TlsTest, public ::testing::WithParamInterface<uint16_t> {
+ protected:
+  ServerTlsOptions Options() {
+    ServerTlsOptions options;
+    options.certificates = MakeStore({LeafFor("a.test"), LeafFor("b.test")});
+    return options;
+  }
+
+  // Gives both the same ticket keys, as a fleet has, so that only the policy tells them apart.
+  static void ShareKeys(const ServerTlsConfig& a, const ServerTlsConfig& b) {
+    const std::string keys(48, 'k');
+    for (const ServerTlsConfig* config : {&a, &b}) {
+      ASSERT_TRUE(SSL_CTX_set_tlsext_ticket_keys(config->native(), keys.data(), keys.size()));
+    }
+  }
+
+  ResumingClient client_{GetParam()};
+};
+
+TEST_P(ResumptionTest, ResumesUnderTheSameName) {
+  const auto config = MakeServerConfig(Options());
+  EXPECT_FALSE(client_.Connect(config, loop_, "a.test"));
+  // Nothing was written by the application: the tickets came by themselves.
+  ASSERT_GT(client_.sessions(), 0u);
+  EXPECT_TRUE(client_.Connect(config, loop_, "a.test"));
+  EXPECT_TRUE(client_.Connect(config, loop_, "A.TEST."));
+}
+
+TEST_P(ResumptionTest, ResumesWithoutAName) {
+  const auto config = MakeServerConfig(Options());
+  EXPECT_FALSE(client_.Connect(config, loop_, nullptr));
+  EXPECT_TRUE(client_.Connect(config, loop_, nullptr));
+  EXPECT_FALSE(client_.Connect(config, loop_, "a.test"));
+}
+
+TEST_P(ResumptionTest, SurvivesNewCertificates) {
+  ServerTlsOptions options = Options();
+  const std::shared_ptr<CertificateStore> store = options.certificates;
+  const auto config = MakeServerConfig(std::move(options));
+  EXPECT_FALSE(client_.Connect(config, loop_, "a.test"));
+  ASSERT_TRUE(store->Replace({pki_.IssueCredential(LeafFor("a.test"))}, loop_.Now()).ok());
+  EXPECT_TRUE(client_.Connect(config, loop_, "a.test"));
+}
+
+TEST_P(ResumptionTest, DoesNotCrossNames) {
+  const auto config = MakeServerConfig(Options());
+  EXPECT_FALSE(client_.Connect(config, loop_, "a.test"));
+  EXPECT_FALSE(client_.Connect(config, loop_, "b.test"));
+  EXPECT_TRUE(client_.Connect(config, loop_, "b.test"));
+  EXPECT_FALSE(client_.Connect(config, loop_, nullptr));
+}
+
+TEST_P(ResumptionTest, DoesNotCrossPolicies) {
+  ServerTlsOptions other = Options();
+  other.alpn = {"h2"};
+  const auto one = MakeServerConfig(Options());
+  const auto same = MakeServerConfig(Options());
+  const auto two = MakeServerConfig(std::move(other));
+  EXPECT_EQ(one->policy(), same->policy());
+  EXPECT_NE(one->policy(), two->policy());
+  ShareKeys(*one, *same);
+  ShareKeys(*one, *two);
+  EXPECT_FALSE(client_.Connect(one, loop_, "a.test"));
+  EXPECT_TRUE(client_.Connect(same, loop_, "a.test"));
+  EXPECT_FALSE(client_.Connect(two, loop_, "a.test"));
+  EXPECT_FALSE(client_.Connect(one, loop_, "a.test"));
+}
+
+TEST_P(ResumptionTest, DoesNotCrossKeys) {
+  EXPECT_FALSE(client_.Connect(MakeServerConfig(Options()), loop_, "a.test"));
+  EXPECT_FALSE(client_.Connect(MakeServerConfig(Options()), loop_, "a.test"));
+}
+
+TEST_P(ResumptionTest, TicketsAgeByTheSchedulersTime) {
+  const auto config = MakeServerConfig(Options());
+  EXPECT_FALSE(client_.Connect(config, loop_, "a.test"));
+  loop_.RunFor(absl::Hours(1));
+  EXPECT_TRUE(client_.Connect(config, loop_, "a.test"));
+  // BoringSSL's limits are two hours for TLS 1.2 and two days for TLS 1.3; its keys turn too.
+  loop_.RunFor(absl::Hours(24 * 8));
+  EXPECT_FALSE(client_.Connect(config, loop_, "a.test"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Versions, ResumptionTest,
+                         ::testing::Values(TLS1_2_VERSION, TLS1_3_VERSION),
+                         [](const ::testing::TestParamInfo<uint16_t>& info) {
+                           return info.param == TLS1_2_VERSION ? "Tls12" : "Tls13";
+                         });
+
+}  // namespace
+}  // namespace trestle::testing

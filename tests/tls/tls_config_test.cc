@@ -1,0 +1,298 @@
+#include "trestle/tls/tls_config.h"
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/tls/tls_fixture.h"
+
+namespace trestle::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr int kUnrecognizedName = 112;
+constexpr int kHandshakeFailure = 40;
+constexpr int kProtocolVersion = 70;
+constexpr int kNoApplicationProtocol = 120;
+
+std::string DetailOf(const absl::Status& status) {
+  std::optional<TlsError> error = GetTlsError(status);
+  return error.has_value() ? error->detail : "no TlsError";
+}
+
+class TlsConfigTest : public TlsTest {
+ protected:
+  // The failure of a server with `options`, as a bare client with `context` brings it about.
+  absl::Status ServerFailure(ServerTlsOptions options, SSL_CTX* context,
+                             const char* server_name = "a.test") {
+    std::unique_ptr<TlsEngine> server = MakeServer(std::move(options));
+    RawPeer client(context, /*is_server=*/false);
+    if (server_name != nullptr) SSL_set_tlsext_host_name(client.ssl(), server_name);
+    client.Handshake(*server);
+    EXPECT_FALSE(server->handshake_done());
+    return server->status();
+  }
+
+  // Which certificate a bare client with `context` is shown for `server_name`.
+  CertificateInfo Shown(const std::shared_ptr<const ServerTlsConfig>& config, SSL_CTX* context,
+                        const char* server_name) {
+    std::unique_ptr<TlsEngine> server = TlsEngine::NewServer(config, loop_, Leg::kFront);
+    RawPeer client(context, /*is_server=*/false);
+    if (server_name != nullptr) SSL_set_tlsext_host_name(client.ssl(), server_name);
+    client.Handshake(*server);
+    EXPECT_TRUE(server->handshake_done()) << server->status();
+    if (server->info().local_chain.empty()) return {};
+    return server->info().local_chain.front();
+  }
+
+  bssl::UniquePtr<SSL_CTX> raw_ = MakeRawContext();
+};
+
+TEST_F(TlsConfigTest, RefusesServersThatContradictThemselves) {
+  EXPECT_THAT(DetailOf(ServerTlsConfig::Create({}).status()), HasSubstr("certificate store"));
+  ServerTlsOptions good;
+  good.certificates = MakeStore({LeafFor("a.test")});
+
+  ServerTlsOptions bad = good;
+  bad.parameters.min_version = TlsVersion::kTls13;
+  bad.parameters.max_version = TlsVersion::kTls12;
+  EXPECT_THAT(DetailOf(ServerTlsConfig::Create(bad).status()), HasSubstr("lowest TLS version"));
+  bad = good;
+  bad.parameters.groups = {};
+  EXPECT_THAT(DetailOf(ServerTlsConfig::Create(bad).status()), HasSubstr("no key exchange"));
+  bad.parameters.groups = {TlsGroup::kP256, TlsGroup::kX25519, TlsGroup::kP256};
+  EXPECT_THAT(DetailOf(ServerTlsConfig::Create(bad).status()), HasSubstr("twice"));
+  bad.parameters.groups = {TlsGroup::kX25519MlKem768};
+  EXPECT_THAT(DetailOf(ServerTlsConfig::Create(bad).status()), HasSubstr("TLS 1.2 needs"));
+  bad = good;
+  for (const std::vector<std::string>& alpn :
+       {std::vector<std::string>{""}, {std::string(256, 'x')}, {"h2", "h2"}}) {
+    bad.alpn = alpn;
+    EXPECT_EQ(CodeOf(ServerTlsConfig::Create(bad).status()), ErrorCode::kConfiguration);
+  }
+}
+
+TEST_F(TlsConfigTest, RefusesClientsWithoutUsableRoots) {
+  ClientTlsOptions options;
+  EXPECT_THAT(DetailOf(ClientTlsConfig::Create(options).status()), HasSubstr("no CA"));
+  options.ca_pem = "nothing of use";
+  EXPECT_THAT(DetailOf(ClientTlsConfig::Create(options).status()), HasSubstr("no PEM block"));
+  options.ca_pem = pki_.ca_pem().substr(0, pki_.ca_pem().size() / 2);
+  EXPECT_THAT(DetailOf(ClientTlsConfig::Create(options).status()), HasSubstr("damaged"));
+  options.ca_pem = pki_.ca_pem() +
+                   "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+  EXPECT_THAT(DetailOf(ClientTlsConfig::Create(options).status()), HasSubstr("doesn't parse"));
+  options.ca_pem = pki_.ca_pem() + pki_.ca_pem();
+  EXPECT_TRUE(ClientTlsConfig::Create(options).ok());
+  ClientTlsOptions trusting;
+  trusting.dangerous_skip_verify = true;
+  EXPECT_TRUE(ClientTlsConfig::Create(trusting).ok());
+}
+
+TEST_F(TlsConfigTest, RefusesClientTargetsThatNameNobody) {
+  const auto config = MakeClientConfig();
+  for (const char* name : {"", ".", "a b", "a..test", "-a.test", "*.a.test", "[::1]", "a.test:443",
+                           "1.2.3", "http://a.test"}) {
+    const auto client = TlsEngine::NewClient(config, {name, {}}, loop_, Leg::kBack);
+    EXPECT_EQ(CodeOf(client.status()), ErrorCode::kConfiguration) << name;
+    EXPECT_EQ(GetTlsError(client.status())->leg, Leg::kBack);
+  }
+  EXPECT_EQ(CodeOf(TlsEngine::NewClient(config, {"a.test", {""}}, loop_, Leg::kBack).status()),
+            ErrorCode::kConfiguration);
+  for (const char* name : {"a.test", "A.Test.", "localhost", "my_host.test", "192.0.2.1", "::1"}) {
+    EXPECT_TRUE(TlsEngine::NewClient(config, {name, {}}, loop_, Leg::kBack).ok()) << name;
+  }
+}
+
+TEST_F(TlsConfigTest, PrefersThePostQuantumGroupThenTheClientsChoice) {
+  EnginePair pair = MakePair();
+  pair.Handshake();
+  EXPECT_EQ(pair.server->info().group, "X25519MLKEM768");
+
+  ASSERT_TRUE(SSL_CTX_set1_groups_list(raw_.get(), "P-256:X25519"));
+  std::unique_ptr<TlsEngine> server = MakeServer();
+  RawPeer client(raw_.get(), /*is_server=*/false);
+  client.Handshake(*server);
+  ASSERT_TRUE(server->handshake_done()) << server->status();
+  // The server's order counts, even at the price of a HelloRetryRequest.
+  EXPECT_EQ(server->info().group, "X25519");
+}
+
+TEST_F(TlsConfigTest, HasNothingInCommonWithOldVersionsCiphersAndGroups) {
+  SSL_CTX_set_min_proto_version(raw_.get(), TLS1_VERSION);
+  SSL_CTX_set_max_proto_version(raw_.get(), TLS1_1_VERSION);
+  absl::Status status = ServerFailure({}, raw_.get());
+  EXPECT_EQ(CodeOf(status), ErrorCode::kNoCommonParameters);
+  EXPECT_EQ(AlertOf(status), kProtocolVersion);
+
+  for (const char* ciphers : {"ECDHE-ECDSA-AES128-SHA", "AES128-GCM-SHA256"}) {
+    raw_ = MakeRawContext();
+    SSL_CTX_set_max_proto_version(raw_.get(), TLS1_2_VERSION);
+    ASSERT_TRUE(SSL_CTX_set_strict_cipher_list(raw_.get(), ciphers));
+    status = ServerFailure({}, raw_.get());
+    EXPECT_EQ(CodeOf(status), ErrorCode::kNoCommonParameters) << ciphers;
+    EXPECT_EQ(AlertOf(status), kHandshakeFailure);
+  }
+
+  for (uint16_t version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    raw_ = MakeRawContext();
+    SSL_CTX_set_max_proto_version(raw_.get(), version);
+    ASSERT_TRUE(SSL_CTX_set1_groups_list(raw_.get(), "P-384"));
+    EXPECT_EQ(CodeOf(ServerFailure({}, raw_.get())), ErrorCode::kNoCommonParameters);
+  }
+
+  raw_ = MakeRawContext();
+  const uint16_t rsa_only[] = {SSL_SIGN_RSA_PSS_RSAE_SHA256};
+  ASSERT_TRUE(SSL_CTX_set_verify_algorithm_prefs(raw_.get(), rsa_only, 1));
+  EXPECT_EQ(CodeOf(ServerFailure({}, raw_.get())), ErrorCode::kNoCommonParameters);
+}
+
+TEST_F(TlsConfigTest, TheClientHearsThatNothingIsInCommon) {
+  ServerTlsOptions server;
+  server.parameters = Only(TlsVersion::kTls13);
+  ClientTlsOptions client;
+  client.parameters = Only(TlsVersion::kTls12);
+  EnginePair pair = MakePair(std::move(server), std::move(client));
+  pair.Handshake();
+  EXPECT_EQ(CodeOf(pair.server->status()), ErrorCode::kNoCommonParameters);
+  EXPECT_EQ(CodeOf(pair.client->status()), ErrorCode::kPeerAlert);
+  EXPECT_EQ(AlertOf(pair.client->status()), kProtocolVersion);
+}
+
+TEST_F(TlsConfigTest, ChoosesTheCertificateByNameAndKeyType) {
+  ServerTlsOptions options;
+  options.certificates =
+      MakeStore({LeafFor("a.test", KeyType::kRsa), LeafFor("a.test"), LeafFor("*.wild.test")});
+  const auto config = MakeServerConfig(std::move(options));
+  EXPECT_EQ(Shown(config, raw_.get(), "a.test").key, "ECDSA P-256");
+  EXPECT_EQ(Shown(config, raw_.get(), "A.TEST.").subject, "CN=a.test");
+  EXPECT_EQ(Shown(config, raw_.get(), "x.wild.test").subject, "CN=*.wild.test");
+  EXPECT_EQ(Shown(config, raw_.get(), "x.y.wild.test").subject, "CN=a.test");
+  EXPECT_EQ(Shown(config, raw_.get(), "unknown.test").subject, "CN=a.test");
+  EXPECT_EQ(Shown(config, raw_.get(), nullptr).subject, "CN=a.test");
+
+  for (uint16_t version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    bssl::UniquePtr<SSL_CTX> old = MakeRawContext();
+    SSL_CTX_set_max_proto_version(old.get(), version);
+    const uint16_t rsa_only[] = {SSL_SIGN_RSA_PSS_RSAE_SHA256, SSL_SIGN_RSA_PKCS1_SHA256};
+    ASSERT_TRUE(SSL_CTX_set_verify_algorithm_prefs(old.get(), rsa_only, 2));
+    EXPECT_EQ(Shown(config, old.get(), "a.test").key, "RSA 2048");
+  }
+}
+
+TEST_F(TlsConfigTest, RefusesUnknownNamesWhereAsked) {
+  ServerTlsOptions options;
+  options.certificates = MakeStore({LeafFor("a.test"), LeafFor("*.wild.test")});
+  options.unknown_name = UnknownName::kRefuse;
+  for (const char* name : {"b.test", "wild.test", "x.y.wild.test", "test"}) {
+    const absl::Status status = ServerFailure(options, raw_.get(), name);
+    EXPECT_EQ(CodeOf(status), ErrorCode::kNoCertificate) << name;
+    EXPECT_EQ(AlertOf(status), kUnrecognizedName) << name;
+    EXPECT_EQ(DetailOf(status), absl::StrCat("no certificate for \"", name, "\""));
+  }
+  EXPECT_EQ(Shown(MakeServerConfig(options), raw_.get(), nullptr).subject, "CN=a.test");
+
+  EnginePair pair = MakePair(options, {}, {"b.test", {}});
+  pair.Handshake();
+  EXPECT_EQ(CodeOf(pair.client->status()), ErrorCode::kPeerAlert);
+  EXPECT_EQ(AlertOf(pair.client->status()), kUnrecognizedName);
+}
+
+TEST_F(TlsConfigTest, RefusesNamesThatAreNone) {
+  for (const char* name : {"127.0.0.1", "::1", "a..test", "-a.test", "a b.test", "a.test:443",
+                           "*.wild.test", ".a.test", "\xc3\xa9.test", "a\x1b[31m.test"}) {
+    const absl::Status status = ServerFailure({}, raw_.get(), name);
+    EXPECT_EQ(CodeOf(status), ErrorCode::kMalformedHello) << name;
+    EXPECT_EQ(AlertOf(status), kUnrecognizedName) << name;
+    EXPECT_EQ(DetailOf(status).find('\x1b'), std::string::npos);
+  }
+}
+
+TEST_F(TlsConfigTest, NewCertificatesServeNewConnections) {
+  ServerTlsOptions options;
+  options.certificates = MakeStore({LeafFor("a.test")});
+  const std::shared_ptr<CertificateStore> store = options.certificates;
+  const auto config = MakeServerConfig(std::move(options));
+  const CertificateInfo before = Shown(config, raw_.get(), "a.test");
+  EXPECT_EQ(Shown(config, raw_.get(), "a.test").serial, before.serial);
+
+  // One handshake is under way when the change comes: it ends with what it began with.
+  std::unique_ptr<TlsEngine> server = TlsEngine::NewServer(config, loop_, Leg::kFront);
+  RawPeer client(raw_.get(), /*is_server=*/false);
+  client.Handshake();
+  client.Carry(*server);
+  server->Handshake();
+  ASSERT_TRUE(store->Replace({pki_.IssueCredential(LeafFor("a.test"))}, loop_.Now()).ok());
+  client.Handshake(*server);
+  EXPECT_EQ(server->info().local_chain.at(0).serial, before.serial);
+
+  EXPECT_NE(Shown(config, raw_.get(), "a.test").serial, before.serial);
+}
+
+TEST_F(TlsConfigTest, WhatExpiresInServiceIsNotPreferred) {
+  LeafSpec soon = LeafFor("a.test");
+  soon.not_after = loop_.Now() + absl::Hours(24);
+  ServerTlsOptions options;
+  options.certificates = MakeStore({soon, LeafFor("a.test", KeyType::kRsa)});
+  const auto config = MakeServerConfig(std::move(options));
+  EXPECT_EQ(Shown(config, raw_.get(), "a.test").key, "ECDSA P-256");
+  loop_.RunFor(absl::Hours(25));
+  EXPECT_EQ(Shown(config, raw_.get(), "a.test").key, "RSA 2048");
+  loop_.RunFor(absl::Hours(24 * 400));
+  // Nothing is valid any more: what is shown is expired, and the client says so.
+  EXPECT_EQ(Shown(config, raw_.get(), "a.test").key, "ECDSA P-256");
+}
+
+struct AlpnCase {
+  std::vector<std::string> served;
+  std::vector<std::string> offered;
+  std::string chosen;  // "!" for a failure.
+};
+
+TEST_F(TlsConfigTest, NegotiatesApplicationProtocols) {
+  const std::vector<AlpnCase> cases = {
+      {{"h2", "http/1.1"}, {"http/1.1", "h2"}, "h2"},
+      {{"h2", "http/1.1"}, {"http/1.1"}, "http/1.1"},
+      {{"h2"}, {}, ""},
+      {{}, {}, ""},
+      {{"h2"}, {"http/1.1"}, "!server"},
+      {{"h2"}, {"h"}, "!server"},
+      {{}, {"h2"}, "!client"},
+  };
+  for (TlsVersion version : {TlsVersion::kTls12, TlsVersion::kTls13}) {
+    for (const AlpnCase& alpn : cases) {
+      ServerTlsOptions options;
+      options.parameters = Only(version);
+      options.alpn = alpn.served;
+      EnginePair pair = MakePair(std::move(options), {}, {"a.test", alpn.offered});
+      pair.Handshake();
+      const bool by_server = alpn.chosen == "!server";
+      const bool by_client = alpn.chosen == "!client";
+      if (!by_server && !by_client) {
+        EXPECT_TRUE(pair.client->handshake_done()) << pair.client->status();
+        EXPECT_EQ(pair.client->info().alpn, alpn.chosen);
+        EXPECT_EQ(pair.server->info().alpn, alpn.chosen);
+        continue;
+      }
+      TlsEngine& refusing = by_server ? *pair.server : *pair.client;
+      TlsEngine& refused = by_server ? *pair.client : *pair.server;
+      EXPECT_EQ(CodeOf(refusing.status()), ErrorCode::kAlpnMismatch);
+      EXPECT_EQ(AlertOf(refusing.status()), kNoApplicationProtocol);
+      if (by_server) {
+        EXPECT_THAT(DetailOf(refusing.status()), HasSubstr("served here: \"h2\""));
+      }
+      // A server is through with the handshake when the client says no: it hears it as it reads.
+      ReadAll(refused);
+      EXPECT_EQ(CodeOf(refused.status()), ErrorCode::kPeerAlert);
+      EXPECT_EQ(AlertOf(refused.status()), kNoApplicationProtocol);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace trestle::testing
