@@ -95,7 +95,8 @@ struct KitHello {
 };
 
 /// All valid hellos that the kit has: classic, post-quantum, GREASE, ECH, big tickets, no name, odd
-/// orders and cases, TLS 1.2, early data, large. All are under 16 KiB.
+/// orders and cases, TLS 1.2, early data, large. All are under 16 KiB. A server answers each with a
+/// ServerHello, but for "no_extensions", which has no signature algorithm but SHA-1 to offer.
 std::vector<KitHello> AllKitHellos(absl::string_view server_name);
 
 /// Puts `bytes` into handshake records, cut before each of the offsets in `cuts` (ascending). No
