@@ -355,7 +355,10 @@ class MemoryTransport final : public Transport {
   void SetHandler(TransportHandler* handler) override { connection_->side(end_).handler = handler; }
   absl::Status status() const override { return connection_->side(end_).status; }
   TransportInfo info() const override {
-    return {connection_->side(end_).endpoint, connection_->side(1 - end_).endpoint, -1};
+    TransportInfo info;
+    info.local = connection_->side(end_).endpoint;
+    info.peer = connection_->side(1 - end_).endpoint;
+    return info;
   }
 
  private:

@@ -1,0 +1,43 @@
+// OwnedFd: a file descriptor with one owner, closed when the owner goes.
+#ifndef TRESTLE_POSIX_OWNED_FD_H_
+#define TRESTLE_POSIX_OWNED_FD_H_
+
+#include <unistd.h>
+
+#include <utility>
+
+namespace trestle {
+
+class OwnedFd final {
+ public:
+  OwnedFd() = default;
+
+  /// Takes `fd` over; -1 is no descriptor.
+  explicit OwnedFd(int fd) : fd_(fd) {}
+  OwnedFd(OwnedFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  OwnedFd& operator=(OwnedFd&& other) noexcept {
+    if (this != &other) Reset(std::exchange(other.fd_, -1));
+    return *this;
+  }
+  ~OwnedFd() { Reset(); }
+
+  int get() const { return fd_; }
+  bool valid() const { return fd_ >= 0; }
+
+  /// Closes the descriptor, if there is one, and takes `fd` over.
+  void Reset(int fd = -1) {
+    // No retry after EINTR: Linux has closed the descriptor even then.
+    if (fd_ >= 0) close(fd_);
+    fd_ = fd;
+  }
+
+  /// Gives the descriptor away; the caller closes it.
+  [[nodiscard]] int Release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_ = -1;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_POSIX_OWNED_FD_H_

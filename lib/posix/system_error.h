@@ -1,0 +1,38 @@
+// What the system's errno values become. Private to the posix edge.
+#ifndef TRESTLE_LIB_POSIX_SYSTEM_ERROR_H_
+#define TRESTLE_LIB_POSIX_SYSTEM_ERROR_H_
+
+#include <cerrno>
+#include <optional>
+#include <string>
+#include <system_error>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+
+/// Says what an errno value means, in the C locale's words: "No such file or directory".
+inline std::string ErrnoText(int error) { return std::generic_category().message(error); }
+
+/// Tells whether the system, or this process, ran out of something that comes back by itself.
+inline bool IsExhaustion(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+/// Makes a failure that belongs to no leg yet.
+inline absl::Status EdgeError(ErrorCode code, Phase phase, std::string detail) {
+  return MakeError({code, std::nullopt, phase, std::nullopt, std::move(detail)});
+}
+
+/// Makes "`what`: Too many open files".
+inline absl::Status SystemError(absl::string_view what, int error) {
+  return EdgeError(ErrorCode::kTransport, Phase::kSetUp,
+                   absl::StrCat(what, ": ", ErrnoText(error)));
+}
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_POSIX_SYSTEM_ERROR_H_

@@ -1,0 +1,150 @@
+#include "trestle/posix/tcp_listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "lib/posix/socket.h"
+#include "lib/posix/system_error.h"
+#include "trestle/posix/tcp_transport.h"
+
+namespace trestle {
+namespace {
+
+bool SetOption(int fd, int level, int option) {
+  const int on = 1;
+  return setsockopt(fd, level, option, &on, sizeof on) == 0;
+}
+
+// Tells whether accept(2) failed because of the connection that it took off the queue.
+bool IsConnectionError(int error) {
+  switch (error) {
+    case ECONNABORTED:
+    case EINTR:
+    case EPERM:  // A firewall rule.
+    case EPROTO:
+    case ENOPROTOOPT:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+    case ETIMEDOUT:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Opens a listening socket; not valid on failure, errno says why.
+OwnedFd Listen(const Endpoint& endpoint, const TcpListenerOptions& options) {
+  OwnedFd socket = OpenTcpSocket(endpoint.family());
+  if (!socket.valid()) return socket;
+  const int fd = socket.get();
+  const SocketAddress address(endpoint);
+  const bool ipv6 = endpoint.family() == Endpoint::Family::kIpv6;
+  const bool claim = options.port_use == PortUse::kClaim;
+  // A claim binds and listens without SO_REUSEPORT: the system then refuses it where anybody
+  // listens, and refuses everybody else. Only after that it is opened to those who join.
+  // SO_REUSEADDR is about connections in TIME_WAIT, which must not keep a server from restarting.
+  const bool listens = SetOption(fd, SOL_SOCKET, SO_REUSEADDR) &&
+                       (!ipv6 || SetOption(fd, IPPROTO_IPV6, IPV6_V6ONLY)) &&
+                       (claim || SetOption(fd, SOL_SOCKET, SO_REUSEPORT)) &&
+                       bind(fd, address.get(), address.size) == 0 &&
+                       listen(fd, options.backlog) == 0 &&
+                       (!claim || SetOption(fd, SOL_SOCKET, SO_REUSEPORT));
+  if (listens) return socket;
+  const int error = errno;
+  socket.Reset();
+  errno = error;
+  return socket;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Create(
+    EpollLoop& loop, const Endpoint& endpoint, Callback on_connection,
+    const TcpListenerOptions& options) {
+  if (endpoint.family() == Endpoint::Family::kNone) {
+    return EdgeError(ErrorCode::kConfiguration, Phase::kSetUp, "there is no address to listen on");
+  }
+  OwnedFd socket = Listen(endpoint, options);
+  if (!socket.valid()) return ListenError(endpoint, errno);
+  auto listener =
+      absl::WrapUnique(new TcpListener(loop, std::move(socket), std::move(on_connection), options));
+  const absl::Status watched = loop.Watch(listener->socket_.get(), *listener);
+  if (!watched.ok()) return watched;
+  return listener;
+}
+
+TcpListener::TcpListener(EpollLoop& loop, OwnedFd socket, Callback on_connection,
+                         const TcpListenerOptions& options)
+    : loop_(loop),
+      socket_(std::move(socket)),
+      options_(options),
+      local_(LocalEndpoint(socket_.get())),
+      on_connection_(std::move(on_connection)) {}
+
+TcpListener::~TcpListener() {
+  if (destroyed_ != nullptr) *destroyed_ = true;
+  Stop();
+}
+
+void TcpListener::Stop() {
+  again_.reset();
+  if (!socket_.valid()) return;
+  loop_.Unwatch(socket_.get());
+  socket_.Reset();
+}
+
+void TcpListener::OnFdReady(uint32_t /*events*/) {
+  if (again_ == nullptr) AcceptBatch();
+}
+
+void TcpListener::AcceptBatch() {
+  bool destroyed = false;
+  destroyed_ = &destroyed;
+  // On the stack, for the listener may be destroyed inside it.
+  Callback on_connection = std::move(on_connection_);
+  Accepting accepting = Accepting::kGoesOn;
+  for (int i = 0; i < options_.accept_batch && accepting == Accepting::kGoesOn; ++i) {
+    accepting = AcceptOne(on_connection);
+    if (destroyed) return;
+  }
+  destroyed_ = nullptr;
+  on_connection_ = std::move(on_connection);
+  // The edge is used up, so what is left in the queue must be remembered here.
+  if (accepting == Accepting::kGoesOn) AcceptAgainAfter(absl::ZeroDuration());
+  if (accepting == Accepting::kMustWait) AcceptAgainAfter(options_.retry_delay);
+}
+
+TcpListener::Accepting TcpListener::AcceptOne(Callback& on_connection) {
+  if (!socket_.valid()) return Accepting::kIsDone;
+  OwnedFd socket(accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!socket.valid() && errno == EAGAIN) return Accepting::kIsDone;
+  if (!socket.valid() && IsConnectionError(errno)) return Accepting::kGoesOn;
+  std::unique_ptr<Transport> connection;
+  if (socket.valid()) {
+    auto created = TcpTransport::Create(loop_, std::move(socket));
+    if (created.ok()) connection = *std::move(created);
+  }
+  if (connection == nullptr) {
+    ++failures_;
+    return Accepting::kMustWait;
+  }
+  ++accepted_;
+  on_connection(std::move(connection));
+  return Accepting::kGoesOn;
+}
+
+void TcpListener::AcceptAgainAfter(absl::Duration delay) {
+  again_ = loop_.RunAfter(delay, [this] {
+    again_.reset();
+    AcceptBatch();
+  });
+}
+
+}  // namespace trestle

@@ -1,0 +1,222 @@
+#include "trestle/posix/tcp_transport.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "lib/posix/socket.h"
+#include "lib/posix/system_error.h"
+
+namespace trestle {
+namespace {
+
+constexpr absl::Duration kFirstSendQueueCheck = absl::Milliseconds(1);
+constexpr absl::Duration kLastSendQueueCheck = absl::Milliseconds(50);
+
+constexpr uint32_t kBroken = EPOLLERR | EPOLLHUP;
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TcpTransport>> TcpTransport::Create(EpollLoop& loop,
+                                                                   OwnedFd socket) {
+  auto transport = absl::WrapUnique(new TcpTransport(loop, std::move(socket)));
+  const absl::Status watched = loop.Watch(transport->socket_.get(), *transport);
+  if (!watched.ok()) return watched;
+  return transport;
+}
+
+TcpTransport::TcpTransport(EpollLoop& loop, OwnedFd socket)
+    : loop_(loop),
+      socket_(std::move(socket)),
+      local_(LocalEndpoint(socket_.get())),
+      peer_(PeerEndpoint(socket_.get())) {}
+
+TcpTransport::~TcpTransport() {
+  if (destroyed_ != nullptr) *destroyed_ = true;
+  if (socket_.valid()) loop_.Unwatch(socket_.get());
+}
+
+IoResult TcpTransport::Read(MutableByteView out) {
+  if (read_end_.has_value()) return {0, *read_end_};
+  if (out.empty()) return {0, IoState::kOk};
+  if (!may_read_) {
+    read_owed_ = true;
+    return {0, IoState::kWouldBlock};
+  }
+  ssize_t bytes;
+  do {
+    bytes = recv(socket_.get(), out.data(), out.size(), 0);
+  } while (bytes < 0 && errno == EINTR);
+  if (bytes < 0) return FailRead(errno);
+  if (bytes == 0) {
+    // After a write met a RST, the system reports the end as if it had been clean.
+    read_end_ = write_broken_ ? IoState::kFailed : IoState::kEndOfStream;
+    return {0, *read_end_};
+  }
+  if (static_cast<size_t>(bytes) < out.size() && short_read_is_all_) may_read_ = false;
+  return {static_cast<size_t>(bytes), IoState::kOk};
+}
+
+IoResult TcpTransport::FailRead(int error) {
+  if (error == EAGAIN) {
+    may_read_ = false;
+    short_read_is_all_ = true;
+    read_owed_ = true;
+    return {0, IoState::kWouldBlock};
+  }
+  SetStatus(error);
+  read_end_ = IoState::kFailed;
+  return {0, IoState::kFailed};
+}
+
+IoResult TcpTransport::Write(ByteView data) {
+  if (!socket_.valid()) return {0, IoState::kFailed};
+  if (data.empty()) return {0, IoState::kOk};
+  if (!may_write_) {
+    write_owed_ = true;
+    return {0, IoState::kWouldBlock};
+  }
+  ssize_t bytes;
+  do {
+    bytes = send(socket_.get(), data.data(), data.size(), MSG_NOSIGNAL);
+  } while (bytes < 0 && errno == EINTR);
+  if (bytes < 0) return FailWrite(errno);
+  // The send buffer is full, and an edge comes when it has room again.
+  if (static_cast<size_t>(bytes) < data.size()) may_write_ = false;
+  return {static_cast<size_t>(bytes), IoState::kOk};
+}
+
+IoResult TcpTransport::FailWrite(int error) {
+  if (error == EAGAIN) {
+    may_write_ = false;
+    write_owed_ = true;
+    return {0, IoState::kWouldBlock};
+  }
+  SetStatus(error);
+  // EPIPE alone says that the peer's FIN came before its RST: its direction did end cleanly.
+  if (error != EPIPE) write_broken_ = true;
+  return {0, IoState::kFailed};
+}
+
+void TcpTransport::SetStatus(int error) {
+  if (!status_.ok()) return;
+  if (error == ECONNRESET || error == EPIPE) {
+    status_ = EdgeError(ErrorCode::kTruncated, Phase::kRelay, "the peer reset the connection");
+  } else {
+    status_ = EdgeError(ErrorCode::kTransport, Phase::kRelay, ErrnoText(error));
+  }
+}
+
+void TcpTransport::SetCancelled() {
+  if (!status_.ok()) return;
+  status_ = EdgeError(ErrorCode::kCancelled, Phase::kRelay, "this side cut the connection");
+}
+
+IoResult TcpTransport::ShutdownWrite(StreamEnd end) {
+  if (!socket_.valid()) {
+    return {0, cutting_ ? IoState::kOk : IoState::kFailed};
+  }
+  if (end == StreamEnd::kTruncated) return CutWhenSent();
+  if (shutdown(socket_.get(), SHUT_WR) == 0) return {0, IoState::kOk};
+  return FailWrite(errno == ENOTCONN ? EPIPE : errno);
+}
+
+IoResult TcpTransport::CutWhenSent() {
+  if (!cutting_) next_check_ = kFirstSendQueueCheck;
+  cutting_ = true;
+  if (!SendQueueEmpty()) {
+    write_owed_ = true;
+    if (timer_ == nullptr) ArmSendQueueCheck();
+    return {0, IoState::kWouldBlock};
+  }
+  SetCancelled();
+  read_end_ = IoState::kFailed;
+  CloseWithReset();
+  write_owed_ = false;
+  timer_.reset();
+  if (!read_owed_) return {0, IoState::kOk};
+  timer_ = loop_.RunAfter(absl::ZeroDuration(), [this] {
+    read_owed_ = false;
+    if (handler_ != nullptr) handler_->OnReadable();
+  });
+  return {0, IoState::kOk};
+}
+
+// The system has no event for "all was acknowledged".
+void TcpTransport::ArmSendQueueCheck() {
+  timer_ = loop_.RunAfter(next_check_, [this] {
+    next_check_ = std::min(2 * next_check_, kLastSendQueueCheck);
+    timer_.reset();
+    if (!SendQueueEmpty()) return ArmSendQueueCheck();
+    if (!std::exchange(write_owed_, false)) return;
+    if (handler_ != nullptr) handler_->OnWritable();
+  });
+}
+
+bool TcpTransport::SendQueueEmpty() const {
+  int queued = 0;
+  if (ioctl(socket_.get(), SIOCOUTQ, &queued) != 0 || queued == 0) return true;
+  // After a RST the count stays what it was, for ever.
+  tcp_info info = {};
+  socklen_t size = sizeof info;
+  const bool known = getsockopt(socket_.get(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
+  return !known || info.tcpi_state == TCP_CLOSE;
+}
+
+void TcpTransport::Abort() {
+  timer_.reset();
+  read_owed_ = write_owed_ = false;
+  handler_ = nullptr;
+  if (!socket_.valid()) return;
+  SetCancelled();
+  read_end_ = IoState::kFailed;
+  CloseWithReset();
+}
+
+void TcpTransport::CloseWithReset() {
+  const linger no_linger = {1, 0};
+  setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &no_linger, sizeof no_linger);
+  loop_.Unwatch(socket_.get());
+  socket_.Reset();
+}
+
+bool TcpTransport::MayFinishWrite() const {
+  return cutting_ ? !socket_.valid() || SendQueueEmpty() : may_write_;
+}
+
+TransportInfo TcpTransport::info() const {
+  TransportInfo info;
+  info.local = local_;
+  info.peer = peer_;
+  info.fd = socket_.get();
+  return info;
+}
+
+void TcpTransport::OnFdReady(uint32_t events) {
+  if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | kBroken)) may_read_ = true;
+  if (events & (EPOLLPRI | EPOLLRDHUP | kBroken)) short_read_is_all_ = false;
+  if (events & (EPOLLOUT | kBroken)) may_write_ = true;
+  bool destroyed = false;
+  destroyed_ = &destroyed;
+  if (read_owed_ && may_read_) {
+    read_owed_ = false;
+    if (handler_ != nullptr) handler_->OnReadable();
+    if (destroyed) return;
+  }
+  if (write_owed_ && MayFinishWrite()) {
+    write_owed_ = false;
+    if (handler_ != nullptr) handler_->OnWritable();
+    if (destroyed) return;
+  }
+  destroyed_ = nullptr;
+}
+
+}  // namespace trestle

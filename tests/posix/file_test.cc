@@ -1,0 +1,52 @@
+#include "trestle/posix/file.h"
+
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "tests/posix/loopback.h"
+
+namespace trestle {
+namespace {
+
+std::string Write(const std::string& name, const std::string& text) {
+  const std::string path = ::testing::TempDir() + "/" + name;
+  std::ofstream(path, std::ios::binary) << text;
+  return path;
+}
+
+TEST(ReadFileTest, ReadsAllBytes) {
+  const std::string text = std::string(100000, 'x') + std::string("\0\n", 2);
+  EXPECT_EQ(ReadFile(Write("whole", text)).value_or("failed"), text);
+  EXPECT_EQ(ReadFile(Write("empty", "")).value_or("failed"), "");
+}
+
+TEST(ReadFileTest, ReadsAPipeToItsEnd) {
+  int fds[2];
+  ASSERT_EQ(pipe(fds), 0);
+  const OwnedFd out(fds[0]);
+  OwnedFd in(fds[1]);
+  ASSERT_EQ(write(in.get(), "piped", 5), 5);
+  in.Reset();
+  EXPECT_EQ(ReadFile(absl::StrCat("/dev/fd/", out.get())).value_or("failed"), "piped");
+}
+
+TEST(ReadFileTest, NamesThePathAndTheReason) {
+  const absl::Status missing = ReadFile("/nonexistent/cert.pem").status();
+  EXPECT_EQ(CodeOf(missing), ErrorCode::kConfiguration);
+  EXPECT_EQ(DetailOf(missing), "cannot read /nonexistent/cert.pem: No such file or directory");
+  EXPECT_EQ(DetailOf(ReadFile("/").status()), "cannot read /: Is a directory");
+}
+
+TEST(ReadFileTest, StopsAtTheLimit) {
+  const std::string path = Write("large", std::string(11, 'x'));
+  EXPECT_TRUE(ReadFile(path, 11).ok());
+  EXPECT_EQ(DetailOf(ReadFile(path, 10).status()),
+            "cannot read " + path + ": it is larger than 10 bytes");
+  EXPECT_EQ(CodeOf(ReadFile("/dev/zero").status()), ErrorCode::kConfiguration);
+}
+
+}  // namespace
+}  // namespace trestle
