@@ -82,10 +82,14 @@ class HelloBuilder {
   std::vector<std::pair<uint16_t, std::string>> extensions_;
 };
 
-/// Kinds of clients, by the shape of their hello. Each names `server_name`, offers h2 and http/1.1.
-HelloBuilder ClassicHello(absl::string_view server_name);  ///< TLS 1.2 and 1.3, X25519, 517 bytes.
-HelloBuilder PostQuantumHello(absl::string_view server_name);  ///< With X25519MLKEM768: ~1.8 KB.
-HelloBuilder Tls12Hello(absl::string_view server_name);        ///< TLS 1.2 only.
+// Kinds of clients, by the shape of their hello. Each names `server_name`, offers h2 and http/1.1.
+
+/// TLS 1.2 and 1.3 with an X25519 share: 517 bytes with its record header.
+HelloBuilder ClassicHello(absl::string_view server_name);
+/// With an X25519MLKEM768 share: 1.5 KB, and 1.8 KB with `AddEchOuter`, as browsers send it.
+HelloBuilder PostQuantumHello(absl::string_view server_name);
+/// TLS 1.2 only.
+HelloBuilder Tls12Hello(absl::string_view server_name);
 
 /// One hello of a kit, with what a router must read from it.
 struct KitHello {
@@ -95,8 +99,8 @@ struct KitHello {
 };
 
 /// All valid hellos that the kit has: classic, post-quantum, GREASE, ECH, big tickets, no name, odd
-/// orders and cases, TLS 1.2, early data, large. All are under 16 KiB. A server answers each with a
-/// ServerHello, but for "no_extensions", which has no signature algorithm but SHA-1 to offer.
+/// orders and cases, TLS 1.2, early data, large: up to a body of 16 KiB. A server answers each with
+/// a ServerHello, but for "no_extensions", which has no signature algorithm but SHA-1 to offer.
 std::vector<KitHello> AllKitHellos(absl::string_view server_name);
 
 /// Puts `bytes` into handshake records, cut before each of the offsets in `cuts` (ascending). No
