@@ -116,12 +116,13 @@ def _debian_bazel_dependencies():
             native.local_repository(name = name, path = path)
 
 def _current_bazel_dependencies():
+    # Later releases of rules_cc need protobuf and more when there is a WORKSPACE file; this one stands alone.
     if not native.existing_rule("rules_cc"):
         http_archive(
             name = "rules_cc",
-            sha256 = "abc605dd850f813bb37004b77db20106a19311a96b2da1c92b789da529d28fe1",
-            strip_prefix = "rules_cc-0.0.17",
-            urls = ["https://github.com/bazelbuild/rules_cc/releases/download/0.0.17/rules_cc-0.0.17.tar.gz"],
+            sha256 = "906e89286acc67c20819c3c88b3283de0d5868afda33635d70acae0de9777bb7",
+            strip_prefix = "rules_cc-0.0.14",
+            urls = ["https://github.com/bazelbuild/rules_cc/releases/download/0.0.14/rules_cc-0.0.14.tar.gz"],
         )
     if not native.existing_rule("bazel_skylib"):
         http_archive(
