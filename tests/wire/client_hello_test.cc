@@ -16,6 +16,7 @@ namespace trestle {
 namespace {
 
 using testing::ClassicHello;
+using testing::CutAt;
 using ::testing::ElementsAre;
 using testing::HelloBuilder;
 using testing::InRecord;
@@ -27,6 +28,67 @@ std::string Raw(std::initializer_list<int> bytes) {
   std::string raw;
   for (int byte : bytes) raw.push_back(static_cast<char>(byte));
   return raw;
+}
+
+// Feeds the pieces and expects a hello for a.test with the last one, not before.
+void ExpectDoneWithTheLast(const std::vector<std::string>& segments,
+                           const HelloLimits& limits = {}) {
+  ClientHelloReader reader(limits);
+  for (size_t i = 0; i + 1 < segments.size(); ++i) {
+    ASSERT_EQ(reader.Feed(AsBytes(segments[i])), HelloState::kNeedMore) << i;
+  }
+  ASSERT_EQ(reader.Feed(AsBytes(segments.back())), HelloState::kDone) << reader.error();
+  EXPECT_EQ(reader.hello().server_name, "a.test");
+}
+
+std::vector<size_t> EveryPlace(size_t size) {
+  std::vector<size_t> cuts;
+  for (size_t i = 1; i < size; ++i) cuts.push_back(i);
+  return cuts;
+}
+
+TEST(ClientHelloReaderTest, Row02EveryByteItsOwnSegment) {
+  const std::string wire = InRecords(ClassicHello("a.test").Message());
+  ExpectDoneWithTheLast(CutAt(wire, EveryPlace(wire.size())));
+}
+
+TEST(ClientHelloReaderTest, Row03To07CutsAtHeadersNameAndEnd) {
+  const std::string wire = InRecords(ClassicHello("a.test").Message());
+  const size_t in_name = wire.find("a.test") + 3;
+  for (size_t cut : {size_t{2}, size_t{5}, size_t{9}, in_name, wire.size() - 1}) {
+    ExpectDoneWithTheLast(CutAt(wire, {cut}));
+  }
+}
+
+TEST(ClientHelloReaderTest, Row09PostQuantumCutAt1400) {
+  const std::string wire =
+      InRecords(PostQuantumHello("a.test").AddEchOuter(7, 239).MoveToEnd(0).Message());
+  ExpectDoneWithTheLast(CutAt(wire, {1400}));
+}
+
+TEST(ClientHelloReaderTest, Row12TwoRecordsInTwoSegments) {
+  const std::string message = ClassicHello("a.test").Message();
+  const size_t in_name = message.find("a.test") + 3;
+  ExpectDoneWithTheLast(CutAt(InRecords(message, {in_name}), {5 + in_name}));
+}
+
+TEST(ClientHelloReaderTest, Row14And15OneByteRecordsUpToTheLimit) {
+  const std::string message = ClassicHello("a.test").Message();
+  const std::string wire = InRecords(message, EveryPlace(message.size()));
+  HelloLimits limits;
+  limits.records = message.size();
+  ExpectDoneWithTheLast({wire}, limits);
+  ExpectDoneWithTheLast(CutAt(wire, EveryPlace(wire.size())), limits);
+  ClientHelloReader by_default;
+  EXPECT_EQ(by_default.Feed(AsBytes(wire)), HelloState::kTooLarge);
+}
+
+TEST(ClientHelloReaderTest, Row30EarlyDataLaterIsNotTaken) {
+  const std::string wire = InRecords(ClassicHello("a.test").AddTicket(99).AddEarlyData().Message());
+  ClientHelloReader reader;
+  ASSERT_EQ(reader.Feed(AsBytes(wire)), HelloState::kDone);
+  EXPECT_EQ(reader.Feed(AsBytes(InRecord(23, "early"))), HelloState::kDone);
+  EXPECT_EQ(AsText(reader.replay()), wire);
 }
 
 TEST(ClientHelloReaderTest, Row101To104NeedMoreUntilTheEnd) {

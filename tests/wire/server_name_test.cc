@@ -172,6 +172,14 @@ TEST(NamePatternTest, OneStarIsOneLabel) {
   }
 }
 
+TEST(NamePatternTest, Row39To43NoPatternCoversItsNeighbours) {
+  for (absl::string_view name :
+       {"wild.test", "xwild.test", "x.y.wild.test", "evil.a.test", "a.test.evil"}) {
+    EXPECT_FALSE(Pattern("*.wild.test").Matches(name)) << name;
+    EXPECT_FALSE(Pattern("a.test").Matches(name)) << name;
+  }
+}
+
 TEST(NamePatternTest, TwoStarsAreOneLabelOrMore) {
   const NamePattern pattern = Pattern("**.wild.test");
   EXPECT_TRUE(pattern.Matches("x.wild.test"));
