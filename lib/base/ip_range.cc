@@ -1,0 +1,127 @@
+#include "trestle/base/ip_range.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+constexpr int kMappedPrefixBits = 96;
+constexpr uint8_t kMappedPrefix[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+absl::Status BadRange(absl::string_view text, absl::string_view why) {
+  return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
+                    absl::StrCat("\"", text, "\" is no range of addresses: ", why)});
+}
+
+// Family kNone if `text` is no address.
+Endpoint ParseAddress(absl::string_view text) {
+  // What inet_pton would not see.
+  if (text.find('\0') != absl::string_view::npos) return Endpoint();
+  const std::string terminated(text);
+  uint8_t address[16];
+  if (inet_pton(AF_INET, terminated.c_str(), address) == 1) {
+    return Endpoint(ByteView(address, 4), 0);
+  }
+  if (inet_pton(AF_INET6, terminated.c_str(), address) == 1) {
+    return Endpoint(ByteView(address, 16), 0);
+  }
+  return Endpoint();
+}
+
+// -1 if `text` is no canonical number up to `max`.
+int ParsePrefix(absl::string_view text, int max) {
+  int bits = 0;
+  const bool canonical = !text.empty() && text.size() <= 3 &&
+                         (text.size() == 1 || text[0] != '0') &&
+                         text.find_first_not_of("0123456789") == absl::string_view::npos;
+  return canonical && absl::SimpleAtoi(text, &bits) && bits <= max ? bits : -1;
+}
+
+bool IsMapped(const Endpoint& endpoint) {
+  return endpoint.family() == Endpoint::Family::kIpv6 &&
+         std::equal(std::begin(kMappedPrefix), std::end(kMappedPrefix), endpoint.address().begin());
+}
+
+Endpoint Unmapped(const Endpoint& endpoint) {
+  if (!IsMapped(endpoint)) return endpoint;
+  return Endpoint(endpoint.address().subspan(sizeof kMappedPrefix), endpoint.port());
+}
+
+// The address with all bits behind the first `bits` at zero, and no port.
+Endpoint FirstBits(const Endpoint& endpoint, int bits) {
+  uint8_t address[16] = {};
+  const ByteView whole = endpoint.address();
+  for (size_t i = 0; i < whole.size(); ++i) {
+    const int kept = std::clamp(bits - 8 * static_cast<int>(i), 0, 8);
+    address[i] = static_cast<uint8_t>(whole[i] & (0xff00 >> kept));
+  }
+  return Endpoint(ByteView(address, whole.size()), 0);
+}
+
+}  // namespace
+
+absl::StatusOr<IpRange> IpRange::Parse(absl::string_view text) {
+  const size_t slash = text.find('/');
+  const Endpoint address = ParseAddress(text.substr(0, slash));
+  if (address.family() == Endpoint::Family::kNone) {
+    return BadRange(text, "write ADDRESS or ADDRESS/BITS, such as 192.0.2.0/24; no names");
+  }
+  const int max_bits = static_cast<int>(8 * address.address().size());
+  int bits = max_bits;
+  if (slash != absl::string_view::npos) bits = ParsePrefix(text.substr(slash + 1), max_bits);
+  if (bits < 0) {
+    return BadRange(text, absl::StrCat("behind the slash must be a number from 0 to ", max_bits));
+  }
+  if (IsMapped(address)) {
+    if (bits < kMappedPrefixBits) {
+      return BadRange(text, "an IPv4-mapped address needs at least 96 bits; better write IPv4");
+    }
+    bits -= kMappedPrefixBits;
+  }
+  return IpRange(FirstBits(Unmapped(address), bits), bits);
+}
+
+bool IpRange::Contains(const Endpoint& endpoint) const {
+  const Endpoint address = Unmapped(endpoint);
+  return address.family() == network_.family() && FirstBits(address, prefix_bits_) == network_;
+}
+
+std::string IpRange::ToString() const {
+  const bool is_ipv4 = network_.family() == Endpoint::Family::kIpv4;
+  char text[INET6_ADDRSTRLEN];
+  inet_ntop(is_ipv4 ? AF_INET : AF_INET6, network_.address().data(), text, sizeof text);
+  return absl::StrCat(text, "/", prefix_bits_);
+}
+
+absl::StatusOr<TrustedPeers> TrustedPeers::Parse(absl::string_view text) {
+  TrustedPeers peers;
+  for (absl::string_view entry : absl::StrSplit(text, ',')) {
+    absl::StatusOr<IpRange> range = IpRange::Parse(entry);
+    if (!range.ok()) return range.status();
+    peers.ranges_.push_back(*std::move(range));
+  }
+  return peers;
+}
+
+bool TrustedPeers::Contains(const Endpoint& peer) const {
+  return std::any_of(ranges_.begin(), ranges_.end(),
+                     [&peer](const IpRange& range) { return range.Contains(peer); });
+}
+
+std::string TrustedPeers::ToString() const {
+  return absl::StrJoin(ranges_, ",", [](std::string* out, const IpRange& range) {
+    absl::StrAppend(out, range.ToString());
+  });
+}
+
+}  // namespace trestle
