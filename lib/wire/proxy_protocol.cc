@@ -38,11 +38,11 @@ Endpoint AsIpv6(const Endpoint& endpoint) {
 }  // namespace
 
 ProxyHeader ProxyHeader::ForTcp(const Endpoint& source, const Endpoint& destination) {
-  ProxyHeader header;
   if (source.family() == Endpoint::Family::kNone ||
       destination.family() == Endpoint::Family::kNone) {
-    return header;
+    return Local();
   }
+  ProxyHeader header;
   header.transport = ProxyTransport::kStream;
   if (source.family() == Endpoint::Family::kIpv4 &&
       destination.family() == Endpoint::Family::kIpv4) {
@@ -209,7 +209,10 @@ void ProxyHeaderReader::ReadLength() {
                   absl::StrCat("PROXY v2 header: ", header_bytes_, " bytes; the limit is ",
                                limits_.v2_bytes));
   }
-  if (header_.command == ProxyCommand::kLocal) return Expect(Step::kIgnored, length);
+  constexpr size_t kFamilyAt = 13;
+  if (header_.command == ProxyCommand::kLocal && taken_[kFamilyAt] != 0) {
+    return Expect(Step::kIgnored, length);
+  }
   const size_t address_bytes = wire_internal::AddressBytes(header_.family);
   if (length < address_bytes) {
     return Refuse(ProxyHeaderState::kMalformed,
@@ -224,13 +227,9 @@ void ProxyHeaderReader::ExpectTlvOrEnd() {
   const size_t left = header_bytes_ - taken_.size();
   if (left == 0) return Finish();
   if (left < kProxyTlvHeadBytes) {
-    return Refuse(ProxyHeaderState::kMalformed,
-                  "PROXY v2 header: bytes too few for a TLV at its end");
+    return RefuseTlvs(ProxyHeaderState::kMalformed, "bytes too few for a TLV at its end");
   }
-  if (++tlvs_ > limits_.tlvs) {
-    return Refuse(ProxyHeaderState::kTooLarge,
-                  absl::StrCat("PROXY v2 header: more than ", limits_.tlvs, " TLVs"));
-  }
+  if (++tlvs_ > limits_.tlvs) return RefuseTlvCount();
   Expect(Step::kTlvHead, kProxyTlvHeadBytes);
 }
 
@@ -238,14 +237,15 @@ void ProxyHeaderReader::ReadTlvHead() {
   const size_t length = LastU16(taken_);
   const uint8_t type = static_cast<uint8_t>(taken_[step_begin_]);
   if (length > header_bytes_ - taken_.size()) {
-    return Refuse(ProxyHeaderState::kMalformed,
-                  absl::StrCat("PROXY v2 header: a TLV of type 0x",
-                               absl::Hex(type, absl::kZeroPad2), " that goes beyond the header"));
+    return RefuseTlvs(ProxyHeaderState::kMalformed,
+                      absl::StrCat("a TLV of type 0x", absl::Hex(type, absl::kZeroPad2),
+                                   " that goes beyond the header"));
   }
-  if (type == kProxyTlvCrc32c && (length != wire_internal::kProxyCrcBytes || crc_begin_ != 0)) {
-    return Refuse(ProxyHeaderState::kMalformed,
-                  crc_begin_ != 0 ? "PROXY v2 header: two checksums"
-                                  : "PROXY v2 header: a checksum that hasn't four bytes");
+  if (type == kProxyTlvCrc32c && crc_begin_ != 0) {
+    return RefuseTlvs(ProxyHeaderState::kMalformed, "two checksums");
+  }
+  if (type == kProxyTlvCrc32c && length != wire_internal::kProxyCrcBytes) {
+    return RefuseTlvs(ProxyHeaderState::kMalformed, "a checksum that hasn't four bytes");
   }
   Expect(Step::kTlvValue, length);
 }
@@ -258,13 +258,8 @@ void ProxyHeaderReader::ReadTlvValue() {
   }
   const absl::string_view reason =
       wire_internal::ReadTlv(type, AsBytes(taken_).subspan(step_begin_), tlvs_, header_);
-  if (!reason.empty()) {
-    return Refuse(ProxyHeaderState::kMalformed, absl::StrCat("PROXY v2 header: ", reason));
-  }
-  if (tlvs_ > limits_.tlvs) {
-    return Refuse(ProxyHeaderState::kTooLarge,
-                  absl::StrCat("PROXY v2 header: more than ", limits_.tlvs, " TLVs"));
-  }
+  if (!reason.empty()) return RefuseTlvs(ProxyHeaderState::kMalformed, reason);
+  if (tlvs_ > limits_.tlvs) return RefuseTlvCount();
   ExpectTlvOrEnd();
 }
 
@@ -291,6 +286,20 @@ void ProxyHeaderReader::Expect(Step step, size_t bytes) {
 void ProxyHeaderReader::Refuse(ProxyHeaderState state, absl::string_view detail) {
   state_ = state;
   detail_ = std::string(detail);
+}
+
+void ProxyHeaderReader::RefuseTlvs(ProxyHeaderState state, absl::string_view detail) {
+  if (header_.command != ProxyCommand::kLocal) {
+    return Refuse(state, absl::StrCat("PROXY v2 header: ", detail));
+  }
+  // A LOCAL header is valid whatever it holds (2.2): what can't be read goes, the connection stays.
+  header_ = ProxyHeader::Local();
+  crc_begin_ = 0;
+  Expect(Step::kIgnored, header_bytes_ - taken_.size());
+}
+
+void ProxyHeaderReader::RefuseTlvCount() {
+  RefuseTlvs(ProxyHeaderState::kTooLarge, absl::StrCat("more than ", limits_.tlvs, " TLVs"));
 }
 
 }  // namespace trestle

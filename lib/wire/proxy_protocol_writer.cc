@@ -62,21 +62,22 @@ void AppendTlv(uint8_t type, absl::string_view value, std::string& out) {
   absl::StrAppend(&out, value);
 }
 
-void AppendTlv(uint8_t type, const std::optional<std::string>& value, std::string& out) {
-  if (value.has_value()) AppendTlv(type, absl::string_view(*value), out);
+void AppendIfSet(uint8_t type, const std::optional<std::string>& value, std::string& out) {
+  if (value.has_value()) AppendTlv(type, *value, out);
 }
 
+// TLVs are in the order in which HAProxy sends them.
 std::string SslValue(const ProxySslInfo& ssl) {
   constexpr uint8_t kAnyCertificate =
       ProxySslInfo::kClientCertConnection | ProxySslInfo::kClientCertSession;
   std::string out(1, static_cast<char>(ssl.client));
   // Receivers that look at this field alone must not take "no certificate" for "verified".
   AppendU32((ssl.client & kAnyCertificate) == 0 ? 1 : ssl.verify, out);
-  AppendTlv(kProxySubTlvSslVersion, ssl.version, out);
-  AppendTlv(kProxySubTlvSslCommonName, ssl.common_name, out);
-  AppendTlv(kProxySubTlvSslCipher, ssl.cipher, out);
-  AppendTlv(kProxySubTlvSslSignatureAlgorithm, ssl.signature_algorithm, out);
-  AppendTlv(kProxySubTlvSslKeyAlgorithm, ssl.key_algorithm, out);
+  AppendIfSet(kProxySubTlvSslVersion, ssl.version, out);
+  AppendIfSet(kProxySubTlvSslCommonName, ssl.common_name, out);
+  AppendIfSet(kProxySubTlvSslKeyAlgorithm, ssl.key_algorithm, out);
+  AppendIfSet(kProxySubTlvSslSignatureAlgorithm, ssl.signature_algorithm, out);
+  AppendIfSet(kProxySubTlvSslCipher, ssl.cipher, out);
   for (const ProxyTlv& tlv : ssl.unknown_tlvs) AppendTlv(tlv.type, tlv.value, out);
   return out;
 }
@@ -104,17 +105,23 @@ void AppendAddresses(const ProxyHeader& header, std::string& out) {
 }
 
 void AppendTlvs(const ProxyHeader& header, std::string& out) {
-  AppendTlv(kProxyTlvAlpn, header.alpn, out);
-  AppendTlv(kProxyTlvAuthority, header.authority, out);
-  AppendTlv(kProxyTlvUniqueId, header.unique_id, out);
+  AppendIfSet(kProxyTlvAlpn, header.alpn, out);
+  AppendIfSet(kProxyTlvAuthority, header.authority, out);
+  AppendIfSet(kProxyTlvUniqueId, header.unique_id, out);
   if (header.ssl.has_value()) AppendTlv(kProxyTlvSsl, SslValue(*header.ssl), out);
-  AppendTlv(kProxyTlvNetworkNamespace, header.network_namespace, out);
+  AppendIfSet(kProxyTlvNetworkNamespace, header.network_namespace, out);
   for (const ProxyTlv& tlv : header.unknown_tlvs) AppendTlv(tlv.type, tlv.value, out);
 }
 
 absl::Status CheckFields(const ProxyHeader& header) {
+  if (header.command == ProxyCommand::kLocal && header.family != ProxyFamily::kUnspecified) {
+    return CannotWrite("a LOCAL header has no addresses");
+  }
   if (!EndpointsFit(header)) return CannotWrite("an endpoint isn't of the header's family");
   for (const std::string* path : {&header.source_path, &header.destination_path}) {
+    if (!path->empty() && header.family != ProxyFamily::kUnix) {
+      return CannotWrite("a path in a header that isn't of family kUnix");
+    }
     if (path->size() > kMaxProxyUnixPathBytes) return CannotWrite("a path of over 108 bytes");
     if (!PathCanBeTold(*path)) return CannotWrite("a path with a NUL out of place");
   }
@@ -151,17 +158,13 @@ absl::StatusOr<std::string> WriteProxyHeaderV1(const ProxyHeader& header) {
 
 absl::StatusOr<std::string> WriteProxyHeaderV2(const ProxyHeader& header,
                                                const ProxyHeaderV2Options& options) {
-  std::string out(wire_internal::kProxyV2Signature);
-  if (header.command == ProxyCommand::kLocal) {
-    absl::StrAppend(&out, absl::string_view("\x20\0\0\0", 4));
-    return out;
-  }
   uint8_t family = 0;
   if (!wire_internal::FamilyByte(header, family)) {
     return CannotWrite("its family and transport don't go together");
   }
   if (absl::Status status = CheckFields(header); !status.ok()) return status;
-  out.push_back('\x21');
+  std::string out(wire_internal::kProxyV2Signature);
+  out.push_back(header.command == ProxyCommand::kLocal ? '\x20' : '\x21');
   out.push_back(static_cast<char>(family));
   AppendU16(0, out);
   AppendAddresses(header, out);

@@ -45,7 +45,9 @@ enum ProxyTlvType : uint8_t {
 };
 
 enum class ProxyCommand : uint8_t {
-  kLocal,  ///< The proxy's own connection, such as a health check: nobody is behind it.
+  /// The proxy's own connection, such as a health check; HAProxy sends this, too, for clients that
+  /// have no IP address.
+  kLocal,
   kProxy,  ///< On behalf of somebody else.
 };
 
@@ -113,10 +115,11 @@ struct ProxyHeader {
   bool has_crc32c = false;  ///< There was a checksum, and it was right (2.2.3). Writers ignore it.
 
   /// Makes the header for a TCP connection from `source` to `destination`. If just one is IPv4, it
-  /// becomes an IPv4-mapped IPv6 address; if one is of family kNone, the header tells no addresses.
+  /// becomes an IPv4-mapped IPv6 address; if one is of family kNone, this is `Local()`.
   static ProxyHeader ForTcp(const Endpoint& source, const Endpoint& destination);
 
-  /// Makes the header for a connection of the proxy's own.
+  /// Makes the header that leaves the transport's own addresses standing: every receiver must
+  /// accept it, while some refuse kProxy without addresses, or with those of Unix sockets.
   static ProxyHeader Local();
 };
 
@@ -161,12 +164,14 @@ enum class ProxyLineField : uint8_t;
 /// Where the specification leaves a choice:
 ///  - v1 UNKNOWN: the rest of the line is ignored, but for a CR or LF out of place: those are
 ///    refused (2.1).
-///  - v2 LOCAL: family, addresses and TLVs are skipped unread, a checksum among them (2.2).
-///  - v2 family and transport: 00, 11, 12, 21, 22, 31 and 32 are accepted, all else is refused. 00
-///    (UNSPEC) has no addresses; its TLVs begin at byte 16, as HAProxy sends them.
+///  - v2 LOCAL: what follows the length is skipped, whatever it is (2.2), unless the family is 00
+///    and it is well-formed TLVs within the limits: those are read, for HAProxy sends them of
+///    clients on Unix sockets, and a checksum among them must be right (2.2.3).
+///  - v2 PROXY: family and transport are 00, 11, 12, 21, 22, 31 or 32; all else is refused. 00
+///    (UNSPEC) has no addresses: its TLVs begin at byte 16.
 ///  - A registered TLV but NOOP that comes twice, and sub-TLVs likewise, are refused.
 ///
-/// Work is linear in the bytes taken, memory at most twice the header. Not thread-safe.
+/// Work and memory are linear in the bytes taken. Not thread-safe.
 class ProxyHeaderReader {
  public:
   using Limits = ProxyHeaderLimits;
@@ -227,6 +232,8 @@ class ProxyHeaderReader {
   void Finish();
   void Expect(Step step, size_t bytes);
   void Refuse(ProxyHeaderState state, absl::string_view detail);
+  void RefuseTlvs(ProxyHeaderState state, absl::string_view detail);
+  void RefuseTlvCount();
 
   const Limits limits_;
   ProxyHeaderState state_ = ProxyHeaderState::kNeedMore;
@@ -256,11 +263,11 @@ struct ProxyHeaderV2Options {
   size_t max_bytes = ProxyHeaderLimits().v2_bytes;
 };
 
-/// Writes a v2 header (2.2). A LOCAL header is its 16 bytes: no addresses, TLVs or checksum. Where
-/// `ssl` has no certificate flag, its verify field is written as 1 ("not verified"), whatever it
-/// holds (2.2.6). Fails with kConfiguration if: an endpoint isn't of the header's family, or family
-/// and transport don't go together; a path, the unique ID or the whole is too long; a path can't be
-/// told from another (NUL within or at its end); an unknown TLV has a registered type.
+/// Writes a v2 header (2.2). Where `ssl` has no certificate flag, its verify field is written as 1
+/// ("not verified"), whatever it holds (2.2.6). Fails with kConfiguration if: an endpoint or path
+/// isn't of the header's family, or family and transport don't go together; a LOCAL header has a
+/// family; a path, the unique ID or the whole is too long; a path can't be told from another (NUL
+/// within or at its end); an unknown TLV has a registered type.
 absl::StatusOr<std::string> WriteProxyHeaderV2(const ProxyHeader& header,
                                                const ProxyHeaderV2Options& options = {});
 
