@@ -1,9 +1,5 @@
 #include "trestle/testing/test_pki.h"
 
-#include <algorithm>
-#include <cstdint>
-#include <utility>
-
 #include <openssl/asn1.h>
 #include <openssl/base.h>
 #include <openssl/bio.h>
@@ -14,6 +10,10 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
 
 #include "absl/log/check.h"
 #include "absl/status/statusor.h"
@@ -167,8 +167,8 @@ bssl::UniquePtr<X509> NewCertificate(const std::string& common_name, EVP_PKEY* k
   CHECK(X509_set_version(certificate.get(), X509_VERSION_3));
   SetSerial(certificate.get());
   SetSubject(certificate.get(), common_name);
-  CHECK(X509_set_issuer_name(certificate.get(),
-                             issuer != nullptr ? issuer : X509_get_subject_name(certificate.get())));
+  CHECK(X509_set_issuer_name(
+      certificate.get(), issuer != nullptr ? issuer : X509_get_subject_name(certificate.get())));
   CHECK(X509_set_pubkey(certificate.get(), key));
   return certificate;
 }
@@ -234,9 +234,9 @@ PemPair TestPki::Issue(const LeafSpec& leaf) const {
   AddExtendedKeyUsage(certificate.get(), leaf.server_auth ? NID_server_auth : NID_client_auth);
   AddSubjectAltNames(certificate.get(), leaf);
   Sign(certificate.get(), leaf.self_signed ? key.get() : state_->key.get());
-  return {absl::StrCat(CertificatePem(certificate.get()),
-                       leaf.self_signed ? "" : state_->chain_pem),
-          KeyPem(key.get())};
+  return {
+      absl::StrCat(CertificatePem(certificate.get()), leaf.self_signed ? "" : state_->chain_pem),
+      KeyPem(key.get())};
 }
 
 std::shared_ptr<const Credential> TestPki::IssueCredential(const LeafSpec& leaf) const {

@@ -1,14 +1,5 @@
 #include "lib/tls/certificate_info.h"
 
-#include <cstdint>
-#include <utility>
-
-#include "absl/status/statusor.h"
-#include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
 #include <openssl/bn.h>
@@ -18,6 +9,16 @@
 #include <openssl/evp.h>
 #include <openssl/mem.h>
 #include <openssl/nid.h>
+
+#include <cstdint>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/wire/server_name.h"
 
@@ -46,8 +47,7 @@ void DescribeSubjectAltNames(const X509* certificate, CertificateInfo& info) {
 }
 
 std::string SerialText(const X509* certificate) {
-  bssl::UniquePtr<BIGNUM> number(
-      ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr));
+  bssl::UniquePtr<BIGNUM> number(ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr));
   if (number == nullptr) return "";
   bssl::UniquePtr<char> hex(BN_bn2hex(number.get()));
   return hex == nullptr ? "" : absl::AsciiStrToLower(hex.get());

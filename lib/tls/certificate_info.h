@@ -2,12 +2,13 @@
 #ifndef TRESTLE_LIB_TLS_CERTIFICATE_INFO_H_
 #define TRESTLE_LIB_TLS_CERTIFICATE_INFO_H_
 
+#include <openssl/base.h>
+#include <openssl/x509.h>
+
 #include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include <openssl/base.h>
-#include <openssl/x509.h>
 #include "trestle/base/bytes.h"
 #include "trestle/tls/tls_info.h"
 

@@ -1,5 +1,8 @@
 #include "lib/tls/certificate_verifier.h"
 
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -7,8 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "lib/tls/certificate_info.h"
 #include "lib/tls/pem.h"
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include "trestle/tls/tls_info.h"
 #include "trestle/wire/server_name.h"
 
@@ -38,7 +39,9 @@ std::string Roughly(absl::Duration duration) {
   return count(absl::Minutes(1), "minute");
 }
 
-std::string Date(absl::Time time) { return absl::FormatTime("%Y-%m-%d", time, absl::UTCTimeZone()); }
+std::string Date(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%d", time, absl::UTCTimeZone());
+}
 
 std::string NotYetValidText(const CertificateInfo& certificate, absl::Time now) {
   return absl::StrCat("certificate ", Quoted(certificate.subject), " is not valid before ",
@@ -124,9 +127,8 @@ bool SetName(X509_VERIFY_PARAM* param, const PeerName& name) {
   // Subjects are for people (RFC 9525 6.3): a common name proves nothing.
   X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   if (!name.ip_address.empty()) {
-    return X509_VERIFY_PARAM_set1_ip(param,
-                                     reinterpret_cast<const uint8_t*>(name.ip_address.data()),
-                                     name.ip_address.size());
+    return X509_VERIFY_PARAM_set1_ip(
+        param, reinterpret_cast<const uint8_t*>(name.ip_address.data()), name.ip_address.size());
   }
   // BoringSSL takes the empty host for "no check".
   return !name.dns_name.empty() &&
@@ -164,9 +166,9 @@ absl::StatusOr<PeerName> PeerName::Parse(absl::string_view text) {
   }
   absl::StatusOr<std::string> dns_name = NormalizeServerName(text, {/*allow_underscore=*/true});
   if (!dns_name.ok()) {
-    return ConfigurationError(
-        absl::StrCat("\"", EscapeForLog(text), "\" is neither a DNS name nor an IP address (",
-                     dns_name.status().message(), ")"));
+    return ConfigurationError(absl::StrCat("\"", EscapeForLog(text),
+                                           "\" is neither a DNS name nor an IP address (",
+                                           dns_name.status().message(), ")"));
   }
   name.dns_name = *std::move(dns_name);
   return name;

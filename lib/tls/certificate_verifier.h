@@ -2,6 +2,9 @@
 #ifndef TRESTLE_LIB_TLS_CERTIFICATE_VERIFIER_H_
 #define TRESTLE_LIB_TLS_CERTIFICATE_VERIFIER_H_
 
+#include <openssl/base.h>
+#include <openssl/x509.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,8 +13,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include <openssl/base.h>
-#include <openssl/x509.h>
 #include "trestle/base/error.h"
 
 namespace trestle {

@@ -1,11 +1,11 @@
 #include "lib/tls/client_callbacks.h"
 
+#include <openssl/pool.h>
+#include <openssl/stack.h>
+
 #include <cstdint>
 #include <optional>
 #include <utility>
-
-#include <openssl/pool.h>
-#include <openssl/stack.h>
 
 #include "lib/tls/certificate_info.h"
 #include "lib/tls/certificate_verifier.h"
@@ -49,9 +49,8 @@ ssl_verify_result_t VerifyPeer(SSL* ssl, uint8_t* out_alert) {
     *out_alert = SSL_AD_BAD_CERTIFICATE;
     return ssl_verify_invalid;
   }
-  std::optional<ChainFailure> failure =
-      VerifyServerChain(chain, handshake.client->roots(), handshake.expected_name,
-                        record.scheduler.Now());
+  std::optional<ChainFailure> failure = VerifyServerChain(
+      chain, handshake.client->roots(), handshake.expected_name, record.scheduler.Now());
   if (!failure.has_value()) return ssl_verify_ok;
   *out_alert = failure->alert;
   handshake.refusal = std::move(failure->error);

@@ -2,12 +2,13 @@
 #ifndef TRESTLE_LIB_TLS_CONNECTION_RECORD_H_
 #define TRESTLE_LIB_TLS_CONNECTION_RECORD_H_
 
+#include <openssl/ssl.h>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
 
 #include "lib/tls/certificate_verifier.h"
-#include <openssl/ssl.h>
 #include "trestle/base/error.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/tls/certificate_store.h"
@@ -22,8 +23,8 @@ class ServerTlsConfig;
 struct HandshakeRecord {
   const ServerTlsConfig* server = nullptr;  ///< One of the two is set.
   const ClientTlsConfig* client = nullptr;
-  PeerName expected_name;                   ///< Client: what the peer must prove.
-  CertificateSet::Credentials offered;      ///< Server: what BoringSSL may choose from.
+  PeerName expected_name;               ///< Client: what the peer must prove.
+  CertificateSet::Credentials offered;  ///< Server: what BoringSSL may choose from.
   /// Why a callback refused: more than BoringSSL's own error says.
   std::optional<TlsError> refusal;
 };

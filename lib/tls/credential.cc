@@ -1,16 +1,17 @@
 #include "trestle/tls/credential.h"
 
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pool.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "lib/tls/certificate_info.h"
 #include "lib/tls/pem.h"
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pool.h>
-#include <openssl/ssl.h>
-#include <openssl/x509.h>
 
 namespace trestle {
 namespace {
@@ -40,8 +41,8 @@ absl::StatusOr<KeyType> ReadKeyType(const EVP_PKEY* key) {
       return KeyType::kEd25519;
     case EVP_PKEY_RSA:
       if (EVP_PKEY_bits(key) >= kMinRsaBits) return KeyType::kRsa;
-      return ConfigurationError(absl::StrCat("the RSA key has ", EVP_PKEY_bits(key),
-                                             " bits, fewer than ", kMinRsaBits));
+      return ConfigurationError(
+          absl::StrCat("the RSA key has ", EVP_PKEY_bits(key), " bits, fewer than ", kMinRsaBits));
     default:
       return ConfigurationError("the private key is neither ECDSA, Ed25519 nor RSA");
   }
@@ -51,7 +52,8 @@ absl::StatusOr<KeyType> ReadKeyType(const EVP_PKEY* key) {
 int FindOwner(const Certificates& chain, const EVP_PKEY* key) {
   for (size_t i = 0; i < chain.size(); ++i) {
     bssl::UniquePtr<EVP_PKEY> public_key(X509_get_pubkey(chain[i].get()));
-    if (public_key != nullptr && EVP_PKEY_eq(public_key.get(), key) == 1) return static_cast<int>(i);
+    if (public_key != nullptr && EVP_PKEY_eq(public_key.get(), key) == 1)
+      return static_cast<int>(i);
   }
   return -1;
 }
@@ -133,8 +135,7 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(absl::stri
       new Credential(native.release(), *key_type, std::move(description)));
 }
 
-Credential::Credential(SSL_CREDENTIAL* native, KeyType key_type,
-                       std::vector<CertificateInfo> chain)
+Credential::Credential(SSL_CREDENTIAL* native, KeyType key_type, std::vector<CertificateInfo> chain)
     : native_(native), key_type_(key_type), chain_(std::move(chain)) {}
 
 Credential::~Credential() { SSL_CREDENTIAL_free(native_); }

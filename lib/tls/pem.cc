@@ -1,10 +1,5 @@
 #include "lib/tls/pem.h"
 
-#include <climits>
-#include <utility>
-
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include <openssl/bio.h>
 #include <openssl/bytestring.h>
 #include <openssl/ec_key.h>
@@ -12,6 +7,12 @@
 #include <openssl/mem.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+
+#include <climits>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "trestle/base/error.h"
 
 namespace trestle {
@@ -86,7 +87,8 @@ absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ParsePrivateKey(const PemBlock& block)
   if (kind == PEM_STRING_RSA) key = ParsePkcs1(&der);
   ERR_clear_error();
   if (key == nullptr || CBS_len(&der) != 0) {
-    return ConfigurationError(absl::StrCat("the private key doesn't parse (PEM block \"", kind, "\")"));
+    return ConfigurationError(
+        absl::StrCat("the private key doesn't parse (PEM block \"", kind, "\")"));
   }
   return key;
 }

@@ -2,15 +2,16 @@
 #ifndef TRESTLE_LIB_TLS_PEM_H_
 #define TRESTLE_LIB_TLS_PEM_H_
 
+#include <openssl/base.h>
+#include <openssl/evp.h>
+#include <openssl/pool.h>
+
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include <openssl/base.h>
-#include <openssl/evp.h>
-#include <openssl/pool.h>
 
 namespace trestle {
 

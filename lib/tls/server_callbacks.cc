@@ -1,12 +1,12 @@
 #include "lib/tls/server_callbacks.h"
 
-#include <algorithm>
-#include <cstdint>
-#include <utility>
-
 #include <openssl/bytestring.h>
 #include <openssl/err.h>
 #include <openssl/sha2.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -46,8 +46,8 @@ bool ReadServerName(const SSL* ssl, ConnectionRecord& record) {
     return true;
   }
   record.handshake->refusal = MakeRefusal(
-      ErrorCode::kMalformedHello,
-      absl::StrCat("the hello's server name \"", EscapeForLog(raw), "\": ", name.status().message()));
+      ErrorCode::kMalformedHello, absl::StrCat("the hello's server name \"", EscapeForLog(raw),
+                                               "\": ", name.status().message()));
   return false;
 }
 
@@ -136,8 +136,8 @@ std::string AlpnMismatchText(std::vector<absl::string_view> offered,
     absl::StrAppend(out, "\"", EscapeForLog(name), "\"");
   };
   return absl::StrCat("the client offers ", absl::StrJoin(offered, ", ", quote),
-                      more == 0 ? "" : " and more", "; served here: ",
-                      absl::StrJoin(spoken, ", ", quote));
+                      more == 0 ? "" : " and more",
+                      "; served here: ", absl::StrJoin(spoken, ", ", quote));
 }
 
 int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_bytes, const uint8_t* in,
@@ -162,7 +162,8 @@ int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_bytes, const uint8_t*
 }  // namespace
 
 std::string PolicyDigest(absl::string_view alpn) {
-  return Sha256(absl::StrCat("trestle session policy 1\nclient authentication: none\nalpn: ", alpn));
+  return Sha256(
+      absl::StrCat("trestle session policy 1\nclient authentication: none\nalpn: ", alpn));
 }
 
 void InstallServerCallbacks(SSL_CTX* context) {

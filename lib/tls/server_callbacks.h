@@ -2,9 +2,9 @@
 #ifndef TRESTLE_LIB_TLS_SERVER_CALLBACKS_H_
 #define TRESTLE_LIB_TLS_SERVER_CALLBACKS_H_
 
-#include <string>
-
 #include <openssl/ssl.h>
+
+#include <string>
 
 #include "absl/strings/string_view.h"
 

@@ -3,6 +3,7 @@
 #define TRESTLE_LIB_TLS_SESSION_CLOCK_H_
 
 #include <openssl/ssl.h>
+
 #include "trestle/io/scheduler.h"
 
 namespace trestle {

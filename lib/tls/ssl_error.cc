@@ -1,11 +1,11 @@
 #include "lib/tls/ssl_error.h"
 
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
 #include <optional>
 #include <string>
 #include <utility>
-
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -87,13 +87,18 @@ std::string DetailFor(uint32_t packed_error, ErrorCode code, const FailureScene&
     case ErrorCode::kHelloTooLarge:
       return absl::StrCat("the ClientHello is refused: ", reason);
     default:
-      return absl::StrCat(scene.handshake_done ? "the peer broke the protocol: "
-                                               : "the peer broke the handshake: ",
-                          reason);
+      return absl::StrCat(
+          scene.handshake_done ? "the peer broke the protocol: " : "the peer broke the handshake: ",
+          reason);
   }
 }
 
 }  // namespace
+
+std::string PeerAlertText(uint8_t alert) {
+  if (alert == SSL_AD_CLOSE_NOTIFY) return "the peer closed the connection";
+  return absl::StrCat("the peer sent the alert ", AlertName(alert));
+}
 
 TlsError ExplainSslError(uint32_t packed_error, const ConnectionRecord& record,
                          const FailureScene& scene) {
@@ -106,7 +111,7 @@ TlsError ExplainSslError(uint32_t packed_error, const ConnectionRecord& record,
   if (std::optional<uint8_t> alert = PeerAlert(packed_error, record); alert.has_value()) {
     error.code = ErrorCode::kPeerAlert;
     error.alert = alert;
-    error.detail = absl::StrCat("the peer sent the alert ", AlertName(*alert));
+    error.detail = PeerAlertText(*alert);
     return error;
   }
   error.code = CodeFor(packed_error, scene);

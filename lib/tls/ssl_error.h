@@ -3,6 +3,7 @@
 #define TRESTLE_LIB_TLS_SSL_ERROR_H_
 
 #include <cstdint>
+#include <string>
 
 #include "trestle/base/error.h"
 
@@ -21,6 +22,9 @@ struct FailureScene {
 /// a callback noted in the record goes before what BoringSSL says.
 TlsError ExplainSslError(uint32_t packed_error, const ConnectionRecord& record,
                          const FailureScene& scene);
+
+/// Says that the peer ended the connection by `alert`.
+std::string PeerAlertText(uint8_t alert);
 
 }  // namespace trestle
 

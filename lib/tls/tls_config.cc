@@ -1,10 +1,10 @@
 #include "trestle/tls/tls_config.h"
 
-#include <utility>
-
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+
+#include <utility>
 
 #include "lib/tls/certificate_info.h"
 #include "lib/tls/client_callbacks.h"

@@ -1,13 +1,13 @@
 #include "trestle/tls/tls_engine.h"
 
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
-
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 
 #include "absl/base/optimization.h"
 #include "absl/strings/str_cat.h"
@@ -21,7 +21,9 @@
 namespace trestle {
 namespace {
 
+constexpr uint8_t kAlertRecord = 21;
 constexpr uint8_t kHandshakeRecord = 22;
+constexpr size_t kPlainAlertBytes = 7;  // Record header, level, description.
 
 // No signature in first_bytes.h is longer.
 constexpr size_t kFirstBytes = 8;
@@ -72,6 +74,8 @@ class TlsEngine::State {
   bool Start(SSL_CTX* context);
   bool is_server() const { return server_config_ != nullptr; }
   IoState JudgeFirstBytes();
+  bool SeesPlainAlert(int bytes_wanted) const;
+  IoState ReadPlainAlert();
   IoState FinishHandshake();
   IoState CheckAlpn();
   void FillInfo();
@@ -98,6 +102,7 @@ class TlsEngine::State {
   bool received_ended_ = false;
   bool first_bytes_judged_ = false;  // Before that, BoringSSL sees nothing.
   bool hello_answered_ = false;
+  bool plain_alert_ahead_ = false;  // Kept from BoringSSL.
   bool handshake_done_ = false;
   bool close_notify_queued_ = false;
   bool offers_alpn_ = false;
@@ -137,7 +142,8 @@ bool TlsEngine::State::StartClient(std::shared_ptr<const ClientTlsConfig> config
   SSL_set_connect_state(ssl);
   offers_alpn_ = !alpn.empty();
   // SSL_set_alpn_protos, alone among its kind, answers 0 for success.
-  if (offers_alpn_ && SSL_set_alpn_protos(ssl, AsBytes(alpn).data(), alpn.size()) != 0) return false;
+  if (offers_alpn_ && SSL_set_alpn_protos(ssl, AsBytes(alpn).data(), alpn.size()) != 0)
+    return false;
   if (!name.dns_name.empty() && !SSL_set_tlsext_host_name(ssl, name.dns_name.c_str())) return false;
   record_.info.server_name = name.dns_name;
   record_.handshake->client = client_config_.get();
@@ -151,8 +157,11 @@ IoState TlsEngine::State::Handshake() {
   if (JudgeFirstBytes() == IoState::kFailed) return IoState::kFailed;
   SessionClock clock(scheduler_);
   ERR_clear_error();
+  plain_alert_ahead_ = false;
   const int result = SSL_do_handshake(ssl_.get());
-  return result == 1 ? FinishHandshake() : Settle(result);
+  if (result == 1) return FinishHandshake();
+  const IoState state = Settle(result);
+  return plain_alert_ahead_ ? ReadPlainAlert() : state;
 }
 
 // A peer that doesn't speak TLS gets no bytes of it, and its own bytes go no further than here.
@@ -166,6 +175,25 @@ IoState TlsEngine::State::JudgeFirstBytes() {
   if (verdict.state != HelloState::kNotTls) return IoState::kOk;
   return Fail(is_server() ? ErrorCode::kNotTls : ErrorCode::kProtocol,
               absl::StrCat("the peer does not speak TLS: ", verdict.detail));
+}
+
+// A client that can't go on with a TLS 1.3 ServerHello has no keys yet: its alert comes in the
+// clear, where BoringSSL reads nothing but ciphertext any more and would call it a bad record.
+bool TlsEngine::State::SeesPlainAlert(int bytes_wanted) const {
+  return is_server() && hello_answered_ && !handshake_done_ &&
+         bytes_wanted == SSL3_RT_HEADER_LENGTH && !received_.empty() &&
+         received_.view()[0] == kAlertRecord && SSL_version(ssl_.get()) == TLS1_3_VERSION;
+}
+
+IoState TlsEngine::State::ReadPlainAlert() {
+  if (received_.size() < kPlainAlertBytes) {
+    return received_ended_ ? FailTruncated() : IoState::kWouldBlock;
+  }
+  TlsError error;
+  error.code = ErrorCode::kPeerAlert;
+  error.alert = received_.view()[kPlainAlertBytes - 1];
+  error.detail = PeerAlertText(*error.alert);
+  return Fail(std::move(error));
 }
 
 IoState TlsEngine::State::FinishHandshake() {
@@ -276,7 +304,7 @@ IoState TlsEngine::State::Settle(int ssl_result) {
       TlsError error;
       error.code = ErrorCode::kPeerAlert;
       error.alert = SSL_AD_CLOSE_NOTIFY;
-      error.detail = "the peer closed the connection during the handshake";
+      error.detail = PeerAlertText(SSL_AD_CLOSE_NOTIFY);
       return Fail(std::move(error));
     }
     case SSL_ERROR_SYSCALL:
@@ -341,8 +369,11 @@ const BIO_METHOD* TlsEngine::State::BioMethod() {
 int TlsEngine::State::OnBioRead(BIO* bio, char* out, int bytes) {
   State& state = *static_cast<State*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  if (state.received_.empty() || !state.first_bytes_judged_) {
-    if (state.received_ended_) return 0;
+  state.plain_alert_ahead_ = state.SeesPlainAlert(bytes);
+  const bool readable =
+      !state.received_.empty() && state.first_bytes_judged_ && !state.plain_alert_ahead_;
+  if (!readable) {
+    if (state.received_ended_ && !state.plain_alert_ahead_) return 0;
     BIO_set_retry_read(bio);
     return -1;
   }

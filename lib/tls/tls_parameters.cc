@@ -1,11 +1,11 @@
 #include "lib/tls/tls_parameters.h"
 
+#include <openssl/err.h>
+#include <openssl/pool.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <utility>
-
-#include <openssl/err.h>
-#include <openssl/pool.h>
 
 #include "absl/strings/str_cat.h"
 #include "lib/tls/connection_record.h"

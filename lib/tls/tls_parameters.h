@@ -2,10 +2,10 @@
 #ifndef TRESTLE_LIB_TLS_TLS_PARAMETERS_H_
 #define TRESTLE_LIB_TLS_TLS_PARAMETERS_H_
 
+#include <openssl/ssl.h>
+
 #include <string>
 #include <vector>
-
-#include <openssl/ssl.h>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"

@@ -1,12 +1,12 @@
 #include "trestle/tls/credential.h"
 
-#include <string>
-
 #include <openssl/bio.h>
 #include <openssl/ec_key.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -79,9 +79,9 @@ class CredentialTest : public ::testing::Test {
 };
 
 TEST_F(CredentialTest, DescribesWhatItRead) {
-  for (const auto& [type, text] : {std::pair(KeyType::kEcdsa, "ECDSA P-256"),
-                                   std::pair(KeyType::kRsa, "RSA 2048"),
-                                   std::pair(KeyType::kEd25519, "Ed25519")}) {
+  for (const auto& [type, text] :
+       {std::pair(KeyType::kEcdsa, "ECDSA P-256"), std::pair(KeyType::kRsa, "RSA 2048"),
+        std::pair(KeyType::kEd25519, "Ed25519")}) {
     LeafSpec leaf = Leaf(type);
     leaf.common_name = "common, name";
     leaf.not_before = now_ - absl::Hours(1);
@@ -140,9 +140,10 @@ TEST_F(CredentialTest, NamesThePartAtFault) {
   EXPECT_THAT(FailureOf(pair.key, pair.key), HasSubstr("certificate chain holds no PEM block"));
   EXPECT_THAT(FailureOf(pair.chain.substr(0, pair.chain.size() / 2), pair.key),
               HasSubstr("damaged PEM block after 0"));
-  EXPECT_THAT(FailureOf(pair.chain + "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
-                        pair.key),
-              HasSubstr("certificate 2 of the chain doesn't parse"));
+  EXPECT_THAT(
+      FailureOf(pair.chain + "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+                pair.key),
+      HasSubstr("certificate 2 of the chain doesn't parse"));
   EXPECT_THAT(FailureOf(pair.chain, ""), HasSubstr("holds no PEM block \"PRIVATE KEY\""));
   EXPECT_THAT(FailureOf(pair.chain, pair.key.substr(0, pair.key.size() / 2)),
               HasSubstr("private key's PEM block is damaged"));

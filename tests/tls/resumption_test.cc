@@ -1,10 +1,10 @@
 // Session tickets: who resumes, for how long, and what never resumes.
+#include <openssl/ssl.h>
+
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <openssl/ssl.h>
 
 #include "gtest/gtest.h"
 #include "tests/tls/tls_fixture.h"

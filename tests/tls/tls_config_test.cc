@@ -84,8 +84,7 @@ TEST_F(TlsConfigTest, RefusesClientsWithoutUsableRoots) {
   EXPECT_THAT(DetailOf(ClientTlsConfig::Create(options).status()), HasSubstr("no PEM block"));
   options.ca_pem = pki_.ca_pem().substr(0, pki_.ca_pem().size() / 2);
   EXPECT_THAT(DetailOf(ClientTlsConfig::Create(options).status()), HasSubstr("damaged"));
-  options.ca_pem = pki_.ca_pem() +
-                   "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+  options.ca_pem = pki_.ca_pem() + "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
   EXPECT_THAT(DetailOf(ClientTlsConfig::Create(options).status()), HasSubstr("doesn't parse"));
   options.ca_pem = pki_.ca_pem() + pki_.ca_pem();
   EXPECT_TRUE(ClientTlsConfig::Create(options).ok());

@@ -1,13 +1,13 @@
 #include "tests/tls/tls_fixture.h"
 
-#include <algorithm>
-#include <optional>
-#include <utility>
-
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "absl/log/check.h"
 
@@ -55,12 +55,12 @@ void EnginePair::Carry() {
 
 std::string ReadAll(TlsEngine& engine, IoState* end) {
   std::string text;
-  std::vector<uint8_t> buffer(64 * 1024);
+  uint8_t buffer[16 * 1024];
   while (true) {
-    const IoResult result = engine.Read(MutableByteView(buffer.data(), buffer.size()));
+    const IoResult result = engine.Read(MutableByteView(buffer, sizeof(buffer)));
     if (end != nullptr) *end = result.state;
     if (result.state != IoState::kOk) return text;
-    text.append(AsText(ByteView(buffer.data(), result.bytes)));
+    text.append(AsText(ByteView(buffer, result.bytes)));
   }
 }
 
@@ -147,12 +147,10 @@ void UsePem(SSL_CTX* context, const PemPair& pair) {
   bssl::UniquePtr<BIO> chain(BIO_new_mem_buf(pair.chain.data(), -1));
   bssl::UniquePtr<BIO> key_text(BIO_new_mem_buf(pair.key.data(), -1));
   bssl::UniquePtr<X509> leaf(PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr));
-  bssl::UniquePtr<EVP_PKEY> key(
-      PEM_read_bio_PrivateKey(key_text.get(), nullptr, nullptr, nullptr));
+  bssl::UniquePtr<EVP_PKEY> key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, nullptr, nullptr));
   CHECK(SSL_CTX_use_certificate(context, leaf.get()));
   CHECK(SSL_CTX_use_PrivateKey(context, key.get()));
-  while (bssl::UniquePtr<X509> next{
-      PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr)}) {
+  while (bssl::UniquePtr<X509> next{PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr)}) {
     CHECK(SSL_CTX_add1_chain_cert(context, next.get()));
   }
   ERR_clear_error();

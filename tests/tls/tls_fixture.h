@@ -3,13 +3,13 @@
 #ifndef TRESTLE_TESTS_TLS_TLS_FIXTURE_H_
 #define TRESTLE_TESTS_TLS_TLS_FIXTURE_H_
 
+#include <openssl/ssl.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <openssl/ssl.h>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"

@@ -75,8 +75,8 @@ class TlsStreamTest : public TlsTest {
     server_below_ = server_inner.get();
     client_ = std::make_unique<TlsStream>(MakeClient({}, std::move(target)),
                                           std::move(client_inner), loop_);
-    server_ = std::make_unique<TlsStream>(MakeServer(std::move(server)), std::move(server_inner),
-                                          loop_);
+    server_ =
+        std::make_unique<TlsStream>(MakeServer(std::move(server)), std::move(server_inner), loop_);
   }
 
   void StartHandshakes() {
@@ -378,8 +378,8 @@ TEST_F(TlsStreamTest, AFailureBelowNamesTheLeg) {
   StartHandshakes();
   loop_.RunUntilIdle();
   ASSERT_TRUE(client_done_.has_value() && server_done_.has_value());
-  for (const auto& [status, leg] : {std::pair(*client_done_, Leg::kBack),
-                                    std::pair(*server_done_, Leg::kFront)}) {
+  for (const auto& [status, leg] :
+       {std::pair(*client_done_, Leg::kBack), std::pair(*server_done_, Leg::kFront)}) {
     std::optional<TlsError> error = GetTlsError(status);
     ASSERT_TRUE(error.has_value());
     EXPECT_EQ(error->code, ErrorCode::kTruncated);

@@ -64,8 +64,8 @@ TEST_F(VerificationTest, AcceptsWhatTheNameSays) {
   leaf.common_name = "something else";
   leaf.dns_names = {"other.test", "a.test", "*.wild.test"};
   leaf.ip_names = {"192.0.2.1", "2001:db8::1"};
-  for (const char* name : {"a.test", "A.TEST", "a.test.", "x.wild.test", "192.0.2.1",
-                           "2001:db8::1", "2001:0db8:0::1"}) {
+  for (const char* name : {"a.test", "A.TEST", "a.test.", "x.wild.test", "192.0.2.1", "2001:db8::1",
+                           "2001:0db8:0::1"}) {
     EXPECT_TRUE(Verify(leaf, name).ok()) << name << ": " << Verify(leaf, name);
     ASSERT_EQ(info_.peer_chain.size(), 1u);
     EXPECT_THAT(info_.peer_chain[0].dns_names, ElementsAre("other.test", "a.test", "*.wild.test"));

@@ -14,15 +14,15 @@ namespace trestle::testing {
 
 /// What a leaf certificate says.
 struct LeafSpec {
-  std::vector<std::string> dns_names;   ///< SAN dNSName; `*.` wildcards as they are.
-  std::vector<std::string> ip_names = {};    ///< SAN iPAddress.
-  std::string common_name = {};              ///< Subject CN; empty: the first DNS name.
-  KeyType key_type = KeyType::kEcdsa;   ///< P-256, RSA or Ed25519.
-  int rsa_bits = 2048;                  ///< Of kRsa.
-  absl::Time not_before = absl::InfinitePast();    ///< Default: a year before the CA's `now`.
-  absl::Time not_after = absl::InfiniteFuture();   ///< Default: a year after the CA's `now`.
-  bool server_auth = true;              ///< Extended key usage serverAuth, else clientAuth.
-  bool self_signed = false;             ///< Signed by its own key instead of by an authority.
+  std::vector<std::string> dns_names;             ///< SAN dNSName; `*.` wildcards as they are.
+  std::vector<std::string> ip_names = {};         ///< SAN iPAddress.
+  std::string common_name = {};                   ///< Subject CN; empty: the first DNS name.
+  KeyType key_type = KeyType::kEcdsa;             ///< P-256, RSA or Ed25519.
+  int rsa_bits = 2048;                            ///< Of kRsa.
+  absl::Time not_before = absl::InfinitePast();   ///< Default: a year before the CA's `now`.
+  absl::Time not_after = absl::InfiniteFuture();  ///< Default: a year after the CA's `now`.
+  bool server_auth = true;   ///< Extended key usage serverAuth, else clientAuth.
+  bool self_signed = false;  ///< Signed by its own key instead of by an authority.
 };
 
 /// PEM texts of a leaf and all that goes with it.

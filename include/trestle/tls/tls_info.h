@@ -23,11 +23,11 @@ struct CertificateInfo {
 
 /// A finished TLS handshake, from this side's view.
 struct TlsInfo {
-  std::string version;                 ///< "TLSv1.3" or "TLSv1.2".
-  std::string cipher;                  ///< IANA name: "TLS_AES_128_GCM_SHA256".
-  std::string group;                   ///< "X25519MLKEM768", "X25519", "P-256"; empty if resumed without.
-  std::string alpn;                    ///< Application protocol; empty when none was agreed.
-  std::string server_name;             ///< SNI as sent (client) or received (server), normalised.
+  std::string version;      ///< "TLSv1.3" or "TLSv1.2".
+  std::string cipher;       ///< IANA name: "TLS_AES_128_GCM_SHA256".
+  std::string group;        ///< "X25519MLKEM768", "X25519", "P-256"; empty if resumed without.
+  std::string alpn;         ///< Application protocol; empty when none was agreed.
+  std::string server_name;  ///< SNI as sent (client) or received (server), normalised.
   bool resumed = false;
   std::vector<CertificateInfo> local_chain;  ///< What this side showed, leaf first; may be empty.
   std::vector<CertificateInfo> peer_chain;   ///< What the peer showed, leaf first; may be empty.

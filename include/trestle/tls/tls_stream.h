@@ -78,14 +78,14 @@ class TlsStream final : public Transport, private TransportHandler {
   Timer wake_;  // For callbacks that are owed and don't come from below.
 
   bool handshake_over_ = false;
-  bool read_owed_ = false;           // The handler waits for OnReadable.
-  bool write_owed_ = false;          // The handler waits for OnWritable.
-  bool inner_read_owed_ = false;     // OnReadable will come from below.
-  bool inner_write_owed_ = false;    // OnWritable will come from below.
+  bool read_owed_ = false;         // The handler waits for OnReadable.
+  bool write_owed_ = false;        // The handler waits for OnWritable.
+  bool inner_read_owed_ = false;   // OnReadable will come from below.
+  bool inner_write_owed_ = false;  // OnWritable will come from below.
   bool inner_read_failed_ = false;
   bool inner_write_failed_ = false;
   bool shutdown_asked_ = false;
-  bool inner_shutdown_ = false;      // Nothing may be written below any more.
+  bool inner_shutdown_ = false;  // Nothing may be written below any more.
   bool aborted_ = false;
 };
 
