@@ -172,11 +172,12 @@ absl::string_view HelloStateName(HelloState state);
 /// they allow: HTTP after 3 bytes, a hello announced as too large after 9. Refused are: records
 /// that aren't handshake records, before or amid the hello; records with nothing in them (RFC 8446
 /// 5.1 forbids those; BoringSSL bears 32) or with more than 16384 bytes; any handshake message but
-/// ClientHello; anything behind the ClientHello in its last record (BoringSSL refuses it in
-/// TLS 1.3). What follows in records of its own (early data, change_cipher_spec) is left alone.
+/// ClientHello; anything behind the ClientHello in its last record (so does BoringSSL). What
+/// follows in records of its own (early data, change_cipher_spec) is left alone.
 ///
-/// Work is linear in the bytes fed, memory at most twice the replay, and allocations grow with the
-/// logarithm of the size. Not thread-safe.
+/// Work is linear in the bytes fed, and allocations grow with the logarithm of their number. Memory
+/// is about the bytes fed for what clients send, at most 20 times that for a hello made to cost
+/// most (nothing but ALPN names of one byte). Not thread-safe.
 class ClientHelloReader {
  public:
   using Limits = HelloLimits;
