@@ -5,7 +5,9 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "lib/proxy/backend_preamble.h"
 #include "lib/proxy/connection_set.h"
+#include "lib/proxy/proxy_header_leg.h"
 #include "trestle/base/error.h"
 
 namespace trestle {
@@ -39,6 +41,10 @@ void Connection::Start(std::unique_ptr<Transport> front) {
   report_.front.local = info.local;
   report_.front.peer = info.peer;
   front_opener_ = set_.plan.NewFront();
+  if (set_.options.proxy_protocol_from.Contains(info.peer)) {
+    report_.front.via = info.peer;
+    front_opener_ = std::make_unique<ProxyHeaderLeg>(set_.scheduler, std::move(front_opener_));
+  }
   LimitPhase(set_.options.hello_timeout);
   front_opener_->Open(std::move(front),
                       [this](absl::Status status) { OnFrontOpen(std::move(status)); });
@@ -54,6 +60,9 @@ void Connection::OnFrontOpen(absl::Status status) {
   report_.front.tls = front_facts_.tls;
   front_ = front_opener_->Take();
   front_opener_.reset();
+  const TransportInfo info = front_->info();
+  report_.front.local = info.local;
+  report_.front.peer = info.peer;
   absl::StatusOr<ConnectionPlan::Choice> choice = set_.plan.Choose(front_facts_);
   if (!choice.ok()) return Fail(choice.status());
   report_.route = choice->route;
@@ -100,6 +109,7 @@ void Connection::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back) {
   report_.back.local = back_->info().local;
   stage_ = Stage::kOpeningBack;
   stage_start_ = now;
+  if (absl::Status sent = SendPreamble(); !sent.ok()) return Fail(sent);
   absl::StatusOr<std::unique_ptr<LegOpener>> opener = set_.plan.NewBack(front_facts_);
   if (!opener.ok()) return Fail(AtLeg(opener.status(), Leg::kBack, Phase::kHandshake));
   if (*opener == nullptr) return StartRelay();
@@ -107,6 +117,23 @@ void Connection::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back) {
   LimitPhase(set_.options.handshake_timeout);
   back_opener_->Open(std::move(back_),
                      [this](absl::Status status) { OnBackOpen(std::move(status)); });
+}
+
+absl::Status Connection::SendPreamble() {
+  const absl::StatusOr<std::string> preamble =
+      BackendPreamble(set_.options.proxy_protocol_to_backend, front_->info(), front_facts_);
+  if (!preamble.ok()) return AtLeg(preamble.status(), Leg::kBack, Phase::kDial);
+  size_t sent = 0;
+  while (sent < preamble->size()) {
+    const IoResult result = back_->Write(AsBytes(*preamble).subspan(sent));
+    // A fresh connection has room for far more; one that hasn't is broken.
+    if (result.state != IoState::kOk) {
+      return MakeError({ErrorCode::kTransport, Leg::kBack, Phase::kDial, std::nullopt,
+                        "the backend did not take the PROXY header"});
+    }
+    sent += result.bytes;
+  }
+  return absl::OkStatus();
 }
 
 void Connection::OnBackOpen(absl::Status status) {

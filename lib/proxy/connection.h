@@ -55,6 +55,7 @@ class Connection {
   void DialNext();
   void HandOver(ConnectionHandler& handler);
   void OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back);
+  absl::Status SendPreamble();
   void OnBackOpen(absl::Status status);
   void StartRelay();
   void OnRelayDone(absl::Status status);

@@ -11,10 +11,12 @@
 namespace trestle {
 
 /// A transport that first yields `prefix` and then what `inner` yields. `inner` must not be owed a
-/// callback for a read (rule 3) other than one that may also be spurious for the new owner.
+/// callback for a read (rule 3) other than one that may also be spurious for the new owner. With a
+/// `header`, `info()` tells the addresses that a proxy in front vouched for, where it told any.
 class PrefixedTransport final : public Transport {
  public:
-  PrefixedTransport(std::string prefix, std::unique_ptr<Transport> inner);
+  PrefixedTransport(std::string prefix, std::unique_ptr<Transport> inner,
+                    std::shared_ptr<const ProxyHeader> header = nullptr);
 
   IoResult Read(MutableByteView out) override;
   IoResult Write(ByteView data) override { return inner_->Write(data); }
@@ -29,7 +31,8 @@ class PrefixedTransport final : public Transport {
  private:
   std::string prefix_;
   size_t taken_ = 0;
-  std::unique_ptr<Transport> inner_;
+  const std::unique_ptr<Transport> inner_;
+  const std::shared_ptr<const ProxyHeader> header_;
 };
 
 }  // namespace trestle

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "absl/status/status.h"
 #include "trestle/base/bytes.h"
@@ -44,10 +45,15 @@ class TransportHandler {
   ~TransportHandler() = default;
 };
 
+struct ProxyHeader;
+
 /// Where a transport leads.
 struct TransportInfo {
   Endpoint local;
   Endpoint peer;
+  /// What a trusted proxy in front told of the connection (wire/proxy_protocol.h); `local` and
+  /// `peer` are then what it said. Null where there is none.
+  std::shared_ptr<const ProxyHeader> proxy_header = nullptr;
   /// The socket below, or -1 where there is none or where its bytes are not this stream's bytes.
   int fd = -1;
 };

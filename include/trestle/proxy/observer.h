@@ -34,6 +34,8 @@ struct HelloReport {
 struct LegReport {
   Endpoint local;
   Endpoint peer;
+  /// The proxy in front, where `peer` and `local` are what it told (PROXY protocol).
+  Endpoint via;
   /// What TLS agreed on this leg; empty where Trestle spoke no TLS on it or didn't get that far.
   std::optional<TlsInfo> tls;
   /// Bytes that the relay read from / that were taken by this leg: clear text on a TLS leg, the

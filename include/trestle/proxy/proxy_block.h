@@ -4,10 +4,12 @@
 #define TRESTLE_PROXY_PROXY_BLOCK_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
+#include "trestle/base/ip_range.h"
 #include "trestle/io/dialer.h"
 #include "trestle/io/inspector.h"
 #include "trestle/io/relay.h"
@@ -19,6 +21,15 @@ namespace trestle {
 
 class ConnectionPlan;
 class ConnectionSet;
+
+/// Which PROXY protocol header a backend is sent before all else.
+enum class ProxyProtocolOut : uint8_t {
+  kNone,
+  kV1,  ///< One line of text: the addresses.
+  /// Binary: the addresses; the server name (AUTHORITY), the application protocol and what TLS
+  /// agreed on the front leg (SSL), where known; UNIQUE_ID and unknown TLVs that came in; a CRC32C.
+  kV2,
+};
 
 /// Limits of a connection. Each phase that runs out of time ends the connection with
 /// ErrorCode::kTimeout, naming the leg and the phase. None may be infinite or zero.
@@ -32,6 +43,11 @@ struct ConnectionOptions {
   absl::Duration dial_timeout = absl::Seconds(10);
   /// For getting a last alert out to a peer, and for the peer to close after a failure.
   absl::Duration close_timeout = absl::Seconds(5);
+  /// Peers that speak for others: each must begin with a PROXY protocol header, of either version,
+  /// within the hello timeout. From anybody else such a header is as good as any other bytes that
+  /// aren't TLS: refused. Empty: nobody.
+  TrustedPeers proxy_protocol_from;
+  ProxyProtocolOut proxy_protocol_to_backend = ProxyProtocolOut::kNone;
   /// Idle time and buffer bounds once bytes flow.
   RelayOptions relay;
 };

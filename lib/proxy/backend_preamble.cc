@@ -1,0 +1,37 @@
+#include "lib/proxy/backend_preamble.h"
+
+#include "trestle/wire/proxy_protocol.h"
+
+namespace trestle {
+namespace {
+
+ProxySslInfo SslInfoOf(const TlsInfo& tls) {
+  ProxySslInfo ssl;
+  ssl.client = ProxySslInfo::kClientSsl;
+  ssl.version = tls.version;
+  ssl.cipher = tls.cipher;
+  if (!tls.local_chain.empty()) ssl.key_algorithm = tls.local_chain.front().key;
+  return ssl;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> BackendPreamble(ProxyProtocolOut kind, const TransportInfo& front,
+                                            const LegFacts& facts) {
+  if (kind == ProxyProtocolOut::kNone) return std::string();
+  ProxyHeader header = ProxyHeader::ForTcp(front.peer, front.local);
+  if (kind == ProxyProtocolOut::kV1) return WriteProxyHeaderV1(header);
+  if (front.proxy_header != nullptr) {
+    header.unique_id = front.proxy_header->unique_id;
+    header.unknown_tlvs = front.proxy_header->unknown_tlvs;
+    header.ssl = front.proxy_header->ssl;
+  }
+  if (!facts.server_name.empty()) header.authority = facts.server_name;
+  if (!facts.alpn.empty()) header.alpn = facts.alpn;
+  if (facts.tls.has_value()) header.ssl = SslInfoOf(*facts.tls);
+  ProxyHeaderV2Options options;
+  options.crc32c = true;
+  return WriteProxyHeaderV2(header, options);
+}
+
+}  // namespace trestle

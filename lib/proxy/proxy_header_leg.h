@@ -1,0 +1,47 @@
+// ProxyHeaderLeg: reads the PROXY protocol header of a trusted peer, then lets the front leg open
+// as if the client had come straight here.
+#ifndef TRESTLE_LIB_PROXY_PROXY_HEADER_LEG_H_
+#define TRESTLE_LIB_PROXY_PROXY_HEADER_LEG_H_
+
+#include <memory>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "lib/proxy/connection_plan.h"
+#include "trestle/io/scheduler.h"
+#include "trestle/io/transport.h"
+#include "trestle/wire/proxy_protocol.h"
+
+namespace trestle {
+
+class ProxyHeaderLeg final : public LegOpener, private TransportHandler {
+ public:
+  ProxyHeaderLeg(Scheduler& scheduler, std::unique_ptr<LegOpener> next)
+      : scheduler_(scheduler), next_(std::move(next)) {}
+  ~ProxyHeaderLeg() override;
+
+  void Open(std::unique_ptr<Transport> raw, absl::AnyInvocable<void(absl::Status)> done) override;
+  std::unique_ptr<Transport> Take() override;
+  bool hello_received() const override { return header_read_ && next_->hello_received(); }
+  LegFacts facts() const override { return header_read_ ? next_->facts() : LegFacts(); }
+
+ private:
+  void OnReadable() override { ReadHeader(); }
+  void OnWritable() override {}
+  void ReadHeader();
+  void OpenNext(ByteView surplus);
+  void Fail(absl::Status status);
+
+  Scheduler& scheduler_;
+  const std::unique_ptr<LegOpener> next_;
+  ProxyHeaderReader reader_;
+  bool header_read_ = false;
+  std::unique_ptr<Transport> raw_;
+  absl::AnyInvocable<void(absl::Status)> done_;
+  Timer first_read_;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_PROXY_PROXY_HEADER_LEG_H_
