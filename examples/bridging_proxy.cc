@@ -1,0 +1,78 @@
+// Bridges TLS: speaks TLS with clients, and opens a new TLS session to the backend, whose
+// certificate must lead to a CA of ours and be for the name that we expect.
+
+#include <memory>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "examples/pem_files.h"
+#include "examples/proxy_flags.h"
+#include "examples/proxy_host.h"
+#include "trestle/proxy/tls_bridge.h"
+#include "trestle/tls/certificate_store.h"
+#include "trestle/tls/tls_config.h"
+
+ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for clients, leaf first");
+ABSL_FLAG(std::string, key, "", "PEM file with the certificate's private key");
+ABSL_FLAG(std::string, backend, "", "IP:PORT of the backend, which speaks TLS");
+ABSL_FLAG(std::string, backend_ca, "",
+          "PEM file with the CAs that the backend may be certified by");
+ABSL_FLAG(std::string, backend_name, "",
+          "name that the backend's certificate must be for; also sent to it as SNI");
+
+namespace {
+
+constexpr char kUsage[] =
+    "Speaks TLS with clients and, in a session of its own, with a verified backend. SIGHUP loads\n"
+    "the certificate and the backend's CAs again; SIGTERM and SIGINT let open connections finish,\n"
+    "a second one cuts them.\n\n"
+    "  bridging_proxy --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem \\\n"
+    "      --backend=127.0.0.1:9443 --backend_ca=ca.pem --backend_name=api.internal.example";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace trestle;
+  using namespace trestle::examples;
+  ParseCommandLine(argc, argv, kUsage);
+  const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
+  const std::string cert = OrExit(RequiredFlag("cert", absl::GetFlag(FLAGS_cert)));
+  const std::string key = OrExit(RequiredFlag("key", absl::GetFlag(FLAGS_key)));
+  const Endpoint backend = OrExit(EndpointFromFlag("backend", absl::GetFlag(FLAGS_backend)));
+  const std::string ca = OrExit(RequiredFlag("backend_ca", absl::GetFlag(FLAGS_backend_ca)));
+  const std::string backend_name =
+      OrExit(RequiredFlag("backend_name", absl::GetFlag(FLAGS_backend_name)));
+
+  // The store is the one object that all threads share and that changes; configs never do.
+  const std::shared_ptr<CertificateStore> certificates =
+      OrExit(CertificateStore::Create({OrExit(LoadCredential(cert, key))}, absl::Now()));
+  ServerTlsOptions front_options;
+  front_options.certificates = certificates;
+  const std::shared_ptr<const ServerTlsConfig> front_tls =
+      OrExit(ServerTlsConfig::Create(front_options));
+  const std::shared_ptr<const ClientTlsConfig> back_tls = OrExit(LoadClientTls(ca));
+
+  ProxyHost host(host_options);
+  host.OnReload([&]() -> absl::StatusOr<std::string> {
+    const absl::StatusOr<std::shared_ptr<const Credential>> loaded = LoadCredential(cert, key);
+    if (!loaded.ok()) return loaded.status();
+    const absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> new_tls = LoadClientTls(ca);
+    if (!new_tls.ok()) return new_tls.status();
+    // Both are good. New connections use them from here on; open ones go on.
+    if (absl::Status s = certificates->Replace({*loaded}, absl::Now()); !s.ok()) return s;
+    host.ForEachBlock(
+        [new_tls](ProxyBlock& block) { static_cast<TlsBridge&>(block).ReplaceBackTls(*new_tls); });
+    return DescribeCredential(**loaded);
+  });
+  OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer, ConnectionObserver* observer) {
+    TlsBridgeOptions options;
+    options.front_tls = front_tls;
+    options.back_tls = back_tls;
+    options.backend = backend;
+    options.backend_name = backend_name;
+    options.connection = ConnectionOptionsFromFlags();
+    return TlsBridge::Create(scheduler, dialer, std::move(options), observer);
+  }));
+}

@@ -1,0 +1,61 @@
+#include "examples/connection_log.h"
+
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
+namespace trestle::examples {
+namespace {
+
+absl::string_view ModeName(ProxyMode mode) {
+  switch (mode) {
+    case ProxyMode::kOffload:
+      return "offload";
+    case ProxyMode::kPassthrough:
+      return "passthrough";
+    case ProxyMode::kBridge:
+      return "bridge";
+  }
+  return "-";
+}
+
+std::string OrDash(absl::string_view text) { return std::string(text.empty() ? "-" : text); }
+
+std::string DescribeTls(const LegReport& leg) {
+  if (!leg.tls.has_value() || leg.tls->version.empty()) return "-";
+  return absl::StrCat(leg.tls->version, "/", OrDash(leg.tls->cipher), "/", OrDash(leg.tls->group),
+                      leg.tls->resumed ? "/resumed" : "");
+}
+
+std::string DescribeStatus(const ConnectionReport& report) {
+  if (report.handed_over) return "handed over";
+  return report.status.ok() ? "ok" : std::string(report.status.message());
+}
+
+}  // namespace
+
+std::string DescribeConnection(const ConnectionReport& report) {
+  const absl::Duration duration = absl::Trunc(report.duration, absl::Microseconds(100));
+  return absl::StrCat("client=", report.front.peer.ToString(), " mode=", ModeName(report.mode),
+                      " sni=", OrDash(report.server_name), " front=", DescribeTls(report.front),
+                      " backend=", report.back.peer.ToString(), " back=", DescribeTls(report.back),
+                      " up=", report.back.bytes_written, " down=", report.front.bytes_written,
+                      " duration=", absl::FormatDuration(duration), " status=\"",
+                      DescribeStatus(report), "\"");
+}
+
+void LogLine(absl::string_view text) {
+  const std::string line = absl::StrCat(text, "\n");
+  // There is nobody to tell when standard error is gone.
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
+}
+
+void ConnectionLog::OnClosed(const ConnectionReport& report) {
+  const std::string now =
+      absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ ", absl::Now(), absl::UTCTimeZone());
+  LogLine(absl::StrCat(now, DescribeConnection(report)));
+}
+
+}  // namespace trestle::examples

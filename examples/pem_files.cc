@@ -1,0 +1,49 @@
+#include "examples/pem_files.h"
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+#include "examples/proxy_flags.h"
+#include "trestle/posix/file.h"
+
+namespace trestle::examples {
+namespace {
+
+absl::Status CannotUse(absl::string_view what, const absl::Status& why) {
+  return absl::InvalidArgumentError(absl::StrCat("cannot use ", what, ": ", Sentence(why)));
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(const std::string& cert_path,
+                                                                 const std::string& key_path) {
+  const absl::StatusOr<std::string> chain = ReadFile(cert_path);
+  if (!chain.ok()) return chain.status();
+  const absl::StatusOr<std::string> key = ReadFile(key_path);
+  if (!key.ok()) return key.status();
+  absl::StatusOr<std::shared_ptr<const Credential>> credential = Credential::FromPem(*chain, *key);
+  if (credential.ok()) return credential;
+  return CannotUse(absl::StrCat(cert_path, " with ", key_path), credential.status());
+}
+
+absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> LoadClientTls(const std::string& ca_path) {
+  absl::StatusOr<std::string> ca_pem = ReadFile(ca_path);
+  if (!ca_pem.ok()) return ca_pem.status();
+  ClientTlsOptions options;
+  options.ca_pem = *std::move(ca_pem);
+  absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> config =
+      ClientTlsConfig::Create(std::move(options));
+  if (config.ok()) return config;
+  return CannotUse(ca_path, config.status());
+}
+
+std::string DescribeCredential(const Credential& credential) {
+  const CertificateInfo& leaf = credential.chain().front();
+  return absl::StrCat(absl::StrJoin(leaf.dns_names, ", "), " (", leaf.key, "), valid until ",
+                      absl::FormatTime("%Y-%m-%d", leaf.not_after, absl::UTCTimeZone()));
+}
+
+}  // namespace trestle::examples

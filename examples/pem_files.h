@@ -1,0 +1,27 @@
+// Certificates, keys and CAs from PEM files. What fails names the file and the reason, and leaves
+// whatever was in use before untouched.
+#ifndef TRESTLE_EXAMPLES_PEM_FILES_H_
+#define TRESTLE_EXAMPLES_PEM_FILES_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "trestle/tls/credential.h"
+#include "trestle/tls/tls_config.h"
+
+namespace trestle::examples {
+
+/// Loads a certificate chain (leaf first) and its private key.
+absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(const std::string& cert_path,
+                                                                 const std::string& key_path);
+
+/// Makes a client config that trusts the CAs of a file and nobody else.
+absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> LoadClientTls(const std::string& ca_path);
+
+/// Describes a credential in a line: "a.test (ECDSA P-256), valid until 2027-01-31".
+std::string DescribeCredential(const Credential& credential);
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_PEM_FILES_H_

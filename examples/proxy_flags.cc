@@ -1,0 +1,120 @@
+#include "examples/proxy_flags.h"
+
+#include <errno.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/flags/commandlineflag.h"
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/reflection.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/time.h"
+#include "trestle/base/error.h"
+
+ABSL_FLAG(std::string, listen, "", "IP:PORT to accept clients on; port 0 picks a free one");
+ABSL_FLAG(int, threads, 1, "threads that carry connections");
+ABSL_FLAG(absl::Duration, hello_timeout, absl::Seconds(5), "limit for a complete ClientHello");
+ABSL_FLAG(absl::Duration, handshake_timeout, absl::Seconds(10), "limit for a TLS handshake");
+ABSL_FLAG(absl::Duration, idle_timeout, absl::Minutes(5),
+          "closes a connection on which no byte moved for so long");
+ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(30),
+          "time for open connections to finish after SIGTERM or SIGINT");
+ABSL_FLAG(bool, log_connections, false,
+          "writes one line about each finished connection to standard error");
+
+namespace trestle::examples {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+// Abseil's own --help leaves out the flags of other files than main's, and exits with status 1.
+[[noreturn]] void PrintHelpAndExit(absl::string_view usage) {
+  std::map<std::string, const absl::CommandLineFlag*> flags;
+  for (const auto& [name, flag] : absl::GetAllFlags()) {
+    if (absl::StrContains(flag->Filename(), "examples/")) flags.emplace(name, flag);
+  }
+  absl::PrintF("%s\n\nFlags:\n", usage);
+  for (const auto& [name, flag] : flags) {
+    const std::string value = flag->DefaultValue();
+    absl::PrintF("  --%-18s %s%s\n", name, flag->Help(),
+                 value.empty() || value == "false" ? "" : absl::StrCat("; default ", value));
+  }
+  std::exit(EXIT_SUCCESS);
+}
+
+absl::Status FlagError(absl::string_view flag, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, " ", what));
+}
+
+}  // namespace
+
+void ParseCommandLine(int argc, char** argv, absl::string_view usage) {
+  for (int i = 1; i < argc; ++i) {
+    const absl::string_view argument = argv[i];
+    if (argument == "--help" || argument == "-help") PrintHelpAndExit(usage);
+  }
+  const std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);
+  if (arguments.size() == 1) return;
+  OrExit(absl::InvalidArgumentError(
+      absl::StrCat("\"", arguments[1], "\" is no flag; see --help for what there is")));
+}
+
+absl::StatusOr<ProxyHostOptions> HostOptionsFromFlags() {
+  const absl::StatusOr<Endpoint> listen = EndpointFromFlag("listen", absl::GetFlag(FLAGS_listen));
+  if (!listen.ok()) return listen.status();
+  ProxyHostOptions options;
+  options.listen = *listen;
+  options.threads = absl::GetFlag(FLAGS_threads);
+  if (options.threads < 1 || options.threads > kMaxThreads) {
+    return FlagError("threads", absl::StrCat("must be from 1 to ", kMaxThreads));
+  }
+  options.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
+  if (options.drain_timeout < absl::ZeroDuration() ||
+      options.drain_timeout == absl::InfiniteDuration()) {
+    return FlagError("drain_timeout", "must be neither negative nor infinite");
+  }
+  options.log_connections = absl::GetFlag(FLAGS_log_connections);
+  return options;
+}
+
+ConnectionOptions ConnectionOptionsFromFlags() {
+  ConnectionOptions options;
+  options.hello_timeout = absl::GetFlag(FLAGS_hello_timeout);
+  options.handshake_timeout = absl::GetFlag(FLAGS_handshake_timeout);
+  options.relay.idle_timeout = absl::GetFlag(FLAGS_idle_timeout);
+  return options;
+}
+
+absl::StatusOr<Endpoint> EndpointFromFlag(absl::string_view flag, absl::string_view value) {
+  if (value.empty()) return FlagError(flag, "is required, as IP:PORT");
+  const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(value);
+  if (!endpoint.ok())
+    return FlagError(flag, absl::StrCat("is wrong: ", Sentence(endpoint.status())));
+  return *endpoint;
+}
+
+absl::StatusOr<std::string> RequiredFlag(absl::string_view flag, std::string value) {
+  if (value.empty()) return FlagError(flag, "is required and must not be empty");
+  return value;
+}
+
+std::string Sentence(const absl::Status& status) {
+  const std::optional<TlsError> error = GetTlsError(status);
+  return error.has_value() ? error->detail : std::string(status.message());
+}
+
+void OrExit(const absl::Status& status) {
+  if (status.ok()) return;
+  absl::FPrintF(stderr, "%s: %s\n", program_invocation_short_name, Sentence(status));
+  std::exit(EXIT_FAILURE);
+}
+
+}  // namespace trestle::examples

@@ -1,0 +1,75 @@
+// ProxyHost: what a server program puts around a Trestle block: threads, each with a loop, a
+// dialer, a listener and a block of its own; signals; reload; drain. Trestle itself has no threads,
+// no signals and no log: this is where an embedding program decides on them.
+#ifndef TRESTLE_EXAMPLES_PROXY_HOST_H_
+#define TRESTLE_EXAMPLES_PROXY_HOST_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "examples/connection_log.h"
+#include "trestle/base/endpoint.h"
+#include "trestle/io/dialer.h"
+#include "trestle/io/scheduler.h"
+#include "trestle/posix/epoll_loop.h"
+#include "trestle/proxy/observer.h"
+#include "trestle/proxy/proxy_block.h"
+
+namespace trestle::examples {
+
+struct ProxyHostOptions {
+  Endpoint listen;
+  int threads = 1;
+  absl::Duration drain_timeout = absl::Seconds(30);
+  bool log_connections = false;
+};
+
+/// Makes the block of one thread. All configs that it hands to the block may be shared.
+using BlockFactory = absl::AnyInvocable<absl::StatusOr<std::unique_ptr<ProxyBlock>>(
+    Scheduler&, Dialer&, ConnectionObserver*)>;
+
+class ProxyHost {
+ public:
+  explicit ProxyHost(const ProxyHostOptions& options);
+  ~ProxyHost();
+  ProxyHost(const ProxyHost&) = delete;
+  ProxyHost& operator=(const ProxyHost&) = delete;
+
+  /// Sets what SIGHUP does: load everything again, and only if all of it is good, use it. Returns
+  /// a line about what was loaded. Called on the main thread, where reading files holds nobody up.
+  void OnReload(absl::AnyInvocable<absl::StatusOr<std::string>()> reload);
+
+  /// Listens and carries connections until SIGTERM or SIGINT: then stops to accept and lets open
+  /// connections finish, for the drain timeout at most; a second signal cuts them. Returns OK after
+  /// either, and an error when it could not even start.
+  absl::Status Run(BlockFactory new_block);
+
+  /// Calls `call` with each thread's block, on its thread. For use while `Run` runs.
+  void ForEachBlock(const std::function<void(ProxyBlock&)>& call);
+
+ private:
+  class Worker;
+
+  absl::Status StartWorkers(BlockFactory& new_block);
+  void OnSignal(int signal);
+  void Reload();
+  void Drain();
+
+  const ProxyHostOptions options_;
+  ConnectionLog log_;
+  absl::AnyInvocable<absl::StatusOr<std::string>()> reload_;
+  std::unique_ptr<EpollLoop> main_loop_;  // Signals only; connections live on the workers' loops.
+  std::vector<std::unique_ptr<Worker>> workers_;
+  int workers_to_drain_ = 0;
+  bool draining_ = false;
+};
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_PROXY_HOST_H_

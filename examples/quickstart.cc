@@ -1,0 +1,135 @@
+// Shows the three ways to treat TLS, side by side and checked, with nothing but this program: it
+// mints certificates, starts backends, proxies and a client in one process, and looks at each leg.
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/time.h"
+#include "examples/quickstart/demonstration.h"
+#include "examples/quickstart/findings.h"
+#include "trestle/posix/epoll_loop.h"
+#include "trestle/posix/signal_watcher.h"
+
+ABSL_FLAG(bool, serve, false, "keeps the proxies and backends running, to be tried by hand");
+
+namespace trestle::examples {
+namespace {
+
+constexpr absl::Duration kTimeLimit = absl::Seconds(30);
+constexpr int kSignals[] = {SIGTERM, SIGINT};
+
+// The CA certificate as a file, for as long as the object lives.
+class CaFile {
+ public:
+  explicit CaFile(const std::string& pem) {
+    const char* const folder = getenv("TMPDIR");
+    std::string name = absl::StrCat(folder == nullptr ? "/tmp" : folder, "/trestle-ca-XXXXXX");
+    const int fd = mkstemp(name.data());
+    if (fd < 0) return;
+    close(fd);
+    path_ = name;
+    std::ofstream(path_) << pem;
+  }
+  ~CaFile() {
+    if (!path_.empty()) unlink(path_.c_str());
+  }
+
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// Prints what was found; true if all of it is as it should be.
+bool Print(const std::vector<Scenario>& scenarios) {
+  absl::PrintF("\nThree ways to treat TLS\n\n%s", ModesTable(scenarios));
+  absl::PrintF("\nPassthrough chooses the backend by the name that the client asks for\n\n%s\n",
+               NamesTable(scenarios));
+  size_t failures = 0;
+  for (const Scenario& scenario : scenarios) {
+    for (const std::string& failure : scenario.failures) {
+      absl::PrintF("NOT AS EXPECTED: %s\n", failure);
+      ++failures;
+    }
+  }
+  if (failures == 0) absl::PrintF("All of the above was looked at and is as it should be.\n");
+  return failures == 0;
+}
+
+// Runs until a signal; false if it could not.
+bool Serve(EpollLoop& loop, const Demonstration& demonstration) {
+  const absl::StatusOr<std::unique_ptr<SignalWatcher>> signals =
+      SignalWatcher::Create(loop, kSignals, [&loop](int) { loop.Stop(); });
+  const CaFile ca(demonstration.ca_pem());
+  if (!signals.ok() || ca.path().empty()) {
+    absl::FPrintF(stderr, "quickstart: cannot write the CA to a temporary file\n");
+    return false;
+  }
+  absl::PrintF("\nTry each leg by hand, in another terminal:\n\n%s\nServing until Ctrl-C.\n",
+               LinesToTry(demonstration, ca.path()));
+  std::fflush(stdout);
+  loop.Run();
+  return true;
+}
+
+int Main() {
+  const absl::StatusOr<std::unique_ptr<EpollLoop>> loop = EpollLoop::Create();
+  if (!loop.ok()) {
+    absl::FPrintF(stderr, "quickstart: %s\n", loop.status().message());
+    return EXIT_FAILURE;
+  }
+  const absl::StatusOr<std::unique_ptr<Demonstration>> demonstration = Demonstration::Start(**loop);
+  if (!demonstration.ok()) {
+    absl::FPrintF(stderr, "quickstart: %s\n", demonstration.status().message());
+    return EXIT_FAILURE;
+  }
+
+  bool finished = false;
+  (*demonstration)->Run([&] {
+    finished = true;
+    (*loop)->Stop();
+  });
+  Timer limit = (*loop)->RunAfter(kTimeLimit, [&] { (*loop)->Stop(); });
+  (*loop)->Run();
+  limit.reset();
+  if (!finished) {
+    absl::FPrintF(stderr, "quickstart: not finished within %s\n", absl::FormatDuration(kTimeLimit));
+    return EXIT_FAILURE;
+  }
+
+  bool good = Print((*demonstration)->scenarios());
+  if (absl::GetFlag(FLAGS_serve)) {
+    good &= Serve(**loop, **demonstration);
+  } else {
+    absl::PrintF(
+        "\nTo try each leg by hand, keep it running with --serve; it then prints lines\n"
+        "like these, with a CA file that is there:\n\n%s",
+        LinesToTry(**demonstration, "ca.pem"));
+  }
+  return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+}  // namespace
+}  // namespace trestle::examples
+
+int main(int argc, char** argv) {
+  absl::SetProgramUsageMessage(
+      "shows the three ways to treat TLS, side by side and checked.\n\n  quickstart [--serve]");
+  absl::ParseCommandLine(argc, argv);
+  signal(SIGPIPE, SIG_IGN);
+  if (!trestle::BlockSignals(trestle::examples::kSignals).ok()) return EXIT_FAILURE;
+  return trestle::examples::Main();
+}

@@ -1,0 +1,98 @@
+// Demonstration: throwaway certificates, three backends, the three proxies with a wiretap behind
+// each, all in one loop; sends a request through each and checks what came of it.
+#ifndef TRESTLE_EXAMPLES_QUICKSTART_DEMONSTRATION_H_
+#define TRESTLE_EXAMPLES_QUICKSTART_DEMONSTRATION_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "examples/quickstart/http_server.h"
+#include "examples/quickstart/https_client.h"
+#include "examples/quickstart/wiretap.h"
+#include "trestle/posix/epoll_loop.h"
+#include "trestle/posix/tcp_dialer.h"
+#include "trestle/proxy/observer.h"
+#include "trestle/proxy/proxy_block.h"
+#include "trestle/testing/test_pki.h"
+
+namespace trestle::examples {
+
+/// One way through a proxy, and what was found when a request took it.
+struct Scenario {
+  std::string mode;         ///< "offload"
+  std::string block;        ///< "TlsTerminator"
+  std::string server_name;  ///< What the client asks for.
+  Endpoint proxy;
+  HttpServer* backend = nullptr;
+  Wiretap* wiretap = nullptr;
+
+  // What is expected.
+  bool proxy_decrypts = false;
+  std::string front_serial;  ///< Of the certificate that the client should see.
+  std::string back_serial;   ///< Of the backend's certificate; empty for a clear back leg.
+
+  // What was found.
+  HttpsAnswer answer;               ///< At the client.
+  ConnectionReport report;          ///< By the proxy.
+  std::optional<TlsInfo> back_tls;  ///< At the backend: the session that the request came in.
+  size_t wiretap_bytes = 0;         ///< Heard on the back leg.
+  bool wiretap_read_secret = false;
+  std::vector<std::string> failures;  ///< What didn't turn out as it should have.
+};
+
+class Demonstration final : private ConnectionObserver {
+ public:
+  /// Starts everything on `loop`, which must outlive it.
+  static absl::StatusOr<std::unique_ptr<Demonstration>> Start(EpollLoop& loop);
+  ~Demonstration() override;
+
+  /// Goes through all scenarios; `done` is called once, from the loop.
+  void Run(absl::AnyInvocable<void()> done);
+
+  const std::vector<Scenario>& scenarios() const { return scenarios_; }
+  const std::vector<std::unique_ptr<HttpServer>>& backends() const { return backends_; }
+  const std::string& ca_pem() const { return pki_.ca_pem(); }
+
+  /// The name in the certificate of a backend; empty for clear text.
+  std::string CertifiedName(const HttpServer& backend) const;
+
+ private:
+  explicit Demonstration(EpollLoop& loop);
+
+  absl::Status StartBackends();
+  absl::Status StartTerminator();
+  absl::Status StartRouter();
+  absl::Status StartBridge();
+  absl::StatusOr<Wiretap*> Tap(const HttpServer& backend);
+  absl::StatusOr<Endpoint> Listen(absl::StatusOr<std::unique_ptr<ProxyBlock>> block);
+  void RunNext();
+  void OnClosed(const ConnectionReport& report) override;
+  void FinishScenario();
+
+  EpollLoop& loop_;
+  TcpDialer dialer_;
+  const testing::TestPki pki_;
+  std::shared_ptr<const ClientTlsConfig> trust_;  // Of the client, and of the bridge's back leg.
+  std::shared_ptr<const Credential> shop_, app_, blue_, green_;
+  std::vector<std::unique_ptr<HttpServer>> backends_;
+  std::vector<std::unique_ptr<Wiretap>> wiretaps_;
+  std::vector<std::unique_ptr<ProxyBlock>> blocks_;
+  std::vector<std::unique_ptr<TcpListener>> listeners_;
+  std::unique_ptr<HttpsClient> client_;
+
+  std::vector<Scenario> scenarios_;
+  size_t next_ = 0;
+  std::string secret_;
+  bool answered_ = false;
+  bool reported_ = false;
+  absl::AnyInvocable<void()> done_;
+};
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_QUICKSTART_DEMONSTRATION_H_

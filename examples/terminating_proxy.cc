@@ -1,0 +1,62 @@
+// Terminates TLS (offload): speaks TLS with clients and hands clear text to a backend.
+
+#include <memory>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "examples/pem_files.h"
+#include "examples/proxy_flags.h"
+#include "examples/proxy_host.h"
+#include "trestle/proxy/tls_terminator.h"
+#include "trestle/tls/certificate_store.h"
+#include "trestle/tls/tls_config.h"
+
+ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for clients, leaf first");
+ABSL_FLAG(std::string, key, "", "PEM file with the certificate's private key");
+ABSL_FLAG(std::string, backend, "", "IP:PORT that gets the clear text");
+
+namespace {
+
+constexpr char kUsage[] =
+    "Speaks TLS with clients and hands clear text to a backend. SIGHUP loads the certificate\n"
+    "again; SIGTERM and SIGINT let open connections finish, a second one cuts them.\n\n"
+    "  terminating_proxy --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem \\\n"
+    "      --backend=127.0.0.1:8080";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace trestle;
+  using namespace trestle::examples;
+  ParseCommandLine(argc, argv, kUsage);
+  const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
+  const std::string cert = OrExit(RequiredFlag("cert", absl::GetFlag(FLAGS_cert)));
+  const std::string key = OrExit(RequiredFlag("key", absl::GetFlag(FLAGS_key)));
+  const Endpoint backend = OrExit(EndpointFromFlag("backend", absl::GetFlag(FLAGS_backend)));
+
+  // The store is the one object that all threads share and that changes; configs never do.
+  const std::shared_ptr<CertificateStore> certificates =
+      OrExit(CertificateStore::Create({OrExit(LoadCredential(cert, key))}, absl::Now()));
+  ServerTlsOptions front_options;
+  front_options.certificates = certificates;
+  const std::shared_ptr<const ServerTlsConfig> front_tls =
+      OrExit(ServerTlsConfig::Create(front_options));
+
+  ProxyHost host(host_options);
+  host.OnReload([&]() -> absl::StatusOr<std::string> {
+    const absl::StatusOr<std::shared_ptr<const Credential>> loaded = LoadCredential(cert, key);
+    if (!loaded.ok()) return loaded.status();
+    // New connections get the new certificate. Open ones, and session tickets, go on.
+    if (absl::Status s = certificates->Replace({*loaded}, absl::Now()); !s.ok()) return s;
+    return DescribeCredential(**loaded);
+  });
+  OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer, ConnectionObserver* observer) {
+    TlsTerminatorOptions options;
+    options.front_tls = front_tls;
+    options.backend = backend;
+    options.connection = ConnectionOptionsFromFlags();
+    return TlsTerminator::Create(scheduler, dialer, std::move(options), observer);
+  }));
+}
