@@ -1,0 +1,92 @@
+// The bridge and backends whose certificates must not be accepted: refused before the client's
+// bytes reach them, with a log line that says which leg, what is wrong, and the date or the names.
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/proxy_test.h"
+
+namespace trestle::e2e {
+namespace {
+
+using ::testing::HasSubstr;
+
+class BackCertificatesTest : public ProxyTest {
+ protected:
+  // Connects through the bridge to a backend with `certificate`, expects a refusal, and returns
+  // the proxy's log.
+  std::string LogOfRefusal(const testing::PemPair& certificate) {
+    const auto backend = StartTlsBackend(certificate);
+    const auto proxy = StartProxy(Mode::kBridge, backend->address());
+    const auto client = ConnectTls(proxy->port);
+    EXPECT_NE(client, nullptr);
+    if (client == nullptr) return proxy->log();
+    client->Write(GetRequest("/hello"));
+    EXPECT_EQ(client->ReadToEnd(), "");
+    EXPECT_EQ(client->read_end(), ReadEnd::kClean) << client->error();
+    client->ShutdownWrite();
+    EXPECT_TRUE(proxy->WaitForLog("status=")) << proxy->log();
+    EXPECT_EQ(backend->requests(), 0) << "nothing may reach an unverified backend";
+    return proxy->log();
+  }
+};
+
+TEST_F(BackCertificatesTest, ExpiredIsRefusedWithTheDate) {
+  testing::LeafSpec leaf = LeafFor(kBackName);
+  leaf.not_before = absl::FromCivil(absl::CivilDay(2020, 1, 2), absl::UTCTimeZone());
+  leaf.not_after = absl::FromCivil(absl::CivilDay(2021, 3, 4), absl::UTCTimeZone());
+  const std::string log = LogOfRefusal(pki_.Issue(leaf));
+  EXPECT_THAT(log, HasSubstr("status=\"back leg, handshake: certificate_expired"));
+  EXPECT_THAT(log, HasSubstr("2021-03-04"));
+}
+
+TEST_F(BackCertificatesTest, NotYetValidIsRefusedWithTheDate) {
+  testing::LeafSpec leaf = LeafFor(kBackName);
+  leaf.not_before = absl::FromCivil(absl::CivilDay(2099, 1, 2), absl::UTCTimeZone());
+  leaf.not_after = absl::FromCivil(absl::CivilDay(2100, 3, 4), absl::UTCTimeZone());
+  const std::string log = LogOfRefusal(pki_.Issue(leaf));
+  EXPECT_THAT(log, HasSubstr("status=\"back leg, handshake: certificate_expired"));
+  EXPECT_THAT(log, HasSubstr("2099-01-02"));
+}
+
+TEST_F(BackCertificatesTest, UntrustedIsRefusedWithItsIssuer) {
+  const testing::TestPki stranger(absl::Now(), "Stranger CA");
+  const std::string log = LogOfRefusal(stranger.Issue(LeafFor(kBackName)));
+  EXPECT_THAT(log, HasSubstr("status=\"back leg, handshake: certificate_untrusted"));
+  EXPECT_THAT(log, HasSubstr("Stranger CA"));
+}
+
+TEST_F(BackCertificatesTest, AnotherNameIsRefusedWithBothNames) {
+  const std::string log = LogOfRefusal(pki_.Issue(LeafFor("other.test")));
+  EXPECT_THAT(log, HasSubstr("status=\"back leg, handshake: name_mismatch"));
+  EXPECT_THAT(log, HasSubstr(kBackName));
+  EXPECT_THAT(log, HasSubstr("other.test"));
+}
+
+TEST_F(BackCertificatesTest, ACertificateForClientsIsRefused) {
+  testing::LeafSpec leaf = LeafFor(kBackName);
+  leaf.server_auth = false;
+  EXPECT_THAT(LogOfRefusal(pki_.Issue(leaf)),
+              HasSubstr("status=\"back leg, handshake: certificate_untrusted"));
+}
+
+TEST_F(BackCertificatesTest, ABackendThatTalksBeforeTlsIsRefused) {
+  HttpBackend::Options options;
+  options.greeting = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ninject!";
+  const HttpBackend backend(options);
+  const auto proxy = StartProxy(Mode::kBridge, backend.address());
+  const auto client = ConnectTls(proxy->port);
+  ASSERT_NE(client, nullptr);
+  client->Write(GetRequest("/hello"));
+  EXPECT_EQ(client->ReadToEnd(), "") << "nothing of it may reach the client";
+  EXPECT_EQ(client->read_end(), ReadEnd::kClean) << client->error();
+  client->ShutdownWrite();
+  EXPECT_TRUE(proxy->WaitForLog("status=\"back leg, handshake: ")) << proxy->log();
+}
+
+}  // namespace
+}  // namespace trestle::e2e

@@ -1,0 +1,153 @@
+// How connections end: half-close, a backend that is down, cut or silent; and many at once.
+
+#include <openssl/ssl.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/proxy_test.h"
+
+namespace trestle::e2e {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Values;
+
+class ClosingTest : public ProxyTest, public ::testing::WithParamInterface<Mode> {};
+
+INSTANTIATE_TEST_SUITE_P(AllModes, ClosingTest,
+                         Values(Mode::kOffload, Mode::kPassthrough, Mode::kBridge),
+                         [](const auto& info) { return ProgramOf(info.param); });
+
+TEST_P(ClosingTest, AClientThatEndedItsDirectionGetsItsAnswer) {
+  const auto backend = StartBackend(GetParam());
+  const auto proxy = StartProxy(GetParam(), backend->address());
+  for (const uint16_t version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    TlsSettings tls;
+    tls.min_version = tls.max_version = version;
+    const auto client = ConnectTls(proxy->port, tls);
+    ASSERT_NE(client, nullptr);
+    // The backend answers only once it saw the end.
+    ASSERT_TRUE(client->Write(GetRequest("/after-end")));
+    client->ShutdownWrite();
+    EXPECT_THAT(client->ReadToEnd(), EndsWith("hello from backend"));
+    EXPECT_EQ(client->read_end(), ReadEnd::kClean) << client->error();
+  }
+  EXPECT_TRUE(proxy->WaitForLog("status=\"ok\"")) << proxy->log();
+  EXPECT_THAT(proxy->log(), Not(HasSubstr("status=\"front"))) << "no leg failed";
+  EXPECT_THAT(proxy->log(), Not(HasSubstr("status=\"back"))) << "no leg failed";
+}
+
+TEST_P(ClosingTest, ABackendThatIsDownGivesACleanCloseAndIsNamed) {
+  const RefusingPort nobody;
+  const auto proxy = StartProxy(GetParam(), nobody.address());
+  if (GetParam() == Mode::kPassthrough) {
+    // There is no TLS to close: the connection ends, without a reset.
+    const auto client = BlockingStream::Connect(proxy->port);
+    ASSERT_NE(client, nullptr);
+    EXPECT_FALSE(client->StartClient(kFrontName));
+    EXPECT_EQ(client->read_end(), ReadEnd::kTruncated) << client->error();
+  } else {
+    const auto client = ConnectTls(proxy->port);
+    ASSERT_NE(client, nullptr);
+    client->Write(GetRequest("/hello"));
+    EXPECT_EQ(client->ReadToEnd(), "");
+    EXPECT_EQ(client->read_end(), ReadEnd::kClean) << client->error();
+    client->ShutdownWrite();
+  }
+  EXPECT_TRUE(proxy->WaitForLog("status=\"back leg, dial: transport: ")) << proxy->log();
+  EXPECT_THAT(proxy->log(), HasSubstr(absl::StrCat(nobody.address(), " refused the connection")));
+}
+
+TEST_P(ClosingTest, AnAnswerThatIsCutShortIsNotACleanEnd) {
+  const auto backend = StartBackend(GetParam());
+  const auto proxy = StartProxy(GetParam(), backend->address());
+  const auto client = ConnectTls(proxy->port);
+  ASSERT_NE(client, nullptr);
+  ASSERT_TRUE(client->Write(GetRequest("/cut/1000")));
+  EXPECT_THAT(client->ReadToEnd(), HasSubstr(std::string(1000, 'c')));
+  EXPECT_NE(client->read_end(), ReadEnd::kClean);
+  if (GetParam() == Mode::kPassthrough) return;  // Only the client can tell.
+  EXPECT_TRUE(proxy->WaitForLog("status=\"back leg, relay: truncated")) << proxy->log();
+}
+
+TEST_P(ClosingTest, AClientThatSaysNothingIsClosedInTime) {
+  const auto backend = StartBackend(GetParam());
+  const auto proxy = StartProxy(GetParam(), backend->address(), {"--hello_timeout=200ms"});
+  const auto client = BlockingStream::Connect(proxy->port);
+  ASSERT_NE(client, nullptr);
+  EXPECT_EQ(client->ReadToEnd(), "");
+  EXPECT_TRUE(proxy->WaitForLog("status=\"front leg, hello: timeout")) << proxy->log();
+  EXPECT_TRUE(backend->connections().empty());
+}
+
+TEST_P(ClosingTest, AnIdleConnectionIsClosedInTime) {
+  const auto backend = StartBackend(GetParam());
+  const auto proxy = StartProxy(GetParam(), backend->address(), {"--idle_timeout=300ms"});
+  const auto client = ConnectTls(proxy->port);
+  ASSERT_NE(client, nullptr);
+  client->ReadToEnd();
+  EXPECT_TRUE(proxy->WaitForLog("relay: timeout")) << proxy->log();
+}
+
+TEST_P(ClosingTest, FiveHundredConnectionsAtOnce) {
+  constexpr int kConnections = 500;
+  const auto backend = StartBackend(GetParam());
+  const auto proxy = StartProxy(GetParam(), backend->address(), {"--threads=2"});
+  const int descriptors_before = proxy->process.open_descriptors();
+  std::vector<std::unique_ptr<BlockingStream>> clients;
+  for (int i = 0; i < kConnections; ++i) {
+    clients.push_back(ConnectTls(proxy->port));
+    ASSERT_NE(clients.back(), nullptr) << "connection " << i << "\n" << proxy->log();
+    ASSERT_TRUE(clients.back()->Write(GetRequest(absl::StrCat("/bytes/", 1000 + i))));
+  }
+  EXPECT_TRUE(backend->WaitForRequests(kConnections, kPatience));
+  EXPECT_EQ(proxy->log().find("client="), std::string::npos) << "all are still open";
+  for (int i = 0; i < kConnections; ++i) {
+    clients[i]->ShutdownWrite();
+    const std::string answer = clients[i]->ReadToEnd();
+    EXPECT_THAT(answer, HasSubstr(absl::StrCat("Content-Length: ", 1000 + i, "\r\n")));
+    EXPECT_EQ(answer.size() - answer.find("\r\n\r\n") - 4, 1000u + i);
+    EXPECT_EQ(clients[i]->read_end(), ReadEnd::kClean) << clients[i]->error();
+  }
+  clients.clear();
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (proxy->process.open_descriptors() > descriptors_before && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_EQ(proxy->process.open_descriptors(), descriptors_before) << "nothing is left behind";
+}
+
+TEST_P(ClosingTest, AfterEveryKindOfEndTheProxyRests) {
+  const auto backend = StartBackend(GetParam());
+  const auto proxy = StartProxy(GetParam(), backend->address());
+  const auto idle = ConnectTls(proxy->port);
+  ASSERT_NE(idle, nullptr);
+  const auto half_closed = ConnectTls(proxy->port);
+  ASSERT_NE(half_closed, nullptr);
+  half_closed->Write(GetRequest("/hello"));
+  half_closed->ReadUntil("hello from backend");
+  half_closed->ShutdownWrite();
+  const auto silent = BlockingStream::Connect(proxy->port);
+  ASSERT_NE(silent, nullptr);
+  for (const char* const path : {"/cut/1000", "/hello", "/bytes/100000000"}) {
+    const auto leaving = ConnectTls(proxy->port);
+    ASSERT_NE(leaving, nullptr);
+    leaving->Write(GetRequest(path));
+    leaving->ReadUntil("\r\n\r\n");
+  }
+  const absl::Duration used_before = proxy->process.processor_time();
+  absl::SleepFor(absl::Seconds(1));  // Not a wait for something: the time that is measured.
+  EXPECT_LT(proxy->process.processor_time() - used_before, absl::Milliseconds(50));
+}
+
+}  // namespace
+}  // namespace trestle::e2e

@@ -1,0 +1,144 @@
+// The command lines of the example proxies: what is refused, and with which words.
+
+#include <algorithm>
+#include <csignal>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/proxy_test.h"
+
+namespace trestle::e2e {
+namespace {
+
+using ::testing::HasSubstr;
+
+class FlagsTest : public ProxyTest {
+ protected:
+  // Expects the proxy not to start, and to say why in one line with `words`.
+  void ExpectRefusal(Mode mode, const std::vector<std::string>& flags, const std::string& words) {
+    std::vector<std::string> argv = {ExampleProgram(ProgramOf(mode))};
+    argv.insert(argv.end(), flags.begin(), flags.end());
+    const CommandResult result = RunCommand(argv, kPatience);
+    EXPECT_GT(result.exit_status, 0) << words;
+    EXPECT_THAT(result.errors, HasSubstr(words));
+    EXPECT_EQ(std::count(result.errors.begin(), result.errors.end(), '\n'), 1) << result.errors;
+    EXPECT_EQ(result.output, "");
+  }
+
+  // `flags` with those of the same names in `changes` replaced; "--x" alone takes --x away.
+  static std::vector<std::string> Change(std::vector<std::string> flags,
+                                         const std::vector<std::string>& changes) {
+    for (const std::string& change : changes) {
+      const std::string name = change.substr(0, change.find('='));
+      flags.erase(std::remove_if(
+                      flags.begin(), flags.end(),
+                      [&](const std::string& flag) { return absl::StartsWith(flag, name + "="); }),
+                  flags.end());
+      if (change != name) flags.push_back(change);
+    }
+    return flags;
+  }
+
+  const std::string backend_ = "127.0.0.1:9";
+  const std::vector<std::string> offload_ = FlagsFor(Mode::kOffload, backend_);
+  const std::vector<std::string> passthrough_ = FlagsFor(Mode::kPassthrough, backend_);
+  const std::vector<std::string> bridge_ = FlagsFor(Mode::kBridge, backend_);
+};
+
+TEST_F(FlagsTest, RequiredFlagsAreMissed) {
+  ExpectRefusal(Mode::kOffload, Change(offload_, {"--listen"}), "--listen is required");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {"--cert"}), "--cert is required");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {"--key"}), "--key is required");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {"--backend"}), "--backend is required");
+  ExpectRefusal(Mode::kPassthrough, Change(passthrough_, {"--routes"}), "there is no route");
+  ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend_ca"}), "--backend_ca is required");
+  ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend_name"}), "--backend_name is required");
+  ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend_name="}), "--backend_name is required");
+}
+
+TEST_F(FlagsTest, ValuesAreChecked) {
+  ExpectRefusal(Mode::kOffload, Change(offload_, {"--listen=localhost:1"}), "--listen is wrong");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {"--backend=127.0.0.1"}), "--backend is wrong");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {"--threads=0"}), "--threads must be");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {"--threads=x"}), "'threads'");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {"--idle_timeout=5"}), "'idle_timeout'");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {"--hello_timeout=0s"}), "hello_timeout");
+  ExpectRefusal(Mode::kBridge, Change(bridge_, {"--handshake_timeout=-1s"}), "handshake_timeout");
+  ExpectRefusal(Mode::kBridge, Change(bridge_, {"--drain_timeout=inf"}), "--drain_timeout must");
+  ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend_name=not a name"}), "name");
+  ExpectRefusal(Mode::kPassthrough, Change(passthrough_, {"--routes=a.test"}), "a.test");
+  ExpectRefusal(Mode::kPassthrough, Change(passthrough_, {"--routes=a.*.test=127.0.0.1:1"}),
+                "a.*.test");
+  ExpectRefusal(Mode::kPassthrough,
+                Change(passthrough_, {"--routes=a.test=127.0.0.1:1,a.test=127.0.0.1:2"}), "twice");
+  ExpectRefusal(Mode::kPassthrough, Change(passthrough_, {"--default_backend=x"}),
+                "--default_backend is wrong");
+}
+
+TEST_F(FlagsTest, WhatIsNoFlagIsRefused) {
+  for (const Mode mode : {Mode::kOffload, Mode::kPassthrough, Mode::kBridge}) {
+    ExpectRefusal(mode, Change(FlagsFor(mode, backend_), {"--no_such_flag=1"}), "no_such_flag");
+    ExpectRefusal(mode, Change(FlagsFor(mode, backend_), {"surplus=1"}), "surplus");
+  }
+}
+
+TEST_F(FlagsTest, FilesAreChecked) {
+  const testing::PemPair other = pki_.Issue(LeafFor(kFrontName));
+  const std::string other_key = WriteFile("other.key", other.key);
+  const std::string empty = WriteFile("empty.pem", "");
+  const std::string missing = PathOf("missing.pem");
+  for (const Mode mode : {Mode::kOffload, Mode::kBridge}) {
+    const std::vector<std::string> flags = FlagsFor(mode, backend_);
+    ExpectRefusal(mode, Change(flags, {"--cert=" + missing}), missing + ": No such file");
+    ExpectRefusal(mode, Change(flags, {"--key=" + missing}), missing + ": No such file");
+    ExpectRefusal(mode, Change(flags, {"--cert=" + empty}), empty);
+    ExpectRefusal(mode, Change(flags, {"--key=" + empty}), empty);
+    ExpectRefusal(mode, Change(flags, {"--key=" + other_key}), "doesn't belong");
+  }
+  ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend_ca=" + missing}), missing);
+  ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend_ca=" + empty}), empty);
+}
+
+TEST_F(FlagsTest, APortInUseIsRefused) {
+  for (const Mode mode : {Mode::kOffload, Mode::kPassthrough, Mode::kBridge}) {
+    const auto proxy = StartProxy(mode, backend_, {"--threads=2"});
+    const std::string listen = absl::StrCat("--listen=127.0.0.1:", proxy->port);
+    ExpectRefusal(mode, Change(FlagsFor(mode, backend_), {listen, "--threads=2"}),
+                  "is in use by another program");
+  }
+}
+
+TEST_F(FlagsTest, AFreePortIsPickedAndToldOnce) {
+  const auto proxy = StartProxy(Mode::kOffload, backend_, {"--threads=4"});
+  EXPECT_NE(proxy->port, 0);
+  proxy->process.Signal(SIGTERM);
+  ASSERT_EQ(proxy->process.WaitForExit(kPatience), 0);
+  const std::vector<std::string> parts = absl::StrSplit(proxy->log(), "listening on ");
+  EXPECT_EQ(parts.size(), 2u) << proxy->log();
+}
+
+TEST_F(FlagsTest, HelpTellsAllFlags) {
+  const std::vector<std::string> shared = {
+      "listen",       "threads",       "hello_timeout",  "handshake_timeout",
+      "idle_timeout", "drain_timeout", "log_connections"};
+  const std::map<Mode, std::vector<std::string>> own = {
+      {Mode::kOffload, {"cert", "key", "backend"}},
+      {Mode::kPassthrough, {"routes", "default_backend"}},
+      {Mode::kBridge, {"cert", "key", "backend", "backend_ca", "backend_name"}}};
+  for (const auto& [mode, flags] : own) {
+    const CommandResult help = RunCommand({ExampleProgram(ProgramOf(mode)), "--help"}, kPatience);
+    EXPECT_EQ(help.exit_status, 0);
+    EXPECT_THAT(help.output, HasSubstr(absl::StrCat("  ", ProgramOf(mode), " --listen=")));
+    for (const std::string& flag : shared) EXPECT_THAT(help.output, HasSubstr("\n  --" + flag));
+    for (const std::string& flag : flags) EXPECT_THAT(help.output, HasSubstr("\n  --" + flag));
+  }
+}
+
+}  // namespace
+}  // namespace trestle::e2e

@@ -1,0 +1,99 @@
+// What only the passthrough router has to do: choose by name, and keep its hands off everything
+// else, whatever the first flight looks like.
+
+#include <openssl/ssl.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/proxy_test.h"
+
+namespace trestle::e2e {
+namespace {
+
+using ::testing::EndsWith;
+
+class PassthroughTest : public ProxyTest {
+ protected:
+  // Makes a request as a client of `server_name` with these settings; returns the answer, or the
+  // error of the handshake.
+  std::string Ask(uint16_t port, const std::string& server_name, const TlsSettings& settings = {}) {
+    stream_ = BlockingStream::Connect(port);
+    if (stream_ == nullptr) return "refused";
+    if (!stream_->StartClient(server_name, settings)) return stream_->error();
+    stream_->Write(GetAndCloseRequest("/hello"));
+    return stream_->ReadToEnd();
+  }
+
+  std::unique_ptr<HttpBackend> Backend(const std::string& name, const TlsSettings& tls = {}) {
+    HttpBackend::Options options;
+    options.name = name;
+    options.certificate = pki_.Issue(LeafFor(name + ".test"));
+    options.tls = tls;
+    return std::make_unique<HttpBackend>(std::move(options));
+  }
+
+  std::unique_ptr<BlockingStream> stream_;
+};
+
+TEST_F(PassthroughTest, TheNameChoosesTheBackend) {
+  const auto exact = Backend("exact");
+  const auto wildcard = Backend("wildcard");
+  const auto fallback = Backend("fallback");
+  const auto proxy = StartProxy(
+      Mode::kPassthrough, exact->address(),
+      {absl::StrCat("--routes=a.test=", exact->address(), ",*.w.test=", wildcard->address()),
+       absl::StrCat("--default_backend=", fallback->address())});
+  EXPECT_THAT(Ask(proxy->port, "a.test"), EndsWith("hello from exact"));
+  EXPECT_EQ(stream_->peer_names(), "exact.test") << "the certificate is the backend's own";
+  EXPECT_THAT(Ask(proxy->port, "A.Test"), EndsWith("hello from exact"));
+  EXPECT_THAT(Ask(proxy->port, "x.w.test"), EndsWith("hello from wildcard"));
+  EXPECT_THAT(Ask(proxy->port, "w.test"), EndsWith("hello from fallback"));
+  EXPECT_THAT(Ask(proxy->port, "y.x.w.test"), EndsWith("hello from fallback"));
+  EXPECT_THAT(Ask(proxy->port, ""), EndsWith("hello from fallback"));
+  EXPECT_EQ(exact->connections().size(), 2u);
+}
+
+TEST_F(PassthroughTest, WithoutARouteTheClientIsTold) {
+  const auto backend = Backend("a");
+  const auto proxy =
+      StartProxy(Mode::kPassthrough, backend->address(), {"--routes=a.test=" + backend->address()});
+  EXPECT_THAT(Ask(proxy->port, "b.test"), ::testing::HasSubstr("UNRECOGNIZED_NAME"));
+  stream_.reset();
+  EXPECT_TRUE(proxy->WaitForLog("no_route")) << proxy->log();
+  EXPECT_TRUE(backend->connections().empty());
+}
+
+TEST_F(PassthroughTest, AHelloRetryRequestPasses) {
+  TlsSettings server;
+  server.groups = {SSL_GROUP_SECP256R1};
+  const auto backend = Backend("a", server);
+  const auto proxy =
+      StartProxy(Mode::kPassthrough, backend->address(), {"--routes=a.test=" + backend->address()});
+  // The client guesses X25519 first, and the backend asks for another.
+  TlsSettings client;
+  client.groups = {SSL_GROUP_X25519, SSL_GROUP_SECP256R1};
+  EXPECT_THAT(Ask(proxy->port, "a.test", client), EndsWith("hello from a"));
+  EXPECT_TRUE(stream_->used_hello_retry_request());
+}
+
+TEST_F(PassthroughTest, APostQuantumHelloInPiecesPasses) {
+  TlsSettings both;
+  both.groups = {SSL_GROUP_X25519_MLKEM768, SSL_GROUP_X25519};
+  const auto backend = Backend("a", both);
+  const auto proxy =
+      StartProxy(Mode::kPassthrough, backend->address(), {"--routes=a.test=" + backend->address()});
+  for (const size_t piece_bytes : {1, 7, 100, 1400}) {
+    TlsSettings client = both;
+    client.handshake_piece_bytes = piece_bytes;
+    EXPECT_THAT(Ask(proxy->port, "a.test", client), EndsWith("hello from a"));
+    EXPECT_EQ(stream_->group(), "X25519MLKEM768");
+  }
+}
+
+}  // namespace
+}  // namespace trestle::e2e
