@@ -45,6 +45,8 @@ absl::StatusOr<Endpoint> Endpoint::Parse(absl::string_view text) {
   const absl::StatusOr<uint16_t> port = ParsePort(text, text.substr(colon + 1));
   if (!port.ok()) return port.status();
   std::string host(text.substr(0, colon));
+  // inet_pton would stop there and take what comes before for the whole.
+  if (host.find('\0') != std::string::npos) return BadEndpoint(text, "there is a NUL in it");
   uint8_t address[kIpv6Bytes];
   if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
     host = host.substr(1, host.size() - 2);

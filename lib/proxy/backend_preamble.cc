@@ -31,6 +31,10 @@ absl::StatusOr<std::string> BackendPreamble(ProxyProtocolOut kind, const Transpo
   if (facts.tls.has_value()) header.ssl = SslInfoOf(*facts.tls);
   ProxyHeaderV2Options options;
   options.crc32c = true;
+  absl::StatusOr<std::string> written = WriteProxyHeaderV2(header, options);
+  if (written.ok() || header.unknown_tlvs.empty()) return written;
+  // What came in was as long as a header may be. Rather without the parts that nobody knows.
+  header.unknown_tlvs.clear();
   return WriteProxyHeaderV2(header, options);
 }
 

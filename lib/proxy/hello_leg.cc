@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "trestle/base/error.h"
 #include "trestle/io/prefixed_transport.h"
+#include "trestle/wire/hello_fingerprint.h"
 
 namespace trestle {
 namespace {
@@ -39,10 +40,12 @@ LegFacts HelloLeg::facts() const {
   if (reader_.state() != HelloState::kDone) return facts;
   const ClientHello& hello = reader_.hello();
   facts.server_name = hello.server_name;
-  facts.hello = HelloReport{{hello.alpn.begin(), hello.alpn.end()},
-                            hello.message.size(),
-                            hello.records,
-                            reader_.segments()};
+  HelloReport& report = facts.hello.emplace();
+  report.alpn.assign(hello.alpn.begin(), hello.alpn.end());
+  report.bytes = hello.message.size();
+  report.records = hello.records;
+  report.segments = reader_.segments();
+  if (ja4_sha256_ != nullptr) report.ja4 = Ja4(hello, ja4_sha256_);
   return facts;
 }
 

@@ -2,6 +2,8 @@
 #ifndef TRESTLE_LIB_PROXY_HELLO_LEG_H_
 #define TRESTLE_LIB_PROXY_HELLO_LEG_H_
 
+#include <array>
+#include <cstdint>
 #include <memory>
 
 #include "absl/functional/any_invocable.h"
@@ -15,7 +17,11 @@ namespace trestle {
 
 class HelloLeg final : public LegOpener, private TransportHandler {
  public:
-  explicit HelloLeg(Scheduler& scheduler) : scheduler_(scheduler) {}
+  using Sha256Pointer = std::array<uint8_t, 32> (*)(ByteView);
+
+  /// `ja4_sha256` may be null: no fingerprint then.
+  HelloLeg(Scheduler& scheduler, Sha256Pointer ja4_sha256)
+      : scheduler_(scheduler), ja4_sha256_(ja4_sha256) {}
   ~HelloLeg() override;
 
   void Open(std::unique_ptr<Transport> raw, absl::AnyInvocable<void(absl::Status)> done) override;
@@ -30,6 +36,7 @@ class HelloLeg final : public LegOpener, private TransportHandler {
   void Finish(absl::Status status);
 
   Scheduler& scheduler_;
+  const Sha256Pointer ja4_sha256_;
   ClientHelloReader reader_;
   std::unique_ptr<Transport> raw_;
   absl::AnyInvocable<void(absl::Status)> done_;

@@ -129,12 +129,13 @@ std::optional<RouteTable::Match> RouteTable::FindIn(const NameTable& table,
       const size_t prefix = PrefixBytes(kind);
       const absl::string_view key = found->first;
       match = Match{&targets_[found->second],
-                    absl::string_view(key.data() - prefix, key.size() + prefix), alpn};
+                    absl::string_view(key.data() - prefix, key.size() + prefix), alpn,
+                    /*is_default=*/false};
       return true;
     });
   }
   if (!match.has_value() && table.fallback.has_value()) {
-    match = Match{&targets_[*table.fallback], "default", alpn};
+    match = Match{&targets_[*table.fallback], "default", alpn, /*is_default=*/true};
   }
   return match;
 }

@@ -21,21 +21,33 @@ constexpr uint8_t kAlertUnrecognizedName = 112;  // RFC 6066 3
 
 class SniPassthroughRouter::Plan final : public ConnectionPlan {
  public:
-  Plan(Scheduler& scheduler, std::shared_ptr<const RouteTable> routes)
-      : scheduler_(scheduler), routes_(std::move(routes)) {}
+  Plan(Scheduler& scheduler, SniPassthroughRouterOptions options)
+      : scheduler_(scheduler), options_(std::move(options)) {}
 
   ProxyMode mode() const override { return ProxyMode::kPassthrough; }
 
-  std::unique_ptr<LegOpener> NewFront() override { return std::make_unique<HelloLeg>(scheduler_); }
+  std::unique_ptr<LegOpener> NewFront() override {
+    return std::make_unique<HelloLeg>(scheduler_, options_.ja4_sha256);
+  }
 
   absl::StatusOr<Choice> Choose(const LegFacts& front) override {
     const std::optional<RouteTable::Match> match =
-        routes_->Find(front.server_name, front.hello->alpn);
-    if (match.has_value()) return Choice{std::string(match->pattern), match->target};
-    return MakeError({ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute, kAlertUnrecognizedName,
-                      front.server_name.empty()
-                          ? "the ClientHello has no server name, and there is no default route"
-                          : absl::StrCat("no route for \"", front.server_name, "\"")});
+        options_.routes->Find(front.server_name, front.hello->alpn);
+    const Unrouted unrouted = front.server_name.empty() ? options_.no_name : options_.unknown_name;
+    // A default route limited to a protocol is meant for hellos of any name.
+    const bool covered = match.has_value() && (!match->is_default || !match->alpn.empty());
+    if (covered || (match.has_value() && unrouted == Unrouted::kDefaultRoute)) {
+      return Choice{std::string(match->pattern), match->target};
+    }
+    TlsError error;
+    error.code = ErrorCode::kNoRoute;
+    error.leg = Leg::kFront;
+    error.phase = Phase::kRoute;
+    if (unrouted != Unrouted::kClose) error.alert = kAlertUnrecognizedName;
+    error.detail = front.server_name.empty()
+                       ? "the ClientHello has no server name, and there is no route for that"
+                       : absl::StrCat("no route for \"", front.server_name, "\"");
+    return MakeError(error);
   }
 
   absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts&) override { return nullptr; }
@@ -43,7 +55,7 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
   std::string LastWords(const TlsError& error) override {
     switch (error.code) {
       case ErrorCode::kNoRoute:
-        return Alert(kAlertUnrecognizedName);
+        return error.alert.has_value() ? Alert(*error.alert) : std::string();
       case ErrorCode::kMalformedHello:
       case ErrorCode::kHelloTooLarge:
         return Alert(kAlertDecodeError);
@@ -53,7 +65,9 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
     }
   }
 
-  void ReplaceRoutes(std::shared_ptr<const RouteTable> routes) { routes_ = std::move(routes); }
+  void ReplaceRoutes(std::shared_ptr<const RouteTable> routes) {
+    options_.routes = std::move(routes);
+  }
 
  private:
   // A fatal alert in a plaintext record (RFC 8446 5.1, 6).
@@ -63,7 +77,7 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
   }
 
   Scheduler& scheduler_;
-  std::shared_ptr<const RouteTable> routes_;
+  SniPassthroughRouterOptions options_;
 };
 
 absl::StatusOr<std::unique_ptr<SniPassthroughRouter>> SniPassthroughRouter::Create(
@@ -71,10 +85,11 @@ absl::StatusOr<std::unique_ptr<SniPassthroughRouter>> SniPassthroughRouter::Crea
     ConnectionObserver* observer) {
   if (options.routes == nullptr) return MissingOption("the router needs routes");
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
-  auto plan = std::make_unique<Plan>(scheduler, std::move(options.routes));
+  const ConnectionOptions connection = options.connection;
+  auto plan = std::make_unique<Plan>(scheduler, std::move(options));
   Plan* const own_plan = plan.get();
-  return absl::WrapUnique(new SniPassthroughRouter(scheduler, dialer, options.connection, observer,
-                                                   std::move(plan), own_plan));
+  return absl::WrapUnique(
+      new SniPassthroughRouter(scheduler, dialer, connection, observer, std::move(plan), own_plan));
 }
 
 SniPassthroughRouter::SniPassthroughRouter(Scheduler& scheduler, Dialer& dialer,

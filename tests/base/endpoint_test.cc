@@ -52,5 +52,10 @@ INSTANTIATE_TEST_SUITE_P(All, BadEndpointTest,
                                            "localhost:80", "::1:80", "[::1]", "[127.0.0.1]:80",
                                            "127.0.0.1:80 ", "1.2.3:80", "[::1:80"));
 
+TEST(EndpointTest, ANulInTheAddressIsNotItsEnd) {
+  EXPECT_FALSE(Endpoint::Parse(absl::string_view("127.0.0.1\0.evil:80", 18)).ok());
+  EXPECT_FALSE(Endpoint::Parse(absl::string_view("[::1\0]:80", 10)).ok());
+}
+
 }  // namespace
 }  // namespace trestle

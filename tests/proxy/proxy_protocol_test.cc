@@ -167,6 +167,21 @@ TEST_F(ProxyProtocolTest, TheBackendIsToldInV2WithTheNameAndWhatCameIn) {
   EXPECT_EQ(after_header, flight);
 }
 
+TEST_F(ProxyProtocolTest, UnknownTlvsThatNoLongerFitAreLeftOut) {
+  ConnectionOptions options = Trusting(kTrusted);
+  options.proxy_protocol_to_backend = ProxyProtocolOut::kV2;
+  StartRouter(options);
+  ProxyHeader in = ProxyHeader::ForTcp(*Endpoint::Parse("198.51.100.7:40000"),
+                                       *Endpoint::Parse("203.0.113.9:443"));
+  in.unknown_tlvs.push_back({0xe5, std::string(4060, 'x')});
+  Connect().Send(*WriteProxyHeaderV2(in) + flight);
+  loop.RunReady();
+  const ProxyHeader out = HeaderAtBackend();
+  EXPECT_EQ(out.authority, "a.test");
+  EXPECT_TRUE(out.unknown_tlvs.empty());
+  EXPECT_EQ(after_header, flight);
+}
+
 TEST_F(ProxyProtocolTest, ATerminatorTellsWhatTlsAgreed) {
   testing::TestPki pki(loop.Now());
   TlsTerminatorOptions options;

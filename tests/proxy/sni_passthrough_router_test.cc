@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "tests/proxy/proxy_fixture.h"
 #include "trestle/testing/client_hello_kit.h"
+#include "trestle/tls/sha256.h"
 
 namespace trestle {
 namespace {
@@ -149,6 +150,45 @@ TEST_F(RouterTest, NoRouteIsToldByAnAlert) {
   EXPECT_EQ(observer.error()->code, ErrorCode::kNoRoute);
   EXPECT_EQ(observer.error()->detail, "no route for \"b.test\"");
   EXPECT_EQ(dialer.dials(), 0u);
+}
+
+TEST_F(RouterTest, ConnectionsWithoutARouteOfTheirOwnAreTreatedAsAsked) {
+  for (const Unrouted unrouted : {Unrouted::kDefaultRoute, Unrouted::kAlert, Unrouted::kClose}) {
+    for (const bool named : {false, true}) {
+      SCOPED_TRACE(static_cast<int>(unrouted) * 2 + named);
+      observer.closed.clear();
+      SniPassthroughRouterOptions options;
+      options.routes = *RouteTable::Create({{"a.test", a.endpoint}, {"", d.endpoint}});
+      (named ? options.unknown_name : options.no_name) = unrouted;
+      router = *SniPassthroughRouter::Create(loop, dialer, options, &observer);
+      const size_t before = d.peers.size();
+      testing::HelloBuilder hello = ClassicHello("b.test");
+      if (!named) hello.Remove(0);
+      Connect().Send(InRecords(hello.Message()));
+      loop.RunReady();
+      EXPECT_EQ(d.peers.size() - before, unrouted == Unrouted::kDefaultRoute ? 1u : 0u);
+      EXPECT_EQ(client->received().size(), unrouted == Unrouted::kAlert ? 7u : 0u);
+      EXPECT_EQ(client->saw_end(), unrouted != Unrouted::kDefaultRoute);
+    }
+  }
+}
+
+TEST_F(RouterTest, TheReportTellsOfTheHello) {
+  SniPassthroughRouterOptions options;
+  options.routes = *RouteTable::Create({{"", d.endpoint}});
+  options.ja4_sha256 = Sha256;
+  router = *SniPassthroughRouter::Create(loop, dialer, options, &observer);
+  const std::string message = ClassicHello("a.test").Message();
+  Connect().Send(InRecords(message, {100}));
+  loop.RunReady();
+  ASSERT_EQ(observer.established.size(), 1u);
+  const std::optional<HelloReport>& hello = observer.established[0].hello;
+  ASSERT_TRUE(hello.has_value());
+  EXPECT_THAT(hello->alpn, ::testing::ElementsAre("h2", "http/1.1"));
+  EXPECT_EQ(hello->bytes, message.size());
+  EXPECT_EQ(hello->records, 2u);
+  EXPECT_EQ(hello->segments, 1u);
+  EXPECT_THAT(hello->ja4, ::testing::StartsWith("t13d"));
 }
 
 TEST_F(RouterTest, TheTimeForAHelloIsATotal) {

@@ -28,6 +28,7 @@ struct HelloReport {
   size_t bytes = 0;               ///< Size of the handshake message.
   size_t records = 0;             ///< TLS records it came in.
   size_t segments = 0;            ///< Reads it took.
+  std::string ja4 = {};           ///< Fingerprint of the client, where the router was asked for it.
 };
 
 /// One leg, as far as it came.

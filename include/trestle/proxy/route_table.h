@@ -42,6 +42,7 @@ class RouteTable {
     const RouteTarget* target = nullptr;  ///< Never null.
     absl::string_view pattern;            ///< In the normal form; "default" for the default.
     absl::string_view alpn;               ///< The protocol that the route is limited to, if any.
+    bool is_default = false;              ///< No pattern covered the name.
   };
 
   /// Checks and indexes `routes`; their order doesn't matter. Fails with ErrorCode::kConfiguration

@@ -3,6 +3,8 @@
 #ifndef TRESTLE_PROXY_SNI_PASSTHROUGH_ROUTER_H_
 #define TRESTLE_PROXY_SNI_PASSTHROUGH_ROUTER_H_
 
+#include <array>
+#include <cstdint>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -11,9 +13,23 @@
 
 namespace trestle {
 
+/// What becomes of a connection for whose server name there is no route of its own.
+enum class Unrouted : uint8_t {
+  kDefaultRoute,  ///< Takes the default route; where there is none, as kAlert.
+  kAlert,         ///< Refused with the alert unrecognized_name (RFC 6066 3).
+  kClose,         ///< Closed without a word.
+};
+
 struct SniPassthroughRouterOptions {
   /// Required.
   std::shared_ptr<const RouteTable> routes;
+  /// For hellos without a server name.
+  Unrouted no_name = Unrouted::kDefaultRoute;
+  /// For hellos with a name that no route but the default covers.
+  Unrouted unknown_name = Unrouted::kDefaultRoute;
+  /// Puts the JA4 fingerprint of each hello into its report. The digest is the caller's, so that a
+  /// router links no cryptography: `Sha256` of tls/sha256.h is one.
+  std::array<uint8_t, 32> (*ja4_sha256)(ByteView bytes) = nullptr;
   ConnectionOptions connection = {};
 };
 
