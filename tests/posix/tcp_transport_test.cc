@@ -418,6 +418,24 @@ TEST_F(TcpTransportTest, UrgentByteStaysInTheStreamAndStallsNothing) {
   EXPECT_EQ(all, "before!after");
 }
 
+TEST_F(TcpTransportTest, EndsThatNobodyReadsDoNotKeepTheLoopBusy) {
+  const auto turns_until_timer = [&] {
+    bool fired = false;
+    const Timer timer = loop_->RunAfter(absl::Milliseconds(20), [&] { fired = true; });
+    int turns = 0;
+    for (; !fired && turns < 1000; ++turns) loop_->RunTurn(absl::InfiniteDuration());
+    return turns;
+  };
+  FillUp();
+  RawSend(far_.get(), "unread");
+  Settle(*loop_);
+  EXPECT_LE(turns_until_timer(), 3) << "bytes";
+  shutdown(far_.get(), SHUT_WR);
+  EXPECT_LE(turns_until_timer(), 3) << "half-close";
+  RawReset(far_);
+  EXPECT_LE(turns_until_timer(), 3) << "reset";
+}
+
 TEST_F(TcpTransportTest, MayBeDestroyedInsideACallbackWhileAnotherIsDue) {
   Connect(20000, 20000);
   FillUp();
