@@ -72,6 +72,8 @@ class TlsEngine::State {
 
  private:
   bool Start(SSL_CTX* context);
+  // Whether SSL_read would only say that it needs bytes; even that costs a quarter of a small record.
+  bool NeedsBytes() const { return starved_ && received_.empty() && !received_ended_; }
   bool is_server() const { return server_config_ != nullptr; }
   IoState JudgeFirstBytes();
   bool SeesPlainAlert(int bytes_wanted) const;
@@ -104,6 +106,7 @@ class TlsEngine::State {
   bool hello_answered_ = false;
   bool plain_alert_ahead_ = false;  // Kept from BoringSSL.
   bool handshake_done_ = false;
+  bool starved_ = false;  // BoringSSL holds no plaintext and has met no end.
   bool close_notify_queued_ = false;
   bool offers_alpn_ = false;
   bssl::UniquePtr<SSL> ssl_;  // Last: it refers to the rest.
@@ -240,11 +243,13 @@ IoState TlsEngine::State::CheckAlpn() {
 IoResult TlsEngine::State::Read(MutableByteView out) {
   if (ABSL_PREDICT_FALSE(!status_.ok())) return {0, IoState::kFailed};
   if (ABSL_PREDICT_FALSE(!handshake_done_)) return {0, IoState::kWouldBlock};
+  if (NeedsBytes()) return {0, IoState::kWouldBlock};
   SessionClock clock(scheduler_);
   size_t filled = 0;
-  while (filled < out.size()) {
-    ERR_clear_error();
+  while (filled < out.size() && !NeedsBytes()) {
     const size_t room = std::min<size_t>(out.size() - filled, SSL3_RT_MAX_PLAIN_LENGTH);
+    starved_ = false;
+    // Clears the error queue itself, as SSL_write does.
     const int result = SSL_read(ssl_.get(), out.data() + filled, static_cast<int>(room));
     if (result <= 0) {
       // What ended the stream, if anything did, is there for the next call too.
@@ -252,6 +257,7 @@ IoResult TlsEngine::State::Read(MutableByteView out) {
       return {0, Settle(result)};
     }
     filled += static_cast<size_t>(result);
+    starved_ = SSL_pending(ssl_.get()) == 0;
   }
   return {filled, IoState::kOk};
 }
@@ -265,7 +271,6 @@ IoResult TlsEngine::State::Write(ByteView data) {
   size_t taken = 0;
   while (taken < data.size() && to_send_.size() < kSendLimitBytes) {
     const size_t bytes = NextRecordBytes(data.size() - taken, to_send_.size());
-    ERR_clear_error();
     const int result = SSL_write(ssl_.get(), data.data() + taken, static_cast<int>(bytes));
     if (result <= 0) {
       Settle(result);
@@ -296,6 +301,7 @@ IoState TlsEngine::State::Settle(int ssl_result) {
     case SSL_ERROR_NONE:
       return IoState::kOk;
     case SSL_ERROR_WANT_READ:
+      starved_ = true;
       return IoState::kWouldBlock;
     case SSL_ERROR_ZERO_RETURN: {
       // Nothing after close_notify counts (RFC 8446 6.1).
