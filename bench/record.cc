@@ -30,17 +30,28 @@ namespace trestle::bench {
 namespace {
 
 constexpr char kHowToRead[] =
-    "Each row moves 64 KiB at a time, cut into records of the size named last. Medians, in turns:\n"
+    "Each row moves 64 KiB at a time, cut into records of the size named last; 'message' is one\n"
+    "record of 200 bytes, as in a small request. Medians, in turns:\n"
     "  MiB_s    clear text through Trestle, one way\n"
     "  vs_ssl   rate beside SSL_read / SSL_write alone on a memory BIO (bridge: one of each)\n"
     "  vs_aead  rate beside the cipher alone on the same records (bridge: open and seal)\n"
-    "  allocs, ssl_allocs  calls of malloc for 64 KiB: with Trestle, with BoringSSL alone\n"
+    "  allocs, ssl_allocs  calls of malloc for that: with Trestle, with BoringSSL alone\n"
     "open: decrypting what a peer sent. seal: encrypting; the application writes pieces of the size\n"
     "named. bridge: client to backend through TlsBridge, which may send larger records than it got.\n"
     "AES rows are TLS 1.3, ChaCha20-Poly1305 is TLS 1.2. stream and bridge copy each byte once more\n"
     "per side, where a socket would.";
 
-constexpr size_t kTurnBytes = 64 * 1024;
+/// What is moved at a time, and cut into which records.
+struct Shape {
+  const char* name;
+  size_t turn_bytes;
+  size_t record_bytes;
+};
+
+constexpr Shape kShapes[] = {{"1400", 64 * 1024, 1400},
+                             {"4096", 64 * 1024, 4096},
+                             {"16384", 64 * 1024, 16384},
+                             {"message", 200, 200}};
 // P-256 too, because in TLS 1.2 it says which certificates a client takes.
 const std::vector<TlsGroup> kGroups = {TlsGroup::kX25519, TlsGroup::kP256};
 
@@ -78,33 +89,35 @@ struct World {
 /// much memory as the records of a turn take up, so that the cache is no better to it.
 class BareCipher final {
  public:
-  BareCipher(Cipher cipher, size_t record_bytes)
-      : record_bytes_(record_bytes), sealed_record_bytes_(record_bytes + kTagBytes) {
+  BareCipher(Cipher cipher, const Shape& shape)
+      : shape_(shape), sealed_record_bytes_(shape.record_bytes + kTagBytes) {
     const EVP_AEAD* aead = CipherAead(cipher);
     const std::vector<uint8_t> key(EVP_AEAD_key_length(aead), 7);
     aead_.reset(EVP_AEAD_CTX_new(aead, key.data(), key.size(), kTagBytes));
-    sealed_.resize((kTurnBytes / record_bytes + 1) * sealed_record_bytes_);
+    sealed_.resize((shape.turn_bytes / shape.record_bytes + 1) * sealed_record_bytes_);
     opened_.resize(sealed_.size());
     SealTurn();
   }
 
   void SealTurn() {
     uint8_t* to = sealed_.data();
-    for (size_t done = 0; done < kTurnBytes; done += record_bytes_, to += sealed_record_bytes_) {
+    for (size_t done = 0; done < shape_.turn_bytes; done += shape_.record_bytes) {
       size_t bytes = 0;
       CHECK(EVP_AEAD_CTX_seal(aead_.get(), to, &bytes, sealed_record_bytes_, nonce_, sizeof(nonce_),
                               clear_.data() + done, RecordBytes(done), header_, sizeof(header_)));
+      to += sealed_record_bytes_;
     }
     benchmark::DoNotOptimize(sealed_.data());
   }
 
   void OpenTurn() {
     const uint8_t* from = sealed_.data();
-    for (size_t done = 0; done < kTurnBytes; done += record_bytes_, from += sealed_record_bytes_) {
+    for (size_t done = 0; done < shape_.turn_bytes; done += shape_.record_bytes) {
       size_t bytes = 0;
       CHECK(EVP_AEAD_CTX_open(aead_.get(), opened_.data() + done, &bytes, opened_.size() - done,
                               nonce_, sizeof(nonce_), from, RecordBytes(done) + kTagBytes, header_,
                               sizeof(header_)));
+      from += sealed_record_bytes_;
     }
     benchmark::DoNotOptimize(opened_.data());
   }
@@ -112,12 +125,14 @@ class BareCipher final {
  private:
   static constexpr size_t kTagBytes = 16;
 
-  size_t RecordBytes(size_t done) const { return std::min(record_bytes_, kTurnBytes - done); }
+  size_t RecordBytes(size_t done) const {
+    return std::min(shape_.record_bytes, shape_.turn_bytes - done);
+  }
 
-  const size_t record_bytes_;
+  const Shape shape_;
   const size_t sealed_record_bytes_;
   bssl::UniquePtr<EVP_AEAD_CTX> aead_;
-  const std::vector<uint8_t> clear_ = std::vector<uint8_t>(kTurnBytes);
+  const std::vector<uint8_t> clear_ = std::vector<uint8_t>(shape_.turn_bytes);
   std::vector<uint8_t> sealed_;
   std::vector<uint8_t> opened_;
   const uint8_t nonce_[12] = {};
@@ -139,15 +154,15 @@ class Subject {
  public:
   virtual ~Subject() = default;
 
-  /// Moves `kTurnBytes` bytes through Trestle, counting on `watch` what is to be counted.
+  /// Moves the bytes of a turn through Trestle, counting on `watch` what is to be counted.
   virtual void Turn(Stopwatch& watch) = 0;
 };
 
-/// Seals `kTurnBytes` as `peer` and keeps what comes out.
+/// Seals a turn as `peer` and keeps what comes out.
 class Sealer final {
  public:
-  Sealer(BarePeer& peer, size_t record_bytes)
-      : peer_(peer), record_bytes_(record_bytes), clear_(kTurnBytes, 'x') {}
+  Sealer(BarePeer& peer, const Shape& shape)
+      : peer_(peer), record_bytes_(shape.record_bytes), clear_(shape.turn_bytes, 'x') {}
 
   ByteView Turn() {
     peer_.ClearSent();
@@ -163,14 +178,14 @@ class Sealer final {
 
 class BareOpen final : public Subject {
  public:
-  BareOpen(World& world, size_t record_bytes)
-      : pair_(world), sealer_(pair_.client, record_bytes), clear_(kTurnBytes) {}
+  BareOpen(World& world, const Shape& shape)
+      : pair_(world), sealer_(pair_.client, shape), clear_(shape.turn_bytes) {}
   void Turn(Stopwatch& watch) override {
     pair_.server.ReceiveInPlace(sealer_.Turn());
     watch.Start();
     const size_t bytes = pair_.server.ReadAll(absl::MakeSpan(clear_));
     watch.Stop();
-    CHECK_EQ(bytes, kTurnBytes);
+    CHECK_EQ(bytes, clear_.size());
   }
 
  private:
@@ -181,8 +196,8 @@ class BareOpen final : public Subject {
 
 class BareSeal final : public Subject {
  public:
-  BareSeal(World& world, size_t record_bytes)
-      : pair_(world), record_bytes_(record_bytes), clear_(kTurnBytes) {}
+  BareSeal(World& world, const Shape& shape)
+      : pair_(world), record_bytes_(shape.record_bytes), clear_(shape.turn_bytes) {}
   void Turn(Stopwatch& watch) override {
     pair_.server.ClearSent();
     watch.Start();
@@ -214,16 +229,16 @@ std::unique_ptr<TlsEngine> NewEngine(World& world, BarePeer& client) {
 
 class EngineOpen final : public Subject {
  public:
-  EngineOpen(World& world, size_t record_bytes)
+  EngineOpen(World& world, const Shape& shape)
       : client_(BarePeer::Client(world.bare_client.get())),
         engine_(NewEngine(world, client_)),
-        sealer_(client_, record_bytes),
-        clear_(kTurnBytes) {}
+        sealer_(client_, shape),
+        clear_(shape.turn_bytes) {}
   void Turn(Stopwatch& watch) override {
     engine_->received().Append(sealer_.Turn());
     size_t bytes = 0;
     watch.Start();
-    while (bytes < kTurnBytes) bytes += engine_->Read(absl::MakeSpan(clear_)).bytes;
+    while (bytes < clear_.size()) bytes += engine_->Read(absl::MakeSpan(clear_)).bytes;
     watch.Stop();
   }
 
@@ -236,16 +251,16 @@ class EngineOpen final : public Subject {
 
 class EngineSeal final : public Subject {
  public:
-  EngineSeal(World& world, size_t record_bytes)
+  EngineSeal(World& world, const Shape& shape)
       : client_(BarePeer::Client(world.bare_client.get())),
         engine_(NewEngine(world, client_)),
-        record_bytes_(record_bytes),
-        clear_(kTurnBytes) {}
+        record_bytes_(shape.record_bytes),
+        clear_(shape.turn_bytes) {}
   void Turn(Stopwatch& watch) override {
     const ByteView clear = clear_;
     size_t done = 0;
     watch.Start();
-    while (done < kTurnBytes) {
+    while (done < clear.size()) {
       const size_t bytes = engine_->Write(clear.subspan(done, record_bytes_)).bytes;
       if (bytes == 0) engine_->to_send().Clear();
       done += bytes;
@@ -287,17 +302,17 @@ struct StreamSide {
 
 class StreamOpen final : public Subject {
  public:
-  StreamOpen(World& world, size_t record_bytes)
+  StreamOpen(World& world, const Shape& shape)
       : client_(BarePeer::Client(world.bare_client.get())),
         end_(world, client_),
-        sealer_(client_, record_bytes),
-        clear_(kTurnBytes) {}
+        sealer_(client_, shape),
+        clear_(shape.turn_bytes) {}
   void Turn(Stopwatch& watch) override {
     end_.wire.Deliver(sealer_.Turn());
     end_.loop.RunReady();
     size_t bytes = 0;
     watch.Start();
-    while (bytes < kTurnBytes) bytes += end_.stream->Read(absl::MakeSpan(clear_)).bytes;
+    while (bytes < clear_.size()) bytes += end_.stream->Read(absl::MakeSpan(clear_)).bytes;
     watch.Stop();
   }
 
@@ -310,16 +325,16 @@ class StreamOpen final : public Subject {
 
 class StreamSeal final : public Subject {
  public:
-  StreamSeal(World& world, size_t record_bytes)
+  StreamSeal(World& world, const Shape& shape)
       : client_(BarePeer::Client(world.bare_client.get())),
         end_(world, client_),
-        record_bytes_(record_bytes),
-        clear_(kTurnBytes) {}
+        record_bytes_(shape.record_bytes),
+        clear_(shape.turn_bytes) {}
   void Turn(Stopwatch& watch) override {
     const ByteView clear = clear_;
     end_.wire.sent().clear();
     watch.Start();
-    for (size_t done = 0; done < kTurnBytes;) {
+    for (size_t done = 0; done < clear.size();) {
       done += end_.stream->Write(clear.subspan(done, record_bytes_)).bytes;
     }
     watch.Stop();
@@ -335,14 +350,14 @@ class StreamSeal final : public Subject {
 /// One connection through TlsBridge, between a bare client and a bare backend.
 class Bridge final : public Subject {
  public:
-  Bridge(World& world, size_t record_bytes)
+  Bridge(World& world, const Shape& shape)
       : loop_(world.loop),
         client_(BarePeer::Client(world.bare_client.get())),
         backend_(BarePeer::Server(world.bare_server.get())),
         front_(loop_),
         back_(loop_),
         dialer_(loop_, back_),
-        sealer_(client_, record_bytes) {
+        sealer_(client_, shape), turn_bytes_(shape.turn_bytes) {
     TlsBridgeOptions options;
     options.front_tls = world.server_config;
     options.back_tls = world.client_config;
@@ -365,7 +380,7 @@ class Bridge final : public Subject {
     watch.Start();
     loop_.RunReady();
     watch.Stop();
-    CHECK_GE(back_.sent().size(), kTurnBytes);
+    CHECK_GE(back_.sent().size(), turn_bytes_);
   }
 
  private:
@@ -385,6 +400,7 @@ class Bridge final : public Subject {
   Wire back_;
   WireDialer dialer_;
   Sealer sealer_;
+  const size_t turn_bytes_;
   std::unique_ptr<TlsBridge> bridge_;
 };
 
@@ -393,28 +409,28 @@ enum class Work { kEngineOpen, kEngineSeal, kStreamOpen, kStreamSeal, kBridge };
 bool Opens(Work work) { return work != Work::kEngineSeal && work != Work::kStreamSeal; }
 bool Seals(Work work) { return work != Work::kEngineOpen && work != Work::kStreamOpen; }
 
-std::unique_ptr<Subject> NewSubject(Work work, World& world, size_t record_bytes) {
+std::unique_ptr<Subject> NewSubject(Work work, World& world, const Shape& shape) {
   switch (work) {
     case Work::kEngineOpen:
-      return std::make_unique<EngineOpen>(world, record_bytes);
+      return std::make_unique<EngineOpen>(world, shape);
     case Work::kEngineSeal:
-      return std::make_unique<EngineSeal>(world, record_bytes);
+      return std::make_unique<EngineSeal>(world, shape);
     case Work::kStreamOpen:
-      return std::make_unique<StreamOpen>(world, record_bytes);
+      return std::make_unique<StreamOpen>(world, shape);
     case Work::kStreamSeal:
-      return std::make_unique<StreamSeal>(world, record_bytes);
+      return std::make_unique<StreamSeal>(world, shape);
     case Work::kBridge:
-      return std::make_unique<Bridge>(world, record_bytes);
+      return std::make_unique<Bridge>(world, shape);
   }
   return nullptr;
 }
 
-void RunCase(benchmark::State& state, Work work, Cipher cipher, size_t record_bytes) {
+void RunCase(benchmark::State& state, Work work, Cipher cipher, const Shape& shape) {
   World world(cipher);
-  BareCipher bare_cipher(cipher, record_bytes);
-  BareOpen bare_open(world, record_bytes);
-  BareSeal bare_seal(world, record_bytes);
-  const std::unique_ptr<Subject> trestle = NewSubject(work, world, record_bytes);
+  BareCipher bare_cipher(cipher, shape);
+  BareOpen bare_open(world, shape);
+  BareSeal bare_seal(world, shape);
+  const std::unique_ptr<Subject> trestle = NewSubject(work, world, shape);
 
   Samples samples;
   Samples ssl_samples;
@@ -438,7 +454,7 @@ void RunCase(benchmark::State& state, Work work, Cipher cipher, size_t record_by
     aead_samples.Add(aead_watch);
   }
   const double seconds = samples.MedianSeconds();
-  state.counters["MiB_s"] = kTurnBytes / seconds / (1 << 20);
+  state.counters["MiB_s"] = static_cast<double>(shape.turn_bytes) / seconds / (1 << 20);
   state.counters["vs_ssl"] = ssl_samples.MedianSeconds() / seconds;
   state.counters["vs_aead"] = aead_samples.MedianSeconds() / seconds;
   state.counters["allocs"] = samples.MeanAllocations();
@@ -454,13 +470,13 @@ void RegisterAll() {
   const Cipher ciphers[] = {Cipher::kAes128Gcm, Cipher::kAes256Gcm, Cipher::kChaCha20Poly1305};
   for (const auto& [work, name] : works) {
     for (Cipher cipher : ciphers) {
-      for (size_t record_bytes : {1400, 4096, 16384}) {
-        const std::string title =
-            std::string(name) + "/" + CipherName(cipher) + "/" + std::to_string(record_bytes);
-        benchmark::RegisterBenchmark(
-            title.c_str(), [work = work, cipher, record_bytes](benchmark::State& state) {
-              RunCase(state, work, cipher, record_bytes);
-            })->UseManualTime();
+      for (const Shape& shape : kShapes) {
+        const std::string title = std::string(name) + "/" + CipherName(cipher) + "/" + shape.name;
+        benchmark::RegisterBenchmark(title.c_str(),
+                                     [work = work, cipher, &shape](benchmark::State& state) {
+                                       RunCase(state, work, cipher, shape);
+                                     })
+            ->UseManualTime();
       }
     }
   }

@@ -1,0 +1,33 @@
+// The backend behind every proxy: a small HTTP/1.1 server, once in clear text and once with TLS, in
+// a process of its own.
+#ifndef TRESTLE_BENCH_PEERS_BACKEND_H_
+#define TRESTLE_BENCH_PEERS_BACKEND_H_
+
+#include <openssl/base.h>
+#include <sys/types.h>
+
+#include <cstdint>
+
+namespace trestle::bench {
+
+/// Answers "GET /N" with N bytes, and "POST /N" with N bytes once the body is there.
+class Backend final {
+ public:
+  /// Starts the process; it ends with this one, or with this object.
+  explicit Backend(SSL_CTX* tls);
+  ~Backend();
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+
+  uint16_t clear_port() const { return clear_port_; }
+  uint16_t tls_port() const { return tls_port_; }
+
+ private:
+  uint16_t clear_port_ = 0;
+  uint16_t tls_port_ = 0;
+  pid_t pid_ = -1;
+};
+
+}  // namespace trestle::bench
+
+#endif  // TRESTLE_BENCH_PEERS_BACKEND_H_

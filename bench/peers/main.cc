@@ -1,0 +1,157 @@
+// Measures Trestle's example proxies beside the proxies that are installed on this machine.
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/log/check.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "bench/peers/measurement.h"
+#include "bench/peers/peer.h"
+#include "bench/peers/report.h"
+#include "bench/peers/runner.h"
+
+ABSL_FLAG(std::vector<std::string>, modes, (std::vector<std::string>{"offload", "passthrough", "bridge"}),
+          "which of offload, passthrough, bridge");
+ABSL_FLAG(std::vector<std::string>, keys, (std::vector<std::string>{"ecdsa", "rsa"}),
+          "certificates: ecdsa (P-256), rsa (2048; handshakes only)");
+ABSL_FLAG(std::vector<std::string>, connections, (std::vector<std::string>{"32"}),
+          "connections at a time");
+ABSL_FLAG(std::vector<std::string>, metrics, {},
+          "which of full_handshake, resumed_handshake, kept_request, bulk_down, bulk_up, "
+          "idle_connection; default: all");
+ABSL_FLAG(std::vector<std::string>, peers, {}, "only peers whose label begins so; default: all");
+ABSL_FLAG(int, rounds, 5, "samples of each figure, taken in turns");
+ABSL_FLAG(double, effort, 1, "multiplies the requests of each sample");
+ABSL_FLAG(int, idle_connections, 1000, "connections held open for idle_connection");
+ABSL_FLAG(std::string, nginx, "", "a further nginx, by path (with its stream module built in)");
+ABSL_FLAG(std::string, haproxy, "", "a further haproxy, by path");
+ABSL_FLAG(std::string, label, "", "what the table calls the peer that is given by path");
+ABSL_FLAG(bool, json, false, "prints JSON instead of the table");
+ABSL_FLAG(std::string, svg, "", "also writes a chart to this file");
+ABSL_FLAG(std::string, examples, "examples", "folder of Trestle's example proxies");
+
+namespace trestle::bench {
+namespace {
+
+constexpr char kUsage[] =
+    "Measures what proxies cost in CPU time and memory: Trestle's example proxies, and nginx,\n"
+    "haproxy, hitch, stunnel4 and sniproxy where they are installed. Same certificates, client and\n"
+    "backend for all, one thread each, loopback only, in turns. Installs nothing.\n\n"
+    "  bazel run //bench/peers                              all of it, about ten minutes\n"
+    "  bazel run //bench/peers -- --modes=offload --keys=ecdsa --rounds=3 --effort=0.5\n"
+    "  bazel run //bench/peers -- --nginx=/opt/nginx/sbin/nginx --label='nginx BoringSSL'\n";
+
+bool Wanted(const std::vector<std::string>& wanted, const std::string& name) {
+  for (const std::string& prefix : wanted) {
+    if (absl::StartsWith(name, prefix)) return true;
+  }
+  return wanted.empty();
+}
+
+std::vector<Peer> PeersFromFlags() {
+  std::vector<Peer> peers = {{PeerKind::kTrestle, kTrestleLabel, absl::GetFlag(FLAGS_examples)}};
+  for (Peer& peer : FindInstalledPeers()) peers.push_back(std::move(peer));
+  const std::string label = absl::GetFlag(FLAGS_label);
+  const auto add = [&](PeerKind kind, const std::string& program) {
+    if (!program.empty()) peers.push_back(PeerAt(kind, program, label));
+  };
+  add(PeerKind::kNginx, absl::GetFlag(FLAGS_nginx));
+  add(PeerKind::kHaproxy, absl::GetFlag(FLAGS_haproxy));
+  std::vector<Peer> wanted;
+  for (Peer& peer : peers) {
+    if (Wanted(absl::GetFlag(FLAGS_peers), peer.label)) wanted.push_back(std::move(peer));
+  }
+  return wanted;
+}
+
+// Leaves out what a place has no use for: passthrough knows neither keys nor sessions, and the key
+// only matters to handshakes.
+std::vector<Metric> MetricsFor(Mode mode, Key key) {
+  std::vector<Metric> metrics;
+  for (Metric metric : kAllMetrics) {
+    const bool handshake = metric == Metric::kFull || metric == Metric::kResumed;
+    if (mode == Mode::kPassthrough && metric == Metric::kResumed) continue;
+    if (key == Key::kRsa && !handshake) continue;
+    if (Wanted(absl::GetFlag(FLAGS_metrics), MetricName(metric))) metrics.push_back(metric);
+  }
+  return metrics;
+}
+
+std::vector<Figure> MeasureAll(const std::vector<Peer>& peers, const std::string& folder) {
+  std::vector<Figure> figures;
+  for (Mode mode : {Mode::kOffload, Mode::kPassthrough, Mode::kBridge}) {
+    if (!Wanted(absl::GetFlag(FLAGS_modes), ModeName(mode))) continue;
+    for (Key key : {Key::kEcdsa, Key::kRsa}) {
+      if (!Wanted(absl::GetFlag(FLAGS_keys), key == Key::kRsa ? "rsa" : "ecdsa")) continue;
+      if (mode == Mode::kPassthrough && key == Key::kRsa) continue;
+      RunnerOptions options;
+      options.peers = peers;
+      options.metrics = MetricsFor(mode, key);
+      options.rounds = absl::GetFlag(FLAGS_rounds);
+      options.effort = absl::GetFlag(FLAGS_effort);
+      options.idle_connections = absl::GetFlag(FLAGS_idle_connections);
+      if (options.metrics.empty()) continue;
+      Runner runner(options, folder);
+      for (const std::string& text : absl::GetFlag(FLAGS_connections)) {
+        int connections = 0;
+        CHECK(absl::SimpleAtoi(text, &connections) && connections > 0) << "--connections=" << text;
+        for (Figure& figure : runner.Measure(mode, key, connections)) {
+          figures.push_back(std::move(figure));
+        }
+      }
+    }
+  }
+  return figures;
+}
+
+std::string MakeFolder() {
+  const char* base = getenv("TMPDIR");
+  std::string folder = absl::StrCat(base == nullptr ? "/tmp" : base, "/trestle_peers_XXXXXX");
+  PCHECK(mkdtemp(&folder[0]) != nullptr);
+  // A proxy that gives up root must still be able to reach its files.
+  std::filesystem::permissions(folder, std::filesystem::perms(0755));
+  return folder;
+}
+
+void WriteChart(const std::vector<Figure>& figures) {
+  std::filesystem::path path = absl::GetFlag(FLAGS_svg);
+  if (path.empty()) return;
+  // `bazel run` starts programs elsewhere.
+  const char* started_from = getenv("BUILD_WORKING_DIRECTORY");
+  if (path.is_relative() && started_from != nullptr) path = started_from / path;
+  std::ofstream(path) << AsSvg(figures);
+}
+
+}  // namespace
+}  // namespace trestle::bench
+
+int main(int argc, char** argv) {
+  using namespace trestle::bench;
+  absl::SetProgramUsageMessage(kUsage);
+  absl::ParseCommandLine(argc, argv);
+  signal(SIGPIPE, SIG_IGN);
+  rlimit files = {};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+
+  const std::string folder = MakeFolder();
+  const std::vector<Figure> figures = MeasureAll(PeersFromFlags(), folder);
+  std::filesystem::remove_all(folder);
+  std::fputs((absl::GetFlag(FLAGS_json) ? AsJson(figures) : AsTable(figures)).c_str(), stdout);
+  WriteChart(figures);
+  return figures.empty() ? 1 : 0;
+}
