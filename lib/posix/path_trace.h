@@ -1,0 +1,27 @@
+// Which directory entries decide what file a path leads to. Private to the posix edge.
+#ifndef TRESTLE_LIB_POSIX_PATH_TRACE_H_
+#define TRESTLE_LIB_POSIX_PATH_TRACE_H_
+
+#include <string>
+#include <vector>
+
+namespace trestle {
+
+/// One entry of a directory. `directory` is free of symlinks and existed when it was traced.
+struct PathEntry {
+  std::string directory;
+  std::string name;
+};
+
+inline bool operator==(const PathEntry& a, const PathEntry& b) {
+  return a.directory == b.directory && a.name == b.name;
+}
+
+/// Follows the absolute `path` and returns the entry of each symlink on the way and, last, that of
+/// the file itself or of the first part that is missing. Follows at most 40 symlinks, like Linux,
+/// and ends with the last of them. Empty where the path is the root directory.
+std::vector<PathEntry> TracePath(const std::string& path);
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_POSIX_PATH_TRACE_H_
