@@ -72,7 +72,8 @@ class TlsEngine::State {
 
  private:
   bool Start(SSL_CTX* context);
-  // Whether SSL_read would only say that it needs bytes; even that costs a quarter of a small record.
+  // Whether SSL_read would only say that it needs bytes; even that costs a quarter of a small
+  // record.
   bool NeedsBytes() const { return starved_ && received_.empty() && !received_ended_; }
   bool is_server() const { return server_config_ != nullptr; }
   IoState JudgeFirstBytes();

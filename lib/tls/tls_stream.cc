@@ -151,6 +151,7 @@ IoState TlsStream::Fill() {
       inner_read_owed_ = true;
       return IoState::kWouldBlock;
     case IoState::kEndOfStream:
+      inner_ended_ = true;
       engine_->EndReceived();
       return IoState::kOk;
     case IoState::kFailed:
@@ -188,7 +189,19 @@ void TlsStream::FailBelow() {
 IoResult TlsStream::FailRead() {
   Flush();
   if (write_owed_ && CanWrite()) ScheduleWake();
-  return {0, IoState::kFailed};
+  return {0, shutdown_asked_ ? Drain() : IoState::kFailed};
+}
+
+// Closing a socket with unread bytes sends RST, which can overtake the alert. Whoever lingers after
+// a failure therefore gets the peer's bytes read and dropped, until the peer ends too.
+IoState TlsStream::Drain() {
+  for (int fills = 0; fills < kMaxFillsPerRead && !inner_read_owed_; ++fills) {
+    if (inner_ended_ || inner_read_failed_ || Fill() == IoState::kFailed) return IoState::kFailed;
+    engine_->received().Clear();
+  }
+  read_owed_ = true;
+  if (!inner_read_owed_) ScheduleWake();
+  return IoState::kWouldBlock;
 }
 
 IoResult TlsStream::FailWrite() {
@@ -199,8 +212,8 @@ IoResult TlsStream::FailWrite() {
 
 // Whether a read that had to wait is worth trying again.
 bool TlsStream::CanRead() const {
-  return !engine_->status().ok() || inner_read_failed_ || !inner_read_owed_ ||
-         !engine_->received().empty();
+  const bool failed = !engine_->status().ok() && !shutdown_asked_;
+  return failed || inner_read_failed_ || !inner_read_owed_ || !engine_->received().empty();
 }
 
 bool TlsStream::CanWrite() const {

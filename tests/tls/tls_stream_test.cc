@@ -6,9 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "absl/functional/any_invocable.h"
 #include "gtest/gtest.h"
-#include "tests/support/stream_peer.h"
 #include "tests/tls/tls_fixture.h"
 #include "trestle/testing/memory_transport.h"
 
@@ -369,6 +368,28 @@ TEST_F(TlsStreamTest, TheAlertReachesAPeerThatReadsLate) {
   ASSERT_TRUE(client_done_.has_value() && server_done_.has_value());
   EXPECT_EQ(CodeOf(*client_done_), ErrorCode::kNameMismatch);
   EXPECT_EQ(CodeOf(*server_done_), ErrorCode::kPeerAlert);
+}
+
+TEST_F(TlsStreamTest, WhoLingersAfterAFailureReadsUntilThePeerEnds) {
+  Connect({}, {}, {}, {"other.test", {}});
+  StartHandshakes();
+  loop_.RunUntilIdle();
+  ASSERT_TRUE(client_done_.has_value() && server_done_.has_value());
+  CountingHandler handler;
+  client_->SetHandler(&handler);
+  EXPECT_EQ(Read(*client_).state, IoState::kFailed);
+  EXPECT_EQ(client_->ShutdownWrite(StreamEnd::kClean).state, IoState::kOk);
+  EXPECT_EQ(Read(*client_).state, IoState::kWouldBlock);
+  EXPECT_FALSE(client_->holds_buffers());
+  loop_.RunUntilIdle();
+  EXPECT_EQ(handler.readable, 0);
+  EXPECT_EQ(server_->ShutdownWrite(StreamEnd::kClean).state, IoState::kOk);
+  loop_.RunUntilIdle();
+  EXPECT_EQ(handler.readable, 1);
+  EXPECT_EQ(Read(*client_).state, IoState::kFailed);
+  EXPECT_EQ(CodeOf(client_->status()), ErrorCode::kNameMismatch);
+  loop_.RunUntilIdle();
+  EXPECT_EQ(handler.readable, 1);
 }
 
 TEST_F(TlsStreamTest, AFailureBelowNamesTheLeg) {

@@ -17,7 +17,9 @@ namespace trestle {
 /// Rules of Transport hold. In addition: end of stream without close_notify is kFailed with
 /// ErrorCode::kTruncated; `ShutdownWrite(kClean)` sends close_notify before the end of the stream
 /// below, `ShutdownWrite(kTruncated)` leaves it out; after a failure `ShutdownWrite` sends the
-/// alert that is waiting. A failure of the transport below is passed on with this leg's name.
+/// alert that is waiting, and from then on `Read` drops what the peer still sends (kWouldBlock)
+/// until the peer ends too (kFailed), so that who lingers doesn't reset the alert away. A failure
+/// of the transport below is passed on with this leg's name.
 /// Holds no buffers while nothing is in flight, and at most TlsEngine::kSendLimitBytes and one
 /// record that the peer is too slow for.
 class TlsStream final : public Transport, private TransportHandler {
@@ -58,6 +60,7 @@ class TlsStream final : public Transport, private TransportHandler {
   bool AdvanceHandshake();
   void FinishHandshake();
   IoState Fill();
+  IoState Drain();
   void Flush();
   bool CanRead() const;
   bool CanWrite() const;
@@ -82,6 +85,7 @@ class TlsStream final : public Transport, private TransportHandler {
   bool write_owed_ = false;        // The handler waits for OnWritable.
   bool inner_read_owed_ = false;   // OnReadable will come from below.
   bool inner_write_owed_ = false;  // OnWritable will come from below.
+  bool inner_ended_ = false;
   bool inner_read_failed_ = false;
   bool inner_write_failed_ = false;
   bool shutdown_asked_ = false;
