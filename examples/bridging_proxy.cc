@@ -38,9 +38,11 @@ int main(int argc, char** argv) {
   using namespace trestle::examples;
   ParseCommandLine(argc, argv, kUsage);
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
+  const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
   const std::string cert = OrExit(RequiredFlag("cert", absl::GetFlag(FLAGS_cert)));
   const std::string key = OrExit(RequiredFlag("key", absl::GetFlag(FLAGS_key)));
   const Endpoint backend = OrExit(EndpointFromFlag("backend", absl::GetFlag(FLAGS_backend)));
+  OrExit(RefuseLoop(backend, host_options.listen));
   const std::string ca = OrExit(RequiredFlag("backend_ca", absl::GetFlag(FLAGS_backend_ca)));
   const std::string backend_name =
       OrExit(RequiredFlag("backend_name", absl::GetFlag(FLAGS_backend_name)));
@@ -72,7 +74,7 @@ int main(int argc, char** argv) {
     options.back_tls = back_tls;
     options.backend = backend;
     options.backend_name = backend_name;
-    options.connection = ConnectionOptionsFromFlags();
+    options.connection = connection_options;
     return TlsBridge::Create(scheduler, dialer, std::move(options), observer);
   }));
 }

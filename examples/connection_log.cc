@@ -38,8 +38,11 @@ std::string DescribeStatus(const ConnectionReport& report) {
 
 std::string DescribeConnection(const ConnectionReport& report) {
   const absl::Duration duration = absl::Trunc(report.duration, absl::Microseconds(100));
-  return absl::StrCat("client=", report.front.peer.ToString(), " mode=", ModeName(report.mode),
-                      " sni=", OrDash(report.server_name), " front=", DescribeTls(report.front),
+  const bool proxied = report.front.via != Endpoint();
+  return absl::StrCat("client=", report.front.peer.ToString(),
+                      proxied ? absl::StrCat(" via=", report.front.via.ToString()) : "",
+                      " mode=", ModeName(report.mode), " sni=", OrDash(report.server_name),
+                      " front=", DescribeTls(report.front),
                       " backend=", report.back.peer.ToString(), " back=", DescribeTls(report.back),
                       " up=", report.back.bytes_written, " down=", report.front.bytes_written,
                       " duration=", absl::FormatDuration(duration), " status=\"",

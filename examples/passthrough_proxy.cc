@@ -6,45 +6,90 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
+#include "trestle/posix/file.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/proxy/route_text.h"
 #include "trestle/proxy/sni_passthrough_router.h"
 
-ABSL_FLAG(std::string, routes, "",
-          "NAME=IP:PORT, comma-separated; *.NAME covers one more label, **.NAME one or more");
+ABSL_FLAG(
+    std::string, routes, "",
+    "NAME=IP:PORT, comma-separated; *.NAME covers one more label, **.NAME one or more; several "
+    "backends take turns: NAME=IP:PORT+IP:PORT");
+ABSL_FLAG(std::string, routes_file, "",
+          "file with a route a line: NAME IP:PORT[+IP:PORT...] [balance=...] [tries=N] [alpn=...]; "
+          "loaded again on SIGHUP");
 ABSL_FLAG(
     std::string, default_backend, "",
     "IP:PORT for all other names, and for clients that send none; without it they are refused");
 
 namespace {
 
+// A million routes of the usual length.
+constexpr size_t kMaxRoutesFileBytes = 128 << 20;
+
 constexpr char kUsage[] =
     "Routes TLS connections by the name that the client asks for, without decrypting them.\n"
-    "SIGTERM and SIGINT let open connections finish, a second one cuts them.\n\n"
+    "SIGHUP loads the routes file again; SIGTERM and SIGINT let open connections finish, a second\n"
+    "one cuts them.\n\n"
     "  passthrough_proxy --listen=127.0.0.1:8443 \\\n"
     "      --routes=a.example=127.0.0.1:9001,*.b.example=127.0.0.1:9002";
+
+using namespace trestle;
+using namespace trestle::examples;
+
+// All routes of the command line and of the file, checked as a whole.
+absl::StatusOr<std::shared_ptr<const RouteTable>> LoadRoutes(const Endpoint& listen) {
+  absl::StatusOr<std::vector<Route>> routes = ParseRouteList(absl::GetFlag(FLAGS_routes));
+  if (!routes.ok()) return routes.status();
+  if (const std::string backend = absl::GetFlag(FLAGS_default_backend); !backend.empty()) {
+    const absl::StatusOr<Endpoint> endpoint = EndpointFromFlag("default_backend", backend);
+    if (!endpoint.ok()) return endpoint.status();
+    routes->push_back({"", *endpoint});
+  }
+  if (const std::string path = absl::GetFlag(FLAGS_routes_file); !path.empty()) {
+    const absl::StatusOr<std::string> text = ReadFile(path, kMaxRoutesFileBytes);
+    if (!text.ok()) return text.status();
+    const absl::StatusOr<std::vector<Route>> more = ParseRoutesFile(*text);
+    if (!more.ok()) return absl::InvalidArgumentError(path + ": " + Sentence(more.status()));
+    routes->insert(routes->end(), more->begin(), more->end());
+  }
+  absl::StatusOr<std::shared_ptr<const RouteTable>> table = RouteTable::Create(*routes);
+  if (table.ok() && (*table)->LeadsTo(listen)) {
+    return absl::InvalidArgumentError("a route leads back to --listen=" + listen.ToString() +
+                                      ": the proxy would dial itself for ever");
+  }
+  return table;
+}
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  using namespace trestle;
-  using namespace trestle::examples;
   ParseCommandLine(argc, argv, kUsage);
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
-  std::vector<Route> routes = OrExit(ParseRouteList(absl::GetFlag(FLAGS_routes)));
-  if (const std::string backend = absl::GetFlag(FLAGS_default_backend); !backend.empty()) {
-    routes.push_back({"", OrExit(EndpointFromFlag("default_backend", backend))});
-  }
-  const std::shared_ptr<const RouteTable> table = OrExit(RouteTable::Create(routes));
+  const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
+  const std::shared_ptr<const RouteTable> table = OrExit(LoadRoutes(host_options.listen));
 
   ProxyHost host(host_options);
+  const auto reload = [&]() -> absl::StatusOr<std::string> {
+    const absl::StatusOr<std::shared_ptr<const RouteTable>> loaded =
+        LoadRoutes(host_options.listen);
+    if (!loaded.ok()) return loaded.status();
+    // For new connections; open ones go on.
+    host.ForEachBlock([table = *loaded](ProxyBlock& block) {
+      static_cast<SniPassthroughRouter&>(block).ReplaceRoutes(table);
+    });
+    return absl::StrCat((*loaded)->size(), " routes");
+  };
+  if (!absl::GetFlag(FLAGS_routes_file).empty()) host.OnReload(reload);
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer, ConnectionObserver* observer) {
     SniPassthroughRouterOptions options;
     options.routes = table;
-    options.connection = ConnectionOptionsFromFlags();
+    options.connection = connection_options;
     return SniPassthroughRouter::Create(scheduler, dialer, std::move(options), observer);
   }));
 }

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/commandlineflag.h"
@@ -16,8 +17,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "trestle/base/error.h"
+#include "trestle/base/ip_range.h"
+#include "trestle/proxy/backends.h"
 
 ABSL_FLAG(std::string, listen, "", "IP:PORT to accept clients on; port 0 picks a free one");
 ABSL_FLAG(int, threads, 1, "threads that carry connections");
@@ -27,6 +33,11 @@ ABSL_FLAG(absl::Duration, idle_timeout, absl::Minutes(5),
           "closes a connection on which no byte moved for so long");
 ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(30),
           "time for open connections to finish after SIGTERM or SIGINT");
+ABSL_FLAG(
+    std::string, proxy_protocol, "",
+    "out:v1 or out:v2 sends backends a PROXY header; in:RANGE believes that of peers in RANGE "
+    "(an IP address or CIDR range), who must send one; comma-separated, as in "
+    "out:v2,in:127.0.0.1/8");
 ABSL_FLAG(bool, log_connections, false,
           "writes one line about each finished connection to standard error");
 
@@ -52,6 +63,30 @@ constexpr int kMaxThreads = 1024;
 
 absl::Status FlagError(absl::string_view flag, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("--", flag, " ", what));
+}
+
+// Reads "out:v2,in:127.0.0.1/8,in:::1".
+absl::Status ApplyProxyProtocol(absl::string_view text, ConnectionOptions& options) {
+  std::vector<absl::string_view> trusted;
+  for (absl::string_view item : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    if (item == "out:v1") {
+      options.proxy_protocol_to_backend = ProxyProtocolOut::kV1;
+    } else if (item == "out:v2") {
+      options.proxy_protocol_to_backend = ProxyProtocolOut::kV2;
+    } else if (absl::ConsumePrefix(&item, "in:")) {
+      trusted.push_back(item);
+    } else {
+      return FlagError("proxy_protocol",
+                       absl::StrCat("has \"", item, "\"; write out:v1, out:v2 or in:RANGE"));
+    }
+  }
+  if (trusted.empty()) return absl::OkStatus();
+  absl::StatusOr<TrustedPeers> peers = TrustedPeers::Parse(absl::StrJoin(trusted, ","));
+  if (!peers.ok()) {
+    return FlagError("proxy_protocol", absl::StrCat("is wrong: ", Sentence(peers.status())));
+  }
+  options.proxy_protocol_from = *std::move(peers);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -85,11 +120,13 @@ absl::StatusOr<ProxyHostOptions> HostOptionsFromFlags() {
   return options;
 }
 
-ConnectionOptions ConnectionOptionsFromFlags() {
+absl::StatusOr<ConnectionOptions> ConnectionOptionsFromFlags() {
   ConnectionOptions options;
   options.hello_timeout = absl::GetFlag(FLAGS_hello_timeout);
   options.handshake_timeout = absl::GetFlag(FLAGS_handshake_timeout);
   options.relay.idle_timeout = absl::GetFlag(FLAGS_idle_timeout);
+  const std::string proxy_protocol = absl::GetFlag(FLAGS_proxy_protocol);
+  if (absl::Status s = ApplyProxyProtocol(proxy_protocol, options); !s.ok()) return s;
   return options;
 }
 
@@ -99,6 +136,12 @@ absl::StatusOr<Endpoint> EndpointFromFlag(absl::string_view flag, absl::string_v
   if (!endpoint.ok())
     return FlagError(flag, absl::StrCat("is wrong: ", Sentence(endpoint.status())));
   return *endpoint;
+}
+
+absl::Status RefuseLoop(const Endpoint& backend, const Endpoint& listen) {
+  if (!LeadsTo(backend, listen)) return absl::OkStatus();
+  return FlagError("backend", absl::StrCat("leads back to --listen=", listen.ToString(),
+                                           ": the proxy would dial itself for ever"));
 }
 
 absl::StatusOr<std::string> RequiredFlag(absl::string_view flag, std::string value) {

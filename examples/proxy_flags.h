@@ -22,11 +22,15 @@ void ParseCommandLine(int argc, char** argv, absl::string_view usage);
 /// What the shared flags say: --listen, --threads, --drain_timeout, --log_connections.
 absl::StatusOr<ProxyHostOptions> HostOptionsFromFlags();
 
-/// What the shared flags say: --hello_timeout, --handshake_timeout, --idle_timeout.
-ConnectionOptions ConnectionOptionsFromFlags();
+/// What the shared flags say: --hello_timeout, --handshake_timeout, --idle_timeout,
+/// --proxy_protocol.
+absl::StatusOr<ConnectionOptions> ConnectionOptionsFromFlags();
 
 /// Reads an IP:PORT; `flag` is named if that fails.
 absl::StatusOr<Endpoint> EndpointFromFlag(absl::string_view flag, absl::string_view value);
+
+/// An error where `backend` is the proxy's own listener.
+absl::Status RefuseLoop(const Endpoint& backend, const Endpoint& listen);
 
 /// Returns `value`; an empty one is an error.
 absl::StatusOr<std::string> RequiredFlag(absl::string_view flag, std::string value);

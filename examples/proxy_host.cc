@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/blocking_counter.h"
 #include "examples/proxy_flags.h"
 #include "trestle/posix/signal_watcher.h"
 #include "trestle/posix/tcp_dialer.h"
@@ -129,9 +130,14 @@ absl::Status ProxyHost::StartWorkers(BlockFactory& new_block) {
 }
 
 void ProxyHost::ForEachBlock(const std::function<void(ProxyBlock&)>& call) {
+  absl::BlockingCounter pending(static_cast<int>(workers_.size()));
   for (const std::unique_ptr<Worker>& worker : workers_) {
-    worker->loop().PostFromAnyThread([call, &block = worker->block()] { call(block); });
+    worker->loop().PostFromAnyThread([&call, &pending, &block = worker->block()] {
+      call(block);
+      pending.DecrementCount();
+    });
   }
+  pending.Wait();
 }
 
 void ProxyHost::OnSignal(int signal) {

@@ -50,7 +50,8 @@ class ProxyHost {
   /// either, and an error when it could not even start.
   absl::Status Run(BlockFactory new_block);
 
-  /// Calls `call` with each thread's block, on its thread. For use while `Run` runs.
+  /// Calls `call` with each thread's block, on its thread, and returns when all calls are made. For
+  /// use while `Run` runs, on the main thread.
   void ForEachBlock(const std::function<void(ProxyBlock&)>& call);
 
  private:

@@ -32,9 +32,11 @@ int main(int argc, char** argv) {
   using namespace trestle::examples;
   ParseCommandLine(argc, argv, kUsage);
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
+  const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
   const std::string cert = OrExit(RequiredFlag("cert", absl::GetFlag(FLAGS_cert)));
   const std::string key = OrExit(RequiredFlag("key", absl::GetFlag(FLAGS_key)));
   const Endpoint backend = OrExit(EndpointFromFlag("backend", absl::GetFlag(FLAGS_backend)));
+  OrExit(RefuseLoop(backend, host_options.listen));
 
   // The store is the one object that all threads share and that changes; configs never do.
   const std::shared_ptr<CertificateStore> certificates =
@@ -56,7 +58,7 @@ int main(int argc, char** argv) {
     TlsTerminatorOptions options;
     options.front_tls = front_tls;
     options.backend = backend;
-    options.connection = ConnectionOptionsFromFlags();
+    options.connection = connection_options;
     return TlsTerminator::Create(scheduler, dialer, std::move(options), observer);
   }));
 }

@@ -23,6 +23,12 @@ apt_install() {  # WHAT-FOR PACKAGES...: installs the missing ones as root, else
   printf '%s: installing %s: %s\n' "${0##*/}" "$purpose" "${missing[*]}" >&2
   (
     export DEBIAN_FRONTEND=noninteractive
+    # Some of the packages are servers: tests start their own, and the package must not start another.
+    policy=/usr/sbin/policy-rc.d
+    if [[ ! -e $policy ]]; then
+      trap 'rm -f "$policy"' EXIT
+      printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"
+    fi
     options=(-y --no-install-recommends -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3)
     # The package lists may be missing or old: refresh them only if it does not work without.
     apt-get "${options[@]}" install "${missing[@]}" ||
@@ -30,11 +36,12 @@ apt_install() {  # WHAT-FOR PACKAGES...: installs the missing ones as root, else
   ) </dev/null >&2 || die "apt-get could not install ${missing[*]}; see its messages above"
 }
 
-apt_install_programs() {  # WHAT-FOR FILE: the same for a list of "command package" lines
-  local command package missing=()
-  while read -r command package; do
+apt_install_programs() {  # WHAT-FOR FILE: the same for a list of "command packages" lines
+  local command packages missing=()
+  while read -r command packages; do
     [[ -z $command || $command == "#"* ]] && continue
-    command -v "$command" >/dev/null || missing+=("$package")
+    # Some servers are in /usr/sbin, which isn't on everybody's PATH.
+    PATH="$PATH:/usr/sbin" command -v "$command" >/dev/null || missing+=($packages)
   done <"$2"
   ((${#missing[@]} == 0)) || apt_install "$1" "${missing[@]}"
 }

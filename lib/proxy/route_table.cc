@@ -117,6 +117,14 @@ std::optional<RouteTable::Match> RouteTable::Find(absl::string_view server_name,
   return FindIn(any_protocol_, server_name, {});
 }
 
+bool RouteTable::LeadsTo(const Endpoint& listener) const {
+  for (const RouteTarget& target : targets_) {
+    const Backends* backends = std::get_if<Backends>(&target);
+    if (backends != nullptr && trestle::LeadsTo(*backends, listener)) return true;
+  }
+  return false;
+}
+
 std::optional<RouteTable::Match> RouteTable::FindIn(const NameTable& table,
                                                     absl::string_view server_name,
                                                     absl::string_view alpn) const {

@@ -2,6 +2,7 @@
 // else, whatever the first flight looks like.
 
 #include <openssl/ssl.h>
+#include <signal.h>
 
 #include <memory>
 #include <string>
@@ -66,6 +67,34 @@ TEST_F(PassthroughTest, WithoutARouteTheClientIsTold) {
   stream_.reset();
   EXPECT_TRUE(proxy->WaitForLog("no_route")) << proxy->log();
   EXPECT_TRUE(backend->connections().empty());
+}
+
+TEST_F(PassthroughTest, ARoutesFileIsLoadedAgainAndABadOneChangesNothing) {
+  const auto first = Backend("first");
+  const auto second = Backend("second");
+  const std::string path = WriteFile("routes", "a.test " + first->address() + " # comment\n");
+  const auto proxy = StartProxy(Mode::kPassthrough, first->address(),
+                                {"--routes=b.test=" + first->address(), "--routes_file=" + path});
+  EXPECT_THAT(Ask(proxy->port, "a.test"), EndsWith("hello from first"));
+  WriteFile("routes", "a.test " + second->address() + "\n");
+  proxy->process.Signal(SIGHUP);
+  ASSERT_TRUE(proxy->WaitForLog("reloaded: 2 routes")) << proxy->log();
+  EXPECT_THAT(Ask(proxy->port, "a.test"), EndsWith("hello from second"));
+  EXPECT_THAT(Ask(proxy->port, "b.test"), EndsWith("hello from first"));
+  WriteFile("routes", "a.test " + first->address() + "\na.test\n");
+  proxy->process.Signal(SIGHUP);
+  ASSERT_TRUE(proxy->WaitForLog("line 2: ")) << proxy->log();
+  EXPECT_THAT(Ask(proxy->port, "a.test"), EndsWith("hello from second"));
+}
+
+TEST_F(PassthroughTest, ARouteThatLeadsBackIsRefusedAtStart) {
+  const RefusingPort own;
+  const CommandResult result =
+      RunCommand({ExampleProgram("passthrough_proxy"), "--listen=" + own.address(),
+                  "--routes=a.test=" + own.address()},
+                 kPatience);
+  EXPECT_NE(result.exit_status, 0);
+  EXPECT_THAT(result.errors, ::testing::HasSubstr("dial itself"));
 }
 
 TEST_F(PassthroughTest, AHelloRetryRequestPasses) {

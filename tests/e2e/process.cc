@@ -192,14 +192,15 @@ CommandResult RunCommand(const std::vector<std::string>& argv, absl::Duration li
 }
 
 std::string FindProgram(const std::string& name) {
-  // Each of them comes in a Debian package of the same name; see tests/programs.txt.
   const char* const path = std::getenv("PATH");
-  for (const absl::string_view folder : absl::StrSplit(path == nullptr ? "/usr/bin" : path, ':')) {
+  // Servers are in /usr/sbin, which isn't on everybody's PATH.
+  const std::string folders = absl::StrCat(path == nullptr ? "/usr/bin" : path, ":/usr/sbin");
+  for (const absl::string_view folder : absl::StrSplit(folders, ':')) {
     const std::string candidate = absl::StrCat(folder, "/", name);
     if (access(candidate.c_str(), X_OK) == 0) return candidate;
   }
-  ADD_FAILURE() << "the program \"" << name << "\" is not on PATH; it is in the Debian package \""
-                << name << "\": apt-get install " << name;
+  ADD_FAILURE() << "the program \"" << name << "\" is not on PATH; tests/programs.txt names its "
+                << "Debian package, and ./bazelw test installs it";
   return {};
 }
 

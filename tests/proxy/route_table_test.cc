@@ -102,6 +102,23 @@ TEST(RouteTableTest, RoutesOfAProtocolComeFirstWhateverTheName) {
   EXPECT_EQ(port("b.test", {"h2"}), 2) << "no h2 route for this name";
 }
 
+TEST(RouteTableTest, KnowsWhenARouteLeadsBackToTheListener) {
+  const auto leads = [](const char* backend, const char* listener) {
+    const auto table = RouteTable::Create(
+        {{"a.test", Endpoint(ByteView({192, 0, 2, 1}), 1)}, {"", *Endpoint::Parse(backend)}});
+    return (*table)->LeadsTo(*Endpoint::Parse(listener));
+  };
+  EXPECT_TRUE(leads("127.0.0.1:443", "127.0.0.1:443"));
+  EXPECT_TRUE(leads("127.0.0.1:443", "0.0.0.0:443"));
+  EXPECT_TRUE(leads("127.9.9.9:443", "0.0.0.0:443"));
+  EXPECT_TRUE(leads("[::1]:443", "[::]:443"));
+  EXPECT_TRUE(leads("0.0.0.0:443", "127.0.0.1:443"));
+  EXPECT_FALSE(leads("127.0.0.1:444", "127.0.0.1:443"));
+  EXPECT_FALSE(leads("127.0.0.2:443", "127.0.0.1:443"));
+  EXPECT_FALSE(leads("192.0.2.9:443", "0.0.0.0:443"));
+  EXPECT_FALSE(leads("[::1]:443", "127.0.0.1:443"));
+}
+
 TEST(RouteTableTest, FindsEachOfManyNames) {
   std::vector<Route> routes;
   for (int i = 0; i < 20000; ++i) {

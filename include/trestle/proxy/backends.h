@@ -30,6 +30,11 @@ struct Backends {
   uint8_t max_tries = 3;
 };
 
+/// Tells whether one of `backends` is `listener` itself, as far as addresses alone show: a proxy
+/// with such a backend would dial itself for ever. A listener on all addresses counts as one on
+/// loopback too; other addresses of this machine are not known here.
+bool LeadsTo(const Backends& backends, const Endpoint& listener);
+
 }  // namespace trestle
 
 #endif  // TRESTLE_PROXY_BACKENDS_H_

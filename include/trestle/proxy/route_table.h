@@ -57,6 +57,9 @@ class RouteTable {
   std::optional<Match> Find(absl::string_view server_name,
                             absl::Span<const std::string> alpn = {}) const;
 
+  /// Tells whether any route's backends lead back to `listener`; see `LeadsTo` of backends.h.
+  bool LeadsTo(const Endpoint& listener) const;
+
   size_t size() const { return size_; }
 
  private:
