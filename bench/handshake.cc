@@ -29,7 +29,7 @@ namespace {
 constexpr char kHowToRead[] =
     "One row is one handshake, server's side, from the first byte to the connection freed again.\n"
     "  server_us / bare_us   medians: with Trestle / BoringSSL alone on memory BIOs, in turns\n"
-    "  vs_bare               rate beside bare BoringSSL: 1.0 costs nothing extra, 0.9 a tenth of it\n"
+    "  vs_bare               rate beside bare BoringSSL; 1.0 would cost nothing extra\n"
     "  allocs / bare_allocs  calls of malloc for one handshake\n"
     "engine: TlsEngine by itself. stream: TlsStream over a transport. terminator: a connection\n"
     "through the whole of TlsTerminator, with the backend dialed and both legs closed cleanly.";

@@ -36,10 +36,10 @@ constexpr char kHowToRead[] =
     "  vs_ssl   rate beside SSL_read / SSL_write alone on a memory BIO (bridge: one of each)\n"
     "  vs_aead  rate beside the cipher alone on the same records (bridge: open and seal)\n"
     "  allocs, ssl_allocs  calls of malloc for that: with Trestle, with BoringSSL alone\n"
-    "open: decrypting what a peer sent. seal: encrypting; the application writes pieces of the size\n"
-    "named. bridge: client to backend through TlsBridge, which may send larger records than it got.\n"
-    "AES rows are TLS 1.3, ChaCha20-Poly1305 is TLS 1.2. stream and bridge copy each byte once more\n"
-    "per side, where a socket would.";
+    "open: decrypting what a peer sent. seal: encrypting; the application writes pieces of that\n"
+    "size. bridge: client to backend through TlsBridge, which may send larger records than come.\n"
+    "AES rows are TLS 1.3, ChaCha20-Poly1305 is TLS 1.2. stream and bridge copy each byte once\n"
+    "more per side, where a socket would.";
 
 /// What is moved at a time, and cut into which records.
 struct Shape {
@@ -85,8 +85,8 @@ struct World {
   std::shared_ptr<const ClientTlsConfig> client_config;
 };
 
-/// The cipher alone, record by record, with the additional data of a TLS 1.3 record. Goes through as
-/// much memory as the records of a turn take up, so that the cache is no better to it.
+/// The cipher alone, record by record, with the additional data of a TLS 1.3 record. Goes through
+/// as much memory as the records of a turn take up, so that the cache is no better to it.
 class BareCipher final {
  public:
   BareCipher(Cipher cipher, const Shape& shape)

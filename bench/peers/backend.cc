@@ -117,7 +117,8 @@ class Server final {
   [[noreturn]] void Run() {
     std::vector<epoll_event> events(512);
     while (true) {
-      const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
+      const int room = static_cast<int>(events.size());
+      const int count = epoll_wait(epoll_.get(), events.data(), room, -1);
       if (count < 0 && errno != EINTR) _exit(1);
       for (int i = 0; i < count; ++i) Handle(events[i].data.fd);
     }

@@ -20,10 +20,12 @@
 #include "absl/strings/str_split.h"
 #include "bench/peers/measurement.h"
 #include "bench/peers/peer.h"
+#include "bench/peers/process.h"
 #include "bench/peers/report.h"
 #include "bench/peers/runner.h"
 
-ABSL_FLAG(std::vector<std::string>, modes, (std::vector<std::string>{"offload", "passthrough", "bridge"}),
+ABSL_FLAG(std::vector<std::string>, modes,
+          (std::vector<std::string>{"offload", "passthrough", "bridge"}),
           "which of offload, passthrough, bridge");
 ABSL_FLAG(std::vector<std::string>, keys, (std::vector<std::string>{"ecdsa", "rsa"}),
           "certificates: ecdsa (P-256), rsa (2048; handshakes only)");
@@ -48,8 +50,9 @@ namespace {
 
 constexpr char kUsage[] =
     "Measures what proxies cost in CPU time and memory: Trestle's example proxies, and nginx,\n"
-    "haproxy, hitch, stunnel4 and sniproxy where they are installed. Same certificates, client and\n"
-    "backend for all, one thread each, loopback only, in turns. Installs nothing.\n\n"
+    "haproxy, hitch, stunnel4 and sniproxy where they are installed. Same certificates, client\n"
+    "and backend for all, one thread each, on a CPU of its own, loopback only, in turns. Installs\n"
+    "nothing.\n\n"
     "  bazel run //bench/peers                              all of it, about ten minutes\n"
     "  bazel run //bench/peers -- --modes=offload --keys=ecdsa --rounds=3 --effort=0.5\n"
     "  bazel run //bench/peers -- --nginx=/opt/nginx/sbin/nginx --label='nginx BoringSSL'\n";
@@ -143,6 +146,7 @@ int main(int argc, char** argv) {
   absl::SetProgramUsageMessage(kUsage);
   absl::ParseCommandLine(argc, argv);
   signal(SIGPIPE, SIG_IGN);
+  PinToFirstCpu();
   rlimit files = {};
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;

@@ -61,7 +61,8 @@ constexpr char kStunnel[] =
     "connect = 127.0.0.1:@BACKEND@\ncert = @CHAIN@\nkey = @KEY@\nTIMEOUTidle = 300\n";
 
 constexpr char kSniproxy[] =
-    "pidfile @FOLDER@/sniproxy.pid\nerror_log { filename @FOLDER@/sniproxy.log\n priority error\n}\n"
+    "pidfile @FOLDER@/sniproxy.pid\n"
+    "error_log { filename @FOLDER@/sniproxy.log\n priority error\n}\n"
     "listen 127.0.0.1:@LISTEN@ { proto tls\n table hosts\n}\n"
     "table hosts { bench\\.test 127.0.0.1:@BACKEND@\n}\n";
 

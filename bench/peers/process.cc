@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -59,9 +60,17 @@ std::vector<pid_t> FamilyOf(pid_t root) {
   return family;
 }
 
+void PinTo(int cpu) {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(cpu, &cpus);
+  sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
 [[noreturn]] void RunProgram(const std::vector<std::string>& arguments, const std::string& log) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   signal(SIGPIPE, SIG_DFL);
+  PinTo(static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)) - 1);
   const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
   dup2(out, STDOUT_FILENO);
   dup2(out, STDERR_FILENO);
@@ -137,6 +146,8 @@ double Process::PssKib() const {
   }
   return kib;
 }
+
+void PinToFirstCpu() { PinTo(0); }
 
 std::string OutputOf(const std::string& command) {
   std::string output;

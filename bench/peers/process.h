@@ -36,6 +36,10 @@ class Process final {
   bool ended_ = false;
 };
 
+/// Keeps this process, and what it forks from now on, to the first CPU, and every `Process` to the
+/// last: where the system happens to put them would matter more than what they do.
+void PinToFirstCpu();
+
 /// Runs a program to its end and returns all that it printed.
 std::string OutputOf(const std::string& command);
 

@@ -33,9 +33,13 @@ std::string TableHead(const Figure& first) {
   std::string head =
       absl::StrFormat("\n%s, %s, %d connection%s\n%-22s", ModeName(first.mode), KeyName(first.key),
                       first.connections, first.connections == 1 ? "" : "s", "");
-  for (Metric metric : kAllMetrics) absl::StrAppendFormat(&head, "%*s", kColumn, MetricName(metric));
+  for (Metric metric : kAllMetrics) {
+    absl::StrAppendFormat(&head, "%*s", kColumn, MetricName(metric));
+  }
   absl::StrAppendFormat(&head, "\n%-22s", "");
-  for (Metric metric : kAllMetrics) absl::StrAppendFormat(&head, "%*s", kColumn, MetricUnit(metric));
+  for (Metric metric : kAllMetrics) {
+    absl::StrAppendFormat(&head, "%*s", kColumn, MetricUnit(metric));
+  }
   return absl::StrCat(head, "\n");
 }
 

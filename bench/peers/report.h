@@ -18,7 +18,7 @@ std::string AsTable(const std::vector<Figure>& figures);
 /// An array with an object per figure.
 std::string AsJson(const std::vector<Figure>& figures);
 
-/// Bars, a panel per mode and metric, for the first key and number of connections that were measured.
+/// Bars, a panel per mode and metric, for the first key and number of connections measured.
 std::string AsSvg(const std::vector<Figure>& figures);
 
 /// The figure of Trestle in the same place as `figure`; null where there is none.

@@ -85,10 +85,12 @@ std::string WhyNot(const LoadResult& result, const LoadPlan& plan) {
 class Runner::Contestant final {
  public:
   Contestant(const Peer& peer, const Site& site)
-      : site_(site),
+      : peer_(peer),
+        site_(site),
         process_(SetUp(peer, site), absl::StrCat(site.folder, "/", site.listen_port, ".log")),
         ready_(process_.AwaitPort(site.listen_port)) {}
 
+  const Peer& peer() const { return peer_; }
   uint16_t port() const { return site_.listen_port; }
   const Process& process() const { return process_; }
   bool ready() const { return ready_; }
@@ -101,6 +103,7 @@ class Runner::Contestant final {
   }
 
  private:
+  const Peer peer_;
   const Site site_;
   Process process_;
   const bool ready_;
@@ -174,14 +177,14 @@ std::vector<Figure> Runner::Measure(Mode mode, Key key, int connections) {
   return figures;
 }
 
-void Runner::TakeSample(Contestant& contestant, Figure& figure) const {
+void Runner::TakeSample(const Contestant& contestant, Figure& figure) const {
   if (!figure.failure.empty()) return;
   const double sample = figure.metric == Metric::kIdle ? SampleIdle(contestant, figure)
                                                        : SampleCpu(contestant, figure);
   if (figure.failure.empty()) figure.samples.push_back(sample);
 }
 
-double Runner::SampleCpu(Contestant& contestant, Figure& figure) const {
+double Runner::SampleCpu(const Contestant& contestant, Figure& figure) const {
   LoadPlan plan = PlanFor(figure.metric, figure.connections);
   plan.requests = std::max(static_cast<int>(plan.requests * options_.effort), plan.connections);
   plan.port = contestant.port();
@@ -204,17 +207,25 @@ double Runner::SampleCpu(Contestant& contestant, Figure& figure) const {
   return seconds / (static_cast<double>(kBulkBytes) * plan.requests) * 1e9;
 }
 
-double Runner::SampleIdle(Contestant& contestant, Figure& figure) const {
-  LoadPlan plan = PlanFor(Metric::kKept, options_.idle_connections);
-  plan.requests = plan.connections;
-  plan.port = contestant.port();
+// In a process of its own: memory that busier connections have left behind would hide what idle
+// ones take.
+double Runner::SampleIdle(const Contestant& contestant, Figure& figure) const {
+  const Contestant fresh(contestant.peer(), NewSite(figure.mode, figure.key));
+  if (!fresh.ready()) figure.failure = fresh.WhyNotReady();
+  LoadPlan plan = PlanFor(Metric::kKept, 1);
+  plan.requests = 10;
+  plan.port = fresh.port();
   plan.tls = client_tls_.get();
-  const double before = contestant.process().PssKib();
+  Load warm_up(plan);
+  if (figure.failure.empty()) figure.failure = WhyNot(warm_up.Run(), plan);
+  if (!figure.failure.empty()) return 0;
+
+  const double before = fresh.process().PssKib();
+  plan.requests = plan.connections = options_.idle_connections;
   Load load(plan);
-  const LoadResult result = load.Run();
-  figure.failure = WhyNot(result, plan);
+  figure.failure = WhyNot(load.Run(), plan);
   usleep(kIdleSettleMicroseconds);
-  return (contestant.process().PssKib() - before) / plan.connections;
+  return (fresh.process().PssKib() - before) / plan.connections;
 }
 
 }  // namespace trestle::bench

@@ -40,9 +40,9 @@ class Runner final {
 
   void WriteCertificates(Key key, const testing::PemPair& pem) const;
   Site NewSite(Mode mode, Key key) const;
-  void TakeSample(Contestant& contestant, Figure& figure) const;
-  double SampleCpu(Contestant& contestant, Figure& figure) const;
-  double SampleIdle(Contestant& contestant, Figure& figure) const;
+  void TakeSample(const Contestant& contestant, Figure& figure) const;
+  double SampleCpu(const Contestant& contestant, Figure& figure) const;
+  double SampleIdle(const Contestant& contestant, Figure& figure) const;
 
   const RunnerOptions options_;
   const std::string folder_;
