@@ -14,6 +14,7 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/reflection.h"
+#include "absl/flags/usage.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -92,9 +93,10 @@ absl::Status ApplyProxyProtocol(absl::string_view text, ConnectionOptions& optio
 }  // namespace
 
 void ParseCommandLine(int argc, char** argv, absl::string_view usage) {
+  absl::SetProgramUsageMessage(usage);
   for (int i = 1; i < argc; ++i) {
     const absl::string_view argument = argv[i];
-    if (argument == "--help" || argument == "-help") PrintHelpAndExit(usage);
+    if (argument == "--help" || argument == "-help" || argument == "-h") PrintHelpAndExit(usage);
   }
   const std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);
   if (arguments.size() == 1) return;
@@ -132,10 +134,9 @@ absl::StatusOr<ConnectionOptions> ConnectionOptionsFromFlags() {
 
 absl::StatusOr<Endpoint> EndpointFromFlag(absl::string_view flag, absl::string_view value) {
   if (value.empty()) return FlagError(flag, "is required, as IP:PORT");
-  const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(value);
-  if (!endpoint.ok())
-    return FlagError(flag, absl::StrCat("is wrong: ", Sentence(endpoint.status())));
-  return *endpoint;
+  absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(value);
+  if (endpoint.ok()) return endpoint;
+  return FlagError(flag, absl::StrCat("is wrong: ", Sentence(endpoint.status())));
 }
 
 absl::Status RefuseLoop(const Endpoint& backend, const Endpoint& listen) {

@@ -180,13 +180,15 @@ int HttpBackend::requests() const {
 
 bool HttpBackend::WaitForConnections(size_t count, absl::Duration limit) {
   absl::MutexLock lock(&mutex_);
-  const auto came = [&] { return connections_.size() >= count; };
+  const auto came = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return connections_.size() >= count;
+  };
   return mutex_.AwaitWithTimeout(absl::Condition(&came), limit);
 }
 
 bool HttpBackend::WaitForRequests(int count, absl::Duration limit) {
   absl::MutexLock lock(&mutex_);
-  const auto came = [&] { return requests_ >= count; };
+  const auto came = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return requests_ >= count; };
   return mutex_.AwaitWithTimeout(absl::Condition(&came), limit);
 }
 

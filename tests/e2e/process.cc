@@ -137,7 +137,9 @@ bool Process::WaitForErrors(absl::string_view text, absl::Duration limit) {
 bool Process::WaitForText(std::string Process::*where, absl::string_view text,
                           absl::Duration limit) {
   absl::MutexLock lock(&mutex_);
-  const auto arrived = [&] { return output_ended_ || absl::StrContains(this->*where, text); };
+  const auto arrived = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return output_ended_ || absl::StrContains(this->*where, text);
+  };
   mutex_.AwaitWithTimeout(absl::Condition(&arrived), limit);
   return absl::StrContains(this->*where, text);
 }

@@ -1,6 +1,7 @@
 // The quickstart: what it shows, and that the lines it prints do what they say.
 
 #include <csignal>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -54,8 +55,13 @@ TEST(QuickstartTest, TheLinesToTryWork) {
   }
   EXPECT_EQ(curls, 7);
   EXPECT_EQ(openssls, 6);
+  const std::string output = quickstart.output();
+  const size_t ca = output.find("--cacert ") + 9;
+  const std::string ca_path = output.substr(ca, output.find(' ', ca) - ca);
+  EXPECT_TRUE(std::filesystem::exists(ca_path)) << ca_path;
   quickstart.Signal(SIGTERM);
   EXPECT_EQ(quickstart.WaitForExit(kPatience), 0);
+  EXPECT_FALSE(std::filesystem::exists(ca_path)) << "nothing is left behind";
 }
 
 }  // namespace
