@@ -22,7 +22,7 @@ ABSL_FLAG(
     "backends take turns: NAME=IP:PORT+IP:PORT");
 ABSL_FLAG(std::string, routes_file, "",
           "file with a route a line: NAME IP:PORT[+IP:PORT...] [balance=...] [tries=N] [alpn=...]; "
-          "loaded again on SIGHUP");
+          "loaded again on SIGHUP and when it changes");
 ABSL_FLAG(
     std::string, default_backend, "",
     "IP:PORT for all other names, and for clients that send none; without it they are refused");
@@ -85,7 +85,8 @@ int main(int argc, char** argv) {
     });
     return absl::StrCat((*loaded)->size(), " routes");
   };
-  if (!absl::GetFlag(FLAGS_routes_file).empty()) host.OnReload(reload);
+  const std::string routes_file = absl::GetFlag(FLAGS_routes_file);
+  if (!routes_file.empty()) host.OnReload(reload, {routes_file});
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer, ConnectionObserver* observer) {
     SniPassthroughRouterOptions options;
     options.routes = table;

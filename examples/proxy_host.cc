@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/blocking_counter.h"
 #include "examples/proxy_flags.h"
+#include "trestle/posix/file_watcher.h"
 #include "trestle/posix/signal_watcher.h"
 #include "trestle/posix/tcp_dialer.h"
 #include "trestle/posix/tcp_listener.h"
@@ -89,8 +90,10 @@ ProxyHost::ProxyHost(const ProxyHostOptions& options) : options_(options) {}
 
 ProxyHost::~ProxyHost() = default;
 
-void ProxyHost::OnReload(absl::AnyInvocable<absl::StatusOr<std::string>()> reload) {
+void ProxyHost::OnReload(absl::AnyInvocable<absl::StatusOr<std::string>()> reload,
+                         std::vector<std::string> watched_files) {
   reload_ = std::move(reload);
+  watched_files_ = std::move(watched_files);
 }
 
 absl::Status ProxyHost::Run(BlockFactory new_block) {
@@ -103,6 +106,13 @@ absl::Status ProxyHost::Run(BlockFactory new_block) {
   const absl::StatusOr<std::unique_ptr<SignalWatcher>> signals =
       SignalWatcher::Create(*main_loop_, kSignals, [this](int signal) { OnSignal(signal); });
   if (!signals.ok()) return signals.status();
+  std::unique_ptr<FileWatcher> files;
+  if (!watched_files_.empty()) {
+    absl::StatusOr<std::unique_ptr<FileWatcher>> watcher =
+        FileWatcher::Create(*main_loop_, watched_files_, [this](const std::string&) { Reload(); });
+    if (!watcher.ok()) return watcher.status();
+    files = *std::move(watcher);
+  }
 
   absl::Status status = StartWorkers(new_block);
   if (status.ok()) {

@@ -43,7 +43,9 @@ class ProxyHost {
 
   /// Sets what SIGHUP does: load everything again, and only if all of it is good, use it. Returns
   /// a line about what was loaded. Called on the main thread, where reading files holds nobody up.
-  void OnReload(absl::AnyInvocable<absl::StatusOr<std::string>()> reload);
+  /// Does the same when one of `watched_files` changes.
+  void OnReload(absl::AnyInvocable<absl::StatusOr<std::string>()> reload,
+                std::vector<std::string> watched_files = {});
 
   /// Listens and carries connections until SIGTERM or SIGINT: then stops to accept and lets open
   /// connections finish, for the drain timeout at most; a second signal cuts them. Returns OK after
@@ -65,6 +67,7 @@ class ProxyHost {
   const ProxyHostOptions options_;
   ConnectionLog log_;
   absl::AnyInvocable<absl::StatusOr<std::string>()> reload_;
+  std::vector<std::string> watched_files_;
   std::unique_ptr<EpollLoop> main_loop_;  // Signals only; connections live on the workers' loops.
   std::vector<std::unique_ptr<Worker>> workers_;
   int workers_to_drain_ = 0;

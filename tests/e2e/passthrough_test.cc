@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 #include <signal.h>
 
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <utility>
@@ -84,6 +85,19 @@ TEST_F(PassthroughTest, ARoutesFileIsLoadedAgainAndABadOneChangesNothing) {
   WriteFile("routes", "a.test " + first->address() + "\na.test\n");
   proxy->process.Signal(SIGHUP);
   ASSERT_TRUE(proxy->WaitForLog("line 2: ")) << proxy->log();
+  EXPECT_THAT(Ask(proxy->port, "a.test"), EndsWith("hello from second"));
+}
+
+TEST_F(PassthroughTest, ARoutesFileIsLoadedAgainWhenItChanges) {
+  const auto first = Backend("first");
+  const auto second = Backend("second");
+  const std::string path = WriteFile("routes", "a.test " + first->address() + "\n");
+  const auto proxy = StartProxy(Mode::kPassthrough, first->address(),
+                                {"--routes=b.test=" + first->address(), "--routes_file=" + path});
+  // As configuration tools do it: a new file under the old name.
+  const std::string fresh = WriteFile("routes.new", "a.test " + second->address() + "\n");
+  ASSERT_EQ(rename(fresh.c_str(), path.c_str()), 0);
+  ASSERT_TRUE(proxy->WaitForLog("reloaded: 2 routes")) << proxy->log();
   EXPECT_THAT(Ask(proxy->port, "a.test"), EndsWith("hello from second"));
 }
 
