@@ -355,27 +355,6 @@ TEST_F(HostilePeerTest, KeyUpdatesAreAnsweredAndBounded) {
   EXPECT_THAT(DetailOf(server->status()), HasSubstr("too many key updates"));
 }
 
-TEST_F(HostilePeerTest, RenegotiationIsRefusedByBothSides) {
-  bssl::UniquePtr<SSL_CTX> context = MakeRawContext();
-  SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION);
-  std::unique_ptr<TlsEngine> server = MakeServer();
-  RawPeer client(context.get(), /*is_server=*/false);
-  SSL_set_renegotiate_mode(client.ssl(), ssl_renegotiate_explicit);
-  client.Handshake(*server);
-  ASSERT_TRUE(server->handshake_done());
-  // BoringSSL's client starts none by itself: the hello comes as what the record layer made of it.
-  EnginePair pair = MakeJoinedPair(TlsVersion::kTls12);
-  WriteAll(*pair.client, "x");
-  pair.Carry();
-  EXPECT_EQ(ReadAll(*pair.server), "x");
-  pair.server->received().Append(AsBytes(Record(22, std::string(40, '\x01'))));
-  ReadAll(*pair.server);
-  EXPECT_EQ(CodeOf(pair.server->status()), ErrorCode::kProtocol);
-  pair.client->received().Append(AsBytes(Record(22, std::string(40, '\0'))));
-  ReadAll(*pair.client);
-  EXPECT_EQ(CodeOf(pair.client->status()), ErrorCode::kProtocol);
-}
-
 TEST_F(HostilePeerTest, NoiseAtAnyTimeFailsAndEnds) {
   uint32_t state = 1;
   for (int round = 0; round < 300; ++round) {

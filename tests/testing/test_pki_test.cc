@@ -1,0 +1,73 @@
+#include "trestle/testing/test_pki.h"
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace trestle::testing {
+namespace {
+
+using ::testing::ElementsAre;
+
+class TestPkiTest : public ::testing::Test {
+ protected:
+  const absl::Time now_ = absl::FromUnixSeconds(1'767'225'600);  // 2026-01-01
+  const TestPki pki_{now_};
+};
+
+TEST_F(TestPkiTest, IssuesWhatTheSpecSays) {
+  LeafSpec leaf;
+  leaf.dns_names = {"a.test", "*.wild.test"};
+  leaf.ip_names = {"192.0.2.1", "2001:db8::1"};
+  leaf.common_name = "common";
+  leaf.key_type = KeyType::kRsa;
+  leaf.rsa_bits = 3072;
+  leaf.not_before = now_ - absl::Hours(1);
+  leaf.not_after = absl::FromUnixSeconds(2'600'000'000);  // After 2050: another form of date.
+  const CertificateInfo info = pki_.IssueCredential(leaf)->chain().at(0);
+  EXPECT_EQ(info.subject, "CN=common");
+  EXPECT_EQ(info.issuer, "CN=Trestle Test CA");
+  EXPECT_THAT(info.dns_names, ElementsAre("a.test", "*.wild.test"));
+  EXPECT_THAT(info.ip_names, ElementsAre("192.0.2.1", "2001:db8::1"));
+  EXPECT_EQ(info.key, "RSA 3072");
+  EXPECT_EQ(info.not_before, leaf.not_before);
+  EXPECT_EQ(info.not_after, leaf.not_after);
+}
+
+TEST_F(TestPkiTest, DefaultsAreAYearEitherWayAndTheFirstName) {
+  LeafSpec leaf;
+  leaf.dns_names = {"a.test"};
+  const auto one = pki_.IssueCredential(leaf);
+  const auto two = pki_.IssueCredential(leaf);
+  EXPECT_EQ(one->key_type(), KeyType::kEcdsa);
+  EXPECT_EQ(one->chain().at(0).subject, "CN=a.test");
+  EXPECT_EQ(one->chain().at(0).not_before, now_ - absl::Hours(24 * 365));
+  EXPECT_EQ(one->chain().at(0).not_after, now_ + absl::Hours(24 * 365));
+  EXPECT_NE(one->chain().at(0).serial, two->chain().at(0).serial);
+}
+
+TEST_F(TestPkiTest, IntermediatesComeInTheChainAndTheRootDoesNot) {
+  const TestPki upper(pki_, "Upper");
+  const TestPki lower(upper, "Lower");
+  LeafSpec leaf;
+  leaf.dns_names = {"a.test"};
+  const auto credential = lower.IssueCredential(leaf);
+  ASSERT_EQ(credential->chain().size(), 3u);
+  EXPECT_EQ(credential->chain()[0].issuer, "CN=Lower");
+  EXPECT_EQ(credential->chain()[1].subject, "CN=Lower");
+  EXPECT_EQ(credential->chain()[2].subject, "CN=Upper");
+  EXPECT_EQ(lower.ca_pem(), pki_.ca_pem());
+}
+
+TEST_F(TestPkiTest, SelfSignedLeavesHaveNoIssuerButThemselves) {
+  LeafSpec leaf;
+  leaf.dns_names = {"a.test"};
+  leaf.self_signed = true;
+  const auto credential = TestPki(pki_, "Intermediate").IssueCredential(leaf);
+  ASSERT_EQ(credential->chain().size(), 1u);
+  EXPECT_EQ(credential->chain()[0].issuer, "CN=a.test");
+}
+
+}  // namespace
+}  // namespace trestle::testing
