@@ -166,7 +166,9 @@ std::vector<Figure> Runner::Measure(Mode mode, Key key, int connections) {
   }
   for (int round = 0; round < options_.rounds; ++round) {
     for (size_t m = 0; m < options_.metrics.size(); ++m) {
-      for (size_t i = 0; i < contestants.size(); ++i) {
+      for (size_t turn = 0; turn < contestants.size(); ++turn) {
+        // Another one begins each round: whoever comes first or last has it a little different.
+        const size_t i = (turn + static_cast<size_t>(round)) % contestants.size();
         TakeSample(*contestants[i], figures[i * options_.metrics.size() + m]);
       }
     }
