@@ -94,7 +94,10 @@ class SimulationTest : public ::testing::TestWithParam<std::tuple<ProxyMode, int
     switch (mode()) {
       case ProxyMode::kPassthrough: {
         auto routes = RouteTable::Create({{"app.test", backend->endpoint}});
-        return *SniPassthroughRouter::Create(loop, dialer, {*routes, connection}, &observer);
+        SniPassthroughRouterOptions options;
+        options.routes = *routes;
+        options.connection = connection;
+        return *SniPassthroughRouter::Create(loop, dialer, std::move(options), &observer);
       }
       case ProxyMode::kOffload:
         return *TlsTerminator::Create(loop, dialer, {front, backend->endpoint, connection, {}},
