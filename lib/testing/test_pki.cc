@@ -173,9 +173,9 @@ bssl::UniquePtr<X509> NewCertificate(const std::string& common_name, EVP_PKEY* k
   return certificate;
 }
 
-void Sign(X509* certificate, EVP_PKEY* key) {
+void Sign(X509* certificate, EVP_PKEY* key, const EVP_MD* digest = EVP_sha256()) {
   const bool is_ed25519 = EVP_PKEY_id(key) == EVP_PKEY_ED25519;
-  CHECK(X509_sign(certificate, key, is_ed25519 ? nullptr : EVP_sha256()));
+  CHECK(X509_sign(certificate, key, is_ed25519 ? nullptr : digest));
 }
 
 }  // namespace
@@ -233,7 +233,8 @@ PemPair TestPki::Issue(const LeafSpec& leaf) const {
   AddKeyUsage(certificate.get(), /*digitalSignature*/ 0);
   AddExtendedKeyUsage(certificate.get(), leaf.server_auth ? NID_server_auth : NID_client_auth);
   AddSubjectAltNames(certificate.get(), leaf);
-  Sign(certificate.get(), leaf.self_signed ? key.get() : state_->key.get());
+  Sign(certificate.get(), leaf.self_signed ? key.get() : state_->key.get(),
+       leaf.sha1 ? EVP_sha1() : EVP_sha256());
   return {
       absl::StrCat(CertificatePem(certificate.get()), leaf.self_signed ? "" : state_->chain_pem),
       KeyPem(key.get())};

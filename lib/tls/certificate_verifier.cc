@@ -1,6 +1,8 @@
 #include "lib/tls/certificate_verifier.h"
 
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/nid.h>
 #include <openssl/ssl.h>
 
 #include <algorithm>
@@ -18,6 +20,9 @@ namespace {
 
 // Intermediates between a leaf and its root. Real chains have one to three.
 constexpr int kMaxIntermediates = 8;
+
+// CAs have issued nothing weaker since 2014 (CA/Browser Forum Baseline Requirements 6.1.5).
+constexpr int kMinRsaBits = 2048;
 
 // What a stranger's certificate may contribute to one message.
 constexpr size_t kMaxQuotedBytes = 200;
@@ -123,6 +128,50 @@ ChainFailure Explain(int verify_error, const CertificateInfo& certificate, const
   return failure;
 }
 
+bool IsSha1OrOlder(int signature_nid) {
+  switch (signature_nid) {
+    case NID_md5WithRSAEncryption:
+    case NID_sha1WithRSAEncryption:
+    case NID_sha1WithRSA:
+    case NID_ecdsa_with_SHA1:
+    case NID_dsaWithSHA1:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Why nobody should rely on `certificate`, however well it is signed; empty when all is well.
+std::string WeaknessOf(X509* certificate) {
+  if (IsSha1OrOlder(X509_get_signature_nid(certificate))) {
+    return "its signature is made with SHA-1 or older";
+  }
+  bssl::UniquePtr<EVP_PKEY> key(X509_get_pubkey(certificate));
+  if (key != nullptr && EVP_PKEY_id(key.get()) == EVP_PKEY_RSA &&
+      EVP_PKEY_bits(key.get()) < kMinRsaBits) {
+    return absl::StrCat("its RSA key has ", EVP_PKEY_bits(key.get()), " bits, fewer than ",
+                        kMinRsaBits);
+  }
+  return "";
+}
+
+// The root is left out: it is trusted for itself.
+std::optional<ChainFailure> FindWeakness(const STACK_OF(X509) * verified_chain) {
+  for (size_t i = 0; i + 1 < sk_X509_num(verified_chain); ++i) {
+    X509* certificate = sk_X509_value(verified_chain, i);
+    const std::string weakness = WeaknessOf(certificate);
+    if (weakness.empty()) continue;
+    ChainFailure failure;
+    failure.error.code = ErrorCode::kCertificateUntrusted;
+    failure.error.detail = absl::StrCat(
+        "certificate ", Quoted(NameText(X509_get_subject_name(certificate))), ", issued by ",
+        Quoted(NameText(X509_get_issuer_name(certificate))), ", is refused: ", weakness);
+    failure.alert = SSL_AD_BAD_CERTIFICATE;
+    return failure;
+  }
+  return std::nullopt;
+}
+
 bool SetName(X509_VERIFY_PARAM* param, const PeerName& name) {
   // Subjects are for people (RFC 9525 6.3): a common name proves nothing.
   X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
@@ -193,7 +242,7 @@ std::optional<ChainFailure> VerifyServerChain(const CertificateChain& chain, X50
   X509_VERIFY_PARAM_set_time_posix(param, absl::ToUnixSeconds(now));
   const bool valid = SetName(param, name) && X509_verify_cert(verifier.get()) == 1;
   ERR_clear_error();
-  if (valid) return std::nullopt;
+  if (valid) return FindWeakness(X509_STORE_CTX_get0_chain(verifier.get()));
 
   int verify_error = X509_STORE_CTX_get_error(verifier.get());
   if (verify_error == X509_V_OK) verify_error = X509_V_ERR_UNSPECIFIED;

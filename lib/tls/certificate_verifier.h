@@ -39,7 +39,8 @@ using CertificateChain = std::vector<bssl::UniquePtr<X509>>;
 
 /// Checks that `chain` (leaf first) leads to one of `roots`, is fit for TLS servers (extended key
 /// usage), is within its dates at `now`, and that its leaf has `name` among its subject alternative
-/// names; the subject's common name doesn't count. Nothing is returned when all is well.
+/// names; the subject's common name doesn't count. RSA keys under 2048 bits and signatures with
+/// SHA-1 are refused below the root. Nothing is returned when all is well.
 std::optional<ChainFailure> VerifyServerChain(const CertificateChain& chain, X509_STORE* roots,
                                               const PeerName& name, absl::Time now);
 

@@ -163,8 +163,7 @@ TEST_F(VerificationTest, AMissingIntermediateIsUntrusted) {
                 HasSubstr("issued by \"CN=Intermediate\""));
 }
 
-TEST_F(VerificationTest, ALeafCannotIssue) {
-  // A leaf's key signs a certificate for another name.
+TEST_F(VerificationTest, NameConstraintsAreKept) {
   TestPki intermediate(pki_, "Intermediate", "permitted.test");
   EXPECT_TRUE(Verify(intermediate.Issue(LeafFor("a.permitted.test")), "a.permitted.test").ok());
   ExpectFailure(Verify(intermediate.Issue(LeafFor("a.test")), "a.test"),
@@ -177,6 +176,17 @@ TEST_F(VerificationTest, TheWrongPurposeIsUntrusted) {
   leaf.server_auth = false;
   ExpectFailure(Verify(leaf, "a.test"), ErrorCode::kCertificateUntrusted, kUnsupportedCertificate,
                 HasSubstr("unsupported certificate purpose"));
+}
+
+TEST_F(VerificationTest, WeakKeysAndSignaturesAreUntrusted) {
+  LeafSpec short_key = LeafFor("a.test", KeyType::kRsa);
+  short_key.rsa_bits = 1024;
+  ExpectFailure(Verify(short_key, "a.test"), ErrorCode::kCertificateUntrusted, kBadCertificate,
+                HasSubstr("RSA key has 1024 bits"));
+  LeafSpec sha1 = LeafFor("a.test");
+  sha1.sha1 = true;
+  ExpectFailure(Verify(sha1, "a.test"), ErrorCode::kCertificateUntrusted, kBadCertificate,
+                HasSubstr("SHA-1"));
 }
 
 TEST_F(VerificationTest, TheWrongNameSaysBothNames) {

@@ -22,6 +22,7 @@ struct LeafSpec {
   absl::Time not_before = absl::InfinitePast();   ///< Default: a year before the CA's `now`.
   absl::Time not_after = absl::InfiniteFuture();  ///< Default: a year after the CA's `now`.
   bool server_auth = true;   ///< Extended key usage serverAuth, else clientAuth.
+  bool sha1 = false;         ///< Signed with SHA-1 instead of SHA-256.
   bool self_signed = false;  ///< Signed by its own key instead of by an authority.
 };
 
