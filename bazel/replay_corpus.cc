@@ -1,5 +1,5 @@
-// main() of a fuzz target outside libFuzzer: runs it over the files named on the command line, over the empty
-// input and over pseudo-random ones of growing length.
+// main() of a fuzz target outside libFuzzer: runs it over the files named on the command line, over
+// the empty input and over pseudo-random ones of growing length.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by bazelw and scripts/check: installing Debian packages, or saying how to.
 
 die() {
