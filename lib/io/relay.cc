@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "lib/io/direct_path.h"
 #include "trestle/base/error.h"
 
 namespace trestle {
@@ -40,7 +41,8 @@ class Relay::Pipe {
         sink_(sink),
         inspector_(inspector),
         options_(options),
-        buffer_(pool) {}
+        buffer_(pool),
+        direct_(source, sink, options.buffer_bytes, options.direct_pipes && inspector == nullptr) {}
 
   Step Pump();
 
@@ -51,6 +53,7 @@ class Relay::Pipe {
   void Stop() {
     state_ = State::kDone;
     buffer_.Clear();
+    direct_.Release();
     replacement_.clear();
   }
 
@@ -71,7 +74,10 @@ class Relay::Pipe {
   Direction direction() const { return direction_; }
   uint64_t bytes_read() const { return bytes_read_; }
   uint64_t bytes_written() const { return bytes_written_; }
-  bool holds_buffers() const { return buffer_.holds_memory() || !replacement_.empty(); }
+  uint64_t bytes_direct() const { return direct_.bytes_written(); }
+  bool holds_buffers() const {
+    return buffer_.holds_memory() || !replacement_.empty() || direct_.holds_pipe();
+  }
 
  private:
   enum class State : uint8_t { kCopying, kClosing, kLastWords, kDone };
@@ -79,6 +85,7 @@ class Relay::Pipe {
 
   Outcome CopyOnce();
   Outcome Fill();
+  IoResult ReadSource();
   Outcome Judge();
   Outcome WriteJudged();
   Outcome WriteText();
@@ -86,7 +93,10 @@ class Relay::Pipe {
   Step SayLastWords();
   Step Fail(Leg leg);
 
-  size_t judged_bytes() const { return inspector_ == nullptr ? buffer_.size() : forward_bytes_; }
+  // Bytes are either in the buffer or in the direct path, never in both.
+  size_t judged_bytes() const {
+    return inspector_ == nullptr ? buffer_.size() + direct_.held_bytes() : forward_bytes_;
+  }
 
   const Direction direction_;
   Transport& source_;
@@ -94,6 +104,7 @@ class Relay::Pipe {
   Inspector* const inspector_;
   const RelayOptions& options_;
   ByteQueue buffer_;          // Read; the first judged_bytes() of it may be written.
+  DirectPath direct_;         // Carries bulk past the buffer; without an inspector only.
   size_t forward_bytes_ = 0;  // Used with an inspector only.
   std::string replacement_;   // Written before anything else is judged.
   std::string last_words_;
@@ -144,9 +155,7 @@ Relay::Pipe::Outcome Relay::Pipe::CopyOnce() {
 
 Relay::Pipe::Outcome Relay::Pipe::Fill() {
   if (read_waits_ && !source_failed_) return Outcome::kWaiting;
-  const size_t room = options_.buffer_bytes - buffer_.size();
-  const IoResult result = source_.Read(buffer_.Prepare(room).first(room));
-  buffer_.Commit(result.bytes);
+  const IoResult result = ReadSource();
   switch (result.state) {
     case IoState::kOk:
       bytes_read_ += result.bytes;
@@ -166,6 +175,15 @@ Relay::Pipe::Outcome Relay::Pipe::Fill() {
       return Outcome::kFailed;
   }
   return Outcome::kFailed;
+}
+
+IoResult Relay::Pipe::ReadSource() {
+  if (!source_failed_ && direct_.Begin()) return direct_.Read();
+  const size_t room = options_.buffer_bytes - buffer_.size();
+  const IoResult result = source_.Read(buffer_.Prepare(room).first(room));
+  buffer_.Commit(result.bytes);
+  direct_.OnCopied(result.bytes);
+  return result;
 }
 
 Relay::Pipe::Outcome Relay::Pipe::Judge() {
@@ -205,11 +223,13 @@ Relay::Pipe::Outcome Relay::Pipe::Judge() {
 
 Relay::Pipe::Outcome Relay::Pipe::WriteJudged() {
   if (write_waits_) return Outcome::kWaiting;
-  const IoResult result = sink_.Write(buffer_.view().first(judged_bytes()));
+  const bool direct = direct_.held_bytes() > 0;
+  const IoResult result =
+      direct ? direct_.Write() : sink_.Write(buffer_.view().first(judged_bytes()));
   if (result.state == IoState::kOk) {
     bytes_written_ += result.bytes;
     if (inspector_ != nullptr) forward_bytes_ -= result.bytes;
-    buffer_.Consume(result.bytes);
+    if (!direct) buffer_.Consume(result.bytes);
     return Outcome::kProgress;
   }
   write_waits_ = result.state == IoState::kWouldBlock;
@@ -302,6 +322,10 @@ uint64_t Relay::bytes_read(Leg leg) const {
 
 uint64_t Relay::bytes_written(Leg leg) const {
   return (leg == Leg::kFront ? to_client_ : to_backend_)->bytes_written();
+}
+
+uint64_t Relay::bytes_direct(Leg leg) const {
+  return (leg == Leg::kFront ? to_client_ : to_backend_)->bytes_direct();
 }
 
 uint64_t Relay::BytesMoved() const {

@@ -13,6 +13,7 @@
 
 #include "absl/memory/memory.h"
 #include "lib/posix/socket.h"
+#include "lib/posix/splice_pipe.h"
 #include "lib/posix/system_error.h"
 
 namespace trestle {
@@ -22,6 +23,12 @@ constexpr absl::Duration kFirstSendQueueCheck = absl::Milliseconds(1);
 constexpr absl::Duration kLastSendQueueCheck = absl::Milliseconds(50);
 
 constexpr uint32_t kBroken = EPOLLERR | EPOLLHUP;
+
+// Tells whether it was splice(2) that failed, and not the socket: bytes can still be read.
+bool IsSpliceRefused(int error) {
+  return error == EINVAL || error == ENOSYS || error == EPERM || error == EACCES ||
+         IsExhaustion(error);
+}
 
 }  // namespace
 
@@ -104,6 +111,40 @@ IoResult TcpTransport::FailWrite(int error) {
   // EPIPE alone says that the peer's FIN came before its RST: its direction did end cleanly.
   if (error != EPIPE) write_broken_ = true;
   return {0, IoState::kFailed};
+}
+
+DirectPipes* TcpTransport::direct_pipes() {
+  return may_splice_ && socket_.valid() ? &loop_.splice_pipes() : nullptr;
+}
+
+IoResult TcpTransport::ReadInto(DirectPipe& pipe, size_t max_bytes) {
+  if (read_end_.has_value()) return {0, *read_end_};
+  if (!may_splice_) return {0, IoState::kOk};
+  if (!may_read_) {
+    read_owed_ = true;
+    return {0, IoState::kWouldBlock};
+  }
+  const ssize_t bytes = static_cast<SplicePipe&>(pipe).Fill(socket_.get(), max_bytes);
+  // Short says nothing: the slots of the pipe may have run out before the socket's bytes.
+  if (bytes > 0) return {static_cast<size_t>(bytes), IoState::kOk};
+  // No bytes are the end of the stream, or an urgent mark and bytes after it: recv(2) can tell.
+  if (bytes == 0) return {0, IoState::kOk};
+  if (IsSpliceRefused(errno)) {
+    may_splice_ = false;
+    return {0, IoState::kOk};
+  }
+  return FailRead(errno);
+}
+
+IoResult TcpTransport::WriteFrom(DirectPipe& pipe) {
+  if (!socket_.valid()) return {0, IoState::kFailed};
+  if (!may_write_) {
+    write_owed_ = true;
+    return {0, IoState::kWouldBlock};
+  }
+  const ssize_t bytes = static_cast<SplicePipe&>(pipe).Drain(socket_.get());
+  if (bytes > 0) return {static_cast<size_t>(bytes), IoState::kOk};
+  return FailWrite(bytes < 0 ? errno : EIO);
 }
 
 void TcpTransport::SetStatus(int error) {
@@ -203,6 +244,7 @@ TransportInfo TcpTransport::info() const {
 void TcpTransport::OnFdReady(uint32_t events) {
   if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | kBroken)) may_read_ = true;
   if (events & (EPOLLPRI | EPOLLRDHUP | kBroken)) short_read_is_all_ = false;
+  if (events & EPOLLPRI) may_splice_ = false;
   if (events & (EPOLLOUT | kBroken)) may_write_ = true;
   bool destroyed = false;
   destroyed_ = &destroyed;

@@ -269,8 +269,10 @@ void Connection::CollectLegs() {
     report_.times.relay = set_.scheduler.Now() - stage_start_;
     report_.front.bytes_read = relay_->bytes_read(Leg::kFront);
     report_.front.bytes_written = relay_->bytes_written(Leg::kFront);
+    report_.front.bytes_spliced = relay_->bytes_direct(Leg::kFront);
     report_.back.bytes_read = relay_->bytes_read(Leg::kBack);
     report_.back.bytes_written = relay_->bytes_written(Leg::kBack);
+    report_.back.bytes_spliced = relay_->bytes_direct(Leg::kBack);
     relay_.reset();
   }
   if (front_opener_ != nullptr) front_ = front_opener_->Take();

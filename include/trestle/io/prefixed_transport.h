@@ -28,6 +28,15 @@ class PrefixedTransport final : public Transport {
   /// Tells of no fd while prefix bytes are left: the socket's bytes are not all of the stream.
   TransportInfo info() const override;
 
+  /// Tells of none while prefix bytes are left.
+  DirectPipes* direct_pipes() override {
+    return prefix_.empty() ? inner_->direct_pipes() : nullptr;
+  }
+  IoResult ReadInto(DirectPipe& pipe, size_t max_bytes) override {
+    return inner_->ReadInto(pipe, max_bytes);
+  }
+  IoResult WriteFrom(DirectPipe& pipe) override { return inner_->WriteFrom(pipe); }
+
  private:
   std::string prefix_;
   size_t taken_ = 0;

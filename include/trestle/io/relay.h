@@ -25,6 +25,9 @@ struct RelayOptions {
   size_t buffer_bytes = 64 * 1024;
   /// Bytes moved per direction before other connections of the loop get their turn.
   size_t turn_bytes = 256 * 1024;
+  /// Lets bulk bypass this process where both legs can do that (`Transport::direct_pipes`) and
+  /// nobody inspects. All else is the same with and without, the bounds included.
+  bool direct_pipes = true;
 };
 
 /// Joins two open transports. Per direction: copying, then closing (the end is carried across as a
@@ -50,7 +53,10 @@ class Relay final {
   uint64_t bytes_read(Leg leg) const;
   uint64_t bytes_written(Leg leg) const;
 
-  /// Tells whether any buffer is held now. False while nothing is in flight.
+  /// Counts those of `bytes_written` that never were in this process (`Transport::direct_pipes`).
+  uint64_t bytes_direct(Leg leg) const;
+
+  /// Tells whether any buffer or pipe is held now. False while nothing is in flight.
   bool holds_buffers() const;
 
  private:

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/endpoint.h"
+#include "trestle/io/direct_pipe.h"
 
 namespace trestle {
 
@@ -94,6 +95,18 @@ class Transport {
   virtual absl::Status status() const = 0;
 
   virtual TransportInfo info() const = 0;
+
+  /// Tells the pipes through which bytes can be exchanged with other transports that tell the same
+  /// ones; null where there are none, or bytes can't go that way now. They outlive the transport.
+  virtual DirectPipes* direct_pipes() { return nullptr; }
+
+  /// Moves what is there into `pipe`, which is empty and comes from `direct_pipes()`, at most
+  /// `max_bytes` bytes. As `Read`, but kOk may come without bytes: then only `Read` can go on.
+  virtual IoResult ReadInto(DirectPipe& /*pipe*/, size_t /*max_bytes*/) { return {}; }
+
+  /// Accepts bytes to send out of `pipe`, which is not empty and comes from `direct_pipes()`. As
+  /// `Write`.
+  virtual IoResult WriteFrom(DirectPipe& /*pipe*/) { return {0, IoState::kFailed}; }
 };
 
 }  // namespace trestle

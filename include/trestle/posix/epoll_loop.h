@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/posix/owned_fd.h"
+#include "trestle/posix/splice_pipes.h"
 
 namespace trestle {
 
@@ -80,6 +81,9 @@ class EpollLoop final : public Scheduler {
   /// that is what takes it out of the kernel's set, without a further system call.
   void Unwatch(int fd);
 
+  /// The kernel pipes that this loop's transports share.
+  SplicePipes& splice_pipes() { return splice_pipes_; }
+
  private:
   // One for each descriptor number. The generation tells events of a descriptor from those of
   // an earlier one with the same number.
@@ -100,6 +104,7 @@ class EpollLoop final : public Scheduler {
   const OwnedFd epoll_;
   const OwnedFd wake_up_;
   std::vector<Watched> watched_;  // By descriptor number.
+  SplicePipes splice_pipes_;
 
   bool in_turn_ = false;
   mutable int64_t monotonic_ns_ = 0;

@@ -47,6 +47,12 @@ class TcpTransport final : public Transport, private FdWatcher {
   absl::Status status() const override { return status_; }
   TransportInfo info() const override;
 
+  /// Tells the loop's; null once splice(2) can't be relied on: it was refused, or there was an
+  /// urgent mark, where it stops for good.
+  DirectPipes* direct_pipes() override;
+  IoResult ReadInto(DirectPipe& pipe, size_t max_bytes) override;
+  IoResult WriteFrom(DirectPipe& pipe) override;
+
  private:
   TcpTransport(EpollLoop& loop, OwnedFd socket);
 
@@ -74,6 +80,7 @@ class TcpTransport final : public Transport, private FdWatcher {
   // Whether a read that didn't fill the buffer took all there was. Not so once the peer ended its
   // direction, for then the end follows; nor at an urgent mark, where recv(2) stops.
   bool short_read_is_all_ = true;
+  bool may_splice_ = true;
   bool read_owed_ = false;
   bool write_owed_ = false;
   bool write_broken_ = false;

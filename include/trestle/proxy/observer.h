@@ -43,6 +43,9 @@ struct LegReport {
   /// whole stream with its ClientHello on an opaque one.
   uint64_t bytes_read = 0;
   uint64_t bytes_written = 0;
+  /// Those of `bytes_written` that never were in this process: bulk between two sockets, which the
+  /// kernel moves by itself (splice(2)).
+  uint64_t bytes_spliced = 0;
 };
 
 /// How long each phase took; zero for those that were not reached or don't exist in this mode.
