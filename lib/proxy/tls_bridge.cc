@@ -3,48 +3,39 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
-#include "lib/proxy/connection_plan.h"
 #include "lib/proxy/option_checks.h"
+#include "lib/proxy/tls_front_plan.h"
 #include "lib/proxy/tls_leg.h"
 
 namespace trestle {
 
-class TlsBridge::Plan final : public ConnectionPlan {
+class TlsBridge::Plan final : public TlsFrontPlan {
  public:
   Plan(Scheduler& scheduler, TlsBridgeOptions options)
-      : scheduler_(scheduler), options_(std::move(options)), backend_(options_.backend) {}
+      : TlsFrontPlan(scheduler, std::move(options.front_tls), std::move(options.backend),
+                     std::move(options.new_inspector)),
+        back_tls_(std::move(options.back_tls)),
+        backend_name_(std::move(options.backend_name)) {}
 
   ProxyMode mode() const override { return ProxyMode::kBridge; }
 
-  std::unique_ptr<LegOpener> NewFront() override {
-    return std::make_unique<TlsLeg>(
-        scheduler_, TlsEngine::NewServer(options_.front_tls, scheduler_, Leg::kFront));
-  }
-
-  absl::StatusOr<Choice> Choose(const LegFacts&) override { return Choice{"", &backend_}; }
-
   absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts& front) override {
     ClientTlsTarget target;
-    target.server_name = options_.backend_name;
+    target.server_name = backend_name_;
     if (!front.alpn.empty()) target.alpn.push_back(front.alpn);
     absl::StatusOr<std::unique_ptr<TlsEngine>> engine =
-        TlsEngine::NewClient(options_.back_tls, target, scheduler_, Leg::kBack);
+        TlsEngine::NewClient(back_tls_, target, scheduler(), Leg::kBack);
     if (!engine.ok()) return engine.status();
-    return std::make_unique<TlsLeg>(scheduler_, *std::move(engine));
-  }
-
-  std::unique_ptr<Inspector> NewInspector() override {
-    return options_.new_inspector ? options_.new_inspector() : nullptr;
+    return std::make_unique<TlsLeg>(scheduler(), *std::move(engine));
   }
 
   void ReplaceBackTls(std::shared_ptr<const ClientTlsConfig> back_tls) {
-    options_.back_tls = std::move(back_tls);
+    back_tls_ = std::move(back_tls);
   }
 
  private:
-  Scheduler& scheduler_;
-  TlsBridgeOptions options_;
-  const RouteTarget backend_;
+  std::shared_ptr<const ClientTlsConfig> back_tls_;
+  const std::string backend_name_;
 };
 
 absl::StatusOr<std::unique_ptr<TlsBridge>> TlsBridge::Create(Scheduler& scheduler, Dialer& dialer,

@@ -1,0 +1,51 @@
+// TlsFrontPlan: what the blocks that end the client's TLS have in common.
+#ifndef TRESTLE_LIB_PROXY_TLS_FRONT_PLAN_H_
+#define TRESTLE_LIB_PROXY_TLS_FRONT_PLAN_H_
+
+#include <memory>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "lib/proxy/connection_plan.h"
+#include "lib/proxy/tls_leg.h"
+#include "trestle/io/scheduler.h"
+#include "trestle/proxy/backends.h"
+#include "trestle/proxy/proxy_block.h"
+#include "trestle/tls/tls_config.h"
+#include "trestle/tls/tls_engine.h"
+
+namespace trestle {
+
+class TlsFrontPlan : public ConnectionPlan {
+ public:
+  TlsFrontPlan(Scheduler& scheduler, std::shared_ptr<const ServerTlsConfig> front_tls,
+               Backends backend, InspectorFactory new_inspector)
+      : scheduler_(scheduler),
+        front_tls_(std::move(front_tls)),
+        backend_(std::move(backend)),
+        new_inspector_(std::move(new_inspector)) {}
+
+  std::unique_ptr<LegOpener> NewFront() final {
+    return std::make_unique<TlsLeg>(scheduler_,
+                                    TlsEngine::NewServer(front_tls_, scheduler_, Leg::kFront));
+  }
+
+  absl::StatusOr<Choice> Choose(const LegFacts&) final { return Choice{"", &backend_}; }
+
+  std::unique_ptr<Inspector> NewInspector() final {
+    return new_inspector_ ? new_inspector_() : nullptr;
+  }
+
+ protected:
+  Scheduler& scheduler() { return scheduler_; }
+
+ private:
+  Scheduler& scheduler_;
+  const std::shared_ptr<const ServerTlsConfig> front_tls_;
+  const RouteTarget backend_;
+  InspectorFactory new_inspector_;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_PROXY_TLS_FRONT_PLAN_H_
