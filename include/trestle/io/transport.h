@@ -81,7 +81,8 @@ class Transport {
 
   /// Ends the direction towards the peer: sends all that `Write` took, then the mark for `end`.
   /// kOk once all of it was handed to the system; kWouldBlock: call again after `OnWritable`.
-  /// Reading goes on (half-close). Allowed after a failure too, to get a last alert out.
+  /// After kClean reading goes on (half-close); kTruncated may end both directions, as on TCP, which
+  /// can't cut one alone. Allowed after a failure too, to get a last alert out.
   virtual IoResult ShutdownWrite(StreamEnd end) = 0;
 
   /// Cuts both directions at once (TCP: RST). What was not sent yet is lost.
