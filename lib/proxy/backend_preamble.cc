@@ -1,16 +1,29 @@
 #include "lib/proxy/backend_preamble.h"
 
+#include <string>
+
+#include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
 #include "trestle/wire/proxy_protocol.h"
 
 namespace trestle {
 namespace {
+
+// "RSA2048", "EC256": the form that the specification's example and haproxy have.
+std::string KeyAlgorithm(absl::string_view key) {
+  return absl::StrReplaceAll(key, {{"ECDSA P-", "EC"}, {" ", ""}});
+}
 
 ProxySslInfo SslInfoOf(const TlsInfo& tls) {
   ProxySslInfo ssl;
   ssl.client = ProxySslInfo::kClientSsl;
   ssl.version = tls.version;
   ssl.cipher = tls.cipher;
-  if (!tls.local_chain.empty()) ssl.key_algorithm = tls.local_chain.front().key;
+  if (!tls.local_chain.empty()) {
+    const CertificateInfo& certificate = tls.local_chain.front();
+    ssl.key_algorithm = KeyAlgorithm(certificate.key);
+    ssl.signature_algorithm = certificate.signature;
+  }
   return ssl;
 }
 

@@ -9,6 +9,8 @@
 #include <openssl/evp.h>
 #include <openssl/mem.h>
 #include <openssl/nid.h>
+#include <openssl/obj.h>
+#include <openssl/x509.h>
 
 #include <cstdint>
 #include <utility>
@@ -53,6 +55,11 @@ std::string SerialText(const X509* certificate) {
   return hex == nullptr ? "" : absl::AsciiStrToLower(hex.get());
 }
 
+std::string SignatureText(const X509* certificate) {
+  const char* name = OBJ_nid2sn(X509_get_signature_nid(certificate));
+  return name == nullptr ? "unknown" : name;
+}
+
 // A date that can't be read must not make a certificate look valid: it becomes `if_unreadable`.
 absl::Time ReadTime(const ASN1_TIME* time, absl::Time if_unreadable) {
   int64_t seconds = 0;
@@ -76,6 +83,7 @@ CertificateInfo DescribeCertificate(const X509* certificate) {
   info.serial = SerialText(certificate);
   bssl::UniquePtr<EVP_PKEY> key(X509_get_pubkey(const_cast<X509*>(certificate)));
   info.key = KeyText(key.get());
+  info.signature = SignatureText(certificate);
   info.not_before = ReadTime(X509_get0_notBefore(certificate), absl::InfiniteFuture());
   info.not_after = ReadTime(X509_get0_notAfter(certificate), absl::InfinitePast());
   ERR_clear_error();

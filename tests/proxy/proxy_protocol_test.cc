@@ -201,6 +201,8 @@ TEST_F(ProxyProtocolTest, ATerminatorTellsWhatTlsAgreed) {
   EXPECT_FALSE(out.ssl->client_certificate_verified());
   EXPECT_EQ(out.ssl->version, "TLSv1.3");
   EXPECT_THAT(*out.ssl->cipher, HasSubstr("TLS_"));
+  EXPECT_EQ(out.ssl->key_algorithm, "EC256");
+  EXPECT_EQ(out.ssl->signature_algorithm, "ecdsa-with-SHA256");
   EXPECT_EQ(after_header, "GET /");
 }
 

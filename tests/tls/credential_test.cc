@@ -98,6 +98,7 @@ TEST_F(CredentialTest, DescribesWhatItRead) {
     EXPECT_THAT(info.ip_names, ElementsAre("192.0.2.1", "2001:db8::1"));
     EXPECT_EQ(info.serial.size(), 32u);
     EXPECT_EQ(info.key, text);
+    EXPECT_EQ(info.signature, "ecdsa-with-SHA256") << "of the authority's key";
     EXPECT_EQ(info.not_before, leaf.not_before);
     EXPECT_EQ(info.not_after, leaf.not_after);
     EXPECT_TRUE((*credential)->ValidAt(now_));

@@ -17,6 +17,7 @@ struct CertificateInfo {
   std::vector<std::string> ip_names;   ///< SAN iPAddress entries, as text.
   std::string serial;                  ///< Hexadecimal, lower case.
   std::string key;                     ///< "ECDSA P-256", "RSA 2048", "Ed25519".
+  std::string signature;               ///< How the issuer signed it: "ecdsa-with-SHA256", "RSA-SHA256".
   absl::Time not_before = absl::InfinitePast();
   absl::Time not_after = absl::InfiniteFuture();
 };
