@@ -46,3 +46,11 @@ apt_install_programs() {  # WHAT-FOR FILE: the same for a list of "command packa
   done <"$2"
   ((${#missing[@]} == 0)) || apt_install "$1" "${missing[@]}"
 }
+
+apt_install_libraries() {  # WHAT-FOR FILE: the same for a list of "file packages" lines
+  local file packages missing=()
+  while read -r file packages; do
+    [[ -z $file || $file == "#"* || -e $file ]] || missing+=($packages)
+  done <"$2"
+  ((${#missing[@]} == 0)) || apt_install "$1" "${missing[@]}"
+}

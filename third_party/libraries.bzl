@@ -1,0 +1,65 @@
+"""Libraries that only examples and integrations use: Debian's package where it is installed, else an upstream release.
+
+    load("@trestle//third_party:libraries.bzl", "trestle_integration_dependencies")
+
+    trestle_integration_dependencies()
+
+Nothing here is fetched unless a target that needs it is built, and a repository that the workspace declared
+before is used instead. ./bazelw installs the Debian packages (libraries.txt).
+"""
+
+_BUILD = """\
+load("@rules_cc//cc:defs.bzl", "cc_library")
+
+cc_library(
+    name = "{name}",
+    hdrs = glob(["include/**"]),
+    includes = ["include"],
+    linkopts = {linkopts},
+    visibility = ["//visibility:public"],
+)
+"""
+
+def _debian_library_impl(ctx):
+    headers = [ctx.path("/usr/include/" + name) for name in ctx.attr.headers]
+    if all([header.exists for header in headers]):
+        for header, name in zip(headers, ctx.attr.headers):
+            ctx.symlink(header, "include/" + name)
+    elif ctx.attr.upstream_url:
+        ctx.download_and_extract(
+            url = ctx.attr.upstream_url,
+            sha256 = ctx.attr.upstream_sha256,
+            stripPrefix = ctx.attr.upstream_prefix,
+        )
+    else:
+        fail("{0} is missing. Run this, then try again:\n  sudo apt-get update && sudo apt-get install -y {0}".format(ctx.attr.package))
+    ctx.file("WORKSPACE", "workspace(name = \"{}\")\n".format(ctx.name))
+    ctx.file("BUILD.bazel", _BUILD.format(name = ctx.attr.library, linkopts = repr(ctx.attr.linkopts)))
+
+_debian_library = repository_rule(
+    implementation = _debian_library_impl,
+    doc = "A library whose headers, and shared objects if any, a Debian package brings: //:<library>.",
+    attrs = {
+        "library": attr.string(mandatory = True, doc = "The cc_library's name."),
+        "package": attr.string(mandatory = True, doc = "The Debian package, as in libraries.txt."),
+        "headers": attr.string_list(mandatory = True, doc = "Files or folders of /usr/include."),
+        "linkopts": attr.string_list(doc = "What a program that uses it is linked with."),
+        "upstream_url": attr.string(doc = "A release with an include/ folder, for where the package isn't."),
+        "upstream_sha256": attr.string(),
+        "upstream_prefix": attr.string(doc = "The folder of the release that holds include/."),
+    },
+    local = True,
+)
+
+def trestle_integration_dependencies():
+    """Declares the libraries of //examples and //integrations, except what the workspace has declared already."""
+    if not native.existing_rule("nlohmann_json"):
+        _debian_library(
+            name = "nlohmann_json",
+            library = "json",
+            package = "nlohmann-json3-dev",
+            headers = ["nlohmann"],
+            upstream_url = "https://github.com/nlohmann/json/releases/download/v3.11.2/json.tar.xz",
+            upstream_sha256 = "8c4b26bf4b422252e13f332bc5e388ec0ab5c3443d24399acb675e68278d341f",
+            upstream_prefix = "json",
+        )
