@@ -112,9 +112,9 @@ void AddBasicConstraints(X509* certificate, bool is_ca) {
   AddExtension(certificate, NID_basic_constraints, constraints.get(), /*critical=*/true);
 }
 
-void AddKeyUsage(X509* certificate, int bit) {
+void AddKeyUsage(X509* certificate, const std::vector<int>& bits) {
   bssl::UniquePtr<ASN1_BIT_STRING> usage(ASN1_BIT_STRING_new());
-  CHECK(ASN1_BIT_STRING_set_bit(usage.get(), bit, 1));
+  for (int bit : bits) CHECK(ASN1_BIT_STRING_set_bit(usage.get(), bit, 1));
   AddExtension(certificate, NID_key_usage, usage.get(), /*critical=*/true);
 }
 
@@ -127,17 +127,20 @@ void AddExtendedKeyUsage(X509* certificate, int nid) {
 bssl::UniquePtr<GENERAL_NAME> MakeName(int type, ByteView contents) {
   bssl::UniquePtr<GENERAL_NAME> name(GENERAL_NAME_new());
   ASN1_STRING* string =
-      ASN1_STRING_type_new(type == GEN_DNS ? V_ASN1_IA5STRING : V_ASN1_OCTET_STRING);
+      ASN1_STRING_type_new(type == GEN_IPADD ? V_ASN1_OCTET_STRING : V_ASN1_IA5STRING);
   CHECK(ASN1_STRING_set(string, contents.data(), static_cast<ossl_ssize_t>(contents.size())));
   GENERAL_NAME_set0_value(name.get(), type, string);
   return name;
 }
 
 void AddSubjectAltNames(X509* certificate, const LeafSpec& leaf) {
-  if (leaf.dns_names.empty() && leaf.ip_names.empty()) return;
+  if (leaf.dns_names.empty() && leaf.ip_names.empty() && leaf.uri_names.empty()) return;
   bssl::UniquePtr<GENERAL_NAMES> names(GENERAL_NAMES_new());
   for (const std::string& dns_name : leaf.dns_names) {
     CHECK(bssl::PushToStack(names.get(), MakeName(GEN_DNS, AsBytes(dns_name))));
+  }
+  for (const std::string& uri_name : leaf.uri_names) {
+    CHECK(bssl::PushToStack(names.get(), MakeName(GEN_URI, AsBytes(uri_name))));
   }
   for (const std::string& ip_name : leaf.ip_names) {
     const bool v6 = ip_name.find(':') != std::string::npos;
@@ -210,7 +213,7 @@ std::unique_ptr<TestPki::State> TestPki::MakeAuthority(absl::Time now, const std
   X509* certificate = state->certificate.get();
   SetDates(certificate, now - 5 * kYear, now + 5 * kYear);
   AddBasicConstraints(certificate, /*is_ca=*/true);
-  AddKeyUsage(certificate, /*keyCertSign*/ 5);
+  AddKeyUsage(certificate, {/*keyCertSign*/ 5, /*cRLSign*/ 6});
   AddNameConstraints(certificate, permitted_dns_name);
   Sign(certificate, issuer == nullptr ? state->key.get() : issuer->key.get());
   if (issuer != nullptr) {
@@ -230,7 +233,7 @@ PemPair TestPki::Issue(const LeafSpec& leaf) const {
            leaf.not_before == absl::InfinitePast() ? state_->now - kYear : leaf.not_before,
            leaf.not_after == absl::InfiniteFuture() ? state_->now + kYear : leaf.not_after);
   AddBasicConstraints(certificate.get(), /*is_ca=*/false);
-  AddKeyUsage(certificate.get(), /*digitalSignature*/ 0);
+  AddKeyUsage(certificate.get(), {/*digitalSignature*/ 0});
   AddExtendedKeyUsage(certificate.get(), leaf.server_auth ? NID_server_auth : NID_client_auth);
   AddSubjectAltNames(certificate.get(), leaf);
   Sign(certificate.get(), leaf.self_signed ? key.get() : state_->key.get(),
@@ -238,6 +241,32 @@ PemPair TestPki::Issue(const LeafSpec& leaf) const {
   return {
       absl::StrCat(CertificatePem(certificate.get()), leaf.self_signed ? "" : state_->chain_pem),
       KeyPem(key.get())};
+}
+
+std::string TestPki::IssueCrl(const std::vector<PemPair>& revoked, absl::Time next_update) const {
+  const absl::Time until =
+      next_update == absl::InfiniteFuture() ? state_->now + absl::Hours(24 * 7) : next_update;
+  bssl::UniquePtr<ASN1_TIME> from(
+      ASN1_TIME_set_posix(nullptr, absl::ToUnixSeconds(state_->now - absl::Hours(24))));
+  bssl::UniquePtr<ASN1_TIME> to(ASN1_TIME_set_posix(nullptr, absl::ToUnixSeconds(until)));
+  bssl::UniquePtr<X509_CRL> crl(X509_CRL_new());
+  CHECK(X509_CRL_set_version(crl.get(), X509_CRL_VERSION_2));
+  CHECK(X509_CRL_set_issuer_name(crl.get(), X509_get_subject_name(state_->certificate.get())));
+  CHECK(X509_CRL_set1_lastUpdate(crl.get(), from.get()));
+  CHECK(X509_CRL_set1_nextUpdate(crl.get(), to.get()));
+  for (const PemPair& pair : revoked) {
+    bssl::UniquePtr<BIO> text(
+        BIO_new_mem_buf(pair.chain.data(), static_cast<int>(pair.chain.size())));
+    bssl::UniquePtr<X509> leaf(PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr));
+    bssl::UniquePtr<X509_REVOKED> entry(X509_REVOKED_new());
+    CHECK(X509_REVOKED_set_serialNumber(entry.get(), X509_get0_serialNumber(leaf.get())));
+    CHECK(X509_REVOKED_set_revocationDate(entry.get(), from.get()));
+    CHECK(X509_CRL_add0_revoked(crl.get(), entry.release()));
+  }
+  CHECK(X509_CRL_sign(crl.get(), state_->key.get(), EVP_sha256()));
+  bssl::UniquePtr<BIO> bio(BIO_new(BIO_s_mem()));
+  CHECK(PEM_write_bio_X509_CRL(bio.get(), crl.get()));
+  return BioText(bio.get());
 }
 
 std::shared_ptr<const Credential> TestPki::IssueCredential(const LeafSpec& leaf) const {

@@ -18,9 +18,6 @@
 namespace trestle {
 namespace {
 
-// Intermediates between a leaf and its root. Real chains have one to three.
-constexpr int kMaxIntermediates = 8;
-
 // CAs have issued nothing weaker since 2014 (CA/Browser Forum Baseline Requirements 6.1.5).
 constexpr int kMinRsaBits = 2048;
 
@@ -102,7 +99,7 @@ std::string UntrustedText(const CertificateInfo& certificate, int verify_error) 
                       ", is refused: ", X509_verify_cert_error_string(verify_error));
 }
 
-ChainFailure Explain(int verify_error, const CertificateInfo& certificate, const PeerName& name,
+ChainFailure Explain(int verify_error, const CertificateInfo& certificate, const PeerName* name,
                      absl::Time now) {
   ChainFailure failure;
   failure.alert = static_cast<uint8_t>(SSL_alert_from_verify_result(verify_error));
@@ -118,7 +115,7 @@ ChainFailure Explain(int verify_error, const CertificateInfo& certificate, const
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
       failure.error.code = ErrorCode::kNameMismatch;
-      failure.error.detail = NameMismatchText(certificate, name);
+      failure.error.detail = NameMismatchText(certificate, *name);
       break;
     default:
       failure.error.code = ErrorCode::kCertificateUntrusted;
@@ -227,20 +224,26 @@ std::string PeerName::ToString() const {
   return ip_address.empty() ? dns_name : IpText(AsBytes(ip_address));
 }
 
-std::optional<ChainFailure> VerifyServerChain(const CertificateChain& chain, X509_STORE* roots,
-                                              const PeerName& name, absl::Time now) {
+std::optional<ChainFailure> VerifyChain(const CertificateChain& chain,
+                                        const ChainRequirements& requirements, absl::Time now) {
   bssl::UniquePtr<STACK_OF(X509)> stack = MakeStack(chain);
   bssl::UniquePtr<X509_STORE_CTX> verifier(X509_STORE_CTX_new());
+  const char* purpose = requirements.purpose == ChainPurpose::kServer ? "ssl_server" : "ssl_client";
   if (chain.empty() || stack == nullptr || verifier == nullptr ||
-      !X509_STORE_CTX_init(verifier.get(), roots, chain.front().get(), stack.get()) ||
-      !X509_STORE_CTX_set_default(verifier.get(), "ssl_server")) {
+      !X509_STORE_CTX_init(verifier.get(), requirements.roots, chain.front().get(), stack.get()) ||
+      !X509_STORE_CTX_set_default(verifier.get(), purpose)) {
     ERR_clear_error();
     return InternalFailure();
   }
   X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(verifier.get());
-  X509_VERIFY_PARAM_set_depth(param, kMaxIntermediates);
+  X509_VERIFY_PARAM_set_depth(param, requirements.max_intermediates);
   X509_VERIFY_PARAM_set_time_posix(param, absl::ToUnixSeconds(now));
-  const bool valid = SetName(param, name) && X509_verify_cert(verifier.get()) == 1;
+  if (requirements.check_crls) {
+    X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+  }
+  const PeerName* const name = requirements.name;
+  const bool valid =
+      (name == nullptr || SetName(param, *name)) && X509_verify_cert(verifier.get()) == 1;
   ERR_clear_error();
   if (valid) return FindWeakness(X509_STORE_CTX_get0_chain(verifier.get()));
 

@@ -1,4 +1,4 @@
-// Judges a server's certificate chain: trust, dates, purpose and name, with an answer for people.
+// Judges a peer's certificate chain: trust, dates, purpose and name, with an answer for people.
 #ifndef TRESTLE_LIB_TLS_CERTIFICATE_VERIFIER_H_
 #define TRESTLE_LIB_TLS_CERTIFICATE_VERIFIER_H_
 
@@ -37,12 +37,29 @@ struct ChainFailure {
 
 using CertificateChain = std::vector<bssl::UniquePtr<X509>>;
 
-/// Checks that `chain` (leaf first) leads to one of `roots`, is fit for TLS servers (extended key
-/// usage), is within its dates at `now`, and that its leaf has `name` among its subject alternative
-/// names; the subject's common name doesn't count. RSA keys under 2048 bits and signatures with
-/// SHA-1 are refused below the root. Nothing is returned when all is well.
-std::optional<ChainFailure> VerifyServerChain(const CertificateChain& chain, X509_STORE* roots,
-                                              const PeerName& name, absl::Time now);
+/// Intermediates between a leaf and its root, where nobody asks for fewer. Real chains have one to
+/// three.
+inline constexpr int kMaxIntermediates = 8;
+
+/// What the owner of a chain wants to be (extended key usage).
+enum class ChainPurpose : uint8_t { kServer, kClient };
+
+struct ChainRequirements {
+  X509_STORE* roots = nullptr;  ///< Not null. Where CRLs are checked, it holds them, too.
+  ChainPurpose purpose = ChainPurpose::kServer;
+  /// What the leaf must have among its subject alternative names; the subject's common name doesn't
+  /// count. Null, for clients only: anything.
+  const PeerName* name = nullptr;
+  int max_intermediates = kMaxIntermediates;
+  /// Whether each certificate's issuer must have a CRL, valid at the time, without it.
+  bool check_crls = false;
+};
+
+/// Checks that `chain` (leaf first) leads to one of the roots, is fit for its purpose, and is
+/// within its dates at `now`. RSA keys under 2048 bits and signatures with SHA-1 are refused below
+/// the root. Nothing is returned when all is well.
+std::optional<ChainFailure> VerifyChain(const CertificateChain& chain,
+                                        const ChainRequirements& requirements, absl::Time now);
 
 }  // namespace trestle
 

@@ -49,8 +49,10 @@ ssl_verify_result_t VerifyPeer(SSL* ssl, uint8_t* out_alert) {
     *out_alert = SSL_AD_BAD_CERTIFICATE;
     return ssl_verify_invalid;
   }
-  std::optional<ChainFailure> failure = VerifyServerChain(
-      chain, handshake.client->roots(), handshake.expected_name, record.scheduler.Now());
+  ChainRequirements requirements;
+  requirements.roots = handshake.client->roots();
+  requirements.name = &handshake.expected_name;
+  std::optional<ChainFailure> failure = VerifyChain(chain, requirements, record.scheduler.Now());
   if (!failure.has_value()) return ssl_verify_ok;
   *out_alert = failure->alert;
   handshake.refusal = std::move(failure->error);

@@ -21,9 +21,10 @@ struct LeafSpec {
   int rsa_bits = 2048;                            ///< Of kRsa.
   absl::Time not_before = absl::InfinitePast();   ///< Default: a year before the CA's `now`.
   absl::Time not_after = absl::InfiniteFuture();  ///< Default: a year after the CA's `now`.
-  bool server_auth = true;   ///< Extended key usage serverAuth, else clientAuth.
-  bool sha1 = false;         ///< Signed with SHA-1 instead of SHA-256.
-  bool self_signed = false;  ///< Signed by its own key instead of by an authority.
+  bool server_auth = true;                  ///< Extended key usage serverAuth, else clientAuth.
+  bool sha1 = false;                        ///< Signed with SHA-1 instead of SHA-256.
+  bool self_signed = false;                 ///< Signed by its own key instead of by an authority.
+  std::vector<std::string> uri_names = {};  ///< SAN uniformResourceIdentifier.
 };
 
 /// PEM texts of a leaf and all that goes with it.
@@ -54,6 +55,11 @@ class TestPki {
 
   /// `Issue`, read back into a Credential.
   std::shared_ptr<const Credential> IssueCredential(const LeafSpec& leaf) const;
+
+  /// Signs a revocation list, as PEM text, of the first certificate of each of `revoked`. It is
+  /// valid from a day before the CA's `now` until `next_update`; the default is a week after.
+  std::string IssueCrl(const std::vector<PemPair>& revoked,
+                       absl::Time next_update = absl::InfiniteFuture()) const;
 
  private:
   struct State;
