@@ -4,6 +4,8 @@
 #include <openssl/base.h>
 #include <openssl/bio.h>
 #include <openssl/bn.h>
+#include <openssl/bytestring.h>
+#include <openssl/digest.h>
 #include <openssl/ec_key.h>
 #include <openssl/evp.h>
 #include <openssl/nid.h>
@@ -181,6 +183,160 @@ void Sign(X509* certificate, EVP_PKEY* key, const EVP_MD* digest = EVP_sha256())
   CHECK(X509_sign(certificate, key, is_ed25519 ? nullptr : digest));
 }
 
+// Null `issuer`: a root.
+bssl::UniquePtr<X509> NewAuthorityCertificate(const AuthoritySpec& spec, absl::Time now,
+                                              EVP_PKEY* key, const X509* issuer,
+                                              EVP_PKEY* issuer_key) {
+  bssl::UniquePtr<X509> certificate =
+      NewCertificate(spec.name, key, issuer == nullptr ? nullptr : X509_get_subject_name(issuer));
+  SetDates(certificate.get(),
+           spec.not_before == absl::InfinitePast() ? now - 5 * kYear : spec.not_before,
+           spec.not_after == absl::InfiniteFuture() ? now + 5 * kYear : spec.not_after);
+  AddBasicConstraints(certificate.get(), spec.is_ca);
+  AddKeyUsage(certificate.get(), {/*keyCertSign*/ 5, /*cRLSign*/ 6});
+  AddNameConstraints(certificate.get(), spec.permitted_dns_name);
+  Sign(certificate.get(), issuer_key);
+  return certificate;
+}
+
+std::string CommonName(const X509* certificate) {
+  const X509_NAME* name = X509_get_subject_name(certificate);
+  const int index = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
+  CHECK_GE(index, 0);
+  const ASN1_STRING* text = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, index));
+  return std::string(
+      AsText(ByteView(ASN1_STRING_get0_data(text), static_cast<size_t>(ASN1_STRING_length(text)))));
+}
+
+// "status_request" in the TLS feature extension (RFC 7633), id-pe 24.
+void AddMustStaple(X509* certificate) {
+  constexpr uint8_t kStatusRequest[] = {0x30, 0x03, 0x02, 0x01, 0x05};
+  bssl::UniquePtr<ASN1_OBJECT> id(OBJ_txt2obj("1.3.6.1.5.5.7.1.24", /*dont_search_names=*/1));
+  bssl::UniquePtr<ASN1_OCTET_STRING> value(ASN1_OCTET_STRING_new());
+  CHECK(ASN1_OCTET_STRING_set(value.get(), kStatusRequest, sizeof(kStatusRequest)));
+  bssl::UniquePtr<X509_EXTENSION> extension(
+      X509_EXTENSION_create_by_OBJ(nullptr, id.get(), /*crit=*/0, value.get()));
+  CHECK(X509_add_ext(certificate, extension.get(), -1));
+}
+
+bssl::UniquePtr<X509> FirstCertificate(const PemPair& pair) {
+  bssl::UniquePtr<BIO> text(
+      BIO_new_mem_buf(pair.chain.data(), static_cast<int>(pair.chain.size())));
+  bssl::UniquePtr<X509> leaf(PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr));
+  CHECK(leaf != nullptr);
+  return leaf;
+}
+
+void AddGeneralizedTime(CBB* out, absl::Time time) {
+  const std::string text = absl::FormatTime("%Y%m%d%H%M%SZ", time, absl::UTCTimeZone());
+  CBB child;
+  CHECK(CBB_add_asn1(out, &child, CBS_ASN1_GENERALIZEDTIME));
+  CHECK(CBB_add_bytes(&child, AsBytes(text).data(), text.size()));
+  CHECK(CBB_flush(out));
+}
+
+// The name and key of `issuer` by SHA-1, as responders write it (RFC 6960 4.1.1), and the serial.
+void AddCertId(CBB* out, X509* leaf, X509* issuer) {
+  constexpr uint8_t kSha1[] = {0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00};
+  uint8_t name_hash[EVP_MAX_MD_SIZE];
+  uint8_t key_hash[EVP_MAX_MD_SIZE];
+  unsigned bytes = 0;
+  CHECK(X509_NAME_digest(X509_get_subject_name(issuer), EVP_sha1(), name_hash, &bytes));
+  CHECK(X509_pubkey_digest(issuer, EVP_sha1(), key_hash, &bytes));
+  uint8_t* serial = nullptr;
+  const int serial_bytes = i2d_ASN1_INTEGER(X509_get_serialNumber(leaf), &serial);
+  CHECK_GT(serial_bytes, 0);
+  bssl::UniquePtr<uint8_t> serial_owner(serial);
+  CBB id;
+  CHECK(CBB_add_asn1(out, &id, CBS_ASN1_SEQUENCE));
+  CHECK(CBB_add_bytes(&id, kSha1, sizeof(kSha1)));
+  CHECK(CBB_add_asn1_octet_string(&id, name_hash, bytes));
+  CHECK(CBB_add_asn1_octet_string(&id, key_hash, bytes));
+  CHECK(CBB_add_bytes(&id, serial, static_cast<size_t>(serial_bytes)));
+  CHECK(CBB_flush(out));
+}
+
+void AddStatus(CBB* out, StapleSpec::Answer answer, absl::Time since) {
+  CBB status;
+  switch (answer) {
+    case StapleSpec::Answer::kGood:
+      CHECK(CBB_add_asn1(out, &status, CBS_ASN1_CONTEXT_SPECIFIC | 0));
+      break;
+    case StapleSpec::Answer::kRevoked:
+      CHECK(CBB_add_asn1(out, &status, CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 1));
+      AddGeneralizedTime(&status, since);
+      break;
+    case StapleSpec::Answer::kUnknown:
+      CHECK(CBB_add_asn1(out, &status, CBS_ASN1_CONTEXT_SPECIFIC | 2));
+      break;
+  }
+  CHECK(CBB_flush(out));
+}
+
+std::string TakeBytes(CBB* cbb) {
+  uint8_t* bytes = nullptr;
+  size_t size = 0;
+  CHECK(CBB_finish(cbb, &bytes, &size));
+  bssl::UniquePtr<uint8_t> owner(bytes);
+  return std::string(AsText(ByteView(bytes, size)));
+}
+
+// ResponseData of RFC 6960 4.2.1, with one answer.
+std::string StapleData(X509* leaf, X509* issuer, StapleSpec::Answer answer, absl::Time this_update,
+                       absl::Time next_update) {
+  bssl::ScopedCBB whole;
+  CBB data, responder, key_hash, answers, single, next;
+  uint8_t hash[EVP_MAX_MD_SIZE];
+  unsigned hash_bytes = 0;
+  CHECK(X509_pubkey_digest(issuer, EVP_sha1(), hash, &hash_bytes));
+  CHECK(CBB_init(whole.get(), 256));
+  CHECK(CBB_add_asn1(whole.get(), &data, CBS_ASN1_SEQUENCE));
+  CHECK(CBB_add_asn1(&data, &responder, CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 2));
+  CHECK(CBB_add_asn1(&responder, &key_hash, CBS_ASN1_OCTETSTRING));
+  CHECK(CBB_add_bytes(&key_hash, hash, hash_bytes));
+  CHECK(CBB_flush(&data));
+  AddGeneralizedTime(&data, this_update);
+  CHECK(CBB_add_asn1(&data, &answers, CBS_ASN1_SEQUENCE));
+  CHECK(CBB_add_asn1(&answers, &single, CBS_ASN1_SEQUENCE));
+  AddCertId(&single, leaf, issuer);
+  AddStatus(&single, answer, this_update);
+  AddGeneralizedTime(&single, this_update);
+  CHECK(CBB_add_asn1(&single, &next, CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0));
+  AddGeneralizedTime(&next, next_update);
+  return TakeBytes(whole.get());
+}
+
+// OCSPResponse around `data`, signed with `key` (ECDSA).
+std::string SignedStaple(const std::string& data, EVP_PKEY* key) {
+  constexpr uint8_t kEcdsaWithSha256[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
+                                          0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
+  constexpr uint8_t kBasicResponse[] = {0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x01};
+  bssl::ScopedEVP_MD_CTX signer;
+  uint8_t signature[128];
+  size_t signature_bytes = sizeof(signature);
+  CHECK(EVP_DigestSignInit(signer.get(), nullptr, EVP_sha256(), nullptr, key));
+  CHECK(
+      EVP_DigestSign(signer.get(), signature, &signature_bytes, AsBytes(data).data(), data.size()));
+  bssl::ScopedCBB whole;
+  CBB response, status, outer, bytes, type, body, basic, bits;
+  CHECK(CBB_init(whole.get(), 512));
+  CHECK(CBB_add_asn1(whole.get(), &response, CBS_ASN1_SEQUENCE));
+  CHECK(CBB_add_asn1(&response, &status, CBS_ASN1_ENUMERATED));
+  CHECK(CBB_add_u8(&status, 0));
+  CHECK(CBB_add_asn1(&response, &outer, CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0));
+  CHECK(CBB_add_asn1(&outer, &bytes, CBS_ASN1_SEQUENCE));
+  CHECK(CBB_add_asn1(&bytes, &type, CBS_ASN1_OBJECT));
+  CHECK(CBB_add_bytes(&type, kBasicResponse, sizeof(kBasicResponse)));
+  CHECK(CBB_add_asn1(&bytes, &body, CBS_ASN1_OCTETSTRING));
+  CHECK(CBB_add_asn1(&body, &basic, CBS_ASN1_SEQUENCE));
+  CHECK(CBB_add_bytes(&basic, AsBytes(data).data(), data.size()));
+  CHECK(CBB_add_bytes(&basic, kEcdsaWithSha256, sizeof(kEcdsaWithSha256)));
+  CHECK(CBB_add_asn1(&basic, &bits, CBS_ASN1_BITSTRING));
+  CHECK(CBB_add_u8(&bits, 0));
+  CHECK(CBB_add_bytes(&bits, signature, signature_bytes));
+  return TakeBytes(whole.get());
+}
+
 }  // namespace
 
 struct TestPki::State {
@@ -190,36 +346,48 @@ struct TestPki::State {
   std::string chain_pem;  // What a leaf's chain has after the leaf.
 };
 
-TestPki::TestPki(absl::Time now, const std::string& name)
-    : state_(MakeAuthority(now, name, nullptr, "")),
+TestPki::TestPki(absl::Time now, const std::string& name) : TestPki(now, AuthoritySpec{name}) {}
+
+TestPki::TestPki(absl::Time now, const AuthoritySpec& spec)
+    : state_(MakeAuthority(now, spec, nullptr)),
       ca_pem_(CertificatePem(state_->certificate.get())) {}
 
 TestPki::TestPki(const TestPki& issuer, const std::string& name,
                  const std::string& permitted_dns_name)
-    : state_(MakeAuthority(issuer.state_->now, name, issuer.state_.get(), permitted_dns_name)),
+    : TestPki(issuer, AuthoritySpec{name, absl::InfinitePast(), absl::InfiniteFuture(),
+                                    permitted_dns_name}) {}
+
+TestPki::TestPki(const TestPki& issuer, const AuthoritySpec& spec)
+    : state_(MakeAuthority(issuer.state_->now, spec, issuer.state_.get())),
       ca_pem_(issuer.ca_pem_) {}
 
 TestPki::~TestPki() = default;
 
-std::unique_ptr<TestPki::State> TestPki::MakeAuthority(absl::Time now, const std::string& name,
-                                                       const State* issuer,
-                                                       const std::string& permitted_dns_name) {
+std::unique_ptr<TestPki::State> TestPki::MakeAuthority(absl::Time now, const AuthoritySpec& spec,
+                                                       const State* issuer) {
   auto state = std::make_unique<State>();
   state->now = now;
   state->key = NewEcdsaKey();
-  const X509_NAME* issuer_name =
-      issuer == nullptr ? nullptr : X509_get_subject_name(issuer->certificate.get());
-  state->certificate = NewCertificate(name, state->key.get(), issuer_name);
-  X509* certificate = state->certificate.get();
-  SetDates(certificate, now - 5 * kYear, now + 5 * kYear);
-  AddBasicConstraints(certificate, /*is_ca=*/true);
-  AddKeyUsage(certificate, {/*keyCertSign*/ 5, /*cRLSign*/ 6});
-  AddNameConstraints(certificate, permitted_dns_name);
-  Sign(certificate, issuer == nullptr ? state->key.get() : issuer->key.get());
+  state->certificate = NewAuthorityCertificate(
+      spec, now, state->key.get(), issuer == nullptr ? nullptr : issuer->certificate.get(),
+      issuer == nullptr ? state->key.get() : issuer->key.get());
   if (issuer != nullptr) {
-    state->chain_pem = absl::StrCat(CertificatePem(certificate), issuer->chain_pem);
+    state->chain_pem = absl::StrCat(CertificatePem(state->certificate.get()), issuer->chain_pem);
   }
   return state;
+}
+
+std::string TestPki::chain_pem() const {
+  return state_->chain_pem.empty() ? ca_pem_ : state_->chain_pem;
+}
+
+std::string TestPki::CrossCertify(const TestPki& subject, absl::Time not_after) const {
+  AuthoritySpec spec;
+  spec.name = CommonName(subject.state_->certificate.get());
+  spec.not_after = not_after;
+  return CertificatePem(NewAuthorityCertificate(spec, state_->now, subject.state_->key.get(),
+                                                state_->certificate.get(), state_->key.get())
+                            .get());
 }
 
 PemPair TestPki::Issue(const LeafSpec& leaf) const {
@@ -236,6 +404,7 @@ PemPair TestPki::Issue(const LeafSpec& leaf) const {
   AddKeyUsage(certificate.get(), {/*digitalSignature*/ 0});
   AddExtendedKeyUsage(certificate.get(), leaf.server_auth ? NID_server_auth : NID_client_auth);
   AddSubjectAltNames(certificate.get(), leaf);
+  if (leaf.must_staple) AddMustStaple(certificate.get());
   Sign(certificate.get(), leaf.self_signed ? key.get() : state_->key.get(),
        leaf.sha1 ? EVP_sha1() : EVP_sha256());
   return {
@@ -255,9 +424,7 @@ std::string TestPki::IssueCrl(const std::vector<PemPair>& revoked, absl::Time ne
   CHECK(X509_CRL_set1_lastUpdate(crl.get(), from.get()));
   CHECK(X509_CRL_set1_nextUpdate(crl.get(), to.get()));
   for (const PemPair& pair : revoked) {
-    bssl::UniquePtr<BIO> text(
-        BIO_new_mem_buf(pair.chain.data(), static_cast<int>(pair.chain.size())));
-    bssl::UniquePtr<X509> leaf(PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr));
+    bssl::UniquePtr<X509> leaf = FirstCertificate(pair);
     bssl::UniquePtr<X509_REVOKED> entry(X509_REVOKED_new());
     CHECK(X509_REVOKED_set_serialNumber(entry.get(), X509_get0_serialNumber(leaf.get())));
     CHECK(X509_REVOKED_set_revocationDate(entry.get(), from.get()));
@@ -267,6 +434,17 @@ std::string TestPki::IssueCrl(const std::vector<PemPair>& revoked, absl::Time ne
   bssl::UniquePtr<BIO> bio(BIO_new(BIO_s_mem()));
   CHECK(PEM_write_bio_X509_CRL(bio.get(), crl.get()));
   return BioText(bio.get());
+}
+
+std::string TestPki::IssueStaple(const PemPair& leaf, const StapleSpec& spec) const {
+  const absl::Time from =
+      spec.this_update == absl::InfinitePast() ? state_->now - absl::Hours(24) : spec.this_update;
+  const absl::Time until = spec.next_update == absl::InfiniteFuture()
+                               ? state_->now + absl::Hours(24 * 7)
+                               : spec.next_update;
+  return SignedStaple(
+      StapleData(FirstCertificate(leaf).get(), state_->certificate.get(), spec.answer, from, until),
+      state_->key.get());
 }
 
 std::shared_ptr<const Credential> TestPki::IssueCredential(const LeafSpec& leaf) const {

@@ -69,5 +69,37 @@ TEST_F(TestPkiTest, SelfSignedLeavesHaveNoIssuerButThemselves) {
   EXPECT_EQ(credential->chain()[0].issuer, "CN=a.test");
 }
 
+TEST_F(TestPkiTest, AuthoritiesHaveTheDatesOfTheirSpec) {
+  AuthoritySpec spec;
+  spec.name = "Short-lived";
+  spec.not_before = now_ - absl::Hours(2);
+  spec.not_after = now_ + absl::Hours(24);
+  const TestPki authority(pki_, spec);
+  LeafSpec leaf;
+  leaf.dns_names = {"a.test"};
+  const auto credential = authority.IssueCredential(leaf);
+  ASSERT_EQ(credential->chain().size(), 2u);
+  EXPECT_EQ(credential->chain()[1].subject, "CN=Short-lived");
+  EXPECT_EQ(credential->chain()[1].not_before, spec.not_before);
+  EXPECT_EQ(credential->chain()[1].not_after, spec.not_after);
+  EXPECT_EQ(authority.chain_pem(),
+            authority.Issue(leaf).chain.substr(authority.Issue(leaf).chain.find("-----BEGIN", 1)));
+}
+
+TEST_F(TestPkiTest, ACrossCertificateHasTheSubjectsNameAndTheOthersSignature) {
+  const TestPki other(now_, "Other CA");
+  const TestPki intermediate(pki_, "Intermediate");
+  LeafSpec leaf;
+  leaf.dns_names = {"a.test"};
+  PemPair pair = intermediate.Issue(leaf);
+  pair.chain = pair.chain.substr(0, pair.chain.find("-----BEGIN", 1));
+  pair.chain += other.CrossCertify(intermediate, now_ + absl::Hours(5));
+  const auto credential = Credential::FromPem(pair.chain, pair.key);
+  ASSERT_TRUE(credential.ok()) << credential.status();
+  EXPECT_EQ((*credential)->chain()[1].subject, "CN=Intermediate");
+  EXPECT_EQ((*credential)->chain()[1].issuer, "CN=Other CA");
+  EXPECT_EQ((*credential)->chain()[1].not_after, now_ + absl::Hours(5));
+}
+
 }  // namespace
 }  // namespace trestle::testing

@@ -25,6 +25,26 @@ struct LeafSpec {
   bool sha1 = false;                        ///< Signed with SHA-1 instead of SHA-256.
   bool self_signed = false;                 ///< Signed by its own key instead of by an authority.
   std::vector<std::string> uri_names = {};  ///< SAN uniformResourceIdentifier.
+  bool must_staple = false;                 ///< Demands an OCSP staple (RFC 7633).
+};
+
+/// What the certificate of an authority says.
+struct AuthoritySpec {
+  std::string name;                               ///< Subject CN.
+  absl::Time not_before = absl::InfinitePast();   ///< Default: five years before the CA's `now`.
+  absl::Time not_after = absl::InfiniteFuture();  ///< Default: five years after the CA's `now`.
+  /// If given, the only domain that it may issue for (RFC 5280 4.2.1.10).
+  std::string permitted_dns_name = {};
+  bool is_ca =
+      true;  ///< Without: an ordinary certificate that signs others, which nobody may trust.
+};
+
+/// What an OCSP responder says of a leaf (RFC 6960).
+struct StapleSpec {
+  enum class Answer : unsigned char { kGood, kRevoked, kUnknown };
+  Answer answer = Answer::kGood;
+  absl::Time this_update = absl::InfinitePast();    ///< Default: a day before the CA's `now`.
+  absl::Time next_update = absl::InfiniteFuture();  ///< Default: a week after the CA's `now`.
 };
 
 /// PEM texts of a leaf and all that goes with it.
@@ -38,17 +58,27 @@ class TestPki {
  public:
   /// Makes a root named `name`, valid for ten years around `now`.
   explicit TestPki(absl::Time now, const std::string& name = "Trestle Test CA");
+  TestPki(absl::Time now, const AuthoritySpec& spec);
 
   /// Makes an intermediate authority below `issuer`. Its leaves come with it in their chain.
   /// `permitted_dns_name`, if given, is the only domain that it may issue for (RFC 5280 4.2.1.10).
   TestPki(const TestPki& issuer, const std::string& name,
           const std::string& permitted_dns_name = "");
+  TestPki(const TestPki& issuer, const AuthoritySpec& spec);
   ~TestPki();
   TestPki(const TestPki&) = delete;
   TestPki& operator=(const TestPki&) = delete;
 
   /// The root certificate, also of an intermediate.
   const std::string& ca_pem() const { return ca_pem_; }
+
+  /// This authority's own certificate, and those between it and the root.
+  std::string chain_pem() const;
+
+  /// Certifies `subject`'s name and key once more, as this authority: the PEM text of a
+  /// cross-certificate, by which chains of `subject` lead here too.
+  std::string CrossCertify(const TestPki& subject,
+                           absl::Time not_after = absl::InfiniteFuture()) const;
 
   /// Mints a leaf signed by this authority.
   PemPair Issue(const LeafSpec& leaf) const;
@@ -61,12 +91,14 @@ class TestPki {
   std::string IssueCrl(const std::vector<PemPair>& revoked,
                        absl::Time next_update = absl::InfiniteFuture()) const;
 
+  /// Signs an OCSP response, in DER, about the first certificate of `leaf`, as a server staples it.
+  std::string IssueStaple(const PemPair& leaf, const StapleSpec& spec = {}) const;
+
  private:
   struct State;
 
-  static std::unique_ptr<State> MakeAuthority(absl::Time now, const std::string& name,
-                                              const State* issuer,
-                                              const std::string& permitted_dns_name);
+  static std::unique_ptr<State> MakeAuthority(absl::Time now, const AuthoritySpec& spec,
+                                              const State* issuer);
 
   std::unique_ptr<State> state_;
   std::string ca_pem_;
