@@ -19,16 +19,16 @@ using Rows = std::vector<std::vector<Cell>>;
 constexpr absl::string_view kNone = "none";
 constexpr char kTlsHandshakeRecord = 0x16;  // RFC 8446 5.1
 
-std::string SerialOf(const std::vector<CertificateInfo>& chain) {
-  return chain.empty() ? "" : chain.front().serial;
-}
+std::string SerialOf(const ChainInfo& chain) { return chain.empty() ? "" : chain.front().serial; }
 
-Cell DescribeCertificate(const std::vector<CertificateInfo>& chain) {
+Cell DescribeCertificate(const ChainInfo& chain) {
   if (chain.empty()) return {std::string(kNone)};
   return {absl::StrJoin(chain.front().dns_names, ", "), absl::StrCat("(", chain.front().key, ")")};
 }
 
-Cell DescribeTls(const TlsInfo& tls) { return {tls.version, tls.cipher, tls.group}; }
+Cell DescribeTls(const TlsInfo& tls) {
+  return {std::string(tls.version), std::string(tls.cipher), std::string(tls.group)};
+}
 
 bool SameTls(const TlsInfo& a, const TlsInfo& b) {
   return a.version == b.version && a.cipher == b.cipher && a.group == b.group;
@@ -184,7 +184,7 @@ std::string ModesTable(const std::vector<Scenario>& scenarios) {
   std::string last_mode;
   for (const Scenario& scenario : scenarios) {
     if (scenario.mode == std::exchange(last_mode, scenario.mode)) continue;
-    const std::vector<CertificateInfo> none;
+    const ChainInfo none;
     const Cell cells[] = {
         {scenario.mode, scenario.block},
         {scenario.server_name},

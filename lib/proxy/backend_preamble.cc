@@ -17,8 +17,8 @@ std::string KeyAlgorithm(absl::string_view key) {
 ProxySslInfo SslInfoOf(const TlsInfo& tls) {
   ProxySslInfo ssl;
   ssl.client = ProxySslInfo::kClientSsl;
-  ssl.version = tls.version;
-  ssl.cipher = tls.cipher;
+  ssl.version = std::string(tls.version);
+  ssl.cipher = std::string(tls.cipher);
   if (!tls.local_chain.empty()) {
     const CertificateInfo& certificate = tls.local_chain.front();
     ssl.key_algorithm = KeyAlgorithm(certificate.key);

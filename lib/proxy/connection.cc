@@ -148,6 +148,7 @@ void Connection::OnBackOpen(absl::Status status) {
 
 void Connection::StartRelay() {
   phase_timer_.reset();
+  front_facts_ = {};  // The report has what is to be told; an idle connection keeps no more.
   stage_ = Stage::kRelaying;
   stage_start_ = set_.scheduler.Now();
   inspector_ = set_.plan.NewInspector();

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "lib/tls/certificate_info.h"
 #include "lib/tls/certificate_verifier.h"
@@ -27,13 +28,14 @@ constexpr uint16_t kSignatureAlgorithms[] = {
 // False when a certificate doesn't parse.
 bool ReadPeerChain(const SSL* ssl, CertificateChain& chain, TlsInfo& info) {
   const STACK_OF(CRYPTO_BUFFER)* buffers = SSL_get0_peer_certificates(ssl);
-  info.peer_chain.clear();
+  std::vector<CertificateInfo> described;
   for (size_t i = 0; i < sk_CRYPTO_BUFFER_num(buffers); ++i) {
     chain.push_back(ParseCertificate(sk_CRYPTO_BUFFER_value(buffers, i)));
-    if (chain.back() == nullptr) return false;
-    info.peer_chain.push_back(DescribeCertificate(chain.back().get()));
+    if (chain.back() == nullptr) break;
+    described.push_back(DescribeCertificate(chain.back().get()));
   }
-  return !chain.empty();
+  info.peer_chain = ChainInfo(std::move(described));
+  return !chain.empty() && chain.back() != nullptr;
 }
 
 ssl_verify_result_t VerifyPeer(SSL* ssl, uint8_t* out_alert) {

@@ -132,10 +132,10 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(absl::stri
                                            "digital signatures)"));
   }
   return std::shared_ptr<const Credential>(
-      new Credential(native.release(), *key_type, std::move(description)));
+      new Credential(native.release(), *key_type, ChainInfo(std::move(description))));
 }
 
-Credential::Credential(SSL_CREDENTIAL* native, KeyType key_type, std::vector<CertificateInfo> chain)
+Credential::Credential(SSL_CREDENTIAL* native, KeyType key_type, ChainInfo chain)
     : native_(native), key_type_(key_type), chain_(std::move(chain)) {}
 
 Credential::~Credential() { SSL_CREDENTIAL_free(native_); }

@@ -25,7 +25,7 @@ TEST_F(TestPkiTest, IssuesWhatTheSpecSays) {
   leaf.rsa_bits = 3072;
   leaf.not_before = now_ - absl::Hours(1);
   leaf.not_after = absl::FromUnixSeconds(2'600'000'000);  // After 2050: another form of date.
-  const CertificateInfo info = pki_.IssueCredential(leaf)->chain().at(0);
+  const CertificateInfo info = pki_.IssueCredential(leaf)->chain()[0];
   EXPECT_EQ(info.subject, "CN=common");
   EXPECT_EQ(info.issuer, "CN=Trestle Test CA");
   EXPECT_THAT(info.dns_names, ElementsAre("a.test", "*.wild.test"));
@@ -41,10 +41,10 @@ TEST_F(TestPkiTest, DefaultsAreAYearEitherWayAndTheFirstName) {
   const auto one = pki_.IssueCredential(leaf);
   const auto two = pki_.IssueCredential(leaf);
   EXPECT_EQ(one->key_type(), KeyType::kEcdsa);
-  EXPECT_EQ(one->chain().at(0).subject, "CN=a.test");
-  EXPECT_EQ(one->chain().at(0).not_before, now_ - absl::Hours(24 * 365));
-  EXPECT_EQ(one->chain().at(0).not_after, now_ + absl::Hours(24 * 365));
-  EXPECT_NE(one->chain().at(0).serial, two->chain().at(0).serial);
+  EXPECT_EQ(one->chain()[0].subject, "CN=a.test");
+  EXPECT_EQ(one->chain()[0].not_before, now_ - absl::Hours(24 * 365));
+  EXPECT_EQ(one->chain()[0].not_after, now_ + absl::Hours(24 * 365));
+  EXPECT_NE(one->chain()[0].serial, two->chain()[0].serial);
 }
 
 TEST_F(TestPkiTest, IntermediatesComeInTheChainAndTheRootDoesNot) {

@@ -53,6 +53,19 @@ class TlsConfigTest : public TlsTest {
   bssl::UniquePtr<SSL_CTX> raw_ = MakeRawContext();
 };
 
+TEST_F(TlsConfigTest, ConnectionsShareTheDescriptionOfACredential) {
+  const auto credential = pki_.IssueCredential(LeafFor("a.test"));
+  ServerTlsOptions options;
+  options.certificates = *CertificateStore::Create({credential}, loop_.Now());
+  EnginePair pair = MakePair(std::move(options));
+  pair.Handshake();
+  ASSERT_EQ(pair.server->info().local_chain.size(), 1u);
+  EXPECT_EQ(pair.server->info().local_chain.begin(), credential->chain().begin());
+  const TlsInfo copy = pair.client->info();
+  ASSERT_EQ(copy.peer_chain.size(), 1u);
+  EXPECT_EQ(copy.peer_chain.begin(), pair.client->info().peer_chain.begin());
+}
+
 TEST_F(TlsConfigTest, RefusesServersThatContradictThemselves) {
   EXPECT_THAT(DetailOf(ServerTlsConfig::Create({}).status()), HasSubstr("certificate store"));
   ServerTlsOptions good;
@@ -228,7 +241,7 @@ TEST_F(TlsConfigTest, NewCertificatesServeNewConnections) {
   server->Handshake();
   ASSERT_TRUE(store->Replace({pki_.IssueCredential(LeafFor("a.test"))}, loop_.Now()).ok());
   client.Handshake(*server);
-  EXPECT_EQ(server->info().local_chain.at(0).serial, before.serial);
+  EXPECT_EQ(server->info().local_chain[0].serial, before.serial);
 
   EXPECT_NE(Shown(config, raw_.get(), "a.test").serial, before.serial);
 }

@@ -35,7 +35,7 @@ class Credential {
   KeyType key_type() const { return key_type_; }
 
   /// Describes the chain, leaf first. Never empty.
-  const std::vector<CertificateInfo>& chain() const { return chain_; }
+  const ChainInfo& chain() const { return chain_; }
 
   /// The names that the leaf is for: dNSName entries, lower-cased, `*.` wildcards kept (RFC 6125).
   const std::vector<std::string>& names() const { return chain_.front().dns_names; }
@@ -47,11 +47,11 @@ class Credential {
   SSL_CREDENTIAL* native() const { return native_; }
 
  private:
-  Credential(SSL_CREDENTIAL* native, KeyType key_type, std::vector<CertificateInfo> chain);
+  Credential(SSL_CREDENTIAL* native, KeyType key_type, ChainInfo chain);
 
   SSL_CREDENTIAL* const native_;
   const KeyType key_type_;
-  const std::vector<CertificateInfo> chain_;
+  const ChainInfo chain_;
 };
 
 }  // namespace trestle

@@ -2,10 +2,15 @@
 #ifndef TRESTLE_TLS_TLS_INFO_H_
 #define TRESTLE_TLS_TLS_INFO_H_
 
+#include <cstddef>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 
 namespace trestle {
 
@@ -22,16 +27,42 @@ struct CertificateInfo {
   absl::Time not_after = absl::InfiniteFuture();
 };
 
+/// A chain of certificates, leaf first, described once: copies share the descriptions, so that a
+/// connection costs none.
+class ChainInfo {
+ public:
+  ChainInfo() = default;
+  explicit ChainInfo(std::vector<CertificateInfo> certificates)
+      : certificates_(
+            std::make_shared<const std::vector<CertificateInfo>>(std::move(certificates))) {}
+
+  absl::Span<const CertificateInfo> span() const {
+    if (certificates_ == nullptr) return {};
+    return absl::MakeConstSpan(*certificates_);
+  }
+
+  bool empty() const { return span().empty(); }
+  size_t size() const { return span().size(); }
+  const CertificateInfo& operator[](size_t index) const { return span()[index]; }
+  const CertificateInfo& front() const { return span().front(); }
+  const CertificateInfo* begin() const { return span().data(); }
+  const CertificateInfo* end() const { return begin() + size(); }
+
+ private:
+  std::shared_ptr<const std::vector<CertificateInfo>> certificates_;
+};
+
 /// A finished TLS handshake, from this side's view.
 struct TlsInfo {
-  std::string version;      ///< "TLSv1.3" or "TLSv1.2".
-  std::string cipher;       ///< IANA name: "TLS_AES_128_GCM_SHA256".
-  std::string group;        ///< "X25519MLKEM768", "X25519", "P-256"; empty if resumed without.
-  std::string alpn;         ///< Application protocol; empty when none was agreed.
-  std::string server_name;  ///< SNI as sent (client) or received (server), normalised.
+  // Static texts: they outlive everything.
+  absl::string_view version;  ///< "TLSv1.3" or "TLSv1.2".
+  absl::string_view cipher;   ///< IANA name: "TLS_AES_128_GCM_SHA256".
+  absl::string_view group;    ///< "X25519MLKEM768", "X25519", "P-256"; empty if resumed without.
+  std::string alpn;           ///< Application protocol; empty when none was agreed.
+  std::string server_name;    ///< SNI as sent (client) or received (server), normalised.
   bool resumed = false;
-  std::vector<CertificateInfo> local_chain;  ///< What this side showed, leaf first; may be empty.
-  std::vector<CertificateInfo> peer_chain;   ///< What the peer showed, leaf first; may be empty.
+  ChainInfo local_chain;  ///< What this side showed, leaf first; may be empty.
+  ChainInfo peer_chain;   ///< What the peer showed, leaf first; may be empty.
 };
 
 }  // namespace trestle
