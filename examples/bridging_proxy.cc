@@ -10,6 +10,7 @@
 #include "examples/pem_files.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
+#include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/tls_config.h"
@@ -42,7 +43,6 @@ int main(int argc, char** argv) {
   const std::string cert = OrExit(RequiredFlag("cert", absl::GetFlag(FLAGS_cert)));
   const std::string key = OrExit(RequiredFlag("key", absl::GetFlag(FLAGS_key)));
   const Endpoint backend = OrExit(EndpointFromFlag("backend", absl::GetFlag(FLAGS_backend)));
-  OrExit(RefuseLoop(backend, host_options.listen));
   const std::string ca = OrExit(RequiredFlag("backend_ca", absl::GetFlag(FLAGS_backend_ca)));
   const std::string backend_name =
       OrExit(RequiredFlag("backend_name", absl::GetFlag(FLAGS_backend_name)));
@@ -64,17 +64,21 @@ int main(int argc, char** argv) {
     if (!new_tls.ok()) return new_tls.status();
     // Both are good. New connections use them from here on; open ones go on.
     if (absl::Status s = certificates->Replace({*loaded}, absl::Now()); !s.ok()) return s;
-    host.ForEachBlock(
-        [new_tls](ProxyBlock& block) { static_cast<TlsBridge&>(block).ReplaceBackTls(*new_tls); });
+    host.ForEachThread([&new_tls](Blocks& blocks) {
+      static_cast<TlsBridge&>(*blocks.back()).ReplaceBackTls(*new_tls);
+    });
     return DescribeCredential(**loaded);
   });
-  OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer, ConnectionObserver* observer) {
+  OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
+                      ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
+    const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(backend, listener); };
+    if (absl::Status loop = host.RefuseLoop(leads_to); !loop.ok()) return loop;
     TlsBridgeOptions options;
     options.front_tls = front_tls;
     options.back_tls = back_tls;
     options.backend = backend;
     options.backend_name = backend_name;
     options.connection = connection_options;
-    return TlsBridge::Create(scheduler, dialer, std::move(options), observer);
+    return Alone(TlsBridge::Create(scheduler, dialer, std::move(options), observer));
   }));
 }

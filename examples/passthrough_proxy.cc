@@ -43,7 +43,7 @@ using namespace trestle;
 using namespace trestle::examples;
 
 // All routes of the command line and of the file, checked as a whole.
-absl::StatusOr<std::shared_ptr<const RouteTable>> LoadRoutes(const Endpoint& listen) {
+absl::StatusOr<std::shared_ptr<const RouteTable>> LoadRoutes() {
   absl::StatusOr<std::vector<Route>> routes = ParseRouteList(absl::GetFlag(FLAGS_routes));
   if (!routes.ok()) return routes.status();
   if (const std::string backend = absl::GetFlag(FLAGS_default_backend); !backend.empty()) {
@@ -58,12 +58,11 @@ absl::StatusOr<std::shared_ptr<const RouteTable>> LoadRoutes(const Endpoint& lis
     if (!more.ok()) return absl::InvalidArgumentError(path + ": " + Sentence(more.status()));
     routes->insert(routes->end(), more->begin(), more->end());
   }
-  absl::StatusOr<std::shared_ptr<const RouteTable>> table = RouteTable::Create(*routes);
-  if (table.ok() && (*table)->LeadsTo(listen)) {
-    return absl::InvalidArgumentError("a route leads back to --listen=" + listen.ToString() +
-                                      ": the proxy would dial itself for ever");
-  }
-  return table;
+  return RouteTable::Create(*routes);
+}
+
+absl::Status RefuseLoop(const ProxyHost& host, const RouteTable& table) {
+  return host.RefuseLoop([&](const Endpoint& listener) { return table.LeadsTo(listener); });
 }
 
 }  // namespace
@@ -72,25 +71,27 @@ int main(int argc, char** argv) {
   ParseCommandLine(argc, argv, kUsage);
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
   const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
-  const std::shared_ptr<const RouteTable> table = OrExit(LoadRoutes(host_options.listen));
+  const std::shared_ptr<const RouteTable> table = OrExit(LoadRoutes());
 
   ProxyHost host(host_options);
   const auto reload = [&]() -> absl::StatusOr<std::string> {
-    const absl::StatusOr<std::shared_ptr<const RouteTable>> loaded =
-        LoadRoutes(host_options.listen);
+    const absl::StatusOr<std::shared_ptr<const RouteTable>> loaded = LoadRoutes();
     if (!loaded.ok()) return loaded.status();
+    if (absl::Status loop = RefuseLoop(host, **loaded); !loop.ok()) return loop;
     // For new connections; open ones go on.
-    host.ForEachBlock([table = *loaded](ProxyBlock& block) {
-      static_cast<SniPassthroughRouter&>(block).ReplaceRoutes(table);
+    host.ForEachThread([&loaded](Blocks& blocks) {
+      static_cast<SniPassthroughRouter&>(*blocks.back()).ReplaceRoutes(*loaded);
     });
     return absl::StrCat((*loaded)->size(), " routes");
   };
   const std::string routes_file = absl::GetFlag(FLAGS_routes_file);
   if (!routes_file.empty()) host.OnReload(reload, {routes_file});
-  OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer, ConnectionObserver* observer) {
+  OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
+                      ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
+    if (absl::Status loop = RefuseLoop(host, *table); !loop.ok()) return loop;
     SniPassthroughRouterOptions options;
     options.routes = table;
     options.connection = connection_options;
-    return SniPassthroughRouter::Create(scheduler, dialer, std::move(options), observer);
+    return Alone(SniPassthroughRouter::Create(scheduler, dialer, std::move(options), observer));
   }));
 }

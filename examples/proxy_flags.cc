@@ -24,7 +24,6 @@
 #include "absl/time/time.h"
 #include "trestle/base/error.h"
 #include "trestle/base/ip_range.h"
-#include "trestle/proxy/backends.h"
 
 ABSL_FLAG(std::string, listen, "", "IP:PORT to accept clients on; port 0 picks a free one");
 ABSL_FLAG(int, threads, 1, "threads that carry connections");
@@ -137,12 +136,6 @@ absl::StatusOr<Endpoint> EndpointFromFlag(absl::string_view flag, absl::string_v
   absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(value);
   if (endpoint.ok()) return endpoint;
   return FlagError(flag, absl::StrCat("is wrong: ", Sentence(endpoint.status())));
-}
-
-absl::Status RefuseLoop(const Endpoint& backend, const Endpoint& listen) {
-  if (!LeadsTo(backend, listen)) return absl::OkStatus();
-  return FlagError("backend", absl::StrCat("leads back to --listen=", listen.ToString(),
-                                           ": the proxy would dial itself for ever"));
 }
 
 absl::StatusOr<std::string> RequiredFlag(absl::string_view flag, std::string value) {

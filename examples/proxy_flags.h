@@ -29,9 +29,6 @@ absl::StatusOr<ConnectionOptions> ConnectionOptionsFromFlags();
 /// Reads an IP:PORT; `flag` is named if that fails.
 absl::StatusOr<Endpoint> EndpointFromFlag(absl::string_view flag, absl::string_view value);
 
-/// An error where `backend` is the proxy's own listener.
-absl::Status RefuseLoop(const Endpoint& backend, const Endpoint& listen);
-
 /// Returns `value`; an empty one is an error.
 absl::StatusOr<std::string> RequiredFlag(absl::string_view flag, std::string value);
 

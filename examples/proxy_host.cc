@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <thread>
 #include <utility>
 
@@ -32,20 +33,14 @@ void RaiseDescriptorLimit() {
 // One thread: a loop, and all that lives on it. Members are in the order of dependence.
 class ProxyHost::Worker {
  public:
-  static absl::StatusOr<std::unique_ptr<Worker>> Create(BlockFactory& new_block,
-                                                        ConnectionObserver* observer) {
+  static absl::StatusOr<std::unique_ptr<Worker>> Create() {
     absl::StatusOr<std::unique_ptr<EpollLoop>> loop = EpollLoop::Create();
     if (!loop.ok()) return loop.status();
-    auto worker = std::make_unique<Worker>(*std::move(loop));
-    absl::StatusOr<std::unique_ptr<ProxyBlock>> block =
-        new_block(*worker->loop_, worker->dialer_, observer);
-    if (!block.ok()) return block.status();
-    worker->block_ = *std::move(block);
-    return worker;
+    return std::make_unique<Worker>(*std::move(loop));
   }
 
   explicit Worker(std::unique_ptr<EpollLoop> loop)
-      // The block limits dialling itself.
+      // The blocks limit dialling themselves.
       : loop_(std::move(loop)), dialer_(*loop_, {absl::InfiniteDuration()}) {}
 
   ~Worker() {
@@ -58,30 +53,49 @@ class ProxyHost::Worker {
     options.port_use = port_use;
     absl::StatusOr<std::unique_ptr<TcpListener>> listener = TcpListener::Create(
         *loop_, endpoint,
-        [this](std::unique_ptr<Transport> connection) { block_->Serve(std::move(connection)); },
+        [this](std::unique_ptr<Transport> connection) {
+          blocks_.back()->Serve(std::move(connection));
+        },
         options);
     if (!listener.ok()) return listener.status();
     listener_ = *std::move(listener);
     return absl::OkStatus();
   }
 
+  absl::Status MakeBlocks(BlockFactory& new_blocks, ConnectionObserver* observer) {
+    absl::StatusOr<Blocks> blocks = new_blocks(*loop_, dialer_, observer);
+    if (!blocks.ok()) return blocks.status();
+    blocks_ = *std::move(blocks);
+    return absl::OkStatus();
+  }
+
+  /// Connections are accepted from here on.
   void Start() {
     thread_ = std::thread([this] { loop_->Run(); });
   }
 
   void Drain(absl::Duration timeout, absl::AnyInvocable<void()> done) {
     listener_.reset();
-    block_->Drain(timeout, std::move(done));
+    DrainBlocks(blocks_.size(), loop_->Now() + timeout, std::move(done));
   }
 
   EpollLoop& loop() { return *loop_; }
-  ProxyBlock& block() { return *block_; }
-  const Endpoint& local_endpoint() const { return listener_->local_endpoint(); }
+  Blocks& blocks() { return blocks_; }
+  const TcpListener& listener() const { return *listener_; }
 
  private:
+  // One after the other, from the last: until it is drained it may hand connections to the others.
+  void DrainBlocks(size_t count, absl::Time deadline, absl::AnyInvocable<void()> done) {
+    if (count == 0) return done();
+    const absl::Duration left = std::max(deadline - loop_->Now(), absl::ZeroDuration());
+    blocks_[count - 1]->Drain(left, [this, count, deadline, done = std::move(done)]() mutable {
+      DrainBlocks(count - 1, deadline, std::move(done));
+    });
+  }
+
   const std::unique_ptr<EpollLoop> loop_;
   TcpDialer dialer_;
-  std::unique_ptr<ProxyBlock> block_;
+  Blocks blocks_;
   std::unique_ptr<TcpListener> listener_;
   std::thread thread_;
 };
@@ -96,7 +110,7 @@ void ProxyHost::OnReload(absl::AnyInvocable<absl::StatusOr<std::string>()> reloa
   watched_files_ = std::move(watched_files);
 }
 
-absl::Status ProxyHost::Run(BlockFactory new_block) {
+absl::Status ProxyHost::Run(BlockFactory new_blocks) {
   signal(SIGPIPE, SIG_IGN);
   RaiseDescriptorLimit();
   if (absl::Status status = BlockSignals(kSignals); !status.ok()) return status;
@@ -114,40 +128,54 @@ absl::Status ProxyHost::Run(BlockFactory new_block) {
     files = *std::move(watcher);
   }
 
-  absl::Status status = StartWorkers(new_block);
+  absl::Status status = StartWorkers(new_blocks);
   if (status.ok()) {
-    LogLine(absl::StrCat("listening on ", workers_.front()->local_endpoint().ToString()));
+    const Endpoint& listening = workers_.front()->listener().local_endpoint();
+    LogLine(absl::StrCat("listening on ", listening.ToString()));
     main_loop_->Run();
   }
   workers_.clear();  // Stops the threads, and cuts what is still open.
   return status;
 }
 
-absl::Status ProxyHost::StartWorkers(BlockFactory& new_block) {
+absl::Status ProxyHost::StartWorkers(BlockFactory& new_blocks) {
   ConnectionObserver* const observer = options_.log_connections ? &log_ : nullptr;
   for (int i = 0; i < options_.threads; ++i) {
-    absl::StatusOr<std::unique_ptr<Worker>> worker = Worker::Create(new_block, observer);
+    absl::StatusOr<std::unique_ptr<Worker>> worker = Worker::Create();
     if (!worker.ok()) return worker.status();
     // The first one may have picked the port; the others join it there.
-    const absl::Status listening =
-        workers_.empty() ? (*worker)->Listen(options_.listen, PortUse::kClaim)
-                         : (*worker)->Listen(workers_.front()->local_endpoint(), PortUse::kJoin);
-    if (!listening.ok()) return listening;
+    absl::Status status =
+        i == 0 ? (*worker)->Listen(options_.listen, PortUse::kClaim)
+               : (*worker)->Listen(workers_[0]->listener().local_endpoint(), PortUse::kJoin);
+    if (!status.ok()) return status;
     workers_.push_back(*std::move(worker));
+    status = workers_.back()->MakeBlocks(new_blocks, observer);
+    if (!status.ok()) return status;
   }
   for (const std::unique_ptr<Worker>& worker : workers_) worker->Start();
   return absl::OkStatus();
 }
 
-void ProxyHost::ForEachBlock(const std::function<void(ProxyBlock&)>& call) {
+void ProxyHost::ForEachThread(const std::function<void(Blocks&)>& call) {
   absl::BlockingCounter pending(static_cast<int>(workers_.size()));
   for (const std::unique_ptr<Worker>& worker : workers_) {
-    worker->loop().PostFromAnyThread([&call, &pending, &block = worker->block()] {
-      call(block);
+    worker->loop().PostFromAnyThread([&call, &pending, &blocks = worker->blocks()] {
+      call(blocks);
       pending.DecrementCount();
     });
   }
   pending.Wait();
+}
+
+absl::Status ProxyHost::RefuseLoop(
+    const std::function<bool(const Endpoint& listener)>& leads_to) const {
+  for (const Endpoint& address : workers_.front()->listener().Addresses()) {
+    if (!leads_to(address)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("a backend leads back to this proxy, which listens on ", address.ToString(),
+                     ": it would dial itself for ever"));
+  }
+  return absl::OkStatus();
 }
 
 void ProxyHost::OnSignal(int signal) {

@@ -30,9 +30,22 @@ struct ProxyHostOptions {
   bool log_connections = false;
 };
 
-/// Makes the block of one thread. All configs that it hands to the block may be shared.
-using BlockFactory = absl::AnyInvocable<absl::StatusOr<std::unique_ptr<ProxyBlock>>(
-    Scheduler&, Dialer&, ConnectionObserver*)>;
+/// The blocks of one thread. The last one takes the connections, and may hand them to the others.
+using Blocks = std::vector<std::unique_ptr<ProxyBlock>>;
+
+/// Makes the blocks of one thread, once it is known where the proxy listens. All configs that it
+/// hands to the blocks may be shared.
+using BlockFactory =
+    absl::AnyInvocable<absl::StatusOr<Blocks>(Scheduler&, Dialer&, ConnectionObserver*)>;
+
+/// The one block of a thread that has no more.
+template <typename Block>
+absl::StatusOr<Blocks> Alone(absl::StatusOr<std::unique_ptr<Block>> block) {
+  if (!block.ok()) return block.status();
+  Blocks blocks;
+  blocks.push_back(*std::move(block));
+  return blocks;
+}
 
 class ProxyHost {
  public:
@@ -50,16 +63,20 @@ class ProxyHost {
   /// Listens and carries connections until SIGTERM or SIGINT: then stops to accept and lets open
   /// connections finish, for the drain timeout at most; a second signal cuts them. Returns OK after
   /// either, and an error when it could not even start.
-  absl::Status Run(BlockFactory new_block);
+  absl::Status Run(BlockFactory new_blocks);
 
-  /// Calls `call` with each thread's block, on its thread, and returns when all calls are made. For
-  /// use while `Run` runs, on the main thread.
-  void ForEachBlock(const std::function<void(ProxyBlock&)>& call);
+  /// Calls `call` with each thread's blocks, on its thread, and returns when all calls are made.
+  /// For use while `Run` runs, on the main thread.
+  void ForEachThread(const std::function<void(Blocks&)>& call);
+
+  /// Fails where `leads_to` says of one of the addresses at which clients reach this proxy that a
+  /// backend leads back to it. For use while `Run` runs, also in the factory.
+  absl::Status RefuseLoop(const std::function<bool(const Endpoint& listener)>& leads_to) const;
 
  private:
   class Worker;
 
-  absl::Status StartWorkers(BlockFactory& new_block);
+  absl::Status StartWorkers(BlockFactory& new_blocks);
   void OnSignal(int signal);
   void Reload();
   void Drain();

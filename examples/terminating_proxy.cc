@@ -9,6 +9,7 @@
 #include "examples/pem_files.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
+#include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_terminator.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/tls_config.h"
@@ -36,7 +37,6 @@ int main(int argc, char** argv) {
   const std::string cert = OrExit(RequiredFlag("cert", absl::GetFlag(FLAGS_cert)));
   const std::string key = OrExit(RequiredFlag("key", absl::GetFlag(FLAGS_key)));
   const Endpoint backend = OrExit(EndpointFromFlag("backend", absl::GetFlag(FLAGS_backend)));
-  OrExit(RefuseLoop(backend, host_options.listen));
 
   // The store is the one object that all threads share and that changes; configs never do.
   const std::shared_ptr<CertificateStore> certificates =
@@ -54,11 +54,14 @@ int main(int argc, char** argv) {
     if (absl::Status s = certificates->Replace({*loaded}, absl::Now()); !s.ok()) return s;
     return DescribeCredential(**loaded);
   });
-  OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer, ConnectionObserver* observer) {
+  OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
+                      ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
+    const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(backend, listener); };
+    if (absl::Status loop = host.RefuseLoop(leads_to); !loop.ok()) return loop;
     TlsTerminatorOptions options;
     options.front_tls = front_tls;
     options.backend = backend;
     options.connection = connection_options;
-    return TlsTerminator::Create(scheduler, dialer, std::move(options), observer);
+    return Alone(TlsTerminator::Create(scheduler, dialer, std::move(options), observer));
   }));
 }

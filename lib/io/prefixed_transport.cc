@@ -35,6 +35,7 @@ TransportInfo PrefixedTransport::info() const {
   if (!prefix_.empty()) info.fd = -1;
   if (header_ == nullptr) return info;
   info.proxy_header = header_;
+  info.via = info.peer;
   if (header_->family == ProxyFamily::kIpv4 || header_->family == ProxyFamily::kIpv6) {
     info.peer = header_->source;
     info.local = header_->destination;

@@ -1,9 +1,12 @@
 #include "trestle/posix/tcp_listener.h"
 
 #include <errno.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -63,6 +66,30 @@ OwnedFd Listen(const Endpoint& endpoint, const TcpListenerOptions& options) {
   return socket;
 }
 
+bool StandsForAll(const Endpoint& endpoint) {
+  const ByteView address = endpoint.address();
+  return std::all_of(address.begin(), address.end(), [](uint8_t byte) { return byte == 0; });
+}
+
+// The addresses of all interfaces, each with `port`; none where the system doesn't tell.
+std::vector<Endpoint> InterfaceAddresses(Endpoint::Family family, uint16_t port) {
+  std::vector<Endpoint> found;
+  ifaddrs* interfaces = nullptr;
+  if (getifaddrs(&interfaces) != 0) return found;
+  for (const ifaddrs* i = interfaces; i != nullptr; i = i->ifa_next) {
+    if (i->ifa_addr == nullptr) continue;
+    SocketAddress address;
+    const bool ipv4 = i->ifa_addr->sa_family == AF_INET;
+    if (!ipv4 && i->ifa_addr->sa_family != AF_INET6) continue;
+    address.size = ipv4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+    std::memcpy(&address.storage, i->ifa_addr, address.size);
+    const Endpoint endpoint = address.ToEndpoint();
+    if (endpoint.family() == family) found.emplace_back(endpoint.address(), port);
+  }
+  freeifaddrs(interfaces);
+  return found;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Create(
@@ -91,6 +118,14 @@ TcpListener::TcpListener(EpollLoop& loop, OwnedFd socket, Callback on_connection
 TcpListener::~TcpListener() {
   if (destroyed_ != nullptr) *destroyed_ = true;
   Stop();
+}
+
+std::vector<Endpoint> TcpListener::Addresses() const {
+  std::vector<Endpoint> addresses = {local_};
+  if (!StandsForAll(local_)) return addresses;
+  const std::vector<Endpoint> others = InterfaceAddresses(local_.family(), local_.port());
+  addresses.insert(addresses.end(), others.begin(), others.end());
+  return addresses;
 }
 
 void TcpListener::Stop() {

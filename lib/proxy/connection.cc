@@ -41,7 +41,9 @@ void Connection::Start(std::unique_ptr<Transport> front) {
   report_.front.local = info.local;
   report_.front.peer = info.peer;
   front_opener_ = set_.plan.NewFront();
-  if (set_.options.proxy_protocol_from.Contains(info.peer)) {
+  report_.front.via = info.via;
+  // A block that hands a connection on has read its header.
+  if (info.proxy_header == nullptr && set_.options.proxy_protocol_from.Contains(info.peer)) {
     report_.front.via = info.peer;
     front_opener_ = std::make_unique<ProxyHeaderLeg>(set_.scheduler, std::move(front_opener_));
   }

@@ -102,13 +102,15 @@ TEST_F(PassthroughTest, ARoutesFileIsLoadedAgainWhenItChanges) {
 }
 
 TEST_F(PassthroughTest, ARouteThatLeadsBackIsRefusedAtStart) {
-  const RefusingPort own;
-  const CommandResult result =
-      RunCommand({ExampleProgram("passthrough_proxy"), "--listen=" + own.address(),
-                  "--routes=a.test=" + own.address()},
-                 kPatience);
-  EXPECT_NE(result.exit_status, 0);
-  EXPECT_THAT(result.errors, ::testing::HasSubstr("dial itself"));
+  const std::string port = absl::StrCat(":", RefusingPort().port());  // Free a moment ago.
+  for (const char* listen : {"127.0.0.1", "0.0.0.0"}) {
+    const CommandResult result =
+        RunCommand({ExampleProgram("passthrough_proxy"), absl::StrCat("--listen=", listen, port),
+                    absl::StrCat("--routes=a.test=127.0.0.1", port)},
+                   kPatience);
+    EXPECT_NE(result.exit_status, 0);
+    EXPECT_THAT(result.errors, ::testing::HasSubstr("dial itself"));
+  }
 }
 
 TEST_F(PassthroughTest, AHelloRetryRequestPasses) {

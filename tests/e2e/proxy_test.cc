@@ -131,6 +131,10 @@ std::unique_ptr<ProxyProcess> ProxyTest::StartProxy(Mode mode, const std::string
   Append(argv, FlagsFor(mode, backend));
   argv.push_back("--log_connections");
   Append(argv, more_flags);
+  return StartProgram(argv);
+}
+
+std::unique_ptr<ProxyProcess> ProxyTest::StartProgram(const std::vector<std::string>& argv) const {
   auto proxy = std::make_unique<ProxyProcess>(argv);
   proxy->WaitForLog(kListening);
   proxy->port = PortFromLog(proxy->log());

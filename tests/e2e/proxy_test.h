@@ -73,6 +73,9 @@ class ProxyTest : public ::testing::Test {
                                            const std::vector<std::string>& more_flags = {},
                                            const std::vector<std::string>& prefix = {}) const;
 
+  /// Starts any proxy by its whole command line, and waits until it listens.
+  std::unique_ptr<ProxyProcess> StartProgram(const std::vector<std::string>& argv) const;
+
   /// Runs curl for https://kFrontName:PORT`path`, verifying the certificate.
   CommandResult Curl(uint16_t port, const std::string& path,
                      const std::vector<std::string>& more_flags = {},

@@ -9,11 +9,16 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/posix/loopback.h"
 
 namespace trestle {
 namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
 
 using Connections = std::vector<std::unique_ptr<Transport>>;
 
@@ -233,6 +238,24 @@ TEST_F(TcpListenerTest, Ipv6LeavesTheIpv4PortFree) {
   const auto ipv6 = Listen(*Endpoint::Parse("[::]:0"), connections_);
   const Endpoint any = *Endpoint::Parse("0.0.0.0:0");
   EXPECT_TRUE(ListenStatus(Endpoint(any.address(), ipv6->local_endpoint().port())).ok());
+}
+
+TEST_F(TcpListenerTest, TellsAtWhichAddressesItIsReached) {
+  const auto one = Listen(*Endpoint::Parse("127.0.0.1:0"), connections_);
+  EXPECT_THAT(one->Addresses(), ElementsAre(one->local_endpoint()));
+  std::vector<std::pair<const char*, const char*>> kinds = {{"0.0.0.0:0", "127.0.0.1"}};
+  if (HasIpv6Loopback()) kinds.push_back({"[::]:0", "[::1]"});
+  for (const auto& [all, loopback] : kinds) {
+    const auto listener = Listen(*Endpoint::Parse(all), connections_);
+    const std::vector<Endpoint> addresses = listener->Addresses();
+    EXPECT_EQ(addresses.front(), listener->local_endpoint());
+    const uint16_t port = listener->local_endpoint().port();
+    EXPECT_THAT(addresses, Contains(*Endpoint::Parse(absl::StrCat(loopback, ":", port))));
+    for (const Endpoint& address : addresses) {
+      EXPECT_EQ(address.port(), port) << address.ToString();
+      EXPECT_EQ(address.family(), addresses.front().family()) << address.ToString();
+    }
+  }
 }
 
 }  // namespace

@@ -136,6 +136,24 @@ TEST_F(ProxyProtocolTest, ALocalHeaderKeepsTheConnectionsOwnAddresses) {
   EXPECT_THAT(observer.established.at(0).front.peer.ToString(), StartsWith("192.0.2."));
 }
 
+TEST_F(ProxyProtocolTest, ABlockBehindTheRouterFindsTheHeaderRead) {
+  SniPassthroughRouterOptions options;
+  options.connection = Trusting(kTrusted);
+  options.routes = *RouteTable::Create({{"", backend.endpoint}});
+  const auto inner = *SniPassthroughRouter::Create(loop, dialer, options, &observer);
+  options.routes = *RouteTable::Create({{"", inner.get()}});
+  block = *SniPassthroughRouter::Create(loop, dialer, options, &observer);
+  Connect().Send(kV1 + flight);
+  loop.RunReady();
+  EXPECT_EQ(backend.peers.at(0)->received(), flight);
+  ASSERT_EQ(observer.established.size(), 1u);
+  const LegReport& front = observer.established[0].front;
+  EXPECT_EQ(front.peer.ToString(), "198.51.100.7:40000");
+  EXPECT_THAT(front.via.ToString(), StartsWith("192.0.2."));
+  client->End();
+  loop.RunReady();
+}
+
 TEST_F(ProxyProtocolTest, TheBackendIsToldInV1) {
   ConnectionOptions options = Trusting(kTrusted);
   options.proxy_protocol_to_backend = ProxyProtocolOut::kV1;

@@ -55,6 +55,7 @@ struct TransportInfo {
   /// What a trusted proxy in front told of the connection (wire/proxy_protocol.h); `local` and
   /// `peer` are then what it said. Null where there is none.
   std::shared_ptr<const ProxyHeader> proxy_header = nullptr;
+  Endpoint via;  ///< That proxy; kNone where there is no header.
   /// The socket below, or -1 where there is none or where its bytes are not this stream's bytes.
   int fd = -1;
 };
@@ -81,8 +82,8 @@ class Transport {
 
   /// Ends the direction towards the peer: sends all that `Write` took, then the mark for `end`.
   /// kOk once all of it was handed to the system; kWouldBlock: call again after `OnWritable`.
-  /// After kClean reading goes on (half-close); kTruncated may end both directions, as on TCP, which
-  /// can't cut one alone. Allowed after a failure too, to get a last alert out.
+  /// After kClean reading goes on (half-close); kTruncated may end both directions, as on TCP,
+  /// which can't cut one alone. Allowed after a failure too, to get a last alert out.
   virtual IoResult ShutdownWrite(StreamEnd end) = 0;
 
   /// Cuts both directions at once (TCP: RST). What was not sent yet is lost.

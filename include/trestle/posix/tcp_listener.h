@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
@@ -56,6 +57,10 @@ class TcpListener final : private FdWatcher {
 
   /// The address as it is, with the port that was picked.
   const Endpoint& local_endpoint() const { return local_; }
+
+  /// Lists the addresses at which this machine reaches the listener: its own, and where that
+  /// stands for all addresses ("0.0.0.0", "::"), those that the interfaces have now.
+  std::vector<Endpoint> Addresses() const;
 
   /// Stops listening; may be called inside the callback, like the destructor. Connections that
   /// the system took but that were not accepted yet are reset by it.

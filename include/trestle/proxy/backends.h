@@ -32,7 +32,7 @@ struct Backends {
 
 /// Tells whether one of `backends` is `listener` itself, as far as addresses alone show: a proxy
 /// with such a backend would dial itself for ever. A listener on all addresses counts as one on
-/// loopback too; other addresses of this machine are not known here.
+/// loopback too; ask for each of `TcpListener::Addresses()` to cover this machine's other ones.
 bool LeadsTo(const Backends& backends, const Endpoint& listener);
 
 }  // namespace trestle

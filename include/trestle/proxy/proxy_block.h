@@ -45,7 +45,7 @@ struct ConnectionOptions {
   absl::Duration close_timeout = absl::Seconds(5);
   /// Peers that speak for others: each must begin with a PROXY protocol header, of either version,
   /// within the hello timeout. From anybody else such a header is as good as any other bytes that
-  /// aren't TLS: refused. Empty: nobody.
+  /// aren't TLS: refused. Behind a router that read it, no second one is expected. Empty: nobody.
   TrustedPeers proxy_protocol_from;
   ProxyProtocolOut proxy_protocol_to_backend = ProxyProtocolOut::kNone;
   /// Idle time and buffer bounds once bytes flow.

@@ -1,0 +1,210 @@
+// All three ways of handling TLS on one port, chosen by the server name in the ClientHello: some
+// names pass through untouched, some are decrypted here, some are decrypted and encrypted again.
+// Shows how blocks nest: the router owns the port, and hands connections to the other blocks.
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "examples/pem_files.h"
+#include "examples/proxy_flags.h"
+#include "examples/proxy_host.h"
+#include "trestle/proxy/backends.h"
+#include "trestle/proxy/route_table.h"
+#include "trestle/proxy/route_text.h"
+#include "trestle/proxy/sni_passthrough_router.h"
+#include "trestle/proxy/tls_bridge.h"
+#include "trestle/proxy/tls_terminator.h"
+#include "trestle/tls/certificate_store.h"
+#include "trestle/tls/tls_config.h"
+
+ABSL_FLAG(std::string, pass, "",
+          "NAME=IP:PORT, comma-separated: backends that get the TLS bytes as they came; *.NAME "
+          "covers one more label, **.NAME one or more; several backends: NAME=IP:PORT+IP:PORT");
+ABSL_FLAG(std::string, offload, "", "NAME=IP:PORT, likewise: backends that get the clear text");
+ABSL_FLAG(std::string, bridge, "",
+          "NAME=IP:PORT, likewise: backends that get it in a TLS session of their own, and whose "
+          "certificates must be for NAME");
+ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for clients, leaf first");
+ABSL_FLAG(std::string, key, "", "PEM file with the certificate's private key");
+ABSL_FLAG(std::string, backend_ca, "",
+          "PEM file with the CAs that bridged backends may be certified by");
+
+namespace {
+
+using namespace trestle;
+using namespace trestle::examples;
+
+constexpr char kUsage[] =
+    "Passes, terminates and bridges TLS on one port, by the name that the client asks for. Other\n"
+    "names are refused. SIGHUP loads the certificate and the backends' CAs again; SIGTERM and\n"
+    "SIGINT let open connections finish, a second one cuts them.\n\n"
+    "  one_port --listen=127.0.0.1:8443 --pass=legacy.example=127.0.0.1:9443 \\\n"
+    "      --offload=www.example=127.0.0.1:8080 --bridge=api.example=127.0.0.1:9444 \\\n"
+    "      --cert=chain.pem --key=key.pem --backend_ca=ca.pem";
+
+// What all threads share.
+struct Settings {
+  std::vector<Route> pass;
+  std::vector<Route> offload;
+  std::vector<Route> bridge;
+  ConnectionOptions connection;
+  std::shared_ptr<CertificateStore> certificates;  // Null where nothing is decrypted, as:
+  std::shared_ptr<const ServerTlsConfig> front_tls;
+  std::shared_ptr<const ClientTlsConfig> back_tls;
+
+  bool LeadTo(const Endpoint& listener) const {
+    const auto leads = [&](const Route& route) {
+      return LeadsTo(std::get<Backends>(route.target), listener);
+    };
+    return std::any_of(pass.begin(), pass.end(), leads) ||
+           std::any_of(offload.begin(), offload.end(), leads) ||
+           std::any_of(bridge.begin(), bridge.end(), leads);
+  }
+};
+
+absl::StatusOr<std::shared_ptr<const Credential>> CredentialFromFlags() {
+  const absl::StatusOr<std::string> cert = RequiredFlag("cert", absl::GetFlag(FLAGS_cert));
+  if (!cert.ok()) return cert.status();
+  const absl::StatusOr<std::string> key = RequiredFlag("key", absl::GetFlag(FLAGS_key));
+  if (!key.ok()) return key.status();
+  return LoadCredential(*cert, *key);
+}
+
+absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> BackTlsFromFlags() {
+  const absl::StatusOr<std::string> ca =
+      RequiredFlag("backend_ca", absl::GetFlag(FLAGS_backend_ca));
+  return ca.ok() ? LoadClientTls(*ca) : ca.status();
+}
+
+Settings SettingsFromFlags() {
+  Settings settings;
+  settings.connection = OrExit(ConnectionOptionsFromFlags());
+  settings.pass = OrExit(ParseRouteList(absl::GetFlag(FLAGS_pass)));
+  settings.offload = OrExit(ParseRouteList(absl::GetFlag(FLAGS_offload)));
+  settings.bridge = OrExit(ParseRouteList(absl::GetFlag(FLAGS_bridge)));
+  if (settings.offload.empty() && settings.bridge.empty()) return settings;
+  settings.certificates =
+      OrExit(CertificateStore::Create({OrExit(CredentialFromFlags())}, absl::Now()));
+  ServerTlsOptions front_options;
+  front_options.certificates = settings.certificates;
+  settings.front_tls = OrExit(ServerTlsConfig::Create(front_options));
+  if (!settings.bridge.empty()) settings.back_tls = OrExit(BackTlsFromFlags());
+  return settings;
+}
+
+// One thread's blocks, and the routes that lead to them.
+class BlockSet {
+ public:
+  BlockSet(Scheduler& scheduler, Dialer& dialer, ConnectionObserver* observer,
+           const Settings& settings)
+      : scheduler_(scheduler), dialer_(dialer), observer_(observer), settings_(settings) {}
+
+  absl::Status AddBridge(const Route& route) {
+    if (absl::StartsWith(route.pattern, "*")) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--bridge has \"", route.pattern,
+                       "\": a backend's certificate is checked for one name, not a wildcard"));
+    }
+    TlsBridgeOptions options;
+    options.front_tls = settings_.front_tls;
+    options.back_tls = settings_.back_tls;
+    options.backend = std::get<Backends>(route.target);
+    options.backend_name = route.pattern;
+    options.connection = settings_.connection;
+    return Add(route, TlsBridge::Create(scheduler_, dialer_, std::move(options), observer_));
+  }
+
+  absl::Status AddTerminator(const Route& route) {
+    TlsTerminatorOptions options;
+    options.front_tls = settings_.front_tls;
+    options.backend = std::get<Backends>(route.target);
+    options.connection = settings_.connection;
+    return Add(route, TlsTerminator::Create(scheduler_, dialer_, std::move(options), observer_));
+  }
+
+  absl::StatusOr<Blocks> FinishWithRouter() {
+    routes_.insert(routes_.end(), settings_.pass.begin(), settings_.pass.end());
+    absl::StatusOr<std::shared_ptr<const RouteTable>> table = RouteTable::Create(routes_);
+    if (!table.ok()) return table.status();
+    SniPassthroughRouterOptions options;
+    options.routes = *std::move(table);
+    options.connection = settings_.connection;
+    auto router = SniPassthroughRouter::Create(scheduler_, dialer_, std::move(options), observer_);
+    if (!router.ok()) return router.status();
+    blocks_.push_back(*std::move(router));
+    return std::move(blocks_);
+  }
+
+ private:
+  template <typename Block>
+  absl::Status Add(const Route& route, absl::StatusOr<std::unique_ptr<Block>> block) {
+    if (!block.ok()) return block.status();
+    routes_.push_back({route.pattern, block->get()});
+    blocks_.push_back(*std::move(block));
+    return absl::OkStatus();
+  }
+
+  Scheduler& scheduler_;
+  Dialer& dialer_;
+  ConnectionObserver* const observer_;
+  const Settings& settings_;
+  std::vector<Route> routes_;
+  Blocks blocks_;
+};
+
+// The bridges come first: a reload gives them new CAs.
+absl::StatusOr<Blocks> MakeBlocks(Scheduler& scheduler, Dialer& dialer,
+                                  ConnectionObserver* observer, const Settings& settings) {
+  BlockSet set(scheduler, dialer, observer, settings);
+  for (const Route& route : settings.bridge) {
+    if (absl::Status added = set.AddBridge(route); !added.ok()) return added;
+  }
+  for (const Route& route : settings.offload) {
+    if (absl::Status added = set.AddTerminator(route); !added.ok()) return added;
+  }
+  return set.FinishWithRouter();
+}
+
+absl::StatusOr<std::string> Reload(ProxyHost& host, const Settings& settings) {
+  const absl::StatusOr<std::shared_ptr<const Credential>> loaded = CredentialFromFlags();
+  if (!loaded.ok()) return loaded.status();
+  const size_t bridges = settings.bridge.size();
+  absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> back_tls = settings.back_tls;
+  if (bridges > 0) back_tls = BackTlsFromFlags();
+  if (!back_tls.ok()) return back_tls.status();
+  // Both are good. New connections use them from here on; open ones go on.
+  if (absl::Status s = settings.certificates->Replace({*loaded}, absl::Now()); !s.ok()) return s;
+  host.ForEachThread([&](Blocks& blocks) {
+    for (size_t i = 0; i < bridges; ++i) {
+      static_cast<TlsBridge&>(*blocks[i]).ReplaceBackTls(*back_tls);
+    }
+  });
+  return DescribeCredential(**loaded);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ParseCommandLine(argc, argv, kUsage);
+  const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
+  const Settings settings = SettingsFromFlags();
+  ProxyHost host(host_options);
+  if (settings.certificates != nullptr) host.OnReload([&] { return Reload(host, settings); });
+  OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
+                      ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
+    const auto leads_to = [&](const Endpoint& listener) { return settings.LeadTo(listener); };
+    if (absl::Status loop = host.RefuseLoop(leads_to); !loop.ok()) return loop;
+    return MakeBlocks(scheduler, dialer, observer, settings);
+  }));
+}
