@@ -22,6 +22,8 @@ ABSL_FLAG(std::string, backend_ca, "",
           "PEM file with the CAs that the backend may be certified by");
 ABSL_FLAG(std::string, backend_name, "",
           "name that the backend's certificate must be for; also sent to it as SNI");
+ABSL_FLAG(bool, backend_resumption, true,
+          "resumes TLS sessions with the backend; false: every connection makes a full handshake");
 
 namespace {
 
@@ -78,6 +80,7 @@ int main(int argc, char** argv) {
     options.back_tls = back_tls;
     options.backend = backend;
     options.backend_name = backend_name;
+    if (!absl::GetFlag(FLAGS_backend_resumption)) options.back_sessions.max_sessions = 0;
     options.connection = connection_options;
     return Alone(TlsBridge::Create(scheduler, dialer, std::move(options), observer));
   }));

@@ -38,6 +38,7 @@ ABSL_FLAG(std::vector<std::string>, peers, {}, "only peers whose label begins so
 ABSL_FLAG(int, rounds, 5, "samples of each figure, taken in turns");
 ABSL_FLAG(double, effort, 1, "multiplies the requests of each sample");
 ABSL_FLAG(int, idle_connections, 1000, "connections held open for idle_connection");
+ABSL_FLAG(bool, back_sessions, true, "bridges resume sessions with the backend");
 ABSL_FLAG(std::string, nginx, "", "a further nginx, by path (with its stream module built in)");
 ABSL_FLAG(std::string, haproxy, "", "a further haproxy, by path");
 ABSL_FLAG(std::string, label, "", "what the table calls the peer that is given by path");
@@ -106,6 +107,7 @@ std::vector<Figure> MeasureAll(const std::vector<Peer>& peers, const std::string
       options.rounds = absl::GetFlag(FLAGS_rounds);
       options.effort = absl::GetFlag(FLAGS_effort);
       options.idle_connections = absl::GetFlag(FLAGS_idle_connections);
+      options.back_sessions = absl::GetFlag(FLAGS_back_sessions);
       if (options.metrics.empty()) continue;
       Runner runner(options, folder);
       for (const std::string& text : absl::GetFlag(FLAGS_connections)) {

@@ -17,8 +17,7 @@ namespace {
 
 constexpr char kNginxStreamModule[] = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
-// Full handshakes on both legs of a bridge everywhere: who would resume the back leg by itself is
-// told not to, so that all do the same work. The backend is verified everywhere.
+// The backend is verified everywhere, and its sessions are resumed everywhere or nowhere.
 constexpr char kNginxTop[] =
     "daemon off;\nworker_processes 1;\npid @FOLDER@/nginx.pid;\n"
     "error_log @FOLDER@/nginx.log error;\nworker_rlimit_nofile 16384;\n"
@@ -29,7 +28,7 @@ constexpr char kNginxTls[] =
     "  ssl_certificate @CHAIN@;\n  ssl_certificate_key @KEY@;\n  ssl_protocols TLSv1.2 TLSv1.3;\n";
 constexpr char kNginxBackTls[] =
     "  proxy_ssl on;\n  proxy_ssl_verify on;\n  proxy_ssl_trusted_certificate @CA@;\n"
-    "  proxy_ssl_name @NAME@;\n  proxy_ssl_server_name on;\n  proxy_ssl_session_reuse off;\n"
+    "  proxy_ssl_name @NAME@;\n  proxy_ssl_server_name on;\n  proxy_ssl_session_reuse @REUSE@;\n"
     "  proxy_ssl_protocols TLSv1.2 TLSv1.3;\n";
 constexpr char kNginxPassthrough[] =
     "  listen 127.0.0.1:@LISTEN@ backlog=4096;\n  ssl_preread on;\n";
@@ -44,7 +43,7 @@ constexpr char kHaproxyOffload[] =
 constexpr char kHaproxyBridge[] =
     "listen front\n  bind 127.0.0.1:@LISTEN@ ssl crt @COMBINED@ ssl-min-ver TLSv1.2\n"
     "  server back 127.0.0.1:@BACKEND@ ssl verify required ca-file @CA@ sni str(@NAME@)"
-    " verifyhost @NAME@ no-ssl-reuse\n";
+    " verifyhost @NAME@@NO_REUSE@\n";
 constexpr char kHaproxyPassthrough[] =
     "listen front\n  bind 127.0.0.1:@LISTEN@\n  option splice-auto\n"
     "  tcp-request inspect-delay 5s\n  tcp-request content accept if { req_ssl_hello_type 1 }\n"
@@ -74,6 +73,8 @@ std::string FillIn(absl::string_view text, const Site& site) {
                                     {"@KEY@", site.key_file},
                                     {"@COMBINED@", site.combined_file},
                                     {"@CA@", site.ca_file},
+                                    {"@REUSE@", site.back_sessions ? "on" : "off"},
+                                    {"@NO_REUSE@", site.back_sessions ? "" : " no-ssl-reuse"},
                                     {"@NAME@", kServerName}});
 }
 
@@ -119,6 +120,7 @@ std::vector<std::string> TrestleCommand(const Peer& peer, const Site& site) {
   if (site.mode == Mode::kBridge) {
     command.push_back("--backend_ca=" + site.ca_file);
     command.push_back(absl::StrCat("--backend_name=", kServerName));
+    if (!site.back_sessions) command.push_back("--backend_resumption=false");
   }
   return command;
 }

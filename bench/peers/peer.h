@@ -24,6 +24,7 @@ struct Site {
   std::string key_file;       ///< PEM.
   std::string combined_file;  ///< Both, for those who want one file.
   std::string ca_file;        ///< PEM, for verifying the backend.
+  bool back_sessions = true;  ///< Whether bridges may resume sessions with the backend.
 };
 
 /// The name in all certificates of the benchmark.

@@ -149,6 +149,7 @@ Site Runner::NewSite(Mode mode, Key key) const {
   site.key_file = stem + ".key.pem";
   site.combined_file = stem + ".both.pem";
   site.ca_file = folder_ + "/ca.pem";
+  site.back_sessions = options_.back_sessions;
   return site;
 }
 

@@ -21,6 +21,7 @@ struct RunnerOptions {
   std::vector<Metric> metrics;
   int rounds = 5;
   double effort = 1;  ///< Multiplies the requests of each sample.
+  bool back_sessions = true;
   int idle_connections = 1000;
 };
 

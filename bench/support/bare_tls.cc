@@ -3,6 +3,8 @@
 #include <openssl/aead.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -17,8 +19,7 @@ using SessionSlot = bssl::UniquePtr<SSL_SESSION>;
 
 int SessionSlotIndex() {
   static const int index = SSL_get_ex_new_index(
-      0, nullptr, nullptr, nullptr,
-      [](void*, void* slot, CRYPTO_EX_DATA*, int, long, void*) {
+      0, nullptr, nullptr, nullptr, [](void*, void* slot, CRYPTO_EX_DATA*, int, long, void*) {
         delete static_cast<SessionSlot*>(slot);
       });
   return index;
@@ -29,8 +30,9 @@ int KeepSession(SSL* ssl, SSL_SESSION* session) {
   return 1;
 }
 
-bssl::UniquePtr<SSL_CTX> NewContext(const std::vector<TlsGroup>& groups) {
-  bssl::UniquePtr<SSL_CTX> context(SSL_CTX_new(TLS_with_buffers_method()));
+bssl::UniquePtr<SSL_CTX> NewContext(const std::vector<TlsGroup>& groups,
+                                    const SSL_METHOD* method = TLS_with_buffers_method()) {
+  bssl::UniquePtr<SSL_CTX> context(SSL_CTX_new(method));
   std::vector<uint16_t> ids;
   for (TlsGroup group : groups) {
     ids.push_back(group == TlsGroup::kX25519MlKem768 ? SSL_GROUP_X25519_MLKEM768
@@ -79,6 +81,20 @@ bssl::UniquePtr<SSL_CTX> NewBareClientContext(const std::vector<TlsGroup>& group
   bssl::UniquePtr<SSL_CTX> context = NewContext(groups);
   SSL_CTX_set_custom_verify(context.get(), SSL_VERIFY_PEER,
                             [](SSL*, uint8_t*) { return ssl_verify_ok; });
+  SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_CLIENT);
+  SSL_CTX_sess_set_new_cb(context.get(), KeepSession);
+  return context;
+}
+
+bssl::UniquePtr<SSL_CTX> NewBareVerifyingContext(const std::vector<TlsGroup>& groups,
+                                                 const std::string& ca_pem) {
+  bssl::UniquePtr<SSL_CTX> context = NewContext(groups, TLS_method());
+  bssl::UniquePtr<BIO> text(
+      BIO_new_mem_buf(ca_pem.data(), static_cast<ossl_ssize_t>(ca_pem.size())));
+  bssl::UniquePtr<X509> root(PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr));
+  CHECK(root != nullptr);
+  CHECK(X509_STORE_add_cert(SSL_CTX_get_cert_store(context.get()), root.get()));
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_CLIENT);
   SSL_CTX_sess_set_new_cb(context.get(), KeepSession);
   return context;

@@ -27,6 +27,11 @@ bssl::UniquePtr<SSL_CTX> NewBareServerContext(const Credential& credential,
                                               const std::vector<TlsGroup>& groups);
 bssl::UniquePtr<SSL_CTX> NewBareClientContext(const std::vector<TlsGroup>& groups);
 
+/// A client that verifies its server's chain by `ca_pem`, with what BoringSSL brings for that; the
+/// name is set on each connection, with SSL_set1_host.
+bssl::UniquePtr<SSL_CTX> NewBareVerifyingContext(const std::vector<TlsGroup>& groups,
+                                                 const std::string& ca_pem);
+
 /// Makes servers choose `cipher` for clients of `context`.
 void OfferCipher(SSL_CTX* context, Cipher cipher);
 

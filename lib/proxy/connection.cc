@@ -112,7 +112,7 @@ void Connection::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back) {
   stage_ = Stage::kOpeningBack;
   stage_start_ = now;
   if (absl::Status sent = SendPreamble(); !sent.ok()) return Fail(sent);
-  absl::StatusOr<std::unique_ptr<LegOpener>> opener = set_.plan.NewBack(front_facts_);
+  absl::StatusOr<std::unique_ptr<LegOpener>> opener = set_.plan.NewBack(front_facts_, report_.back.peer);
   if (!opener.ok()) return Fail(AtLeg(opener.status(), Leg::kBack, Phase::kHandshake));
   if (*opener == nullptr) return StartRelay();
   back_opener_ = *std::move(opener);

@@ -63,8 +63,9 @@ class ConnectionPlan {
   /// Chooses where the connection goes, once the front leg is open.
   virtual absl::StatusOr<Choice> Choose(const LegFacts& front) = 0;
 
-  /// Makes the opener of the back leg; null where it stays as dialed.
-  virtual absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts& front) = 0;
+  /// Makes the opener of a back leg that leads to `backend`; null where it stays as dialed.
+  virtual absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts& front,
+                                                             const Endpoint& backend) = 0;
 
   /// What the front leg is told, as raw bytes, when the connection fails before bytes flow. For
   /// legs without an engine of their own that would send an alert.

@@ -50,7 +50,9 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
     return MakeError(error);
   }
 
-  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts&) override { return nullptr; }
+  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts&, const Endpoint&) override {
+    return nullptr;
+  }
 
   std::string LastWords(const TlsError& error) override {
     switch (error.code) {

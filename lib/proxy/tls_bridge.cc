@@ -15,12 +15,16 @@ class TlsBridge::Plan final : public TlsFrontPlan {
       : TlsFrontPlan(scheduler, std::move(options.front_tls), std::move(options.backend),
                      std::move(options.new_inspector)),
         back_tls_(std::move(options.back_tls)),
+        back_sessions_(options.back_sessions),
         backend_name_(std::move(options.backend_name)) {}
 
   ProxyMode mode() const override { return ProxyMode::kBridge; }
 
-  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts& front) override {
+  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts& front,
+                                                     const Endpoint& backend) override {
     ClientTlsTarget target;
+    target.endpoint = backend;
+    target.sessions = &back_sessions_;
     target.server_name = backend_name_;
     if (!front.alpn.empty()) target.alpn.push_back(front.alpn);
     absl::StatusOr<std::unique_ptr<TlsEngine>> engine =
@@ -30,11 +34,16 @@ class TlsBridge::Plan final : public TlsFrontPlan {
   }
 
   void ReplaceBackTls(std::shared_ptr<const ClientTlsConfig> back_tls) {
+    // Sessions of another policy would never be offered again.
+    if (back_tls->policy() != back_tls_->policy()) back_sessions_.Clear();
     back_tls_ = std::move(back_tls);
   }
 
+  const ClientSessionCache& back_sessions() const { return back_sessions_; }
+
  private:
   std::shared_ptr<const ClientTlsConfig> back_tls_;
+  ClientSessionCache back_sessions_;
   const std::string backend_name_;
 };
 
@@ -46,7 +55,8 @@ absl::StatusOr<std::unique_ptr<TlsBridge>> TlsBridge::Create(Scheduler& schedule
   if (!HasBackend(options.backend)) return MissingOption("the bridge needs a backend");
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
   // Refuses an unusable backend_name now rather than at the first connection.
-  const ClientTlsTarget target{options.backend_name, {}};
+  ClientTlsTarget target;
+  target.server_name = options.backend_name;
   absl::StatusOr<std::unique_ptr<TlsEngine>> trial =
       TlsEngine::NewClient(options.back_tls, target, scheduler, Leg::kBack);
   if (!trial.ok()) return trial.status();
@@ -65,5 +75,7 @@ TlsBridge::TlsBridge(Scheduler& scheduler, Dialer& dialer, const ConnectionOptio
 void TlsBridge::ReplaceBackTls(std::shared_ptr<const ClientTlsConfig> back_tls) {
   if (back_tls != nullptr) plan_->ReplaceBackTls(std::move(back_tls));
 }
+
+const ClientSessionCache& TlsBridge::back_sessions() const { return plan_->back_sessions(); }
 
 }  // namespace trestle

@@ -14,7 +14,9 @@ class TlsTerminator::Plan final : public TlsFrontPlan {
 
   ProxyMode mode() const override { return ProxyMode::kOffload; }
 
-  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts&) override { return nullptr; }
+  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts&, const Endpoint&) override {
+    return nullptr;
+  }
 };
 
 absl::StatusOr<std::unique_ptr<TlsTerminator>> TlsTerminator::Create(Scheduler& scheduler,

@@ -1,5 +1,6 @@
 #include "lib/tls/certificate_verifier.h"
 
+#include <openssl/asn1.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/nid.h>
@@ -169,6 +170,17 @@ std::optional<ChainFailure> FindWeakness(const STACK_OF(X509) * verified_chain) 
   return std::nullopt;
 }
 
+absl::Time EarliestEnd(const STACK_OF(X509) * verified_chain) {
+  absl::Time earliest = absl::InfiniteFuture();
+  for (size_t i = 0; i < sk_X509_num(verified_chain); ++i) {
+    int64_t seconds = 0;
+    const X509* certificate = sk_X509_value(verified_chain, i);
+    if (!ASN1_TIME_to_posix(X509_get0_notAfter(certificate), &seconds)) return absl::InfinitePast();
+    earliest = std::min(earliest, absl::FromUnixSeconds(seconds));
+  }
+  return earliest;
+}
+
 bool SetName(X509_VERIFY_PARAM* param, const PeerName& name) {
   // Subjects are for people (RFC 9525 6.3): a common name proves nothing.
   X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
@@ -225,7 +237,8 @@ std::string PeerName::ToString() const {
 }
 
 std::optional<ChainFailure> VerifyChain(const CertificateChain& chain,
-                                        const ChainRequirements& requirements, absl::Time now) {
+                                        const ChainRequirements& requirements, absl::Time now,
+                                        absl::Time* valid_until) {
   bssl::UniquePtr<STACK_OF(X509)> stack = MakeStack(chain);
   bssl::UniquePtr<X509_STORE_CTX> verifier(X509_STORE_CTX_new());
   const char* purpose = requirements.purpose == ChainPurpose::kServer ? "ssl_server" : "ssl_client";
@@ -245,7 +258,11 @@ std::optional<ChainFailure> VerifyChain(const CertificateChain& chain,
   const bool valid =
       (name == nullptr || SetName(param, *name)) && X509_verify_cert(verifier.get()) == 1;
   ERR_clear_error();
-  if (valid) return FindWeakness(X509_STORE_CTX_get0_chain(verifier.get()));
+  if (valid) {
+    const STACK_OF(X509)* verified_chain = X509_STORE_CTX_get0_chain(verifier.get());
+    if (valid_until != nullptr) *valid_until = EarliestEnd(verified_chain);
+    return FindWeakness(verified_chain);
+  }
 
   int verify_error = X509_STORE_CTX_get_error(verifier.get());
   if (verify_error == X509_V_OK) verify_error = X509_V_ERR_UNSPECIFIED;

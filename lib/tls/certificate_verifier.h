@@ -57,9 +57,11 @@ struct ChainRequirements {
 
 /// Checks that `chain` (leaf first) leads to one of the roots, is fit for its purpose, and is
 /// within its dates at `now`. RSA keys under 2048 bits and signatures with SHA-1 are refused below
-/// the root. Nothing is returned when all is well.
+/// the root. Nothing is returned when all is well; `valid_until`, unless null, then tells how long
+/// that holds: to the earliest not_after of the chain that was built, root included.
 std::optional<ChainFailure> VerifyChain(const CertificateChain& chain,
-                                        const ChainRequirements& requirements, absl::Time now);
+                                        const ChainRequirements& requirements, absl::Time now,
+                                        absl::Time* valid_until = nullptr);
 
 }  // namespace trestle
 

@@ -3,15 +3,18 @@
 #include <openssl/pool.h>
 #include <openssl/stack.h>
 
+#include <array>
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "lib/tls/certificate_info.h"
 #include "lib/tls/certificate_verifier.h"
 #include "lib/tls/connection_record.h"
-#include "trestle/tls/tls_config.h"
+#include "lib/tls/session_memory.h"
+#include "trestle/tls/sha256.h"
 
 namespace trestle {
 namespace {
@@ -38,33 +41,113 @@ bool ReadPeerChain(const SSL* ssl, CertificateChain& chain, TlsInfo& info) {
   return !chain.empty() && chain.back() != nullptr;
 }
 
-ssl_verify_result_t VerifyPeer(SSL* ssl, uint8_t* out_alert) {
-  ConnectionRecord& record = ConnectionRecord::Of(ssl);
-  HandshakeRecord& handshake = *record.handshake;
+ssl_verify_result_t Refuse(ConnectionRecord& record, TlsError why, uint8_t alert,
+                           uint8_t* out_alert) {
+  record.handshake->refusal = std::move(why);
+  *out_alert = alert;
+  return ssl_verify_invalid;
+}
+
+TlsError Refusal(ErrorCode code, absl::string_view detail) {
+  TlsError refusal;
+  refusal.code = code;
+  refusal.detail = std::string(detail);
+  return refusal;
+}
+
+// Remembers for this connection's sessions what they stand on.
+void NoteVerified(ConnectionRecord& record, absl::Time valid_until) {
+  if (record.resumption == nullptr) return;
+  const absl::Time now = record.scheduler.Now();
+  record.resumption->peer = std::make_shared<const VerifiedPeer>(
+      VerifiedPeer{record.handshake->client->policy(), now, valid_until, record.info.peer_chain});
+}
+
+// The same certificates, name and policy give the same verdict, but for the dates. They were
+// checked before the session was offered; a server's answer may take long, though.
+ssl_verify_result_t VerifyResumed(ConnectionRecord& record, uint8_t* out_alert) {
+  const VerifiedPeer* peer = record.resumption == nullptr ? nullptr : record.resumption->peer.get();
+  const absl::string_view objection =
+      peer == nullptr ? "a session was resumed that nobody vouches for"
+                      : peer->Objection(record.handshake->client->policy(), record.scheduler.Now());
+  if (!objection.empty()) {
+    return Refuse(record, Refusal(ErrorCode::kCertificateExpired, objection),
+                  SSL_AD_CERTIFICATE_EXPIRED, out_alert);
+  }
+  record.info.peer_chain = peer->chain;
+  return ssl_verify_ok;
+}
+
+ssl_verify_result_t VerifyShown(const SSL* ssl, ConnectionRecord& record, uint8_t* out_alert) {
+  const HandshakeRecord& handshake = *record.handshake;
   CertificateChain chain;
   const bool parsed = ReadPeerChain(ssl, chain, record.info);
-  if (handshake.client->options().dangerous_skip_verify) return ssl_verify_ok;
+  if (handshake.client->options().dangerous_skip_verify) {
+    NoteVerified(record, absl::InfiniteFuture());
+    return ssl_verify_ok;
+  }
   if (!parsed) {
-    handshake.refusal.emplace();
-    handshake.refusal->code = ErrorCode::kCertificateUntrusted;
-    handshake.refusal->detail = "a certificate that the peer sent doesn't parse";
-    *out_alert = SSL_AD_BAD_CERTIFICATE;
-    return ssl_verify_invalid;
+    return Refuse(
+        record,
+        Refusal(ErrorCode::kCertificateUntrusted, "a certificate that the peer sent doesn't parse"),
+        SSL_AD_BAD_CERTIFICATE, out_alert);
   }
   ChainRequirements requirements;
   requirements.roots = handshake.client->roots();
   requirements.name = &handshake.expected_name;
-  std::optional<ChainFailure> failure = VerifyChain(chain, requirements, record.scheduler.Now());
-  if (!failure.has_value()) return ssl_verify_ok;
-  *out_alert = failure->alert;
-  handshake.refusal = std::move(failure->error);
-  return ssl_verify_invalid;
+  absl::Time valid_until;
+  std::optional<ChainFailure> failure =
+      VerifyChain(chain, requirements, record.scheduler.Now(), &valid_until);
+  if (failure.has_value()) {
+    return Refuse(record, std::move(failure->error), failure->alert, out_alert);
+  }
+  NoteVerified(record, valid_until);
+  return ssl_verify_ok;
+}
+
+ssl_verify_result_t VerifyPeer(SSL* ssl, uint8_t* out_alert) {
+  ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  return SSL_session_reused(ssl) ? VerifyResumed(record, out_alert)
+                                 : VerifyShown(ssl, record, out_alert);
+}
+
+int KeepSession(SSL* ssl, SSL_SESSION* session) {
+  const ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  if (record.resumption == nullptr) return 0;
+  ResumptionRecord& resumption = *record.resumption;
+  resumption.memory.Put(resumption.target,
+                        {bssl::UniquePtr<SSL_SESSION>(session), resumption.peer});
+  return 1;
+}
+
+// Lengths keep two fields from being read as one.
+void AppendField(std::string& text, absl::string_view name, absl::string_view value) {
+  absl::StrAppend(&text, name, " ", value.size(), " ", value, "\n");
 }
 
 }  // namespace
 
+std::string ClientPolicyDigest(const ClientTlsOptions& options) {
+  std::string groups;
+  for (const TlsGroup group : options.parameters.groups) {
+    absl::StrAppend(&groups, static_cast<int>(group), ",");
+  }
+  std::string text = "trestle client policy 1\n";
+  AppendField(text, "min_version", absl::StrCat(static_cast<int>(options.parameters.min_version)));
+  AppendField(text, "max_version", absl::StrCat(static_cast<int>(options.parameters.max_version)));
+  AppendField(text, "groups", groups);
+  AppendField(text, "ca", options.ca_pem);
+  AppendField(text, "verify", options.dangerous_skip_verify ? "no" : "yes");
+  const std::array<uint8_t, 32> digest = Sha256(AsBytes(text));
+  return std::string(AsText(digest));
+}
+
 void InstallClientCallbacks(SSL_CTX* context) {
   SSL_CTX_set_custom_verify(context, SSL_VERIFY_PEER, VerifyPeer);
+  // Whatever offers a session, nothing is resumed that the callback did not agree to.
+  SSL_CTX_set_reverify_on_resume(context, 1);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT);
+  SSL_CTX_sess_set_new_cb(context, KeepSession);
   SSL_CTX_set_verify_algorithm_prefs(context, kSignatureAlgorithms,
                                      sizeof(kSignatureAlgorithms) / sizeof(uint16_t));
 }

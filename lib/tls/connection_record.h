@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "lib/tls/certificate_verifier.h"
 #include "trestle/base/error.h"
@@ -18,6 +19,8 @@ namespace trestle {
 
 class ClientTlsConfig;
 class ServerTlsConfig;
+class SessionMemory;
+struct VerifiedPeer;
 
 /// Needed until the handshake is done, then freed.
 struct HandshakeRecord {
@@ -29,6 +32,14 @@ struct HandshakeRecord {
   std::optional<TlsError> refusal;
 };
 
+/// Client with a ClientSessionCache: servers send tickets at any time, so this stays.
+struct ResumptionRecord {
+  SessionMemory& memory;
+  std::string target;                                  ///< The key in `memory`.
+  bool offered = false;                                ///< A session was offered to the server.
+  std::shared_ptr<const VerifiedPeer> peer = nullptr;  ///< Of that session, or of this handshake.
+};
+
 /// One per SSL, from its making to its end.
 struct ConnectionRecord {
   const Scheduler& scheduler;
@@ -37,6 +48,7 @@ struct ConnectionRecord {
   std::optional<uint8_t> alert_received;  ///< The last one that isn't close_notify.
   std::optional<uint8_t> alert_sent;      ///< Only fatal ones: the first is the last.
   std::unique_ptr<HandshakeRecord> handshake;
+  std::unique_ptr<ResumptionRecord> resumption;
 
   explicit ConnectionRecord(const Scheduler& time) : scheduler(time) {}
 

@@ -68,12 +68,14 @@ absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> ClientTlsConfig::Create(
     roots = nullptr;
   }
   InstallClientCallbacks(context->get());
-  return std::shared_ptr<const ClientTlsConfig>(
-      new ClientTlsConfig(std::move(options), context->release(), roots->release()));
+  std::string policy = ClientPolicyDigest(options);
+  return std::shared_ptr<const ClientTlsConfig>(new ClientTlsConfig(
+      std::move(options), std::move(policy), context->release(), roots->release()));
 }
 
-ClientTlsConfig::ClientTlsConfig(ClientTlsOptions options, SSL_CTX* native, X509_STORE* roots)
-    : options_(std::move(options)), native_(native), roots_(roots) {}
+ClientTlsConfig::ClientTlsConfig(ClientTlsOptions options, std::string policy, SSL_CTX* native,
+                                 X509_STORE* roots)
+    : options_(std::move(options)), policy_(std::move(policy)), native_(native), roots_(roots) {}
 
 ClientTlsConfig::~ClientTlsConfig() {
   SSL_CTX_free(native_);

@@ -14,6 +14,7 @@
 #include "lib/tls/connection_record.h"
 #include "lib/tls/pem.h"
 #include "lib/tls/session_clock.h"
+#include "lib/tls/session_memory.h"
 #include "lib/tls/ssl_error.h"
 #include "lib/tls/tls_parameters.h"
 #include "lib/wire/first_bytes.h"
@@ -53,7 +54,7 @@ class TlsEngine::State {
 
   void StartServer(std::shared_ptr<const ServerTlsConfig> config);
   bool StartClient(std::shared_ptr<const ClientTlsConfig> config, PeerName name,
-                   const std::string& alpn);
+                   const std::string& alpn, const ClientTlsTarget& target);
 
   IoState Handshake();
   IoResult Read(MutableByteView out);
@@ -72,6 +73,7 @@ class TlsEngine::State {
 
  private:
   bool Start(SSL_CTX* context);
+  void UseSessions(const ClientTlsTarget& target, const PeerName& name, const std::string& alpn);
   // Whether SSL_read would only say that it needs bytes; even that costs a quarter of a small
   // record.
   bool NeedsBytes() const { return starved_ && received_.empty() && !received_ended_; }
@@ -139,7 +141,7 @@ void TlsEngine::State::StartServer(std::shared_ptr<const ServerTlsConfig> config
 }
 
 bool TlsEngine::State::StartClient(std::shared_ptr<const ClientTlsConfig> config, PeerName name,
-                                   const std::string& alpn) {
+                                   const std::string& alpn, const ClientTlsTarget& target) {
   client_config_ = std::move(config);
   if (!Start(client_config_->native())) return false;
   SSL* ssl = ssl_.get();
@@ -151,8 +153,28 @@ bool TlsEngine::State::StartClient(std::shared_ptr<const ClientTlsConfig> config
   if (!name.dns_name.empty() && !SSL_set_tlsext_host_name(ssl, name.dns_name.c_str())) return false;
   record_.info.server_name = name.dns_name;
   record_.handshake->client = client_config_.get();
+  if (target.sessions != nullptr) UseSessions(target, name, alpn);
   record_.handshake->expected_name = std::move(name);
   return true;
+}
+
+// All that the server could tell this connection from others by, and all that it was judged by.
+void TlsEngine::State::UseSessions(const ClientTlsTarget& target, const PeerName& name,
+                                   const std::string& alpn) {
+  SessionMemory& memory = target.sessions->memory();
+  const std::string& policy = client_config_->policy();
+  const absl::Time now = scheduler_.Now();
+  record_.resumption = std::make_unique<ResumptionRecord>(ResumptionRecord{
+      memory, absl::StrCat(policy, AsText(target.endpoint.address()), ":", target.endpoint.port(),
+                           " ", name.ToString(), " ", alpn)});
+  ResumptionRecord& resumption = *record_.resumption;
+  if (const uint16_t group = memory.LearnedGroup(resumption.target, now); group != 0) {
+    SSL_set1_client_key_shares(ssl_.get(), &group, 1);
+  }
+  ClientSession session = memory.Take(resumption.target, policy, now);
+  if (session.session == nullptr || !SSL_set_session(ssl_.get(), session.session.get())) return;
+  resumption.offered = true;
+  resumption.peer = std::move(session.peer);
 }
 
 IoState TlsEngine::State::Handshake() {
@@ -227,6 +249,10 @@ void TlsEngine::State::FillInfo() {
   SSL_get0_alpn_selected(ssl, &alpn, &alpn_bytes);
   info.alpn = std::string(AsText(ByteView(alpn, alpn_bytes)));
   info.resumed = SSL_session_reused(ssl) == 1;
+  info.hello_retried = SSL_used_hello_retry_request(ssl) == 1;
+  if (record_.resumption == nullptr) return;
+  ResumptionRecord& resumption = *record_.resumption;
+  resumption.memory.LearnGroup(resumption.target, SSL_get_group_id(ssl), scheduler_.Now());
 }
 
 // RFC 7301 lets a server leave ALPN out. Whoever offered it needs the answer, though.
@@ -356,6 +382,10 @@ IoState TlsEngine::State::Fail(TlsError error) {
   error.leg = leg_;
   error.phase = handshake_done_ ? Phase::kRelay : Phase::kHandshake;
   status_ = MakeError(error);
+  // If the session was at fault, the next handshake shall not fail by another of its kind.
+  if (!handshake_done_ && record_.resumption != nullptr && record_.resumption->offered) {
+    record_.resumption->memory.Forget(record_.resumption->target);
+  }
   received_.Clear();
   record_.handshake.reset();
   ERR_clear_error();
@@ -417,7 +447,7 @@ absl::StatusOr<std::unique_ptr<TlsEngine>> TlsEngine::NewClient(
   absl::StatusOr<std::string> alpn = EncodeAlpn(target.alpn);
   if (!alpn.ok()) return AtLeg(alpn.status(), leg, Phase::kSetUp);
   auto state = std::make_unique<State>(scheduler, leg);
-  if (!state->StartClient(std::move(config), *std::move(name), *alpn)) {
+  if (!state->StartClient(std::move(config), *std::move(name), *alpn, target)) {
     return AtLeg(ConfigurationError("the connection could not be set up"), leg, Phase::kSetUp);
   }
   return std::unique_ptr<TlsEngine>(new TlsEngine(std::move(state)));

@@ -130,7 +130,8 @@ TEST_F(FlagsTest, HelpTellsAllFlags) {
   const std::map<Mode, std::vector<std::string>> own = {
       {Mode::kOffload, {"cert", "key", "backend"}},
       {Mode::kPassthrough, {"routes", "default_backend"}},
-      {Mode::kBridge, {"cert", "key", "backend", "backend_ca", "backend_name"}}};
+      {Mode::kBridge,
+       {"cert", "key", "backend", "backend_ca", "backend_name", "backend_resumption"}}};
   for (const auto& [mode, flags] : own) {
     const CommandResult help = RunCommand({ExampleProgram(ProgramOf(mode)), "--help"}, kPatience);
     EXPECT_EQ(help.exit_status, 0);

@@ -38,7 +38,9 @@ class BridgeTest : public ::testing::Test {
     options.front_tls = ServerFor(front_pki, loop.Now(), {{"app.test"}}, std::move(alpn));
     options.back_tls = ClientOf(back_pki);
     options.backend = backend.endpoint;
+    for (const Endpoint& more : more_backends) options.backend.endpoints.push_back(more);
     options.backend_name = backend_name;
+    options.back_sessions = back_sessions;
     return TlsBridge::Create(loop, dialer, std::move(options), &observer);
   }
 
@@ -46,6 +48,25 @@ class BridgeTest : public ::testing::Test {
     if (bridge == nullptr) bridge = *Make("internal.test");
     client = TlsPeer::Client(loop, ConnectTo(*bridge, loop), ClientOf(front_pki), target);
     return *client;
+  }
+
+  /// One connection from its beginning to its good end. Returns the back leg's report.
+  TlsInfo ConnectAndClose() {
+    observer.closed.clear();
+    Connect().Send("question");
+    // Time for the tickets: once it has sent close_notify, BoringSSL takes none.
+    loop.RunReady();
+    client->End();
+    loop.RunReady();
+    if (servers.empty()) return {};
+    EXPECT_EQ(servers.back()->received(), "question");
+    servers.back()->End();
+    loop.RunReady();
+    EXPECT_EQ(observer.closed.size(), 1u);
+    const ConnectionReport report = observer.closed.at(0);
+    EXPECT_TRUE(report.status.ok()) << report.status;
+    observer.closed.clear();
+    return report.back.tls.value_or(TlsInfo{});
   }
 
   /// Connects, expects the back leg to be refused, and returns why.
@@ -69,6 +90,8 @@ class BridgeTest : public ::testing::Test {
   TestPki back_pki{loop.Now(), "Back CA"};
   MemoryDialer dialer{loop};
   TestBackend backend{loop, dialer, 1};
+  std::vector<Endpoint> more_backends;
+  ClientSessionCacheOptions back_sessions;
   std::vector<std::unique_ptr<TlsPeer>> servers;
   RecordingObserver observer;
   std::unique_ptr<TlsBridge> bridge;
@@ -183,6 +206,51 @@ TEST_F(BridgeTest, TruncationIsVisibleThroughBothSessions) {
   ASSERT_TRUE(GetTlsError(client->failure()).has_value());
   EXPECT_EQ(GetTlsError(client->failure())->code, ErrorCode::kTruncated);
   EXPECT_EQ(observer.error()->leg, Leg::kBack);
+}
+
+TEST_F(BridgeTest, BackLegsResumeAndSaySo) {
+  EXPECT_FALSE(ConnectAndClose().resumed);
+  EXPECT_GT(bridge->back_sessions().sessions(), 0u);
+  const TlsInfo resumed = ConnectAndClose();
+  EXPECT_TRUE(resumed.resumed);
+  EXPECT_TRUE(servers.back()->info().resumed);
+  ASSERT_FALSE(resumed.peer_chain.empty()) << "dates are reported of resumed sessions too";
+  EXPECT_THAT(resumed.peer_chain[0].dns_names, ::testing::ElementsAre("internal.test"));
+}
+
+TEST_F(BridgeTest, ResumptionCanBeSwitchedOff) {
+  back_sessions.max_sessions = 0;
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(ConnectAndClose().resumed);
+  EXPECT_EQ(bridge->back_sessions().sessions(), 0u);
+}
+
+TEST_F(BridgeTest, ABackendThatMovedIsNotOfferedItsSessions) {
+  EXPECT_FALSE(ConnectAndClose().resumed);
+  TestBackend elsewhere(loop, dialer, 2);
+  auto config = ServerFor(back_pki, loop.Now(), {{"internal.test"}});
+  elsewhere.on_accept = [&](std::unique_ptr<Transport> raw) {
+    servers.push_back(TlsPeer::Server(loop, std::move(raw), config));
+  };
+  dialer.Refuse(backend.endpoint, absl::UnavailableError("moved"));
+  more_backends = {elsewhere.endpoint};
+  bridge.reset();
+  EXPECT_FALSE(ConnectAndClose().resumed);
+  EXPECT_TRUE(ConnectAndClose().resumed);
+}
+
+TEST_F(BridgeTest, ANewPolicyEndsAllSessions) {
+  EXPECT_FALSE(ConnectAndClose().resumed);
+  bridge->ReplaceBackTls(ClientOf(back_pki));
+  EXPECT_TRUE(ConnectAndClose().resumed) << "made anew of the same parts, it is the same policy";
+  bridge->ReplaceBackTls(ClientOf(front_pki));
+  EXPECT_EQ(bridge->back_sessions().sessions(), 0u);
+  Connect();
+  loop.RunReady();
+  ASSERT_EQ(observer.closed.size(), 0u);
+  client->End();
+  loop.RunFor(absl::Seconds(10));
+  ASSERT_TRUE(GetTlsError(observer.closed.back().status).has_value());
+  EXPECT_EQ(GetTlsError(observer.closed.back().status)->code, ErrorCode::kCertificateUntrusted);
 }
 
 TEST_F(BridgeTest, AnEmptyNameNeverMeansNoCheck) {

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/proxy_block.h"
+#include "trestle/tls/client_session_cache.h"
 #include "trestle/tls/tls_config.h"
 
 namespace trestle {
@@ -27,6 +28,10 @@ struct TlsBridgeOptions {
   ConnectionOptions connection = {};
   /// Makes each connection's inspector; empty for none.
   InspectorFactory new_inspector = {};
+  /// Back legs resume sessions of earlier ones, with the same endpoint, name, protocol and policy
+  /// only. `max_sessions` 0: every back leg makes a full handshake. A backend's TLS 1.3 sessions
+  /// come with its first bytes: a client that ends its direction before that brings none.
+  ClientSessionCacheOptions back_sessions = {};
 };
 
 class TlsBridge final : public ProxyBlock {
@@ -38,7 +43,11 @@ class TlsBridge final : public ProxyBlock {
                                                            ConnectionObserver* observer = nullptr);
 
   /// Uses `back_tls` for back legs whose handshake begins from now on; open ones stay.
+  /// Those that open from now on resume no session of another policy.
   void ReplaceBackTls(std::shared_ptr<const ClientTlsConfig> back_tls);
+
+  /// What is remembered of backends, for measuring.
+  const ClientSessionCache& back_sessions() const;
 
  private:
   class Plan;

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "trestle/base/endpoint.h"
 #include "trestle/tls/certificate_store.h"
+#include "trestle/tls/client_session_cache.h"
 
 typedef struct ssl_ctx_st SSL_CTX;
 typedef struct x509_store_st X509_STORE;
@@ -94,10 +96,15 @@ class ClientTlsConfig {
   /// The roots, parsed.
   X509_STORE* roots() const { return roots_; }
 
+  /// A digest of all that a verdict on a server, and what is negotiated with it, depends on, beside
+  /// the target. Sessions of another policy are not resumed.
+  const std::string& policy() const { return policy_; }
+
  private:
-  ClientTlsConfig(ClientTlsOptions options, SSL_CTX* native, X509_STORE* roots);
+  ClientTlsConfig(ClientTlsOptions options, std::string policy, SSL_CTX* native, X509_STORE* roots);
 
   const ClientTlsOptions options_;
+  const std::string policy_;
   SSL_CTX* const native_;
   X509_STORE* const roots_;
 };
@@ -110,6 +117,11 @@ struct ClientTlsTarget {
   /// Application protocols to offer, in order; empty sends no ALPN. If the peer picks none of them
   /// the handshake fails with ErrorCode::kAlpnMismatch.
   std::vector<std::string> alpn;
+  /// Where the connection leads. Sessions of one endpoint are not offered to another.
+  Endpoint endpoint = {};
+  /// Remembers sessions for later connections and offers those of earlier ones; may be null. Must
+  /// outlive the connection.
+  ClientSessionCache* sessions = nullptr;
 };
 
 }  // namespace trestle

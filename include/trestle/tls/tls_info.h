@@ -61,8 +61,11 @@ struct TlsInfo {
   std::string alpn;           ///< Application protocol; empty when none was agreed.
   std::string server_name;    ///< SNI as sent (client) or received (server), normalised.
   bool resumed = false;
-  ChainInfo local_chain;  ///< What this side showed, leaf first; may be empty.
-  ChainInfo peer_chain;   ///< What the peer showed, leaf first; may be empty.
+  bool hello_retried = false;  ///< The hello was sent twice: its key shares didn't suit the server.
+  ChainInfo local_chain;       ///< What this side showed, leaf first; may be empty.
+  /// What the peer showed, leaf first; may be empty. Of a resumed session, what a client had
+  /// verified when the session was made.
+  ChainInfo peer_chain;
 };
 
 }  // namespace trestle

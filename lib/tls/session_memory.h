@@ -1,0 +1,89 @@
+// SessionMemory: the inside of a ClientSessionCache: targets by key, least recently used last.
+#ifndef TRESTLE_LIB_TLS_SESSION_MEMORY_H_
+#define TRESTLE_LIB_TLS_SESSION_MEMORY_H_
+
+#include <openssl/ssl.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "trestle/tls/client_session_cache.h"
+#include "trestle/tls/tls_info.h"
+
+namespace trestle {
+
+/// What a full handshake found out about a server. The sessions that come of it stand on it.
+struct VerifiedPeer {
+  std::string policy;      ///< `ClientTlsConfig::policy()` of who verified.
+  absl::Time verified_at;  ///< When the certificate was shown.
+  absl::Time valid_until;  ///< The earliest end of all that was relied on.
+  ChainInfo chain;
+
+  /// Why the chain must not be relied on at `now` under `policy`; empty while it may be.
+  absl::string_view Objection(absl::string_view policy, absl::Time now) const;
+};
+
+struct ClientSession {
+  bssl::UniquePtr<SSL_SESSION> session;
+  std::shared_ptr<const VerifiedPeer> peer;
+};
+
+class SessionMemory {
+ public:
+  explicit SessionMemory(const ClientSessionCacheOptions& options) : options_(options) {}
+
+  /// Gives the newest session of a target that is still good at `now`, or null ones. One for single
+  /// use leaves the memory.
+  ClientSession Take(absl::string_view key, absl::string_view policy, absl::Time now);
+
+  /// Keeps a session, if the bounds allow.
+  void Put(absl::string_view key, ClientSession session);
+
+  /// Drops the sessions of a target: something is wrong with them.
+  void Forget(absl::string_view key);
+
+  /// The group that the target chose last, for SSL_set1_client_key_shares; 0 when unknown.
+  uint16_t LearnedGroup(absl::string_view key, absl::Time now) const;
+  void LearnGroup(absl::string_view key, uint16_t group, absl::Time now);
+
+  void Clear();
+  size_t sessions() const { return sessions_; }
+  size_t targets() const { return by_key_.size(); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  struct Kept {
+    ClientSession session;
+    size_t bytes = 0;
+  };
+  struct Target {
+    std::string key;
+    std::vector<Kept> sessions;  // Oldest first.
+    uint16_t group = 0;
+    absl::Time group_learned;
+  };
+  using Place = std::list<Target>::iterator;
+
+  Target& Touch(absl::string_view key);
+  void DropSession(Target& target, size_t index);
+  void DropTarget(Place place);
+  bool OverBounds() const;
+  void KeepBounds();
+
+  const ClientSessionCacheOptions options_;
+  std::list<Target> by_use_;                              // Most recently used first.
+  absl::flat_hash_map<absl::string_view, Place> by_key_;  // Views the target's own key.
+  size_t sessions_ = 0;
+  size_t bytes_ = 0;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_TLS_SESSION_MEMORY_H_
