@@ -12,6 +12,7 @@
 #include <openssl/obj.h>
 #include <openssl/x509.h>
 
+#include <array>
 #include <cstdint>
 #include <utility>
 
@@ -22,6 +23,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
+#include "trestle/tls/sha256.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {
@@ -67,6 +69,14 @@ absl::Time ReadTime(const ASN1_TIME* time, absl::Time if_unreadable) {
   return absl::FromUnixSeconds(seconds);
 }
 
+std::array<uint8_t, 32> SpkiSha256(const X509* certificate) {
+  uint8_t* der = nullptr;
+  const int bytes = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
+  if (bytes <= 0) return {};
+  bssl::UniquePtr<uint8_t> owner(der);
+  return Sha256(ByteView(der, static_cast<size_t>(bytes)));
+}
+
 }  // namespace
 
 bssl::UniquePtr<X509> ParseCertificate(CRYPTO_BUFFER* der) {
@@ -86,6 +96,7 @@ CertificateInfo DescribeCertificate(const X509* certificate) {
   info.signature = SignatureText(certificate);
   info.not_before = ReadTime(X509_get0_notBefore(certificate), absl::InfiniteFuture());
   info.not_after = ReadTime(X509_get0_notAfter(certificate), absl::InfinitePast());
+  info.spki_sha256 = SpkiSha256(certificate);
   ERR_clear_error();
   return info;
 }

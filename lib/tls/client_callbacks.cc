@@ -138,6 +138,7 @@ std::string ClientPolicyDigest(const ClientTlsOptions& options) {
   AppendField(text, "groups", groups);
   AppendField(text, "ca", options.ca_pem);
   AppendField(text, "verify", options.dangerous_skip_verify ? "no" : "yes");
+  AppendField(text, "staple", options.request_staple ? "yes" : "no");
   const std::array<uint8_t, 32> digest = Sha256(AsBytes(text));
   return std::string(AsText(digest));
 }

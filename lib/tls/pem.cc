@@ -129,6 +129,32 @@ absl::StatusOr<std::vector<bssl::UniquePtr<CRYPTO_BUFFER>>> ReadCertificatesPem(
   return certificates;
 }
 
+absl::StatusOr<std::vector<bssl::UniquePtr<X509_CRL>>> ReadCrlsPem(absl::string_view pem,
+                                                                   absl::string_view what) {
+  std::vector<bssl::UniquePtr<X509_CRL>> crls;
+  PemReader reader(pem);
+  PemBlock block;
+  PemReader::Step step;
+  while ((step = reader.Next(block)) == PemReader::Step::kBlock) {
+    if (absl::string_view(block.kind.get()) != PEM_STRING_X509_CRL) continue;
+    const uint8_t* der = block.der.get();
+    crls.emplace_back(d2i_X509_CRL(nullptr, &der, static_cast<long>(block.der_bytes)));
+    if (crls.back() != nullptr && der == block.der.get() + block.der_bytes) continue;
+    ERR_clear_error();
+    return ConfigurationError(
+        absl::StrCat("revocation list ", crls.size(), " of ", what, " doesn't parse"));
+  }
+  if (step == PemReader::Step::kDamaged) {
+    return ConfigurationError(absl::StrCat(what, " holds a damaged PEM block after ", crls.size(),
+                                           " revocation list(s)"));
+  }
+  if (crls.empty()) {
+    return ConfigurationError(
+        absl::StrCat(what, " holds no PEM block \"", PEM_STRING_X509_CRL, "\""));
+  }
+  return crls;
+}
+
 absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadPrivateKeyPem(absl::string_view pem) {
   PemReader reader(pem);
   PemBlock block;

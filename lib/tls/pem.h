@@ -5,6 +5,7 @@
 #include <openssl/base.h>
 #include <openssl/evp.h>
 #include <openssl/pool.h>
+#include <openssl/x509.h>
 
 #include <string>
 #include <vector>
@@ -23,6 +24,11 @@ absl::Status ConfigurationError(std::string detail);
 /// The certificates themselves are not parsed yet.
 absl::StatusOr<std::vector<bssl::UniquePtr<CRYPTO_BUFFER>>> ReadCertificatesPem(
     absl::string_view pem, absl::string_view what);
+
+/// Reads every X509 CRL block of `pem` and passes over blocks of other kinds. Fails when there is
+/// no such block, or one that is damaged or doesn't parse.
+absl::StatusOr<std::vector<bssl::UniquePtr<X509_CRL>>> ReadCrlsPem(absl::string_view pem,
+                                                                   absl::string_view what);
 
 /// Reads the first private key of `pem` (PKCS#8, SEC1 EC or PKCS#1 RSA, not encrypted) and passes
 /// over blocks of other kinds.

@@ -2,7 +2,9 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/pool.h>
 #include <openssl/ssl.h>
+#include <openssl/stack.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -69,6 +71,7 @@ class TlsEngine::State {
   bool handshake_done() const { return handshake_done_; }
   bool hello_received() const { return record_.hello_received; }
   const TlsInfo& info() const { return record_.info; }
+  ServedChain served_chain() const;
   Leg leg() const { return leg_; }
 
  private:
@@ -150,6 +153,7 @@ bool TlsEngine::State::StartClient(std::shared_ptr<const ClientTlsConfig> config
   // SSL_set_alpn_protos, alone among its kind, answers 0 for success.
   if (offers_alpn_ && SSL_set_alpn_protos(ssl, AsBytes(alpn).data(), alpn.size()) != 0)
     return false;
+  if (client_config_->options().request_staple) SSL_enable_ocsp_stapling(ssl);
   if (!name.dns_name.empty() && !SSL_set_tlsext_host_name(ssl, name.dns_name.c_str())) return false;
   record_.info.server_name = name.dns_name;
   record_.handshake->client = client_config_.get();
@@ -322,6 +326,22 @@ bool TlsEngine::State::holds_buffers() const {
          (ssl_ != nullptr && SSL_has_pending(ssl_.get()));
 }
 
+ServedChain TlsEngine::State::served_chain() const {
+  ServedChain served;
+  if (ssl_ == nullptr || is_server()) return served;
+  const STACK_OF(CRYPTO_BUFFER)* buffers = SSL_get0_peer_certificates(ssl_.get());
+  for (size_t i = 0; i < sk_CRYPTO_BUFFER_num(buffers); ++i) {
+    const CRYPTO_BUFFER* buffer = sk_CRYPTO_BUFFER_value(buffers, i);
+    served.certificates.emplace_back(
+        AsText(ByteView(CRYPTO_BUFFER_data(buffer), CRYPTO_BUFFER_len(buffer))));
+  }
+  const uint8_t* staple = nullptr;
+  size_t staple_bytes = 0;
+  SSL_get0_ocsp_response(ssl_.get(), &staple, &staple_bytes);
+  served.ocsp_staple = std::string(AsText(ByteView(staple, staple_bytes)));
+  return served;
+}
+
 // The one place that reads SSL_get_error.
 IoState TlsEngine::State::Settle(int ssl_result) {
   switch (SSL_get_error(ssl_.get(), ssl_result)) {
@@ -467,6 +487,7 @@ const absl::Status& TlsEngine::status() const { return state_->status(); }
 bool TlsEngine::handshake_done() const { return state_->handshake_done(); }
 bool TlsEngine::hello_received() const { return state_->hello_received(); }
 const TlsInfo& TlsEngine::info() const { return state_->info(); }
+ServedChain TlsEngine::served_chain() const { return state_->served_chain(); }
 Leg TlsEngine::leg() const { return state_->leg(); }
 bool TlsEngine::holds_buffers() const { return state_->holds_buffers(); }
 

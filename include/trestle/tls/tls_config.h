@@ -81,6 +81,8 @@ struct ClientTlsOptions {
   std::string ca_pem;
   /// Accepts any certificate, for any name. Everything that TLS protects against is let in.
   bool dangerous_skip_verify = false;
+  /// Asks the server for a stapled OCSP response, for `TlsEngine::served_chain`. It isn't judged.
+  bool request_staple = false;
 };
 
 /// Immutable and thread-safe.

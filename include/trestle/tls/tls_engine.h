@@ -78,6 +78,9 @@ class TlsEngine {
   /// What was agreed; complete once `handshake_done()`. Before that, what is known so far.
   const TlsInfo& info() const;
 
+  /// Client: copies what the server sent, once it has; also after a failure.
+  ServedChain served_chain() const;
+
   /// The leg that failures name.
   Leg leg() const;
 

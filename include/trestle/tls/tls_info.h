@@ -2,7 +2,9 @@
 #ifndef TRESTLE_TLS_TLS_INFO_H_
 #define TRESTLE_TLS_TLS_INFO_H_
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -22,9 +24,16 @@ struct CertificateInfo {
   std::vector<std::string> ip_names;   ///< SAN iPAddress entries, as text.
   std::string serial;                  ///< Hexadecimal, lower case.
   std::string key;                     ///< "ECDSA P-256", "RSA 2048", "Ed25519".
-  std::string signature;               ///< How the issuer signed it: "ecdsa-with-SHA256", "RSA-SHA256".
+  std::string signature;  ///< How the issuer signed it: "ecdsa-with-SHA256", "RSA-SHA256".
   absl::Time not_before = absl::InfinitePast();
   absl::Time not_after = absl::InfiniteFuture();
+  std::array<uint8_t, 32> spki_sha256 = {};  ///< Of the public key, as pins have it (RFC 7469 2.4).
+};
+
+/// Certificates as a server sent them, before anybody judged them.
+struct ServedChain {
+  std::vector<std::string> certificates;  ///< DER, in the order of the wire: the leaf first.
+  std::string ocsp_staple;                ///< DER OCSPResponse; empty where none was stapled.
 };
 
 /// A chain of certificates, leaf first, described once: copies share the descriptions, so that a

@@ -37,6 +37,9 @@ class TlsStream final : public Transport, private TransportHandler {
   /// What the handshake agreed; during it, what is known so far.
   const TlsInfo& tls_info() const { return engine_->info(); }
 
+  /// Client: copies the certificates that the server sent, and its staple where that was asked for.
+  ServedChain served_chain() const { return engine_->served_chain(); }
+
   /// Server: tells whether the client's whole hello has arrived.
   bool hello_received() const { return engine_->hello_received(); }
 

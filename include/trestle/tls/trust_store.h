@@ -1,0 +1,56 @@
+// TrustStore: the CAs that peers must chain to, and their revocation lists: parsed once, shared by
+// all who trust them, however many names and connections that are.
+#ifndef TRESTLE_TLS_TRUST_STORE_H_
+#define TRESTLE_TLS_TRUST_STORE_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+typedef struct crypto_buffer_st CRYPTO_BUFFER;
+typedef struct x509_store_st X509_STORE;
+
+namespace trestle {
+
+/// Immutable; may be used from several threads. To change one, make another.
+class TrustStore {
+ public:
+  /// Reads CA certificates, and revocation lists (RFC 5280 5) unless `crl_pem` is empty, from PEM
+  /// text; blocks of other kinds are passed over. Where there are revocation lists, each CA of a
+  /// peer's chain must have one that is valid at the time: without one, nobody knows who was
+  /// revoked. Fails with ErrorCode::kConfiguration when there is nothing to read, or something that
+  /// doesn't parse.
+  static absl::StatusOr<std::shared_ptr<const TrustStore>> Create(absl::string_view ca_pem,
+                                                                  absl::string_view crl_pem = "");
+
+  ~TrustStore();
+  TrustStore(const TrustStore&) = delete;
+  TrustStore& operator=(const TrustStore&) = delete;
+
+  bool has_crls() const { return has_crls_; }
+
+  /// A digest of the CA certificates, whatever their order. Revocation lists don't count.
+  const std::string& digest() const { return digest_; }
+
+  /// The BoringSSL objects, for the tls floor: certificates with CRLs; the CAs' names as DER.
+  X509_STORE* native() const { return native_; }
+  const std::vector<CRYPTO_BUFFER*>& ca_names() const { return ca_names_; }
+
+ private:
+  TrustStore();
+
+  absl::Status AddCertificates(absl::string_view ca_pem);
+  absl::Status AddCrls(absl::string_view crl_pem);
+
+  X509_STORE* const native_;
+  std::vector<CRYPTO_BUFFER*> ca_names_;
+  std::string digest_;
+  bool has_crls_ = false;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_TLS_TRUST_STORE_H_

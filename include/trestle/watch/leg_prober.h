@@ -1,0 +1,56 @@
+// LegProber: any number of probes, some at a time.
+#ifndef TRESTLE_WATCH_LEG_PROBER_H_
+#define TRESTLE_WATCH_LEG_PROBER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+
+#include "absl/container/flat_hash_map.h"
+#include "trestle/io/dialer.h"
+#include "trestle/io/scheduler.h"
+#include "trestle/watch/leg_probe.h"
+
+namespace trestle {
+
+class LegProber {
+ public:
+  /// Has at most `max_concurrent` (at least 1) probes, and so sockets, open at a time. `scheduler`
+  /// and `dialer` must outlive it.
+  LegProber(Scheduler& scheduler, Dialer& dialer, size_t max_concurrent);
+
+  /// Gives up what runs and what waits: their callbacks don't come.
+  ~LegProber();
+  LegProber(const LegProber&) = delete;
+  LegProber& operator=(const LegProber&) = delete;
+
+  /// Probes `target` as soon as it is its turn: first come, first served. `done` is called once,
+  /// from the loop; the prober may not be destroyed in it.
+  void Probe(std::shared_ptr<const LegProbeConfig> config, LegProbeTarget target,
+             LegProbe::Callback done);
+
+  size_t running() const { return running_.size(); }
+  size_t waiting() const { return waiting_.size(); }
+
+ private:
+  struct Waiting {
+    std::shared_ptr<const LegProbeConfig> config;
+    LegProbeTarget target;
+    LegProbe::Callback done;
+  };
+
+  void StartMore();
+  void OnDone(uint64_t id, LegProbe::Callback& done, ProbeReport report);
+
+  Scheduler& scheduler_;
+  Dialer& dialer_;
+  const size_t max_concurrent_;
+  uint64_t next_id_ = 1;
+  std::deque<Waiting> waiting_;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<LegProbe>> running_;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_WATCH_LEG_PROBER_H_

@@ -1,0 +1,279 @@
+#include "trestle/tls/chain_checker.h"
+
+#include <openssl/err.h>
+#include <openssl/mem.h>
+#include <openssl/obj.h>
+#include <openssl/pool.h>
+#include <openssl/x509.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "lib/tls/certificate_info.h"
+#include "lib/tls/certificate_verifier.h"
+#include "lib/tls/chain_forecast.h"
+#include "lib/tls/chain_path.h"
+#include "lib/tls/ocsp_staple.h"
+#include "lib/tls/pem.h"
+#include "trestle/base/bytes.h"
+
+namespace trestle {
+namespace {
+
+// id-pe-tlsfeature (RFC 7633).
+constexpr char kTlsFeatureOid[] = "1.3.6.1.5.5.7.1.24";
+// status_request, as an INTEGER of that extension.
+constexpr uint8_t kStatusRequest[] = {0x02, 0x01, 0x05};
+
+absl::Status Untrusted(std::string detail) {
+  return MakeError({ErrorCode::kCertificateUntrusted, Leg::kBack, Phase::kHandshake, std::nullopt,
+                    std::move(detail)});
+}
+
+std::string Der(X509* certificate) {
+  uint8_t* der = nullptr;
+  const int bytes = i2d_X509(certificate, &der);
+  if (bytes <= 0) return "";
+  bssl::UniquePtr<uint8_t> owner(der);
+  return std::string(AsText(ByteView(der, static_cast<size_t>(bytes))));
+}
+
+bool DemandsStaple(const X509* certificate) {
+  bssl::UniquePtr<ASN1_OBJECT> id(OBJ_txt2obj(kTlsFeatureOid, /*dont_search_names=*/1));
+  const int index = id == nullptr ? -1 : X509_get_ext_by_OBJ(certificate, id.get(), -1);
+  if (index < 0) return false;
+  const ASN1_STRING* value = X509_EXTENSION_get_data(X509_get_ext(certificate, index));
+  const uint8_t* begin = ASN1_STRING_get0_data(value);
+  const uint8_t* end = begin + ASN1_STRING_length(value);
+  return std::search(begin, end, std::begin(kStatusRequest), std::end(kStatusRequest)) != end;
+}
+
+bool Same(const bssl::UniquePtr<X509>& a, const bssl::UniquePtr<X509>& b) {
+  return X509_cmp(a.get(), b.get()) == 0;
+}
+
+size_t IndexIn(const CertificateChain& chain, const bssl::UniquePtr<X509>& certificate) {
+  const auto found =
+      std::find_if(chain.begin(), chain.end(),
+                   [&](const bssl::UniquePtr<X509>& other) { return Same(other, certificate); });
+  return static_cast<size_t>(found - chain.begin());
+}
+
+ServedRole RoleOf(size_t index, const CertificateChain& served, const ChainPath& path) {
+  if (index == 0) return ServedRole::kLeaf;
+  if (IndexIn(served, served[index]) < index) return ServedRole::kDuplicate;
+  const size_t at = IndexIn(path.certificates, served[index]);
+  if (at == path.certificates.size()) return ServedRole::kUnused;
+  return path.trusted && at + 1 == path.certificates.size() ? ServedRole::kRoot
+                                                            : ServedRole::kIntermediate;
+}
+
+// Whether what was sent of the path comes in another order than the path's.
+bool IsOutOfOrder(const CertificateChain& served, const ChainPath& path,
+                  const std::vector<ServedRole>& roles) {
+  size_t last = 0;
+  for (size_t i = 1; i < served.size(); ++i) {
+    if (roles[i] != ServedRole::kIntermediate && roles[i] != ServedRole::kRoot) continue;
+    const size_t at = IndexIn(path.certificates, served[i]);
+    if (at < last) return true;
+    last = at;
+  }
+  return false;
+}
+
+std::vector<MissingCertificate> FindMissing(const CertificateChain& served, const ChainPath& path) {
+  std::vector<MissingCertificate> missing;
+  const size_t intermediates = path.certificates.size() - (path.trusted ? 1 : 0);
+  for (size_t i = 1; i < intermediates; ++i) {
+    if (IndexIn(served, path.certificates[i]) < served.size()) continue;
+    missing.push_back(
+        {NameText(X509_get_subject_name(path.certificates[i].get())), /*known=*/true});
+  }
+  const X509* last = path.certificates.back().get();
+  const bool self_issued =
+      X509_NAME_cmp(X509_get_subject_name(last), X509_get_issuer_name(last)) == 0;
+  if (!path.trusted && !self_issued) {
+    missing.push_back({NameText(X509_get_issuer_name(last)), /*known=*/false});
+  }
+  return missing;
+}
+
+void DescribePath(const CertificateChain& served, const ChainPath& path, ChainReport& report) {
+  report.trusted = path.trusted;
+  for (const bssl::UniquePtr<X509>& certificate : path.certificates) {
+    report.path.push_back(DescribeCertificate(certificate.get()));
+  }
+  for (size_t i = 0; i < served.size(); ++i) report.roles.push_back(RoleOf(i, served, path));
+  report.out_of_order = IsOutOfOrder(served, path, report.roles);
+  report.missing = FindMissing(served, path);
+}
+
+// A leaf that demands a staple fails when its staple does.
+std::optional<FutureFailure> EndOfStaple(const ChainReport& report) {
+  if (!report.must_staple || report.staple.state != StapleState::kGood ||
+      report.staple.next_update == absl::InfiniteFuture()) {
+    return std::nullopt;
+  }
+  FutureFailure failure;
+  failure.when = report.staple.next_update;
+  failure.part = ChainPart::kStaple;
+  failure.subject = report.served.front().subject;
+  failure.detail = absl::StrCat("the OCSP staple of \"", failure.subject, "\" expires on ",
+                                absl::FormatTime("%Y-%m-%d", failure.when, absl::UTCTimeZone()));
+  return failure;
+}
+
+void Forecast(const CertificateChain& chain, ChainRequirements requirements, absl::Time now,
+              ChainReport& report) {
+  report.first_failure = ForecastChain(chain, requirements, now);
+  if (requirements.check_crls) requirements.check_crls = false;
+  report.first_certificate_failure =
+      report.first_failure.has_value() && report.first_failure->part != ChainPart::kCrl
+          ? report.first_failure
+          : ForecastChain(chain, requirements, now);
+  const std::optional<FutureFailure> staple = EndOfStaple(report);
+  if (staple.has_value() &&
+      (!report.first_failure.has_value() || staple->when < report.first_failure->when)) {
+    report.first_failure = staple;
+  }
+}
+
+absl::StatusOr<CertificateChain> ReadKnown(const std::string& pem) {
+  CertificateChain known;
+  if (pem.empty()) return known;
+  auto buffers = ReadCertificatesPem(pem, "the file of known intermediates");
+  if (!buffers.ok()) return buffers.status();
+  for (const bssl::UniquePtr<CRYPTO_BUFFER>& buffer : *buffers) {
+    known.push_back(ParseCertificate(buffer.get()));
+    if (known.back() == nullptr) {
+      return ConfigurationError("a certificate of the known intermediates doesn't parse");
+    }
+  }
+  return known;
+}
+
+// Empty where one doesn't parse.
+CertificateChain ParseServed(const ServedChain& served) {
+  CertificateChain chain;
+  for (const std::string& der : served.certificates) {
+    bssl::UniquePtr<CRYPTO_BUFFER> buffer(
+        CRYPTO_BUFFER_new(AsBytes(der).data(), der.size(), nullptr));
+    chain.push_back(ParseCertificate(buffer.get()));
+    if (chain.back() == nullptr) return {};
+  }
+  return chain;
+}
+
+}  // namespace
+
+absl::string_view ChainPartName(ChainPart part) {
+  switch (part) {
+    case ChainPart::kLeaf:
+      return "leaf";
+    case ChainPart::kIntermediate:
+      return "intermediate";
+    case ChainPart::kRoot:
+      return "root";
+    case ChainPart::kCrl:
+      return "crl";
+    case ChainPart::kStaple:
+      return "staple";
+  }
+  return "leaf";
+}
+
+absl::string_view ServedRoleName(ServedRole role) {
+  switch (role) {
+    case ServedRole::kLeaf:
+      return "leaf";
+    case ServedRole::kIntermediate:
+      return "intermediate";
+    case ServedRole::kRoot:
+      return "root";
+    case ServedRole::kDuplicate:
+      return "duplicate";
+    case ServedRole::kUnused:
+      return "unused";
+  }
+  return "unused";
+}
+
+absl::string_view StapleStateName(StapleState state) {
+  switch (state) {
+    case StapleState::kNone:
+      return "none";
+    case StapleState::kGood:
+      return "good";
+    case StapleState::kRevoked:
+      return "revoked";
+    case StapleState::kUnknown:
+      return "unknown";
+    case StapleState::kBad:
+      return "bad";
+  }
+  return "bad";
+}
+
+struct ChainChecker::State {
+  std::shared_ptr<const TrustStore> trust;
+  CertificateChain known;
+};
+
+absl::StatusOr<std::shared_ptr<const ChainChecker>> ChainChecker::Create(
+    ChainCheckerOptions options) {
+  if (options.trust == nullptr) return ConfigurationError("no CA certificates were given");
+  absl::StatusOr<CertificateChain> known = ReadKnown(options.known_intermediates_pem);
+  if (!known.ok()) return known.status();
+  auto state = std::make_unique<State>();
+  state->trust = std::move(options.trust);
+  state->known = *std::move(known);
+  return std::shared_ptr<const ChainChecker>(new ChainChecker(std::move(state)));
+}
+
+ChainChecker::ChainChecker(std::unique_ptr<const State> state) : state_(std::move(state)) {}
+
+ChainChecker::~ChainChecker() = default;
+
+ChainReport ChainChecker::Check(const ServedChain& served, absl::string_view name,
+                                absl::Time now) const {
+  ChainReport report;
+  const CertificateChain chain = ParseServed(served);
+  if (chain.empty()) {
+    report.verdict =
+        Untrusted(served.certificates.empty() ? "the peer sent no certificate"
+                                              : "a certificate that the peer sent doesn't parse");
+    return report;
+  }
+  for (const bssl::UniquePtr<X509>& certificate : chain) {
+    report.served.push_back(DescribeCertificate(certificate.get()));
+  }
+  X509_STORE* const roots = state_->trust->native();
+  const ChainPath path = FindChainPath(chain, state_->known, roots, now);
+  DescribePath(chain, path, report);
+  report.must_staple = DemandsStaple(chain.front().get());
+  X509* const issuer = path.certificates[path.certificates.size() > 1 ? 1 : 0].get();
+  report.staple = JudgeStaple(served.ocsp_staple, served.certificates.front(), Der(issuer), now);
+
+  const absl::StatusOr<PeerName> wanted = PeerName::Parse(name);
+  if (!wanted.ok()) {
+    report.verdict = wanted.status();
+    return report;
+  }
+  ChainRequirements requirements;
+  requirements.roots = roots;
+  requirements.name = &*wanted;
+  requirements.check_crls = state_->trust->has_crls();
+  if (std::optional<ChainFailure> failure = VerifyChain(chain, requirements, now)) {
+    failure->error.leg = Leg::kBack;
+    failure->error.phase = Phase::kHandshake;
+    report.verdict = MakeError(failure->error);
+    return report;
+  }
+  Forecast(chain, requirements, now, report);
+  return report;
+}
+
+}  // namespace trestle

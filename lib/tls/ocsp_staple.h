@@ -1,0 +1,17 @@
+// Reads and judges a stapled OCSP response.
+#ifndef TRESTLE_LIB_TLS_OCSP_STAPLE_H_
+#define TRESTLE_LIB_TLS_OCSP_STAPLE_H_
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "trestle/tls/chain_checker.h"
+
+namespace trestle {
+
+/// Judges `staple` (DER) about the certificate `leaf_der`, which `issuer_der` issued.
+StapleReport JudgeStaple(absl::string_view staple, absl::string_view leaf_der,
+                         absl::string_view issuer_der, absl::Time now);
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_TLS_OCSP_STAPLE_H_

@@ -1,0 +1,93 @@
+#include "trestle/tls/trust_store.h"
+
+#include <openssl/err.h>
+#include <openssl/pool.h>
+#include <openssl/x509.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "lib/tls/certificate_info.h"
+#include "lib/tls/pem.h"
+#include "trestle/base/bytes.h"
+#include "trestle/tls/sha256.h"
+
+namespace trestle {
+namespace {
+
+std::string DigestOf(const CRYPTO_BUFFER* der) {
+  const std::array<uint8_t, 32> digest =
+      Sha256(ByteView(CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der)));
+  return std::string(AsText(ByteView(digest.data(), digest.size())));
+}
+
+CRYPTO_BUFFER* SubjectDer(const X509* certificate) {
+  const uint8_t* der = nullptr;
+  size_t bytes = 0;
+  if (!X509_NAME_get0_der(X509_get_subject_name(certificate), &der, &bytes)) return nullptr;
+  return CRYPTO_BUFFER_new(der, bytes, nullptr);
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const TrustStore>> TrustStore::Create(absl::string_view ca_pem,
+                                                                     absl::string_view crl_pem) {
+  std::shared_ptr<TrustStore> store = absl::WrapUnique(new TrustStore());
+  if (ca_pem.empty()) return ConfigurationError("no CA certificates were given");
+  if (store->native_ == nullptr) return ConfigurationError("out of memory");
+  if (absl::Status status = store->AddCertificates(ca_pem); !status.ok()) return status;
+  if (!crl_pem.empty()) {
+    if (absl::Status status = store->AddCrls(crl_pem); !status.ok()) return status;
+  }
+  return std::shared_ptr<const TrustStore>(std::move(store));
+}
+
+TrustStore::TrustStore() : native_(X509_STORE_new()) {}
+
+TrustStore::~TrustStore() {
+  X509_STORE_free(native_);
+  for (CRYPTO_BUFFER* name : ca_names_) CRYPTO_BUFFER_free(name);
+}
+
+absl::Status TrustStore::AddCertificates(absl::string_view ca_pem) {
+  auto buffers = ReadCertificatesPem(ca_pem, "the CA file");
+  if (!buffers.ok()) return buffers.status();
+  std::vector<std::string> digests;
+  for (const bssl::UniquePtr<CRYPTO_BUFFER>& buffer : *buffers) {
+    bssl::UniquePtr<X509> certificate = ParseCertificate(buffer.get());
+    if (certificate == nullptr) {
+      return ConfigurationError("a certificate of the CA file doesn't parse");
+    }
+    CRYPTO_BUFFER* name = SubjectDer(certificate.get());
+    if (name == nullptr || !X509_STORE_add_cert(native_, certificate.get())) {
+      CRYPTO_BUFFER_free(name);
+      ERR_clear_error();
+      return ConfigurationError("a certificate of the CA file can't be used");
+    }
+    ca_names_.push_back(name);
+    digests.push_back(DigestOf(buffer.get()));
+  }
+  std::sort(digests.begin(), digests.end());
+  digests.erase(std::unique(digests.begin(), digests.end()), digests.end());
+  digest_ = absl::StrJoin(digests, "");
+  const std::array<uint8_t, 32> digest = Sha256(AsBytes(digest_));
+  digest_ = std::string(AsText(ByteView(digest.data(), digest.size())));
+  return absl::OkStatus();
+}
+
+absl::Status TrustStore::AddCrls(absl::string_view crl_pem) {
+  auto crls = ReadCrlsPem(crl_pem, "the CRL file");
+  if (!crls.ok()) return crls.status();
+  for (const bssl::UniquePtr<X509_CRL>& crl : *crls) {
+    if (X509_STORE_add_crl(native_, crl.get())) continue;
+    ERR_clear_error();
+    return ConfigurationError("a revocation list of the CRL file can't be used");
+  }
+  has_crls_ = true;
+  return absl::OkStatus();
+}
+
+}  // namespace trestle

@@ -1,0 +1,238 @@
+#include "trestle/watch/leg_probe.h"
+
+#include <array>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "trestle/base/error.h"
+#include "trestle/tls/tls_engine.h"
+#include "trestle/wire/proxy_protocol.h"
+
+namespace trestle {
+namespace {
+
+absl::Status ConfigurationFault(absl::string_view detail) {
+  return MakeError(
+      {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(detail)});
+}
+
+bool IsLimit(absl::Duration duration) {
+  return duration > absl::ZeroDuration() && duration < absl::InfiniteDuration();
+}
+
+std::string AddressOf(const Endpoint& endpoint) {
+  const std::string text = endpoint.ToString();
+  const absl::string_view address = absl::string_view(text).substr(0, text.rfind(':'));
+  if (endpoint.family() != Endpoint::Family::kIpv6) return std::string(address);
+  return std::string(address.substr(1, address.size() - 2));
+}
+
+absl::Status AtBack(const absl::Status& status, Phase phase) {
+  return AtLeg(status, Leg::kBack, phase);
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LegProbeConfig::Create(
+    LegProbeOptions options) {
+  if (options.checker == nullptr) return ConfigurationFault("no CA certificates were given");
+  for (const absl::Duration limit : {options.dial_timeout, options.start_tls_timeout,
+                                     options.handshake_timeout, options.ticket_wait}) {
+    if (!IsLimit(limit)) return ConfigurationFault("a time limit must be above 0 and finite");
+  }
+  ClientTlsOptions tls_options;
+  tls_options.parameters = options.parameters;
+  tls_options.dangerous_skip_verify = true;
+  tls_options.request_staple = true;
+  absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> tls =
+      ClientTlsConfig::Create(std::move(tls_options));
+  if (!tls.ok()) return tls.status();
+  return std::shared_ptr<const LegProbeConfig>(
+      new LegProbeConfig(std::move(options), *std::move(tls)));
+}
+
+LegProbeConfig::LegProbeConfig(LegProbeOptions options, std::shared_ptr<const ClientTlsConfig> tls)
+    : options_(std::move(options)), tls_(std::move(tls)) {}
+
+std::string LegProbeTarget::expected_name() const {
+  if (!verify_name.empty()) return verify_name;
+  return server_name.empty() ? AddressOf(endpoint) : server_name;
+}
+
+LegProbe::LegProbe(Scheduler& scheduler, Dialer& dialer,
+                   std::shared_ptr<const LegProbeConfig> config, LegProbeTarget target,
+                   Callback done)
+    : scheduler_(scheduler),
+      config_(std::move(config)),
+      done_(std::move(done)),
+      dialogue_(target.start_tls) {
+  report_.started = scheduler.Now();
+  report_.target = std::move(target);
+  EnterStage(Stage::kDialing, config_->options().dial_timeout);
+  dial_ = dialer.Connect(report_.target.endpoint,
+                         [this](absl::StatusOr<std::unique_ptr<Transport>> transport) {
+                           OnDialed(std::move(transport));
+                         });
+}
+
+LegProbe::~LegProbe() = default;
+
+void LegProbe::EnterStage(Stage stage, absl::Duration limit) {
+  stage_ = stage;
+  stage_start_ = scheduler_.Now();
+  limit_ = scheduler_.RunAfter(limit, [this] { OnTimeout(); });
+}
+
+absl::Duration LegProbe::StageTime() const { return scheduler_.Now() - stage_start_; }
+
+void LegProbe::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> transport) {
+  report_.times.dial = StageTime();
+  if (!transport.ok()) return Finish(AtBack(transport.status(), Phase::kDial));
+  transport_ = *std::move(transport);
+  report_.local = transport_->info().local;
+  if (absl::Status sent = SendProxyHeader(); !sent.ok()) {
+    return Finish(AtBack(sent, Phase::kDial));
+  }
+  if (report_.target.start_tls == StartTls::kNone) return StartHandshake();
+  StartDialogue();
+}
+
+absl::Status LegProbe::SendProxyHeader() {
+  const ProxyProtocolOut kind = report_.target.proxy_header;
+  if (kind == ProxyProtocolOut::kNone) return absl::OkStatus();
+  const ProxyHeader header = ProxyHeader::ForTcp(report_.local, report_.target.endpoint);
+  const absl::StatusOr<std::string> written =
+      kind == ProxyProtocolOut::kV1 ? WriteProxyHeaderV1(header) : WriteProxyHeaderV2(header);
+  return written.ok() ? SendAll(*written) : written.status();
+}
+
+absl::Status LegProbe::SendAll(absl::string_view bytes) {
+  while (!bytes.empty()) {
+    const IoResult result = transport_->Write(AsBytes(bytes));
+    // A few bytes: a connection that has no room for them is broken.
+    if (result.state != IoState::kOk) {
+      return MakeError({ErrorCode::kTransport, Leg::kBack, Phase::kDial, std::nullopt,
+                        "the server takes no bytes"});
+    }
+    bytes.remove_prefix(result.bytes);
+  }
+  return absl::OkStatus();
+}
+
+void LegProbe::StartDialogue() {
+  EnterStage(Stage::kStartTls, config_->options().start_tls_timeout);
+  transport_->SetHandler(this);
+  ReadDialogue();
+}
+
+void LegProbe::ReadDialogue() {
+  std::array<uint8_t, 2048> buffer;
+  while (true) {
+    if (absl::Status sent = SendAll(dialogue_.TakeOutput()); !sent.ok()) {
+      return Finish(AtBack(sent, Phase::kHandshake));
+    }
+    if (dialogue_.state() == StartTlsDialogue::State::kDone) break;
+    const IoResult result = transport_->Read(absl::MakeSpan(buffer));
+    if (result.state == IoState::kWouldBlock) return;
+    if (result.state == IoState::kFailed) {
+      return Finish(AtBack(transport_->status(), Phase::kHandshake));
+    }
+    if (result.state == IoState::kEndOfStream) {
+      return Fail(Phase::kHandshake, ErrorCode::kTruncated,
+                  "the server closed the connection before TLS began");
+    }
+    dialogue_.Feed(ByteView(buffer.data(), result.bytes));
+    if (dialogue_.state() == StartTlsDialogue::State::kFailed) {
+      return Fail(Phase::kHandshake, ErrorCode::kProtocol, dialogue_.problem());
+    }
+  }
+  report_.times.start_tls = StageTime();
+  transport_->SetHandler(nullptr);
+  StartHandshake();
+}
+
+void LegProbe::StartHandshake() {
+  EnterStage(Stage::kHandshake, config_->options().handshake_timeout);
+  ClientTlsTarget target;
+  target.server_name = report_.target.server_name.empty() ? AddressOf(report_.target.endpoint)
+                                                          : report_.target.server_name;
+  target.alpn = report_.target.alpn;
+  target.endpoint = report_.target.endpoint;
+  target.sessions = &sessions_;
+  absl::StatusOr<std::unique_ptr<TlsEngine>> engine =
+      TlsEngine::NewClient(config_->tls(), target, scheduler_, Leg::kBack);
+  if (!engine.ok()) return Finish(engine.status());
+  stream_ = std::make_unique<TlsStream>(*std::move(engine), std::move(transport_), scheduler_);
+  stream_->Handshake([this](absl::Status status) { OnHandshake(std::move(status)); });
+}
+
+void LegProbe::OnHandshake(absl::Status status) {
+  report_.times.handshake = StageTime();
+  const bool late_words = status.ok() && stream_->tls_info().version == "TLSv1.3";
+  if (!late_words) return Finish(std::move(status));
+  EnterStage(Stage::kTickets, config_->options().ticket_wait);
+  stream_->SetHandler(this);
+  ReadTickets();
+}
+
+// Whatever the server says first ends the wait: a ticket, a refusal, data, or the end.
+void LegProbe::ReadTickets() {
+  std::array<uint8_t, 256> buffer;
+  const IoResult result = stream_->Read(absl::MakeSpan(buffer));
+  if (result.state == IoState::kFailed) {
+    const std::optional<TlsError> error = GetTlsError(stream_->status());
+    // Servers that just hang up have made a handshake all the same.
+    const bool refused = error.has_value() && error->code == ErrorCode::kPeerAlert;
+    return Finish(refused ? AtBack(stream_->status(), Phase::kHandshake) : absl::OkStatus());
+  }
+  if (result.state == IoState::kWouldBlock && sessions_.sessions() == 0) return;
+  Finish(absl::OkStatus());
+}
+
+void LegProbe::OnReadable() {
+  if (stage_ == Stage::kStartTls) return ReadDialogue();
+  ReadTickets();
+}
+
+void LegProbe::OnTimeout() {
+  if (stage_ == Stage::kTickets) return Finish(absl::OkStatus());
+  if (stage_ == Stage::kDialing) report_.times.dial = StageTime();
+  const bool dialing = stage_ == Stage::kDialing;
+  Fail(dialing ? Phase::kDial : Phase::kHandshake, ErrorCode::kTimeout,
+       absl::StrCat(dialing                      ? "not connected"
+                    : stage_ == Stage::kStartTls ? "the server did not agree to STARTTLS"
+                                                 : "the TLS handshake was not finished",
+                    " within ", absl::FormatDuration(StageTime())));
+}
+
+void LegProbe::Fail(Phase phase, ErrorCode code, std::string detail) {
+  Finish(MakeError({code, Leg::kBack, phase, std::nullopt, std::move(detail)}));
+}
+
+void LegProbe::Finish(absl::Status status) {
+  limit_.reset();
+  dial_.reset();
+  report_.status = std::move(status);
+  if (stream_ != nullptr) {
+    report_.tls = stream_->tls_info();
+    report_.post_quantum = absl::StrContains(report_.tls.group, "MLKEM");
+    report_.resumption_offered = sessions_.sessions() > 0;
+    const ServedChain served = stream_->served_chain();
+    if (!served.certificates.empty()) {
+      report_.chain = config_->options().checker->Check(served, report_.target.expected_name(),
+                                                        scheduler_.Now());
+    }
+    stream_->SetHandler(nullptr);
+    // A last alert or close_notify; who doesn't take it at once isn't waited for.
+    stream_->ShutdownWrite(StreamEnd::kClean);
+    stream_.reset();
+  }
+  transport_.reset();
+  Callback done = std::move(done_);
+  ProbeReport report = std::move(report_);
+  done(std::move(report));
+  // `this` may be gone.
+}
+
+}  // namespace trestle

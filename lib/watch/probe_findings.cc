@@ -1,0 +1,272 @@
+#include "trestle/watch/probe_findings.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+std::string Quoted(absl::string_view text) { return absl::StrCat("\"", text, "\""); }
+
+std::string MissingText(const ChainReport& chain) {
+  return absl::StrJoin(chain.missing, ", ",
+                       [](std::string* out, const MissingCertificate& missing) {
+                         absl::StrAppend(out, Quoted(missing.subject));
+                       });
+}
+
+// Names in the certificate, as many as a person reads.
+std::string SomeNames(const CertificateInfo& leaf) {
+  constexpr size_t kMaxNames = 5;
+  std::vector<std::string> names(leaf.dns_names.begin(), leaf.dns_names.end());
+  names.insert(names.end(), leaf.ip_names.begin(), leaf.ip_names.end());
+  const bool more = names.size() > kMaxNames;
+  if (more) names.resize(kMaxNames);
+  return absl::StrCat(absl::StrJoin(names, ", "), more ? ", …" : "");
+}
+
+std::string RenewAdvice(ChainPart part, absl::string_view subject) {
+  switch (part) {
+    case ChainPart::kLeaf:
+      return "renew the server's certificate";
+    case ChainPart::kIntermediate:
+      return absl::StrCat("get the CA's current intermediate in place of ", Quoted(subject),
+                          " (renewing the leaf brings it along), and install it on the server");
+    case ChainPart::kRoot:
+      return absl::StrCat("move the server to a CA whose root lasts longer than ", Quoted(subject),
+                          ", and trust that root here before");
+    case ChainPart::kCrl:
+      return absl::StrCat("fetch the next revocation list of ", Quoted(subject));
+    case ChainPart::kStaple:
+      return "see to it that the server renews its OCSP response";
+  }
+  return "";
+}
+
+// Which part of the path the dates speak against at `now`.
+std::string DateAdvice(const ChainReport& chain, absl::Time now) {
+  // Whoever is outdated nearest to the root is at fault for all below.
+  for (size_t i = chain.path.size(); i-- > 0;) {
+    const CertificateInfo& certificate = chain.path[i];
+    if (certificate.not_before > now) {
+      return absl::StrCat(
+          "install ", Quoted(certificate.subject), " no earlier than ",
+          absl::FormatTime("%Y-%m-%d %H:%M UTC", certificate.not_before, absl::UTCTimeZone()),
+          ", or check this machine's clock");
+    }
+    if (certificate.not_after > now) continue;
+    const bool root = chain.trusted && i + 1 == chain.path.size();
+    return RenewAdvice(i == 0 ? ChainPart::kLeaf
+                       : root ? ChainPart::kRoot
+                              : ChainPart::kIntermediate,
+                       certificate.subject);
+  }
+  return "renew the server's certificate";
+}
+
+std::string TrustAdvice(const ChainReport& chain) {
+  if (!chain.missing.empty() && chain.missing.front().known) {
+    return absl::StrCat("have the server send ", MissingText(chain), " after its leaf");
+  }
+  if (!chain.missing.empty()) {
+    return absl::StrCat("if ", MissingText(chain),
+                        " is an intermediate, have the server send it after its leaf; if it is a "
+                        "root, add it to the trusted CAs");
+  }
+  if (!chain.trusted && !chain.path.empty()) {
+    return absl::StrCat("if you trust ", Quoted(chain.path.back().subject),
+                        ", add it to the trusted CAs; else find out who answers here");
+  }
+  return "replace the certificate at fault by one that is fit for TLS servers";
+}
+
+std::string NameAdvice(const ProbeReport& report) {
+  const CertificateInfo& leaf = report.chain->served.front();
+  if (leaf.dns_names.empty() && leaf.ip_names.empty()) {
+    return absl::StrCat("issue the certificate again with ", Quoted(report.target.expected_name()),
+                        " as subject alternative name: a common name doesn't count");
+  }
+  return absl::StrCat("expect one of its names (", SomeNames(leaf),
+                      "), issue it for the name that is expected, or check that the server knows "
+                      "the name that it is asked for (SNI)");
+}
+
+std::string AdviceFor(ErrorCode code, const ProbeReport& report, absl::Time now) {
+  switch (code) {
+    case ErrorCode::kCertificateExpired:
+      return report.chain.has_value() ? DateAdvice(*report.chain, now) : "";
+    case ErrorCode::kCertificateUntrusted:
+      return report.chain.has_value() ? TrustAdvice(*report.chain) : "";
+    case ErrorCode::kNameMismatch:
+      return NameAdvice(report);
+    case ErrorCode::kTransport:
+    case ErrorCode::kTimeout:
+      return "check that the server runs, and that nothing in between drops the connection";
+    case ErrorCode::kAlpnMismatch:
+      return "offer an application protocol that the server speaks, or none";
+    case ErrorCode::kProtocol:
+    case ErrorCode::kNotTls:
+      return "check that this port speaks TLS, and whether it needs STARTTLS or a PROXY header "
+             "first";
+    case ErrorCode::kPeerAlert:
+      return "look into the server's log: it ended the handshake (a client certificate, a name or "
+             "a "
+             "TLS version that it insists on)";
+    case ErrorCode::kTruncated:
+      return "look into the server's log; some servers hang up when a PROXY header is missing or "
+             "unwanted";
+    case ErrorCode::kNoCommonParameters:
+      return "give the server TLS 1.2 with ECDHE and AEAD ciphers, or TLS 1.3";
+    default:
+      return "";
+  }
+}
+
+void Add(std::vector<Finding>& findings, Severity severity, absl::string_view code,
+         std::string text, std::string advice = "") {
+  findings.push_back({severity, std::string(code), std::move(text), std::move(advice)});
+}
+
+void AddFailure(const absl::Status& status, const ProbeReport& report, absl::Time now,
+                std::vector<Finding>& findings) {
+  if (status.ok()) return;
+  const std::optional<TlsError> error = GetTlsError(status);
+  if (!error.has_value()) {
+    return Add(findings, Severity::kCritical, "internal", std::string(status.message()));
+  }
+  Add(findings, Severity::kCritical, ErrorCodeName(error->code), error->detail,
+      AdviceFor(error->code, report, now));
+}
+
+void AddFuture(const FutureFailure& failure, absl::Time now, absl::Duration within,
+               absl::string_view code, std::vector<Finding>& findings) {
+  if (failure.when - now > within) return;
+  Add(findings, Severity::kWarning, code,
+      absl::StrCat("verification will fail in ", TimeLeftText(failure.when, now), ": ",
+                   failure.detail),
+      RenewAdvice(failure.part, failure.subject));
+}
+
+void AddStaple(const ChainReport& chain, std::vector<Finding>& findings) {
+  switch (chain.staple.state) {
+    case StapleState::kRevoked:
+      return Add(findings, Severity::kCritical, "staple_revoked",
+                 "the server's own OCSP staple says that its certificate is revoked",
+                 "replace the certificate and its key");
+    case StapleState::kUnknown:
+    case StapleState::kBad:
+      return Add(findings, Severity::kWarning, "staple_bad",
+                 absl::StrCat("the OCSP staple is of no use: ", chain.staple.detail),
+                 "see to it that the server renews its OCSP response, or staples none");
+    case StapleState::kNone:
+      if (chain.must_staple) {
+        Add(findings, Severity::kWarning, "staple_missing",
+            "the certificate demands an OCSP staple, and the server sends none",
+            "switch stapling on, or get a certificate that does not demand it");
+      }
+      return;
+    case StapleState::kGood:
+      return;
+  }
+}
+
+void AddWhatIsSent(const ChainReport& chain, std::vector<Finding>& findings) {
+  if (chain.verdict.ok() && !chain.missing.empty()) {
+    Add(findings, Severity::kWarning, "intermediate_not_sent",
+        absl::StrCat("verification finds ", MissingText(chain),
+                     " among the trusted CAs only; other clients will fail"),
+        absl::StrCat("have the server send ", MissingText(chain), " after its leaf"));
+  }
+  for (size_t i = 0; i < chain.roles.size(); ++i) {
+    if (chain.roles[i] == ServedRole::kUnused || chain.roles[i] == ServedRole::kDuplicate) {
+      Add(findings, Severity::kNote, "certificate_not_needed",
+          absl::StrCat(
+              "the server sends ", Quoted(chain.served[i].subject),
+              chain.roles[i] == ServedRole::kDuplicate ? " twice" : ", which nothing depends on"),
+          "take it out of the server's chain file");
+    }
+    if (chain.roles[i] == ServedRole::kRoot) {
+      Add(findings, Severity::kNote, "root_sent",
+          absl::StrCat("the server sends the root ", Quoted(chain.served[i].subject),
+                       ": who trusts it has it"),
+          "take it out of the server's chain file");
+    }
+  }
+  if (chain.out_of_order) {
+    Add(findings, Severity::kNote, "out_of_order",
+        "the server sends its certificates in the wrong order; some clients refuse that",
+        "put each certificate directly behind the one that it certifies");
+  }
+}
+
+void AddChain(const ProbeReport& report, absl::Time now, const FindingOptions& options,
+              std::vector<Finding>& findings) {
+  const ChainReport& chain = *report.chain;
+  AddFailure(chain.verdict, report, now, findings);
+  if (chain.first_certificate_failure.has_value()) {
+    AddFuture(*chain.first_certificate_failure, now, options.warn_within, "verification_will_fail",
+              findings);
+  }
+  if (chain.first_failure.has_value() && (chain.first_failure->part == ChainPart::kCrl ||
+                                          chain.first_failure->part == ChainPart::kStaple)) {
+    AddFuture(*chain.first_failure, now, options.warn_statements_within, "statement_will_expire",
+              findings);
+  }
+  AddStaple(chain, findings);
+  AddWhatIsSent(chain, findings);
+}
+
+}  // namespace
+
+absl::string_view SeverityName(Severity severity) {
+  switch (severity) {
+    case Severity::kFine:
+      return "fine";
+    case Severity::kNote:
+      return "note";
+    case Severity::kWarning:
+      return "warning";
+    case Severity::kCritical:
+      return "critical";
+  }
+  return "critical";
+}
+
+std::vector<Finding> FindingsOf(const ProbeReport& report, absl::Time now,
+                                const FindingOptions& options) {
+  std::vector<Finding> findings;
+  AddFailure(report.status, report, now, findings);
+  if (report.chain.has_value()) AddChain(report, now, options, findings);
+  if (report.status.ok() && !report.post_quantum) {
+    Add(findings, Severity::kNote, "not_post_quantum",
+        absl::StrCat("the key exchange (", report.tls.group,
+                     ") does not resist a quantum computer; X25519MLKEM768 was offered"));
+  }
+  std::stable_sort(findings.begin(), findings.end(),
+                   [](const Finding& a, const Finding& b) { return a.severity > b.severity; });
+  return findings;
+}
+
+Severity WorstOf(const std::vector<Finding>& findings) {
+  Severity worst = Severity::kFine;
+  for (const Finding& finding : findings) worst = std::max(worst, finding.severity);
+  return worst;
+}
+
+std::string TimeLeftText(absl::Time when, absl::Time now) {
+  const bool past = when < now;
+  const absl::Duration duration = past ? now - when : when - now;
+  const auto count = [past](int64_t number, absl::string_view unit) {
+    return absl::StrCat(number, " ", unit, number == 1 ? "" : "s", past ? " ago" : "");
+  };
+  if (duration >= absl::Hours(48)) return count(duration / absl::Hours(24), "day");
+  if (duration >= absl::Hours(1)) return count(duration / absl::Hours(1), "hour");
+  return count(duration / absl::Minutes(1), "minute");
+}
+
+}  // namespace trestle

@@ -1,0 +1,223 @@
+#include "trestle/watch/probe_findings.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr absl::Duration kDay = absl::Hours(24);
+
+class ProbeFindingsTest : public ::testing::Test {
+ protected:
+  static CertificateInfo Certificate(const std::string& subject, absl::Time end) {
+    CertificateInfo certificate;
+    certificate.subject = subject;
+    certificate.not_after = end;
+    return certificate;
+  }
+
+  // Leaf, intermediate and root, all fine.
+  ProbeReport Good() const {
+    ProbeReport report;
+    report.target.server_name = "a.test";
+    report.post_quantum = true;
+    ChainReport& chain = report.chain.emplace();
+    chain.path = {Certificate("CN=a.test", now_ + 90 * kDay),
+                  Certificate("CN=Int", now_ + 900 * kDay),
+                  Certificate("CN=Root", now_ + 9000 * kDay)};
+    chain.served = {chain.path[0], chain.path[1]};
+    chain.served[0].dns_names = {"a.test"};
+    chain.roles = {ServedRole::kLeaf, ServedRole::kIntermediate};
+    chain.trusted = true;
+    chain.first_failure = FutureFailure{now_ + 90 * kDay, ChainPart::kLeaf, "CN=a.test", "ends"};
+    chain.first_certificate_failure.emplace(*chain.first_failure);
+    return report;
+  }
+
+  static absl::Status Error(ErrorCode code) {
+    return MakeError({code, Leg::kBack, Phase::kHandshake, std::nullopt, "detail"});
+  }
+
+  Finding Only(const ProbeReport& report) const {
+    const std::vector<Finding> findings = FindingsOf(report, now_);
+    EXPECT_EQ(findings.size(), 1u);
+    return findings.empty() ? Finding() : findings[0];
+  }
+
+  const absl::Time now_ = absl::FromUnixSeconds(1'767'225'600);  // 2026-01-01
+};
+
+TEST_F(ProbeFindingsTest, NothingIsSaidWhereAllIsWell) {
+  EXPECT_THAT(FindingsOf(Good(), now_), IsEmpty());
+  EXPECT_EQ(WorstOf({}), Severity::kFine);
+}
+
+TEST_F(ProbeFindingsTest, WhatEndsSoonIsAWarningWithAdviceForItsPart) {
+  const std::vector<std::pair<ChainPart, std::string>> parts = {
+      {ChainPart::kLeaf, "renew the server's certificate"},
+      {ChainPart::kIntermediate, "current intermediate in place of \"CN=X\""},
+      {ChainPart::kRoot, "whose root lasts longer than \"CN=X\""}};
+  for (const auto& [part, advice] : parts) {
+    ProbeReport report = Good();
+    report.chain->first_certificate_failure =
+        FutureFailure{now_ + 9 * kDay + absl::Hours(1), part, "CN=X", "it expires"};
+    const Finding finding = Only(report);
+    EXPECT_EQ(finding.severity, Severity::kWarning);
+    EXPECT_EQ(finding.code, "verification_will_fail");
+    EXPECT_EQ(finding.text, "verification will fail in 9 days: it expires");
+    EXPECT_THAT(finding.advice, HasSubstr(advice));
+    EXPECT_THAT(FindingsOf(report, now_, {8 * kDay, kDay}), IsEmpty());
+  }
+}
+
+TEST_F(ProbeFindingsTest, StatementsAreGivenLessTime) {
+  ProbeReport report = Good();
+  report.chain->first_failure =
+      FutureFailure{now_ + 3 * kDay, ChainPart::kCrl, "CN=Int", "the list expires"};
+  EXPECT_THAT(FindingsOf(report, now_), IsEmpty());
+  report.chain->first_failure->when = now_ + absl::Hours(5);
+  const Finding crl = Only(report);
+  EXPECT_EQ(crl.code, "statement_will_expire");
+  EXPECT_EQ(crl.text, "verification will fail in 5 hours: the list expires");
+  EXPECT_EQ(crl.advice, "fetch the next revocation list of \"CN=Int\"");
+  report.chain->first_failure->part = ChainPart::kStaple;
+  EXPECT_THAT(Only(report).advice, HasSubstr("OCSP"));
+}
+
+TEST_F(ProbeFindingsTest, ExpiredSaysWhichPartToReplace) {
+  for (const auto& [index, advice] :
+       {std::pair<size_t, std::string>{0, "renew the server's certificate"},
+        {1, "current intermediate in place of \"CN=Int\""},
+        {2, "whose root lasts longer than \"CN=Root\""}}) {
+    ProbeReport report = Good();
+    report.chain->verdict = Error(ErrorCode::kCertificateExpired);
+    report.chain->first_failure.reset();
+    report.chain->first_certificate_failure.reset();
+    report.chain->path[index].not_after = now_ - kDay;
+    const Finding finding = Only(report);
+    EXPECT_EQ(finding.severity, Severity::kCritical);
+    EXPECT_EQ(finding.code, "certificate_expired");
+    EXPECT_EQ(finding.text, "detail");
+    EXPECT_THAT(finding.advice, HasSubstr(advice));
+  }
+  ProbeReport early = Good();
+  early.chain->verdict = Error(ErrorCode::kCertificateExpired);
+  early.chain->first_certificate_failure.reset();
+  early.chain->path[0].not_before = now_ + kDay;
+  EXPECT_THAT(Only(early).advice, HasSubstr("no earlier than 2026-01-02 00:00 UTC"));
+}
+
+TEST_F(ProbeFindingsTest, UntrustedSaysWhatIsMissing) {
+  ProbeReport report = Good();
+  report.chain->verdict = Error(ErrorCode::kCertificateUntrusted);
+  report.chain->first_certificate_failure.reset();
+  report.chain->missing = {{"CN=Int", true}};
+  EXPECT_EQ(Only(report).advice, "have the server send \"CN=Int\" after its leaf");
+  report.chain->missing = {{"CN=Int", false}};
+  report.chain->trusted = false;
+  EXPECT_THAT(Only(report).advice, HasSubstr("if it is a root, add it"));
+  report.chain->missing = {};
+  EXPECT_THAT(Only(report).advice, HasSubstr("if you trust \"CN=Root\""));
+  report.chain->trusted = true;
+  EXPECT_THAT(Only(report).advice, HasSubstr("fit for TLS servers"));
+}
+
+TEST_F(ProbeFindingsTest, ANameMismatchSaysWhichNamesThereAre) {
+  ProbeReport report = Good();
+  report.chain->verdict = Error(ErrorCode::kNameMismatch);
+  report.chain->first_certificate_failure.reset();
+  report.chain->served[0].dns_names = {"1", "2", "3", "4", "5", "6"};
+  EXPECT_THAT(Only(report).advice, HasSubstr("(1, 2, 3, 4, 5, …)"));
+  report.chain->served[0].dns_names = {};
+  EXPECT_THAT(Only(report).advice, HasSubstr("\"a.test\" as subject alternative name"));
+}
+
+TEST_F(ProbeFindingsTest, EachConnectionFailureHasAdvice) {
+  for (const ErrorCode code : {ErrorCode::kTransport, ErrorCode::kTimeout, ErrorCode::kAlpnMismatch,
+                               ErrorCode::kProtocol, ErrorCode::kNotTls, ErrorCode::kPeerAlert,
+                               ErrorCode::kTruncated, ErrorCode::kNoCommonParameters}) {
+    ProbeReport report;
+    report.status = Error(code);
+    const Finding finding = Only(report);
+    EXPECT_EQ(finding.severity, Severity::kCritical);
+    EXPECT_EQ(finding.code, ErrorCodeName(code));
+    EXPECT_FALSE(finding.advice.empty()) << finding.code;
+  }
+  ProbeReport foreign;
+  foreign.status = absl::UnknownError("who knows");
+  EXPECT_EQ(Only(foreign).code, "internal");
+}
+
+TEST_F(ProbeFindingsTest, StaplesCount) {
+  ProbeReport report = Good();
+  report.chain->staple.state = StapleState::kRevoked;
+  EXPECT_EQ(Only(report).severity, Severity::kCritical);
+  EXPECT_EQ(Only(report).code, "staple_revoked");
+  for (const StapleState state : {StapleState::kBad, StapleState::kUnknown}) {
+    report.chain->staple.state = state;
+    EXPECT_EQ(Only(report).code, "staple_bad");
+    EXPECT_EQ(Only(report).severity, Severity::kWarning);
+  }
+  report.chain->staple.state = StapleState::kGood;
+  EXPECT_THAT(FindingsOf(report, now_), IsEmpty());
+  report.chain->staple.state = StapleState::kNone;
+  report.chain->must_staple = true;
+  EXPECT_EQ(Only(report).code, "staple_missing");
+}
+
+TEST_F(ProbeFindingsTest, WhatIsSentTooMuchOrTooLittleIsSaid) {
+  ProbeReport report = Good();
+  report.chain->missing = {{"CN=Int", true}};
+  EXPECT_EQ(Only(report).code, "intermediate_not_sent");
+  EXPECT_EQ(Only(report).severity, Severity::kWarning);
+
+  report = Good();
+  for (const ServedRole role : {ServedRole::kUnused, ServedRole::kDuplicate, ServedRole::kRoot}) {
+    report.chain->served.push_back(Certificate("CN=More", now_));
+    report.chain->roles.push_back(role);
+  }
+  report.chain->out_of_order = true;
+  report.post_quantum = false;
+  std::vector<std::string> codes;
+  for (const Finding& finding : FindingsOf(report, now_)) {
+    EXPECT_EQ(finding.severity, Severity::kNote);
+    codes.push_back(finding.code);
+  }
+  EXPECT_THAT(codes, ElementsAre("certificate_not_needed", "certificate_not_needed", "root_sent",
+                                 "out_of_order", "not_post_quantum"));
+}
+
+TEST_F(ProbeFindingsTest, TheWorstComesFirst) {
+  ProbeReport report = Good();
+  report.post_quantum = false;
+  report.chain->out_of_order = true;
+  report.chain->verdict = Error(ErrorCode::kNameMismatch);
+  const std::vector<Finding> findings = FindingsOf(report, now_);
+  EXPECT_EQ(findings.front().code, "name_mismatch");
+  EXPECT_EQ(WorstOf(findings), Severity::kCritical);
+  EXPECT_EQ(SeverityName(Severity::kFine), "fine");
+  EXPECT_EQ(SeverityName(Severity::kNote), "note");
+  EXPECT_EQ(SeverityName(Severity::kWarning), "warning");
+  EXPECT_EQ(SeverityName(Severity::kCritical), "critical");
+}
+
+TEST_F(ProbeFindingsTest, TimesAreInTheUnitThatPeopleUse) {
+  EXPECT_EQ(TimeLeftText(now_ + 9 * kDay, now_), "9 days");
+  EXPECT_EQ(TimeLeftText(now_ + absl::Hours(47), now_), "47 hours");
+  EXPECT_EQ(TimeLeftText(now_ + absl::Minutes(1), now_), "1 minute");
+  EXPECT_EQ(TimeLeftText(now_ - 3 * kDay, now_), "3 days ago");
+}
+
+}  // namespace
+}  // namespace trestle
