@@ -3,12 +3,15 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
 #include "trestle/posix/file.h"
@@ -26,6 +29,11 @@ ABSL_FLAG(std::string, routes_file, "",
 ABSL_FLAG(
     std::string, default_backend, "",
     "IP:PORT for all other names, and for clients that send none; without it they are refused");
+ABSL_FLAG(std::string, no_name, "default",
+          "what becomes of clients that send no name: default (the default backend), alert "
+          "(unrecognized_name), close (without a word)");
+ABSL_FLAG(std::string, unknown_name, "default",
+          "what becomes of clients that ask for a name without a route: default, alert or close");
 
 namespace {
 
@@ -41,6 +49,14 @@ constexpr char kUsage[] =
 
 using namespace trestle;
 using namespace trestle::examples;
+
+absl::StatusOr<Unrouted> UnroutedFromFlag(absl::string_view flag, absl::string_view value) {
+  if (value == "default") return Unrouted::kDefaultRoute;
+  if (value == "alert") return Unrouted::kAlert;
+  if (value == "close") return Unrouted::kClose;
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag, " has \"", value, "\"; write default, alert or close"));
+}
 
 // All routes of the command line and of the file, checked as a whole.
 absl::StatusOr<std::shared_ptr<const RouteTable>> LoadRoutes() {
@@ -72,16 +88,25 @@ int main(int argc, char** argv) {
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
   const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
   const std::shared_ptr<const RouteTable> table = OrExit(LoadRoutes());
+  const Unrouted no_name = OrExit(UnroutedFromFlag("no_name", absl::GetFlag(FLAGS_no_name)));
+  const Unrouted unknown_name =
+      OrExit(UnroutedFromFlag("unknown_name", absl::GetFlag(FLAGS_unknown_name)));
 
   ProxyHost host(host_options);
   const auto reload = [&]() -> absl::StatusOr<std::string> {
     const absl::StatusOr<std::shared_ptr<const RouteTable>> loaded = LoadRoutes();
     if (!loaded.ok()) return loaded.status();
     if (absl::Status loop = RefuseLoop(host, **loaded); !loop.ok()) return loop;
-    // For new connections; open ones go on.
-    host.ForEachThread([&loaded](Blocks& blocks) {
-      static_cast<SniPassthroughRouter&>(*blocks.back()).ReplaceRoutes(*loaded);
+    // For new connections; open ones go on. The routers have the same options: all take it or none.
+    absl::Mutex mutex;
+    absl::Status replaced;
+    host.ForEachThread([&](Blocks& blocks) {
+      absl::Status status =
+          static_cast<SniPassthroughRouter&>(*blocks.back()).ReplaceRoutes(*loaded);
+      absl::MutexLock lock(&mutex);
+      replaced.Update(std::move(status));
     });
+    if (!replaced.ok()) return replaced;
     return absl::StrCat((*loaded)->size(), " routes");
   };
   const std::string routes_file = absl::GetFlag(FLAGS_routes_file);
@@ -91,6 +116,8 @@ int main(int argc, char** argv) {
     if (absl::Status loop = RefuseLoop(host, *table); !loop.ok()) return loop;
     SniPassthroughRouterOptions options;
     options.routes = table;
+    options.no_name = no_name;
+    options.unknown_name = unknown_name;
     options.connection = connection_options;
     return Alone(SniPassthroughRouter::Create(scheduler, dialer, std::move(options), observer));
   }));

@@ -17,6 +17,17 @@ namespace {
 constexpr uint8_t kAlertDecodeError = 50;        // RFC 8446 6.2
 constexpr uint8_t kAlertUnrecognizedName = 112;  // RFC 6066 3
 
+absl::Status CheckRoutes(const RouteTable* routes, Unrouted no_name, Unrouted unknown_name) {
+  if (routes == nullptr) return MissingOption("the router needs routes");
+  if (!routes->has_default() || no_name == Unrouted::kDefaultRoute ||
+      unknown_name == Unrouted::kDefaultRoute) {
+    return absl::OkStatus();
+  }
+  return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
+                    "nothing can reach the default route: clients without a name and clients of "
+                    "other names are both refused"});
+}
+
 }  // namespace
 
 class SniPassthroughRouter::Plan final : public ConnectionPlan {
@@ -67,8 +78,10 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
     }
   }
 
-  void ReplaceRoutes(std::shared_ptr<const RouteTable> routes) {
-    options_.routes = std::move(routes);
+  absl::Status ReplaceRoutes(std::shared_ptr<const RouteTable> routes) {
+    absl::Status status = CheckRoutes(routes.get(), options_.no_name, options_.unknown_name);
+    if (status.ok()) options_.routes = std::move(routes);
+    return status;
   }
 
  private:
@@ -85,7 +98,8 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
 absl::StatusOr<std::unique_ptr<SniPassthroughRouter>> SniPassthroughRouter::Create(
     Scheduler& scheduler, Dialer& dialer, SniPassthroughRouterOptions options,
     ConnectionObserver* observer) {
-  if (options.routes == nullptr) return MissingOption("the router needs routes");
+  absl::Status routes = CheckRoutes(options.routes.get(), options.no_name, options.unknown_name);
+  if (!routes.ok()) return routes;
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
   const ConnectionOptions connection = options.connection;
   auto plan = std::make_unique<Plan>(scheduler, std::move(options));
@@ -100,8 +114,8 @@ SniPassthroughRouter::SniPassthroughRouter(Scheduler& scheduler, Dialer& dialer,
                                            std::unique_ptr<ConnectionPlan> base_plan, Plan* plan)
     : ProxyBlock(scheduler, dialer, options, observer, std::move(base_plan)), plan_(plan) {}
 
-void SniPassthroughRouter::ReplaceRoutes(std::shared_ptr<const RouteTable> routes) {
-  if (routes != nullptr) plan_->ReplaceRoutes(std::move(routes));
+absl::Status SniPassthroughRouter::ReplaceRoutes(std::shared_ptr<const RouteTable> routes) {
+  return plan_->ReplaceRoutes(std::move(routes));
 }
 
 }  // namespace trestle

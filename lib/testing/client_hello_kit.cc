@@ -20,6 +20,7 @@ constexpr uint16_t kExtensionPadding = 21;
 constexpr uint16_t kExtensionPskModes = 45;
 constexpr uint8_t kHandshakeRecord = 22;
 constexpr size_t kMaxRecordBytes = 16384;
+constexpr size_t kRecordHeaderBytes = 5;
 
 void PutU8(std::string& out, size_t value) { out.push_back(static_cast<char>(value)); }
 void PutU16(std::string& out, size_t value) {
@@ -83,6 +84,17 @@ std::vector<size_t> RandomCuts(std::mt19937_64& random, size_t max_cuts, size_t 
   std::sort(cuts.begin(), cuts.end());
   cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
   return cuts;
+}
+
+size_t CountRecords(absl::string_view bytes) {
+  size_t count = 0;
+  while (!bytes.empty()) {
+    const size_t payload =
+        size_t{static_cast<uint8_t>(bytes[3])} << 8 | static_cast<uint8_t>(bytes[4]);
+    bytes.remove_prefix(kRecordHeaderBytes + payload);
+    ++count;
+  }
+  return count;
 }
 
 }  // namespace
@@ -370,7 +382,7 @@ size_t ForEachSplit(absl::string_view message, const SplitPlan& plan,
                     absl::FunctionRef<void(const Flight&)> visit) {
   size_t count = 0;
   const auto give = [&](std::string label, absl::string_view bytes, absl::Span<const size_t> cuts) {
-    visit({std::move(label), CutAt(bytes, cuts)});
+    visit({std::move(label), CutAt(bytes, cuts), CountRecords(bytes)});
     ++count;
   };
   const std::string whole = InRecords(message);

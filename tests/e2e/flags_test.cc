@@ -79,6 +79,13 @@ TEST_F(FlagsTest, ValuesAreChecked) {
                 Change(passthrough_, {"--routes=a.test=127.0.0.1:1,a.test=127.0.0.1:2"}), "twice");
   ExpectRefusal(Mode::kPassthrough, Change(passthrough_, {"--default_backend=x"}),
                 "--default_backend is wrong");
+  ExpectRefusal(Mode::kPassthrough, Change(passthrough_, {"--no_name=drop"}), "--no_name has");
+  ExpectRefusal(Mode::kPassthrough, Change(passthrough_, {"--unknown_name="}),
+                "--unknown_name has");
+  ExpectRefusal(Mode::kPassthrough,
+                Change(passthrough_, {"--default_backend=127.0.0.1:9", "--no_name=close",
+                                      "--unknown_name=alert"}),
+                "nothing can reach the default route");
 }
 
 TEST_F(FlagsTest, WhatIsNoFlagIsRefused) {
@@ -129,7 +136,7 @@ TEST_F(FlagsTest, HelpTellsAllFlags) {
       "idle_timeout", "drain_timeout", "log_connections"};
   const std::map<Mode, std::vector<std::string>> own = {
       {Mode::kOffload, {"cert", "key", "backend"}},
-      {Mode::kPassthrough, {"routes", "default_backend"}},
+      {Mode::kPassthrough, {"routes", "default_backend", "no_name", "unknown_name"}},
       {Mode::kBridge,
        {"cert", "key", "backend", "backend_ca", "backend_name", "backend_resumption"}}};
   for (const auto& [mode, flags] : own) {

@@ -15,6 +15,7 @@
 namespace trestle {
 namespace {
 
+using ::testing::HasSubstr;
 using testing::ClassicHello;
 using testing::InRecords;
 using testing::MemoryDialer;
@@ -83,28 +84,6 @@ TEST_F(RouterTest, WildcardsAndTheDefault) {
   Connect().Send(Flight("unknown.test"));
   loop.RunReady();
   EXPECT_EQ(d.peers.size(), 1u);
-}
-
-TEST_F(RouterTest, AHelloInAnyPiecesReachesItsBackend) {
-  const std::string message = ClassicHello("a.test").Message();
-  testing::SplitPlan plan;
-  plan.every_segment_cut = false;
-  plan.every_record_cut = false;
-  plan.one_byte_records = false;
-  plan.pairs = false;
-  plan.random_partitions = 50;
-  testing::ForEachSplit(message, plan, [&](const testing::Flight& flight) {
-    a.peers.clear();
-    std::string whole;
-    StreamPeer& sender = Connect();
-    for (const std::string& segment : flight.segments) {
-      sender.Send(segment);
-      whole += segment;
-      loop.RunReady();
-    }
-    ASSERT_EQ(a.peers.size(), 1u) << flight.label;
-    EXPECT_EQ(a.peers[0]->received(), whole) << flight.label;
-  });
 }
 
 TEST_F(RouterTest, WhatIsNoHelloReachesNoBackendNotEvenTheDefault) {
@@ -265,7 +244,7 @@ TEST_F(RouterTest, ACutBackendCutsTheClient) {
 TEST_F(RouterTest, NewRoutesAreForNewConnections) {
   Connect().Send(Flight("a.test"));
   loop.RunReady();
-  router->ReplaceRoutes(*RouteTable::Create({{"a.test", w.endpoint}}));
+  EXPECT_TRUE(router->ReplaceRoutes(*RouteTable::Create({{"a.test", w.endpoint}})).ok());
   StreamPeer second(loop, ConnectTo(*router, loop));
   second.Send(Flight("a.test"));
   loop.RunReady();
@@ -274,6 +253,22 @@ TEST_F(RouterTest, NewRoutesAreForNewConnections) {
   client->Send("still connected");
   loop.RunReady();
   EXPECT_THAT(a.peers[0]->received(), ::testing::EndsWith("still connected"));
+}
+
+TEST_F(RouterTest, ADefaultRouteThatNothingCanReachIsRefused) {
+  SniPassthroughRouterOptions options;
+  options.routes = *RouteTable::Create({{"a.test", a.endpoint}, {"", d.endpoint}});
+  options.unknown_name = Unrouted::kAlert;
+  EXPECT_TRUE(SniPassthroughRouter::Create(loop, dialer, options).ok()) << "for hellos of no name";
+  options.no_name = Unrouted::kClose;
+  EXPECT_THAT(SniPassthroughRouter::Create(loop, dialer, options).status().message(),
+              HasSubstr("nothing can reach the default route"));
+  const auto unreachable = options.routes;
+  options.routes = *RouteTable::Create({{"a.test", a.endpoint}, {"", d.endpoint, "acme-tls/1"}});
+  const auto strict = SniPassthroughRouter::Create(loop, dialer, options);
+  ASSERT_TRUE(strict.ok()) << "a default of a protocol is for hellos of any name";
+  EXPECT_FALSE((*strict)->ReplaceRoutes(unreachable).ok());
+  EXPECT_FALSE((*strict)->ReplaceRoutes(nullptr).ok());
 }
 
 TEST_F(RouterTest, ARouteMayLeadToAnotherBlock) {

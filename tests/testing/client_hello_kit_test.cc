@@ -99,12 +99,15 @@ TEST(ClientHelloKitTest, CutsWhereTold) {
 std::string Reassembled(const Flight& flight) {
   const std::string wire = absl::StrJoin(flight.segments, "");
   std::string message;
+  size_t records = 0;
   for (size_t at = 0; at < wire.size();) {
     const size_t size = static_cast<size_t>(static_cast<unsigned char>(wire[at + 3]) << 8 |
                                             static_cast<unsigned char>(wire[at + 4]));
     message += wire.substr(at + 5, size);
     at += 5 + size;
+    ++records;
   }
+  EXPECT_EQ(records, flight.records) << flight.label;
   return message;
 }
 

@@ -62,6 +62,9 @@ class RouteTable {
 
   size_t size() const { return size_; }
 
+  /// Tells whether there is a default route for any protocol.
+  bool has_default() const { return any_protocol_.fallback.has_value(); }
+
  private:
   // Patterns of one kind, by their base, which is a view into names_.
   using Targets = absl::flat_hash_map<absl::string_view, uint32_t>;

@@ -37,14 +37,17 @@ struct SniPassthroughRouterOptions {
 /// backend, not even the default. Links no TLS library.
 class SniPassthroughRouter final : public ProxyBlock {
  public:
-  /// Fails with ErrorCode::kConfiguration when a required option is missing or a limit is no limit.
+  /// Fails with ErrorCode::kConfiguration when a required option is missing, a limit is no limit, or
+  /// nothing can reach the default route (of no protocol) because no name and unknown names are
+  /// both refused.
   /// `scheduler`, `dialer` and `observer` (which may be null) must outlive the router.
   static absl::StatusOr<std::unique_ptr<SniPassthroughRouter>> Create(
       Scheduler& scheduler, Dialer& dialer, SniPassthroughRouterOptions options,
       ConnectionObserver* observer = nullptr);
 
-  /// Uses `routes` for connections whose ClientHello is complete from now on; open ones stay.
-  void ReplaceRoutes(std::shared_ptr<const RouteTable> routes);
+  /// Uses `routes` for connections whose ClientHello is complete from now on; open ones stay. Fails
+  /// as `Create` does, and then goes on with the old ones.
+  absl::Status ReplaceRoutes(std::shared_ptr<const RouteTable> routes);
 
  private:
   class Plan;

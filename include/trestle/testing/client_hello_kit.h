@@ -118,6 +118,7 @@ std::vector<std::string> CutAt(absl::string_view bytes, absl::Span<const size_t>
 struct Flight {
   std::string label;  ///< Names the way it was cut: "segment cut at 5", "records of 1 byte".
   std::vector<std::string> segments;
+  size_t records = 0;  ///< TLS records that it takes; routers limit them.
 };
 
 /// Which ways of cutting `ForEachSplit` goes through.
