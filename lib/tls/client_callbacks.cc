@@ -138,6 +138,12 @@ std::string ClientPolicyDigest(const ClientTlsOptions& options) {
   AppendField(text, "groups", groups);
   AppendField(text, "ca", options.ca_pem);
   AppendField(text, "verify", options.dangerous_skip_verify ? "no" : "yes");
+  if (options.credential != nullptr) {
+    const CertificateInfo& leaf = options.credential->chain().front();
+    AppendField(text, "credential", leaf.issuer);
+    AppendField(text, "serial", leaf.serial);
+    AppendField(text, "spki", AsText(leaf.spki_sha256));
+  }
   AppendField(text, "staple", options.request_staple ? "yes" : "no");
   const std::array<uint8_t, 32> digest = Sha256(AsBytes(text));
   return std::string(AsText(digest));

@@ -67,6 +67,11 @@ absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> ClientTlsConfig::Create(
   } else {
     roots = nullptr;
   }
+  if (options.credential != nullptr &&
+      !SSL_CTX_add1_credential(context->get(), options.credential->native())) {
+    ERR_clear_error();
+    return ConfigurationError("the client's certificate can't be used");
+  }
   InstallClientCallbacks(context->get());
   std::string policy = ClientPolicyDigest(options);
   return std::shared_ptr<const ClientTlsConfig>(new ClientTlsConfig(

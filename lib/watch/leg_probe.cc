@@ -43,6 +43,7 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LegProbeConfig::Create(
   }
   ClientTlsOptions tls_options;
   tls_options.parameters = options.parameters;
+  tls_options.credential = options.credential;
   tls_options.dangerous_skip_verify = true;
   tls_options.request_staple = true;
   absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> tls =

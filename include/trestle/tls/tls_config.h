@@ -81,6 +81,8 @@ struct ClientTlsOptions {
   std::string ca_pem;
   /// Accepts any certificate, for any name. Everything that TLS protects against is let in.
   bool dangerous_skip_verify = false;
+  /// Shown to servers that ask for a certificate. Null: they are shown none.
+  std::shared_ptr<const Credential> credential;
   /// Asks the server for a stapled OCSP response, for `TlsEngine::served_chain`. It isn't judged.
   bool request_staple = false;
 };

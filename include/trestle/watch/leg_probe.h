@@ -20,6 +20,7 @@
 #include "trestle/proxy/proxy_block.h"
 #include "trestle/tls/chain_checker.h"
 #include "trestle/tls/client_session_cache.h"
+#include "trestle/tls/credential.h"
 #include "trestle/tls/tls_config.h"
 #include "trestle/tls/tls_info.h"
 #include "trestle/tls/tls_stream.h"
@@ -30,6 +31,8 @@ namespace trestle {
 struct LegProbeOptions {
   /// Required: whom to trust.
   std::shared_ptr<const ChainChecker> checker;
+  /// Shown to servers that ask for a certificate, whoever they are; may be null.
+  std::shared_ptr<const Credential> credential;
   /// Versions and groups to offer.
   TlsParameters parameters;
   /// Each must be above zero and finite.
