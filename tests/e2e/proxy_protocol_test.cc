@@ -10,7 +10,7 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/e2e/proxy_test.h"
+#include "tests/e2e/server_programs.h"
 
 namespace trestle::e2e {
 namespace {
@@ -20,28 +20,8 @@ using ::testing::HasSubstr;
 // What curl's own end of the connection was, as "127.0.0.1:40000".
 const std::vector<std::string> kTellClient = {"--write-out", "\nclient %{local_ip}:%{local_port}"};
 
-class ProxyProtocolTest : public ProxyTest {
+class ProxyProtocolTest : public ServerProgramsTest {
  protected:
-  // A port that was free a moment ago, for programs that can't pick one.
-  static uint16_t FreePort() { return RefusingPort().port(); }
-
-  // Runs haproxy with this configuration, and waits until it serves `port`.
-  std::unique_ptr<Process> StartHaproxy(const std::string& config, uint16_t port) {
-    const std::string path = WriteFile("haproxy.cfg", absl::StrCat(kHaproxyDefaults, config));
-    auto process = std::make_unique<Process>(
-        std::vector<std::string>{FindProgram("haproxy"), "-db", "-f", path});
-    EXPECT_TRUE(WaitUntilServed(*process, port)) << process->errors() << process->output();
-    return process;
-  }
-
-  std::unique_ptr<Process> StartNginx(const std::string& config, uint16_t port) {
-    const std::string path = WriteFile("nginx.conf", absl::StrCat(NginxDefaults(), config));
-    auto process = std::make_unique<Process>(std::vector<std::string>{
-        FindProgram("nginx"), "-e", "stderr", "-c", path, "-p", PathOf("")});
-    EXPECT_TRUE(WaitUntilServed(*process, port)) << process->errors();
-    return process;
-  }
-
   // A server that answers with the addresses that it was told in a PROXY header.
   std::unique_ptr<Process> HaproxyReceiver(uint16_t port) {
     return StartHaproxy(
@@ -67,36 +47,6 @@ class ProxyProtocolTest : public ProxyTest {
     ASSERT_NE(at, std::string::npos) << result.output;
     const std::string client = result.output.substr(at + 8);
     EXPECT_THAT(result.output, HasSubstr("told " + client));
-  }
-
- private:
-  static constexpr char kHaproxyDefaults[] =
-      "global\n  maxconn 100\ndefaults\n  timeout connect 10s\n  timeout client 10s\n"
-      "  timeout server 10s\n  mode http\n";
-
-  // One process, so that killing it leaves no worker behind, and no user to change to.
-  std::string NginxDefaults() const {
-    return absl::StrCat("load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n",
-                        "daemon off;\nmaster_process off;\nuser root root;\npid ",
-                        PathOf("nginx.pid"), ";\nerror_log stderr warn;\nevents {}\n");
-  }
-
-  // Its own are in /var/lib, which belongs to root.
-  std::string TemporaryPaths() const {
-    std::string paths;
-    for (const char* kind : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"}) {
-      absl::StrAppend(&paths, kind, "_temp_path ", PathOf(kind), "; ");
-    }
-    return paths;
-  }
-
-  static bool WaitUntilServed(Process& process, uint16_t port) {
-    const absl::Time deadline = absl::Now() + kPatience;
-    while (process.running() && absl::Now() < deadline) {
-      if (BlockingStream::Connect(port) != nullptr) return true;
-      absl::SleepFor(absl::Milliseconds(10));
-    }
-    return false;
   }
 };
 

@@ -1,0 +1,322 @@
+// Looks at TLS servers as the legs of a proxy would meet them, front and back in one go: what they
+// agree to, what their certificates are worth, and when they will fail and why.
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/commandlineflag.h"
+#include "absl/flags/flag.h"
+#include "absl/flags/reflection.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "absl/time/time.h"
+#include "examples/leg_probe/leg_json.h"
+#include "examples/leg_probe/leg_table.h"
+#include "examples/leg_probe/legs.h"
+#include "trestle/base/error.h"
+#include "trestle/posix/epoll_loop.h"
+#include "trestle/posix/file.h"
+#include "trestle/posix/signal_watcher.h"
+#include "trestle/posix/tcp_dialer.h"
+#include "trestle/watch/leg_prober.h"
+#include "trestle/watch/probe_findings.h"
+
+ABSL_FLAG(std::string, front, "",
+          "IP:PORT,NAME of the proxy; more names after further commas; without a name none is sent "
+          "and the address is verified");
+ABSL_FLAG(std::string, back, "", "IP:PORT,NAME of the backend, as --front");
+ABSL_FLAG(std::string, legs_file, "",
+          "file with a route on each line: [LABEL] front=IP:PORT,NAME back=IP:PORT,NAME, each leg "
+          "followed by settings of its own (ca= crl= intermediates= cert= key= verify= alpn= "
+          "starttls= proxy_header=)");
+ABSL_FLAG(std::string, ca, "", "PEM file with the CAs to trust");
+ABSL_FLAG(std::string, front_ca, "", "the same for front legs; default --ca");
+ABSL_FLAG(std::string, back_ca, "", "the same for back legs; default --ca");
+ABSL_FLAG(std::string, crl, "",
+          "PEM file with revocation lists; each CA of a chain must have one then");
+ABSL_FLAG(std::string, intermediates, "",
+          "PEM file with intermediates, to tell a forgotten one from an unknown CA");
+ABSL_FLAG(std::string, cert, "",
+          "PEM file with a client certificate, for back legs that ask for one");
+ABSL_FLAG(std::string, key, "", "PEM file with its private key");
+ABSL_FLAG(std::string, verify, "",
+          "name that back legs' certificates must be for, where it isn't the one that is sent");
+ABSL_FLAG(std::string, alpn, "", "application protocols to offer, as in h2,http/1.1");
+ABSL_FLAG(std::string, starttls, "none", "none, smtp, imap or postgres: of back legs");
+ABSL_FLAG(std::string, proxy_header, "none", "none, v1 or v2: PROXY header sent to back legs");
+ABSL_FLAG(int, warn_days, 30, "certificates that end within so many days are a warning");
+ABSL_FLAG(bool, json, false, "prints JSON (docs/leg_probe.md), with --watch a line each round");
+ABSL_FLAG(bool, details, false, "prints full tables, also of more than three routes");
+ABSL_FLAG(absl::Duration, watch, absl::ZeroDuration(), "probes again, so often, until a signal");
+ABSL_FLAG(int, concurrency, 64, "probes that run at a time, at most");
+ABSL_FLAG(absl::Duration, timeout, absl::Seconds(10), "limit for each of dial and handshake");
+ABSL_FLAG(std::string, color, "auto", "auto (on a terminal), always or never");
+
+namespace trestle::examples {
+namespace {
+
+constexpr int kExitWarning = 1;
+constexpr int kExitCritical = 2;
+constexpr int kExitUsage = 3;
+
+// More routes than these are printed a line each.
+constexpr size_t kMaxTables = 3;
+constexpr size_t kMaxFileBytes = 16 << 20;
+
+constexpr char kUsage[] =
+    "Looks at both legs of TLS connections: what the servers agree to, whether their certificates\n"
+    "are good, and when verification will first fail, and why.\n\n"
+    "  leg_probe --front=127.0.0.1:8443,app.example --back=127.0.0.1:9443,api.internal.example \\\n"
+    "      --front_ca=public.pem --back_ca=internal.pem\n\n"
+    "Exit status: 0 all is fine, 1 something will fail before long, 2 something fails, 3 usage.";
+
+[[noreturn]] void FailUsage(absl::string_view what) {
+  absl::FPrintF(stderr, "leg_probe: %s\n", what);
+  std::exit(kExitUsage);
+}
+
+[[noreturn]] void PrintHelp() {
+  std::map<std::string, const absl::CommandLineFlag*> flags;
+  for (const auto& [name, flag] : absl::GetAllFlags()) {
+    if (absl::EndsWith(flag->Filename(), "examples/leg_probe.cc")) flags.emplace(name, flag);
+  }
+  absl::PrintF("%s\n\nFlags:\n", kUsage);
+  for (const auto& [name, flag] : flags) {
+    const std::string value = flag->DefaultValue();
+    absl::PrintF("  --%-14s %s%s\n", name, flag->Help(),
+                 value.empty() || value == "false" ? "" : absl::StrCat("; default ", value));
+  }
+  std::exit(EXIT_SUCCESS);
+}
+
+// Abseil's own parser leaves with status 1, which means something else here.
+void ParseFlags(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    absl::string_view argument = argv[i];
+    if (argument == "--help" || argument == "-help" || argument == "-h") PrintHelp();
+    if (!absl::ConsumePrefix(&argument, "--")) {
+      FailUsage(absl::StrCat("\"", argument, "\" is no flag; see --help for what there is"));
+    }
+    const size_t equals = argument.find('=');
+    const absl::string_view name = argument.substr(0, equals);
+    absl::CommandLineFlag* flag = absl::FindCommandLineFlag(name);
+    if (flag == nullptr || !absl::EndsWith(flag->Filename(), "examples/leg_probe.cc")) {
+      FailUsage(absl::StrCat("there is no flag --", name, "; see --help for what there is"));
+    }
+    std::string value = "true";
+    if (equals != absl::string_view::npos) {
+      value = std::string(argument.substr(equals + 1));
+    } else if (!flag->IsOfType<bool>()) {
+      FailUsage(absl::StrCat("--", name, " needs a value: --", name, "=…"));
+    }
+    std::string problem;
+    if (!flag->ParseFrom(value, &problem)) FailUsage(absl::StrCat("--", name, ": ", problem));
+  }
+}
+
+std::string Sentence(const absl::Status& status) {
+  const std::optional<TlsError> error = GetTlsError(status);
+  return error.has_value() ? error->detail : std::string(status.message());
+}
+
+LegSettings FrontSettings() {
+  LegSettings settings;
+  const std::string own = absl::GetFlag(FLAGS_front_ca);
+  settings.ca = own.empty() ? absl::GetFlag(FLAGS_ca) : own;
+  settings.crl = absl::GetFlag(FLAGS_crl);
+  settings.intermediates = absl::GetFlag(FLAGS_intermediates);
+  settings.alpn = absl::GetFlag(FLAGS_alpn);
+  return settings;
+}
+
+LegSettings BackSettings() {
+  LegSettings settings = FrontSettings();
+  const std::string own = absl::GetFlag(FLAGS_back_ca);
+  settings.ca = own.empty() ? absl::GetFlag(FLAGS_ca) : own;
+  settings.cert = absl::GetFlag(FLAGS_cert);
+  settings.key = absl::GetFlag(FLAGS_key);
+  settings.verify_name = absl::GetFlag(FLAGS_verify);
+  for (const auto& [name, value] :
+       {std::pair<absl::string_view, std::string>{"starttls", absl::GetFlag(FLAGS_starttls)},
+        {"proxy_header", absl::GetFlag(FLAGS_proxy_header)}}) {
+    const absl::Status applied = ApplySetting(name, value, settings);
+    if (!applied.ok()) FailUsage(absl::StrCat("--", Sentence(applied)));
+  }
+  return settings;
+}
+
+std::vector<LegToProbe> LegsFromFlags() {
+  const absl::Duration limit = absl::GetFlag(FLAGS_timeout);
+  if (limit <= absl::ZeroDuration() || limit == absl::InfiniteDuration()) {
+    FailUsage("--timeout must be above 0 and finite");
+  }
+  LegReader reader(FrontSettings(), BackSettings(), limit);
+  const std::string front = absl::GetFlag(FLAGS_front);
+  const std::string back = absl::GetFlag(FLAGS_back);
+  const std::string file = absl::GetFlag(FLAGS_legs_file);
+  if (!front.empty() || !back.empty()) {
+    if (absl::Status s = reader.AddRoute("", front, back); !s.ok()) FailUsage(Sentence(s));
+  }
+  if (!file.empty()) {
+    const absl::StatusOr<std::string> text = ReadFile(file, kMaxFileBytes);
+    if (!text.ok()) FailUsage(Sentence(text.status()));
+    if (absl::Status s = reader.AddFile(*text); !s.ok()) {
+      FailUsage(absl::StrCat(file, ", ", Sentence(s)));
+    }
+  }
+  std::vector<LegToProbe> legs = reader.Take();
+  if (legs.empty()) FailUsage("there is nothing to probe: give --front, --back or --legs_file");
+  return legs;
+}
+
+// Runs rounds of probes and prints what each found.
+class Rounds {
+ public:
+  Rounds(EpollLoop& loop, Dialer& dialer, std::vector<LegToProbe> legs)
+      : loop_(loop),
+        legs_(std::move(legs)),
+        prober_(loop, dialer, static_cast<size_t>(absl::GetFlag(FLAGS_concurrency))),
+        interval_(absl::GetFlag(FLAGS_watch)),
+        progress_(isatty(STDERR_FILENO) && legs_.size() > 1) {
+    const std::string color = absl::GetFlag(FLAGS_color);
+    colours_ = color == "always" || (color == "auto" && isatty(STDOUT_FILENO));
+    options_.warn_within = absl::Hours(24) * absl::GetFlag(FLAGS_warn_days);
+  }
+
+  void Start() {
+    round_start_ = loop_.Now();
+    results_.assign(legs_.size(), ProbedLeg());
+    done_ = failed_ = 0;
+    for (size_t i = 0; i < legs_.size(); ++i) {
+      prober_.Probe(legs_[i].config, legs_[i].target,
+                    [this, i](ProbeReport report) { OnReport(i, std::move(report)); });
+    }
+  }
+
+  int exit_status() const { return exit_status_; }
+
+ private:
+  void OnReport(size_t index, ProbeReport report) {
+    ProbedLeg& result = results_[index];
+    result.route = legs_[index].route;
+    result.leg = legs_[index].leg;
+    result.findings = FindingsOf(report, loop_.Now(), options_);
+    result.report = std::move(report);
+    ++done_;
+    if (WorstOf(result.findings) == Severity::kCritical) ++failed_;
+    ShowProgress();
+    if (done_ == legs_.size()) FinishRound();
+  }
+
+  void ShowProgress() const {
+    if (!progress_) return;
+    const bool last = done_ == legs_.size();
+    absl::FPrintF(stderr, "\rprobed %d of %d, %d failing%s", done_, legs_.size(), failed_,
+                  last ? "\r\x1b[K" : "");
+    std::fflush(stderr);
+  }
+
+  void FinishRound() {
+    Print();
+    Severity worst = Severity::kFine;
+    for (const ProbedLeg& result : results_) worst = std::max(worst, WorstOf(result.findings));
+    exit_status_ = worst == Severity::kCritical  ? kExitCritical
+                   : worst == Severity::kWarning ? kExitWarning
+                                                 : EXIT_SUCCESS;
+    if (interval_ == absl::ZeroDuration()) return loop_.Stop();
+    const absl::Duration spent = loop_.Now() - round_start_;
+    next_round_ =
+        loop_.RunAfter(std::max(interval_ - spent, absl::ZeroDuration()), [this] { Start(); });
+  }
+
+  void Print() const {
+    const absl::Time now = loop_.Now();
+    std::string text;
+    const bool watching = interval_ > absl::ZeroDuration();
+    if (absl::GetFlag(FLAGS_json)) {
+      text = absl::StrCat(LegsAsJson(results_, now, watching), "\n");
+    } else {
+      if (watching) {
+        text = absl::FormatTime("== %Y-%m-%d %H:%M:%S UTC\n", now, absl::UTCTimeZone());
+      }
+      const bool tables = absl::GetFlag(FLAGS_details) || legs_.size() <= 2 * kMaxTables;
+      text += tables ? LegsAsTables(results_, now, colours_) : LegsAsLines(results_, now, colours_);
+    }
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  }
+
+  EpollLoop& loop_;
+  const std::vector<LegToProbe> legs_;
+  LegProber prober_;
+  const absl::Duration interval_;
+  const bool progress_;
+  bool colours_ = false;
+  FindingOptions options_;
+  absl::Time round_start_;
+  std::vector<ProbedLeg> results_;
+  size_t done_ = 0;
+  size_t failed_ = 0;
+  int exit_status_ = kExitCritical;
+  Timer next_round_;
+};
+
+void CheckFlags() {
+  if (absl::GetFlag(FLAGS_warn_days) < 0) FailUsage("--warn_days must not be negative");
+  if (absl::GetFlag(FLAGS_concurrency) < 1) FailUsage("--concurrency must be at least 1");
+  const absl::Duration watch = absl::GetFlag(FLAGS_watch);
+  if (watch < absl::ZeroDuration() || watch == absl::InfiniteDuration()) {
+    FailUsage("--watch must be neither negative nor infinite");
+  }
+  const std::string color = absl::GetFlag(FLAGS_color);
+  if (color != "auto" && color != "always" && color != "never") {
+    FailUsage("--color must be auto, always or never");
+  }
+}
+
+// Each probe has a socket.
+void RaiseDescriptorLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int Main(int argc, char** argv) {
+  constexpr int kSignals[] = {SIGTERM, SIGINT};
+  ParseFlags(argc, argv);
+  CheckFlags();
+  std::vector<LegToProbe> legs = LegsFromFlags();
+  signal(SIGPIPE, SIG_IGN);
+  RaiseDescriptorLimit();
+  if (absl::Status s = BlockSignals(kSignals); !s.ok()) FailUsage(Sentence(s));
+  const absl::StatusOr<std::unique_ptr<EpollLoop>> loop = EpollLoop::Create();
+  if (!loop.ok()) FailUsage(Sentence(loop.status()));
+  TcpDialer dialer(**loop);
+  Rounds rounds(**loop, dialer, std::move(legs));
+  const auto signals =
+      SignalWatcher::Create(**loop, kSignals, [&loop](int /*signal*/) { (*loop)->Stop(); });
+  if (!signals.ok()) FailUsage(Sentence(signals.status()));
+  rounds.Start();
+  (*loop)->Run();
+  return rounds.exit_status();
+}
+
+}  // namespace
+}  // namespace trestle::examples
+
+int main(int argc, char** argv) { return trestle::examples::Main(argc, argv); }

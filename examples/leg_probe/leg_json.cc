@@ -1,0 +1,162 @@
+#include "examples/leg_probe/leg_json.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/strings/escaping.h"
+#include "nlohmann/json.hpp"
+#include "trestle/base/bytes.h"
+#include "trestle/base/error.h"
+
+namespace trestle::examples {
+namespace {
+
+// Keys keep the order in which they are put in.
+using Json = nlohmann::ordered_json;
+
+std::string Text(absl::string_view text) { return std::string(text); }
+
+// Null for times that are none.
+Json TimeOf(absl::Time time) {
+  if (time == absl::InfiniteFuture() || time == absl::InfinitePast()) return nullptr;
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
+}
+
+Json ErrorOf(const absl::Status& status) {
+  if (status.ok()) return nullptr;
+  const std::optional<TlsError> error = GetTlsError(status);
+  if (!error.has_value()) {
+    return {{"code", "internal"},
+            {"phase", nullptr},
+            {"alert", nullptr},
+            {"detail", Text(status.message())}};
+  }
+  Json alert = nullptr;
+  if (error->alert.has_value()) alert = AlertName(*error->alert);
+  return {{"code", Text(ErrorCodeName(error->code))},
+          {"phase", Text(PhaseName(error->phase))},
+          {"alert", alert},
+          {"detail", error->detail}};
+}
+
+Json FailureOf(const std::optional<FutureFailure>& failure) {
+  if (!failure.has_value()) return nullptr;
+  return {{"when", TimeOf(failure->when)},
+          {"part", Text(ChainPartName(failure->part))},
+          {"subject", failure->subject},
+          {"detail", failure->detail}};
+}
+
+Json CertificateOf(const CertificateInfo& certificate, absl::Time now) {
+  std::vector<std::string> names = certificate.dns_names;
+  names.insert(names.end(), certificate.ip_names.begin(), certificate.ip_names.end());
+  Json days = nullptr;
+  if (certificate.not_after != absl::InfinitePast()) {
+    days = absl::ToDoubleHours(certificate.not_after - now) / 24;
+  }
+  return {{"subject", certificate.subject},
+          {"issuer", certificate.issuer},
+          {"names", names},
+          {"serial", certificate.serial},
+          {"key", certificate.key},
+          {"signature", certificate.signature},
+          {"not_before", TimeOf(certificate.not_before)},
+          {"not_after", TimeOf(certificate.not_after)},
+          {"days_left", days},
+          {"spki_sha256", absl::Base64Escape(AsText(certificate.spki_sha256))}};
+}
+
+Json ServedOf(const ChainReport& chain, absl::Time now) {
+  Json served = Json::array();
+  for (size_t i = 0; i < chain.served.size(); ++i) {
+    Json one = CertificateOf(chain.served[i], now);
+    one["role"] = i < chain.roles.size() ? Json(Text(ServedRoleName(chain.roles[i]))) : Json();
+    served.push_back(std::move(one));
+  }
+  return served;
+}
+
+Json ChainOf(const ChainReport& chain, absl::Time now) {
+  Json path = Json::array();
+  for (const CertificateInfo& certificate : chain.path) {
+    path.push_back(CertificateOf(certificate, now));
+  }
+  Json missing = Json::array();
+  for (const MissingCertificate& certificate : chain.missing) {
+    missing.push_back({{"subject", certificate.subject}, {"known", certificate.known}});
+  }
+  return {{"good", chain.verdict.ok()},
+          {"error", ErrorOf(chain.verdict)},
+          {"trusted", chain.trusted},
+          {"first_failure", FailureOf(chain.first_failure)},
+          {"first_certificate_failure", FailureOf(chain.first_certificate_failure)},
+          {"served", ServedOf(chain, now)},
+          {"path", path},
+          {"missing", missing},
+          {"out_of_order", chain.out_of_order},
+          {"must_staple", chain.must_staple},
+          {"staple",
+           {{"state", Text(StapleStateName(chain.staple.state))},
+            {"detail", chain.staple.detail},
+            {"this_update", TimeOf(chain.staple.this_update)},
+            {"next_update", TimeOf(chain.staple.next_update)}}}};
+}
+
+Json TlsOf(const ProbeReport& report) {
+  if (report.tls.version.empty()) return nullptr;
+  return {{"version", Text(report.tls.version)},
+          {"cipher", Text(report.tls.cipher)},
+          {"group", Text(report.tls.group)},
+          {"post_quantum", report.post_quantum},
+          {"alpn", report.tls.alpn},
+          {"resumption_offered", report.resumption_offered}};
+}
+
+Json LegOf(const ProbedLeg& probed, absl::Time now) {
+  const ProbeReport& report = probed.report;
+  Json findings = Json::array();
+  for (const Finding& finding : probed.findings) {
+    findings.push_back({{"severity", Text(SeverityName(finding.severity))},
+                        {"code", finding.code},
+                        {"text", finding.text},
+                        {"advice", finding.advice}});
+  }
+  Json chain = nullptr;
+  if (report.chain.has_value()) chain = ChainOf(*report.chain, now);
+  return {{"route", probed.route},
+          {"leg", Text(LegName(probed.leg))},
+          {"address", report.target.endpoint.ToString()},
+          {"server_name", report.target.server_name},
+          {"expected_name", report.target.expected_name()},
+          {"start_tls", Text(StartTlsName(report.target.start_tls))},
+          {"good", report.good()},
+          {"severity", Text(SeverityName(WorstOf(probed.findings)))},
+          {"error", ErrorOf(report.status)},
+          {"times_ms",
+           {{"dial", absl::ToDoubleMilliseconds(report.times.dial)},
+            {"start_tls", absl::ToDoubleMilliseconds(report.times.start_tls)},
+            {"handshake", absl::ToDoubleMilliseconds(report.times.handshake)}}},
+          {"tls", TlsOf(report)},
+          {"chain", chain},
+          {"findings", findings}};
+}
+
+}  // namespace
+
+std::string LegsAsJson(const std::vector<ProbedLeg>& legs, absl::Time now, bool one_line) {
+  Severity worst = Severity::kFine;
+  Json list = Json::array();
+  for (const ProbedLeg& leg : legs) {
+    worst = std::max(worst, WorstOf(leg.findings));
+    list.push_back(LegOf(leg, now));
+  }
+  const Json document = {{"schema", "trestle.leg_probe.v1"},
+                         {"time", TimeOf(now)},
+                         {"severity", Text(SeverityName(worst))},
+                         {"legs", list}};
+  // Everything is printable ASCII but names from flags and files, which may be anything.
+  return document.dump(one_line ? -1 : 2, ' ', /*ensure_ascii=*/true,
+                       Json::error_handler_t::replace);
+}
+
+}  // namespace trestle::examples

@@ -1,0 +1,221 @@
+#include "examples/leg_probe/legs.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "trestle/base/error.h"
+#include "trestle/posix/file.h"
+#include "trestle/tls/chain_checker.h"
+#include "trestle/tls/credential.h"
+#include "trestle/tls/trust_store.h"
+
+namespace trestle::examples {
+namespace {
+
+// A file of all public CAs has 200 KB; a large CRL some megabytes.
+constexpr size_t kMaxFileBytes = 64 << 20;
+
+absl::Status Wrong(absl::string_view what) { return absl::InvalidArgumentError(what); }
+
+absl::Status Wrong(absl::string_view what, const absl::Status& why) {
+  const std::optional<TlsError> error = GetTlsError(why);
+  return Wrong(absl::StrCat(what, ": ", error.has_value() ? error->detail : why.message()));
+}
+
+// "" for no file.
+absl::StatusOr<std::string> ReadIfAny(const std::string& path) {
+  if (path.empty()) return std::string();
+  return ReadFile(path, kMaxFileBytes);
+}
+
+absl::StatusOr<std::shared_ptr<const Credential>> ReadCredential(const LegSettings& settings) {
+  if (settings.cert.empty() || settings.key.empty()) {
+    return Wrong("a client certificate needs both cert and key");
+  }
+  const absl::StatusOr<std::string> cert = ReadIfAny(settings.cert);
+  if (!cert.ok()) return cert.status();
+  const absl::StatusOr<std::string> key = ReadIfAny(settings.key);
+  if (!key.ok()) return key.status();
+  absl::StatusOr<std::shared_ptr<const Credential>> credential = Credential::FromPem(*cert, *key);
+  if (credential.ok()) return credential;
+  return Wrong(absl::StrCat(settings.cert, " with ", settings.key), credential.status());
+}
+
+}  // namespace
+
+absl::Status ApplySetting(absl::string_view name, absl::string_view value, LegSettings& settings) {
+  const std::pair<absl::string_view, std::string*> texts[] = {
+      {"ca", &settings.ca},     {"crl", &settings.crl}, {"intermediates", &settings.intermediates},
+      {"cert", &settings.cert}, {"key", &settings.key}, {"verify", &settings.verify_name},
+      {"alpn", &settings.alpn},
+  };
+  for (const auto& [text_name, text] : texts) {
+    if (name != text_name) continue;
+    *text = std::string(value);
+    return absl::OkStatus();
+  }
+  if (name == "starttls") {
+    const std::optional<StartTls> protocol = ParseStartTls(value);
+    if (!protocol.has_value()) {
+      return Wrong(
+          absl::StrCat("starttls must be none, smtp, imap or postgres, not \"", value, "\""));
+    }
+    settings.start_tls = *protocol;
+    return absl::OkStatus();
+  }
+  if (name == "proxy_header") {
+    if (value != "none" && value != "v1" && value != "v2") {
+      return Wrong(absl::StrCat("proxy_header must be none, v1 or v2, not \"", value, "\""));
+    }
+    settings.proxy_header = value == "v1"   ? ProxyProtocolOut::kV1
+                            : value == "v2" ? ProxyProtocolOut::kV2
+                                            : ProxyProtocolOut::kNone;
+    return absl::OkStatus();
+  }
+  return Wrong(absl::StrCat("there is no setting \"", name, "\""));
+}
+
+LegReader::LegReader(LegSettings front_defaults, LegSettings back_defaults, absl::Duration limit)
+    : front_defaults_(std::move(front_defaults)),
+      back_defaults_(std::move(back_defaults)),
+      limit_(limit) {}
+
+absl::Status LegReader::AddRoute(absl::string_view label, absl::string_view front,
+                                 absl::string_view back) {
+  return Add(label, {std::string(front), front_defaults_}, {std::string(back), back_defaults_});
+}
+
+absl::Status LegReader::AddFile(absl::string_view text) {
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    line = line.substr(0, line.find('#'));
+    const absl::Status added = AddLine(line);
+    if (!added.ok()) return Wrong(absl::StrCat("line ", number, ": ", added.message()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LegReader::AddLine(absl::string_view line) {
+  SideText front{"", front_defaults_};
+  SideText back{"", back_defaults_};
+  SideText* side = nullptr;
+  std::string label;
+  bool empty = true;
+  for (const absl::string_view word :
+       absl::StrSplit(line, absl::ByAnyChar(" \t\r"), absl::SkipEmpty())) {
+    const size_t equals = word.find('=');
+    const absl::string_view name = word.substr(0, equals);
+    const absl::string_view value =
+        equals == absl::string_view::npos ? "" : word.substr(equals + 1);
+    if (equals == absl::string_view::npos) {
+      if (!empty) return Wrong(absl::StrCat("\"", word, "\" has no \"=\""));
+      label = std::string(word);
+    } else if (name == "front" || name == "back") {
+      side = name == "front" ? &front : &back;
+      if (!side->address_and_names.empty()) return Wrong(absl::StrCat(name, " is there twice"));
+      if (value.empty()) return Wrong(absl::StrCat(name, " is empty"));
+      side->address_and_names = std::string(value);
+    } else if (side == nullptr) {
+      return Wrong(absl::StrCat("\"", word, "\" comes before front= or back="));
+    } else if (absl::Status s = ApplySetting(name, value, side->settings); !s.ok()) {
+      return s;
+    }
+    empty = false;
+  }
+  if (empty) return absl::OkStatus();
+  return Add(label, front, back);
+}
+
+absl::Status LegReader::Add(absl::string_view label, const SideText& front, const SideText& back) {
+  absl::StatusOr<std::vector<LegToProbe>> fronts = ReadSide(Leg::kFront, front);
+  if (!fronts.ok()) return fronts.status();
+  absl::StatusOr<std::vector<LegToProbe>> backs = ReadSide(Leg::kBack, back);
+  if (!backs.ok()) return backs.status();
+  if (fronts->empty() && backs->empty()) return Wrong("neither front= nor back= is there");
+  const size_t pairs = std::max(fronts->size(), backs->size());
+  for (size_t i = 0; i < pairs; ++i) {
+    std::string route(label);
+    if (route.empty()) {
+      const LegProbeTarget& first = i < fronts->size() ? (*fronts)[i].target : (*backs)[i].target;
+      route = first.expected_name();
+    } else if (pairs > 1) {
+      route = absl::StrCat(label, "[", i + 1, "]");
+    }
+    for (std::vector<LegToProbe>* side : {&*fronts, &*backs}) {
+      if (i >= side->size()) continue;
+      (*side)[i].route = route;
+      legs_.push_back(std::move((*side)[i]));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<LegToProbe>> LegReader::ReadSide(Leg leg, const SideText& side) {
+  std::vector<LegToProbe> legs;
+  if (side.address_and_names.empty()) return legs;
+  std::vector<std::string> parts = absl::StrSplit(side.address_and_names, ',');
+  const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(parts.front());
+  if (!endpoint.ok()) return Wrong(absl::StrCat(LegName(leg), " is wrong"), endpoint.status());
+  const absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = ConfigFor(side.settings);
+  if (!config.ok()) return Wrong(absl::StrCat(LegName(leg), " leg"), config.status());
+  if (parts.size() == 1) parts.emplace_back();  // No name: the address itself is verified.
+  for (size_t i = 1; i < parts.size(); ++i) {
+    LegToProbe one;
+    one.leg = leg;
+    one.config = *config;
+    one.target.endpoint = *endpoint;
+    one.target.server_name = parts[i];
+    one.target.verify_name = side.settings.verify_name;
+    one.target.alpn = absl::StrSplit(side.settings.alpn, ',', absl::SkipEmpty());
+    one.target.start_tls = side.settings.start_tls;
+    one.target.proxy_header = side.settings.proxy_header;
+    legs.push_back(std::move(one));
+  }
+  return legs;
+}
+
+absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LegReader::ConfigFor(
+    const LegSettings& settings) {
+  // A NUL is in no path.
+  const std::string id =
+      absl::StrCat(settings.ca, absl::string_view("\0", 1), settings.crl,
+                   absl::string_view("\0", 1), settings.intermediates, absl::string_view("\0", 1),
+                   settings.cert, absl::string_view("\0", 1), settings.key);
+  std::shared_ptr<const LegProbeConfig>& known = configs_[id];
+  if (known != nullptr) return known;
+  if (settings.ca.empty()) return Wrong("no CA file was given (--ca or ca=)");
+  const absl::StatusOr<std::string> ca = ReadIfAny(settings.ca);
+  if (!ca.ok()) return ca.status();
+  const absl::StatusOr<std::string> crl = ReadIfAny(settings.crl);
+  if (!crl.ok()) return crl.status();
+  absl::StatusOr<std::string> intermediates = ReadIfAny(settings.intermediates);
+  if (!intermediates.ok()) return intermediates.status();
+
+  ChainCheckerOptions checker_options;
+  absl::StatusOr<std::shared_ptr<const TrustStore>> trust = TrustStore::Create(*ca, *crl);
+  if (!trust.ok()) return Wrong(settings.ca, trust.status());
+  checker_options.trust = *std::move(trust);
+  checker_options.known_intermediates_pem = *std::move(intermediates);
+  absl::StatusOr<std::shared_ptr<const ChainChecker>> checker =
+      ChainChecker::Create(std::move(checker_options));
+  if (!checker.ok()) return Wrong(settings.intermediates, checker.status());
+  LegProbeOptions options;
+  options.checker = *std::move(checker);
+  if (!settings.cert.empty() || !settings.key.empty()) {
+    absl::StatusOr<std::shared_ptr<const Credential>> credential = ReadCredential(settings);
+    if (!credential.ok()) return credential.status();
+    options.credential = *std::move(credential);
+  }
+  options.dial_timeout = options.start_tls_timeout = options.handshake_timeout = limit_;
+  absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config =
+      LegProbeConfig::Create(std::move(options));
+  if (!config.ok()) return config.status();
+  known = *config;
+  return known;
+}
+
+}  // namespace trestle::examples

@@ -1,0 +1,79 @@
+// Which legs leg_probe looks at: from its flags, and from a file with a route on each line.
+#ifndef TRESTLE_EXAMPLES_LEG_PROBE_LEGS_H_
+#define TRESTLE_EXAMPLES_LEG_PROBE_LEGS_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "trestle/base/leg.h"
+#include "trestle/watch/leg_probe.h"
+
+namespace trestle::examples {
+
+/// How one leg is to be spoken to; files are paths.
+struct LegSettings {
+  std::string ca;
+  std::string crl;
+  std::string intermediates;
+  std::string cert;
+  std::string key;
+  std::string verify_name;
+  std::string alpn;  ///< Comma-separated.
+  StartTls start_tls = StartTls::kNone;
+  ProxyProtocolOut proxy_header = ProxyProtocolOut::kNone;
+};
+
+/// Sets what `name` ("ca", "starttls", …) stands for; an error says what is wrong.
+absl::Status ApplySetting(absl::string_view name, absl::string_view value, LegSettings& settings);
+
+/// One leg to probe.
+struct LegToProbe {
+  std::string route;  ///< What the output calls the pair that this leg belongs to.
+  Leg leg = Leg::kBack;
+  LegProbeTarget target;
+  std::shared_ptr<const LegProbeConfig> config;
+};
+
+/// Makes legs of text. Configs are made once for all legs with the same files.
+class LegReader {
+ public:
+  /// `defaults` hold for each leg that says nothing else; `limit` for each phase of each probe.
+  LegReader(LegSettings front_defaults, LegSettings back_defaults, absl::Duration limit);
+
+  /// Adds the legs of one route: `front` and `back` are "IP:PORT,NAME" with any number of names, or
+  /// empty. The i-th names of both make a pair of their own.
+  absl::Status AddRoute(absl::string_view label, absl::string_view front, absl::string_view back);
+
+  /// Adds a route for each line of `text`: "[LABEL] front=IP:PORT,NAME back=IP:PORT,NAME", each leg
+  /// followed by settings of its own: "ca=FILE starttls=smtp". "#" begins a comment.
+  absl::Status AddFile(absl::string_view text);
+
+  std::vector<LegToProbe> Take() { return std::move(legs_); }
+
+ private:
+  struct SideText {
+    std::string address_and_names;
+    LegSettings settings;
+  };
+
+  absl::Status AddLine(absl::string_view line);
+  absl::Status Add(absl::string_view label, const SideText& front, const SideText& back);
+  absl::StatusOr<std::vector<LegToProbe>> ReadSide(Leg leg, const SideText& side);
+  absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ConfigFor(const LegSettings& settings);
+
+  const LegSettings front_defaults_;
+  const LegSettings back_defaults_;
+  const absl::Duration limit_;
+  std::map<std::string, std::shared_ptr<const LegProbeConfig>> configs_;
+  std::vector<LegToProbe> legs_;
+};
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_LEG_PROBE_LEGS_H_

@@ -1,0 +1,344 @@
+// leg_probe as people and monitoring run it: tables, JSON, exit status, files, rounds.
+
+#include <signal.h>
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "tests/e2e/server_programs.h"
+#include "trestle/testing/test_pki.h"
+
+namespace trestle::e2e {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using testing::LeafSpec;
+using ::testing::Not;
+using testing::PemPair;
+using testing::TestPki;
+using Json = nlohmann::json;
+
+constexpr absl::Duration kDay = absl::Hours(24);
+
+// As much of JSON Schema as docs/leg_probe.schema.json uses.
+class SchemaChecker {
+ public:
+  explicit SchemaChecker(const Json& schema) : definitions_(schema.at("definitions")) {}
+
+  void Check(const Json& value, const Json& schema, const std::string& where) const {
+    if (schema.contains("$ref")) {
+      const std::string name = schema.at("$ref").get<std::string>().substr(14);
+      return Check(value, definitions_.at(name), where);
+    }
+    if (schema.contains("allOf")) return Check(value, schema.at("allOf").at(0), where);
+    CheckType(value, schema.at("type"), where);
+    if (schema.contains("enum")) {
+      const Json& allowed = schema.at("enum");
+      EXPECT_NE(std::find(allowed.begin(), allowed.end(), value), allowed.end())
+          << where << ": " << value;
+    }
+    if (value.is_object()) CheckObject(value, schema, where);
+    if (value.is_array()) {
+      for (const Json& item : value) Check(item, schema.at("items"), where + "[]");
+    }
+  }
+
+ private:
+  static void CheckType(const Json& value, const Json& type, const std::string& where) {
+    const std::string is = value.is_number() ? "number" : value.type_name();
+    const bool fits =
+        type.is_array() ? std::find(type.begin(), type.end(), is) != type.end() : type == is;
+    EXPECT_TRUE(fits) << where << " is a " << is << ", not a " << type;
+  }
+
+  void CheckObject(const Json& value, const Json& schema, const std::string& where) const {
+    const Json& properties = schema.at("properties");
+    for (const Json& name : schema.at("required")) {
+      EXPECT_TRUE(value.contains(name)) << where << " has no " << name;
+    }
+    for (const auto& [name, member] : value.items()) {
+      if (!properties.contains(name)) {
+        ADD_FAILURE() << where << " has " << name;
+        continue;
+      }
+      Check(member, properties.at(name), where + "." + name);
+    }
+  }
+
+  const Json& definitions_;
+};
+
+class LegProbeTest : public ServerProgramsTest {
+ protected:
+  LeafSpec Leaf(const std::string& name, absl::Duration days = 90 * kDay) const {
+    LeafSpec leaf;
+    leaf.dns_names = {name};
+    leaf.not_after = absl::Now() + days;
+    return leaf;
+  }
+
+  CommandResult Probe(std::vector<std::string> flags, bool with_ca = true) const {
+    flags.insert(flags.begin(), ExampleProgram("leg_probe"));
+    if (with_ca) flags.push_back(absl::StrCat("--ca=", PathOf("ca.pem")));
+    return RunCommand(flags, kPatience);
+  }
+
+  static std::string Flag(const std::string& leg, const HttpBackend& backend,
+                          const std::string& name) {
+    return absl::StrCat("--", leg, "=", backend.address(), name.empty() ? "" : ",", name);
+  }
+
+  void ExpectUsageError(const std::vector<std::string>& flags, const std::string& text,
+                        bool with_ca = true) const {
+    const CommandResult result = Probe(flags, with_ca);
+    EXPECT_EQ(result.exit_status, 3) << result.errors;
+    EXPECT_THAT(result.errors, AllOf(::testing::StartsWith("leg_probe: "), HasSubstr(text)));
+    EXPECT_EQ(result.output, "");
+  }
+};
+
+TEST_F(LegProbeTest, BothLegsStandSideBySide) {
+  const TestPki intermediate(
+      pki_, {"Internal CA", absl::InfinitePast(), absl::Now() + 9 * kDay + absl::Hours(1)});
+  const auto front = StartTlsBackend(pki_.Issue(Leaf("app.test")));
+  const auto back = StartTlsBackend(intermediate.Issue(Leaf("back.test")));
+  const CommandResult result =
+      Probe({Flag("front", *front, "app.test"), Flag("back", *back, "back.test")});
+  EXPECT_EQ(result.exit_status, 1) << result.errors;
+  EXPECT_EQ(result.errors, "");
+  const std::string day =
+      absl::FormatTime("%Y-%m-%d", absl::Now() + 9 * kDay + absl::Hours(1), absl::UTCTimeZone());
+  EXPECT_THAT(result.output,
+              AllOf(HasSubstr("front leg"), HasSubstr("back leg"), HasSubstr("X25519MLKEM768"),
+                    HasSubstr(front->address()), HasSubstr(back->address()),
+                    HasSubstr(absl::StrCat("warning, back leg: verification will fail in 9 days: "
+                                           "intermediate \"CN=Internal CA\" expires on ",
+                                           day))));
+  EXPECT_THAT(result.output, HasSubstr("-> get the CA's current intermediate"));
+  EXPECT_THAT(result.output, Not(HasSubstr("\x1b")));
+  bool side_by_side = false;
+  for (const absl::string_view line : absl::StrSplit(result.output, '\n')) {
+    side_by_side |=
+        absl::StrContains(line, front->address()) && absl::StrContains(line, back->address());
+  }
+  EXPECT_TRUE(side_by_side) << result.output;
+  // With fewer days to warn of, all is fine.
+  EXPECT_EQ(Probe({Flag("back", *back, "back.test"), "--warn_days=8"}).exit_status, 0);
+}
+
+TEST_F(LegProbeTest, ColoursComeOnDemandWithoutATerminal) {
+  const auto back = StartTlsBackend(pki_.Issue(Leaf("back.test")));
+  EXPECT_THAT(Probe({Flag("back", *back, "back.test"), "--color=always"}).output,
+              HasSubstr("\x1b[3"));
+}
+
+TEST_F(LegProbeTest, JsonKeepsToItsSchema) {
+  std::ifstream file("docs/leg_probe.schema.json");
+  ASSERT_TRUE(file.good());
+  const Json schema = Json::parse(file);
+  const SchemaChecker checker(schema);
+  LeafSpec expired = Leaf("back.test");
+  expired.not_after = absl::Now() - kDay;
+  const auto good = StartTlsBackend(pki_.Issue(Leaf("a.test")));
+  const auto bad = StartTlsBackend(pki_.Issue(expired));
+  const RefusingPort refusing;
+  WriteFile("legs", absl::StrCat("one front=", good->address(), ",a.test back=", bad->address(),
+                                 ",back.test\nback=", refusing.address(), ",c.test\n"));
+  const CommandResult result = Probe({absl::StrCat("--legs_file=", PathOf("legs")), "--json"});
+  EXPECT_EQ(result.exit_status, 2);
+  const Json document = Json::parse(result.output);
+  checker.Check(document, schema, "document");
+  ASSERT_EQ(document.at("legs").size(), 3u);
+  EXPECT_EQ(document.at("severity"), "critical");
+  EXPECT_EQ(document.at("legs").at(0).at("route"), "one");
+  EXPECT_EQ(document.at("legs").at(0).at("chain").at("first_failure").at("part"), "leaf");
+  EXPECT_EQ(document.at("legs").at(1).at("chain").at("error").at("code"), "certificate_expired");
+  EXPECT_LT(document.at("legs").at(1).at("chain").at("served").at(0).at("days_left"), 0);
+  EXPECT_EQ(document.at("legs").at(2).at("route"), "c.test");
+  EXPECT_EQ(document.at("legs").at(2).at("error").at("code"), "transport");
+}
+
+TEST_F(LegProbeTest, SpkiIsWhatOpensslSays) {
+  const PemPair pair = pki_.Issue(Leaf("a.test"));
+  const auto back = StartTlsBackend(pair);
+  const CommandResult probed = Probe({Flag("back", *back, "a.test"), "--json"});
+  const std::string openssl = FindProgram("openssl");
+  const std::string leaf = WriteFile("leaf.pem", pair.chain);
+  const CommandResult digest =
+      RunCommand({"/bin/sh", "-c",
+                  absl::StrCat(openssl, " x509 -in ", leaf, " -noout -pubkey | ", openssl,
+                               " pkey -pubin -outform der | ", openssl, " dgst -sha256 -binary | ",
+                               openssl, " base64")},
+                 kPatience);
+  const Json served = Json::parse(probed.output).at("legs").at(0).at("chain").at("served").at(0);
+  EXPECT_EQ(served.at("spki_sha256").get<std::string>() + "\n", digest.output);
+}
+
+TEST_F(LegProbeTest, ManyLegsArePrintedALineEachWithEveryName) {
+  const auto server = StartTlsBackend(pki_.Issue(Leaf("*.many.test", 20 * kDay)));
+  std::string names;
+  for (int i = 0; i < 300; ++i) absl::StrAppend(&names, ",n", i, ".many.test");
+  WriteFile("legs",
+            absl::StrCat("# all of one server\nmany  back=", server->address(), names,
+                         "\nwrong back=", server->address(), ",other.test # no such name\n"));
+  const CommandResult result =
+      Probe({absl::StrCat("--legs_file=", PathOf("legs")), "--concurrency=20"});
+  EXPECT_EQ(result.exit_status, 2) << result.errors;
+  EXPECT_EQ(result.errors, "");
+  for (const char* label : {"many[1] ", "many[300] "}) {
+    EXPECT_THAT(result.output, HasSubstr(label));
+  }
+  EXPECT_THAT(result.output, HasSubstr("FAILED: name_mismatch"));
+  EXPECT_THAT(result.output, HasSubstr("will fail in 19 days: leaf \"CN=*.many.test\""));
+  const Json json =
+      Json::parse(Probe({absl::StrCat("--legs_file=", PathOf("legs")), "--json"}).output);
+  EXPECT_EQ(json.at("legs").size(), 301u);
+}
+
+TEST_F(LegProbeTest, AClientCertificateIsShown) {
+  LeafSpec client = Leaf("client.test");
+  client.server_auth = false;
+  WriteCertificate("server", Leaf("a.test"));
+  WriteCertificate("client", client);
+  const uint16_t port = FreePort();
+  const auto server =
+      StartOpenssl({"-cert", PathOf("server.pem"), "-key", PathOf("server.key"), "-Verify", "1",
+                    "-verify_return_error", "-CAfile", PathOf("ca.pem")},
+                   port);
+  const std::string back = absl::StrCat("--back=127.0.0.1:", port, ",a.test");
+  const CommandResult without = Probe({back, "--json"});
+  EXPECT_EQ(without.exit_status, 2);
+  const Json error = Json::parse(without.output).at("legs").at(0).at("error");
+  EXPECT_EQ(error.at("code"), "peer_alert") << without.output;
+  EXPECT_EQ(error.at("alert"), "certificate_required");
+  const CommandResult with = Probe({back, absl::StrCat("--cert=", PathOf("client.pem")),
+                                    absl::StrCat("--key=", PathOf("client.key"))});
+  EXPECT_EQ(with.exit_status, 0) << with.output;
+}
+
+TEST_F(LegProbeTest, StaplesAndResumptionAreSeen) {
+  LeafSpec spec = Leaf("a.test");
+  spec.must_staple = true;
+  const PemPair pair = WriteCertificate("server", spec);
+  WriteFile("staple", pki_.IssueStaple(pair));
+  const std::vector<uint16_t> ports = FreePorts(2);
+  const std::vector<std::string> flags = {"-cert", PathOf("server.pem"), "-key",
+                                          PathOf("server.key")};
+  std::vector<std::string> stapling = flags;
+  stapling.insert(stapling.end(), {"-status_file", PathOf("staple")});
+  std::vector<std::string> no_tickets = flags;
+  no_tickets.insert(no_tickets.end(), {"-num_tickets", "0"});
+  const auto one = StartOpenssl(stapling, ports[0]);
+  const auto two = StartOpenssl(no_tickets, ports[1]);
+  const auto probe = [&](uint16_t port) {
+    return Json::parse(Probe({absl::StrCat("--back=127.0.0.1:", port, ",a.test"), "--json"}).output)
+        .at("legs")
+        .at(0);
+  };
+  const Json stapled = probe(ports[0]);
+  EXPECT_EQ(stapled.at("chain").at("staple").at("state"), "good") << stapled.dump(1);
+  EXPECT_EQ(stapled.at("chain").at("first_failure").at("part"), "staple");
+  EXPECT_EQ(stapled.at("tls").at("resumption_offered"), true);
+  const Json bare = probe(ports[1]);
+  EXPECT_EQ(bare.at("tls").at("resumption_offered"), false);
+  EXPECT_EQ(bare.at("findings").at(0).at("code"), "staple_missing");
+}
+
+TEST_F(LegProbeTest, AProxyHeaderGoesFirst) {
+  WriteCertificate("server", Leaf("a.test"));
+  WriteFile("both", absl::StrCat(pki_.Issue(Leaf("a.test")).chain));
+  const PemPair pair = pki_.Issue(Leaf("a.test"));
+  WriteFile("both", pair.chain + pair.key);
+  const uint16_t port = FreePort();
+  const auto haproxy =
+      StartHaproxy(absl::StrCat("frontend f\n  bind 127.0.0.1:", port, " accept-proxy ssl crt ",
+                                PathOf("both"), "\n  http-request return status 204\n"),
+                   port);
+  const std::string back = absl::StrCat("--back=127.0.0.1:", port, ",a.test");
+  EXPECT_EQ(Probe({back, "--proxy_header=v1"}).exit_status, 0);
+  EXPECT_EQ(Probe({back, "--proxy_header=v2"}).exit_status, 0);
+  EXPECT_EQ(Probe({back}).exit_status, 2);
+}
+
+TEST_F(LegProbeTest, WatchingGoesOnUntilASignal) {
+  const auto back = StartTlsBackend(pki_.Issue(Leaf("a.test")));
+  Process process({ExampleProgram("leg_probe"), Flag("back", *back, "a.test"),
+                   absl::StrCat("--ca=", PathOf("ca.pem")), "--watch=50ms", "--json"});
+  ASSERT_TRUE(back->WaitForConnections(3, kPatience));
+  process.Signal(SIGTERM);
+  EXPECT_EQ(process.WaitForExit(kPatience), 0);
+  std::istringstream lines(process.output());
+  std::string line;
+  int rounds = 0;
+  while (std::getline(lines, line)) {
+    EXPECT_EQ(Json::parse(line).at("legs").at(0).at("good"), true);
+    ++rounds;
+  }
+  EXPECT_GE(rounds, 2);
+}
+
+TEST_F(LegProbeTest, UsageErrorsHaveAStatusOfTheirOwn) {
+  ExpectUsageError({}, "nothing to probe");
+  ExpectUsageError({"--nope"}, "no flag --nope");
+  ExpectUsageError({"--back"}, "--back needs a value");
+  ExpectUsageError({"word"}, "\"word\" is no flag");
+  ExpectUsageError({"--timeout=soon"}, "--timeout");
+  ExpectUsageError({"--timeout=0s", "--back=127.0.0.1:1"}, "--timeout must be above 0");
+  ExpectUsageError({"--warn_days=-1", "--back=127.0.0.1:1"}, "--warn_days");
+  ExpectUsageError({"--concurrency=0", "--back=127.0.0.1:1"}, "--concurrency");
+  ExpectUsageError({"--watch=inf", "--back=127.0.0.1:1"}, "--watch");
+  ExpectUsageError({"--color=pink", "--back=127.0.0.1:1"}, "--color");
+  ExpectUsageError({"--starttls=ftp", "--back=127.0.0.1:1"}, "starttls must be");
+  ExpectUsageError({"--proxy_header=v3", "--back=127.0.0.1:1"}, "proxy_header must be");
+  ExpectUsageError({"--back=localhost:1"}, "back is wrong");
+  ExpectUsageError({"--back=127.0.0.1:1"}, "no CA file", /*with_ca=*/false);
+  ExpectUsageError({"--back=127.0.0.1:1", "--crl=/nowhere"}, "/nowhere");
+  ExpectUsageError({"--back=127.0.0.1:1", absl::StrCat("--cert=", PathOf("ca.pem"))},
+                   "both cert and key");
+  ExpectUsageError({"--legs_file=/nowhere"}, "/nowhere");
+}
+
+TEST_F(LegProbeTest, MistakesInTheFileAreToldWithTheirLine) {
+  const auto expect = [&](const std::string& line, const std::string& text) {
+    WriteFile("legs", absl::StrCat("# comment\n\n", line, "\n"));
+    ExpectUsageError({absl::StrCat("--legs_file=", PathOf("legs"))},
+                     absl::StrCat("legs, line 3: ", text));
+  };
+  expect("label", "neither front= nor back=");
+  expect("label more front=127.0.0.1:1", "\"more\" has no \"=\"");
+  expect("ca=x back=127.0.0.1:1", "\"ca=x\" comes before");
+  expect("back=127.0.0.1:1 back=127.0.0.1:1", "back is there twice");
+  expect("back=", "back is empty");
+  expect("back=127.0.0.1:1 colour=red", "there is no setting \"colour\"");
+  expect("back=127.0.0.1", "back is wrong");
+  expect("back=127.0.0.1:1 ca=/nowhere", "back leg: cannot read /nowhere");
+}
+
+TEST_F(LegProbeTest, HelpNamesEveryFlag) {
+  const CommandResult result = Probe({"--help"}, /*with_ca=*/false);
+  EXPECT_EQ(result.exit_status, 0);
+  for (const char* flag :
+       {"--front",       "--back",          "--legs_file", "--ca",   "--front_ca", "--back_ca",
+        "--crl",         "--intermediates", "--cert",      "--key",  "--verify",   "--alpn",
+        "--starttls",    "--proxy_header",  "--warn_days", "--json", "--details",  "--watch",
+        "--concurrency", "--timeout",       "--color"}) {
+    EXPECT_THAT(result.output, HasSubstr(absl::StrCat("  ", flag, " ")));
+  }
+}
+
+}  // namespace
+}  // namespace trestle::e2e

@@ -1,0 +1,78 @@
+#include "tests/e2e/server_programs.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/blocking_stream.h"
+
+namespace trestle::e2e {
+namespace {
+
+constexpr char kHaproxyDefaults[] =
+    "global\n  maxconn 100\ndefaults\n  timeout connect 10s\n  timeout client 10s\n"
+    "  timeout server 10s\n  mode http\n";
+
+bool WaitUntilServed(Process& process, uint16_t port) {
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (process.running() && absl::Now() < deadline) {
+    if (BlockingStream::Connect(port) != nullptr) return true;
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  return false;
+}
+
+std::unique_ptr<Process> Start(const std::vector<std::string>& argv, uint16_t port) {
+  auto process = std::make_unique<Process>(argv);
+  EXPECT_TRUE(WaitUntilServed(*process, port)) << process->errors() << process->output();
+  return process;
+}
+
+}  // namespace
+
+std::vector<uint16_t> ServerProgramsTest::FreePorts(size_t count) {
+  std::vector<std::unique_ptr<RefusingPort>> held;
+  std::vector<uint16_t> ports;
+  while (held.size() < count) {
+    held.push_back(std::make_unique<RefusingPort>());
+    ports.push_back(held.back()->port());
+  }
+  return ports;
+}
+
+std::unique_ptr<Process> ServerProgramsTest::StartHaproxy(const std::string& config,
+                                                          uint16_t port) const {
+  const std::string path = WriteFile("haproxy.cfg", absl::StrCat(kHaproxyDefaults, config));
+  return Start({FindProgram("haproxy"), "-db", "-f", path}, port);
+}
+
+std::unique_ptr<Process> ServerProgramsTest::StartNginx(const std::string& config,
+                                                        uint16_t port) const {
+  const std::string path = WriteFile("nginx.conf", absl::StrCat(NginxDefaults(), config));
+  return Start({FindProgram("nginx"), "-e", "stderr", "-c", path, "-p", PathOf("")}, port);
+}
+
+std::unique_ptr<Process> ServerProgramsTest::StartOpenssl(const std::vector<std::string>& flags,
+                                                          uint16_t port) const {
+  std::vector<std::string> argv = {FindProgram("openssl"), "s_server", "-accept",
+                                   absl::StrCat("127.0.0.1:", port)};
+  argv.insert(argv.end(), flags.begin(), flags.end());
+  return Start(argv, port);
+}
+
+std::string ServerProgramsTest::TemporaryPaths() const {
+  std::string paths;
+  for (const char* kind : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"}) {
+    absl::StrAppend(&paths, kind, "_temp_path ", PathOf(kind), "; ");
+  }
+  return paths;
+}
+
+// One process, so that killing it leaves no worker behind, and no user to change to.
+std::string ServerProgramsTest::NginxDefaults() const {
+  return absl::StrCat("load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n",
+                      "daemon off;\nmaster_process off;\nuser root root;\npid ",
+                      PathOf("nginx.pid"), ";\nerror_log stderr warn;\nevents {}\n");
+}
+
+}  // namespace trestle::e2e

@@ -1,0 +1,42 @@
+// nginx, haproxy and openssl as servers of a test, on ports that the test picks.
+#ifndef TRESTLE_TESTS_E2E_SERVER_PROGRAMS_H_
+#define TRESTLE_TESTS_E2E_SERVER_PROGRAMS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/e2e/process.h"
+#include "tests/e2e/proxy_test.h"
+
+namespace trestle::e2e {
+
+class ServerProgramsTest : public ProxyTest {
+ protected:
+  /// A port that was free a moment ago, for programs that can't pick one.
+  static uint16_t FreePort() { return RefusingPort().port(); }
+
+  /// So many different ones.
+  static std::vector<uint16_t> FreePorts(size_t count);
+
+  /// Runs haproxy with this configuration, and waits until it serves `port`.
+  std::unique_ptr<Process> StartHaproxy(const std::string& config, uint16_t port) const;
+
+  /// The same with nginx; its stream module is loaded.
+  std::unique_ptr<Process> StartNginx(const std::string& config, uint16_t port) const;
+
+  /// The same with openssl s_server.
+  std::unique_ptr<Process> StartOpenssl(const std::vector<std::string>& flags, uint16_t port) const;
+
+  /// nginx's own are in /var/lib, which belongs to root: goes into each http block.
+  std::string TemporaryPaths() const;
+
+ private:
+  std::string NginxDefaults() const;
+};
+
+}  // namespace trestle::e2e
+
+#endif  // TRESTLE_TESTS_E2E_SERVER_PROGRAMS_H_
