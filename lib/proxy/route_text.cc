@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -53,12 +54,17 @@ absl::Status ApplyOption(absl::string_view option, Backends& backends, Route& ro
   return absl::OkStatus();
 }
 
+// "" is the default route.
+std::string Pattern(absl::string_view name) {
+  return absl::EqualsIgnoreCase(name, "default") ? std::string() : std::string(name);
+}
+
 absl::StatusOr<Route> ParseLine(absl::string_view line) {
   const std::vector<absl::string_view> fields =
       absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
   if (fields.size() < 2) return BadText("a route is NAME IP:PORT[+IP:PORT…] [OPTION…]");
   Route route;
-  if (fields[0] != "default") route.pattern = std::string(fields[0]);
+  route.pattern = Pattern(fields[0]);
   absl::StatusOr<Backends> backends = ParseBackends(fields[1]);
   if (!backends.ok()) return backends.status();
   for (size_t i = 2; i < fields.size(); ++i) {
@@ -85,7 +91,7 @@ absl::StatusOr<std::vector<Route>> ParseRouteList(absl::string_view text) {
     }
     absl::StatusOr<Backends> backends = ParseBackends(parts.second);
     if (!backends.ok()) return backends.status();
-    routes.push_back({std::string(parts.first), *std::move(backends)});
+    routes.push_back({Pattern(parts.first), *std::move(backends)});
   }
   return routes;
 }

@@ -41,9 +41,11 @@ struct Answer {
   std::string pattern;
   std::string alpn;
   std::string backend;
+  bool is_default = false;  // Beside the default there may be a name "default".
 
   friend bool operator==(const Answer& a, const Answer& b) {
-    return a.pattern == b.pattern && a.alpn == b.alpn && a.backend == b.backend;
+    return a.pattern == b.pattern && a.alpn == b.alpn && a.backend == b.backend &&
+           a.is_default == b.is_default;
   }
 };
 
@@ -73,7 +75,8 @@ std::optional<Answer> TryAll(const std::vector<Route>& routes, const std::string
     const int specificity = Specificity(pattern, name);
     if (specificity <= best_specificity) continue;
     best_specificity = specificity;
-    best = Answer{pattern.empty() ? "default" : pattern, alpn, FirstBackend(route.target)};
+    best = Answer{pattern.empty() ? "default" : pattern, alpn, FirstBackend(route.target),
+                  pattern.empty()};
   }
   return best;
 }
@@ -90,9 +93,8 @@ std::optional<Answer> TryAll(const std::vector<Route>& routes, const Question& q
 std::optional<Answer> Ask(const RouteTable& table, const Question& question) {
   const std::optional<RouteTable::Match> match = table.Find(question.name, question.alpn);
   if (!match.has_value()) return std::nullopt;
-  Require(match->is_default == (match->pattern == "default"), "the default is called so");
-  return Answer{std::string(match->pattern), std::string(match->alpn),
-                FirstBackend(*match->target)};
+  return Answer{std::string(match->pattern), std::string(match->alpn), FirstBackend(*match->target),
+                match->is_default};
 }
 
 Question ParseQuestion(absl::string_view line) {

@@ -27,6 +27,14 @@ TEST(RouteTextTest, ReadsTheCommandLineForm) {
   EXPECT_TRUE(ParseRouteList("")->empty());
 }
 
+TEST(RouteTextTest, DefaultIsTheDefaultInAnyCase) {
+  for (const char* name : {"default", "Default", "DEFAULT"}) {
+    const std::string backend = "127.0.0.1:1";
+    EXPECT_EQ(ParseRouteList(name + ("=" + backend))->at(0).pattern, "") << name;
+    EXPECT_EQ(ParseRoutesFile(name + (" " + backend))->at(0).pattern, "") << name;
+  }
+}
+
 TEST(RouteTextTest, ABadListQuotesTheItem) {
   for (const char* bad : {"a.test", "=127.0.0.1:1", "a.test=", "a.test=localhost:1",
                           "a.test=127.0.0.1:1+", "a.test=127.0.0.1:99999"}) {

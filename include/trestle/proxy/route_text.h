@@ -12,7 +12,8 @@
 namespace trestle {
 
 /// Reads "NAME=BACKENDS,NAME=BACKENDS,…". BACKENDS is "IP:PORT", or several joined by "+", which
-/// take turns. Fails with ErrorCode::kConfiguration, quoting the item at fault.
+/// take turns. The name "default", in any case, stands for the default route, here and in files.
+/// Fails with ErrorCode::kConfiguration, quoting the item at fault.
 absl::StatusOr<std::vector<Route>> ParseRouteList(absl::string_view text);
 
 /// Reads a routes file: a route a line, and "#" begins a comment.
