@@ -39,6 +39,12 @@ Endpoint::Endpoint(ByteView address, uint16_t port) : port_(port) {
   std::copy(address.begin(), address.end(), address_.begin());
 }
 
+bool Endpoint::IsUnspecified() const {
+  const ByteView bytes = address();
+  return !bytes.empty() &&
+         std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte == 0; });
+}
+
 absl::StatusOr<Endpoint> Endpoint::Parse(absl::string_view text) {
   const size_t colon = text.rfind(':');
   if (colon == absl::string_view::npos) return BadEndpoint(text, "there is no \":PORT\"");

@@ -55,16 +55,18 @@ class TcpDial final : public Dial, private FdWatcher {
   }
 
   void OnFdReady(uint32_t events) override {
-    int error = 0;
-    socklen_t size = sizeof error;
-    if (getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
-    if (error != 0) return Finish(ConnectError(endpoint_, error));
+    if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
+      int error = 0;
+      socklen_t size = sizeof error;
+      if (getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+      if (error != 0) return Finish(ConnectError(endpoint_, error));
+    }
     if ((events & EPOLLOUT) == 0) return;
     // Dialling a free local port can end up, by chance, in a connection of the socket with itself.
-    if (LocalEndpoint(socket_.get()) == endpoint_) {
-      return Finish(ConnectError(endpoint_, ECONNREFUSED));
-    }
-    Finish(TcpTransport::Create(loop_, std::move(socket_)));
+    const Endpoint local = LocalEndpoint(socket_.get());
+    const Endpoint peer = endpoint_.IsUnspecified() ? PeerEndpoint(socket_.get()) : endpoint_;
+    if (local == peer) return Finish(ConnectError(endpoint_, ECONNREFUSED));
+    Finish(TcpTransport::Create(loop_, std::move(socket_), local, peer));
   }
 
   // The last thing that a dial does: `done_` may destroy it.

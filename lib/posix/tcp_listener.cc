@@ -158,12 +158,14 @@ void TcpListener::AcceptBatch() {
 
 TcpListener::Accepting TcpListener::AcceptOne(Callback& on_connection) {
   if (!socket_.valid()) return Accepting::kIsDone;
-  OwnedFd socket(accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  SocketAddress peer;
+  OwnedFd socket(accept4(socket_.get(), peer.get(), &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!socket.valid() && errno == EAGAIN) return Accepting::kIsDone;
   if (!socket.valid() && IsConnectionError(errno)) return Accepting::kGoesOn;
   std::unique_ptr<Transport> connection;
   if (socket.valid()) {
-    auto created = TcpTransport::Create(loop_, std::move(socket));
+    const Endpoint local = local_.IsUnspecified() ? LocalEndpoint(socket.get()) : local_;
+    auto created = TcpTransport::Create(loop_, std::move(socket), local, peer.ToEndpoint());
     if (created.ok()) connection = *std::move(created);
   }
   if (connection == nullptr) {

@@ -34,17 +34,23 @@ bool IsSpliceRefused(int error) {
 
 absl::StatusOr<std::unique_ptr<TcpTransport>> TcpTransport::Create(EpollLoop& loop,
                                                                    OwnedFd socket) {
-  auto transport = absl::WrapUnique(new TcpTransport(loop, std::move(socket)));
+  const Endpoint local = LocalEndpoint(socket.get());
+  const Endpoint peer = PeerEndpoint(socket.get());
+  return Create(loop, std::move(socket), local, peer);
+}
+
+absl::StatusOr<std::unique_ptr<TcpTransport>> TcpTransport::Create(EpollLoop& loop, OwnedFd socket,
+                                                                   const Endpoint& local,
+                                                                   const Endpoint& peer) {
+  auto transport = absl::WrapUnique(new TcpTransport(loop, std::move(socket), local, peer));
   const absl::Status watched = loop.Watch(transport->socket_.get(), *transport);
   if (!watched.ok()) return watched;
   return transport;
 }
 
-TcpTransport::TcpTransport(EpollLoop& loop, OwnedFd socket)
-    : loop_(loop),
-      socket_(std::move(socket)),
-      local_(LocalEndpoint(socket_.get())),
-      peer_(PeerEndpoint(socket_.get())) {}
+TcpTransport::TcpTransport(EpollLoop& loop, OwnedFd socket, const Endpoint& local,
+                           const Endpoint& peer)
+    : loop_(loop), socket_(std::move(socket)), local_(local), peer_(peer) {}
 
 TcpTransport::~TcpTransport() {
   if (destroyed_ != nullptr) *destroyed_ = true;
@@ -84,7 +90,12 @@ IoResult TcpTransport::FailRead(int error) {
   return {0, IoState::kFailed};
 }
 
-IoResult TcpTransport::Write(ByteView data) {
+IoResult TcpTransport::Write(ByteView data) { return Send(data, 0); }
+
+// The system keeps the last packet back until the FIN can go with it.
+IoResult TcpTransport::WriteBeforeEnd(ByteView data) { return Send(data, MSG_MORE); }
+
+IoResult TcpTransport::Send(ByteView data, int flags) {
   if (!socket_.valid()) return {0, IoState::kFailed};
   if (data.empty()) return {0, IoState::kOk};
   if (!may_write_) {
@@ -93,7 +104,7 @@ IoResult TcpTransport::Write(ByteView data) {
   }
   ssize_t bytes;
   do {
-    bytes = send(socket_.get(), data.data(), data.size(), MSG_NOSIGNAL);
+    bytes = send(socket_.get(), data.data(), data.size(), MSG_NOSIGNAL | flags);
   } while (bytes < 0 && errno == EINTR);
   if (bytes < 0) return FailWrite(errno);
   // The send buffer is full, and an edge comes when it has room again.

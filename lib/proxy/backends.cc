@@ -5,11 +5,6 @@
 namespace trestle {
 namespace {
 
-bool IsUnspecified(const Endpoint& endpoint) {
-  const ByteView address = endpoint.address();
-  return std::all_of(address.begin(), address.end(), [](uint8_t byte) { return byte == 0; });
-}
-
 bool IsLoopback(const Endpoint& endpoint) {
   const ByteView address = endpoint.address();
   if (endpoint.family() == Endpoint::Family::kIpv4) return address[0] == 127;
@@ -26,8 +21,8 @@ bool LeadsTo(const Backends& backends, const Endpoint& listener) {
         if (backend.port() != listener.port() || backend.family() != listener.family())
           return false;
         // A listener on all addresses is on each of this machine; dialing "all" means loopback.
-        return (IsUnspecified(listener) && (IsLoopback(backend) || IsUnspecified(backend))) ||
-               (IsLoopback(listener) && IsUnspecified(backend));
+        return (listener.IsUnspecified() && (IsLoopback(backend) || backend.IsUnspecified())) ||
+               (IsLoopback(listener) && backend.IsUnspecified());
       });
 }
 

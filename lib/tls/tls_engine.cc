@@ -61,8 +61,10 @@ class TlsEngine::State {
   IoState Handshake();
   IoResult Read(MutableByteView out);
   IoResult Write(ByteView data);
+  void QueueTickets();
   void QueueCloseNotify();
   bool holds_buffers() const;
+  bool tickets_wait() const { return tickets_wait_; }
 
   ByteQueue& received() { return received_; }
   ByteQueue& to_send() { return to_send_; }
@@ -113,6 +115,7 @@ class TlsEngine::State {
   bool plain_alert_ahead_ = false;  // Kept from BoringSSL.
   bool handshake_done_ = false;
   bool starved_ = false;  // BoringSSL holds no plaintext and has met no end.
+  bool tickets_wait_ = false;
   bool close_notify_queued_ = false;
   bool offers_alpn_ = false;
   bssl::UniquePtr<SSL> ssl_;  // Last: it refers to the rest.
@@ -231,12 +234,7 @@ IoState TlsEngine::State::FinishHandshake() {
   if (CheckAlpn() == IoState::kFailed) return IoState::kFailed;
   handshake_done_ = true;
   record_.handshake.reset();
-  if (is_server()) {
-    // BoringSSL lets a server's TLS 1.3 tickets wait for the first write. Clients that only listen
-    // would never get theirs.
-    SSL_write(ssl_.get(), nullptr, 0);
-    ERR_clear_error();
-  }
+  tickets_wait_ = is_server() && SSL_version(ssl_.get()) == TLS1_3_VERSION;
   return IoState::kOk;
 }
 
@@ -308,14 +306,23 @@ IoResult TlsEngine::State::Write(ByteView data) {
       return {0, IoState::kFailed};
     }
     taken += static_cast<size_t>(result);
+    tickets_wait_ = false;
   }
   if (taken == 0 && !data.empty()) return {0, IoState::kWouldBlock};
   return {taken, IoState::kOk};
 }
 
+void TlsEngine::State::QueueTickets() {
+  if (!tickets_wait_ || !status_.ok()) return;
+  tickets_wait_ = false;
+  SSL_write(ssl_.get(), nullptr, 0);
+  ERR_clear_error();
+}
+
 void TlsEngine::State::QueueCloseNotify() {
   if (!handshake_done_ || close_notify_queued_ || !status_.ok()) return;
   close_notify_queued_ = true;
+  tickets_wait_ = false;
   ERR_clear_error();
   SSL_shutdown(ssl_.get());
   ERR_clear_error();
@@ -482,6 +489,8 @@ ByteQueue& TlsEngine::to_send() { return state_->to_send(); }
 IoState TlsEngine::Handshake() { return state_->Handshake(); }
 IoResult TlsEngine::Read(MutableByteView out) { return state_->Read(out); }
 IoResult TlsEngine::Write(ByteView data) { return state_->Write(data); }
+bool TlsEngine::tickets_wait() const { return state_->tickets_wait(); }
+void TlsEngine::QueueTickets() { state_->QueueTickets(); }
 void TlsEngine::QueueCloseNotify() { state_->QueueCloseNotify(); }
 const absl::Status& TlsEngine::status() const { return state_->status(); }
 bool TlsEngine::handshake_done() const { return state_->handshake_done(); }

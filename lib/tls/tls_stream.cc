@@ -53,8 +53,17 @@ bool TlsStream::AdvanceHandshake() {
 void TlsStream::FinishHandshake() {
   absl::AnyInvocable<void(absl::Status)> done = std::exchange(handshake_done_, nullptr);
   if ((read_owed_ && CanRead()) || (write_owed_ && CanWrite())) ScheduleWake();
+  if (engine_->tickets_wait()) {
+    tickets_due_ = scheduler_.RunAfter(kTicketDelay, [this] { SendTickets(); });
+  }
   done(engine_->handshake_done() ? absl::OkStatus() : status());
   // `this` may be gone.
+}
+
+void TlsStream::SendTickets() {
+  tickets_due_.reset();
+  engine_->QueueTickets();
+  Flush();
 }
 
 IoResult TlsStream::Read(MutableByteView out) {
@@ -82,6 +91,7 @@ IoResult TlsStream::Write(ByteView data) {
     const IoResult result = engine_->Write(data.subspan(taken));
     if (result.state == IoState::kFailed) return FailWrite();
     taken += result.bytes;
+    tickets_due_.reset();
     Flush();
     if (inner_write_failed_) return FailWrite();
     const bool stuck = inner_write_owed_ || !engine_->handshake_done();
@@ -95,8 +105,9 @@ IoResult TlsStream::Write(ByteView data) {
 IoResult TlsStream::ShutdownWrite(StreamEnd end) {
   if (aborted_) return {0, IoState::kFailed};
   shutdown_asked_ = true;
+  tickets_due_.reset();
   if (end == StreamEnd::kClean) engine_->QueueCloseNotify();
-  Flush();
+  Flush(/*end_follows=*/end == StreamEnd::kClean);
   if (inner_write_failed_) return FailWrite();
   if (!engine_->to_send().empty()) {
     write_owed_ = true;
@@ -114,6 +125,7 @@ void TlsStream::Abort() {
   aborted_ = true;
   inner_->Abort();
   wake_.reset();
+  tickets_due_.reset();
   handshake_done_ = nullptr;
   read_owed_ = write_owed_ = false;
   engine_->received().Clear();
@@ -162,14 +174,15 @@ IoState TlsStream::Fill() {
   return IoState::kFailed;
 }
 
-void TlsStream::Flush() {
+void TlsStream::Flush(bool end_follows) {
   ByteQueue& to_send = engine_->to_send();
   while (!to_send.empty() && !inner_write_owed_) {
     if (inner_shutdown_ || inner_write_failed_) {
       to_send.Clear();
       return;
     }
-    const IoResult result = inner_->Write(to_send.view());
+    const ByteView bytes = to_send.view();
+    const IoResult result = end_follows ? inner_->WriteBeforeEnd(bytes) : inner_->Write(bytes);
     to_send.Consume(result.bytes);
     if (result.state == IoState::kWouldBlock) inner_write_owed_ = true;
     if (result.state == IoState::kFailed) {

@@ -57,5 +57,13 @@ TEST(EndpointTest, ANulInTheAddressIsNotItsEnd) {
   EXPECT_FALSE(Endpoint::Parse(absl::string_view("[::1\0]:80", 10)).ok());
 }
 
+TEST(EndpointTest, TellsWhatStandsForAllAddresses) {
+  EXPECT_TRUE(Endpoint::Parse("0.0.0.0:1")->IsUnspecified());
+  EXPECT_TRUE(Endpoint::Parse("[::]:1")->IsUnspecified());
+  EXPECT_FALSE(Endpoint::Parse("127.0.0.1:1")->IsUnspecified());
+  EXPECT_FALSE(Endpoint::Parse("[::1]:1")->IsUnspecified());
+  EXPECT_FALSE(Endpoint().IsUnspecified());
+}
+
 }  // namespace
 }  // namespace trestle

@@ -78,6 +78,15 @@ TEST_F(TcpListenerTest, PicksAPortAndAccepts) {
   EXPECT_EQ(listener->failures(), 0u);
 }
 
+TEST_F(TcpListenerTest, ConnectionsKnowTheirOwnAddressWhereAllAreListenedOn) {
+  const auto listener = Listen(*Endpoint::Parse("0.0.0.0:0"), connections_);
+  const Endpoint loopback = Loopback(listener->local_endpoint().port());
+  AddClients(loopback, 1);
+  ASSERT_TRUE(TurnUntilCount(connections_, 1));
+  EXPECT_EQ(connections_[0]->info().local, loopback);
+  EXPECT_EQ(connections_[0]->info().peer, LocalEndpoint(clients_[0].get()));
+}
+
 TEST_F(TcpListenerTest, AcceptedSocketsAreSetUp) {
   const auto listener = Listen(Loopback(), connections_);
   AddClients(listener->local_endpoint(), 1);

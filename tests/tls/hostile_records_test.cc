@@ -53,6 +53,8 @@ class HostileRecordsTest : public TlsTest, public ::testing::WithParamInterface<
     peer_ = std::make_unique<RawPeer>(context_.get(), !GetParam().against_server);
     peer_->Handshake(*engine_);
     ASSERT_TRUE(engine_->handshake_done()) << engine_->status();
+    engine_->QueueTickets();
+    peer_->Carry(*engine_);
     EXPECT_EQ(ReadAll(*engine_), "");
     sealer_ = std::make_unique<RecordSealer>(peer_->ssl());
   }

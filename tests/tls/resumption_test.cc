@@ -27,19 +27,38 @@ class ResumingClient {
     });
   }
 
-  /// Connects, offering the newest session; tells whether it was resumed.
+  /// A connection whose handshake is done; nothing was sent since.
+  struct Connection {
+    std::unique_ptr<TlsEngine> server;
+    RawPeer client;
+    std::string Carry() {
+      client.Carry(*server);
+      return client.ReadAll();
+    }
+  };
+
+  /// Connects, offering the newest session.
+  std::unique_ptr<Connection> StartConnection(const std::shared_ptr<const ServerTlsConfig>& config,
+                                              Scheduler& loop, const char* server_name) {
+    auto connection = std::make_unique<Connection>(
+        Connection{TlsEngine::NewServer(config, loop, Leg::kFront), {context_.get(), false}});
+    SSL* const ssl = connection->client.ssl();
+    if (server_name != nullptr) SSL_set_tlsext_host_name(ssl, server_name);
+    if (!sessions_.empty()) SSL_set_session(ssl, sessions_.back().get());
+    connection->client.Handshake(*connection->server);
+    EXPECT_TRUE(connection->server->handshake_done()) << connection->server->status();
+    return connection;
+  }
+
+  /// Connects, takes the tickets; tells whether the newest session was resumed.
   bool Connect(const std::shared_ptr<const ServerTlsConfig>& config, Scheduler& loop,
                const char* server_name) {
-    std::unique_ptr<TlsEngine> server = TlsEngine::NewServer(config, loop, Leg::kFront);
-    RawPeer client(context_.get(), /*is_server=*/false);
-    if (server_name != nullptr) SSL_set_tlsext_host_name(client.ssl(), server_name);
-    if (!sessions_.empty()) SSL_set_session(client.ssl(), sessions_.back().get());
-    client.Handshake(*server);
-    EXPECT_TRUE(server->handshake_done()) << server->status();
-    client.ReadAll();
-    const bool resumed = SSL_session_reused(client.ssl()) == 1;
-    EXPECT_EQ(server->info().resumed, resumed);
-    EXPECT_EQ(server->info().local_chain.empty(), resumed);
+    const auto connection = StartConnection(config, loop, server_name);
+    connection->server->QueueTickets();
+    connection->Carry();
+    const bool resumed = SSL_session_reused(connection->client.ssl()) == 1;
+    EXPECT_EQ(connection->server->info().resumed, resumed);
+    EXPECT_EQ(connection->server->info().local_chain.empty(), resumed);
     return resumed;
   }
 
@@ -72,10 +91,32 @@ class ResumptionTest : public TlsTest, public ::testing::WithParamInterface<uint
 TEST_P(ResumptionTest, ResumesUnderTheSameName) {
   const auto config = MakeServerConfig(Options());
   EXPECT_FALSE(client_.Connect(config, loop_, "a.test"));
-  // Nothing was written by the application: the tickets came by themselves.
   ASSERT_GT(client_.sessions(), 0u);
   EXPECT_TRUE(client_.Connect(config, loop_, "a.test"));
   EXPECT_TRUE(client_.Connect(config, loop_, "A.TEST."));
+}
+
+// With TLS 1.2 they are part of the handshake. With TLS 1.3 they come after it, and cost no packet
+// of their own: whatever the server sends first carries them.
+TEST_P(ResumptionTest, TicketsLeaveInFrontOfWhateverComesFirst) {
+  const auto config = MakeServerConfig(Options());
+  const bool tls13 = GetParam() == TLS1_3_VERSION;
+  for (const bool data : {true, false}) {
+    ResumingClient kept(GetParam());
+    const auto connection = kept.StartConnection(config, loop_, "a.test");
+    EXPECT_EQ(connection->server->tickets_wait(), tls13);
+    connection->Carry();
+    EXPECT_EQ(kept.sessions() > 0, !tls13);
+    if (data) {
+      WriteAll(*connection->server, "data");
+    } else {
+      connection->server->QueueCloseNotify();
+    }
+    EXPECT_FALSE(connection->server->tickets_wait());
+    EXPECT_EQ(connection->Carry(), data ? "data" : "");
+    ASSERT_GT(kept.sessions(), 0u);
+    EXPECT_TRUE(kept.Connect(config, loop_, "a.test"));
+  }
 }
 
 TEST_P(ResumptionTest, ResumesWithoutAName) {

@@ -203,6 +203,8 @@ EnginePair TlsTest::MakeJoinedPair(TlsVersion version) {
   pair.Handshake();
   EXPECT_TRUE(pair.client->handshake_done()) << pair.client->status();
   EXPECT_TRUE(pair.server->handshake_done()) << pair.server->status();
+  pair.server->QueueTickets();
+  pair.Carry();
   EXPECT_EQ(ReadAll(*pair.client), "");
   return pair;
 }

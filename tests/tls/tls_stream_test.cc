@@ -27,6 +27,11 @@ class CountingTransport final : public Transport {
     ++writes;
     return inner_->Write(data);
   }
+  IoResult WriteBeforeEnd(ByteView data) override {
+    ++writes;
+    ++writes_before_end;
+    return inner_->WriteBeforeEnd(data);
+  }
   IoResult ShutdownWrite(StreamEnd end) override { return inner_->ShutdownWrite(end); }
   void Abort() override { inner_->Abort(); }
   void SetHandler(TransportHandler* handler) override { inner_->SetHandler(handler); }
@@ -39,6 +44,7 @@ class CountingTransport final : public Transport {
 
   int reads = 0;
   int writes = 0;
+  int writes_before_end = 0;
 
  private:
   std::unique_ptr<Transport> inner_;
@@ -116,6 +122,62 @@ class TlsStreamTest : public TlsTest {
   std::optional<absl::Status> server_done_;
   std::vector<uint8_t> buffer_;
 };
+
+TEST_F(TlsStreamTest, TicketsLeaveWithTheFirstData) {
+  Connect();
+  StartHandshakes();
+  loop_.RunReady();
+  ASSERT_TRUE(server_done_.has_value());
+  EXPECT_EQ(server_below_->writes, 1) << "the handshake's flight, and nothing else";
+  EXPECT_EQ(server_->Write(AsBytes("data")).bytes, 4u);
+  EXPECT_EQ(server_below_->writes, 2);
+  loop_.RunFor(2 * TlsStream::kTicketDelay);
+  EXPECT_EQ(server_below_->writes, 2);
+  EXPECT_EQ(ReadReady(*client_), "data");
+}
+
+TEST_F(TlsStreamTest, ClientsThatOnlyListenGetTheirTicketsAfterAWhile) {
+  Connect();
+  StartHandshakes();
+  loop_.RunFor(TlsStream::kTicketDelay / 2);
+  ASSERT_TRUE(server_done_.has_value());
+  EXPECT_EQ(server_below_->writes, 1);
+  loop_.RunFor(TlsStream::kTicketDelay);
+  EXPECT_EQ(server_below_->writes, 2);
+  const int reads = client_below_->reads;
+  EXPECT_EQ(Read(*client_).state, IoState::kWouldBlock);
+  EXPECT_GT(client_below_->reads, reads) << "the client took them";
+  EXPECT_EQ(loop_.RunUntilIdle(), 0u);
+}
+
+TEST_F(TlsStreamTest, NoTicketsLeaveAfterAnEndOrAnAbort) {
+  for (const bool abort : {false, true}) {
+    Connect();
+    StartHandshakes();
+    loop_.RunReady();
+    ASSERT_TRUE(server_done_.has_value());
+    if (abort) {
+      server_->Abort();
+    } else {
+      EXPECT_EQ(server_->ShutdownWrite(StreamEnd::kTruncated).state, IoState::kOk);
+    }
+    const int writes = server_below_->writes;
+    loop_.RunFor(2 * TlsStream::kTicketDelay);
+    EXPECT_EQ(server_below_->writes, writes);
+  }
+}
+
+// One packet where the transport below can do that, tickets included.
+TEST_F(TlsStreamTest, CloseNotifyMayWaitForTheEndBelow) {
+  Connect();
+  StartHandshakes();
+  loop_.RunReady();
+  EXPECT_EQ(server_->ShutdownWrite(StreamEnd::kClean).state, IoState::kOk);
+  EXPECT_EQ(server_below_->writes, 2);
+  EXPECT_EQ(server_below_->writes_before_end, 1);
+  EXPECT_EQ(client_->ShutdownWrite(StreamEnd::kTruncated).state, IoState::kOk);
+  EXPECT_EQ(client_below_->writes_before_end, 0) << "a cut waits until all bytes have arrived";
+}
 
 TEST_F(TlsStreamTest, HandshakeIsReportedFromTheLoopOnly) {
   Connect();

@@ -35,6 +35,9 @@ class Endpoint {
 
   uint16_t port() const { return port_; }
 
+  /// Tells whether the address is 0.0.0.0 or [::]: to a listener, all addresses of the machine.
+  bool IsUnspecified() const;
+
   /// Writes the endpoint as `Parse` reads it, IPv6 in the form of RFC 5952; "-" for kNone.
   std::string ToString() const;
 

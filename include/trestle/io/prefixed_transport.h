@@ -20,6 +20,7 @@ class PrefixedTransport final : public Transport {
 
   IoResult Read(MutableByteView out) override;
   IoResult Write(ByteView data) override { return inner_->Write(data); }
+  IoResult WriteBeforeEnd(ByteView data) override { return inner_->WriteBeforeEnd(data); }
   IoResult ShutdownWrite(StreamEnd end) override { return inner_->ShutdownWrite(end); }
   void Abort() override;
   void SetHandler(TransportHandler* handler) override { inner_->SetHandler(handler); }

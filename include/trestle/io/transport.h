@@ -80,6 +80,10 @@ class Transport {
   /// be sent as long as the connection holds; kWouldBlock means none was: the peer is slow.
   virtual IoResult Write(ByteView data) = 0;
 
+  /// As `Write`, for what `ShutdownWrite(kClean)` follows at once: the bytes may wait for it, so
+  /// that they and the mark leave together.
+  virtual IoResult WriteBeforeEnd(ByteView data) { return Write(data); }
+
   /// Ends the direction towards the peer: sends all that `Write` took, then the mark for `end`.
   /// kOk once all of it was handed to the system; kWouldBlock: call again after `OnWritable`.
   /// After kClean reading goes on (half-close); kTruncated may end both directions, as on TCP,

@@ -35,12 +35,18 @@ class TcpTransport final : public Transport, private FdWatcher {
   /// `loop` must outlive it. Fails with ErrorCode::kTransport where the system can't watch it.
   static absl::StatusOr<std::unique_ptr<TcpTransport>> Create(EpollLoop& loop, OwnedFd socket);
 
+  /// As above, for who knows the addresses: saves asking the system for them.
+  static absl::StatusOr<std::unique_ptr<TcpTransport>> Create(EpollLoop& loop, OwnedFd socket,
+                                                              const Endpoint& local,
+                                                              const Endpoint& peer);
+
   ~TcpTransport() override;
   TcpTransport(const TcpTransport&) = delete;
   TcpTransport& operator=(const TcpTransport&) = delete;
 
   IoResult Read(MutableByteView out) override;
   IoResult Write(ByteView data) override;
+  IoResult WriteBeforeEnd(ByteView data) override;
   IoResult ShutdownWrite(StreamEnd end) override;
   void Abort() override;
   void SetHandler(TransportHandler* handler) override { handler_ = handler; }
@@ -54,9 +60,10 @@ class TcpTransport final : public Transport, private FdWatcher {
   IoResult WriteFrom(DirectPipe& pipe) override;
 
  private:
-  TcpTransport(EpollLoop& loop, OwnedFd socket);
+  TcpTransport(EpollLoop& loop, OwnedFd socket, const Endpoint& local, const Endpoint& peer);
 
   void OnFdReady(uint32_t events) override;
+  IoResult Send(ByteView data, int flags);
   IoResult FailRead(int error);
   IoResult FailWrite(int error);
   void SetStatus(int error);

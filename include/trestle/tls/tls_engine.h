@@ -63,6 +63,13 @@ class TlsEngine {
   /// close_notify from the peer doesn't end this direction. Not allowed after `QueueCloseNotify`.
   IoResult Write(ByteView data);
 
+  /// Server: tells whether TLS 1.3 tickets wait for the first data, or for close_notify, in front
+  /// of which they leave (RFC 8446 4.6.1 lets them come at any time).
+  bool tickets_wait() const;
+
+  /// Queues the tickets that wait, for a client that only listens.
+  void QueueTickets();
+
   /// Queues close_notify once (RFC 8446 6.1); reading goes on. No-op during the handshake and
   /// after a failure.
   void QueueCloseNotify();

@@ -7,6 +7,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/io/transport.h"
 #include "trestle/tls/tls_engine.h"
@@ -19,11 +20,15 @@ namespace trestle {
 /// below, `ShutdownWrite(kTruncated)` leaves it out; after a failure `ShutdownWrite` sends the
 /// alert that is waiting, and from then on `Read` drops what the peer still sends (kWouldBlock)
 /// until the peer ends too (kFailed), so that who lingers doesn't reset the alert away. A failure
-/// of the transport below is passed on with this leg's name.
+/// of the transport below is passed on with this leg's name. A server's TLS 1.3 tickets leave with
+/// the first data or with close_notify, and after `kTicketDelay` by themselves.
 /// Holds no buffers while nothing is in flight, and at most TlsEngine::kSendLimitBytes and one
 /// record that the peer is too slow for.
 class TlsStream final : public Transport, private TransportHandler {
  public:
+  /// How long the tickets of a client that only listens wait for data that they could go with.
+  static constexpr absl::Duration kTicketDelay = absl::Milliseconds(100);
+
   /// Takes over `inner`. `scheduler` must outlive the stream.
   TlsStream(std::unique_ptr<TlsEngine> engine, std::unique_ptr<Transport> inner,
             Scheduler& scheduler);
@@ -62,9 +67,10 @@ class TlsStream final : public Transport, private TransportHandler {
 
   bool AdvanceHandshake();
   void FinishHandshake();
+  void SendTickets();
   IoState Fill();
   IoState Drain();
-  void Flush();
+  void Flush(bool end_follows = false);
   bool CanRead() const;
   bool CanWrite() const;
   bool NotifyReadable();
@@ -82,6 +88,7 @@ class TlsStream final : public Transport, private TransportHandler {
   absl::AnyInvocable<void(absl::Status)> handshake_done_;  // Empty once called.
   absl::Status inner_failure_;
   Timer wake_;  // For callbacks that are owed and don't come from below.
+  Timer tickets_due_;
 
   bool handshake_over_ = false;
   bool read_owed_ = false;         // The handler waits for OnReadable.
