@@ -1,0 +1,422 @@
+#include "trestle/watch/certificate_monitor.h"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "trestle/base/error.h"
+#include "trestle/watch/probe_findings.h"
+
+namespace trestle {
+namespace {
+
+constexpr absl::Duration kDay = absl::Hours(24);
+
+// Less was left than this: whoever renewed was late.
+constexpr absl::Duration kLate = absl::Hours(24 * 7);
+
+// A wall clock may be set while a timer runs, so none runs for longer.
+constexpr absl::Duration kMaxSleep = absl::Hours(1);
+
+// Tiers count up as time runs out: 0 is far away, the last one is expired.
+constexpr int kFarAway = 0;
+
+absl::Status Wrong(std::string detail) {
+  return MakeError(
+      {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::move(detail)});
+}
+
+std::string IdOf(CertificateSource source, Leg leg, absl::string_view name,
+                 const Endpoint& endpoint) {
+  return absl::StrCat(static_cast<int>(source), " ", static_cast<int>(leg), " ", name, " ",
+                      endpoint.ToString());
+}
+
+// The earliest end among the certificates that lead upwards from the leaf.
+std::optional<FutureFailure> EarliestEnd(absl::Span<const CertificateInfo> chain) {
+  std::optional<FutureFailure> failure;
+  for (size_t i = 0; i < chain.size(); ++i) {
+    if (i > 0 && chain[i].subject != chain[i - 1].issuer) break;
+    if (failure.has_value() && failure->when <= chain[i].not_after) continue;
+    FutureFailure& end = failure.emplace();
+    end.when = chain[i].not_after;
+    end.part = i == 0 ? ChainPart::kLeaf : ChainPart::kIntermediate;
+    end.subject = chain[i].subject;
+    end.detail = absl::StrCat(ChainPartName(end.part), " \"", end.subject, "\" expires on ",
+                              absl::FormatTime("%Y-%m-%d", end.when, absl::UTCTimeZone()));
+  }
+  return failure;
+}
+
+std::string DetailOf(const absl::Status& status) {
+  const std::optional<TlsError> error = GetTlsError(status);
+  return error.has_value() ? error->detail : std::string(status.message());
+}
+
+bool IsPositive(absl::Duration duration) {
+  return duration > absl::ZeroDuration() && duration < absl::InfiniteDuration();
+}
+
+}  // namespace
+
+// What one look at a leg found.
+struct CertificateMonitor::Observation {
+  absl::Time when;
+  absl::Status status;
+  std::vector<CertificateInfo> chain;  // Empty: nothing new is known of it.
+  std::optional<FutureFailure> failure;
+};
+
+struct CertificateMonitor::Entry {
+  std::string id;
+  CertificateStatus status;
+  int told_tier = kFarAway;  // Nothing up to this tier is told again.
+  uint64_t incarnation = 0;  // Tells a probe of an earlier entry of the same id.
+  std::shared_ptr<const LegProbeConfig> config;  // Of probed legs, with what follows.
+  LegProbeTarget target;
+  Timer next_probe;
+};
+
+absl::string_view CertificateSourceName(CertificateSource source) {
+  switch (source) {
+    case CertificateSource::kOwn:
+      return "own";
+    case CertificateSource::kSeen:
+      return "seen";
+    case CertificateSource::kProbe:
+      return "probe";
+  }
+  return "probe";
+}
+
+absl::string_view CertificateEventName(CertificateEvent::Kind kind) {
+  switch (kind) {
+    case CertificateEvent::Kind::kWillFail:
+      return "will_fail";
+    case CertificateEvent::Kind::kExpired:
+      return "expired";
+    case CertificateEvent::Kind::kRenewed:
+      return "renewed";
+    case CertificateEvent::Kind::kRenewedLate:
+      return "renewed_late";
+    case CertificateEvent::Kind::kIssuerChanged:
+      return "issuer_changed";
+    case CertificateEvent::Kind::kKeyChanged:
+      return "key_changed";
+    case CertificateEvent::Kind::kFailing:
+      return "failing";
+    case CertificateEvent::Kind::kRecovered:
+      return "recovered";
+  }
+  return "failing";
+}
+
+CertificateMonitor::CertificateMonitor(Scheduler& scheduler, Dialer& dialer,
+                                       CertificateMonitorOptions options,
+                                       CertificateListener* listener)
+    : scheduler_(scheduler),
+      options_(std::move(options)),
+      listener_(listener),
+      random_(options_.seed),
+      thresholds_(options_.threshold_days),
+      prober_(scheduler, dialer, options_.max_concurrent_probes) {
+  std::sort(thresholds_.rbegin(), thresholds_.rend());
+}
+
+CertificateMonitor::~CertificateMonitor() = default;
+
+absl::Status CertificateMonitor::Check(const MonitorTargets& targets) const {
+  if (!IsPositive(options_.probe_interval) || !IsPositive(options_.first_probe_within) ||
+      !IsPositive(options_.own_interval)) {
+    return Wrong("an interval of the certificate monitor must be above 0 and finite");
+  }
+  for (size_t i = 0; i < thresholds_.size(); ++i) {
+    if (thresholds_[i] <= 0 || (i > 0 && thresholds_[i] == thresholds_[i - 1])) {
+      return Wrong("thresholds must be above 0 days, and no two the same");
+    }
+  }
+  for (const auto& store : targets.own) {
+    if (store == nullptr) return Wrong("a certificate store to watch is null");
+  }
+  std::set<std::string> ids;
+  for (const MonitorTargets::Probed& probed : targets.probed) {
+    if (probed.config == nullptr) return Wrong("a leg to probe has no config");
+    const std::string id =
+        IdOf(CertificateSource::kProbe, probed.leg, probed.name, probed.target.endpoint);
+    if (!ids.insert(id).second) {
+      return Wrong(absl::StrCat("the ", LegName(probed.leg), " leg \"", probed.name, "\" at ",
+                                probed.target.endpoint.ToString(), " is to be probed twice"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CertificateMonitor::Watch(MonitorTargets targets) {
+  if (absl::Status checked = Check(targets); !checked.ok()) return checked;
+  targets_ = std::move(targets);
+  std::sort(targets_.seen.begin(), targets_.seen.end());
+  DropUnwatched();
+  WatchProbed(targets_.probed);
+  CheckOwn();
+  return absl::OkStatus();
+}
+
+void CertificateMonitor::DropUnwatched() {
+  std::set<std::string> probed;
+  for (const MonitorTargets::Probed& p : targets_.probed) {
+    probed.insert(IdOf(CertificateSource::kProbe, p.leg, p.name, p.target.endpoint));
+  }
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    const CertificateStatus& status = it->second->status;
+    const bool seen_still =
+        std::binary_search(targets_.seen.begin(), targets_.seen.end(), status.name);
+    // Own ones that are gone are dropped by `CheckOwn`.
+    const bool stays = status.source == CertificateSource::kOwn ||
+                       (status.source == CertificateSource::kSeen && seen_still) ||
+                       (status.source == CertificateSource::kProbe && probed.count(it->first) > 0);
+    it = stays ? std::next(it) : entries_.erase(it);
+  }
+}
+
+void CertificateMonitor::WatchProbed(std::vector<MonitorTargets::Probed> probed) {
+  for (MonitorTargets::Probed& p : probed) {
+    const std::string id = IdOf(CertificateSource::kProbe, p.leg, p.name, p.target.endpoint);
+    Entry& entry = EntryFor(id, CertificateSource::kProbe, p.leg, p.name, p.target.endpoint);
+    const bool changed = entry.config != p.config;
+    entry.config = std::move(p.config);
+    entry.target = std::move(p.target);
+    // With new CAs the verdict may be another: it is asked for soon.
+    if (changed) ScheduleProbe(entry, options_.first_probe_within * Chance());
+  }
+}
+
+CertificateMonitor::Entry& CertificateMonitor::EntryFor(const std::string& id,
+                                                        CertificateSource source, Leg leg,
+                                                        absl::string_view name,
+                                                        const Endpoint& endpoint) {
+  std::unique_ptr<Entry>& entry = entries_[id];
+  if (entry == nullptr) {
+    entry = std::make_unique<Entry>();
+    entry->id = id;
+    entry->incarnation = next_incarnation_++;
+    entry->status.source = source;
+    entry->status.leg = leg;
+    entry->status.name = std::string(name);
+    entry->status.endpoint = endpoint;
+  }
+  return *entry;
+}
+
+void CertificateMonitor::ScheduleProbe(Entry& entry, absl::Duration delay) {
+  entry.next_probe = scheduler_.RunAfter(delay, [this, id = entry.id] { StartProbe(id); });
+}
+
+void CertificateMonitor::StartProbe(const std::string& id) {
+  const auto found = entries_.find(id);
+  if (found == entries_.end()) return;
+  Entry& entry = *found->second;
+  // The next one counts from here, so that a leg is probed once an interval however long it takes;
+  // one that takes longer than that is behind its own next turn in the queue.
+  const uint64_t incarnation = entry.incarnation;
+  prober_.Probe(entry.config, entry.target,
+                [this, id, incarnation](ProbeReport report) { OnReport(id, incarnation, report); });
+}
+
+void CertificateMonitor::OnReport(const std::string& id, uint64_t incarnation,
+                                  const ProbeReport& report) {
+  const auto found = entries_.find(id);
+  if (found == entries_.end() || found->second->incarnation != incarnation) return;
+  Entry& entry = *found->second;
+  const absl::Duration spent = scheduler_.Now() - report.started;
+  const absl::Duration wait = options_.probe_interval * (0.9 + 0.1 * Chance()) - spent;
+  ScheduleProbe(entry, std::max(wait, absl::ZeroDuration()));
+
+  Observation observation;
+  observation.when = scheduler_.Now();
+  observation.status = report.status;
+  if (report.chain.has_value()) {
+    if (observation.status.ok()) observation.status = report.chain->verdict;
+    observation.chain = report.chain->path;
+    observation.failure = report.chain->first_certificate_failure;
+    // A chain that is refused has no future; its dates still tell whether it has expired.
+    if (!report.chain->verdict.ok()) observation.failure = EarliestEnd(observation.chain);
+  }
+  Update(entry, std::move(observation));
+  WakeForThresholds();
+}
+
+void CertificateMonitor::OnSighting(const CertificateSighting& sighting) {
+  if (!std::binary_search(targets_.seen.begin(), targets_.seen.end(), sighting.name)) return;
+  const std::string id =
+      IdOf(CertificateSource::kSeen, Leg::kBack, sighting.name, sighting.endpoint);
+  if (entries_.count(id) == 0) {
+    size_t endpoints = 0;
+    for (const auto& [unused, entry] : entries_) {
+      endpoints +=
+          entry->status.source == CertificateSource::kSeen && entry->status.name == sighting.name;
+    }
+    if (endpoints >= options_.max_endpoints_per_name) return;
+  }
+  Observation observation;
+  observation.when = sighting.when;
+  observation.status = sighting.status;
+  observation.chain.assign(sighting.chain.begin(), sighting.chain.end());
+  observation.failure = EarliestEnd(observation.chain);
+  Update(EntryFor(id, CertificateSource::kSeen, Leg::kBack, sighting.name, sighting.endpoint),
+         std::move(observation));
+  WakeForThresholds();
+}
+
+void CertificateMonitor::CheckOwn() {
+  std::set<std::string> present;
+  for (const auto& store : targets_.own) {
+    for (const std::shared_ptr<const Credential>& credential : store->current()->all()) {
+      const absl::string_view name = credential->names().front();
+      // An ECDSA and an RSA credential may be for one name.
+      const std::string id =
+          absl::StrCat(IdOf(CertificateSource::kOwn, Leg::kFront, name, Endpoint()), " ",
+                       static_cast<int>(credential->key_type()));
+      // Two stores may hold the same name: whichever is first stands for it.
+      if (!present.insert(id).second) continue;
+      Observation observation;
+      observation.when = scheduler_.Now();
+      observation.chain = {credential->chain().begin(), credential->chain().end()};
+      observation.failure = EarliestEnd(observation.chain);
+      Update(EntryFor(id, CertificateSource::kOwn, Leg::kFront, name, Endpoint()),
+             std::move(observation));
+    }
+  }
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    const bool gone =
+        it->second->status.source == CertificateSource::kOwn && present.count(it->first) == 0;
+    it = gone ? entries_.erase(it) : std::next(it);
+  }
+  ScheduleOwn();
+  WakeForThresholds();
+}
+
+void CertificateMonitor::ScheduleOwn() {
+  own_timer_.reset();
+  if (targets_.own.empty()) return;
+  own_timer_ = scheduler_.RunAfter(options_.own_interval, [this] { CheckOwn(); });
+}
+
+void CertificateMonitor::Update(Entry& entry, Observation observation) {
+  const CertificateStatus before = entry.status;
+  entry.status.updated = observation.when;
+  entry.status.status = std::move(observation.status);
+  if (!observation.chain.empty()) {
+    entry.status.chain = std::move(observation.chain);
+    entry.status.failure.reset();
+    if (observation.failure.has_value()) entry.status.failure.emplace(*observation.failure);
+  }
+  TellChanges(entry, before);
+  TellThreshold(entry);
+}
+
+void CertificateMonitor::TellChanges(Entry& entry, const CertificateStatus& before) {
+  using Kind = CertificateEvent::Kind;
+  const CertificateStatus& now = entry.status;
+  if (before.status.ok() && !now.status.ok()) Tell(entry, Kind::kFailing, 0, DetailOf(now.status));
+  if (!before.status.ok() && now.status.ok()) Tell(entry, Kind::kRecovered, 0, "all is well again");
+  if (before.chain.empty() || now.chain.empty()) return;
+  const CertificateInfo& old_leaf = before.chain.front();
+  const CertificateInfo& leaf = now.chain.front();
+  if (leaf.issuer != old_leaf.issuer) {
+    Tell(entry, Kind::kIssuerChanged, 0,
+         absl::StrCat("issued by \"", leaf.issuer, "\", formerly by \"", old_leaf.issuer, "\""));
+  }
+  if (leaf.spki_sha256 != old_leaf.spki_sha256) {
+    Tell(entry, Kind::kKeyChanged, 0, absl::StrCat("\"", leaf.subject, "\" has another key"));
+  }
+  if (!before.failure.has_value()) return;
+  const absl::Time end = now.failure.has_value() ? now.failure->when : absl::InfiniteFuture();
+  if (end == before.failure->when) return;
+  // Another end is told of anew: of what it has come to already by this threshold.
+  entry.told_tier = kFarAway;
+  if (end < before.failure->when) return;
+  const absl::Duration left = before.failure->when - now.updated;
+  Tell(entry, left < kLate ? Kind::kRenewedLate : Kind::kRenewed, 0,
+       left < absl::ZeroDuration()
+           ? absl::StrCat("renewed after it had expired: ", before.failure->detail)
+           : absl::StrCat("renewed ", TimeLeftText(before.failure->when, now.updated),
+                          " before it would have failed: ", before.failure->detail));
+}
+
+int CertificateMonitor::TierOf(const Entry& entry) const {
+  if (!entry.status.failure.has_value()) return kFarAway;
+  const absl::Duration left = entry.status.failure->when - scheduler_.Now();
+  int tier = kFarAway;
+  for (const int days : thresholds_) tier += left <= days * kDay;
+  return left <= absl::ZeroDuration() ? static_cast<int>(thresholds_.size()) + 1 : tier;
+}
+
+absl::Time CertificateMonitor::NextTierOf(const Entry& entry) const {
+  if (!entry.status.failure.has_value()) return absl::InfiniteFuture();
+  const absl::Time now = scheduler_.Now();
+  for (const int days : thresholds_) {
+    const absl::Time when = entry.status.failure->when - days * kDay;
+    if (when > now) return when;
+  }
+  return entry.status.failure->when > now ? entry.status.failure->when : absl::InfiniteFuture();
+}
+
+void CertificateMonitor::TellThreshold(Entry& entry) {
+  const int tier = TierOf(entry);
+  if (tier <= entry.told_tier) return;
+  entry.told_tier = tier;
+  if (tier > static_cast<int>(thresholds_.size())) {
+    return Tell(entry, CertificateEvent::Kind::kExpired, 0,
+                absl::StrCat("verification fails: ", entry.status.failure->detail));
+  }
+  Tell(entry, CertificateEvent::Kind::kWillFail, thresholds_[static_cast<size_t>(tier) - 1],
+       absl::StrCat("verification will fail in ",
+                    TimeLeftText(entry.status.failure->when, scheduler_.Now()), ": ",
+                    entry.status.failure->detail));
+}
+
+void CertificateMonitor::Tell(const Entry& entry, CertificateEvent::Kind kind, int days,
+                              std::string detail) {
+  if (listener_ == nullptr) return;
+  CertificateEvent event;
+  event.kind = kind;
+  event.days = days;
+  event.when = scheduler_.Now();
+  event.detail = std::move(detail);
+  event.status = entry.status;
+  listener_->OnCertificateEvent(event);
+}
+
+void CertificateMonitor::WakeForThresholds() {
+  absl::Time next = scheduler_.Now() + kMaxSleep;
+  bool any = false;
+  for (const auto& [id, entry] : entries_) {
+    const absl::Time tier = NextTierOf(*entry);
+    any |= tier != absl::InfiniteFuture();
+    next = std::min(next, tier);
+  }
+  threshold_timer_.reset();
+  if (!any) return;
+  threshold_timer_ = scheduler_.RunAfter(next - scheduler_.Now(), [this] {
+    for (const auto& [id, entry] : entries_) TellThreshold(*entry);
+    WakeForThresholds();
+  });
+}
+
+double CertificateMonitor::Chance() {
+  return std::uniform_real_distribution<double>(0, 1)(random_);
+}
+
+std::vector<CertificateStatus> CertificateMonitor::Snapshot() const {
+  std::vector<CertificateStatus> all;
+  for (const auto& [id, entry] : entries_) all.push_back(entry->status);
+  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.source, a.leg, a.name) < std::tie(b.source, b.leg, b.name);
+  });
+  return all;
+}
+
+}  // namespace trestle

@@ -1,0 +1,56 @@
+#include "trestle/watch/certificate_sightings.h"
+
+#include <optional>
+#include <utility>
+
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+// Whether the back leg failed because of its certificates.
+bool IsRefusal(const absl::Status& status) {
+  const std::optional<TlsError> error = GetTlsError(status);
+  if (!error.has_value() || error->leg != Leg::kBack) return false;
+  return error->code == ErrorCode::kCertificateExpired ||
+         error->code == ErrorCode::kCertificateUntrusted || error->code == ErrorCode::kNameMismatch;
+}
+
+}  // namespace
+
+CertificateSightings::CertificateSightings(ConnectionObserver* next, Callback on_sighting)
+    : next_(next), on_sighting_(std::move(on_sighting)) {}
+
+void CertificateSightings::OnEstablished(const ConnectionReport& report) {
+  if (report.back.tls.has_value()) Look(report);
+  if (next_ != nullptr) next_->OnEstablished(report);
+}
+
+void CertificateSightings::OnClosed(const ConnectionReport& report) {
+  if (report.back.tls.has_value() && IsRefusal(report.status)) Look(report);
+  if (next_ != nullptr) next_->OnClosed(report);
+}
+
+void CertificateSightings::Look(const ConnectionReport& report) {
+  const TlsInfo& tls = *report.back.tls;
+  const bool refused = IsRefusal(report.status);
+  std::pair<Endpoint, std::string> key(report.back.peer, tls.server_name);
+  const auto found = seen_.find(key);
+  if (found != seen_.end() && found->second.good != refused &&
+      found->second.chain.begin() == tls.peer_chain.begin()) {
+    return;
+  }
+  if (found == seen_.end() && seen_.size() >= kMaxBackends) return;
+  // A resumed session may show nothing; that is no news.
+  if (tls.peer_chain.empty() && !refused) return;
+  seen_[key] = {tls.peer_chain, !refused};
+  CertificateSighting sighting;
+  sighting.name = tls.server_name.empty() ? report.back.peer.ToString() : tls.server_name;
+  sighting.endpoint = report.back.peer;
+  sighting.when = report.accepted + report.times.front + report.times.dial + report.times.back;
+  sighting.chain = tls.peer_chain;
+  if (refused) sighting.status = report.status;
+  on_sighting_(std::move(sighting));
+}
+
+}  // namespace trestle

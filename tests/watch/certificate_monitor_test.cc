@@ -1,0 +1,342 @@
+#include "trestle/watch/certificate_monitor.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/watch/probe_fixture.h"
+
+namespace trestle::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::IsSupersetOf;
+using ::testing::UnorderedElementsAre;
+
+constexpr absl::Duration kDay = absl::Hours(24);
+
+class EventLog final : public CertificateListener {
+ public:
+  void OnCertificateEvent(const CertificateEvent& event) override { events.push_back(event); }
+
+  // "name kind" or "name will_fail DAYS", in order; forgets them.
+  std::vector<std::string> Take() {
+    std::vector<std::string> texts;
+    for (const CertificateEvent& event : events) {
+      texts.push_back(absl::StrCat(event.status.name, " ", CertificateEventName(event.kind),
+                                   event.days > 0 ? absl::StrCat(" ", event.days) : ""));
+    }
+    events.clear();
+    return texts;
+  }
+
+  std::vector<CertificateEvent> events;
+};
+
+class CertificateMonitorTest : public ProbeTest {
+ protected:
+  CertificateMonitor& Start(CertificateMonitorOptions options = {}) {
+    return monitor_.emplace(loop_, dialer_, std::move(options), &log_);
+  }
+
+  MonitorTargets::Probed Probed(int host, const std::string& name) {
+    if (config_ == nullptr) config_ = ConfigOf();
+    MonitorTargets::Probed probed;
+    probed.name = name;
+    probed.config = config_;
+    probed.target.endpoint = At(host);
+    probed.target.server_name = name;
+    return probed;
+  }
+
+  CertificateSighting Sighting(const std::string& name, int host,
+                               const std::shared_ptr<const Credential>& credential) const {
+    CertificateSighting sighting;
+    sighting.name = name;
+    sighting.endpoint = At(host);
+    sighting.when = loop_.Now();
+    sighting.chain = ChainInfo({credential->chain().begin(), credential->chain().end()});
+    return sighting;
+  }
+
+  CertificateStatus Only() const {
+    const std::vector<CertificateStatus> all = monitor_->Snapshot();
+    EXPECT_EQ(all.size(), 1u);
+    return all.empty() ? CertificateStatus() : all.front();
+  }
+
+  EventLog log_;
+  std::shared_ptr<const LegProbeConfig> config_;
+  std::optional<CertificateMonitor> monitor_;
+};
+
+TEST_F(CertificateMonitorTest, EachThresholdIsToldOnceAndInTime) {
+  const absl::Time end = loop_.Now() + 40 * kDay;
+  auto store =
+      *CertificateStore::Create({pki_.IssueCredential(Leaf("a.test", 40 * kDay))}, loop_.Now());
+  MonitorTargets targets;
+  targets.own = {store};
+  ASSERT_TRUE(Start().Watch(targets).ok());
+  EXPECT_THAT(log_.events, IsEmpty());
+  EXPECT_EQ(Only().source, CertificateSource::kOwn);
+  EXPECT_EQ(Only().leg, Leg::kFront);
+  loop_.RunFor(60 * kDay);
+  std::vector<absl::Duration> left;
+  for (const CertificateEvent& event : log_.events) left.push_back(end - event.when);
+  EXPECT_THAT(left,
+              ElementsAre(30 * kDay, 14 * kDay, 7 * kDay, 3 * kDay, kDay, absl::ZeroDuration()));
+  EXPECT_EQ(log_.events[0].detail,
+            "verification will fail in 30 days: leaf \"CN=a.test\" expires on 2026-02-10");
+  EXPECT_EQ(log_.events[5].detail, "verification fails: leaf \"CN=a.test\" expires on 2026-02-10");
+  EXPECT_THAT(log_.Take(),
+              ElementsAre("a.test will_fail 30", "a.test will_fail 14", "a.test will_fail 7",
+                          "a.test will_fail 3", "a.test will_fail 1", "a.test expired"));
+}
+
+TEST_F(CertificateMonitorTest, WhoIsMetLateIsToldOfOnce) {
+  auto store = *CertificateStore::Create(
+      {pki_.IssueCredential(Leaf("a.test", 9 * kDay)), pki_.IssueCredential(Leaf("b.test", -kDay))},
+      loop_.Now());
+  MonitorTargets targets;
+  targets.own = {store};
+  ASSERT_TRUE(Start().Watch(targets).ok());
+  EXPECT_THAT(log_.Take(), UnorderedElementsAre("a.test will_fail 14", "b.test expired"));
+}
+
+TEST_F(CertificateMonitorTest, OwnCredentialsAreFollowedThroughReplacement) {
+  auto store = *CertificateStore::Create({pki_.IssueCredential(Leaf("a.test", 5 * kDay)),
+                                          pki_.IssueCredential(Leaf("b.test", 90 * kDay))},
+                                         loop_.Now());
+  MonitorTargets targets;
+  targets.own = {store};
+  ASSERT_TRUE(Start().Watch(targets).ok());
+  EXPECT_THAT(log_.Take(), ElementsAre("a.test will_fail 7"));
+  ASSERT_TRUE(store->Replace({pki_.IssueCredential(Leaf("a.test", 90 * kDay))}, loop_.Now()).ok());
+  loop_.RunFor(absl::Minutes(2));
+  EXPECT_THAT(log_.Take(), ElementsAre("a.test key_changed", "a.test renewed_late"));
+  EXPECT_EQ(monitor_->Snapshot().size(), 1u);
+  loop_.RunFor(61 * kDay);
+  EXPECT_THAT(log_.Take(), ElementsAre("a.test will_fail 30"));
+}
+
+TEST_F(CertificateMonitorTest, AProbeFindsTheIntermediateAndSeesItRenewed) {
+  const absl::Time end = loop_.Now() + 9 * kDay;
+  const TestPki old_ca(pki_, AuthoritySpec{"Old Internal CA", absl::InfinitePast(), end});
+  const TestPki new_ca(pki_, AuthoritySpec{"New Internal CA"});
+  ProbedServer server(loop_, dialer_, At(1),
+                      ConfigFor(old_ca.Issue(Leaf("back.test", 300 * kDay))));
+  CertificateMonitorOptions options;
+  options.probe_interval = absl::Minutes(10);
+  MonitorTargets targets;
+  targets.probed = {Probed(1, "back.test")};
+  ASSERT_TRUE(Start(options).Watch(targets).ok());
+  EXPECT_EQ(Only().updated, absl::InfinitePast());
+  loop_.RunFor(absl::Seconds(11));
+  EXPECT_TRUE(Only().status.ok()) << Only().status;
+  ASSERT_TRUE(Only().failure.has_value());
+  EXPECT_EQ(Only().failure->part, ChainPart::kIntermediate);
+  EXPECT_EQ(Only().failure->when, end);
+  EXPECT_EQ(Only().chain.size(), 3u);
+  ASSERT_EQ(log_.events.size(), 1u);
+  EXPECT_THAT(log_.events[0].detail, HasSubstr("intermediate \"CN=Old Internal CA\" expires on "));
+  EXPECT_THAT(log_.Take(), ElementsAre("back.test will_fail 14"));
+
+  server.Replace(ConfigFor(new_ca.Issue(Leaf("back.test", 300 * kDay))));
+  loop_.RunFor(absl::Minutes(10) + absl::Seconds(1));
+  EXPECT_THAT(log_.Take(), ElementsAre("back.test issuer_changed", "back.test key_changed",
+                                       "back.test renewed"));
+  EXPECT_GT(Only().failure->when, end + 100 * kDay);
+}
+
+TEST_F(CertificateMonitorTest, AnOutageIsToldOnceAndSoIsItsEnd) {
+  dialer_.Refuse(At(1), MakeError({ErrorCode::kTransport, std::nullopt, Phase::kDial, std::nullopt,
+                                   "nobody is there"}));
+  CertificateMonitorOptions options;
+  options.probe_interval = absl::Minutes(1);
+  MonitorTargets targets;
+  targets.probed = {Probed(1, "back.test")};
+  ASSERT_TRUE(Start(options).Watch(targets).ok());
+  loop_.RunFor(absl::Minutes(30));
+  ASSERT_EQ(log_.events.size(), 1u);
+  EXPECT_EQ(log_.events[0].detail, "nobody is there");
+  EXPECT_THAT(log_.Take(), ElementsAre("back.test failing"));
+
+  ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("back.test", 90 * kDay))));
+  loop_.RunFor(absl::Minutes(30));
+  EXPECT_THAT(log_.Take(), ElementsAre("back.test recovered"));
+
+  // What is refused is failing, too, and what is known of the chain stays.
+  const TestPki stranger(loop_.Now(), "Stranger");
+  server.Replace(ConfigFor(stranger.Issue(Leaf("back.test", 90 * kDay))));
+  loop_.RunFor(absl::Minutes(2));
+  EXPECT_THAT(log_.Take(), IsSupersetOf({"back.test failing", "back.test issuer_changed"}));
+  EXPECT_EQ(GetTlsError(Only().status)->code, ErrorCode::kCertificateUntrusted);
+}
+
+TEST_F(CertificateMonitorTest, SightingsOfConfiguredNamesCount) {
+  MonitorTargets targets;
+  targets.seen = {"z.test", "back.test"};
+  CertificateMonitorOptions options;
+  options.max_endpoints_per_name = 2;
+  ASSERT_TRUE(Start(options).Watch(targets).ok());
+  const TestPki intermediate(
+      pki_, AuthoritySpec{"Internal CA", absl::InfinitePast(), loop_.Now() + 2 * kDay});
+  const auto credential = intermediate.IssueCredential(Leaf("back.test", 90 * kDay));
+  monitor_->OnSighting(Sighting("unknown.test", 1, credential));
+  EXPECT_THAT(monitor_->Snapshot(), IsEmpty());
+  for (int i = 0; i < 3; ++i) monitor_->OnSighting(Sighting("back.test", 1, credential));
+  EXPECT_THAT(log_.Take(), ElementsAre("back.test will_fail 3"));
+  EXPECT_EQ(Only().failure->subject, "CN=Internal CA");
+  EXPECT_EQ(Only().failure->part, ChainPart::kIntermediate);
+  // Backends of one name are kept apart, as many as there is room for.
+  for (int host = 2; host < 9; ++host) {
+    monitor_->OnSighting(Sighting("back.test", host, credential));
+  }
+  EXPECT_EQ(monitor_->Snapshot().size(), 2u);
+  loop_.RunFor(3 * kDay);
+  EXPECT_THAT(log_.Take(),
+              ElementsAre("back.test will_fail 3", "back.test will_fail 1", "back.test will_fail 1",
+                          "back.test expired", "back.test expired"));
+  CertificateSighting refused = Sighting("back.test", 1, credential);
+  refused.status = MakeError(
+      {ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, std::nullopt, "expired"});
+  monitor_->OnSighting(refused);
+  EXPECT_THAT(log_.Take(), ElementsAre("back.test failing"));
+}
+
+TEST_F(CertificateMonitorTest, AReloadRepeatsNoEventAndForgetsNone) {
+  ProbedServer one(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("one.test", 10 * kDay))));
+  ProbedServer two(loop_, dialer_, At(2), ConfigFor(pki_.Issue(Leaf("two.test", 10 * kDay))));
+  MonitorTargets targets;
+  targets.probed = {Probed(1, "one.test"), Probed(2, "two.test")};
+  targets.seen = {"seen.test"};
+  ASSERT_TRUE(Start().Watch(targets).ok());
+  monitor_->OnSighting(Sighting("seen.test", 3, pki_.IssueCredential(Leaf("seen.test", 5 * kDay))));
+  loop_.RunFor(absl::Minutes(1));
+  EXPECT_THAT(log_.Take(), UnorderedElementsAre("one.test will_fail 14", "two.test will_fail 14",
+                                                "seen.test will_fail 7"));
+  // The same targets with another config, as after a reload of CAs; two.test is gone.
+  config_ = ConfigOf();
+  targets.probed = {Probed(1, "one.test")};
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(monitor_->Watch(targets).ok());
+    loop_.RunFor(absl::Minutes(1));
+  }
+  EXPECT_THAT(log_.Take(), IsEmpty());
+  EXPECT_EQ(monitor_->Snapshot().size(), 2u);
+  loop_.RunFor(3 * kDay + absl::Hours(1));
+  EXPECT_THAT(log_.Take(), UnorderedElementsAre("one.test will_fail 7", "seen.test will_fail 3"));
+  ASSERT_TRUE(monitor_->Watch({}).ok());
+  EXPECT_THAT(monitor_->Snapshot(), IsEmpty());
+  loop_.RunFor(30 * kDay);
+  EXPECT_THAT(log_.Take(), IsEmpty());
+}
+
+TEST_F(CertificateMonitorTest, ProbesComeOnceAnIntervalAndOutOfStep) {
+  std::vector<std::unique_ptr<ProbedServer>> servers;
+  MonitorTargets targets;
+  const auto config = ConfigFor(pki_.Issue(Leaf("a.test", 90 * kDay)));
+  for (int host = 1; host <= 40; ++host) {
+    servers.push_back(std::make_unique<ProbedServer>(loop_, dialer_, At(host), config));
+    targets.probed.push_back(Probed(host, "a.test"));
+  }
+  CertificateMonitorOptions options;
+  options.probe_interval = absl::Hours(1);
+  ASSERT_TRUE(Start(options).Watch(targets).ok());
+  loop_.RunFor(absl::Seconds(11));
+  EXPECT_EQ(dialer_.dials(), 40u);
+  // An hour is at most 1/0.9 intervals, and at least one.
+  loop_.RunFor(absl::Minutes(53));
+  EXPECT_EQ(dialer_.dials(), 40u);
+  loop_.RunFor(absl::Minutes(7));
+  EXPECT_EQ(dialer_.dials(), 80u);
+  loop_.RunFor(absl::Hours(20));
+  std::map<size_t, int> counts;
+  for (const auto& server : servers) {
+    EXPECT_GE(server->accepted(), 21u);
+    EXPECT_LE(server->accepted(), 25u);
+    ++counts[server->accepted()];
+  }
+}
+
+TEST_F(CertificateMonitorTest, AThousandLegsMissNoEventAndDoubleNone) {
+  constexpr int kLegs = 1000;
+  std::vector<std::unique_ptr<ProbedServer>> servers;
+  MonitorTargets targets;
+  // Ends 20 to 29 days from now, ten certificates of a hundred names each.
+  for (int host = 1; host <= 10; ++host) {
+    LeafSpec leaf = Leaf(absl::StrCat("*.h", host, ".test"), (19 + host) * kDay);
+    servers.push_back(
+        std::make_unique<ProbedServer>(loop_, dialer_, At(host), ConfigFor(pki_.Issue(leaf))));
+  }
+  for (int i = 0; i < kLegs; ++i) {
+    const int host = 1 + i % 10;
+    targets.probed.push_back(Probed(host, absl::StrCat("n", i, ".h", host, ".test")));
+  }
+  CertificateMonitorOptions options;
+  options.probe_interval = 15 * kDay;
+  options.first_probe_within = absl::Hours(1);
+  options.max_concurrent_probes = 20;
+  ASSERT_TRUE(Start(options).Watch(targets).ok());
+  size_t most_open = 0;
+  for (int hour = 0; hour < 31 * 24; ++hour) {
+    loop_.RunFor(absl::Hours(1));
+    size_t open = 0;
+    for (const auto& server : servers) open += server->open();
+    most_open = std::max(most_open, open);
+  }
+  EXPECT_LE(most_open, 20u);
+  std::map<std::string, std::vector<std::string>> by_leg;
+  for (const CertificateEvent& event : log_.events) {
+    by_leg[event.status.name].push_back(absl::StrCat(CertificateEventName(event.kind), event.days));
+  }
+  ASSERT_EQ(by_leg.size(), static_cast<size_t>(kLegs));
+  for (auto& [name, events] : by_leg) {
+    // A probe after the end is refused.
+    events.erase(std::remove(events.begin(), events.end(), "failing0"), events.end());
+    EXPECT_THAT(events, ElementsAre("will_fail30", "will_fail14", "will_fail7", "will_fail3",
+                                    "will_fail1", "expired0"))
+        << name;
+  }
+}
+
+TEST_F(CertificateMonitorTest, OptionsAndTargetsMustBeUsable) {
+  MonitorTargets twice;
+  twice.probed = {Probed(1, "a.test"), Probed(1, "a.test")};
+  EXPECT_EQ(CodeOf(Start().Watch(twice)), ErrorCode::kConfiguration);
+  MonitorTargets no_config;
+  no_config.probed.emplace_back();
+  EXPECT_EQ(CodeOf(Start().Watch(no_config)), ErrorCode::kConfiguration);
+  MonitorTargets no_store;
+  no_store.own.emplace_back();
+  EXPECT_EQ(CodeOf(Start().Watch(no_store)), ErrorCode::kConfiguration);
+  CertificateMonitorOptions options;
+  options.threshold_days = {7, 7};
+  EXPECT_EQ(CodeOf(Start(options).Watch({})), ErrorCode::kConfiguration);
+  options.threshold_days = {0};
+  EXPECT_EQ(CodeOf(Start(options).Watch({})), ErrorCode::kConfiguration);
+  options = {};
+  options.probe_interval = absl::ZeroDuration();
+  EXPECT_EQ(CodeOf(Start(options).Watch({})), ErrorCode::kConfiguration);
+  EXPECT_TRUE(Start().Watch({}).ok());
+}
+
+TEST(CertificateEventNamesTest, AreSnakeCase) {
+  using Kind = CertificateEvent::Kind;
+  EXPECT_EQ(CertificateEventName(Kind::kWillFail), "will_fail");
+  EXPECT_EQ(CertificateEventName(Kind::kRenewedLate), "renewed_late");
+  EXPECT_EQ(CertificateEventName(Kind::kRecovered), "recovered");
+  EXPECT_EQ(CertificateSourceName(CertificateSource::kOwn), "own");
+  EXPECT_EQ(CertificateSourceName(CertificateSource::kSeen), "seen");
+  EXPECT_EQ(CertificateSourceName(CertificateSource::kProbe), "probe");
+}
+
+}  // namespace
+}  // namespace trestle::testing

@@ -1,0 +1,114 @@
+#include "trestle/watch/certificate_sightings.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+class Counter final : public ConnectionObserver {
+ public:
+  void OnEstablished(const ConnectionReport&) override { ++established; }
+  void OnClosed(const ConnectionReport&) override { ++closed; }
+
+  int established = 0;
+  int closed = 0;
+};
+
+class CertificateSightingsTest : public ::testing::Test {
+ protected:
+  static ChainInfo Chain(const std::string& subject) {
+    CertificateInfo leaf;
+    leaf.subject = subject;
+    return ChainInfo({leaf});
+  }
+
+  static ConnectionReport Report(const std::string& name, const ChainInfo& chain, int host = 1) {
+    ConnectionReport report;
+    report.accepted = absl::FromUnixSeconds(1'767'225'600);
+    report.times.back = absl::Seconds(1);
+    report.back.peer = *Endpoint::Parse("192.0.2." + std::to_string(host) + ":443");
+    report.back.tls.emplace();
+    report.back.tls->server_name = name;
+    report.back.tls->peer_chain = chain;
+    return report;
+  }
+
+  static absl::Status Error(ErrorCode code, Leg leg) {
+    return MakeError({code, leg, Phase::kHandshake, std::nullopt, "refused"});
+  }
+
+  Counter next_;
+  std::vector<CertificateSighting> told_;
+  CertificateSightings sightings_{
+      &next_, [this](CertificateSighting sighting) { told_.push_back(std::move(sighting)); }};
+};
+
+TEST_F(CertificateSightingsTest, OnlyNewsIsTold) {
+  const ChainInfo first = Chain("CN=first");
+  for (int i = 0; i < 5; ++i) sightings_.OnEstablished(Report("a.test", first));
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_EQ(told_[0].name, "a.test");
+  EXPECT_EQ(told_[0].endpoint.ToString(), "192.0.2.1:443");
+  EXPECT_EQ(told_[0].when, absl::FromUnixSeconds(1'767'225'601));
+  EXPECT_EQ(told_[0].chain.front().subject, "CN=first");
+  EXPECT_TRUE(told_[0].status.ok());
+  sightings_.OnEstablished(Report("a.test", Chain("CN=second")));
+  sightings_.OnEstablished(Report("a.test", first, /*host=*/2));
+  sightings_.OnEstablished(Report("b.test", first));
+  EXPECT_EQ(told_.size(), 4u);
+  EXPECT_EQ(next_.established, 8);
+}
+
+TEST_F(CertificateSightingsTest, RefusalsAreToldOnceAndSoIsTheirEnd) {
+  const ChainInfo chain = Chain("CN=a");
+  sightings_.OnEstablished(Report("a.test", chain));
+  ConnectionReport refused = Report("a.test", chain);
+  for (const ErrorCode code : {ErrorCode::kCertificateExpired, ErrorCode::kCertificateUntrusted,
+                               ErrorCode::kNameMismatch}) {
+    refused.status = Error(code, Leg::kBack);
+    sightings_.OnClosed(refused);
+  }
+  ASSERT_EQ(told_.size(), 2u);
+  EXPECT_EQ(GetTlsError(told_[1].status)->code, ErrorCode::kCertificateExpired);
+  sightings_.OnEstablished(Report("a.test", chain));
+  ASSERT_EQ(told_.size(), 3u);
+  EXPECT_TRUE(told_[2].status.ok());
+  EXPECT_EQ(next_.closed, 3);
+}
+
+TEST_F(CertificateSightingsTest, WhatIsNotAboutBackendsCertificatesIsNoNews) {
+  const ChainInfo chain = Chain("CN=a");
+  ConnectionReport report = Report("a.test", chain);
+  report.status = Error(ErrorCode::kTimeout, Leg::kBack);
+  sightings_.OnClosed(report);
+  report.status = Error(ErrorCode::kCertificateExpired, Leg::kFront);
+  sightings_.OnClosed(report);
+  report.status = absl::OkStatus();
+  sightings_.OnClosed(report);
+  sightings_.OnEstablished(Report("a.test", ChainInfo()));
+  report.back.tls.reset();
+  sightings_.OnEstablished(report);
+  EXPECT_TRUE(told_.empty());
+}
+
+TEST_F(CertificateSightingsTest, WithoutANameTheAddressStandsForIt) {
+  sightings_.OnEstablished(Report("", Chain("CN=a")));
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_EQ(told_[0].name, "192.0.2.1:443");
+}
+
+TEST_F(CertificateSightingsTest, MemoryIsBounded) {
+  const ChainInfo chain = Chain("CN=a");
+  for (size_t i = 0; i < CertificateSightings::kMaxBackends + 10; ++i) {
+    sightings_.OnEstablished(Report("n" + std::to_string(i), chain));
+  }
+  EXPECT_EQ(told_.size(), CertificateSightings::kMaxBackends);
+}
+
+}  // namespace
+}  // namespace trestle
