@@ -3,7 +3,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "lib/proxy/name_index.h"
 #include "trestle/base/error.h"
+#include "trestle/wire/server_name.h"
 
 namespace trestle {
 namespace {
@@ -19,102 +21,133 @@ std::string Described(const Route& route) {
                       route.alpn.empty() ? "" : " for protocol ", EscapeForLog(route.alpn));
 }
 
-// "*." and "**." stand before the base in the normal form.
-size_t PrefixBytes(NamePattern::Kind kind) {
-  switch (kind) {
-    case NamePattern::Kind::kExact:
-      return 0;
-    case NamePattern::Kind::kOneLabel:
-      return 2;
-    case NamePattern::Kind::kAnyDepth:
-      return 3;
-  }
-  return 0;
-}
+constexpr size_t kKinds = 3;
+constexpr absl::string_view kPrefixes[kKinds] = {"", "*.", "**."};  // Of the normal form.
+
+size_t IndexOf(NamePattern::Kind kind) { return static_cast<size_t>(kind); }
 
 }  // namespace
+
+// The routes of one protocol, or of any.
+struct RouteTable::Names {
+  NameIndex by_kind[kKinds];
+  std::optional<uint32_t> fallback;
+};
+
+// Sorts routes by protocol and kind of pattern, and makes the indexes of that.
+class RouteTable::Builder {
+ public:
+  explicit Builder(const std::vector<Route>& routes) : routes_(routes) {
+    patterns_.reserve(routes.size());  // Items are views into it.
+  }
+
+  absl::StatusOr<std::shared_ptr<const RouteTable>> Build() {
+    for (const Route& route : routes_) {
+      if (absl::Status status = Add(route); !status.ok()) return status;
+    }
+    if (bytes_ > NameIndex::kMaxBytes) return BadRoute("the routes have more than 4 GiB of names");
+    std::shared_ptr<RouteTable> table(new RouteTable);
+    for (const auto& [alpn, sorted] : sorted_) {
+      auto names = std::make_unique<Names>();
+      names->fallback = sorted.fallback;
+      for (size_t kind = 0; kind < kKinds; ++kind) {
+        std::optional<size_t> duplicate;
+        names->by_kind[kind] = NameIndex(sorted.items[kind], kPrefixes[kind], duplicate);
+        if (duplicate.has_value()) return Twice(*sorted.routes[kind][*duplicate]);
+      }
+      (alpn.empty() ? table->any_protocol_ : table->by_protocol_[alpn]) = std::move(names);
+    }
+    table->size_ = routes_.size();
+    table->targets_ = std::move(targets_);
+    return table;
+  }
+
+ private:
+  struct Sorted {
+    std::vector<NameIndex::Item> items[kKinds];
+    std::vector<const Route*> routes[kKinds];
+    std::optional<uint32_t> fallback;
+  };
+
+  static absl::Status Twice(const Route& route) {
+    return BadRoute(Described(route) + " is there twice");
+  }
+
+  absl::Status Add(const Route& route) {
+    const absl::StatusOr<uint32_t> target = TargetIndex(route);
+    if (!target.ok()) return target.status();
+    Sorted& sorted = sorted_[route.alpn];
+    if (route.pattern.empty()) {
+      if (sorted.fallback.has_value()) return Twice(route);
+      sorted.fallback = *target;
+      return absl::OkStatus();
+    }
+    absl::StatusOr<NamePattern> pattern = NamePattern::Parse(route.pattern);
+    if (!pattern.ok()) {
+      return BadRoute(
+          absl::StrCat(Described(route), " has no valid name: ", pattern.status().message()));
+    }
+    patterns_.push_back(*std::move(pattern));
+    const size_t kind = IndexOf(patterns_.back().kind());
+    const absl::string_view base = patterns_.back().base();
+    sorted.items[kind].push_back({base, *target});
+    sorted.routes[kind].push_back(&route);
+    bytes_ += NameIndex::kItemOverhead + kPrefixes[kind].size() + base.size();
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<uint32_t> TargetIndex(const Route& route) {
+    const uint32_t next = static_cast<uint32_t>(targets_.size());
+    if (const auto* handler = std::get_if<ConnectionHandler*>(&route.target)) {
+      if (*handler == nullptr) return BadRoute(Described(route) + " leads to no handler");
+    } else {
+      const Backends& backends = std::get<Backends>(route.target);
+      if (backends.endpoints.empty() || backends.max_tries == 0) {
+        return BadRoute(Described(route) + " has no backend to try");
+      }
+      for (const Endpoint& endpoint : backends.endpoints) {
+        if (endpoint == Endpoint()) return BadRoute(Described(route) + " has an empty backend");
+      }
+      if (backends.endpoints.size() == 1) {
+        const auto [known, added] = single_backends_.emplace(backends.endpoints.front(), next);
+        if (!added) return known->second;
+      }
+    }
+    targets_.push_back(route.target);
+    return next;
+  }
+
+  const std::vector<Route>& routes_;
+  std::vector<NamePattern> patterns_;
+  std::vector<RouteTarget> targets_;
+  absl::flat_hash_map<Endpoint, uint32_t> single_backends_;  // Many names share few backends.
+  absl::flat_hash_map<std::string, Sorted> sorted_;          // By protocol; "" is any.
+  size_t bytes_ = 0;
+};
+
+RouteTable::RouteTable() : any_protocol_(std::make_unique<const Names>()) {}
+
+RouteTable::~RouteTable() = default;
 
 absl::StatusOr<std::shared_ptr<const RouteTable>> RouteTable::Create(
     const std::vector<Route>& routes) {
   if (routes.empty()) return BadRoute("there is no route: give at least one, or a default");
-  std::shared_ptr<RouteTable> table(new RouteTable);
-  // The keys are views into names_, so it must never move.
-  size_t name_bytes = 0;
-  for (const Route& route : routes) name_bytes += route.pattern.size();
-  table->names_.reserve(name_bytes);
-  for (const Route& route : routes) {
-    if (absl::Status status = table->Add(route); !status.ok()) return status;
-  }
-  return table;
+  return Builder(routes).Build();
 }
 
-RouteTable::Targets& RouteTable::NameTable::OfKind(NamePattern::Kind kind) {
-  switch (kind) {
-    case NamePattern::Kind::kExact:
-      return exact;
-    case NamePattern::Kind::kOneLabel:
-      return one_label;
-    case NamePattern::Kind::kAnyDepth:
-      return any_depth;
-  }
-  return exact;
-}
-
-absl::Status RouteTable::Add(const Route& route) {
-  ++size_;
-  const absl::StatusOr<uint32_t> target = TargetIndex(route);
-  if (!target.ok()) return target.status();
-  NameTable& table = route.alpn.empty() ? any_protocol_ : by_protocol_[route.alpn];
-  if (route.pattern.empty()) {
-    if (table.fallback.has_value()) return BadRoute(Described(route) + " is there twice");
-    table.fallback = *target;
-    return absl::OkStatus();
-  }
-  const absl::StatusOr<NamePattern> pattern = NamePattern::Parse(route.pattern);
-  if (!pattern.ok()) {
-    return BadRoute(
-        absl::StrCat(Described(route), " has no valid name: ", pattern.status().message()));
-  }
-  Targets& targets = table.OfKind(pattern->kind());
-  if (targets.contains(pattern->base())) return BadRoute(Described(route) + " is there twice");
-  const size_t base_begin = names_.size() + PrefixBytes(pattern->kind());
-  names_ += pattern->ToString();
-  targets.emplace(absl::string_view(names_).substr(base_begin), *target);
-  return absl::OkStatus();
-}
-
-absl::StatusOr<uint32_t> RouteTable::TargetIndex(const Route& route) {
-  const uint32_t next = static_cast<uint32_t>(targets_.size());
-  if (const auto* handler = std::get_if<ConnectionHandler*>(&route.target)) {
-    if (*handler == nullptr) return BadRoute(Described(route) + " leads to no handler");
-  } else {
-    const Backends& backends = std::get<Backends>(route.target);
-    if (backends.endpoints.empty() || backends.max_tries == 0) {
-      return BadRoute(Described(route) + " has no backend to try");
-    }
-    for (const Endpoint& endpoint : backends.endpoints) {
-      if (endpoint == Endpoint()) return BadRoute(Described(route) + " has an empty backend");
-    }
-    if (backends.endpoints.size() == 1) {
-      const auto [known, added] = single_backends_.emplace(backends.endpoints.front(), next);
-      if (!added) return known->second;
-    }
-  }
-  targets_.push_back(route.target);
-  return next;
-}
+bool RouteTable::has_default() const { return any_protocol_->fallback.has_value(); }
 
 std::optional<RouteTable::Match> RouteTable::Find(absl::string_view server_name,
                                                   absl::Span<const std::string> alpn) const {
   if (!by_protocol_.empty()) {
     for (const std::string& protocol : alpn) {
-      const auto table = by_protocol_.find(protocol);
-      if (table == by_protocol_.end()) continue;
-      const std::optional<Match> match = FindIn(table->second, server_name, table->first);
+      const auto names = by_protocol_.find(protocol);
+      if (names == by_protocol_.end()) continue;
+      const std::optional<Match> match = FindIn(*names->second, server_name, names->first);
       if (match.has_value()) return match;
     }
   }
-  return FindIn(any_protocol_, server_name, {});
+  return FindIn(*any_protocol_, server_name, {});
 }
 
 bool RouteTable::LeadsTo(const Endpoint& listener) const {
@@ -125,27 +158,21 @@ bool RouteTable::LeadsTo(const Endpoint& listener) const {
   return false;
 }
 
-std::optional<RouteTable::Match> RouteTable::FindIn(const NameTable& table,
+std::optional<RouteTable::Match> RouteTable::FindIn(const Names& names,
                                                     absl::string_view server_name,
                                                     absl::string_view alpn) const {
-  std::optional<Match> match;
+  std::optional<NameIndex::Match> found;
   if (!server_name.empty()) {
     VisitCoveringPatterns(server_name, [&](NamePattern::Kind kind, absl::string_view base) {
-      const Targets& targets = table.OfKind(kind);
-      const auto found = targets.find(base);
-      if (found == targets.end()) return false;
-      const size_t prefix = PrefixBytes(kind);
-      const absl::string_view key = found->first;
-      match = Match{&targets_[found->second],
-                    absl::string_view(key.data() - prefix, key.size() + prefix), alpn,
-                    /*is_default=*/false};
-      return true;
+      found = names.by_kind[IndexOf(kind)].Find(base);
+      return found.has_value();
     });
   }
-  if (!match.has_value() && table.fallback.has_value()) {
-    match = Match{&targets_[*table.fallback], "default", alpn, /*is_default=*/true};
+  if (found.has_value()) {
+    return Match{&targets_[found->value], found->text, alpn, /*is_default=*/false};
   }
-  return match;
+  if (!names.fallback.has_value()) return std::nullopt;
+  return Match{&targets_[*names.fallback], "default", alpn, /*is_default=*/true};
 }
 
 }  // namespace trestle

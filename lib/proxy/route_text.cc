@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "trestle/base/error.h"
+#include "trestle/wire/server_name.h"
 
 namespace trestle {
 namespace {

@@ -18,7 +18,6 @@
 #include "absl/types/span.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/connection_handler.h"
-#include "trestle/wire/server_name.h"
 
 namespace trestle {
 
@@ -37,6 +36,8 @@ struct Route {
 
 class RouteTable {
  public:
+  ~RouteTable();
+
   /// What a look-up found. Views live as long as the table.
   struct Match {
     const RouteTarget* target = nullptr;  ///< Never null.
@@ -63,36 +64,20 @@ class RouteTable {
   size_t size() const { return size_; }
 
   /// Tells whether there is a default route for any protocol.
-  bool has_default() const { return any_protocol_.fallback.has_value(); }
+  bool has_default() const;
 
  private:
-  // Patterns of one kind, by their base, which is a view into names_.
-  using Targets = absl::flat_hash_map<absl::string_view, uint32_t>;
+  struct Names;
+  class Builder;
 
-  struct NameTable {
-    Targets exact;
-    Targets one_label;
-    Targets any_depth;
-    std::optional<uint32_t> fallback;
-
-    Targets& OfKind(NamePattern::Kind kind);
-    const Targets& OfKind(NamePattern::Kind kind) const {
-      return const_cast<NameTable*>(this)->OfKind(kind);
-    }
-  };
-
-  RouteTable() = default;
-  absl::Status Add(const Route& route);
-  absl::StatusOr<uint32_t> TargetIndex(const Route& route);
-  std::optional<Match> FindIn(const NameTable& table, absl::string_view server_name,
+  RouteTable();
+  std::optional<Match> FindIn(const Names& names, absl::string_view server_name,
                               absl::string_view alpn) const;
 
   size_t size_ = 0;
-  std::string names_;  // All patterns in one piece: a million names are one allocation.
   std::vector<RouteTarget> targets_;
-  absl::flat_hash_map<Endpoint, uint32_t> single_backends_;  // Many names share few backends.
-  NameTable any_protocol_;
-  absl::flat_hash_map<std::string, NameTable> by_protocol_;
+  std::unique_ptr<const Names> any_protocol_;
+  absl::flat_hash_map<std::string, std::unique_ptr<const Names>> by_protocol_;
 };
 
 }  // namespace trestle
