@@ -63,6 +63,38 @@ TEST_F(LegProberTest, AThousandLegsAreProbedSomeAtATimeAndEachOnce) {
   EXPECT_EQ(loop_.buffers().lent_blocks(), 0u);
 }
 
+// Over links of 20 ms, as between sites.
+TEST_F(LegProberTest, TheTimeForManyIsThatOfOneAfterTheOtherThroughThoseAtATime) {
+  MemoryLink link;
+  link.latency = absl::Milliseconds(20);
+  ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", kDay))), link);
+  const auto config = ConfigOf();
+  constexpr int kLegs = 1000;
+  const auto time_for = [&](size_t concurrent) {
+    LegProber prober(loop_, dialer_, concurrent);
+    const absl::Time start = loop_.Now();
+    absl::Time end;
+    int done = 0;
+    for (int i = 0; i < kLegs; ++i) {
+      prober.Probe(config, Target(1, "a.test"), [&](ProbeReport report) {
+        EXPECT_TRUE(report.good()) << report.status;
+        ++done;
+        end = loop_.Now();
+      });
+    }
+    loop_.RunFor(absl::Minutes(5));
+    EXPECT_EQ(done, kLegs);
+    return end - start;
+  };
+  const absl::Duration serial = time_for(1);
+  const absl::Duration together = time_for(50);
+  // A dial, two round trips and the ticket.
+  EXPECT_GE(serial, kLegs * absl::Milliseconds(80));
+  EXPECT_LE(together, serial / 40) << "serial " << serial << ", 50 at a time " << together;
+  RecordProperty("serial", absl::FormatDuration(serial));
+  RecordProperty("together", absl::FormatDuration(together));
+}
+
 TEST_F(LegProberTest, DeadLegsHoldUpOnlyTheirOwnPlaces) {
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", kDay))));
   dialer_.Refuse(At(2), absl::OkStatus(), absl::InfiniteDuration());

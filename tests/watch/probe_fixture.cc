@@ -64,11 +64,11 @@ class ProbedServer::Connection final : private TransportHandler {
 };
 
 ProbedServer::ProbedServer(Scheduler& loop, MemoryDialer& dialer, const Endpoint& endpoint,
-                           std::shared_ptr<const ServerTlsConfig> config)
+                           std::shared_ptr<const ServerTlsConfig> config, const MemoryLink& link)
     : loop_(loop), config_(std::move(config)) {
   dialer.Listen(
       endpoint, [this](std::unique_ptr<Transport> raw) { Accept(std::move(raw)); },
-      absl::Milliseconds(1));
+      std::max(link.latency, absl::Milliseconds(1)), link, link);
 }
 
 ProbedServer::~ProbedServer() = default;

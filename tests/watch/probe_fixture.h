@@ -26,7 +26,7 @@ namespace trestle::testing {
 class ProbedServer {
  public:
   ProbedServer(Scheduler& loop, MemoryDialer& dialer, const Endpoint& endpoint,
-               std::shared_ptr<const ServerTlsConfig> config);
+               std::shared_ptr<const ServerTlsConfig> config, const MemoryLink& link = {});
   ~ProbedServer();
 
   void Replace(std::shared_ptr<const ServerTlsConfig> config) { config_ = std::move(config); }
