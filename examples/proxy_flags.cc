@@ -26,6 +26,9 @@
 #include "trestle/base/ip_range.h"
 
 ABSL_FLAG(std::string, listen, "", "IP:PORT to accept clients on; port 0 picks a free one");
+ABSL_FLAG(bool, join, false,
+          "listens beside processes of this user that listen on the address already: start the "
+          "successor with it, then end the predecessor with SIGTERM, and no connection is lost");
 ABSL_FLAG(int, threads, 1, "threads that carry connections");
 ABSL_FLAG(absl::Duration, hello_timeout, absl::Seconds(5), "limit for a complete ClientHello");
 ABSL_FLAG(absl::Duration, handshake_timeout, absl::Seconds(10), "limit for a TLS handshake");
@@ -108,6 +111,7 @@ absl::StatusOr<ProxyHostOptions> HostOptionsFromFlags() {
   if (!listen.ok()) return listen.status();
   ProxyHostOptions options;
   options.listen = *listen;
+  if (absl::GetFlag(FLAGS_join)) options.port_use = PortUse::kJoin;
   options.threads = absl::GetFlag(FLAGS_threads);
   if (options.threads < 1 || options.threads > kMaxThreads) {
     return FlagError("threads", absl::StrCat("must be from 1 to ", kMaxThreads));

@@ -19,7 +19,7 @@ namespace trestle::examples {
 /// flags of the program and their defaults, and exits with status 0.
 void ParseCommandLine(int argc, char** argv, absl::string_view usage);
 
-/// What the shared flags say: --listen, --threads, --drain_timeout, --log_connections.
+/// What the shared flags say: --listen, --join, --threads, --drain_timeout, --log_connections.
 absl::StatusOr<ProxyHostOptions> HostOptionsFromFlags();
 
 /// What the shared flags say: --hello_timeout, --handshake_timeout, --idle_timeout,

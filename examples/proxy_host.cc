@@ -75,8 +75,10 @@ class ProxyHost::Worker {
   }
 
   void Drain(absl::Duration timeout, absl::AnyInvocable<void()> done) {
-    listener_.reset();
-    DrainBlocks(blocks_.size(), loop_->Now() + timeout, std::move(done));
+    listener_->Retire([this, deadline = loop_->Now() + timeout, done = std::move(done)]() mutable {
+      listener_.reset();
+      DrainBlocks(blocks_.size(), deadline, std::move(done));
+    });
   }
 
   EpollLoop& loop() { return *loop_; }
@@ -145,7 +147,7 @@ absl::Status ProxyHost::StartWorkers(BlockFactory& new_blocks) {
     if (!worker.ok()) return worker.status();
     // The first one may have picked the port; the others join it there.
     absl::Status status =
-        i == 0 ? (*worker)->Listen(options_.listen, PortUse::kClaim)
+        i == 0 ? (*worker)->Listen(options_.listen, options_.port_use)
                : (*worker)->Listen(workers_[0]->listener().local_endpoint(), PortUse::kJoin);
     if (!status.ok()) return status;
     workers_.push_back(*std::move(worker));

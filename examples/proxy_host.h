@@ -18,6 +18,7 @@
 #include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/posix/epoll_loop.h"
+#include "trestle/posix/tcp_listener.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/proxy/proxy_block.h"
 
@@ -25,6 +26,8 @@ namespace trestle::examples {
 
 struct ProxyHostOptions {
   Endpoint listen;
+  /// kJoin for the successor of a process that still listens.
+  PortUse port_use = PortUse::kClaim;
   int threads = 1;
   absl::Duration drain_timeout = absl::Seconds(30);
   bool log_connections = false;

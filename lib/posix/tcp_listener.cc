@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -20,6 +19,17 @@ namespace {
 bool SetOption(int fd, int level, int option) {
   const int on = 1;
   return setsockopt(fd, level, option, &on, sizeof on) == 0;
+}
+
+// Drops segments for a socket that arrive with a lower TTL (GTSM, RFC 5082); 0 drops none. On a
+// listening socket this meets SYNs only, whose senders try again: handshakes that are under way end
+// well. Needs no privilege, unlike a socket filter on some kernels.
+void SetMinTtl(int fd, Endpoint::Family family, int ttl) {
+  if (family == Endpoint::Family::kIpv6) {
+    setsockopt(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &ttl, sizeof ttl);
+  } else {
+    setsockopt(fd, IPPROTO_IP, IP_MINTTL, &ttl, sizeof ttl);
+  }
 }
 
 // Tells whether accept(2) failed because of the connection that it took off the queue.
@@ -64,11 +74,6 @@ OwnedFd Listen(const Endpoint& endpoint, const TcpListenerOptions& options) {
   socket.Reset();
   errno = error;
   return socket;
-}
-
-bool StandsForAll(const Endpoint& endpoint) {
-  const ByteView address = endpoint.address();
-  return std::all_of(address.begin(), address.end(), [](uint8_t byte) { return byte == 0; });
 }
 
 // The addresses of all interfaces, each with `port`; none where the system doesn't tell.
@@ -122,14 +127,31 @@ TcpListener::~TcpListener() {
 
 std::vector<Endpoint> TcpListener::Addresses() const {
   std::vector<Endpoint> addresses = {local_};
-  if (!StandsForAll(local_)) return addresses;
+  if (!local_.IsUnspecified()) return addresses;
   const std::vector<Endpoint> others = InterfaceAddresses(local_.family(), local_.port());
   addresses.insert(addresses.end(), others.begin(), others.end());
   return addresses;
 }
 
+void TcpListener::Retire(absl::AnyInvocable<void()> done) {
+  retired_ = std::move(done);
+  // Nobody's packets start with more than 255, and those of clients mostly with 64 or 128.
+  if (socket_.valid()) SetMinTtl(socket_.get(), local_.family(), 255);
+  retirement_ = loop_.RunAfter(options_.retire_time, [this] { FinishRetiring(); });
+}
+
+void TcpListener::FinishRetiring() {
+  // More than the system can hold back at once: should new ones still come, this ends.
+  if (!Accept(options_.backlog + options_.accept_batch).has_value()) return;
+  Stop();
+  // The listener may be destroyed by the call.
+  absl::AnyInvocable<void()> retired = std::exchange(retired_, nullptr);
+  retired();
+}
+
 void TcpListener::Stop() {
   again_.reset();
+  retirement_.reset();
   if (!socket_.valid()) return;
   loop_.Unwatch(socket_.get());
   socket_.Reset();
@@ -140,20 +162,27 @@ void TcpListener::OnFdReady(uint32_t /*events*/) {
 }
 
 void TcpListener::AcceptBatch() {
+  const std::optional<Accepting> accepting = Accept(options_.accept_batch);
+  if (!accepting.has_value()) return;
+  // The edge is used up, so what is left in the queue must be remembered here.
+  if (*accepting == Accepting::kGoesOn) AcceptAgainAfter(absl::ZeroDuration());
+  if (*accepting == Accepting::kMustWait) AcceptAgainAfter(options_.retry_delay);
+}
+
+// Nothing when the listener was destroyed meanwhile.
+std::optional<TcpListener::Accepting> TcpListener::Accept(int at_most) {
   bool destroyed = false;
   destroyed_ = &destroyed;
   // On the stack, for the listener may be destroyed inside it.
   Callback on_connection = std::move(on_connection_);
   Accepting accepting = Accepting::kGoesOn;
-  for (int i = 0; i < options_.accept_batch && accepting == Accepting::kGoesOn; ++i) {
+  for (int i = 0; i < at_most && accepting == Accepting::kGoesOn; ++i) {
     accepting = AcceptOne(on_connection);
-    if (destroyed) return;
+    if (destroyed) return std::nullopt;
   }
   destroyed_ = nullptr;
   on_connection_ = std::move(on_connection);
-  // The edge is used up, so what is left in the queue must be remembered here.
-  if (accepting == Accepting::kGoesOn) AcceptAgainAfter(absl::ZeroDuration());
-  if (accepting == Accepting::kMustWait) AcceptAgainAfter(options_.retry_delay);
+  return accepting;
 }
 
 TcpListener::Accepting TcpListener::AcceptOne(Callback& on_connection) {
@@ -164,6 +193,7 @@ TcpListener::Accepting TcpListener::AcceptOne(Callback& on_connection) {
   if (!socket.valid() && IsConnectionError(errno)) return Accepting::kGoesOn;
   std::unique_ptr<Transport> connection;
   if (socket.valid()) {
+    if (retirement_ != nullptr) SetMinTtl(socket.get(), local_.family(), 0);  // It is inherited.
     const Endpoint local = local_.IsUnspecified() ? LocalEndpoint(socket.get()) : local_;
     auto created = TcpTransport::Create(loop_, std::move(socket), local, peer.ToEndpoint());
     if (created.ok()) connection = *std::move(created);

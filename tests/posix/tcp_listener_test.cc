@@ -267,5 +267,49 @@ TEST_F(TcpListenerTest, TellsAtWhichAddressesItIsReached) {
   }
 }
 
+TEST_F(TcpListenerTest, RetiringAcceptsThoseWhoWaitAndLeavesNewOnesToTheSuccessor) {
+  std::unique_ptr<TcpListener> old = Listen(Loopback(), connections_);
+  const Endpoint endpoint = old->local_endpoint();
+  constexpr size_t kClients = 16;
+  AddClients(endpoint, kClients);  // The system has connected them; nobody has accepted them yet.
+  Connections taken_over;
+  TcpListenerOptions join;
+  join.port_use = PortUse::kJoin;
+  const auto successor = Listen(endpoint, taken_over, join);
+  bool retired = false;
+  old->Retire([&] {
+    retired = true;
+    old.reset();
+  });
+  // About half of these come to the old one, which must not answer.
+  const SocketAddress address(endpoint);
+  for (size_t i = 0; i < kClients; ++i) {
+    clients_.push_back(OpenTcpSocket(Endpoint::Family::kIpv4));
+    EXPECT_NE(connect(clients_.back().get(), address.get(), address.size), 0);
+  }
+  EXPECT_TRUE(TurnUntilCount(taken_over, kClients));
+  EXPECT_TRUE(TurnUntil(*loop_, [&] { return retired; }));
+  EXPECT_EQ(connections_.size(), kClients);
+  EXPECT_EQ(taken_over.size(), kClients);
+  // What was accepted late is a connection like any other.
+  char byte = 0;
+  EXPECT_EQ(connections_.back()->Write(AsBytes("x")).bytes, 1u);
+  SetBlocking(clients_[kClients - 1].get());
+  EXPECT_EQ(recv(clients_[kClients - 1].get(), &byte, 1, 0), 1);
+}
+
+TEST_F(TcpListenerTest, ARetiringListenerMayBeDestroyed) {
+  auto listener = Listen(Loopback(), connections_);
+  listener->Retire([] { FAIL() << "it is gone"; });
+  listener.reset();
+  TcpListenerOptions options;
+  options.retire_time = absl::Milliseconds(1);
+  listener = Listen(Loopback(), connections_, options);
+  bool retired = false;
+  listener->Stop();
+  listener->Retire([&] { retired = true; });
+  EXPECT_TRUE(TurnUntil(*loop_, [&] { return retired; })) << "also after Stop";
+}
+
 }  // namespace
 }  // namespace trestle

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -36,6 +37,9 @@ struct TcpListenerOptions {
   int accept_batch = 64;
   /// How long to wait, when descriptors or memory have run out, before accepting again.
   absl::Duration retry_delay = absl::Milliseconds(100);
+  /// How long `Retire` gives TCP handshakes that are under way. Longer than a round trip to
+  /// clients; less than the second after which clients send their SYN again.
+  absl::Duration retire_time = absl::Milliseconds(250);
 };
 
 class TcpListener final : private FdWatcher {
@@ -62,8 +66,14 @@ class TcpListener final : private FdWatcher {
   /// stands for all addresses ("0.0.0.0", "::"), those that the interfaces have now.
   std::vector<Endpoint> Addresses() const;
 
-  /// Stops listening; may be called inside the callback, like the destructor. Connections that
-  /// the system took but that were not accepted yet are reset by it.
+  /// Stops listening without resetting anybody: from now on, new clients are left unanswered and
+  /// reach whoever else listens on the address when they try again (after a second: TCP's doing);
+  /// those whose TCP handshake is under way are accepted for `retire_time` more. Then stops, and
+  /// calls `done`, from the loop; the listener may be destroyed in it.
+  void Retire(absl::AnyInvocable<void()> done);
+
+  /// Stops listening at once; may be called inside the callback, like the destructor. Connections
+  /// that the system took but that were not accepted yet are reset by it.
   void Stop();
 
   /// Counts the connections handed out so far.
@@ -80,7 +90,9 @@ class TcpListener final : private FdWatcher {
               const TcpListenerOptions& options);
 
   void OnFdReady(uint32_t events) override;
+  void FinishRetiring();
   void AcceptBatch();
+  std::optional<Accepting> Accept(int at_most);
   Accepting AcceptOne(Callback& on_connection);
   void AcceptAgainAfter(absl::Duration delay);
 
@@ -90,6 +102,8 @@ class TcpListener final : private FdWatcher {
   const Endpoint local_;
   Callback on_connection_;
   Timer again_;  // Set while accepting waits: for the next turn, or for descriptors.
+  absl::AnyInvocable<void()> retired_;
+  Timer retirement_;  // Set while retiring.
   uint64_t accepted_ = 0;
   uint64_t failures_ = 0;
   bool* destroyed_ = nullptr;  // Points to a flag on the stack while a callback runs.
