@@ -63,3 +63,19 @@ def trestle_integration_dependencies():
             upstream_sha256 = "8c4b26bf4b422252e13f332bc5e388ec0ab5c3443d24399acb675e68278d341f",
             upstream_prefix = "json",
         )
+    if not native.existing_rule("prometheus_cpp"):
+        _debian_library(
+            name = "prometheus_cpp",
+            library = "core",
+            package = "prometheus-cpp-dev",
+            headers = ["prometheus"],
+            linkopts = ["-lprometheus-cpp-core"],
+        )
+    if not native.existing_rule("civetweb"):
+        _debian_library(
+            name = "civetweb",
+            library = "civetweb",
+            package = "libcivetweb-dev",
+            headers = ["civetweb.h"],
+            linkopts = ["-lcivetweb"],
+        )

@@ -1,0 +1,289 @@
+#include "integrations/prometheus/proxy_metrics.h"
+
+#include <map>
+#include <optional>
+#include <sstream>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "prometheus/counter.h"
+#include "prometheus/family.h"
+#include "prometheus/gauge.h"
+#include "prometheus/histogram.h"
+#include "prometheus/metric_family.h"
+#include "prometheus/text_serializer.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+using ::prometheus::BuildCounter;
+using ::prometheus::BuildGauge;
+using ::prometheus::BuildHistogram;
+using ::prometheus::ClientMetric;
+using ::prometheus::Counter;
+using ::prometheus::Family;
+using ::prometheus::Gauge;
+using ::prometheus::Histogram;
+using ::prometheus::MetricFamily;
+using ::prometheus::MetricType;
+
+using Labels = std::map<std::string, std::string>;
+
+const Histogram::BucketBoundaries kHandshakeSeconds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                                       0.1,   0.25,   0.5,   1,    2.5,   10};
+// A hello of one segment, of two, of several, up to the limit of 16 KiB.
+const Histogram::BucketBoundaries kHelloBytes = {256, 512, 1024, 1400, 2048, 4096, 8192, 16384};
+const Histogram::BucketBoundaries kHelloRecords = {1, 2, 3, 4, 8, 16};
+
+std::string String(absl::string_view text) { return std::string(text); }
+
+absl::string_view ModeName(ProxyMode mode) {
+  switch (mode) {
+    case ProxyMode::kOffload:
+      return "offload";
+    case ProxyMode::kPassthrough:
+      return "passthrough";
+    case ProxyMode::kBridge:
+      return "bridge";
+  }
+  return "offload";
+}
+
+// One certificate metric: a sample for each leg, name and source, the worst where there are
+// several.
+struct CertificateFamily {
+  MetricFamily family;
+  std::map<Labels, double> worst;
+
+  CertificateFamily(std::string name, std::string help) {
+    family.name = std::move(name);
+    family.help = std::move(help);
+    family.type = MetricType::Gauge;
+  }
+
+  void Add(const CertificateStatus& status, double value) {
+    const Labels labels = {{"leg", String(LegName(status.leg))},
+                           {"name", status.name},
+                           {"source", String(CertificateSourceName(status.source))}};
+    const auto [place, added] = worst.emplace(labels, value);
+    if (!added) place->second = std::min(place->second, value);
+  }
+
+  MetricFamily Take() {
+    for (const auto& [labels, value] : worst) {
+      ClientMetric metric;
+      for (const auto& [name, text] : labels) metric.label.push_back({name, text});
+      metric.gauge.value = value;
+      family.metric.push_back(std::move(metric));
+    }
+    return std::move(family);
+  }
+};
+
+std::vector<MetricFamily> CertificateFamilies(const std::vector<CertificateStatus>& certificates,
+                                              absl::Time now) {
+  CertificateFamily not_after("trestle_certificate_not_after_seconds",
+                              "Seconds until the leaf certificate expires; negative once it has");
+  CertificateFamily fails("trestle_certificate_verification_fails_seconds",
+                          "Seconds until verification of the whole chain fails; negative once the "
+                          "moment has passed");
+  CertificateFamily good("trestle_certificate_good",
+                         "1 if the chain is accepted, and a probe answered; else 0");
+  CertificateFamily age("trestle_certificate_seen_timestamp_seconds",
+                        "When the certificate was looked at last");
+  for (const CertificateStatus& status : certificates) {
+    if (status.updated == absl::InfinitePast()) continue;
+    good.Add(status, status.status.ok() ? 1 : 0);
+    age.Add(status, absl::ToDoubleSeconds(status.updated - absl::UnixEpoch()));
+    if (!status.chain.empty()) {
+      not_after.Add(status, absl::ToDoubleSeconds(status.chain.front().not_after - now));
+    }
+    if (status.failure.has_value()) {
+      fails.Add(status, absl::ToDoubleSeconds(status.failure->when - now));
+    }
+  }
+  std::vector<MetricFamily> families;
+  for (CertificateFamily* family : {&not_after, &fails, &good, &age}) {
+    MetricFamily taken = family->Take();
+    if (!taken.metric.empty()) families.push_back(std::move(taken));
+  }
+  return families;
+}
+
+}  // namespace
+
+class ProxyMetrics::Families {
+ public:
+  explicit Families(::prometheus::Registry& registry)
+      : connections_(BuildCounter()
+                         .Name("trestle_connections_total")
+                         .Help("Connections that are over, by how they ended")
+                         .Register(registry)),
+        open_(BuildGauge()
+                  .Name("trestle_open_connections")
+                  .Help("Connections through which bytes flow")
+                  .Register(registry)),
+        handshakes_(BuildCounter()
+                        .Name("trestle_handshakes_total")
+                        .Help("TLS handshakes that were begun and are over")
+                        .Register(registry)),
+        handshake_seconds_(BuildHistogram()
+                               .Name("trestle_handshake_seconds")
+                               .Help("Time of TLS handshakes that were finished")
+                               .Register(registry)),
+        bytes_(BuildCounter()
+                   .Name("trestle_bytes_total")
+                   .Help("Bytes that legs read and wrote, of connections that are over")
+                   .Register(registry)),
+        refusals_(BuildCounter()
+                      .Name("trestle_refusals_total")
+                      .Help("Connections that failed, by leg, phase and error code")
+                      .Register(registry)),
+        hello_bytes_(BuildHistogram()
+                         .Name("trestle_hello_bytes")
+                         .Help("Sizes of ClientHellos that were read whole")
+                         .Register(registry)),
+        hello_records_(BuildHistogram()
+                           .Name("trestle_hello_records")
+                           .Help("TLS records that ClientHellos came in")
+                           .Register(registry)),
+        reloads_(BuildCounter()
+                     .Name("trestle_reloads_total")
+                     .Help("Reloads of the configuration, by result")
+                     .Register(registry)),
+        generation_(BuildGauge()
+                        .Name("trestle_reload_generation")
+                        .Help("1 for the first configuration, one more for each good reload")
+                        .Register(registry)
+                        .Add({})) {
+    generation_.Set(1);
+    open_.Add({});
+    for (const char* result : {"ok", "failed"}) reloads_.Add({{"result", result}});
+  }
+
+  void Opened() { open_.Add({}).Increment(); }
+
+  void Closed(const ConnectionReport& report, bool was_open) {
+    if (was_open) open_.Add({}).Decrement();
+    if (report.handed_over) return;
+    const std::optional<TlsError> error = GetTlsError(report.status);
+    const std::string result =
+        report.status.ok() ? "ok"
+                           : String(error.has_value() ? ErrorCodeName(error->code) : "internal");
+    connections_.Add({{"mode", String(ModeName(report.mode))}, {"result", result}}).Increment();
+    if (error.has_value()) CountRefusal(*error);
+    CountHandshake(Leg::kFront, report.front, report.times.front, error);
+    CountHandshake(Leg::kBack, report.back, report.times.back, error);
+    CountBytes("front", report.front);
+    CountBytes("back", report.back);
+    if (report.hello.has_value()) {
+      hello_bytes_.Add({}, kHelloBytes).Observe(static_cast<double>(report.hello->bytes));
+      hello_records_.Add({}, kHelloRecords).Observe(static_cast<double>(report.hello->records));
+    }
+  }
+
+  void Reloaded(bool good) {
+    reloads_.Add({{"result", good ? "ok" : "failed"}}).Increment();
+    if (good) generation_.Increment();
+  }
+
+ private:
+  void CountRefusal(const TlsError& error) {
+    refusals_
+        .Add({{"leg", error.leg.has_value() ? String(LegName(*error.leg)) : "none"},
+              {"phase", String(PhaseName(error.phase))},
+              {"reason", String(ErrorCodeName(error.code))}})
+        .Increment();
+  }
+
+  void CountHandshake(Leg leg, const LegReport& report, absl::Duration time,
+                      const std::optional<TlsError>& error) {
+    const bool failed = error.has_value() && error->leg == leg && error->phase == Phase::kHandshake;
+    if (!report.tls.has_value() && !failed) return;
+    const bool known = report.tls.has_value() && !failed;
+    handshakes_
+        .Add({{"leg", String(LegName(leg))},
+              {"result", failed ? String(ErrorCodeName(error->code)) : "ok"},
+              {"version", known ? String(report.tls->version) : ""},
+              {"group", known ? String(report.tls->group) : ""},
+              {"resumed", known && report.tls->resumed ? "yes" : "no"}})
+        .Increment();
+    if (failed) return;
+    handshake_seconds_.Add({{"leg", String(LegName(leg))}}, kHandshakeSeconds)
+        .Observe(absl::ToDoubleSeconds(time));
+  }
+
+  void CountBytes(const char* leg, const LegReport& report) {
+    bytes_.Add({{"leg", leg}, {"direction", "read"}})
+        .Increment(static_cast<double>(report.bytes_read));
+    bytes_.Add({{"leg", leg}, {"direction", "written"}})
+        .Increment(static_cast<double>(report.bytes_written));
+  }
+
+  Family<Counter>& connections_;
+  Family<Gauge>& open_;
+  Family<Counter>& handshakes_;
+  Family<Histogram>& handshake_seconds_;
+  Family<Counter>& bytes_;
+  Family<Counter>& refusals_;
+  Family<Histogram>& hello_bytes_;
+  Family<Histogram>& hello_records_;
+  Family<Counter>& reloads_;
+  Gauge& generation_;
+};
+
+class ProxyMetrics::Observer final : public ConnectionObserver {
+ public:
+  Observer(Families& families, ConnectionObserver* next) : families_(families), next_(next) {}
+
+  void OnEstablished(const ConnectionReport& report) override {
+    open_.insert(report.id);
+    families_.Opened();
+    if (next_ != nullptr) next_->OnEstablished(report);
+  }
+
+  void OnClosed(const ConnectionReport& report) override {
+    families_.Closed(report, open_.erase(report.id) > 0);
+    if (next_ != nullptr) next_->OnClosed(report);
+  }
+
+ private:
+  Families& families_;
+  ConnectionObserver* const next_;
+  absl::flat_hash_set<uint64_t> open_;  // Who failed before it was established never counted.
+};
+
+ProxyMetrics::ProxyMetrics()
+    : registry_(std::make_shared<::prometheus::Registry>()),
+      families_(std::make_unique<Families>(*registry_)) {}
+
+ProxyMetrics::~ProxyMetrics() = default;
+
+std::unique_ptr<ConnectionObserver> ProxyMetrics::NewObserver(ConnectionObserver* next) {
+  return std::make_unique<Observer>(*families_, next);
+}
+
+void ProxyMetrics::SetCertificates(std::vector<CertificateStatus> certificates) {
+  absl::MutexLock lock(&mutex_);
+  certificates_ = std::move(certificates);
+}
+
+std::vector<CertificateStatus> ProxyMetrics::certificates() const {
+  absl::MutexLock lock(&mutex_);
+  return certificates_;
+}
+
+void ProxyMetrics::CountReload(bool good) { families_->Reloaded(good); }
+
+std::string ProxyMetrics::Text(absl::Time now) const {
+  std::vector<MetricFamily> families = registry_->Collect();
+  for (MetricFamily& family : CertificateFamilies(certificates(), now)) {
+    families.push_back(std::move(family));
+  }
+  std::ostringstream text;
+  ::prometheus::TextSerializer().Serialize(text, families);
+  return text.str();
+}
+
+}  // namespace trestle

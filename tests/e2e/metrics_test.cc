@@ -1,0 +1,318 @@
+// The Prometheus integration: what the metrics say, whether promtool likes them, and the admin
+// server that offers them.
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <regex>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "integrations/prometheus/admin_server.h"
+#include "integrations/prometheus/legs_page.h"
+#include "integrations/prometheus/proxy_metrics.h"
+#include "nlohmann/json.hpp"
+#include "tests/e2e/process.h"
+#include "tests/e2e/proxy_test.h"
+#include "trestle/base/error.h"
+
+namespace trestle::e2e {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+using Json = nlohmann::json;
+
+constexpr absl::Duration kDay = absl::Hours(24);
+
+class Counter final : public ConnectionObserver {
+ public:
+  void OnEstablished(const ConnectionReport&) override { ++established; }
+  void OnClosed(const ConnectionReport&) override { ++closed; }
+
+  int established = 0;
+  int closed = 0;
+};
+
+class MetricsTest : public ::testing::Test {
+ protected:
+  static ConnectionReport Bridged(uint64_t id) {
+    ConnectionReport report;
+    report.id = id;
+    report.mode = ProxyMode::kBridge;
+    report.front.tls.emplace();
+    report.front.tls->version = "TLSv1.3";
+    report.front.tls->group = "X25519MLKEM768";
+    report.back.tls.emplace();
+    report.back.tls->version = "TLSv1.2";
+    report.back.tls->group = "X25519";
+    report.back.tls->resumed = true;
+    report.times.front = absl::Milliseconds(3);
+    report.times.back = absl::Milliseconds(30);
+    report.front.bytes_read = 100;
+    report.front.bytes_written = 2000;
+    return report;
+  }
+
+  CertificateStatus Certificate(const std::string& name, absl::Duration leaf,
+                                absl::Duration fails) const {
+    CertificateStatus status;
+    status.name = name;
+    status.updated = now_;
+    CertificateInfo certificate;
+    certificate.subject = absl::StrCat("CN=", name);
+    certificate.not_after = now_ + leaf;
+    status.chain = {certificate};
+    FutureFailure& failure = status.failure.emplace();
+    failure.when = now_ + fails;
+    failure.part = ChainPart::kIntermediate;
+    failure.subject = "CN=Internal CA";
+    failure.detail = "intermediate \"CN=Internal CA\" expires on 2026-01-10";
+    return status;
+  }
+
+  void ExpectPromtoolLikes(const std::string& text) const {
+    const CommandResult checked =
+        RunCommand({FindProgram("promtool"), "check", "metrics"}, kPatience, text);
+    EXPECT_EQ(checked.exit_status, 0) << checked.errors << checked.output << text;
+    EXPECT_EQ(checked.errors, "");
+  }
+
+  const absl::Time now_ = absl::FromUnixSeconds(1'767'225'600);
+  ProxyMetrics metrics_;
+};
+
+TEST_F(MetricsTest, ConnectionsHandshakesAndBytesAreCounted) {
+  Counter next;
+  const std::unique_ptr<ConnectionObserver> observer = metrics_.NewObserver(&next);
+  for (uint64_t id = 1; id <= 3; ++id) observer->OnEstablished(Bridged(id));
+  EXPECT_THAT(metrics_.Text(now_), HasSubstr("\ntrestle_open_connections 3\n"));
+  observer->OnClosed(Bridged(1));
+  observer->OnClosed(Bridged(2));
+  ConnectionReport failed = Bridged(4);
+  failed.status = MakeError(
+      {ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, std::nullopt, "expired"});
+  observer->OnClosed(failed);
+  ConnectionReport passed;
+  passed.mode = ProxyMode::kPassthrough;
+  passed.hello.emplace();
+  passed.hello->bytes = 1500;
+  passed.hello->records = 2;
+  observer->OnClosed(passed);
+  const std::string text = metrics_.Text(now_);
+  EXPECT_EQ(next.established, 3);
+  EXPECT_EQ(next.closed, 4);
+  for (const char* line :
+       {"trestle_open_connections 1", "trestle_connections_total{mode=\"bridge\",result=\"ok\"} 2",
+        "trestle_connections_total{mode=\"bridge\",result=\"certificate_expired\"} 1",
+        "trestle_connections_total{mode=\"passthrough\",result=\"ok\"} 1",
+        "trestle_handshakes_total{group=\"X25519MLKEM768\",leg=\"front\",result=\"ok\","
+        "resumed=\"no\",version=\"TLSv1.3\"} 3",
+        "trestle_handshakes_total{group=\"X25519\",leg=\"back\",result=\"ok\",resumed=\"yes\","
+        "version=\"TLSv1.2\"} 2",
+        "trestle_handshakes_total{group=\"\",leg=\"back\","
+        "result=\"certificate_expired\",resumed=\"no\",version=\"\"} 1",
+        "trestle_refusals_total{leg=\"back\",phase=\"handshake\",reason=\"certificate_expired\"} 1",
+        "trestle_handshake_seconds_count{leg=\"back\"} 2",
+        "trestle_handshake_seconds_bucket{leg=\"front\",le=\"0.0025\"} 0",
+        "trestle_handshake_seconds_bucket{leg=\"front\",le=\"0.005\"} 3",
+        "trestle_bytes_total{direction=\"written\",leg=\"front\"} 6000",
+        "trestle_hello_bytes_bucket{le=\"1400\"} 0", "trestle_hello_bytes_bucket{le=\"2048\"} 1",
+        "trestle_hello_records_sum 2"}) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("\n", line, "\n")));
+  }
+  ExpectPromtoolLikes(text);
+}
+
+TEST_F(MetricsTest, ReloadsAreGenerations) {
+  EXPECT_THAT(metrics_.Text(now_), HasSubstr("\ntrestle_reload_generation 1\n"));
+  metrics_.CountReload(true);
+  metrics_.CountReload(false);
+  const std::string text = metrics_.Text(now_);
+  EXPECT_THAT(text, AllOf(HasSubstr("\ntrestle_reload_generation 2\n"),
+                          HasSubstr("trestle_reloads_total{result=\"ok\"} 1\n"),
+                          HasSubstr("trestle_reloads_total{result=\"failed\"} 1\n")));
+}
+
+TEST_F(MetricsTest, CertificatesCountDownAndBelowZero) {
+  std::vector<CertificateStatus> certificates = {
+      Certificate("a.test", 90 * kDay, 9 * kDay), Certificate("old.test", -2 * kDay, -2 * kDay),
+      // The worst backend of a name stands for it.
+      Certificate("two.test", 5 * kDay, 5 * kDay), Certificate("two.test", 4 * kDay, 4 * kDay)};
+  certificates.emplace_back().name = "unknown.test";
+  certificates[1].status = MakeError(
+      {ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, std::nullopt, "expired"});
+  metrics_.SetCertificates(certificates);
+  const std::string text = metrics_.Text(now_);
+  const auto expect = [&](const std::string& metric, const std::string& name,
+                          const std::string& value) {
+    EXPECT_THAT(text,
+                HasSubstr(absl::StrCat("\ntrestle_certificate_", metric, "{leg=\"back\",name=\"",
+                                       name, "\",source=\"probe\"} ", value, "\n")));
+  };
+  expect("not_after_seconds", "a.test", "7776000");
+  expect("verification_fails_seconds", "a.test", "777600");
+  expect("good", "a.test", "1");
+  expect("not_after_seconds", "old.test", "-172800");
+  expect("good", "old.test", "0");
+  expect("verification_fails_seconds", "two.test", "345600");
+  EXPECT_THAT(text, Not(HasSubstr("unknown.test")));
+  ExpectPromtoolLikes(text);
+}
+
+TEST_F(MetricsTest, ThePageEscapesWhatCertificatesSay) {
+  CertificateStatus evil = Certificate("<script>alert(1)</script>", kDay, kDay);
+  evil.chain[0].subject = "CN=\"><img src=x onerror='x'>&";
+  const std::string page = LegsPage({evil}, now_);
+  EXPECT_THAT(page, AllOf(Not(HasSubstr("<script")), Not(HasSubstr("<img")),
+                          HasSubstr("&lt;script&gt;"), HasSubstr("&quot;&gt;&lt;img")));
+  EXPECT_THAT(LegsPage({}, now_), HasSubstr("No certificates are watched"));
+}
+
+TEST_F(MetricsTest, ThePageNamesThePartAndTheDayNearestFirst) {
+  CertificateStatus failing = Certificate("broken.test", 90 * kDay, 90 * kDay);
+  failing.status =
+      MakeError({ErrorCode::kTransport, Leg::kBack, Phase::kDial, std::nullopt, "nobody is there"});
+  const std::string page = LegsPage({Certificate("late.test", 300 * kDay, 300 * kDay),
+                                     Certificate("soon.test", 90 * kDay, 9 * kDay), failing},
+                                    now_);
+  EXPECT_THAT(page, AllOf(HasSubstr("9 days left"), HasSubstr("expires on 2026-01-10"),
+                          HasSubstr("transport: nobody is there")));
+  EXPECT_LT(page.find("broken.test"), page.find("soon.test"));
+  EXPECT_LT(page.find("soon.test"), page.find("late.test"));
+}
+
+std::string ReadText(const std::string& path) {
+  std::ifstream file(path);
+  EXPECT_TRUE(file.good()) << path;
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+// Every name of a metric in `text`, without what histograms and the like add.
+std::set<std::string> MetricNames(const std::string& text) {
+  std::set<std::string> names;
+  const std::regex pattern("trestle_[a-z_]+");
+  for (std::sregex_iterator it(text.begin(), text.end(), pattern), end; it != end; ++it) {
+    names.insert(std::regex_replace(it->str(), std::regex("_(bucket|sum|count)$"), ""));
+  }
+  return names;
+}
+
+TEST_F(MetricsTest, TheDocumentsUseTheNamesThatThereAre) {
+  const std::unique_ptr<ConnectionObserver> observer = metrics_.NewObserver(nullptr);
+  ConnectionReport report = Bridged(1);
+  report.hello.emplace();
+  report.status = MakeError({ErrorCode::kTimeout, Leg::kBack, Phase::kRelay, std::nullopt, "x"});
+  observer->OnClosed(report);
+  metrics_.SetCertificates({Certificate("a.test", kDay, kDay)});
+  const std::set<std::string> known = MetricNames(metrics_.Text(now_));
+  EXPECT_EQ(MetricNames(ReadText("docs/monitoring/README.md")), known);
+  for (const char* file : {"docs/monitoring/alerts.yml", "docs/monitoring/dashboard.json"}) {
+    for (const std::string& name : MetricNames(ReadText(file))) {
+      EXPECT_EQ(known.count(name), 1u) << file << ": " << name;
+    }
+  }
+}
+
+TEST_F(MetricsTest, PromtoolLikesRulesAndTheDashboardsExpressions) {
+  const std::string promtool = FindProgram("promtool");
+  const CommandResult rules =
+      RunCommand({promtool, "check", "rules", "docs/monitoring/alerts.yml"}, kPatience);
+  EXPECT_EQ(rules.exit_status, 0) << rules.errors;
+  // The dashboard's expressions, as recording rules: promtool parses those.
+  const Json dashboard = Json::parse(ReadText("docs/monitoring/dashboard.json"));
+  Json recording = Json::array();
+  for (const Json& panel : dashboard.at("panels")) {
+    for (const Json& target : panel.at("targets")) {
+      recording.push_back(
+          {{"record", absl::StrCat("dashboard:", recording.size())}, {"expr", target.at("expr")}});
+    }
+  }
+  EXPECT_GE(recording.size(), 10u);
+  const Json document = {{"groups", {{{"name", "dashboard"}, {"rules", recording}}}}};
+  const char* const folder = std::getenv("TEST_TMPDIR");
+  const std::string path = absl::StrCat(folder == nullptr ? "/tmp" : folder, "/dashboard.yml");
+  std::ofstream(path) << document.dump();  // JSON is YAML.
+  const CommandResult expressions = RunCommand({promtool, "check", "rules", path}, kPatience);
+  EXPECT_EQ(expressions.exit_status, 0) << expressions.errors << expressions.output;
+}
+
+class AdminServerTest : public MetricsTest {
+ protected:
+  AdminServerTest() {
+    auto server = AdminServer::Start(*Endpoint::Parse("127.0.0.1:0"), metrics_);
+    EXPECT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+
+  // Status line, headers and body.
+  std::string Get(const std::string& path, const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> argv = {FindProgram("curl"), "--silent", "--include", "--max-time",
+                                     "20"};
+    argv.insert(argv.end(), more.begin(), more.end());
+    argv.push_back(absl::StrCat("http://127.0.0.1:", server_->port(), path));
+    return RunCommand(argv, kPatience).output;
+  }
+
+  static std::string BodyOf(const std::string& reply) {
+    return reply.substr(reply.find("\r\n\r\n") + 4);
+  }
+
+  std::unique_ptr<AdminServer> server_;
+};
+
+TEST_F(AdminServerTest, ServesMetricsLegsAndThePage) {
+  metrics_.SetCertificates({Certificate("a.test", 90 * kDay, 9 * kDay)});
+  const std::string metrics = Get("/metrics");
+  EXPECT_THAT(metrics, StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_THAT(metrics, HasSubstr("Content-Type: text/plain; version=0.0.4"));
+  ExpectPromtoolLikes(BodyOf(metrics));
+  const Json legs = Json::parse(BodyOf(Get("/legs")));
+  EXPECT_EQ(legs.at("legs").at(0).at("name"), "a.test");
+  EXPECT_EQ(legs.at("legs").at(0).at("first_failure").at("part"), "intermediate");
+  const std::string page = Get("/");
+  EXPECT_THAT(page, AllOf(HasSubstr("Content-Type: text/html"), HasSubstr("default-src 'none'"),
+                          HasSubstr("<td>a.test<br>")));
+}
+
+TEST_F(AdminServerTest, HealthTurnsWithDraining) {
+  EXPECT_THAT(Get("/healthz"), AllOf(StartsWith("HTTP/1.1 200"), HasSubstr("\r\n\r\nok\n")));
+  server_->SetDraining();
+  EXPECT_THAT(Get("/healthz"), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("draining\n")));
+  EXPECT_THAT(Get("/metrics"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(AdminServerTest, NothingElseIsServed) {
+  EXPECT_THAT(Get("/etc/passwd"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(Get("/metrics/"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(Get("/../../etc/passwd", {"--path-as-is"}), StartsWith("HTTP/1.1 4"));
+  EXPECT_THAT(Get("/", {"--request", "POST", "--data", "x"}), StartsWith("HTTP/1.1 405"));
+  EXPECT_THAT(Get("/", {"--request", "DELETE"}), StartsWith("HTTP/1.1 405"));
+  const std::string head = Get("/", {"--head"});
+  EXPECT_THAT(head, StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(BodyOf(head), "");
+  EXPECT_THAT(Get("/", {"--header", "X-Long: " + std::string(20000, 'x')}),
+              Not(HasSubstr("HTTP/1.1 200")));
+}
+
+TEST_F(AdminServerTest, ATakenAddressIsAnError) {
+  const auto second =
+      AdminServer::Start(*Endpoint::Parse(absl::StrCat("127.0.0.1:", server_->port())), metrics_);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(GetTlsError(second.status())->code, ErrorCode::kConfiguration);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("cannot serve HTTP on 127.0.0.1:"));
+}
+
+}  // namespace
+}  // namespace trestle::e2e
