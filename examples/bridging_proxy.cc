@@ -7,6 +7,7 @@
 #include "absl/flags/flag.h"
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
+#include "examples/admin.h"
 #include "examples/pem_files.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
@@ -58,7 +59,25 @@ int main(int argc, char** argv) {
       OrExit(ServerTlsConfig::Create(front_options));
   const std::shared_ptr<const ClientTlsConfig> back_tls = OrExit(LoadClientTls(ca));
 
+  // Beside its own certificate, the backend's: as connections meet it, and by probes.
+  const std::unique_ptr<Admin> admin =
+      OrExit(Admin::FromFlags([&]() -> absl::StatusOr<MonitorTargets> {
+        absl::StatusOr<std::shared_ptr<const LegProbeConfig>> probe = LoadProbeConfig(ca);
+        if (!probe.ok()) return probe.status();
+        MonitorTargets targets;
+        targets.own = {certificates};
+        targets.seen = {backend_name};
+        MonitorTargets::Probed& back = targets.probed.emplace_back();
+        back.name = backend_name;
+        back.config = *std::move(probe);
+        back.target.endpoint = backend;
+        back.target.server_name = backend_name;
+        back.target.proxy_header = connection_options.proxy_protocol_to_backend;
+        return targets;
+      }));
+
   ProxyHost host(host_options);
+  host.SetWatcher(admin.get());
   host.OnReload([&]() -> absl::StatusOr<std::string> {
     const absl::StatusOr<std::shared_ptr<const Credential>> loaded = LoadCredential(cert, key);
     if (!loaded.ok()) return loaded.status();

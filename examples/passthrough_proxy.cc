@@ -2,8 +2,10 @@
 // backends own the certificates, and the proxy has no key.
 
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/flags/flag.h"
@@ -12,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "examples/admin.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
 #include "trestle/posix/file.h"
@@ -32,6 +35,8 @@ ABSL_FLAG(
 ABSL_FLAG(std::string, no_name, "default",
           "what becomes of clients that send no name: default (the default backend), alert "
           "(unrecognized_name), close (without a word)");
+ABSL_FLAG(std::string, probe_ca, "",
+          "PEM file with the CAs of the backends: with --admin, their certificates are looked at");
 ABSL_FLAG(std::string, unknown_name, "default",
           "what becomes of clients that ask for a name without a route: default, alert or close");
 
@@ -58,8 +63,8 @@ absl::StatusOr<Unrouted> UnroutedFromFlag(absl::string_view flag, absl::string_v
       absl::StrCat("--", flag, " has \"", value, "\"; write default, alert or close"));
 }
 
-// All routes of the command line and of the file, checked as a whole.
-absl::StatusOr<std::shared_ptr<const RouteTable>> LoadRoutes() {
+// All routes of the command line and of the file.
+absl::StatusOr<std::vector<Route>> ReadRoutes() {
   absl::StatusOr<std::vector<Route>> routes = ParseRouteList(absl::GetFlag(FLAGS_routes));
   if (!routes.ok()) return routes.status();
   if (const std::string backend = absl::GetFlag(FLAGS_default_backend); !backend.empty()) {
@@ -74,7 +79,43 @@ absl::StatusOr<std::shared_ptr<const RouteTable>> LoadRoutes() {
     if (!more.ok()) return absl::InvalidArgumentError(path + ": " + Sentence(more.status()));
     routes->insert(routes->end(), more->begin(), more->end());
   }
-  return RouteTable::Create(*routes);
+  return routes;
+}
+
+// The same, checked as a whole.
+absl::StatusOr<std::shared_ptr<const RouteTable>> LoadRoutes() {
+  const absl::StatusOr<std::vector<Route>> routes = ReadRoutes();
+  return routes.ok() ? RouteTable::Create(*routes) : routes.status();
+}
+
+// The backends whose certificates probes can look at: a wildcard is no name to ask for.
+absl::StatusOr<MonitorTargets> ReadTargets(ProxyProtocolOut proxy_header) {
+  // Each has a timer, and a chain in memory.
+  constexpr size_t kMaxProbed = 10000;
+  MonitorTargets targets;
+  const std::string ca = absl::GetFlag(FLAGS_probe_ca);
+  if (ca.empty()) return targets;
+  const absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = LoadProbeConfig(ca);
+  if (!config.ok()) return config.status();
+  const absl::StatusOr<std::vector<Route>> routes = ReadRoutes();
+  if (!routes.ok()) return routes.status();
+  std::set<std::string> known;
+  for (const Route& route : *routes) {
+    const Backends* const backends = std::get_if<Backends>(&route.target);
+    if (route.pattern.empty() || route.pattern.front() == '*' || backends == nullptr) continue;
+    for (const Endpoint& endpoint : backends->endpoints) {
+      // A name may have further routes for single protocols.
+      if (!known.insert(absl::StrCat(route.pattern, " ", endpoint.ToString())).second) continue;
+      if (targets.probed.size() == kMaxProbed) return targets;
+      MonitorTargets::Probed& probed = targets.probed.emplace_back();
+      probed.name = route.pattern;
+      probed.config = *config;
+      probed.target.endpoint = endpoint;
+      probed.target.server_name = route.pattern;
+      probed.target.proxy_header = proxy_header;
+    }
+  }
+  return targets;
 }
 
 absl::Status RefuseLoop(const ProxyHost& host, const RouteTable& table) {
@@ -92,7 +133,11 @@ int main(int argc, char** argv) {
   const Unrouted unknown_name =
       OrExit(UnroutedFromFlag("unknown_name", absl::GetFlag(FLAGS_unknown_name)));
 
+  const std::unique_ptr<Admin> admin = OrExit(
+      Admin::FromFlags([&] { return ReadTargets(connection_options.proxy_protocol_to_backend); }));
+
   ProxyHost host(host_options);
+  host.SetWatcher(admin.get());
   const auto reload = [&]() -> absl::StatusOr<std::string> {
     const absl::StatusOr<std::shared_ptr<const RouteTable>> loaded = LoadRoutes();
     if (!loaded.ok()) return loaded.status();

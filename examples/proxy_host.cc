@@ -62,8 +62,12 @@ class ProxyHost::Worker {
     return absl::OkStatus();
   }
 
-  absl::Status MakeBlocks(BlockFactory& new_blocks, ConnectionObserver* observer) {
-    absl::StatusOr<Blocks> blocks = new_blocks(*loop_, dialer_, observer);
+  /// `own` observes this worker's blocks; where it is null, `shared` does.
+  absl::Status MakeBlocks(BlockFactory& new_blocks, std::unique_ptr<ConnectionObserver> own,
+                          ConnectionObserver* shared) {
+    observer_ = std::move(own);
+    absl::StatusOr<Blocks> blocks =
+        new_blocks(*loop_, dialer_, observer_ != nullptr ? observer_.get() : shared);
     if (!blocks.ok()) return blocks.status();
     blocks_ = *std::move(blocks);
     return absl::OkStatus();
@@ -97,6 +101,7 @@ class ProxyHost::Worker {
 
   const std::unique_ptr<EpollLoop> loop_;
   TcpDialer dialer_;
+  std::unique_ptr<ConnectionObserver> observer_;
   Blocks blocks_;
   std::unique_ptr<TcpListener> listener_;
   std::thread thread_;
@@ -130,13 +135,15 @@ absl::Status ProxyHost::Run(BlockFactory new_blocks) {
     files = *std::move(watcher);
   }
 
-  absl::Status status = StartWorkers(new_blocks);
+  absl::Status status = watcher_ == nullptr ? absl::OkStatus() : watcher_->Start(*main_loop_);
+  if (status.ok()) status = StartWorkers(new_blocks);
   if (status.ok()) {
     const Endpoint& listening = workers_.front()->listener().local_endpoint();
     LogLine(absl::StrCat("listening on ", listening.ToString()));
     main_loop_->Run();
   }
   workers_.clear();  // Stops the threads, and cuts what is still open.
+  if (watcher_ != nullptr) watcher_->Stop();
   return status;
 }
 
@@ -151,7 +158,9 @@ absl::Status ProxyHost::StartWorkers(BlockFactory& new_blocks) {
                : (*worker)->Listen(workers_[0]->listener().local_endpoint(), PortUse::kJoin);
     if (!status.ok()) return status;
     workers_.push_back(*std::move(worker));
-    status = workers_.back()->MakeBlocks(new_blocks, observer);
+    std::unique_ptr<ConnectionObserver> own;
+    if (watcher_ != nullptr) own = watcher_->NewObserver(observer);
+    status = workers_.back()->MakeBlocks(new_blocks, std::move(own), observer);
     if (!status.ok()) return status;
   }
   for (const std::unique_ptr<Worker>& worker : workers_) worker->Start();
@@ -193,10 +202,12 @@ void ProxyHost::Reload() {
   LogLine(loaded.ok() ? absl::StrCat("reloaded: ", *loaded)
                       : absl::StrCat("reload failed, what was loaded before stays in use: ",
                                      Sentence(loaded.status())));
+  if (watcher_ != nullptr) watcher_->OnReloaded(loaded.ok());
 }
 
 void ProxyHost::Drain() {
   draining_ = true;
+  if (watcher_ != nullptr) watcher_->OnDraining();
   LogLine(absl::StrCat("draining for at most ", absl::FormatDuration(options_.drain_timeout),
                        "; a second signal stops at once"));
   workers_to_drain_ = static_cast<int>(workers_.size());

@@ -50,6 +50,24 @@ absl::StatusOr<Blocks> Alone(absl::StatusOr<std::unique_ptr<Block>> block) {
   return blocks;
 }
 
+/// Follows a host's life, beside what it carries. All calls come from the main thread.
+class ProxyHostWatcher {
+ public:
+  virtual ~ProxyHostWatcher() = default;
+
+  /// The host is about to listen; `main_loop` runs until `Stop`.
+  virtual absl::Status Start(EpollLoop& main_loop) = 0;
+
+  /// Makes the observer of one thread's blocks, which passes everything on to `next` (may be null).
+  virtual std::unique_ptr<ConnectionObserver> NewObserver(ConnectionObserver* next) = 0;
+
+  virtual void OnReloaded(bool good) = 0;
+  virtual void OnDraining() = 0;
+
+  /// The workers have ended, and the main loop with them.
+  virtual void Stop() = 0;
+};
+
 class ProxyHost {
  public:
   explicit ProxyHost(const ProxyHostOptions& options);
@@ -62,6 +80,9 @@ class ProxyHost {
   /// Does the same when one of `watched_files` changes.
   void OnReload(absl::AnyInvocable<absl::StatusOr<std::string>()> reload,
                 std::vector<std::string> watched_files = {});
+
+  /// Sets who follows the host's life; null for nobody. Must outlive `Run`.
+  void SetWatcher(ProxyHostWatcher* watcher) { watcher_ = watcher; }
 
   /// Listens and carries connections until SIGTERM or SIGINT: then stops to accept and lets open
   /// connections finish, for the drain timeout at most; a second signal cuts them. Returns OK after
@@ -86,6 +107,7 @@ class ProxyHost {
 
   const ProxyHostOptions options_;
   ConnectionLog log_;
+  ProxyHostWatcher* watcher_ = nullptr;
   absl::AnyInvocable<absl::StatusOr<std::string>()> reload_;
   std::vector<std::string> watched_files_;
   std::unique_ptr<EpollLoop> main_loop_;  // Signals only; connections live on the workers' loops.

@@ -6,6 +6,7 @@
 #include "absl/flags/flag.h"
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
+#include "examples/admin.h"
 #include "examples/pem_files.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
@@ -46,7 +47,15 @@ int main(int argc, char** argv) {
   const std::shared_ptr<const ServerTlsConfig> front_tls =
       OrExit(ServerTlsConfig::Create(front_options));
 
+  const std::unique_ptr<Admin> admin =
+      OrExit(Admin::FromFlags([&]() -> absl::StatusOr<MonitorTargets> {
+        MonitorTargets targets;
+        targets.own = {certificates};
+        return targets;
+      }));
+
   ProxyHost host(host_options);
+  host.SetWatcher(admin.get());
   host.OnReload([&]() -> absl::StatusOr<std::string> {
     const absl::StatusOr<std::shared_ptr<const Credential>> loaded = LoadCredential(cert, key);
     if (!loaded.ok()) return loaded.status();

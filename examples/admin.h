@@ -1,0 +1,60 @@
+// Admin: what --admin=IP:PORT adds to an example proxy: metrics, health, and a watch over the
+// certificates of both legs, with a page that shows them. Runs beside the workers, on the main
+// loop.
+#ifndef TRESTLE_EXAMPLES_ADMIN_H_
+#define TRESTLE_EXAMPLES_ADMIN_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "examples/proxy_host.h"
+#include "integrations/prometheus/admin_server.h"
+#include "integrations/prometheus/proxy_metrics.h"
+#include "trestle/posix/tcp_dialer.h"
+#include "trestle/watch/certificate_monitor.h"
+#include "trestle/watch/leg_probe.h"
+
+namespace trestle::examples {
+
+/// Makes what probes need of a PEM file with the CAs to trust.
+absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LoadProbeConfig(const std::string& ca_path);
+
+class Admin final : public ProxyHostWatcher, private CertificateListener {
+ public:
+  /// Says what is to be watched; asked at the start and after each reload.
+  using Targets = absl::AnyInvocable<absl::StatusOr<MonitorTargets>()>;
+
+  /// Makes what the flags --admin and --probe_interval ask for; null without --admin.
+  static absl::StatusOr<std::unique_ptr<Admin>> FromFlags(Targets targets);
+
+  absl::Status Start(EpollLoop& main_loop) override;
+  std::unique_ptr<ConnectionObserver> NewObserver(ConnectionObserver* next) override;
+  void OnReloaded(bool good) override;
+  void OnDraining() override;
+  void Stop() override;
+
+ private:
+  Admin(const Endpoint& listen, CertificateMonitorOptions options, Targets targets);
+
+  void OnCertificateEvent(const CertificateEvent& event) override;
+  absl::Status WatchTargets();
+  void Refresh();
+
+  const Endpoint listen_;
+  const CertificateMonitorOptions options_;
+  Targets targets_;
+  ProxyMetrics metrics_;
+  EpollLoop* main_loop_ = nullptr;
+  std::unique_ptr<TcpDialer> dialer_;
+  std::unique_ptr<CertificateMonitor> monitor_;
+  std::unique_ptr<AdminServer> server_;
+  Timer refresh_;
+};
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_ADMIN_H_

@@ -1,0 +1,229 @@
+// --admin of the example proxies: a backend's intermediate that ends before its leaf is named by
+// the page, the metrics, the log and leg_probe, and all turn green once the backend has renewed.
+
+#include <signal.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/server_programs.h"
+#include "trestle/testing/test_pki.h"
+
+namespace trestle::e2e {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using testing::LeafSpec;
+using ::testing::Not;
+using testing::PemPair;
+using testing::TestPki;
+
+constexpr absl::Duration kDay = absl::Hours(24);
+constexpr char kAdminOn[] = "admin on 127.0.0.1:";
+
+class AdminTest : public ServerProgramsTest {
+ protected:
+  // A backend whose intermediate ends at `end`; its leaf lasts for a year.
+  std::unique_ptr<Process> StartBackendUntil(const std::string& name, absl::Time end,
+                                             uint16_t port) const {
+    const TestPki intermediate(pki_, {"Internal CA", absl::InfinitePast(), end});
+    LeafSpec leaf;
+    leaf.dns_names = {name};
+    const PemPair pair = intermediate.Issue(leaf);
+    const size_t rest = pair.chain.find("-----BEGIN", 1);
+    const std::string leaf_path = WriteFile("back.pem", pair.chain.substr(0, rest));
+    const std::string rest_path = WriteFile("back.rest", pair.chain.substr(rest));
+    const std::string key_path = WriteFile("back.key", pair.key);
+    return StartOpenssl({"-cert", leaf_path, "-cert_chain", rest_path, "-key", key_path, "-www"},
+                        port);
+  }
+
+  static uint16_t AdminPort(const ProxyProcess& proxy) {
+    const std::string log = proxy.log();
+    const size_t at = log.find(kAdminOn);
+    EXPECT_NE(at, std::string::npos) << log;
+    if (at == std::string::npos) return 0;
+    const size_t begin = at + sizeof(kAdminOn) - 1;
+    uint32_t port = 0;
+    EXPECT_TRUE(absl::SimpleAtoi(log.substr(begin, log.find('\n', begin) - begin), &port));
+    return static_cast<uint16_t>(port);
+  }
+
+  std::string Get(uint16_t port, const std::string& path) const {
+    return RunCommand({FindProgram("curl"), "--silent", "--include", "--max-time", "20",
+                       absl::StrCat("http://127.0.0.1:", port, path)},
+                      kPatience)
+        .output;
+  }
+
+  // Asks for `path` until the answer has `text`.
+  std::string WaitFor(uint16_t port, const std::string& path, const std::string& text) const {
+    const absl::Time deadline = absl::Now() + kPatience;
+    std::string reply;
+    while (absl::Now() < deadline) {
+      reply = Get(port, path);
+      if (absl::StrContains(reply, text)) return reply;
+      absl::SleepFor(absl::Milliseconds(50));
+    }
+    ADD_FAILURE() << "no " << text << " in " << reply;
+    return reply;
+  }
+
+  static std::string Metric(const std::string& name, const std::string& backend,
+                            const std::string& source) {
+    return absl::StrCat("\ntrestle_certificate_", name, "{leg=\"back\",name=\"", backend,
+                        "\",source=\"", source, "\"} ");
+  }
+
+  static double ValueOf(const std::string& metrics, const std::string& metric) {
+    const size_t at = metrics.find(metric);
+    if (at == std::string::npos) return -1e9;
+    const size_t begin = at + metric.size();
+    double value = -1e9;
+    EXPECT_TRUE(absl::SimpleAtod(metrics.substr(begin, metrics.find('\n', begin) - begin), &value));
+    return value;
+  }
+
+  const absl::Time end_ = absl::Now() + 9 * kDay + absl::Hours(1);
+  const std::string warning_ =
+      absl::StrCat("intermediate \"CN=Internal CA\" expires on ",
+                   absl::FormatTime("%Y-%m-%d", end_, absl::UTCTimeZone()));
+  const std::string warning_html_ =
+      absl::StrCat("intermediate &quot;CN=Internal CA&quot; expires on ",
+                   absl::FormatTime("%Y-%m-%d", end_, absl::UTCTimeZone()));
+};
+
+TEST_F(AdminTest, ABridgeSeesItsBackendsIntermediateEndAndBeRenewed) {
+  const uint16_t port = FreePort();
+  const std::string address = absl::StrCat("127.0.0.1:", port);
+  auto backend = StartBackendUntil(kBackName, end_, port);
+  const auto proxy =
+      StartProxy(Mode::kBridge, address, {"--admin=127.0.0.1:0", "--probe_interval=1s"});
+  const uint16_t admin = AdminPort(*proxy);
+
+  // A connection shows the chain to the observer, probes find it by themselves.
+  EXPECT_EQ(Curl(proxy->port, "/").exit_status, 0);
+  EXPECT_TRUE(proxy->WaitForLog(
+      absl::StrCat("name=back.test source=seen event=will_fail detail=\"verification will fail in "
+                   "9 days: ",
+                   warning_)))
+      << proxy->log();
+  EXPECT_TRUE(proxy->WaitForLog("name=back.test source=probe event=will_fail")) << proxy->log();
+  const std::string page = WaitFor(admin, "/", warning_html_);
+  EXPECT_THAT(page, AllOf(HasSubstr("9 days left"), HasSubstr("back.test<br><small>probe"),
+                          HasSubstr("front.test<br><small>own")));
+  const std::string metrics = Get(admin, "/metrics");
+  for (const char* source : {"probe", "seen"}) {
+    EXPECT_NEAR(ValueOf(metrics, Metric("verification_fails_seconds", kBackName, source)),
+                absl::ToDoubleSeconds(end_ - absl::Now()), 120);
+    EXPECT_GT(ValueOf(metrics, Metric("not_after_seconds", kBackName, source)), 300 * 86400.0);
+  }
+  EXPECT_THAT(metrics, HasSubstr("trestle_handshakes_total{"));
+  EXPECT_THAT(Get(admin, "/legs"), HasSubstr("\"subject\": \"CN=Internal CA\""));
+  const std::vector<std::string> probe = {ExampleProgram("leg_probe"),
+                                          absl::StrCat("--back=", address, ",", kBackName),
+                                          absl::StrCat("--ca=", PathOf("ca.pem"))};
+  const CommandResult probed = RunCommand(probe, kPatience);
+  EXPECT_EQ(probed.exit_status, 1);
+  EXPECT_THAT(probed.output,
+              HasSubstr(absl::StrCat("verification will fail in 9 days: ", warning_)));
+
+  backend.reset();
+  backend = StartBackendUntil(kBackName, absl::Now() + 300 * kDay, port);
+  EXPECT_TRUE(proxy->WaitForLog("source=probe event=renewed detail=\"renewed 9 days before"))
+      << proxy->log();
+  EXPECT_EQ(Curl(proxy->port, "/").exit_status, 0);
+  EXPECT_TRUE(proxy->WaitForLog("source=seen event=renewed")) << proxy->log();
+  const absl::Time deadline = absl::Now() + kPatience;
+  std::string after;
+  do {
+    after = Get(admin, "/");
+  } while (absl::StrContains(after, warning_html_) && absl::Now() < deadline);
+  EXPECT_THAT(after, AllOf(Not(HasSubstr(warning_html_)), Not(HasSubstr("class=\"warning\"")),
+                           Not(HasSubstr("class=\"critical\""))));
+  EXPECT_GT(
+      ValueOf(Get(admin, "/metrics"), Metric("verification_fails_seconds", kBackName, "probe")),
+      290 * 86400.0);
+  EXPECT_EQ(RunCommand(probe, kPatience).exit_status, 0);
+}
+
+TEST_F(AdminTest, BehindPassthroughTheProbeAloneFindsIt) {
+  const uint16_t port = FreePort();
+  auto backend = StartBackendUntil(kFrontName, end_, port);
+  const auto proxy = StartProxy(Mode::kPassthrough, absl::StrCat("127.0.0.1:", port),
+                                {"--admin=127.0.0.1:0", "--probe_interval=1s",
+                                 absl::StrCat("--probe_ca=", PathOf("ca.pem"))});
+  const uint16_t admin = AdminPort(*proxy);
+  WaitFor(admin, "/", warning_html_);
+  EXPECT_NEAR(
+      ValueOf(Get(admin, "/metrics"), Metric("verification_fails_seconds", kFrontName, "probe")),
+      absl::ToDoubleSeconds(end_ - absl::Now()), 120);
+  backend.reset();
+  EXPECT_TRUE(proxy->WaitForLog("source=probe event=failing")) << proxy->log();
+  WaitFor(admin, "/metrics", Metric("good", kFrontName, "probe") + "0");
+  backend = StartBackendUntil(kFrontName, absl::Now() + 300 * kDay, port);
+  EXPECT_TRUE(proxy->WaitForLog("source=probe event=renewed")) << proxy->log();
+  WaitFor(admin, "/metrics", Metric("good", kFrontName, "probe") + "1");
+  EXPECT_THAT(Get(admin, "/"), Not(HasSubstr("class=\"warning\"")));
+}
+
+TEST_F(AdminTest, ATerminatorShowsItsOwnCertificateAndItsReloads) {
+  const auto backend = StartBackend(Mode::kOffload);
+  const auto proxy = StartProxy(Mode::kOffload, backend->address(), {"--admin=127.0.0.1:0"});
+  const uint16_t admin = AdminPort(*proxy);
+  EXPECT_THAT(Get(admin, "/"), HasSubstr("front.test<br><small>own"));
+  EXPECT_THAT(Get(admin, "/metrics"), HasSubstr("\ntrestle_reload_generation 1\n"));
+  LeafSpec leaf;
+  leaf.dns_names = {kFrontName};
+  leaf.not_after = absl::Now() + 2 * kDay;
+  WriteCertificate("front", leaf);
+  proxy->process.Signal(SIGHUP);
+  EXPECT_TRUE(proxy->WaitForLog("name=front.test source=own event=will_fail")) << proxy->log();
+  WaitFor(admin, "/metrics", "\ntrestle_reload_generation 2\n");
+  WriteFile("front.key", "nonsense");
+  proxy->process.Signal(SIGHUP);
+  WaitFor(admin, "/metrics", "trestle_reloads_total{result=\"failed\"} 1");
+  EXPECT_THAT(Get(admin, "/metrics"), HasSubstr("\ntrestle_reload_generation 2\n"));
+}
+
+TEST_F(AdminTest, HealthIsLostWhileDraining) {
+  const auto backend = StartBackend(Mode::kOffload);
+  const auto proxy = StartProxy(Mode::kOffload, backend->address(), {"--admin=127.0.0.1:0"});
+  const uint16_t admin = AdminPort(*proxy);
+  EXPECT_THAT(Get(admin, "/healthz"), HasSubstr("200 OK"));
+  const auto open = ConnectTls(proxy->port);  // Keeps the drain from ending at once.
+  ASSERT_NE(open, nullptr);
+  proxy->process.Signal(SIGTERM);
+  ASSERT_TRUE(proxy->WaitForLog("draining")) << proxy->log();
+  EXPECT_THAT(Get(admin, "/healthz"), HasSubstr("503 Service Unavailable"));
+}
+
+TEST_F(AdminTest, WrongFlagsAreToldInASentence) {
+  const std::vector<std::string> flags = {ExampleProgram("passthrough_proxy"),
+                                          "--listen=127.0.0.1:0", "--routes=a.test=127.0.0.1:1"};
+  const auto expect = [&](const std::vector<std::string>& more, const std::string& text) {
+    std::vector<std::string> argv = flags;
+    argv.insert(argv.end(), more.begin(), more.end());
+    const CommandResult result = RunCommand(argv, kPatience);
+    EXPECT_EQ(result.exit_status, 1) << result.errors;
+    EXPECT_THAT(result.errors, HasSubstr(text));
+  };
+  expect({"--admin=here"}, "--admin is wrong");
+  expect({"--admin=127.0.0.1:0", "--probe_interval=0s"}, "--probe_interval must be above 0");
+  expect({"--admin=127.0.0.1:0", "--probe_ca=/nowhere"}, "cannot read /nowhere");
+  const RefusingPort held;
+  expect({absl::StrCat("--admin=127.0.0.1:", held.port())}, "cannot serve HTTP on 127.0.0.1:");
+}
+
+}  // namespace
+}  // namespace trestle::e2e
