@@ -3,6 +3,8 @@
 
 #include <signal.h>
 
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -194,6 +196,45 @@ TEST_F(AdminTest, ATerminatorShowsItsOwnCertificateAndItsReloads) {
   proxy->process.Signal(SIGHUP);
   WaitFor(admin, "/metrics", "trestle_reloads_total{result=\"failed\"} 1");
   EXPECT_THAT(Get(admin, "/metrics"), HasSubstr("\ntrestle_reload_generation 2\n"));
+}
+
+TEST_F(AdminTest, ABrowserShowsThePage) {
+  const auto backend = StartTlsBackend(pki_.Issue([] {
+    LeafSpec leaf;
+    leaf.dns_names = {kBackName};
+    leaf.not_after = absl::Now() + 9 * kDay + absl::Hours(1);
+    return leaf;
+  }()));
+  const auto proxy =
+      StartProxy(Mode::kBridge, backend->address(), {"--admin=127.0.0.1:0", "--probe_interval=1s"});
+  const uint16_t admin = AdminPort(*proxy);
+  WaitFor(admin, "/", "9 days left");
+  const std::string picture = PathOf("page.png");
+  const std::vector<std::string> chromium = {"/usr/bin/env",
+                                             absl::StrCat("HOME=", PathOf("")),
+                                             FindProgram("chromium"),
+                                             "--headless=new",
+                                             "--no-sandbox",
+                                             "--disable-gpu",
+                                             "--disable-dev-shm-usage",
+                                             "--window-size=1200,700",
+                                             absl::StrCat("--user-data-dir=", PathOf("browser"))};
+  const std::string url = absl::StrCat("http://127.0.0.1:", admin, "/");
+  const auto run = [&](const std::string& what) {
+    std::vector<std::string> argv = chromium;
+    argv.insert(argv.end(), {what, url});
+    return RunCommand(argv, 2 * kPatience);
+  };
+  // The text as the browser understood it, escapes and all.
+  const CommandResult dom = run("--dump-dom");
+  EXPECT_THAT(dom.output, AllOf(HasSubstr("9 days left"), HasSubstr("<tr class=\"warning\">"),
+                                HasSubstr("leaf \"CN=back.test\" expires on ")))
+      << dom.errors;
+  const CommandResult shot = run(absl::StrCat("--screenshot=", picture));
+  std::ifstream file(picture, std::ios::binary);
+  const std::string png((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_THAT(png, ::testing::StartsWith("\x89PNG\r\n")) << shot.errors;
+  EXPECT_GT(png.size(), 10000u);  // An empty page takes a tenth of that.
 }
 
 TEST_F(AdminTest, HealthIsLostWhileDraining) {

@@ -1,0 +1,66 @@
+// Runs docs/certificates.md: every line of its shell blocks, in order.
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/server_programs.h"
+
+namespace trestle::e2e {
+namespace {
+
+using ::testing::HasSubstr;
+
+class CertificatesDocTest : public ServerProgramsTest {};
+
+// What is within ```sh and ```.
+std::string ShellOf(const std::string& markdown) {
+  std::string shell;
+  bool inside = false;
+  for (const absl::string_view line : absl::StrSplit(markdown, '\n')) {
+    if (line == "```sh") {
+      inside = true;
+    } else if (line == "```") {
+      inside = false;
+    } else if (inside) {
+      absl::StrAppend(&shell, line, "\n");
+    }
+  }
+  return shell;
+}
+
+TEST_F(CertificatesDocTest, EveryCommandWorks) {
+  std::ifstream file("docs/certificates.md");
+  ASSERT_TRUE(file.good());
+  const std::string shell = ShellOf({std::istreambuf_iterator<char>(file), {}});
+  ASSERT_THAT(shell, HasSubstr("leg_probe --front="));
+  // The ports of the text may be taken on this machine.
+  const std::vector<uint16_t> ports = FreePorts(3);
+  const std::string script =
+      absl::StrReplaceAll(shell, {{"127.0.0.1:8443", absl::StrCat("127.0.0.1:", ports[0])},
+                                  {"127.0.0.1:9443", absl::StrCat("127.0.0.1:", ports[1])},
+                                  {"127.0.0.1:9100", absl::StrCat("127.0.0.1:", ports[2])}});
+  char* const here = realpath("examples", nullptr);
+  ASSERT_NE(here, nullptr);
+  // Whatever happens, nothing that it started outlives it.
+  const std::string path = WriteFile(
+      "run.sh",
+      absl::StrCat("set -eu\ncd ", PathOf(""), "\nPATH=", here,
+                   ":$PATH\ntrap 'kill $(jobs -p) 2> /dev/null || true' EXIT\nset -x\n", script));
+  free(here);
+  const CommandResult result = RunCommand({"/bin/bash", path}, 3 * kPatience);
+  EXPECT_EQ(result.exit_status, 0) << result.errors << "\n" << result.output;
+  EXPECT_THAT(result.output, HasSubstr("\"CN=issuing\" expires on "));
+  EXPECT_THAT(result.output, HasSubstr("trestle_reload_generation 2"));
+}
+
+}  // namespace
+}  // namespace trestle::e2e
