@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
+#include <variant>
 
 #include "absl/flags/flag.h"
 #include "absl/memory/memory.h"
@@ -62,6 +64,28 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LoadProbeConfig(const std:
   LegProbeOptions options;
   options.checker = *std::move(checker);
   return LegProbeConfig::Create(std::move(options));
+}
+
+void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegProbeConfig>& config,
+               ProxyProtocolOut proxy_header, MonitorTargets& targets) {
+  // Each has a timer, and a chain in memory.
+  constexpr size_t kMaxProbed = 10000;
+  std::set<std::string> known;
+  for (const Route& route : routes) {
+    const Backends* const backends = std::get_if<Backends>(&route.target);
+    if (route.pattern.empty() || route.pattern.front() == '*' || backends == nullptr) continue;
+    for (const Endpoint& endpoint : backends->endpoints) {
+      // A name may have further routes for single protocols.
+      if (!known.insert(absl::StrCat(route.pattern, " ", endpoint.ToString())).second) continue;
+      if (targets.probed.size() == kMaxProbed) return;
+      MonitorTargets::Probed& probed = targets.probed.emplace_back();
+      probed.name = route.pattern;
+      probed.config = config;
+      probed.target.endpoint = endpoint;
+      probed.target.server_name = route.pattern;
+      probed.target.proxy_header = proxy_header;
+    }
+  }
 }
 
 absl::StatusOr<std::unique_ptr<Admin>> Admin::FromFlags(Targets targets) {

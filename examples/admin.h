@@ -11,10 +11,12 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "examples/proxy_host.h"
 #include "integrations/prometheus/admin_server.h"
 #include "integrations/prometheus/proxy_metrics.h"
 #include "trestle/posix/tcp_dialer.h"
+#include "trestle/proxy/route_table.h"
 #include "trestle/watch/certificate_monitor.h"
 #include "trestle/watch/leg_probe.h"
 
@@ -22,6 +24,11 @@ namespace trestle::examples {
 
 /// Makes what probes need of a PEM file with the CAs to trust.
 absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LoadProbeConfig(const std::string& ca_path);
+
+/// Adds a probe for each backend of each of `routes` that has a name of its own: a wildcard is none
+/// to ask for. Routes that lead to other blocks are passed over, and so is what is beyond 10,000.
+void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegProbeConfig>& config,
+               ProxyProtocolOut proxy_header, MonitorTargets& targets);
 
 class Admin final : public ProxyHostWatcher, private CertificateListener {
  public:

@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
+#include "examples/admin.h"
 #include "examples/pem_files.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
@@ -39,6 +40,10 @@ ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for client
 ABSL_FLAG(std::string, key, "", "PEM file with the certificate's private key");
 ABSL_FLAG(std::string, backend_ca, "",
           "PEM file with the CAs that bridged backends may be certified by");
+
+ABSL_FLAG(std::string, probe_ca, "",
+          "PEM file with the CAs of the backends of --pass: with --admin, their certificates are "
+          "looked at");
 
 namespace {
 
@@ -176,6 +181,24 @@ absl::StatusOr<Blocks> MakeBlocks(Scheduler& scheduler, Dialer& dialer,
   return set.FinishWithRouter();
 }
 
+// Backends of bridges are verified by the same CAs as their connections.
+absl::StatusOr<MonitorTargets> TargetsOf(const Settings& settings) {
+  MonitorTargets targets;
+  if (settings.certificates != nullptr) targets.own = {settings.certificates};
+  const std::pair<const std::vector<Route>*, std::string> probed[] = {
+      {&settings.bridge, absl::GetFlag(FLAGS_backend_ca)},
+      {&settings.pass, absl::GetFlag(FLAGS_probe_ca)},
+  };
+  for (const auto& [routes, ca] : probed) {
+    if (routes->empty() || ca.empty()) continue;
+    const absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = LoadProbeConfig(ca);
+    if (!config.ok()) return config.status();
+    AddProbes(*routes, *config, settings.connection.proxy_protocol_to_backend, targets);
+  }
+  for (const Route& route : settings.bridge) targets.seen.push_back(route.pattern);
+  return targets;
+}
+
 absl::StatusOr<std::string> Reload(ProxyHost& host, const Settings& settings) {
   const absl::StatusOr<std::shared_ptr<const Credential>> loaded = CredentialFromFlags();
   if (!loaded.ok()) return loaded.status();
@@ -199,7 +222,10 @@ int main(int argc, char** argv) {
   ParseCommandLine(argc, argv, kUsage);
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
   const Settings settings = SettingsFromFlags();
+  const std::unique_ptr<Admin> admin =
+      OrExit(Admin::FromFlags([&] { return TargetsOf(settings); }));
   ProxyHost host(host_options);
+  host.SetWatcher(admin.get());
   if (settings.certificates != nullptr) host.OnReload([&] { return Reload(host, settings); });
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {

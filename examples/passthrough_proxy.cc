@@ -2,10 +2,8 @@
 // backends own the certificates, and the proxy has no key.
 
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "absl/flags/flag.h"
@@ -88,10 +86,7 @@ absl::StatusOr<std::shared_ptr<const RouteTable>> LoadRoutes() {
   return routes.ok() ? RouteTable::Create(*routes) : routes.status();
 }
 
-// The backends whose certificates probes can look at: a wildcard is no name to ask for.
 absl::StatusOr<MonitorTargets> ReadTargets(ProxyProtocolOut proxy_header) {
-  // Each has a timer, and a chain in memory.
-  constexpr size_t kMaxProbed = 10000;
   MonitorTargets targets;
   const std::string ca = absl::GetFlag(FLAGS_probe_ca);
   if (ca.empty()) return targets;
@@ -99,22 +94,7 @@ absl::StatusOr<MonitorTargets> ReadTargets(ProxyProtocolOut proxy_header) {
   if (!config.ok()) return config.status();
   const absl::StatusOr<std::vector<Route>> routes = ReadRoutes();
   if (!routes.ok()) return routes.status();
-  std::set<std::string> known;
-  for (const Route& route : *routes) {
-    const Backends* const backends = std::get_if<Backends>(&route.target);
-    if (route.pattern.empty() || route.pattern.front() == '*' || backends == nullptr) continue;
-    for (const Endpoint& endpoint : backends->endpoints) {
-      // A name may have further routes for single protocols.
-      if (!known.insert(absl::StrCat(route.pattern, " ", endpoint.ToString())).second) continue;
-      if (targets.probed.size() == kMaxProbed) return targets;
-      MonitorTargets::Probed& probed = targets.probed.emplace_back();
-      probed.name = route.pattern;
-      probed.config = *config;
-      probed.target.endpoint = endpoint;
-      probed.target.server_name = route.pattern;
-      probed.target.proxy_header = proxy_header;
-    }
-  }
+  AddProbes(*routes, *config, proxy_header, targets);
   return targets;
 }
 

@@ -238,20 +238,24 @@ class ProxyMetrics::Observer final : public ConnectionObserver {
   Observer(Families& families, ConnectionObserver* next) : families_(families), next_(next) {}
 
   void OnEstablished(const ConnectionReport& report) override {
-    open_.insert(report.id);
+    open_.insert(KeyOf(report));
     families_.Opened();
     if (next_ != nullptr) next_->OnEstablished(report);
   }
 
   void OnClosed(const ConnectionReport& report) override {
-    families_.Closed(report, open_.erase(report.id) > 0);
+    families_.Closed(report, open_.erase(KeyOf(report)) > 0);
     if (next_ != nullptr) next_->OnClosed(report);
   }
 
  private:
+  // Each block counts its connections for itself; no two that are open share a client's port.
+  using Key = std::pair<uint64_t, Endpoint>;
+  static Key KeyOf(const ConnectionReport& report) { return {report.id, report.front.peer}; }
+
   Families& families_;
   ConnectionObserver* const next_;
-  absl::flat_hash_set<uint64_t> open_;  // Who failed before it was established never counted.
+  absl::flat_hash_set<Key> open_;  // Who failed before it was established never counted.
 };
 
 ProxyMetrics::ProxyMetrics()

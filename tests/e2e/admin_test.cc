@@ -198,6 +198,28 @@ TEST_F(AdminTest, ATerminatorShowsItsOwnCertificateAndItsReloads) {
   EXPECT_THAT(Get(admin, "/metrics"), HasSubstr("\ntrestle_reload_generation 2\n"));
 }
 
+TEST_F(AdminTest, OnOnePortEachRouteIsWatchedInItsOwnWay) {
+  LeafSpec legacy;
+  legacy.dns_names = {"legacy.test"};
+  LeafSpec back;
+  back.dns_names = {kBackName};
+  const auto passed = StartTlsBackend(pki_.Issue(legacy));
+  const auto bridged = StartTlsBackend(pki_.Issue(back));
+  const auto proxy = StartProgram(
+      {ExampleProgram("one_port"), "--listen=127.0.0.1:0",
+       absl::StrCat("--pass=legacy.test=", passed->address(), ",*.wild.test=", passed->address()),
+       absl::StrCat("--bridge=", kBackName, "=", bridged->address()),
+       absl::StrCat("--cert=", PathOf("front.pem")), absl::StrCat("--key=", PathOf("front.key")),
+       absl::StrCat("--backend_ca=", PathOf("ca.pem")),
+       absl::StrCat("--probe_ca=", PathOf("ca.pem")), "--admin=127.0.0.1:0",
+       "--probe_interval=1s"});
+  const uint16_t admin = AdminPort(*proxy);
+  WaitFor(admin, "/metrics", Metric("good", "legacy.test", "probe") + "1");
+  WaitFor(admin, "/metrics", Metric("good", kBackName, "probe") + "1");
+  const std::string page = Get(admin, "/");
+  EXPECT_THAT(page, AllOf(HasSubstr("front.test<br><small>own"), Not(HasSubstr("wild.test"))));
+}
+
 TEST_F(AdminTest, ABrowserShowsThePage) {
   const auto backend = StartTlsBackend(pki_.Issue([] {
     LeafSpec leaf;

@@ -135,6 +135,24 @@ TEST_F(MetricsTest, ConnectionsHandshakesAndBytesAreCounted) {
   ExpectPromtoolLikes(text);
 }
 
+// As one_port has them: several blocks on a loop, each with its own first connection.
+TEST_F(MetricsTest, BlocksThatShareAnObserverAreToldApart) {
+  const std::unique_ptr<ConnectionObserver> observer = metrics_.NewObserver(nullptr);
+  ConnectionReport one = Bridged(1);
+  one.front.peer = *Endpoint::Parse("192.0.2.1:1000");
+  ConnectionReport other = Bridged(1);
+  other.front.peer = *Endpoint::Parse("192.0.2.1:1001");
+  ConnectionReport failed = Bridged(1);
+  failed.front.peer = *Endpoint::Parse("192.0.2.1:1002");
+  observer->OnEstablished(one);
+  observer->OnEstablished(other);
+  observer->OnClosed(failed);
+  EXPECT_THAT(metrics_.Text(now_), HasSubstr("\ntrestle_open_connections 2\n"));
+  observer->OnClosed(one);
+  observer->OnClosed(other);
+  EXPECT_THAT(metrics_.Text(now_), HasSubstr("\ntrestle_open_connections 0\n"));
+}
+
 TEST_F(MetricsTest, ReloadsAreGenerations) {
   EXPECT_THAT(metrics_.Text(now_), HasSubstr("\ntrestle_reload_generation 1\n"));
   metrics_.CountReload(true);
