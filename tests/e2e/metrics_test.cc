@@ -5,7 +5,6 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
-#include <regex>
 #include <set>
 #include <string>
 #include <utility>
@@ -13,6 +12,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
@@ -218,11 +218,15 @@ std::string ReadText(const std::string& path) {
 }
 
 // Every name of a metric in `text`, without what histograms and the like add.
-std::set<std::string> MetricNames(const std::string& text) {
+std::set<std::string> MetricNames(absl::string_view text) {
+  constexpr absl::string_view kPrefix = "trestle_";
   std::set<std::string> names;
-  const std::regex pattern("trestle_[a-z_]+");
-  for (std::sregex_iterator it(text.begin(), text.end(), pattern), end; it != end; ++it) {
-    names.insert(std::regex_replace(it->str(), std::regex("_(bucket|sum|count)$"), ""));
+  for (size_t at = text.find(kPrefix); at != absl::string_view::npos;
+       at = text.find(kPrefix, at + 1)) {
+    absl::string_view name = text.substr(at);
+    name = name.substr(0, name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_"));
+    for (const char* suffix : {"_bucket", "_sum", "_count"}) absl::ConsumeSuffix(&name, suffix);
+    names.emplace(name);
   }
   return names;
 }
