@@ -35,6 +35,31 @@ constexpr size_t kFirstBytes = 8;
 // updates and tickets.
 constexpr size_t kRecordSlackBytes = 512;
 
+// Tells where the records of a stream begin that is taken bit by bit.
+class RecordBoundary {
+ public:
+  bool at_start() const { return header_bytes_ == 0 && body_left_ == 0; }
+
+  void Take(ByteView bytes) {
+    while (!bytes.empty()) {
+      const size_t body = std::min(body_left_, bytes.size());
+      body_left_ -= body;
+      bytes.remove_prefix(body);
+      if (bytes.empty()) return;
+      length_ = (length_ << 8 | bytes[0]) & 0xffff;  // The header's last two bytes stay.
+      bytes.remove_prefix(1);
+      if (++header_bytes_ < SSL3_RT_HEADER_LENGTH) continue;
+      header_bytes_ = 0;
+      body_left_ = length_;
+    }
+  }
+
+ private:
+  size_t length_ = 0;
+  size_t header_bytes_ = 0;
+  size_t body_left_ = 0;
+};
+
 // So much of `data` goes into the next record that `to_send` stays within one pool block.
 size_t NextRecordBytes(size_t data_bytes, size_t queued_bytes) {
   const size_t room = BufferPool::kBlockBytes - queued_bytes - kRecordSlackBytes;
@@ -84,7 +109,7 @@ class TlsEngine::State {
   bool NeedsBytes() const { return starved_ && received_.empty() && !received_ended_; }
   bool is_server() const { return server_config_ != nullptr; }
   IoState JudgeFirstBytes();
-  bool SeesPlainAlert(int bytes_wanted) const;
+  bool SeesPlainAlert() const;
   IoState ReadPlainAlert();
   IoState FinishHandshake();
   IoState CheckAlpn();
@@ -108,6 +133,7 @@ class TlsEngine::State {
   std::shared_ptr<const ClientTlsConfig> client_config_;
   ConnectionRecord record_;
   absl::Status status_;
+  RecordBoundary boundary_;  // Of what BoringSSL took; during the handshake only.
   bool any_received_ = false;
   bool received_ended_ = false;
   bool first_bytes_judged_ = false;  // Before that, BoringSSL sees nothing.
@@ -212,10 +238,10 @@ IoState TlsEngine::State::JudgeFirstBytes() {
 
 // A client that can't go on with a TLS 1.3 ServerHello has no keys yet: its alert comes in the
 // clear, where BoringSSL reads nothing but ciphertext any more and would call it a bad record.
-bool TlsEngine::State::SeesPlainAlert(int bytes_wanted) const {
-  return is_server() && hello_answered_ && !handshake_done_ &&
-         bytes_wanted == SSL3_RT_HEADER_LENGTH && !received_.empty() &&
-         received_.view()[0] == kAlertRecord && SSL_version(ssl_.get()) == TLS1_3_VERSION;
+bool TlsEngine::State::SeesPlainAlert() const {
+  return is_server() && hello_answered_ && !handshake_done_ && boundary_.at_start() &&
+         !received_.empty() && received_.view()[0] == kAlertRecord &&
+         SSL_version(ssl_.get()) == TLS1_3_VERSION;
 }
 
 IoState TlsEngine::State::ReadPlainAlert() {
@@ -433,7 +459,7 @@ const BIO_METHOD* TlsEngine::State::BioMethod() {
 int TlsEngine::State::OnBioRead(BIO* bio, char* out, int bytes) {
   State& state = *static_cast<State*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  state.plain_alert_ahead_ = state.SeesPlainAlert(bytes);
+  state.plain_alert_ahead_ = state.SeesPlainAlert();
   const bool readable =
       !state.received_.empty() && state.first_bytes_judged_ && !state.plain_alert_ahead_;
   if (!readable) {
@@ -441,8 +467,10 @@ int TlsEngine::State::OnBioRead(BIO* bio, char* out, int bytes) {
     BIO_set_retry_read(bio);
     return -1;
   }
-  return static_cast<int>(state.received_.CopyOut(
-      MutableByteView(reinterpret_cast<uint8_t*>(out), static_cast<size_t>(bytes))));
+  const MutableByteView room(reinterpret_cast<uint8_t*>(out), static_cast<size_t>(bytes));
+  const size_t taken = state.received_.CopyOut(room);
+  if (!state.handshake_done_) state.boundary_.Take(room.subspan(0, taken));
+  return static_cast<int>(taken);
 }
 
 int TlsEngine::State::OnBioWrite(BIO* bio, const char* data, int bytes) {

@@ -326,6 +326,34 @@ TEST_F(HostilePeerTest, CloseNotifyAtEachStepEndsTheHandshake) {
   EXPECT_EQ(CodeOf(ClientGets(close)), ErrorCode::kPeerAlert);
 }
 
+// Ciphertext that happens to look like an alert where a read of five bytes begins is none.
+TEST_F(HostilePeerTest, AFinishedThatComesInPiecesIsNotTakenForAnAlert) {
+  constexpr size_t kLastPiece = 5;  // As long as a record's header.
+  constexpr char kAlertType = 21;
+  bssl::UniquePtr<SSL_CTX> context = MakeRawContext();
+  const auto config = MakeServerConfig();
+  bool tried = false;
+  for (int i = 0; i < 10'000 && !tried; ++i) {
+    const auto server = TlsEngine::NewServer(config, loop_, Leg::kFront);
+    RawPeer client(context.get(), /*is_server=*/false);
+    client.Handshake();
+    server->received().Append(AsBytes(client.TakeOutput()));
+    server->Handshake();
+    client.Carry(*server);
+    client.Handshake();
+    const std::string flight = client.TakeOutput();
+    ASSERT_GT(flight.size(), kLastPiece);
+    const size_t split = flight.size() - kLastPiece;
+    if (flight[split] != kAlertType) continue;
+    tried = true;
+    server->received().Append(AsBytes(flight.substr(0, split)));
+    EXPECT_EQ(server->Handshake(), IoState::kWouldBlock);
+    server->received().Append(AsBytes(flight.substr(split)));
+    EXPECT_EQ(server->Handshake(), IoState::kOk) << server->status();
+  }
+  EXPECT_TRUE(tried);
+}
+
 TEST_F(HostilePeerTest, KeyUpdatesAreAnsweredAndBounded) {
   bssl::UniquePtr<SSL_CTX> context = MakeRawContext();
   std::unique_ptr<TlsEngine> server = MakeServer();
