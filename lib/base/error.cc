@@ -24,6 +24,7 @@ absl::StatusCode StatusCodeFor(ErrorCode code) {
     case ErrorCode::kConfiguration:
       return absl::StatusCode::kInvalidArgument;
     case ErrorCode::kHelloTooLarge:
+    case ErrorCode::kOverLimit:
       return absl::StatusCode::kResourceExhausted;
     case ErrorCode::kNoRoute:
     case ErrorCode::kNoCertificate:
@@ -96,6 +97,8 @@ absl::string_view ErrorCodeName(ErrorCode code) {
       return "timeout";
     case ErrorCode::kBlockedByInspector:
       return "blocked_by_inspector";
+    case ErrorCode::kOverLimit:
+      return "over_limit";
     case ErrorCode::kProtocol:
       return "protocol";
     case ErrorCode::kTransport:

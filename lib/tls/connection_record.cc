@@ -30,8 +30,19 @@ void OnEvent(const SSL* ssl, int event, int value) {
   }
 }
 
+void OnMessage(int is_write, int /*version*/, int content_type, const void* bytes, size_t size,
+               SSL* ssl, void* /*unused*/) {
+  if (content_type != SSL3_RT_HANDSHAKE || is_write != 0 || size == 0) return;
+  if (*static_cast<const uint8_t*>(bytes) != SSL3_MT_KEY_UPDATE) return;
+  ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  record.key_updates.Add(record.scheduler.Now());
+}
+
 }  // namespace
 
-void InstallRecordCallback(SSL_CTX* context) { SSL_CTX_set_info_callback(context, OnEvent); }
+void InstallRecordCallbacks(SSL_CTX* context) {
+  SSL_CTX_set_info_callback(context, OnEvent);
+  SSL_CTX_set_msg_callback(context, OnMessage);
+}
 
 }  // namespace trestle

@@ -9,6 +9,9 @@
 #include <optional>
 #include <string>
 
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "lib/tls/certificate_verifier.h"
 #include "trestle/base/error.h"
 #include "trestle/io/scheduler.h"
@@ -40,6 +43,27 @@ struct ResumptionRecord {
   std::shared_ptr<const VerifiedPeer> peer = nullptr;  ///< Of that session, or of this handshake.
 };
 
+/// Counts the KeyUpdates of a peer (RFC 8446 4.6.3). Each costs new keys, and an answer if it asks
+/// for one; BoringSSL bounds only those that follow each other without data in between.
+class KeyUpdateCount {
+ public:
+  /// Far above what the limits on keys call for: that is one in hundreds of gigabytes.
+  static constexpr int kMostPerMinute = 60;
+
+  void Add(absl::Time now) {
+    if (now - minute_start_ >= absl::Minutes(1)) {
+      minute_start_ = now;
+      count_ = 0;
+    }
+    ++count_;
+  }
+  bool too_many() const { return count_ > kMostPerMinute; }
+
+ private:
+  absl::Time minute_start_ = absl::InfinitePast();
+  int count_ = 0;
+};
+
 /// One per SSL, from its making to its end.
 struct ConnectionRecord {
   const Scheduler& scheduler;
@@ -47,6 +71,7 @@ struct ConnectionRecord {
   bool hello_received = false;            ///< Server: a whole hello, not judged yet.
   std::optional<uint8_t> alert_received;  ///< The last one that isn't close_notify.
   std::optional<uint8_t> alert_sent;      ///< Only fatal ones: the first is the last.
+  KeyUpdateCount key_updates;
   std::unique_ptr<HandshakeRecord> handshake;
   std::unique_ptr<ResumptionRecord> resumption;
 
@@ -61,8 +86,9 @@ struct ConnectionRecord {
   }
 };
 
-/// Makes the connections of `context` write alerts and the chain they show into their records.
-void InstallRecordCallback(SSL_CTX* context);
+/// Makes the connections of `context` write alerts, the chain they show and the peer's KeyUpdates
+/// into their records.
+void InstallRecordCallbacks(SSL_CTX* context);
 
 }  // namespace trestle
 

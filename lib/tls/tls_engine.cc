@@ -117,6 +117,7 @@ class TlsEngine::State {
   IoState Settle(int ssl_result);
   IoState FailByErrorQueue();
   IoState FailTruncated();
+  IoState FailKeyUpdates();
   IoState Fail(TlsError error);
   IoState Fail(ErrorCode code, std::string detail);
 
@@ -306,6 +307,7 @@ IoResult TlsEngine::State::Read(MutableByteView out) {
     starved_ = false;
     // Clears the error queue itself, as SSL_write does.
     const int result = SSL_read(ssl_.get(), out.data() + filled, static_cast<int>(room));
+    if (ABSL_PREDICT_FALSE(record_.key_updates.too_many())) return {0, FailKeyUpdates()};
     if (result <= 0) {
       // What ended the stream, if anything did, is there for the next call too.
       if (filled > 0) break;
@@ -422,6 +424,16 @@ IoState TlsEngine::State::FailTruncated() {
   return Fail(ErrorCode::kTruncated, is_server() && !hello_answered_
                                          ? "the peer closed the connection within its ClientHello"
                                          : "the peer closed the connection during the handshake");
+}
+
+IoState TlsEngine::State::FailKeyUpdates() {
+  SSL_send_fatal_alert(ssl_.get(), SSL_AD_UNEXPECTED_MESSAGE);
+  TlsError error;
+  error.code = ErrorCode::kOverLimit;
+  error.alert = record_.alert_sent;
+  error.detail = absl::StrCat("the peer changed its keys more than ",
+                              KeyUpdateCount::kMostPerMinute, " times within a minute");
+  return Fail(std::move(error));
 }
 
 IoState TlsEngine::State::Fail(ErrorCode code, std::string detail) {

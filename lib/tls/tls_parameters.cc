@@ -91,7 +91,7 @@ absl::StatusOr<bssl::UniquePtr<SSL_CTX>> MakeContext(const TlsParameters& parame
   // Servers resume by ticket; what a cache would hold is bounded by nothing of ours.
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   SessionClock::Install(context.get());
-  InstallRecordCallback(context.get());
+  InstallRecordCallbacks(context.get());
   return context;
 }
 

@@ -354,6 +354,29 @@ TEST_F(HostilePeerTest, AFinishedThatComesInPiecesIsNotTakenForAnAlert) {
   EXPECT_TRUE(tried);
 }
 
+// BoringSSL starts to count anew with each record of data.
+TEST_F(HostilePeerTest, KeyUpdatesBetweenDataAreBoundedByTheMinute) {
+  bssl::UniquePtr<SSL_CTX> context = MakeRawContext();
+  std::unique_ptr<TlsEngine> server = MakeServer();
+  RawPeer client(context.get(), /*is_server=*/false);
+  client.Handshake(*server);
+  const auto update = [&] {
+    EXPECT_TRUE(SSL_key_update(client.ssl(), SSL_KEY_UPDATE_NOT_REQUESTED));
+    client.Write("x");
+    client.Carry(*server);
+    return ReadAll(*server);
+  };
+  for (int minute = 0; minute < 3; ++minute) {
+    for (int i = 0; i < 60; ++i) ASSERT_EQ(update(), "x");
+    loop_.RunFor(absl::Minutes(1));
+  }
+  for (int i = 0; i < 60; ++i) ASSERT_EQ(update(), "x");
+  EXPECT_EQ(update(), "");
+  EXPECT_EQ(CodeOf(server->status()), ErrorCode::kOverLimit);
+  EXPECT_EQ(AlertOf(server->status()), SSL_AD_UNEXPECTED_MESSAGE);
+  EXPECT_FALSE(server->to_send().empty()) << "the alert";
+}
+
 TEST_F(HostilePeerTest, KeyUpdatesAreAnsweredAndBounded) {
   bssl::UniquePtr<SSL_CTX> context = MakeRawContext();
   std::unique_ptr<TlsEngine> server = MakeServer();
@@ -362,6 +385,7 @@ TEST_F(HostilePeerTest, KeyUpdatesAreAnsweredAndBounded) {
   client.ReadAll();
   // A few, with data in between, go on for ever.
   for (int i = 0; i < 100; ++i) {
+    loop_.RunFor(absl::Seconds(2));
     ASSERT_TRUE(SSL_key_update(client.ssl(), SSL_KEY_UPDATE_REQUESTED));
     client.Write("x");
     client.Carry(*server);

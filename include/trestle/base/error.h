@@ -30,6 +30,7 @@ enum class ErrorCode : uint8_t {
   kTruncated,                 ///< The stream ended without close_notify, or was reset.
   kTimeout,                   ///< A phase took longer than its limit.
   kBlockedByInspector,        ///< An inspector refused the traffic.
+  kOverLimit,                 ///< Too many connections, handshakes or KeyUpdates.
   kProtocol,                  ///< Any other violation of TLS by the peer.
   kTransport,                 ///< The connection below failed (refused, unreachable, …).
   kConfiguration,             ///< A file, flag or option is unusable; nothing was changed.
