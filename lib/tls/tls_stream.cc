@@ -70,6 +70,7 @@ IoResult TlsStream::Read(MutableByteView out) {
   if (out.empty()) return {0, IoState::kOk};
   for (int fills = 0; fills < kMaxFillsPerRead; ++fills) {
     if (aborted_) return {0, IoState::kFailed};
+    if (shutdown_asked_ && !engine_->handshake_done()) return {0, Drain()};
     const IoResult result = engine_->Read(out);
     if (result.state == IoState::kFailed) return FailRead();
     if (result.state != IoState::kWouldBlock) return result;
@@ -105,6 +106,8 @@ IoResult TlsStream::Write(ByteView data) {
 IoResult TlsStream::ShutdownWrite(StreamEnd end) {
   if (aborted_) return {0, IoState::kFailed};
   shutdown_asked_ = true;
+  handshake_over_ = true;
+  handshake_done_ = nullptr;
   tickets_due_.reset();
   if (end == StreamEnd::kClean) engine_->QueueCloseNotify();
   Flush(/*end_follows=*/end == StreamEnd::kClean);

@@ -167,6 +167,24 @@ TEST_F(TlsStreamTest, NoTicketsLeaveAfterAnEndOrAnAbort) {
   }
 }
 
+// Whoever gives a handshake up gets no report of it, and a peer that talks on costs no memory.
+TEST_F(TlsStreamTest, ShutdownEndsAHandshake) {
+  Connect();
+  server_->Handshake([this](absl::Status status) { server_done_ = std::move(status); });
+  EXPECT_EQ(server_->ShutdownWrite(StreamEnd::kClean).state, IoState::kOk);
+  client_->Handshake([this](absl::Status status) { client_done_ = std::move(status); });
+  EXPECT_EQ(Read(*server_).state, IoState::kWouldBlock);
+  loop_.RunFor(absl::Seconds(1));
+  EXPECT_FALSE(server_done_.has_value());
+  ASSERT_TRUE(client_done_.has_value());
+  EXPECT_EQ(CodeOf(*client_done_), ErrorCode::kTruncated);
+  EXPECT_EQ(Read(*server_).state, IoState::kWouldBlock);
+  EXPECT_FALSE(server_->holds_buffers()) << "the ClientHello was dropped";
+  client_.reset();
+  loop_.RunReady();
+  EXPECT_EQ(Read(*server_).state, IoState::kFailed);
+}
+
 // One packet where the transport below can do that, tickets included.
 TEST_F(TlsStreamTest, CloseNotifyMayWaitForTheEndBelow) {
   Connect();

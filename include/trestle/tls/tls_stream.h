@@ -36,7 +36,8 @@ class TlsStream final : public Transport, private TransportHandler {
 
   /// Makes the handshake; to be called once, before anything else. `done` is called once, from the
   /// loop and never from inside this call; the stream may be destroyed in it. Not called after
-  /// `Abort()`. Until then `Read` and `Write` answer kWouldBlock.
+  /// `Abort()` or `ShutdownWrite`, which end a handshake that is under way. Until then `Read` and
+  /// `Write` answer kWouldBlock.
   void Handshake(absl::AnyInvocable<void(absl::Status)> done);
 
   /// What the handshake agreed; during it, what is known so far.
