@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -41,6 +42,15 @@ ABSL_FLAG(
     "out:v1 or out:v2 sends backends a PROXY header; in:RANGE believes that of peers in RANGE "
     "(an IP address or CIDR range), who must send one; comma-separated, as in "
     "out:v2,in:127.0.0.1/8");
+ABSL_FLAG(int, max_connections, 0,
+          "connections open at a time; more are reset at once. 0: no limit, as for the next three, "
+          "which all threads share");
+ABSL_FLAG(int, max_full_handshakes, 0,
+          "full TLS handshakes with clients under way at a time; what resumes is not counted");
+ABSL_FLAG(double, max_handshakes_per_second, 0,
+          "full TLS handshakes with clients a second; what resumes is not counted");
+ABSL_FLAG(double, max_handshakes_per_second_per_client, 0,
+          "the same for each client: an IPv4 address, or 64 bits of an IPv6 address");
 ABSL_FLAG(bool, log_connections, false,
           "writes one line about each finished connection to standard error");
 
@@ -92,6 +102,27 @@ absl::Status ApplyProxyProtocol(absl::string_view text, ConnectionOptions& optio
   return absl::OkStatus();
 }
 
+// Each thread gets its share: the system spreads connections evenly.
+absl::StatusOr<ConnectionLimits> LimitsFromFlags() {
+  const int threads = std::max(absl::GetFlag(FLAGS_threads), 1);
+  const int connections = absl::GetFlag(FLAGS_max_connections);
+  const int handshakes = absl::GetFlag(FLAGS_max_full_handshakes);
+  const double rate = absl::GetFlag(FLAGS_max_handshakes_per_second);
+  const double client_rate = absl::GetFlag(FLAGS_max_handshakes_per_second_per_client);
+  if (connections < 0) return FlagError("max_connections", "must not be negative");
+  if (handshakes < 0) return FlagError("max_full_handshakes", "must not be negative");
+  if (!(rate >= 0)) return FlagError("max_handshakes_per_second", "must not be negative");
+  if (!(client_rate >= 0)) {
+    return FlagError("max_handshakes_per_second_per_client", "must not be negative");
+  }
+  ConnectionLimits limits;
+  limits.connections = static_cast<size_t>((connections + threads - 1) / threads);
+  limits.full_handshakes = static_cast<size_t>((handshakes + threads - 1) / threads);
+  limits.full_handshakes_per_second = rate / threads;
+  limits.full_handshakes_per_second_per_client = client_rate / threads;
+  return limits;
+}
+
 }  // namespace
 
 void ParseCommandLine(int argc, char** argv, absl::string_view usage) {
@@ -130,6 +161,9 @@ absl::StatusOr<ConnectionOptions> ConnectionOptionsFromFlags() {
   options.hello_timeout = absl::GetFlag(FLAGS_hello_timeout);
   options.handshake_timeout = absl::GetFlag(FLAGS_handshake_timeout);
   options.relay.idle_timeout = absl::GetFlag(FLAGS_idle_timeout);
+  absl::StatusOr<ConnectionLimits> limits = LimitsFromFlags();
+  if (!limits.ok()) return limits.status();
+  options.limits = *limits;
   const std::string proxy_protocol = absl::GetFlag(FLAGS_proxy_protocol);
   if (absl::Status s = ApplyProxyProtocol(proxy_protocol, options); !s.ok()) return s;
   return options;

@@ -23,7 +23,8 @@ void ParseCommandLine(int argc, char** argv, absl::string_view usage);
 absl::StatusOr<ProxyHostOptions> HostOptionsFromFlags();
 
 /// What the shared flags say: --hello_timeout, --handshake_timeout, --idle_timeout,
-/// --proxy_protocol.
+/// --proxy_protocol, --max_connections, --max_full_handshakes, --max_handshakes_per_second,
+/// --max_handshakes_per_second_per_client.
 absl::StatusOr<ConnectionOptions> ConnectionOptionsFromFlags();
 
 /// Reads an IP:PORT; `flag` is named if that fails.

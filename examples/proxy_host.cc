@@ -213,6 +213,7 @@ void ProxyHost::Drain() {
   workers_to_drain_ = static_cast<int>(workers_.size());
   const auto on_drained = [this] {
     if (--workers_to_drain_ > 0) return;
+    LogRefusals();
     LogLine("drained");
     main_loop_->Stop();
   };
@@ -221,6 +222,29 @@ void ProxyHost::Drain() {
       worker.Drain(options_.drain_timeout,
                    [this, on_drained] { main_loop_->PostFromAnyThread(on_drained); });
     });
+  }
+}
+
+// To be called when nothing is accepted any more: the counts are the workers'.
+void ProxyHost::LogRefusals() const {
+  RefusalCounts sum;
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    for (const std::unique_ptr<ProxyBlock>& block : worker->blocks()) {
+      const RefusalCounts& refused = block->refused();
+      sum.connections += refused.connections;
+      sum.full_handshakes += refused.full_handshakes;
+      sum.full_handshakes_per_second += refused.full_handshakes_per_second;
+      sum.full_handshakes_per_second_per_client += refused.full_handshakes_per_second_per_client;
+    }
+  }
+  const std::pair<absl::string_view, uint64_t> counts[] = {
+      {"max_connections", sum.connections},
+      {"max_full_handshakes", sum.full_handshakes},
+      {"max_handshakes_per_second", sum.full_handshakes_per_second},
+      {"max_handshakes_per_second_per_client", sum.full_handshakes_per_second_per_client},
+  };
+  for (const auto& [flag, count] : counts) {
+    if (count > 0) LogLine(absl::StrCat("refused because of --", flag, ": ", count));
   }
 }
 

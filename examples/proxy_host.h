@@ -104,6 +104,7 @@ class ProxyHost {
   void OnSignal(int signal);
   void Reload();
   void Drain();
+  void LogRefusals() const;
 
   const ProxyHostOptions options_;
   ConnectionLog log_;

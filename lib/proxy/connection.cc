@@ -40,7 +40,7 @@ void Connection::Start(std::unique_ptr<Transport> front) {
   const TransportInfo info = front->info();
   report_.front.local = info.local;
   report_.front.peer = info.peer;
-  front_opener_ = set_.plan.NewFront();
+  front_opener_ = set_.plan.NewFront(set_.limiter);
   report_.front.via = info.via;
   // A block that hands a connection on has read its header.
   if (info.proxy_header == nullptr && set_.options.proxy_protocol_from.Contains(info.peer)) {
@@ -112,7 +112,8 @@ void Connection::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back) {
   stage_ = Stage::kOpeningBack;
   stage_start_ = now;
   if (absl::Status sent = SendPreamble(); !sent.ok()) return Fail(sent);
-  absl::StatusOr<std::unique_ptr<LegOpener>> opener = set_.plan.NewBack(front_facts_, report_.back.peer);
+  absl::StatusOr<std::unique_ptr<LegOpener>> opener =
+      set_.plan.NewBack(front_facts_, report_.back.peer);
   if (!opener.ok()) return Fail(AtLeg(opener.status(), Leg::kBack, Phase::kHandshake));
   if (*opener == nullptr) return StartRelay();
   back_opener_ = *std::move(opener);

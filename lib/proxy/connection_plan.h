@@ -13,6 +13,7 @@
 #include "trestle/base/error.h"
 #include "trestle/io/inspector.h"
 #include "trestle/io/transport.h"
+#include "trestle/proxy/handshake_limiter.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/tls/tls_info.h"
@@ -58,7 +59,9 @@ class ConnectionPlan {
 
   virtual ProxyMode mode() const = 0;
 
-  virtual std::unique_ptr<LegOpener> NewFront() = 0;
+  /// Full handshakes on the front leg, if there are any, are to be made as `limiter` lets them; it
+  /// outlives the opener.
+  virtual std::unique_ptr<LegOpener> NewFront(HandshakeLimiter& limiter) = 0;
 
   /// Chooses where the connection goes, once the front leg is open.
   virtual absl::StatusOr<Choice> Choose(const LegFacts& front) = 0;

@@ -12,6 +12,7 @@ ConnectionSet::~ConnectionSet() {
 }
 
 void ConnectionSet::Serve(std::unique_ptr<Transport> transport) {
+  if (!limiter.AllowsConnection(open_.size())) return transport->Abort();
   const uint64_t id = ++last_id_;
   auto connection = std::make_unique<Connection>(*this, id);
   Connection& started = *connection;

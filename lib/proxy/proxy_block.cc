@@ -1,5 +1,6 @@
 #include "trestle/proxy/proxy_block.h"
 
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,23 @@ absl::Status MissingOption(absl::string_view what) {
       {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(what)});
 }
 
+namespace {
+
+absl::Status CheckLimits(const ConnectionLimits& limits) {
+  for (const double rate :
+       {limits.full_handshakes_per_second, limits.full_handshakes_per_second_per_client}) {
+    if (!(rate >= 0) || std::isinf(rate)) {
+      return MissingOption("a rate of handshakes must be a number from 0 (no limit) up");
+    }
+  }
+  const bool bits_fit = limits.client_ipv4_bits >= 1 && limits.client_ipv4_bits <= 32 &&
+                        limits.client_ipv6_bits >= 1 && limits.client_ipv6_bits <= 128;
+  if (bits_fit) return absl::OkStatus();
+  return MissingOption("a client network has 1 to 32 bits of an IPv4 address, 1 to 128 of IPv6");
+}
+
+}  // namespace
+
 absl::Status CheckConnectionOptions(const ConnectionOptions& options) {
   const std::pair<absl::string_view, absl::Duration> limits[] = {
       {"hello_timeout", options.hello_timeout},
@@ -27,6 +45,7 @@ absl::Status CheckConnectionOptions(const ConnectionOptions& options) {
     return MissingOption(absl::StrCat(name, " is ", absl::FormatDuration(limit),
                                       "; it must be more than zero and not infinite"));
   }
+  if (absl::Status limits = CheckLimits(options.limits); !limits.ok()) return limits;
   if (options.relay.buffer_bytes > 0 && options.relay.turn_bytes > 0) return absl::OkStatus();
   return MissingOption("the relay's buffer_bytes and turn_bytes must be more than zero");
 }
@@ -45,6 +64,8 @@ void ProxyBlock::Serve(std::unique_ptr<Transport> transport) {
 void ProxyBlock::Drain(absl::Duration timeout, absl::AnyInvocable<void()> done) {
   connections_->Drain(timeout, std::move(done));
 }
+
+const RefusalCounts& ProxyBlock::refused() const { return connections_->limiter.refused(); }
 
 size_t ProxyBlock::open_connections() const { return connections_->size(); }
 

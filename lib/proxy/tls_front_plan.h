@@ -25,9 +25,9 @@ class TlsFrontPlan : public ConnectionPlan {
         backend_(std::move(backend)),
         new_inspector_(std::move(new_inspector)) {}
 
-  std::unique_ptr<LegOpener> NewFront() final {
-    return std::make_unique<TlsLeg>(scheduler_,
-                                    TlsEngine::NewServer(front_tls_, scheduler_, Leg::kFront));
+  std::unique_ptr<LegOpener> NewFront(HandshakeLimiter& limiter) final {
+    return std::make_unique<TlsLeg>(
+        scheduler_, TlsEngine::NewServer(front_tls_, scheduler_, Leg::kFront), &limiter);
   }
 
   absl::StatusOr<Choice> Choose(const LegFacts&) final { return Choice{"", &backend_}; }

@@ -11,6 +11,7 @@
 #include "lib/proxy/connection_plan.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/io/transport.h"
+#include "trestle/proxy/handshake_limiter.h"
 #include "trestle/tls/tls_engine.h"
 #include "trestle/tls/tls_stream.h"
 
@@ -18,10 +19,22 @@ namespace trestle {
 
 class TlsLeg final : public LegOpener {
  public:
-  TlsLeg(Scheduler& scheduler, std::unique_ptr<TlsEngine> engine)
-      : scheduler_(scheduler), engine_(std::move(engine)) {}
+  /// With a `limiter`, which must outlive this, full handshakes are made as far as it lets them.
+  TlsLeg(Scheduler& scheduler, std::unique_ptr<TlsEngine> engine,
+         HandshakeLimiter* limiter = nullptr)
+      : scheduler_(scheduler), engine_(std::move(engine)), limiter_(limiter) {}
+  ~TlsLeg() override {
+    if (limited_) limiter_->Finish();
+  }
 
   void Open(std::unique_ptr<Transport> raw, absl::AnyInvocable<void(absl::Status)> done) override {
+    if (limiter_ != nullptr && limiter_->active()) {
+      engine_->SetAdmission([this, client = raw->info().peer] {
+        absl::Status admitted = limiter_->Begin(client, scheduler_.Now());
+        limited_ = admitted.ok();
+        return admitted;
+      });
+    }
     stream_ = std::make_unique<TlsStream>(std::move(engine_), std::move(raw), scheduler_);
     stream_->Handshake(std::move(done));
   }
@@ -38,6 +51,8 @@ class TlsLeg final : public LegOpener {
  private:
   Scheduler& scheduler_;
   std::unique_ptr<TlsEngine> engine_;
+  HandshakeLimiter* const limiter_;
+  bool limited_ = false;  // Counts as under way there.
   std::unique_ptr<TlsStream> stream_;
 };
 

@@ -29,8 +29,9 @@ struct VerifiedPeer;
 struct HandshakeRecord {
   const ServerTlsConfig* server = nullptr;  ///< One of the two is set.
   const ClientTlsConfig* client = nullptr;
-  PeerName expected_name;               ///< Client: what the peer must prove.
-  CertificateSet::Credentials offered;  ///< Server: what BoringSSL may choose from.
+  PeerName expected_name;                    ///< Client: what the peer must prove.
+  CertificateSet::Credentials offered;       ///< Server: what BoringSSL may choose from.
+  absl::AnyInvocable<absl::Status()> admit;  ///< Server: asked before a full handshake, if set.
   /// Why a callback refused: more than BoringSSL's own error says.
   std::optional<TlsError> refusal;
 };

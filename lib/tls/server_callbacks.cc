@@ -159,6 +159,17 @@ int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_bytes, const uint8_t*
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+// 1 lets the handshake go on. BoringSSL asks once it has decided about resumption.
+int AdmitHandshake(const SSL_CLIENT_HELLO* hello) {
+  HandshakeRecord& handshake = *ConnectionRecord::Of(hello->ssl).handshake;
+  if (handshake.admit == nullptr || SSL_session_reused(hello->ssl)) return 1;
+  const absl::Status admitted = std::exchange(handshake.admit, nullptr)();
+  if (admitted.ok()) return 1;
+  handshake.refusal = GetTlsError(admitted).value_or(
+      MakeRefusal(ErrorCode::kOverLimit, std::string(admitted.message())));
+  return 0;
+}
+
 }  // namespace
 
 std::string PolicyDigest(absl::string_view alpn) {
@@ -169,6 +180,7 @@ std::string PolicyDigest(absl::string_view alpn) {
 void InstallServerCallbacks(SSL_CTX* context) {
   SSL_CTX_set_select_certificate_cb(context, SelectCertificate);
   SSL_CTX_set_alpn_select_cb(context, SelectAlpn, nullptr);
+  SSL_CTX_set_dos_protection_cb(context, AdmitHandshake);
 }
 
 }  // namespace trestle

@@ -91,6 +91,10 @@ class TlsEngine::State {
   bool holds_buffers() const;
   bool tickets_wait() const { return tickets_wait_; }
 
+  void SetAdmission(absl::AnyInvocable<absl::Status()> admit) {
+    if (record_.handshake != nullptr) record_.handshake->admit = std::move(admit);
+  }
+
   ByteQueue& received() { return received_; }
   ByteQueue& to_send() { return to_send_; }
   void EndReceived() { received_ended_ = true; }
@@ -524,6 +528,9 @@ TlsEngine::TlsEngine(std::unique_ptr<State> state) : state_(std::move(state)) {}
 TlsEngine::~TlsEngine() = default;
 
 ByteQueue& TlsEngine::received() { return state_->received(); }
+void TlsEngine::SetAdmission(absl::AnyInvocable<absl::Status()> admit) {
+  state_->SetAdmission(std::move(admit));
+}
 void TlsEngine::EndReceived() { state_->EndReceived(); }
 ByteQueue& TlsEngine::to_send() { return state_->to_send(); }
 IoState TlsEngine::Handshake() { return state_->Handshake(); }

@@ -66,6 +66,13 @@ TEST_F(FlagsTest, ValuesAreChecked) {
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--listen=localhost:1"}), "--listen is wrong");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--backend=127.0.0.1"}), "--backend is wrong");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--threads=0"}), "--threads must be");
+  for (const char* limit : {"max_connections", "max_full_handshakes", "max_handshakes_per_second",
+                            "max_handshakes_per_second_per_client"}) {
+    ExpectRefusal(Mode::kOffload, Change(offload_, {absl::StrCat("--", limit, "=-1")}),
+                  absl::StrCat("--", limit, " must not be negative"));
+  }
+  ExpectRefusal(Mode::kBridge, Change(bridge_, {"--max_handshakes_per_second=inf"}),
+                "a rate of handshakes must be a number");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--threads=x"}), "'threads'");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--idle_timeout=5"}), "'idle_timeout'");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--hello_timeout=0s"}), "hello_timeout");

@@ -38,22 +38,23 @@ class ResumingClient {
   };
 
   /// Connects, offering the newest session.
-  std::unique_ptr<Connection> StartConnection(const std::shared_ptr<const ServerTlsConfig>& config,
-                                              Scheduler& loop, const char* server_name) {
-    auto connection = std::make_unique<Connection>(
-        Connection{TlsEngine::NewServer(config, loop, Leg::kFront), {context_.get(), false}});
+  std::unique_ptr<Connection> StartConnection(std::unique_ptr<TlsEngine> server,
+                                              const char* server_name) {
+    auto connection =
+        std::make_unique<Connection>(Connection{std::move(server), {context_.get(), false}});
     SSL* const ssl = connection->client.ssl();
     if (server_name != nullptr) SSL_set_tlsext_host_name(ssl, server_name);
     if (!sessions_.empty()) SSL_set_session(ssl, sessions_.back().get());
     connection->client.Handshake(*connection->server);
-    EXPECT_TRUE(connection->server->handshake_done()) << connection->server->status();
     return connection;
   }
 
   /// Connects, takes the tickets; tells whether the newest session was resumed.
   bool Connect(const std::shared_ptr<const ServerTlsConfig>& config, Scheduler& loop,
                const char* server_name) {
-    const auto connection = StartConnection(config, loop, server_name);
+    const auto connection =
+        StartConnection(TlsEngine::NewServer(config, loop, Leg::kFront), server_name);
+    EXPECT_TRUE(connection->server->handshake_done()) << connection->server->status();
     connection->server->QueueTickets();
     connection->Carry();
     const bool resumed = SSL_session_reused(connection->client.ssl()) == 1;
@@ -103,7 +104,8 @@ TEST_P(ResumptionTest, TicketsLeaveInFrontOfWhateverComesFirst) {
   const bool tls13 = GetParam() == TLS1_3_VERSION;
   for (const bool data : {true, false}) {
     ResumingClient kept(GetParam());
-    const auto connection = kept.StartConnection(config, loop_, "a.test");
+    const auto connection =
+        kept.StartConnection(TlsEngine::NewServer(config, loop_, Leg::kFront), "a.test");
     EXPECT_EQ(connection->server->tickets_wait(), tls13);
     connection->Carry();
     EXPECT_EQ(kept.sessions() > 0, !tls13);
@@ -117,6 +119,31 @@ TEST_P(ResumptionTest, TicketsLeaveInFrontOfWhateverComesFirst) {
     ASSERT_GT(kept.sessions(), 0u);
     EXPECT_TRUE(kept.Connect(config, loop_, "a.test"));
   }
+}
+
+TEST_P(ResumptionTest, OnlyFullHandshakesNeedToBeAdmitted) {
+  const auto config = MakeServerConfig(Options());
+  int asked = 0;
+  const auto connect = [&](absl::Status answer) {
+    auto server = TlsEngine::NewServer(config, loop_, Leg::kFront);
+    server->SetAdmission([&asked, answer] { return ++asked, answer; });
+    return client_.StartConnection(std::move(server), "a.test");
+  };
+  TlsError busy;
+  busy.code = ErrorCode::kOverLimit;
+  busy.detail = "busy";
+  auto refused = connect(MakeError(busy));
+  EXPECT_EQ(asked, 1);
+  EXPECT_EQ(CodeOf(refused->server->status()), ErrorCode::kOverLimit);
+  EXPECT_EQ(AlertOf(refused->server->status()), SSL_AD_INTERNAL_ERROR);
+  EXPECT_EQ(CodeOf(connect(absl::UnknownError("other"))->server->status()), ErrorCode::kOverLimit);
+  auto admitted = connect(absl::OkStatus());
+  EXPECT_EQ(asked, 3);
+  ASSERT_TRUE(admitted->server->handshake_done()) << admitted->server->status();
+  admitted->server->QueueTickets();
+  admitted->Carry();
+  EXPECT_TRUE(connect(MakeError(busy))->server->info().resumed);
+  EXPECT_EQ(asked, 3);
 }
 
 TEST_P(ResumptionTest, ResumesWithoutAName) {

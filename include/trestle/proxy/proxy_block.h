@@ -15,6 +15,7 @@
 #include "trestle/io/relay.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/proxy/connection_handler.h"
+#include "trestle/proxy/handshake_limiter.h"
 #include "trestle/proxy/observer.h"
 
 namespace trestle {
@@ -48,6 +49,8 @@ struct ConnectionOptions {
   /// aren't TLS: refused. Behind a router that read it, no second one is expected. Empty: nobody.
   TrustedPeers proxy_protocol_from;
   ProxyProtocolOut proxy_protocol_to_backend = ProxyProtocolOut::kNone;
+  /// What a flood of clients may cost. None by default.
+  ConnectionLimits limits;
   /// Idle time and buffer bounds once bytes flow.
   RelayOptions relay;
 };
@@ -61,12 +64,18 @@ class ProxyBlock : public ConnectionHandler {
   /// Destroying a block cuts its connections; the observer is told of each.
   ~ProxyBlock() override;
 
+  /// Also resets `transport` where too many connections are open.
   void Serve(std::unique_ptr<Transport> transport) final;
 
   /// Lets open connections finish for at most `timeout`, then cuts what is left with
   /// ErrorCode::kCancelled. `done` is called once, from the loop, when none is open. The host stops
   /// accepting first. Calling it again replaces the deadline and the earlier `done`.
   void Drain(absl::Duration timeout, absl::AnyInvocable<void()> done);
+
+  /// Counts whom `ConnectionOptions::limits` kept out. A connection over the number that may be
+  /// open is reset without a report; a handshake over a limit is reported with
+  /// ErrorCode::kOverLimit.
+  const RefusalCounts& refused() const;
 
   /// Counts the connections that are open now.
   size_t open_connections() const;

@@ -37,8 +37,8 @@ struct SniPassthroughRouterOptions {
 /// backend, not even the default. Links no TLS library.
 class SniPassthroughRouter final : public ProxyBlock {
  public:
-  /// Fails with ErrorCode::kConfiguration when a required option is missing, a limit is no limit, or
-  /// nothing can reach the default route (of no protocol) because no name and unknown names are
+  /// Fails with ErrorCode::kConfiguration when a required option is missing, a limit is no limit,
+  /// or nothing can reach the default route (of no protocol) because no name and unknown names are
   /// both refused.
   /// `scheduler`, `dialer` and `observer` (which may be null) must outlive the router.
   static absl::StatusOr<std::unique_ptr<SniPassthroughRouter>> Create(

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "trestle/base/bytes.h"
@@ -51,6 +52,11 @@ class TlsEngine {
 
   /// Bytes for the peer, to be consumed by the caller.
   ByteQueue& to_send();
+
+  /// Server: sets who is asked, once, before a full handshake is made: when it is known that
+  /// nothing is resumed, and before anything is signed. A failure becomes this engine's, and ends
+  /// the handshake with the alert internal_error. Not asked once the engine failed.
+  void SetAdmission(absl::AnyInvocable<absl::Status()> admit);
 
   /// Goes on with the handshake. kOk: it is finished. kWouldBlock: more must be received first.
   /// kFailed: see `status()`. `Read` and `Write` answer kWouldBlock before it is finished.

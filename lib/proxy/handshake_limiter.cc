@@ -1,0 +1,122 @@
+#include "trestle/proxy/handshake_limiter.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+// A sweep looks at every client: not more often than this, however many are new.
+constexpr absl::Duration kBetweenSweeps = absl::Seconds(1);
+
+double Burst(double per_second) { return std::max(per_second, 1.0); }
+
+absl::Status OverLimit(uint64_t& count, std::string detail) {
+  ++count;
+  return MakeError(
+      {ErrorCode::kOverLimit, Leg::kFront, Phase::kHandshake, std::nullopt, std::move(detail)});
+}
+
+}  // namespace
+
+TokenBucket::TokenBucket(double per_second, absl::Time now)
+    : per_second_(per_second), tokens_(Burst(per_second)), filled_at_(now) {}
+
+void TokenBucket::Refill(absl::Time now) {
+  if (now <= filled_at_) return;
+  const double gained = absl::ToDoubleSeconds(now - filled_at_) * per_second_;
+  tokens_ = std::min(tokens_ + gained, Burst(per_second_));
+  filled_at_ = now;
+}
+
+bool TokenBucket::Has(absl::Time now) {
+  Refill(now);
+  return tokens_ >= 1;
+}
+
+bool TokenBucket::IsFull(absl::Time now) {
+  Refill(now);
+  return tokens_ >= Burst(per_second_);
+}
+
+HandshakeLimiter::HandshakeLimiter(const ConnectionLimits& limits, absl::Time now)
+    : limits_(limits),
+      overall_(limits.full_handshakes_per_second, now),
+      crowd_(limits.full_handshakes_per_second_per_client, now) {}
+
+bool HandshakeLimiter::AllowsConnection(size_t open) {
+  if (limits_.connections == 0 || open < limits_.connections) return true;
+  ++refused_.connections;
+  return false;
+}
+
+bool HandshakeLimiter::active() const {
+  return limits_.full_handshakes > 0 || limits_.full_handshakes_per_second > 0 ||
+         limits_.full_handshakes_per_second_per_client > 0;
+}
+
+absl::Status HandshakeLimiter::Begin(const Endpoint& client, absl::Time now) {
+  if (limits_.full_handshakes > 0 && under_way_ >= limits_.full_handshakes) {
+    return OverLimit(refused_.full_handshakes,
+                     absl::StrCat("more than ", limits_.full_handshakes,
+                                  " full handshakes would be under way at a time"));
+  }
+  // The client's own limit comes first: who is over it must not use up what others share.
+  TokenBucket* own = nullptr;
+  if (limits_.full_handshakes_per_second_per_client > 0) {
+    own = BucketOf(client, now);
+    if (!own->Has(now)) {
+      return OverLimit(refused_.full_handshakes_per_second_per_client,
+                       absl::StrCat("more than ", limits_.full_handshakes_per_second_per_client,
+                                    " full handshakes a second from this client's network"));
+    }
+  }
+  if (limits_.full_handshakes_per_second > 0) {
+    if (!overall_.Has(now)) {
+      return OverLimit(refused_.full_handshakes_per_second,
+                       absl::StrCat("more than ", limits_.full_handshakes_per_second,
+                                    " full handshakes a second"));
+    }
+    overall_.Take();
+  }
+  if (own != nullptr) own->Take();
+  ++under_way_;
+  return absl::OkStatus();
+}
+
+HandshakeLimiter::ClientNetwork HandshakeLimiter::NetworkOf(const Endpoint& client) const {
+  ClientNetwork network = {};
+  network[0] = static_cast<uint8_t>(client.family());
+  const bool ipv4 = client.family() == Endpoint::Family::kIpv4;
+  int bits = ipv4 ? limits_.client_ipv4_bits : limits_.client_ipv6_bits;
+  size_t at = 1;
+  for (const uint8_t byte : client.address()) {
+    const int kept = std::clamp(bits, 0, 8);
+    network[at++] = static_cast<uint8_t>(byte & (0xff00 >> kept));
+    bits -= kept;
+  }
+  return network;
+}
+
+TokenBucket* HandshakeLimiter::BucketOf(const Endpoint& client, absl::Time now) {
+  const ClientNetwork network = NetworkOf(client);
+  const auto found = clients_.find(network);
+  if (found != clients_.end()) return &found->second;
+  if (clients_.size() >= kMaxClients) ForgetIdleClients(now);
+  if (clients_.size() >= kMaxClients) return &crowd_;
+  const TokenBucket fresh(limits_.full_handshakes_per_second_per_client, now);
+  return &clients_.emplace(network, fresh).first->second;
+}
+
+// A full bucket is as good as none.
+void HandshakeLimiter::ForgetIdleClients(absl::Time now) {
+  if (now - swept_at_ < kBetweenSweeps) return;
+  swept_at_ = now;
+  absl::erase_if(clients_, [now](auto& client) { return client.second.IsFull(now); });
+}
+
+}  // namespace trestle
