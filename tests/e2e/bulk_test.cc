@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,10 @@ namespace {
 using ::testing::Values;
 
 constexpr uint64_t kBulkBytes = 200'000'000;
-constexpr int kMaxCalls = 10'000;
+// On each side and in each direction at least 32 KiB a call on average, which is 30,500 calls a GB.
+constexpr int kMostCalls = kBulkBytes / 32'768;
+// The way back has a request, an answer or nothing.
+constexpr int kMostCallsBack = 200;
 
 class BulkTest : public ProxyTest, public ::testing::WithParamInterface<Mode> {};
 
@@ -83,37 +87,70 @@ CallCounts CountCalls(const std::string& trace_path, uint16_t front_port, uint16
   return counts;
 }
 
-TEST_P(BulkTest, ADownloadTakesFewSystemCalls) {
-  const std::string strace = FindProgram("strace");
-  ASSERT_FALSE(strace.empty());
-  const std::string trace = PathOf("trace");
-  const auto backend = StartBackend(GetParam());
+class BulkSystemCallsTest : public BulkTest {
+ protected:
   // -D: the proxy is our child and strace another's, so that the proxy gets our signals.
   // -E: in a build with AddressSanitizer, leaks can't be looked for under strace.
-  const auto proxy = StartProxy(
-      GetParam(), backend->address(), {},
-      {strace, "-D", "-E", "ASAN_OPTIONS=detect_leaks=0", "-f", "-yy", "-s", "0", "-e",
-       "signal=none", "-e", "trace=read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg,splice",
-       "-o", trace});
-  ASSERT_NE(proxy->port, 0) << "strace must be allowed to trace a program (ptrace): in a container "
-                               "that takes --cap-add=SYS_PTRACE";
-  const CommandResult curl = Curl(proxy->port, absl::StrCat("/bytes/", kBulkBytes),
-                                  {"--output", "/dev/null"}, kPatience * 2);
-  ASSERT_EQ(curl.exit_status, 0) << curl.errors << proxy->log();
-  proxy->process.Signal(SIGTERM);
-  ASSERT_EQ(proxy->process.WaitForExit(kPatience), 0) << proxy->log();
+  void Start() {
+    const std::string strace = FindProgram("strace");
+    ASSERT_FALSE(strace.empty());
+    backend_ = StartBackend(GetParam());
+    proxy_ = StartProxy(GetParam(), backend_->address(), {},
+                        {strace, "-D", "-E", "ASAN_OPTIONS=detect_leaks=0", "-f", "-yy", "-s", "0",
+                         "-e", "signal=none", "-e",
+                         "trace=read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg,splice",
+                         "-o", PathOf("trace")});
+    ASSERT_NE(proxy_->port, 0) << "strace must be allowed to trace a program (ptrace): in a "
+                                  "container that takes --cap-add=SYS_PTRACE";
+  }
 
-  const CallCounts counts = CountCalls(trace, proxy->port, backend->port());
-  RecordProperty("front_reads", counts.front_reads);
-  RecordProperty("front_writes", counts.front_writes);
-  RecordProperty("back_reads", counts.back_reads);
-  RecordProperty("back_writes", counts.back_writes);
-  EXPECT_LT(counts.front_reads, kMaxCalls);
-  EXPECT_LT(counts.front_writes, kMaxCalls);
-  EXPECT_LT(counts.back_reads, kMaxCalls);
-  EXPECT_LT(counts.back_writes, kMaxCalls);
+  CallCounts Stop() {
+    proxy_->process.Signal(SIGTERM);
+    EXPECT_EQ(proxy_->process.WaitForExit(kPatience), 0) << proxy_->log();
+    const CallCounts counts = CountCalls(PathOf("trace"), proxy_->port, backend_->port());
+    RecordProperty("front_reads", counts.front_reads);
+    RecordProperty("front_writes", counts.front_writes);
+    RecordProperty("back_reads", counts.back_reads);
+    RecordProperty("back_writes", counts.back_writes);
+    return counts;
+  }
+
+  std::unique_ptr<HttpBackend> backend_;
+  std::unique_ptr<ProxyProcess> proxy_;
+};
+
+INSTANTIATE_TEST_SUITE_P(AllModes, BulkSystemCallsTest,
+                         Values(Mode::kOffload, Mode::kPassthrough, Mode::kBridge),
+                         [](const auto& info) { return ProgramOf(info.param); });
+
+TEST_P(BulkSystemCallsTest, OfADownload) {
+  Start();
+  const CommandResult curl = Curl(proxy_->port, absl::StrCat("/bytes/", kBulkBytes),
+                                  {"--output", "/dev/null"}, kPatience * 2);
+  ASSERT_EQ(curl.exit_status, 0) << curl.errors << proxy_->log();
+  const CallCounts counts = Stop();
+  EXPECT_LT(counts.back_reads, kMostCalls);
+  EXPECT_LT(counts.front_writes, kMostCalls);
+  EXPECT_LT(counts.front_reads, kMostCallsBack);
+  EXPECT_LT(counts.back_writes, kMostCallsBack);
   EXPECT_GT(counts.front_writes, 0) << "the trace shows no bytes for the client";
   EXPECT_GT(counts.back_reads, 0) << "the trace shows no bytes from the backend";
+}
+
+TEST_P(BulkSystemCallsTest, OfAnUpload) {
+  const std::string path = PathOf("upload");
+  WriteBulkFile(path, kBulkBytes);
+  Start();
+  const CommandResult curl =
+      Curl(proxy_->port, "/upload", {"--header", "Expect:", "--upload-file", path}, kPatience * 2);
+  ASSERT_EQ(curl.exit_status, 0) << curl.errors << proxy_->log();
+  const CallCounts counts = Stop();
+  EXPECT_LT(counts.front_reads, kMostCalls);
+  EXPECT_LT(counts.back_writes, kMostCalls);
+  EXPECT_LT(counts.back_reads, kMostCallsBack);
+  EXPECT_LT(counts.front_writes, kMostCallsBack);
+  EXPECT_GT(counts.front_reads, 0) << "the trace shows no bytes from the client";
+  EXPECT_GT(counts.back_writes, 0) << "the trace shows no bytes for the backend";
 }
 
 }  // namespace

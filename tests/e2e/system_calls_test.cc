@@ -1,0 +1,117 @@
+// How many system calls a connection and a request take, counted by strace. Bounds, so that nobody
+// makes it dearer without noticing; bulk_test.cc has those for bulk.
+#include <signal.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/proxy_test.h"
+
+namespace trestle::e2e {
+namespace {
+
+constexpr int kRequests = 200;
+constexpr int kConnections = 50;
+
+// What is done once: starting, listening, draining, with room for a sanitizer's own calls.
+constexpr int kOnce = 40;
+
+using CallCounts = std::map<std::string, int>;
+
+// Reads lines of strace: "12 recvfrom(9, ...". Calls that were interrupted by another thread's have
+// a second line, "12 <... recvfrom resumed>", which doesn't count.
+CallCounts CountCalls(const std::string& trace_path) {
+  CallCounts counts;
+  std::ifstream trace(trace_path);
+  for (std::string line; std::getline(trace, line);) {
+    absl::string_view rest = line;
+    rest.remove_prefix(std::min(rest.size(), rest.find(' ')));
+    rest = absl::StripLeadingAsciiWhitespace(rest);
+    const size_t bracket = rest.find('(');
+    if (rest.empty() || rest[0] == '<' || bracket == absl::string_view::npos) continue;
+    ++counts[std::string(rest.substr(0, bracket))];
+  }
+  return counts;
+}
+
+class SystemCallsTest : public ProxyTest, public ::testing::WithParamInterface<Mode> {
+ protected:
+  void Start() {
+    const std::string strace = FindProgram("strace");
+    ASSERT_FALSE(strace.empty());
+    backend_ = StartBackend(GetParam());
+    // As in bulk_test.cc.
+    proxy_ = StartProxy(GetParam(), backend_->address(), {},
+                        {strace, "-D", "-E", "ASAN_OPTIONS=detect_leaks=0", "-f", "-s", "0", "-e",
+                         "signal=none", "-e", "trace=network,desc", "-o", PathOf("trace")});
+    ASSERT_NE(proxy_->port, 0) << "strace must be allowed to trace a program (ptrace): in a "
+                                  "container that takes --cap-add=SYS_PTRACE";
+  }
+
+  CallCounts Stop() {
+    proxy_->process.Signal(SIGTERM);
+    EXPECT_EQ(proxy_->process.WaitForExit(kPatience), 0) << proxy_->log();
+    CallCounts counts = CountCalls(PathOf("trace"));
+    for (const auto& [name, count] : counts) RecordProperty(name, count);
+    EXPECT_GT(counts["sendto"], 0) << "the trace shows nothing";
+    return counts;
+  }
+
+  std::unique_ptr<HttpBackend> backend_;
+  std::unique_ptr<ProxyProcess> proxy_;
+};
+
+INSTANTIATE_TEST_SUITE_P(AllModes, SystemCallsTest,
+                         ::testing::Values(Mode::kOffload, Mode::kPassthrough, Mode::kBridge),
+                         [](const auto& info) { return ProgramOf(info.param); });
+
+TEST_P(SystemCallsTest, PerRequestOnAKeptConnection) {
+  Start();
+  auto client = ConnectTls(proxy_->port);
+  ASSERT_NE(client, nullptr);
+  for (int i = 0; i < kRequests; ++i) {
+    ASSERT_TRUE(client->Write(GetRequest("/hello")));
+    ASSERT_NE(client->ReadUntil("hello from backend"), "");
+  }
+  client.reset();
+  CallCounts counts = Stop();
+  // One read and one write on each side, after one look at what is ready.
+  EXPECT_LE(counts["recvfrom"], 2 * kRequests + kOnce);
+  EXPECT_LE(counts["write"], kOnce);
+  EXPECT_LE(counts["sendto"], 2 * kRequests + kOnce);
+  EXPECT_LE(counts["epoll_wait"], 2 * kRequests + kOnce);
+  EXPECT_LE(counts["epoll_ctl"], kOnce);
+  EXPECT_EQ(counts["splice"], 0) << "not worth it for a few bytes";
+}
+
+TEST_P(SystemCallsTest, PerConnection) {
+  Start();
+  for (int i = 0; i < kConnections; ++i) {
+    auto client = ConnectTls(proxy_->port);
+    ASSERT_NE(client, nullptr);
+    ASSERT_TRUE(client->Write(GetAndCloseRequest("/hello")));
+    client->ShutdownWrite();  // A cut would be passed on, and take more.
+    ASSERT_NE(client->ReadToEnd(), "");
+  }
+  CallCounts counts = Stop();
+  // Handshake, answer with the tickets, end; the request. The bridge has a handshake more.
+  const int sends = GetParam() == Mode::kBridge ? 7 : 4;
+  EXPECT_LE(counts["sendto"], sends * kConnections + kOnce);
+  EXPECT_LE(counts["accept4"], 2 * kConnections + kOnce);
+  EXPECT_LE(counts["epoll_ctl"], 2 * kConnections + kOnce);
+  EXPECT_LE(counts["setsockopt"], 2 * kConnections + kOnce);
+  EXPECT_LE(counts["getsockname"], kConnections + kOnce);
+  EXPECT_LE(counts["shutdown"], 2 * kConnections + kOnce);
+  EXPECT_LE(counts["getsockopt"], kOnce);
+  EXPECT_EQ(counts["getpeername"], 0);
+}
+
+}  // namespace
+}  // namespace trestle::e2e
