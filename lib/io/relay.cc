@@ -68,6 +68,23 @@ class Relay::Pipe {
   }
 
   bool done() const { return state_ == State::kDone; }
+
+  /// Tells whether the inspector decided anything since the last call.
+  bool TakeDecided() { return std::exchange(decided_, false); }
+
+  /// Tells whether the inspector wants the other direction to go on first.
+  bool waits_for_other() const { return state_ == State::kCopying && waits_; }
+
+  /// The other direction went on: the inspector is asked again.
+  void AskAgain() { waits_ = false; }
+
+  /// The other direction will never go on.
+  void GiveUpWaiting() {
+    waits_ = false;
+    blocked_ = Verdict::Block(absl::StrCat("the inspector still waited with ", buffer_.size(),
+                                           " bytes when the other direction had ended"));
+  }
+
   Leg failed_leg() const { return failed_leg_; }
   const Verdict& blocked() const { return *blocked_; }
   Leg source_leg() const { return direction_ == Direction::kToBackend ? Leg::kFront : Leg::kBack; }
@@ -114,6 +131,8 @@ class Relay::Pipe {
   bool read_waits_ = false;   // Read answered kWouldBlock; OnReadable will come.
   bool write_waits_ = false;  // Write answered kWouldBlock; OnWritable will come.
   bool held_ = false;         // The inspector wants to see more first.
+  bool waits_ = false;        // The inspector wants the other direction to go on first.
+  bool decided_ = false;      // See TakeDecided().
   bool source_ended_ = false;
   bool source_failed_ = false;
   bool end_judged_ = false;  // The inspector has seen the end of the stream.
@@ -147,6 +166,11 @@ Relay::Pipe::Step Relay::Pipe::Pump() {
 Relay::Pipe::Outcome Relay::Pipe::CopyOnce() {
   if (!replacement_.empty()) return WriteText();
   if (judged_bytes() > 0) return WriteJudged();
+  if (waits_) {
+    // Reading goes on while there is room, so that a leg that breaks is noticed.
+    const bool room = buffer_.size() < options_.buffer_bytes && !source_ended_;
+    return room ? Fill() : Outcome::kWaiting;
+  }
   const bool undecided = !buffer_.empty() || (source_ended_ && !end_judged_);
   if (inspector_ != nullptr && undecided && !held_) return Judge();
   if (source_ended_) return Outcome::kEnded;
@@ -193,22 +217,27 @@ Relay::Pipe::Outcome Relay::Pipe::Judge() {
     case Verdict::Action::kForward:
       if (bytes == 0 && !buffer_.empty()) break;
       forward_bytes_ = bytes;
+      decided_ = true;
       end_judged_ = source_ended_ && bytes == buffer_.size();
       return Outcome::kProgress;
     case Verdict::Action::kReplace:
       if (bytes == 0 && verdict.text().empty()) break;
       buffer_.Consume(bytes);
       replacement_ = verdict.text();
+      decided_ = true;
       end_judged_ = source_ended_ && buffer_.empty();
       return Outcome::kProgress;
     case Verdict::Action::kBlock:
       blocked_ = std::move(verdict);
       return Outcome::kBlocked;
+    case Verdict::Action::kWait:
+      waits_ = true;
+      return Outcome::kProgress;
     case Verdict::Action::kHold:
       break;
   }
   if (source_ended_ && buffer_.empty()) {
-    end_judged_ = true;
+    decided_ = end_judged_ = true;
     return Outcome::kProgress;
   }
   if (source_ended_ || buffer_.size() >= options_.buffer_bytes) {
@@ -358,10 +387,18 @@ void Relay::Pump() {
 
 bool Relay::PumpPipe(Pipe& pipe, Pipe& opposite) {
   if (pipe.done()) return false;
-  switch (pipe.Pump()) {
+  const Pipe::Step step = pipe.Pump();
+  const bool ask_other = pipe.TakeDecided() && opposite.waits_for_other();
+  if (ask_other) opposite.AskAgain();
+  switch (step) {
     case Pipe::Step::kWaiting:
+      if (!pipe.waits_for_other() || !opposite.done()) return ask_other;
+      pipe.GiveUpWaiting();
+      OnBlocked(pipe);
+      return true;
     case Pipe::Step::kDone:
-      return false;
+      // What waits for this direction has to hear that it has ended.
+      return ask_other || opposite.waits_for_other();
     case Pipe::Step::kTurnOver:
       return true;
     case Pipe::Step::kBlocked:

@@ -154,7 +154,7 @@ void Connection::StartRelay() {
   front_facts_ = {};  // The report has what is to be told; an idle connection keeps no more.
   stage_ = Stage::kRelaying;
   stage_start_ = set_.scheduler.Now();
-  inspector_ = set_.plan.NewInspector();
+  inspector_ = set_.plan.NewInspector(report_);
   relay_ = std::make_unique<Relay>(set_.scheduler, *front_, *back_, inspector_.get(),
                                    set_.options.relay);
   relay_->Start([this](absl::Status status) { OnRelayDone(std::move(status)); });

@@ -74,7 +74,9 @@ class ConnectionPlan {
   /// legs without an engine of their own that would send an alert.
   virtual std::string LastWords(const TlsError& error) { return (void)error, std::string(); }
 
-  virtual std::unique_ptr<Inspector> NewInspector() { return nullptr; }
+  virtual std::unique_ptr<Inspector> NewInspector(const ConnectionReport& connection) {
+    return (void)connection, nullptr;
+  }
 };
 
 }  // namespace trestle

@@ -32,8 +32,8 @@ class TlsFrontPlan : public ConnectionPlan {
 
   absl::StatusOr<Choice> Choose(const LegFacts&) final { return Choice{"", &backend_}; }
 
-  std::unique_ptr<Inspector> NewInspector() final {
-    return new_inspector_ ? new_inspector_() : nullptr;
+  std::unique_ptr<Inspector> NewInspector(const ConnectionReport& connection) final {
+    return new_inspector_ ? new_inspector_(connection) : nullptr;
   }
 
  protected:

@@ -31,9 +31,14 @@ class FunctionInspector final : public Inspector {
       : judge_(std::move(judge)), direction_(direction) {}
 
   Verdict Inspect(Direction direction, ByteView pending, bool end) override {
-    if (direction != direction_) return Verdict::Forward(pending.size());
-    return judge_(AsText(pending), end);
+    if (direction == direction_) return judge_(AsText(pending), end);
+    other += AsText(pending);
+    other_ended = end;
+    return Verdict::Forward(pending.size());
   }
+
+  std::string other;  // What the other direction brought.
+  bool other_ended = false;
 
  private:
   Judge judge_;
@@ -169,6 +174,66 @@ TEST(RelayInspectionTest, TheEndIsSeenOnceAndMayAppend) {
   EXPECT_EQ(r.backend->received(), "body|trailer");
   EXPECT_TRUE(r.backend->saw_end());
   EXPECT_EQ(ends, 1);
+}
+
+TEST(RelayInspectionTest, WaitingLastsUntilTheOtherDirectionWentOn) {
+  SimulatedLoop loop;
+  int asked = 0;
+  Inspected* self = nullptr;
+  Inspected r(loop, [&](absl::string_view pending, bool) {
+    ++asked;
+    if (self->inspector.other != "ready") return Verdict::Wait();
+    return Verdict::Forward(pending.size());
+  });
+  self = &r;
+  // More than the buffer holds, and the end: neither blocks.
+  r.client->Send(std::string(5000, 'x'));
+  r.client->End();
+  loop.RunFor(absl::Seconds(1));
+  EXPECT_EQ(asked, 1);
+  r.backend->Send("rea");
+  loop.RunReady();
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(r.backend->received(), "");
+  r.backend->Send("dy");
+  loop.RunReady();
+  EXPECT_EQ(r.backend->received(), std::string(5000, 'x'));
+  EXPECT_TRUE(r.backend->saw_end());
+  EXPECT_EQ(r.client->received(), "ready");
+  EXPECT_FALSE(r.outcome.has_value());
+}
+
+TEST(RelayInspectionTest, WaitingEndsWithTheOtherDirectionsEnd) {
+  for (const bool goes_on : {true, false}) {
+    SimulatedLoop loop;
+    Inspected* self = nullptr;
+    Inspected r(loop, [&](absl::string_view pending, bool) {
+      const bool wait = !goes_on || !self->inspector.other_ended;
+      return wait ? Verdict::Wait() : Verdict::Forward(pending.size());
+    });
+    self = &r;
+    r.client->Send("late");
+    loop.RunReady();
+    r.backend->End();
+    loop.RunReady();
+    EXPECT_EQ(r.backend->received(), goes_on ? "late" : "");
+    EXPECT_EQ(r.outcome.has_value(), !goes_on);
+    if (goes_on) continue;
+    EXPECT_EQ(GetTlsError(*r.outcome)->code, ErrorCode::kBlockedByInspector);
+    EXPECT_EQ(GetTlsError(*r.outcome)->detail,
+              "the inspector still waited with 4 bytes when the other direction had ended");
+  }
+}
+
+TEST(RelayInspectionTest, ALegThatBreaksIsNoticedWhileWaiting) {
+  SimulatedLoop loop;
+  Inspected r(loop, [](absl::string_view, bool) { return Verdict::Wait(); });
+  r.client->Send("x");
+  loop.RunReady();
+  r.client->End(StreamEnd::kTruncated);
+  loop.RunFor(absl::Seconds(1));
+  ASSERT_TRUE(r.outcome.has_value());
+  EXPECT_EQ(GetTlsError(*r.outcome)->leg, Leg::kFront);
 }
 
 }  // namespace

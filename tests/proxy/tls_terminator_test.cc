@@ -188,7 +188,7 @@ TEST_F(TerminatorTest, AnIdleConnectionHoldsNoBuffers) {
 }
 
 TEST_F(TerminatorTest, TheInspectorSeesClearText) {
-  Start([] { return std::make_unique<UpperCaseInspector>(); });
+  Start([](const ConnectionReport&) { return std::make_unique<UpperCaseInspector>(); });
   Connect().Send("shout");
   loop.RunReady();
   EXPECT_EQ(backend.peers.at(0)->received(), "SHOUT");

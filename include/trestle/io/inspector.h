@@ -18,7 +18,7 @@ enum class Direction : uint8_t { kToBackend, kToClient };
 /// What becomes of the pending bytes. Made by one of the four functions.
 class Verdict {
  public:
-  enum class Action : uint8_t { kForward, kReplace, kHold, kBlock };
+  enum class Action : uint8_t { kForward, kReplace, kHold, kWait, kBlock };
 
   /// Passes on the first `bytes` of the pending bytes as they are (at least 1, at most all).
   static Verdict Forward(size_t bytes) { return Verdict(Action::kForward, bytes, {}, {}); }
@@ -32,6 +32,11 @@ class Verdict {
   /// Waits for more. Where no more can come (the buffer is full, or the stream ended), undecided
   /// bytes are not let through: the connection is blocked.
   static Verdict Hold() { return Verdict(Action::kHold, 0, {}, {}); }
+
+  /// Leaves the pending bytes until bytes or the end of the other direction were judged: a request
+  /// until the answers before it went out. Nothing is blocked by a full buffer or the end of the
+  /// stream meanwhile; where the other direction has ended already, the connection is blocked.
+  static Verdict Wait() { return Verdict(Action::kWait, 0, {}, {}); }
 
   /// Ends the connection. `reason` reaches the observer (ErrorCode::kBlockedByInspector);
   /// `last_words`, if any, are sent to the client before its leg is closed cleanly.
@@ -62,8 +67,9 @@ class Inspector {
   virtual ~Inspector() = default;
 
   /// Judges `pending`, all bytes of `direction` that were read and not passed on yet. Called again
-  /// for what a verdict leaves over, and after Hold once more bytes came. `end_of_stream`: the
-  /// sender ended cleanly and nothing follows; `pending` may be empty then.
+  /// for what a verdict leaves over, after Hold once more bytes came, and after Wait once the other
+  /// direction went on; then there may be more of them. `end_of_stream`: the sender ended cleanly
+  /// and nothing follows; `pending` may be empty then.
   virtual Verdict Inspect(Direction direction, ByteView pending, bool end_of_stream) = 0;
 };
 

@@ -55,8 +55,10 @@ struct ConnectionOptions {
   RelayOptions relay;
 };
 
-/// Makes the inspector of one connection; null for none.
-using InspectorFactory = absl::AnyInvocable<std::unique_ptr<Inspector>()>;
+/// Makes the inspector of one connection, of which the report tells what is known when both legs are
+/// open; null for none.
+using InspectorFactory =
+    absl::AnyInvocable<std::unique_ptr<Inspector>(const ConnectionReport& connection)>;
 
 /// One loop's worth of connections of one kind. All calls come from the loop's thread.
 class ProxyBlock : public ConnectionHandler {
