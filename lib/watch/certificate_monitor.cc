@@ -24,6 +24,9 @@ constexpr absl::Duration kMaxSleep = absl::Hours(1);
 // Tiers count up as time runs out: 0 is far away, the last one is expired.
 constexpr int kFarAway = 0;
 
+// Chains of one entry whose events aren't told again.
+constexpr size_t kMaxRemembered = 8;
+
 absl::Status Wrong(std::string detail) {
   return MakeError(
       {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::move(detail)});
@@ -56,6 +59,10 @@ std::string DetailOf(const absl::Status& status) {
   return error.has_value() ? error->detail : std::string(status.message());
 }
 
+absl::Time EndOf(const std::optional<FutureFailure>& failure) {
+  return failure.has_value() ? failure->when : absl::InfiniteFuture();
+}
+
 bool IsPositive(absl::Duration duration) {
   return duration > absl::ZeroDuration() && duration < absl::InfiniteDuration();
 }
@@ -73,12 +80,39 @@ struct CertificateMonitor::Observation {
 struct CertificateMonitor::Entry {
   std::string id;
   CertificateStatus status;
-  int told_tier = kFarAway;  // Nothing up to this tier is told again.
   uint64_t incarnation = 0;  // Tells a probe of an earlier entry of the same id.
   std::shared_ptr<const LegProbeConfig> config;  // Of probed legs, with what follows.
   LegProbeTarget target;
+  bool probing = false;  // A probe runs, or waits for its turn.
   Timer next_probe;
+
+  // A chain that was met here, as far as its events depend on it.
+  struct Met {
+    CertificateInfo leaf;
+    absl::Time end;
+    int told_tier = kFarAway;  // Nothing up to this tier is told again.
+  };
+
+  // Puts the chain that is there now in front of `met`; true for one that is new.
+  bool Remember();
+
+  std::vector<Met> met;  // The latest first.
 };
+
+bool CertificateMonitor::Entry::Remember() {
+  const CertificateInfo& leaf = status.chain.front();
+  const absl::Time end = EndOf(status.failure);
+  const auto known = std::find_if(met.begin(), met.end(), [&](const Met& m) {
+    return m.end == end && SameCertificate(m.leaf, leaf);
+  });
+  if (known != met.end()) {
+    std::rotate(met.begin(), known, known + 1);
+    return false;
+  }
+  if (met.size() == kMaxRemembered) met.pop_back();
+  met.insert(met.begin(), {leaf, end, kFarAway});
+  return true;
+}
 
 absl::string_view CertificateSourceName(CertificateSource source) {
   switch (source) {
@@ -218,18 +252,23 @@ void CertificateMonitor::StartProbe(const std::string& id) {
   const auto found = entries_.find(id);
   if (found == entries_.end()) return;
   Entry& entry = *found->second;
-  // The next one counts from here, so that a leg is probed once an interval however long it takes;
-  // one that takes longer than that is behind its own next turn in the queue.
-  const uint64_t incarnation = entry.incarnation;
-  prober_.Probe(entry.config, entry.target,
-                [this, id, incarnation](ProbeReport report) { OnReport(id, incarnation, report); });
+  // With many that don't answer, an earlier one may still wait for its turn.
+  if (entry.probing) return;
+  entry.probing = true;
+  prober_.Probe(
+      entry.config, entry.target,
+      [this, id, incarnation = entry.incarnation, config = entry.config](
+          const ProbeReport& report) { OnReport(id, incarnation, config.get(), report); });
 }
 
 void CertificateMonitor::OnReport(const std::string& id, uint64_t incarnation,
-                                  const ProbeReport& report) {
+                                  const LegProbeConfig* config, const ProbeReport& report) {
   const auto found = entries_.find(id);
   if (found == entries_.end() || found->second->incarnation != incarnation) return;
   Entry& entry = *found->second;
+  entry.probing = false;
+  // A reload came in between: what the old CAs say no longer counts.
+  if (entry.config.get() != config) return ScheduleProbe(entry, absl::ZeroDuration());
   const absl::Duration spent = scheduler_.Now() - report.started;
   const absl::Duration wait = options_.probe_interval * (0.9 + 0.1 * Chance()) - spent;
   ScheduleProbe(entry, std::max(wait, absl::ZeroDuration()));
@@ -245,7 +284,32 @@ void CertificateMonitor::OnReport(const std::string& id, uint64_t incarnation,
     if (!report.chain->verdict.ok()) observation.failure = EarliestEnd(observation.chain);
   }
   Update(entry, std::move(observation));
+  if (report.good()) CorrectSeen(report);
   WakeForThresholds();
+}
+
+void CertificateMonitor::CorrectSeen(const ProbeReport& report) {
+  const LegProbeTarget& target = report.target;
+  const std::string name =
+      target.server_name.empty() ? target.endpoint.ToString() : target.server_name;
+  const auto found =
+      entries_.find(IdOf(CertificateSource::kSeen, Leg::kBack, name, target.endpoint));
+  if (found == entries_.end() || found->second->status.updated >= report.started) return;
+  Observation observation;
+  observation.when = scheduler_.Now();
+  observation.chain = report.chain->path;
+  // As connections have it: without the root.
+  if (observation.chain.size() > 1) observation.chain.pop_back();
+  const std::vector<CertificateInfo>& seen = found->second->status.chain;
+  const size_t common = std::min(observation.chain.size(), seen.size());
+  // Connections may have reasons of their own to refuse the very same chain.
+  if (common == observation.chain.size() &&
+      std::equal(seen.begin(), seen.begin() + static_cast<std::ptrdiff_t>(common),
+                 observation.chain.begin(), SameCertificate)) {
+    return;
+  }
+  observation.failure = EarliestEnd(observation.chain);
+  Update(*found->second, std::move(observation));
 }
 
 void CertificateMonitor::OnSighting(const CertificateSighting& sighting) {
@@ -306,23 +370,35 @@ void CertificateMonitor::ScheduleOwn() {
 
 void CertificateMonitor::Update(Entry& entry, Observation observation) {
   const CertificateStatus before = entry.status;
-  entry.status.updated = observation.when;
-  entry.status.status = std::move(observation.status);
-  if (!observation.chain.empty()) {
-    entry.status.chain = std::move(observation.chain);
-    entry.status.failure.reset();
-    if (observation.failure.has_value()) entry.status.failure.emplace(*observation.failure);
+  CertificateStatus& now = entry.status;
+  now.updated = observation.when;
+  now.status = std::move(observation.status);
+  if (!now.status.ok()) {
+    now.last_error_time = now.updated;
+    now.last_error = now.status;
   }
-  TellChanges(entry, before);
+  const bool shown = !observation.chain.empty();
+  if (shown) {
+    now.chain = std::move(observation.chain);
+    now.failure.reset();
+    if (observation.failure.has_value()) now.failure.emplace(*observation.failure);
+  }
+  const bool replaced = shown && entry.Remember() && !before.chain.empty();
+  TellHealth(entry, before.status);
+  if (replaced) TellReplaced(entry, before);
   TellThreshold(entry);
 }
 
-void CertificateMonitor::TellChanges(Entry& entry, const CertificateStatus& before) {
+void CertificateMonitor::TellHealth(const Entry& entry, const absl::Status& before) {
+  const absl::Status& now = entry.status.status;
+  if (before.ok() == now.ok()) return;
+  if (now.ok()) return Tell(entry, CertificateEvent::Kind::kRecovered, 0, "all is well again");
+  Tell(entry, CertificateEvent::Kind::kFailing, 0, DetailOf(now));
+}
+
+void CertificateMonitor::TellReplaced(const Entry& entry, const CertificateStatus& before) {
   using Kind = CertificateEvent::Kind;
   const CertificateStatus& now = entry.status;
-  if (before.status.ok() && !now.status.ok()) Tell(entry, Kind::kFailing, 0, DetailOf(now.status));
-  if (!before.status.ok() && now.status.ok()) Tell(entry, Kind::kRecovered, 0, "all is well again");
-  if (before.chain.empty() || now.chain.empty()) return;
   const CertificateInfo& old_leaf = before.chain.front();
   const CertificateInfo& leaf = now.chain.front();
   if (leaf.issuer != old_leaf.issuer) {
@@ -332,12 +408,8 @@ void CertificateMonitor::TellChanges(Entry& entry, const CertificateStatus& befo
   if (leaf.spki_sha256 != old_leaf.spki_sha256) {
     Tell(entry, Kind::kKeyChanged, 0, absl::StrCat("\"", leaf.subject, "\" has another key"));
   }
-  if (!before.failure.has_value()) return;
-  const absl::Time end = now.failure.has_value() ? now.failure->when : absl::InfiniteFuture();
-  if (end == before.failure->when) return;
-  // Another end is told of anew: of what it has come to already by this threshold.
-  entry.told_tier = kFarAway;
-  if (end < before.failure->when) return;
+  // What is refused is no renewal, whatever its dates say.
+  if (!now.status.ok() || EndOf(now.failure) <= EndOf(before.failure)) return;
   const absl::Duration left = before.failure->when - now.updated;
   Tell(entry, left < kLate ? Kind::kRenewedLate : Kind::kRenewed, 0,
        left < absl::ZeroDuration()
@@ -365,9 +437,11 @@ absl::Time CertificateMonitor::NextTierOf(const Entry& entry) const {
 }
 
 void CertificateMonitor::TellThreshold(Entry& entry) {
+  if (entry.met.empty()) return;
   const int tier = TierOf(entry);
-  if (tier <= entry.told_tier) return;
-  entry.told_tier = tier;
+  int& told_tier = entry.met.front().told_tier;
+  if (tier <= told_tier) return;
+  told_tier = tier;
   if (tier > static_cast<int>(thresholds_.size())) {
     return Tell(entry, CertificateEvent::Kind::kExpired, 0,
                 absl::StrCat("verification fails: ", entry.status.failure->detail));

@@ -1,5 +1,6 @@
 #include "trestle/watch/certificate_sightings.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -14,6 +15,10 @@ bool IsRefusal(const absl::Status& status) {
   if (!error.has_value() || error->leg != Leg::kBack) return false;
   return error->code == ErrorCode::kCertificateExpired ||
          error->code == ErrorCode::kCertificateUntrusted || error->code == ErrorCode::kNameMismatch;
+}
+
+bool SameChain(const ChainInfo& a, const ChainInfo& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), SameCertificate);
 }
 
 }  // namespace
@@ -34,15 +39,16 @@ void CertificateSightings::OnClosed(const ConnectionReport& report) {
 void CertificateSightings::Look(const ConnectionReport& report) {
   const TlsInfo& tls = *report.back.tls;
   const bool refused = IsRefusal(report.status);
+  // A resumed session has the chain of its first connection, which the backend may have replaced
+  // since; of others, no chain is no news.
+  if ((tls.resumed || tls.peer_chain.empty()) && !refused) return;
   std::pair<Endpoint, std::string> key(report.back.peer, tls.server_name);
   const auto found = seen_.find(key);
   if (found != seen_.end() && found->second.good != refused &&
-      found->second.chain.begin() == tls.peer_chain.begin()) {
+      SameChain(found->second.chain, tls.peer_chain)) {
     return;
   }
   if (found == seen_.end() && seen_.size() >= kMaxBackends) return;
-  // A resumed session may show nothing; that is no news.
-  if (tls.peer_chain.empty() && !refused) return;
   seen_[key] = {tls.peer_chain, !refused};
   CertificateSighting sighting;
   sighting.name = tls.server_name.empty() ? report.back.peer.ToString() : tls.server_name;

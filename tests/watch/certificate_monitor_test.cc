@@ -211,6 +211,107 @@ TEST_F(CertificateMonitorTest, SightingsOfConfiguredNamesCount) {
   EXPECT_THAT(log_.Take(), ElementsAre("back.test failing"));
 }
 
+// Without a connection after the renewal, connections would be said to fail for ever.
+TEST_F(CertificateMonitorTest, AProbeAlsoSeesTheRenewalOfABackendWithoutTraffic) {
+  const absl::Time end = loop_.Now() + 9 * kDay;
+  const TestPki old_ca(pki_, AuthoritySpec{"Internal CA", absl::InfinitePast(), end});
+  const auto old_pair = old_ca.Issue(Leaf("back.test", 300 * kDay));
+  ProbedServer server(loop_, dialer_, At(1), ConfigFor(old_pair));
+  CertificateMonitorOptions options;
+  options.probe_interval = absl::Minutes(10);
+  MonitorTargets targets;
+  targets.probed = {Probed(1, "back.test")};
+  targets.seen = {"back.test"};
+  ASSERT_TRUE(Start(options).Watch(targets).ok());
+  const auto old_credential = *Credential::FromPem(old_pair.chain, old_pair.key);
+  monitor_->OnSighting(Sighting("back.test", 1, old_credential));
+  loop_.RunFor(absl::Minutes(1));
+  EXPECT_THAT(log_.Take(), ElementsAre("back.test will_fail 14", "back.test will_fail 14"));
+  CertificateSighting refused = Sighting("back.test", 1, old_credential);
+  refused.status = MakeError(
+      {ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, std::nullopt, "expired"});
+  monitor_->OnSighting(refused);
+  // Who is refused for a chain that probes like stays refused.
+  loop_.RunFor(absl::Minutes(20));
+  EXPECT_THAT(log_.Take(), ElementsAre("back.test failing"));
+
+  const TestPki new_ca(pki_, AuthoritySpec{"Internal CA"});
+  const auto new_pair = new_ca.Issue(Leaf("back.test", 300 * kDay));
+  server.Replace(ConfigFor(new_pair));
+  loop_.RunFor(options.probe_interval + absl::Seconds(1));
+  for (const CertificateStatus& status : monitor_->Snapshot()) {
+    EXPECT_TRUE(status.status.ok()) << status.status;
+    EXPECT_GT(status.failure->when, end + 100 * kDay);
+  }
+  EXPECT_EQ(monitor_->Snapshot()[0].last_error.message(), refused.status.message());
+  EXPECT_THAT(log_.Take(),
+              ElementsAre("back.test key_changed", "back.test renewed", "back.test recovered",
+                          "back.test key_changed", "back.test renewed"));
+  monitor_->OnSighting(
+      Sighting("back.test", 1, *Credential::FromPem(new_pair.chain, new_pair.key)));
+  EXPECT_THAT(log_.Take(), IsEmpty());
+}
+
+TEST_F(CertificateMonitorTest, AnExpiredIntermediateIsNotTakenForARenewal) {
+  const TestPki old_ca(pki_,
+                       AuthoritySpec{"Internal CA", absl::InfinitePast(), loop_.Now() + 9 * kDay});
+  ProbedServer server(loop_, dialer_, At(1),
+                      ConfigFor(old_ca.Issue(Leaf("back.test", 300 * kDay))));
+  MonitorTargets targets;
+  targets.probed = {Probed(1, "back.test")};
+  ASSERT_TRUE(Start().Watch(targets).ok());
+  loop_.RunFor(20 * kDay);
+  EXPECT_THAT(log_.Take(), ElementsAre("back.test will_fail 14", "back.test will_fail 7",
+                                       "back.test will_fail 3", "back.test will_fail 1",
+                                       "back.test expired", "back.test failing"));
+  EXPECT_EQ(Only().failure->part, ChainPart::kIntermediate);
+  const TestPki new_ca(pki_, AuthoritySpec{"Internal CA"});
+  server.Replace(ConfigFor(new_ca.Issue(Leaf("back.test", 300 * kDay))));
+  loop_.RunFor(absl::Hours(1));
+  EXPECT_THAT(log_.Take(), ElementsAre("back.test recovered", "back.test key_changed",
+                                       "back.test renewed_late"));
+  EXPECT_EQ(GetTlsError(Only().last_error)->code, ErrorCode::kCertificateExpired);
+  EXPECT_LT(Only().last_error_time, Only().updated);
+}
+
+// Several machines behind one address, of which some have renewed already.
+TEST_F(CertificateMonitorTest, ChainsThatTakeTurnsAreToldOfOnce) {
+  const auto old_config = ConfigFor(pki_.Issue(Leaf("back.test", 9 * kDay)));
+  const auto new_config = ConfigFor(pki_.Issue(Leaf("back.test", 90 * kDay)));
+  ProbedServer server(loop_, dialer_, At(1), old_config);
+  CertificateMonitorOptions options;
+  options.probe_interval = absl::Hours(1);
+  MonitorTargets targets;
+  targets.probed = {Probed(1, "back.test")};
+  ASSERT_TRUE(Start(options).Watch(targets).ok());
+  for (int i = 0; i < 20; ++i) {
+    server.Replace(i % 2 == 0 ? old_config : new_config);
+    loop_.RunFor(options.probe_interval);
+  }
+  EXPECT_THAT(log_.Take(),
+              ElementsAre("back.test will_fail 14", "back.test key_changed", "back.test renewed"));
+}
+
+TEST_F(CertificateMonitorTest, ReloadsDontPileUpProbesOfLegsThatDontAnswer) {
+  dialer_.Refuse(At(1), absl::OkStatus(), absl::InfiniteDuration());
+  CertificateMonitorOptions options;
+  options.max_concurrent_probes = 2;
+  options.first_probe_within = absl::Milliseconds(10);
+  Start(options);
+  for (int i = 0; i < 100; ++i) {
+    config_ = ConfigOf();
+    MonitorTargets targets;
+    for (int leg = 0; leg < 4; ++leg) targets.probed.push_back(Probed(1, absl::StrCat("n", leg)));
+    ASSERT_TRUE(monitor_->Watch(targets).ok());
+    loop_.RunFor(absl::Milliseconds(50));
+  }
+  // Four legs, two at a time, ten seconds each; then those with the latest CAs.
+  loop_.RunFor(absl::Seconds(45));
+  EXPECT_LE(dialer_.dials(), 10u);
+  EXPECT_THAT(log_.Take(),
+              UnorderedElementsAre("n0 failing", "n1 failing", "n2 failing", "n3 failing"));
+}
+
 TEST_F(CertificateMonitorTest, AReloadRepeatsNoEventAndForgetsNone) {
   ProbedServer one(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("one.test", 10 * kDay))));
   ProbedServer two(loop_, dialer_, At(2), ConfigFor(pki_.Issue(Leaf("two.test", 10 * kDay))));

@@ -24,6 +24,7 @@ class CertificateSightingsTest : public ::testing::Test {
   static ChainInfo Chain(const std::string& subject) {
     CertificateInfo leaf;
     leaf.subject = subject;
+    leaf.serial = subject;
     return ChainInfo({leaf});
   }
 
@@ -62,6 +63,25 @@ TEST_F(CertificateSightingsTest, OnlyNewsIsTold) {
   sightings_.OnEstablished(Report("b.test", first));
   EXPECT_EQ(told_.size(), 4u);
   EXPECT_EQ(next_.established, 8);
+}
+
+// Each handshake describes what it was shown anew.
+TEST_F(CertificateSightingsTest, TheSameCertificatesAreNoNews) {
+  for (int i = 0; i < 5; ++i) sightings_.OnEstablished(Report("a.test", Chain("CN=a")));
+  EXPECT_EQ(told_.size(), 1u);
+}
+
+TEST_F(CertificateSightingsTest, AResumedSessionTellsOfThePast) {
+  const ChainInfo old_chain = Chain("CN=old");
+  sightings_.OnEstablished(Report("a.test", old_chain));
+  sightings_.OnEstablished(Report("a.test", Chain("CN=new")));
+  ConnectionReport resumed = Report("a.test", old_chain);
+  resumed.back.tls->resumed = true;
+  sightings_.OnEstablished(resumed);
+  EXPECT_EQ(told_.size(), 2u);
+  resumed.status = Error(ErrorCode::kCertificateExpired, Leg::kBack);
+  sightings_.OnClosed(resumed);
+  EXPECT_EQ(told_.size(), 3u);
 }
 
 TEST_F(CertificateSightingsTest, RefusalsAreToldOnceAndSoIsTheirEnd) {

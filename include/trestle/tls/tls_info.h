@@ -30,6 +30,12 @@ struct CertificateInfo {
   std::array<uint8_t, 32> spki_sha256 = {};  ///< Of the public key, as pins have it (RFC 7469 2.4).
 };
 
+/// Whether both describe the same certificate: an issuer gives each a serial number of its own.
+inline bool SameCertificate(const CertificateInfo& a, const CertificateInfo& b) {
+  return a.serial == b.serial && a.spki_sha256 == b.spki_sha256 && a.issuer == b.issuer &&
+         a.not_after == b.not_after;
+}
+
 /// Certificates as a server sent them, before anybody judged them.
 struct ServedChain {
   std::vector<std::string> certificates;  ///< DER, in the order of the wire: the leaf first.

@@ -51,6 +51,9 @@ struct CertificateStatus {
   /// When verification fails, or began to: computed for probes; for own and seen chains the
   /// earliest end of the certificates that lead from the leaf upwards.
   std::optional<FutureFailure> failure;
+  /// The last time that `status` wasn't OK, and what it was then; OK where it never failed.
+  absl::Time last_error_time = absl::InfinitePast();
+  absl::Status last_error;
 };
 
 struct CertificateEvent {
@@ -118,7 +121,9 @@ struct MonitorTargets {
 };
 
 /// One loop's. Memory is bounded by what is configured: one chain for each own credential, each
-/// probed leg, and each backend of a seen name.
+/// probed leg, and each backend of a seen name. Where an address shows several chains in turn, as a
+/// backend of several machines does while it renews, the last few are remembered, and events of
+/// none of them are repeated.
 class CertificateMonitor {
  public:
   /// `scheduler`, `dialer` and `listener` (may be null) must outlive the monitor.
@@ -133,7 +138,8 @@ class CertificateMonitor {
   /// changes nothing, for options or targets that can't be used.
   absl::Status Watch(MonitorTargets targets);
 
-  /// Takes note of what a connection met (see CertificateSightings).
+  /// Takes note of what a connection met (see CertificateSightings). What a later probe finds at
+  /// the same place stands for connections as well: without any, they would never see it renewed.
   void OnSighting(const CertificateSighting& sighting);
 
   /// Looks at the own stores at once, as after a reload.
@@ -154,10 +160,13 @@ class CertificateMonitor {
                   const Endpoint& endpoint);
   void ScheduleProbe(Entry& entry, absl::Duration delay);
   void StartProbe(const std::string& id);
-  void OnReport(const std::string& id, uint64_t incarnation, const ProbeReport& report);
+  void OnReport(const std::string& id, uint64_t incarnation, const LegProbeConfig* config,
+                const ProbeReport& report);
+  void CorrectSeen(const ProbeReport& report);
   void ScheduleOwn();
   void Update(Entry& entry, Observation observation);
-  void TellChanges(Entry& entry, const CertificateStatus& before);
+  void TellHealth(const Entry& entry, const absl::Status& before);
+  void TellReplaced(const Entry& entry, const CertificateStatus& before);
   void TellThreshold(Entry& entry);
   void Tell(const Entry& entry, CertificateEvent::Kind kind, int days, std::string detail);
   void WakeForThresholds();

@@ -26,8 +26,8 @@ struct CertificateSighting {
 };
 
 /// Tells of a backend's chain when it isn't the one seen last, and when its verdict changes: in
-/// between a connection costs one look-up. One loop's; the sighting may be handed to another
-/// thread.
+/// between a connection costs one look-up, and a resumed one nothing. One loop's; the sighting may
+/// be handed to another thread.
 class CertificateSightings final : public ConnectionObserver {
  public:
   using Callback = absl::AnyInvocable<void(CertificateSighting)>;
@@ -43,7 +43,6 @@ class CertificateSightings final : public ConnectionObserver {
 
  private:
   struct Seen {
-    // Held, so that its address means it and no other.
     ChainInfo chain;
     bool good = false;
   };
