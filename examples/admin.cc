@@ -88,7 +88,21 @@ void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegPr
   }
 }
 
-absl::StatusOr<std::unique_ptr<Admin>> Admin::FromFlags(Targets targets) {
+void AddRoutes(absl::Span<const Route> routes, ProxyMode mode, Watched& watched) {
+  // A page of more is of no use to anybody.
+  constexpr size_t kMaxShown = 10000;
+  for (const Route& route : routes) {
+    const Backends* const backends = std::get_if<Backends>(&route.target);
+    if (backends == nullptr || watched.routes.size() == kMaxShown) continue;
+    RouteLegs& shown = watched.routes.emplace_back();
+    shown.name = route.pattern;
+    shown.mode = mode;
+    shown.backends = backends->endpoints;
+    shown.back_name = route.pattern;
+  }
+}
+
+absl::StatusOr<std::unique_ptr<Admin>> Admin::FromFlags(Source source) {
   const std::string listen = absl::GetFlag(FLAGS_admin);
   if (listen.empty()) return nullptr;
   const absl::StatusOr<Endpoint> endpoint = EndpointFromFlag("admin", listen);
@@ -101,11 +115,11 @@ absl::StatusOr<std::unique_ptr<Admin>> Admin::FromFlags(Targets targets) {
   }
   options.first_probe_within = std::min(options.first_probe_within, options.probe_interval);
   options.seed = static_cast<uint64_t>(getpid());
-  return absl::WrapUnique(new Admin(*endpoint, std::move(options), std::move(targets)));
+  return absl::WrapUnique(new Admin(*endpoint, std::move(options), std::move(source)));
 }
 
-Admin::Admin(const Endpoint& listen, CertificateMonitorOptions options, Targets targets)
-    : listen_(listen), options_(std::move(options)), targets_(std::move(targets)) {}
+Admin::Admin(const Endpoint& listen, CertificateMonitorOptions options, Source source)
+    : listen_(listen), options_(std::move(options)), source_(std::move(source)) {}
 
 absl::Status Admin::Start(EpollLoop& main_loop) {
   main_loop_ = &main_loop;
@@ -116,6 +130,7 @@ absl::Status Admin::Start(EpollLoop& main_loop) {
   absl::StatusOr<std::unique_ptr<AdminServer>> server = AdminServer::Start(listen_, metrics_);
   if (!server.ok()) return server.status();
   server_ = *std::move(server);
+  server_->SetRoutes(routes_);
   Refresh();
   const std::string address = listen_.ToString();
   LogLine(absl::StrCat("admin on ", address.substr(0, address.rfind(':') + 1), server_->port()));
@@ -150,8 +165,12 @@ void Admin::OnReloaded(bool good) {
 void Admin::OnDraining() { server_->SetDraining(); }
 
 absl::Status Admin::WatchTargets() {
-  absl::StatusOr<MonitorTargets> targets = targets_();
-  return targets.ok() ? monitor_->Watch(*std::move(targets)) : targets.status();
+  absl::StatusOr<Watched> watched = source_();
+  if (!watched.ok()) return watched.status();
+  if (absl::Status s = monitor_->Watch(std::move(watched->targets)); !s.ok()) return s;
+  routes_ = std::move(watched->routes);
+  if (server_ != nullptr) server_->SetRoutes(routes_);
+  return absl::OkStatus();
 }
 
 void Admin::OnCertificateEvent(const CertificateEvent& event) {

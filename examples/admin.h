@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -14,6 +15,7 @@
 #include "absl/types/span.h"
 #include "examples/proxy_host.h"
 #include "integrations/prometheus/admin_server.h"
+#include "integrations/prometheus/legs_page.h"
 #include "integrations/prometheus/proxy_metrics.h"
 #include "trestle/posix/tcp_dialer.h"
 #include "trestle/proxy/route_table.h"
@@ -30,13 +32,22 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LoadProbeConfig(const std:
 void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegProbeConfig>& config,
                ProxyProtocolOut proxy_header, MonitorTargets& targets);
 
+/// What an example proxy has an eye on: for the monitor, and as routes for the page.
+struct Watched {
+  MonitorTargets targets;
+  std::vector<RouteLegs> routes;
+};
+
+/// Adds `routes`, which lead straight to backends, to what the page shows.
+void AddRoutes(absl::Span<const Route> routes, ProxyMode mode, Watched& watched);
+
 class Admin final : public ProxyHostWatcher, private CertificateListener {
  public:
   /// Says what is to be watched; asked at the start and after each reload.
-  using Targets = absl::AnyInvocable<absl::StatusOr<MonitorTargets>()>;
+  using Source = absl::AnyInvocable<absl::StatusOr<Watched>()>;
 
   /// Makes what the flags --admin and --probe_interval ask for; null without --admin.
-  static absl::StatusOr<std::unique_ptr<Admin>> FromFlags(Targets targets);
+  static absl::StatusOr<std::unique_ptr<Admin>> FromFlags(Source source);
 
   absl::Status Start(EpollLoop& main_loop) override;
   std::unique_ptr<ConnectionObserver> NewObserver(ConnectionObserver* next) override;
@@ -45,7 +56,7 @@ class Admin final : public ProxyHostWatcher, private CertificateListener {
   void Stop() override;
 
  private:
-  Admin(const Endpoint& listen, CertificateMonitorOptions options, Targets targets);
+  Admin(const Endpoint& listen, CertificateMonitorOptions options, Source source);
 
   void OnCertificateEvent(const CertificateEvent& event) override;
   absl::Status WatchTargets();
@@ -53,7 +64,8 @@ class Admin final : public ProxyHostWatcher, private CertificateListener {
 
   const Endpoint listen_;
   const CertificateMonitorOptions options_;
-  Targets targets_;
+  Source source_;
+  std::vector<RouteLegs> routes_;
   ProxyMetrics metrics_;
   EpollLoop* main_loop_ = nullptr;
   std::unique_ptr<TcpDialer> dialer_;

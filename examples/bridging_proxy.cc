@@ -60,21 +60,21 @@ int main(int argc, char** argv) {
   const std::shared_ptr<const ClientTlsConfig> back_tls = OrExit(LoadClientTls(ca));
 
   // Beside its own certificate, the backend's: as connections meet it, and by probes.
-  const std::unique_ptr<Admin> admin =
-      OrExit(Admin::FromFlags([&]() -> absl::StatusOr<MonitorTargets> {
-        absl::StatusOr<std::shared_ptr<const LegProbeConfig>> probe = LoadProbeConfig(ca);
-        if (!probe.ok()) return probe.status();
-        MonitorTargets targets;
-        targets.own = {certificates};
-        targets.seen = {backend_name};
-        MonitorTargets::Probed& back = targets.probed.emplace_back();
-        back.name = backend_name;
-        back.config = *std::move(probe);
-        back.target.endpoint = backend;
-        back.target.server_name = backend_name;
-        back.target.proxy_header = connection_options.proxy_protocol_to_backend;
-        return targets;
-      }));
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
+    absl::StatusOr<std::shared_ptr<const LegProbeConfig>> probe = LoadProbeConfig(ca);
+    if (!probe.ok()) return probe.status();
+    Watched watched;
+    watched.routes = {{"", ProxyMode::kBridge, {backend}, backend_name}};
+    watched.targets.own = {certificates};
+    watched.targets.seen = {backend_name};
+    MonitorTargets::Probed& back = watched.targets.probed.emplace_back();
+    back.name = backend_name;
+    back.config = *std::move(probe);
+    back.target.endpoint = backend;
+    back.target.server_name = backend_name;
+    back.target.proxy_header = connection_options.proxy_protocol_to_backend;
+    return watched;
+  }));
 
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());

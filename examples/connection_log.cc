@@ -9,18 +9,6 @@
 namespace trestle::examples {
 namespace {
 
-absl::string_view ModeName(ProxyMode mode) {
-  switch (mode) {
-    case ProxyMode::kOffload:
-      return "offload";
-    case ProxyMode::kPassthrough:
-      return "passthrough";
-    case ProxyMode::kBridge:
-      return "bridge";
-  }
-  return "-";
-}
-
 std::string OrDash(absl::string_view text) { return std::string(text.empty() ? "-" : text); }
 
 std::string DescribeTls(const LegReport& leg) {
@@ -41,7 +29,7 @@ std::string DescribeConnection(const ConnectionReport& report) {
   const bool proxied = report.front.via != Endpoint();
   return absl::StrCat("client=", report.front.peer.ToString(),
                       proxied ? absl::StrCat(" via=", report.front.via.ToString()) : "",
-                      " mode=", ModeName(report.mode), " sni=", OrDash(report.server_name),
+                      " mode=", ProxyModeName(report.mode), " sni=", OrDash(report.server_name),
                       " front=", DescribeTls(report.front),
                       " backend=", report.back.peer.ToString(), " back=", DescribeTls(report.back),
                       " up=", report.back.bytes_written, " down=", report.front.bytes_written,

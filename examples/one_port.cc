@@ -182,8 +182,12 @@ absl::StatusOr<Blocks> MakeBlocks(Scheduler& scheduler, Dialer& dialer,
 }
 
 // Backends of bridges are verified by the same CAs as their connections.
-absl::StatusOr<MonitorTargets> TargetsOf(const Settings& settings) {
-  MonitorTargets targets;
+absl::StatusOr<Watched> WatchedOf(const Settings& settings) {
+  Watched watched;
+  MonitorTargets& targets = watched.targets;
+  AddRoutes(settings.bridge, ProxyMode::kBridge, watched);
+  AddRoutes(settings.offload, ProxyMode::kOffload, watched);
+  AddRoutes(settings.pass, ProxyMode::kPassthrough, watched);
   if (settings.certificates != nullptr) targets.own = {settings.certificates};
   const std::pair<const std::vector<Route>*, std::string> probed[] = {
       {&settings.bridge, absl::GetFlag(FLAGS_backend_ca)},
@@ -196,7 +200,7 @@ absl::StatusOr<MonitorTargets> TargetsOf(const Settings& settings) {
     AddProbes(*routes, *config, settings.connection.proxy_protocol_to_backend, targets);
   }
   for (const Route& route : settings.bridge) targets.seen.push_back(route.pattern);
-  return targets;
+  return watched;
 }
 
 absl::StatusOr<std::string> Reload(ProxyHost& host, const Settings& settings) {
@@ -223,7 +227,7 @@ int main(int argc, char** argv) {
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
   const Settings settings = SettingsFromFlags();
   const std::unique_ptr<Admin> admin =
-      OrExit(Admin::FromFlags([&] { return TargetsOf(settings); }));
+      OrExit(Admin::FromFlags([&] { return WatchedOf(settings); }));
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
   if (settings.certificates != nullptr) host.OnReload([&] { return Reload(host, settings); });

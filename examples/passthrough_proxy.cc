@@ -86,16 +86,18 @@ absl::StatusOr<std::shared_ptr<const RouteTable>> LoadRoutes() {
   return routes.ok() ? RouteTable::Create(*routes) : routes.status();
 }
 
-absl::StatusOr<MonitorTargets> ReadTargets(ProxyProtocolOut proxy_header) {
-  MonitorTargets targets;
-  const std::string ca = absl::GetFlag(FLAGS_probe_ca);
-  if (ca.empty()) return targets;
-  const absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = LoadProbeConfig(ca);
-  if (!config.ok()) return config.status();
+// All routes are shown; their backends are probed where it is known whom to trust.
+absl::StatusOr<Watched> ReadWatched(ProxyProtocolOut proxy_header) {
+  Watched watched;
   const absl::StatusOr<std::vector<Route>> routes = ReadRoutes();
   if (!routes.ok()) return routes.status();
-  AddProbes(*routes, *config, proxy_header, targets);
-  return targets;
+  AddRoutes(*routes, ProxyMode::kPassthrough, watched);
+  const std::string ca = absl::GetFlag(FLAGS_probe_ca);
+  if (ca.empty()) return watched;
+  const absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = LoadProbeConfig(ca);
+  if (!config.ok()) return config.status();
+  AddProbes(*routes, *config, proxy_header, watched.targets);
+  return watched;
 }
 
 absl::Status RefuseLoop(const ProxyHost& host, const RouteTable& table) {
@@ -114,7 +116,7 @@ int main(int argc, char** argv) {
       OrExit(UnroutedFromFlag("unknown_name", absl::GetFlag(FLAGS_unknown_name)));
 
   const std::unique_ptr<Admin> admin = OrExit(
-      Admin::FromFlags([&] { return ReadTargets(connection_options.proxy_protocol_to_backend); }));
+      Admin::FromFlags([&] { return ReadWatched(connection_options.proxy_protocol_to_backend); }));
 
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());

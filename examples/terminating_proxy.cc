@@ -47,12 +47,12 @@ int main(int argc, char** argv) {
   const std::shared_ptr<const ServerTlsConfig> front_tls =
       OrExit(ServerTlsConfig::Create(front_options));
 
-  const std::unique_ptr<Admin> admin =
-      OrExit(Admin::FromFlags([&]() -> absl::StatusOr<MonitorTargets> {
-        MonitorTargets targets;
-        targets.own = {certificates};
-        return targets;
-      }));
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
+    Watched watched;
+    watched.targets.own = {certificates};
+    watched.routes = {{"", ProxyMode::kOffload, {backend}, ""}};
+    return watched;
+  }));
 
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());

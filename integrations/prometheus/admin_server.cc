@@ -1,11 +1,12 @@
 #include "integrations/prometheus/admin_server.h"
 
+#include <utility>
+
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "civetweb.h"
-#include "integrations/prometheus/legs_page.h"
 #include "trestle/base/error.h"
 
 namespace trestle {
@@ -85,6 +86,19 @@ int AdminServer::OnRequest(mg_connection* connection, void* server) {
   return static_cast<const AdminServer*>(server)->Answer(connection);
 }
 
+void AdminServer::SetRoutes(std::vector<RouteLegs> routes) {
+  absl::MutexLock lock(&mutex_);
+  routes_ = std::move(routes);
+}
+
+LegsView AdminServer::View() const {
+  LegsView view;
+  view.certificates = metrics_.certificates();
+  absl::MutexLock lock(&mutex_);
+  view.routes = routes_;
+  return view;
+}
+
 int AdminServer::Answer(mg_connection* connection) const {
   const mg_request_info* request = mg_get_request_info(connection);
   const absl::string_view method = request->request_method;
@@ -101,10 +115,10 @@ int AdminServer::Answer(mg_connection* connection) const {
     reply.body = draining_ ? "draining\n" : "ok\n";
   } else if (path == "/legs") {
     reply.type = "application/json";
-    reply.body = LegsJson(metrics_.certificates(), absl::Now());
+    reply.body = LegsJson(View(), absl::Now());
   } else if (path == "/") {
     reply.type = "text/html; charset=utf-8";
-    reply.body = LegsPage(metrics_.certificates(), absl::Now());
+    reply.body = LegsPage(View(), absl::Now());
   } else {
     reply.status = 404;
     reply.body = "there are /, /legs, /metrics and /healthz\n";

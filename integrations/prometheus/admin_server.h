@@ -7,8 +7,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "integrations/prometheus/legs_page.h"
 #include "integrations/prometheus/proxy_metrics.h"
 #include "trestle/base/endpoint.h"
 
@@ -34,6 +38,9 @@ class AdminServer {
   /// From here on /healthz answers 503: load balancers stop sending connections. Thread-safe.
   void SetDraining() { draining_ = true; }
 
+  /// Replaces what the page and /legs tell of routes. Thread-safe.
+  void SetRoutes(std::vector<RouteLegs> routes) ABSL_LOCKS_EXCLUDED(mutex_);
+
   uint16_t port() const { return port_; }
 
  private:
@@ -41,8 +48,11 @@ class AdminServer {
 
   static int OnRequest(mg_connection* connection, void* server);
   int Answer(mg_connection* connection) const;
+  LegsView View() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   const ProxyMetrics& metrics_;
+  mutable absl::Mutex mutex_;
+  std::vector<RouteLegs> routes_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> draining_ = false;
   mg_context* context_ = nullptr;
   uint16_t port_ = 0;

@@ -1,15 +1,18 @@
 #include "integrations/prometheus/legs_page.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <utility>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "nlohmann/json.hpp"
 #include "trestle/base/error.h"
 #include "trestle/watch/probe_findings.h"
+#include "trestle/wire/server_name.h"
 
 namespace trestle {
 namespace {
@@ -24,9 +27,16 @@ body { font: 15px/1.4 system-ui, sans-serif; margin: 2em; color: #1b1f24; backgr
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .5em .8em; border-bottom: 1px solid #d0d7de; }
 th { background: #f6f8fa; }
-ol { margin: 0; padding-left: 1.2em; }
+td { width: 42%; }
+td:first-child { width: 16%; }
+ol { margin: .3em 0 0; padding-left: 1.4em; }
+.leg { padding: .5em .8em; margin-bottom: .5em; border-radius: 4px; }
 .fine { background: #dafbe1; } .warning { background: #fff8c5; } .critical { background: #ffebe9; }
-.state { font-weight: 600; }
+.state { float: right; font-weight: 600; }
+@media (max-width: 700px) {
+  body { margin: .5em; } th { display: none; } tr { border-bottom: 1px solid #d0d7de; }
+  tr, td, td:first-child { display: block; width: auto; } td { padding: .3em .5em; border: 0; }
+}
 </style></head><body>
 <h1>Legs</h1>
 )";
@@ -68,8 +78,94 @@ std::string StateText(const CertificateStatus& status, absl::Time now) {
                       status.failure->when > now ? " left" : "");
 }
 
+absl::Time EndOf(const CertificateStatus& status) {
+  if (!status.status.ok()) return absl::InfinitePast();
+  return status.failure.has_value() ? status.failure->when : absl::InfiniteFuture();
+}
+
+// Whether a credential of this proxy is one that clients of the route may be shown.
+bool IsFor(const CertificateStatus& own, const std::string& route) {
+  if (route.empty() || own.chain.empty()) return true;
+  const std::vector<std::string>& names = own.chain.front().dns_names;
+  return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+    const absl::StatusOr<NamePattern> pattern = NamePattern::Parse(name);
+    return name == route || (pattern.ok() && pattern->Matches(route));
+  });
+}
+
+// A row of the page: a route, or certificates that belong to none. Indices are places in the view.
+struct Row {
+  const RouteLegs* route = nullptr;
+  std::vector<size_t> front;
+  std::vector<size_t> back;
+};
+
+class RowMaker {
+ public:
+  explicit RowMaker(const LegsView& view)
+      : view_(view), has_route_(view.certificates.size(), false) {
+    for (size_t i = 0; i < view.certificates.size(); ++i) {
+      const CertificateStatus& status = view.certificates[i];
+      if (status.source == CertificateSource::kOwn) {
+        own_.push_back(i);
+      } else {
+        others_[status.name].push_back(i);
+      }
+    }
+  }
+
+  std::vector<Row> Make() {
+    std::vector<Row> rows;
+    for (const RouteLegs& route : view_.routes) rows.push_back(RowOf(route));
+    for (size_t i = 0; i < has_route_.size(); ++i) {
+      if (has_route_[i]) continue;
+      Row& row = rows.emplace_back();
+      (view_.certificates[i].leg == Leg::kFront ? row.front : row.back).push_back(i);
+    }
+    return rows;
+  }
+
+ private:
+  Row RowOf(const RouteLegs& route) {
+    Row row;
+    row.route = &route;
+    if (route.mode != ProxyMode::kPassthrough) {
+      for (const size_t i : own_) {
+        if (IsFor(view_.certificates[i], route.name)) row.front.push_back(i);
+      }
+      // For other names the store has a default.
+      if (row.front.empty()) row.front = own_;
+    }
+    if (const auto found = others_.find(route.back_name); found != others_.end()) {
+      for (const size_t i : found->second) {
+        const Endpoint& at = view_.certificates[i].endpoint;
+        const bool leads_there =
+            std::find(route.backends.begin(), route.backends.end(), at) != route.backends.end();
+        if (leads_there) row.back.push_back(i);
+      }
+    }
+    for (const std::vector<size_t>* leg : {&row.front, &row.back}) {
+      for (const size_t i : *leg) has_route_[i] = true;
+    }
+    return row;
+  }
+
+  const LegsView& view_;
+  std::vector<size_t> own_;
+  std::map<std::string, std::vector<size_t>> others_;
+  std::vector<bool> has_route_;
+};
+
+absl::Time EndOf(const Row& row, const LegsView& view) {
+  absl::Time end = absl::InfiniteFuture();
+  for (const std::vector<size_t>* leg : {&row.front, &row.back}) {
+    for (const size_t i : *leg) end = std::min(end, EndOf(view.certificates[i]));
+  }
+  return end;
+}
+
 std::string ChainHtml(const CertificateStatus& status, absl::Time now) {
-  if (status.chain.empty()) return "–";
+  if (status.chain.empty()) return "";
   std::string html = "<ol>";
   for (const CertificateInfo& certificate : status.chain) {
     absl::StrAppend(&html, "<li>", Escaped(certificate.subject), "<br><small>",
@@ -79,20 +175,50 @@ std::string ChainHtml(const CertificateStatus& status, absl::Time now) {
   return absl::StrCat(html, "</ol>");
 }
 
-std::string RowHtml(const CertificateStatus& status, absl::Time now) {
-  std::string what = status.failure.has_value() ? Escaped(status.failure->detail) : "–";
-  if (!status.status.ok()) what = absl::StrCat("<b>", Escaped(FailureText(status.status)), "</b>");
-  return absl::StrCat(
-      "<tr class=\"", SeverityName(SeverityOf(status, now)), "\"><td>", LegName(status.leg),
-      "</td><td>", Escaped(status.name), "<br><small>", CertificateSourceName(status.source),
-      status.endpoint == Endpoint() ? "" : absl::StrCat(", ", status.endpoint.ToString()),
-      "</small></td><td class=\"state\">", StateText(status, now), "</td><td>", what, "</td><td>",
-      ChainHtml(status, now), "</td></tr>\n");
+// What is wrong, what will be, and what was.
+std::string WhatHtml(const CertificateStatus& status, absl::Time now) {
+  if (!status.status.ok()) {
+    return absl::StrCat("<br><b>", Escaped(FailureText(status.status)), "</b>");
+  }
+  std::string html;
+  if (status.failure.has_value()) html = absl::StrCat("<br>", Escaped(status.failure->detail));
+  if (status.last_error.ok()) return html;
+  return absl::StrCat(html, "<br>last error, ", TimeLeftText(status.last_error_time, now), ": ",
+                      Escaped(FailureText(status.last_error)));
 }
 
-absl::Time EndOf(const CertificateStatus& status) {
-  if (!status.status.ok()) return absl::InfinitePast();
-  return status.failure.has_value() ? status.failure->when : absl::InfiniteFuture();
+std::string LegHtml(const CertificateStatus& status, absl::Time now) {
+  return absl::StrCat(
+      "<div class=\"leg ", SeverityName(SeverityOf(status, now)), "\"><span class=\"state\">",
+      StateText(status, now), "</span>", Escaped(status.name), "<br><small>",
+      CertificateSourceName(status.source),
+      status.endpoint == Endpoint() ? "" : absl::StrCat(", ", status.endpoint.ToString()),
+      "</small>", WhatHtml(status, now), ChainHtml(status, now), "</div>");
+}
+
+std::string EndpointsText(const RouteLegs& route) {
+  return absl::StrJoin(route.backends, ", ", [](std::string* out, const Endpoint& endpoint) {
+    absl::StrAppend(out, endpoint.ToString());
+  });
+}
+
+std::string RowHtml(const Row& row, const LegsView& view, absl::Time now) {
+  std::string route = "–";
+  std::string front;
+  std::string back;
+  for (const size_t i : row.front) front += LegHtml(view.certificates[i], now);
+  for (const size_t i : row.back) back += LegHtml(view.certificates[i], now);
+  if (row.route != nullptr) {
+    const ProxyMode mode = row.route->mode;
+    route = absl::StrCat(row.route->name.empty() ? "any name" : Escaped(row.route->name),
+                         "<br><small>", ProxyModeName(mode), "</small>");
+    if (mode == ProxyMode::kPassthrough) front = "the backend’s, passed through";
+    if (back.empty()) {
+      back = absl::StrCat(mode == ProxyMode::kOffload ? "clear text" : "not watched", "<br><small>",
+                          EndpointsText(*row.route), "</small>");
+    }
+  }
+  return absl::StrCat("<tr><td>", route, "</td><td>", front, "</td><td>", back, "</td></tr>\n");
 }
 
 Json LegJson(const CertificateStatus& status, absl::Time now) {
@@ -114,6 +240,11 @@ Json LegJson(const CertificateStatus& status, absl::Time now) {
   }
   Json error = nullptr;
   if (!status.status.ok()) error = FailureText(status.status);
+  Json last_error = nullptr;
+  if (!status.last_error.ok()) {
+    last_error = {{"time", JsonTime(status.last_error_time)},
+                  {"text", FailureText(status.last_error)}};
+  }
   Json endpoint = nullptr;
   if (status.endpoint != Endpoint()) endpoint = status.endpoint.ToString();
   return {{"leg", std::string(LegName(status.leg))},
@@ -123,31 +254,45 @@ Json LegJson(const CertificateStatus& status, absl::Time now) {
           {"severity", std::string(SeverityName(SeverityOf(status, now)))},
           {"updated", JsonTime(status.updated)},
           {"error", error},
+          {"last_error", last_error},
           {"first_failure", failure},
           {"chain", chain}};
 }
 
-}  // namespace
-
-std::string LegsPage(const std::vector<CertificateStatus>& certificates, absl::Time now) {
-  std::vector<const CertificateStatus*> ordered;
-  for (const CertificateStatus& status : certificates) ordered.push_back(&status);
-  std::stable_sort(ordered.begin(), ordered.end(),
-                   [](const auto* a, const auto* b) { return EndOf(*a) < EndOf(*b); });
-  std::string rows;
-  for (const CertificateStatus* status : ordered) rows += RowHtml(*status, now);
-  if (rows.empty()) rows = "<tr><td colspan=\"5\">No certificates are watched.</td></tr>\n";
-  return absl::StrCat(
-      kHead, "<p>", absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", now, absl::UTCTimeZone()),
-      "; <a href=\"/legs\">JSON</a>, <a href=\"/metrics\">metrics</a></p>\n<table>\n",
-      "<tr><th>Leg</th><th>Name</th><th>State</th><th>Verification fails</th><th>Chain</th></tr>\n",
-      rows, "</table></body></html>\n");
+Json RouteJson(const Row& row) {
+  Json backends = Json::array();
+  for (const Endpoint& endpoint : row.route->backends) backends.push_back(endpoint.ToString());
+  return {{"name", row.route->name},
+          {"mode", std::string(ProxyModeName(row.route->mode))},
+          {"backends", backends},
+          {"front", row.front},
+          {"back", row.back}};
 }
 
-std::string LegsJson(const std::vector<CertificateStatus>& certificates, absl::Time now) {
+}  // namespace
+
+std::string LegsPage(const LegsView& view, absl::Time now) {
+  std::vector<Row> rows = RowMaker(view).Make();
+  std::stable_sort(rows.begin(), rows.end(),
+                   [&](const Row& a, const Row& b) { return EndOf(a, view) < EndOf(b, view); });
+  std::string text;
+  for (const Row& row : rows) text += RowHtml(row, view, now);
+  if (text.empty()) text = "<tr><td colspan=\"3\">No certificates are watched.</td></tr>\n";
+  return absl::StrCat(kHead, "<p>",
+                      absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", now, absl::UTCTimeZone()),
+                      "; <a href=\"/legs\">JSON</a>, <a href=\"/metrics\">metrics</a></p>\n",
+                      "<table>\n<tr><th>Route</th><th>Front leg</th><th>Back leg</th></tr>\n", text,
+                      "</table></body></html>\n");
+}
+
+std::string LegsJson(const LegsView& view, absl::Time now) {
+  Json routes = Json::array();
+  for (const Row& row : RowMaker(view).Make()) {
+    if (row.route != nullptr) routes.push_back(RouteJson(row));
+  }
   Json legs = Json::array();
-  for (const CertificateStatus& status : certificates) legs.push_back(LegJson(status, now));
-  const Json document = {{"time", JsonTime(now)}, {"legs", legs}};
+  for (const CertificateStatus& status : view.certificates) legs.push_back(LegJson(status, now));
+  const Json document = {{"time", JsonTime(now)}, {"routes", routes}, {"legs", legs}};
   return document.dump(2, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace) + "\n";
 }
 

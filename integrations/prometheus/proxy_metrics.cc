@@ -38,18 +38,6 @@ const Histogram::BucketBoundaries kHelloRecords = {1, 2, 3, 4, 8, 16};
 
 std::string String(absl::string_view text) { return std::string(text); }
 
-absl::string_view ModeName(ProxyMode mode) {
-  switch (mode) {
-    case ProxyMode::kOffload:
-      return "offload";
-    case ProxyMode::kPassthrough:
-      return "passthrough";
-    case ProxyMode::kBridge:
-      return "bridge";
-  }
-  return "offload";
-}
-
 // One certificate metric: a sample for each leg, name and source, the worst where there are
 // several.
 struct CertificateFamily {
@@ -171,7 +159,8 @@ class ProxyMetrics::Families {
     const std::string result =
         report.status.ok() ? "ok"
                            : String(error.has_value() ? ErrorCodeName(error->code) : "internal");
-    connections_.Add({{"mode", String(ModeName(report.mode))}, {"result", result}}).Increment();
+    connections_.Add({{"mode", String(ProxyModeName(report.mode))}, {"result", result}})
+        .Increment();
     if (error.has_value()) CountRefusal(*error);
     CountHandshake(Leg::kFront, report.front, report.times.front, error);
     CountHandshake(Leg::kBack, report.back, report.times.back, error);

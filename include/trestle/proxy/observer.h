@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/tls/tls_info.h"
@@ -21,6 +22,9 @@ enum class ProxyMode : uint8_t {
   kPassthrough,  ///< Not decrypted here.
   kBridge,       ///< Decrypted here, encrypted again to the backend.
 };
+
+/// Names a mode in lower case: "bridge".
+absl::string_view ProxyModeName(ProxyMode mode);
 
 /// A ClientHello as a router read it.
 struct HelloReport {
