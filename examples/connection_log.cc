@@ -19,6 +19,7 @@ std::string DescribeTls(const LegReport& leg) {
 
 std::string DescribeStatus(const ConnectionReport& report) {
   if (report.handed_over) return "handed over";
+  if (report.front.tls.has_value() && report.front.tls->acme_challenge) return "ok, acme-tls/1";
   return report.status.ok() ? "ok" : std::string(report.status.message());
 }
 

@@ -6,6 +6,7 @@
 #include "absl/flags/flag.h"
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
+#include "examples/acme_tokens_dir.h"
 #include "examples/admin.h"
 #include "examples/pem_files.h"
 #include "examples/proxy_flags.h"
@@ -44,6 +45,7 @@ int main(int argc, char** argv) {
       OrExit(CertificateStore::Create({OrExit(LoadCredential(cert, key))}, absl::Now()));
   ServerTlsOptions front_options;
   front_options.certificates = certificates;
+  front_options.acme_tokens = OrExit(AcmeTokensFromFlags());
   const std::shared_ptr<const ServerTlsConfig> front_tls =
       OrExit(ServerTlsConfig::Create(front_options));
 

@@ -37,10 +37,11 @@ apt_install() {  # WHAT-FOR PACKAGES...: installs the missing ones as root, else
   ) </dev/null >&2 || die "apt-get could not install ${missing[*]}; see its messages above"
 }
 
-apt_install_programs() {  # WHAT-FOR FILE: the same for a list of "command packages" lines
+apt_install_programs() {  # WHAT-FOR FILE: the same for a list of "command packages" or "file packages" lines
   local command packages missing=()
   while read -r command packages; do
     [[ -z $command || $command == "#"* ]] && continue
+    [[ $command == /* && -e $command ]] && continue
     # Some servers are in /usr/sbin, which isn't on everybody's PATH.
     PATH="$PATH:/usr/sbin" command -v "$command" >/dev/null || missing+=($packages)
   done <"$2"

@@ -65,6 +65,9 @@ void Connection::OnFrontOpen(absl::Status status) {
   const TransportInfo info = front_->info();
   report_.front.local = info.local;
   report_.front.peer = info.peer;
+  if (report_.front.tls.has_value() && report_.front.tls->acme_challenge) {
+    return Close(absl::OkStatus());  // The handshake was all that the ACME server wanted.
+  }
   absl::StatusOr<ConnectionPlan::Choice> choice = set_.plan.Choose(front_facts_);
   if (!choice.ok()) return Fail(choice.status());
   report_.route = choice->route;

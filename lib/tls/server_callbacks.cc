@@ -84,6 +84,19 @@ bool OfferCredentials(SSL* ssl, const CertificateSet::Credentials& credentials,
   return true;
 }
 
+// RFC 8737 3: the challenge is known by this protocol, as the only one.
+bool OffersChallenge(const SSL_CLIENT_HELLO* hello) {
+  static constexpr absl::string_view kOffer(
+      "\x00\x0b\x0a"
+      "acme-tls/1",
+      13);
+  const uint8_t* data = nullptr;
+  size_t bytes = 0;
+  return SSL_early_callback_ctx_extension_get(
+             hello, TLSEXT_TYPE_application_layer_protocol_negotiation, &data, &bytes) == 1 &&
+         AsText(ByteView(data, bytes)) == kOffer;
+}
+
 // A ticket must not carry a client from one name to another (RFC 6066 3), nor past a change of
 // policy: what was checked for the first session was checked under that name and policy.
 bool IsolateSession(SSL* ssl, const ConnectionRecord& record) {
@@ -101,11 +114,39 @@ ssl_select_cert_result_t Refuse(SSL* ssl, uint8_t alert) {
   return ssl_select_cert_error;
 }
 
+// Shows an ACME server the answer to its challenge. No session is made, and none resumed: such a
+// connection has nothing in common with those of clients.
+ssl_select_cert_result_t AnswerChallenge(SSL* ssl, ConnectionRecord& record, AcmeTokens& tokens) {
+  const std::string& name = record.info.server_name;
+  absl::StatusOr<std::shared_ptr<SSL_CREDENTIAL>> answer =
+      tokens.AnswerFor(name, record.scheduler.Now());
+  if (!answer.ok() || *answer == nullptr) {
+    record.handshake->refusal = answer.ok()
+                                    ? MakeRefusal(ErrorCode::kNoCertificate,
+                                                  absl::StrCat("no ACME token for \"", name, "\""))
+                                    : GetTlsError(answer.status());
+    return Refuse(ssl, SSL_AD_UNRECOGNIZED_NAME);
+  }
+  record.info.acme_challenge = true;
+  SSL_certs_clear(ssl);
+  SSL_set_options(ssl, SSL_OP_NO_TICKET);
+  static constexpr uint8_t kSessionContext[] = "acme-tls/1";
+  if (!SSL_add1_credential(ssl, answer->get()) ||
+      !SSL_set_session_id_context(ssl, kSessionContext, sizeof(kSessionContext) - 1)) {
+    return Refuse(ssl, SSL_AD_INTERNAL_ERROR);
+  }
+  return ssl_select_cert_success;
+}
+
 ssl_select_cert_result_t SelectCertificate(const SSL_CLIENT_HELLO* hello) {
   SSL* ssl = hello->ssl;
   ConnectionRecord& record = ConnectionRecord::Of(ssl);
   record.hello_received = true;
   if (!ReadServerName(ssl, record)) return Refuse(ssl, SSL_AD_UNRECOGNIZED_NAME);
+  AcmeTokens* const acme_tokens = record.handshake->server->options().acme_tokens.get();
+  if (acme_tokens != nullptr && OffersChallenge(hello)) {
+    return AnswerChallenge(ssl, record, *acme_tokens);
+  }
   const std::shared_ptr<const CertificateSet> set =
       record.handshake->server->options().certificates->current();
   const CertificateSet::Credentials* credentials = FindCredentials(*set, record);
@@ -142,7 +183,13 @@ std::string AlpnMismatchText(std::vector<absl::string_view> offered,
 
 int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_bytes, const uint8_t* in,
                unsigned in_bytes, void* /*unused*/) {
-  HandshakeRecord& handshake = *ConnectionRecord::Of(ssl).handshake;
+  ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  if (record.info.acme_challenge) {
+    *out = in + 1;  // The only one.
+    *out_bytes = in[0];
+    return SSL_TLSEXT_ERR_OK;
+  }
+  HandshakeRecord& handshake = *record.handshake;
   const std::vector<std::string>& spoken = handshake.server->options().alpn;
   if (spoken.empty()) return SSL_TLSEXT_ERR_NOACK;
   std::vector<absl::string_view> offered = SplitAlpn(in, in_bytes);

@@ -73,6 +73,8 @@ TEST_F(FlagsTest, ValuesAreChecked) {
   }
   ExpectRefusal(Mode::kBridge, Change(bridge_, {"--max_handshakes_per_second=inf"}),
                 "a rate of handshakes must be a number");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {"--acme_tokens_dir=/nonexistent"}),
+                "--acme_tokens_dir=/nonexistent: No such file or directory");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--threads=x"}), "'threads'");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--idle_timeout=5"}), "'idle_timeout'");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--hello_timeout=0s"}), "hello_timeout");

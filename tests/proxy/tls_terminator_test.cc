@@ -59,6 +59,35 @@ class TerminatorTest : public ::testing::Test {
   std::unique_ptr<TlsPeer> client;
 };
 
+// An ACME server gets its answer and a clean end; the backend never hears of it.
+TEST_F(TerminatorTest, AcmeChallengesGoNoFurther) {
+  TlsTerminatorOptions options;
+  ServerTlsOptions front;
+  front.certificates = *CertificateStore::Create({pki.IssueCredential({{"app.test"}})}, loop.Now());
+  front.acme_tokens = std::make_shared<AcmeTokens>();
+  ASSERT_TRUE(front.acme_tokens->Set("app.test", "token." + std::string(43, 'A')).ok());
+  options.front_tls = *ServerTlsConfig::Create(std::move(front));
+  options.backend = backend.endpoint;
+  terminator = *TlsTerminator::Create(loop, dialer, std::move(options), &observer);
+  ClientTlsOptions anybody;
+  anybody.dangerous_skip_verify = true;
+  const ClientTlsTarget challenge = {"app.test", {"acme-tls/1"}};
+  client = TlsPeer::Client(loop, ConnectTo(*terminator, loop),
+                           *ClientTlsConfig::Create(std::move(anybody)), challenge);
+  client->Send("no business here");
+  loop.RunReady();
+  EXPECT_TRUE(client->handshake_done()) << client->failure();
+  EXPECT_EQ(client->received(), "");
+  EXPECT_TRUE(client->saw_end()) << "close_notify";
+  client->End();
+  loop.RunReady();
+  EXPECT_TRUE(backend.peers.empty());
+  EXPECT_EQ(terminator->open_connections(), 0u);
+  ASSERT_EQ(observer.closed.size(), 1u);
+  EXPECT_TRUE(observer.closed[0].status.ok()) << observer.closed[0].status;
+  EXPECT_TRUE(observer.closed[0].front.tls->acme_challenge);
+}
+
 TEST_F(TerminatorTest, DecryptsHereAndHandsClearTextOn) {
   Connect().Send("GET / HTTP/1.1\r\n\r\n");
   loop.RunReady();

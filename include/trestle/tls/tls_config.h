@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "trestle/base/endpoint.h"
+#include "trestle/tls/acme_tokens.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_session_cache.h"
 
@@ -50,6 +51,9 @@ struct ServerTlsOptions {
   /// Otherwise a client that offers none of them is refused with no_application_protocol
   /// (ErrorCode::kAlpnMismatch); one that doesn't use ALPN is served.
   std::vector<std::string> alpn;
+  /// Answers to ACME challenges (TLS-ALPN-01, RFC 8737): who comes with one gets the answer and
+  /// nothing else, or is refused with ErrorCode::kNoCertificate. Null: such clients are like others.
+  std::shared_ptr<AcmeTokens> acme_tokens;
 };
 
 /// Immutable and thread-safe. Holds the one SSL_CTX that lives as long as the process, so that a

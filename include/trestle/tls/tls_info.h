@@ -76,6 +76,8 @@ struct TlsInfo {
   std::string alpn;           ///< Application protocol; empty when none was agreed.
   std::string server_name;    ///< SNI as sent (client) or received (server), normalised.
   bool resumed = false;
+  /// Server: an ACME server came with a challenge, and has its answer. Nothing is to follow.
+  bool acme_challenge = false;
   bool hello_retried = false;  ///< The hello was sent twice: its key shares didn't suit the server.
   ChainInfo local_chain;       ///< What this side showed, leaf first; may be empty.
   /// What the peer showed, leaf first; may be empty. Of a resumed session, what a client had
