@@ -274,6 +274,94 @@ TEST_F(LegProbeTest, AProxyHeaderGoesFirst) {
   EXPECT_EQ(Probe({back}).exit_status, 2);
 }
 
+// stunnel speaks the clear-text part of each protocol before it begins TLS.
+TEST_F(LegProbeTest, StartTlsComesBeforeTlsWithRealServers) {
+  WriteCertificate("server", Leaf("mail.test"));
+  HttpBackend::Options smtp;
+  smtp.greeting = "220 mail.test ESMTP\r\n";
+  HttpBackend::Options imap;
+  imap.greeting = "* OK ready\r\n";
+  const HttpBackend smtp_behind(smtp);
+  const HttpBackend imap_behind(imap);
+  const HttpBackend postgres_behind({});
+  const std::vector<uint16_t> ports = FreePorts(3);
+  std::string config = "foreground = yes\npid =\n";
+  const auto add = [&](const std::string& protocol, uint16_t port, const HttpBackend& behind) {
+    absl::StrAppend(&config, "[", protocol, "]\naccept = 127.0.0.1:", port,
+                    "\nconnect = ", behind.address(), "\ncert = ", PathOf("server.pem"),
+                    "\nkey = ", PathOf("server.key"), "\nprotocol = ", protocol, "\n");
+  };
+  add("smtp", ports[0], smtp_behind);
+  add("imap", ports[1], imap_behind);
+  add("pgsql", ports[2], postgres_behind);
+  const std::unique_ptr<Process> stunnel = StartStunnel(config, ports[2]);
+  const auto probe = [&](uint16_t port, const std::string& protocol) {
+    const CommandResult result = Probe({absl::StrCat("--back=127.0.0.1:", port, ",mail.test"),
+                                        "--json", absl::StrCat("--starttls=", protocol)});
+    EXPECT_EQ(result.errors, "");
+    return Json::parse(result.output).at("legs").at(0);
+  };
+  const char* const protocols[] = {"smtp", "imap", "postgres"};
+  for (size_t i = 0; i < ports.size(); ++i) {
+    const Json leg = probe(ports[i], protocols[i]);
+    EXPECT_EQ(leg.at("good"), true) << protocols[i] << leg.dump(1);
+    EXPECT_EQ(leg.at("start_tls"), protocols[i]);
+    EXPECT_GT(leg.at("times_ms").at("start_tls"), 0);
+  }
+  // Without it, or with another one, the leg fails.
+  EXPECT_EQ(probe(ports[2], "none").at("good"), false);
+  EXPECT_EQ(probe(ports[0], "imap").at("findings").at(0).at("code"), "protocol");
+}
+
+TEST_F(LegProbeTest, ATerminalGetsColoursAndAProgressLine) {
+  const auto back = StartTlsBackend(pki_.Issue(Leaf("*.many.test")));
+  const std::string command =
+      absl::StrCat(ExampleProgram("leg_probe"), " ", Flag("back", *back, "a.many.test,b.many.test"),
+                   " --ca=", PathOf("ca.pem"));
+  const auto on_terminal = [&](const std::string& redirection) {
+    return RunCommand({FindProgram("script"), "--quiet", "--return", "--command",
+                       absl::StrCat(command, redirection), "/dev/null"},
+                      kPatience);
+  };
+  const CommandResult both = on_terminal("");
+  EXPECT_EQ(both.exit_status, 0) << both.output;
+  EXPECT_THAT(both.output, AllOf(HasSubstr("\x1b[36mgood"), HasSubstr("\rprobed 1 of 2, 0 failing"),
+                                 HasSubstr("\rprobed 2 of 2, 0 failing\r\x1b[K")));
+  // Each stream for itself.
+  const CommandResult errors_only = on_terminal(absl::StrCat(" > ", PathOf("table")));
+  EXPECT_THAT(errors_only.output, AllOf(HasSubstr("probed 2 of 2"), Not(HasSubstr("good"))));
+  EXPECT_THAT(RunCommand({"/bin/cat", PathOf("table")}, kPatience).output,
+              AllOf(HasSubstr("good"), Not(HasSubstr("\x1b"))));
+  EXPECT_THAT(on_terminal(" 2> /dev/null").output,
+              AllOf(HasSubstr("\x1b[36mgood"), Not(HasSubstr("probed"))));
+}
+
+// So few that a probe too many could not be opened.
+TEST_F(LegProbeTest, AThousandLegsTakeFewDescriptors) {
+  WriteCertificate("server", Leaf("*.many.test"));
+  const uint16_t port = FreePort();
+  const std::unique_ptr<Process> nginx = StartNginx(
+      absl::StrCat("http { access_log off; ", TemporaryPaths(), "server { listen 127.0.0.1:", port,
+                   " ssl; ssl_certificate ", PathOf("server.pem"), "; ssl_certificate_key ",
+                   PathOf("server.key"), "; } }\n"),
+      port);
+  std::string legs = absl::StrCat("many back=127.0.0.1:", port);
+  for (int i = 0; i < 1000; ++i) absl::StrAppend(&legs, ",n", i, ".many.test");
+  WriteFile("legs", legs);
+  const auto probe = [&](int concurrency) {
+    return RunCommand({"/bin/bash", "-c",
+                       absl::StrCat("ulimit -n 40; exec ", ExampleProgram("leg_probe"),
+                                    " --legs_file=", PathOf("legs"), " --ca=", PathOf("ca.pem"),
+                                    " --json --concurrency=", concurrency)},
+                      2 * kPatience);
+  };
+  const CommandResult few = probe(25);
+  EXPECT_EQ(few.exit_status, 0) << few.errors;
+  EXPECT_EQ(Json::parse(few.output).at("legs").size(), 1000u);
+  // The limit is a real one.
+  EXPECT_EQ(probe(200).exit_status, 2);
+}
+
 TEST_F(LegProbeTest, WatchingGoesOnUntilASignal) {
   const auto back = StartTlsBackend(pki_.Issue(Leaf("a.test")));
   Process process({ExampleProgram("leg_probe"), Flag("back", *back, "a.test"),

@@ -52,6 +52,11 @@ std::unique_ptr<Process> ServerProgramsTest::StartNginx(const std::string& confi
   return Start({FindProgram("nginx"), "-e", "stderr", "-c", path, "-p", PathOf("")}, port);
 }
 
+std::unique_ptr<Process> ServerProgramsTest::StartStunnel(const std::string& config,
+                                                          uint16_t port) const {
+  return Start({FindProgram("stunnel"), WriteFile("stunnel.conf", config)}, port);
+}
+
 std::unique_ptr<Process> ServerProgramsTest::StartOpenssl(const std::vector<std::string>& flags,
                                                           uint16_t port) const {
   std::vector<std::string> argv = {FindProgram("openssl"), "s_server", "-accept",

@@ -1,4 +1,4 @@
-// nginx, haproxy and openssl as servers of a test, on ports that the test picks.
+// nginx, haproxy, stunnel and openssl as servers of a test, on ports that the test picks.
 #ifndef TRESTLE_TESTS_E2E_SERVER_PROGRAMS_H_
 #define TRESTLE_TESTS_E2E_SERVER_PROGRAMS_H_
 
@@ -26,6 +26,9 @@ class ServerProgramsTest : public ProxyTest {
 
   /// The same with nginx; its stream module is loaded.
   std::unique_ptr<Process> StartNginx(const std::string& config, uint16_t port) const;
+
+  /// The same with stunnel, in the foreground.
+  std::unique_ptr<Process> StartStunnel(const std::string& config, uint16_t port) const;
 
   /// The same with openssl s_server.
   std::unique_ptr<Process> StartOpenssl(const std::vector<std::string>& flags, uint16_t port) const;
