@@ -13,7 +13,9 @@ load("@rules_cc//cc:defs.bzl", "cc_library")
 
 cc_library(
     name = "{name}",
+    srcs = glob(["src/**"]),
     hdrs = glob(["include/**"]),
+    copts = {copts},
     includes = ["include"],
     linkopts = {linkopts},
     visibility = ["//visibility:public"],
@@ -21,8 +23,10 @@ cc_library(
 """
 
 def _debian_library_impl(ctx):
-    headers = [ctx.path("/usr/include/" + name) for name in ctx.attr.headers]
+    headers = [ctx.path(ctx.attr.headers_folder + "/" + name) for name in ctx.attr.headers]
     if all([header.exists for header in headers]):
+        for source in ctx.attr.sources:
+            ctx.symlink(source, "src/" + source.split("/")[-1])
         for header, name in zip(headers, ctx.attr.headers):
             ctx.symlink(header, "include/" + name)
     elif ctx.attr.upstream_url:
@@ -34,7 +38,11 @@ def _debian_library_impl(ctx):
     else:
         fail("{0} is missing. Run this, then try again:\n  sudo apt-get update && sudo apt-get install -y {0}".format(ctx.attr.package))
     ctx.file("WORKSPACE", "workspace(name = \"{}\")\n".format(ctx.name))
-    ctx.file("BUILD.bazel", _BUILD.format(name = ctx.attr.library, linkopts = repr(ctx.attr.linkopts)))
+    ctx.file("BUILD.bazel", _BUILD.format(
+        name = ctx.attr.library,
+        copts = repr(ctx.attr.copts),
+        linkopts = repr(ctx.attr.linkopts),
+    ))
 
 _debian_library = repository_rule(
     implementation = _debian_library_impl,
@@ -42,7 +50,10 @@ _debian_library = repository_rule(
     attrs = {
         "library": attr.string(mandatory = True, doc = "The cc_library's name."),
         "package": attr.string(mandatory = True, doc = "The Debian package, as in libraries.txt."),
-        "headers": attr.string_list(mandatory = True, doc = "Files or folders of /usr/include."),
+        "headers": attr.string_list(mandatory = True, doc = "Files or folders of headers_folder."),
+        "headers_folder": attr.string(default = "/usr/include"),
+        "sources": attr.string_list(doc = "C files that the package brings instead of a library."),
+        "copts": attr.string_list(doc = "How those are compiled."),
         "linkopts": attr.string_list(doc = "What a program that uses it is linked with."),
         "upstream_url": attr.string(doc = "A release with an include/ folder, for where the package isn't."),
         "upstream_sha256": attr.string(),
@@ -78,4 +89,15 @@ def trestle_integration_dependencies():
             package = "libcivetweb-dev",
             headers = ["civetweb.h"],
             linkopts = ["-lcivetweb"],
+        )
+    if not native.existing_rule("llhttp"):
+        _debian_library(
+            name = "llhttp",
+            library = "llhttp",
+            package = "node-llhttp",
+            headers = ["llhttp.h"],
+            headers_folder = "/usr/share/include/llhttp",
+            sources = ["/usr/share/llhttp/" + name for name in ["api.c", "http.c", "llhttp.c"]],
+            # Else it takes a bare LF for CRLF in places, and white space before a colon.
+            copts = ["-DLLHTTP_STRICT_MODE=1"],
         )

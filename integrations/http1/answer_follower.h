@@ -1,0 +1,50 @@
+// AnswerFollower: reads a backend's answers as far as it takes to know which request each belongs
+// to, when it ends, and whether the backend agreed to another protocol.
+#ifndef TRESTLE_INTEGRATIONS_HTTP1_ANSWER_FOLLOWER_H_
+#define TRESTLE_INTEGRATIONS_HTTP1_ANSWER_FOLLOWER_H_
+
+#include <cstddef>
+#include <deque>
+
+#include "absl/strings/string_view.h"
+#include "integrations/http1/message_reader.h"
+#include "trestle/io/inspector.h"
+
+namespace trestle {
+
+class AnswerFollower {
+ public:
+  /// A request that was passed on.
+  struct Expected {
+    bool head = false;
+    bool connect = false;
+    bool upgrade = false;
+  };
+
+  void Expect(const Expected& request) { expected_.push_back(request); }
+
+  /// Judges what the backend sent.
+  Verdict Judge(absl::string_view pending);
+
+  /// Counts the requests whose answers aren't complete.
+  size_t expected() const { return expected_.size(); }
+  /// Part of the answer to the oldest of them, beyond interim ones, has been passed on.
+  bool begun() const { return begun_; }
+  /// The last request that asked for another protocol was answered: agreed, or refused.
+  bool agreed() const { return agreed_; }
+
+ private:
+  Verdict OnMessageEnd(size_t bytes);
+
+  std::deque<Expected> expected_;
+  MessageReader reader_;
+  MessageSink ignore_;
+  bool in_message_ = false;
+  bool passed_on_ = false;  // Some bytes of this message.
+  bool begun_ = false;
+  bool agreed_ = false;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_INTEGRATIONS_HTTP1_ANSWER_FOLLOWER_H_

@@ -1,0 +1,357 @@
+#include "integrations/http1/http1_inspector.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "integrations/http1/answer_follower.h"
+#include "integrations/http1/message_reader.h"
+#include "trestle/base/endpoint.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+constexpr int kMaxEmptyLines = 4;  // Before a request line (RFC 9112 2.2).
+
+// What all connections of a block share.
+struct SharedOptions {
+  Http1Options options;
+  Scheduler& scheduler;
+};
+
+class Http1Inspector final : public Inspector, private MessageSink {
+ public:
+  Http1Inspector(std::shared_ptr<SharedOptions> shared, const ConnectionReport& connection)
+      : shared_(std::move(shared)),
+        options_(shared_->options),
+        server_name_(connection.server_name),
+        http2_(connection.front.tls.has_value() && connection.front.tls->alpn == "h2"),
+        one_request_(shared_->options.one_request && shared_->options.one_request(connection)),
+        rewriter_(options_.forwarding, connection) {
+    for (HttpGuardFactory& new_guard : shared_->options.guards) {
+      if (std::unique_ptr<HttpGuard> guard = new_guard(connection)) {
+        guards_.push_back(std::move(guard));
+      }
+    }
+  }
+
+  Verdict Inspect(Direction direction, ByteView pending, bool end_of_stream) override {
+    if (direction == Direction::kToClient) return answers_.Judge(AsText(pending));
+    return OnRequests(AsText(pending), end_of_stream);
+  }
+
+ private:
+  enum class State : uint8_t {
+    kHead,
+    kBody,
+    kTrailers,
+    kAgreement,  // Another protocol was asked for; the backend's answer decides.
+    kOver,       // No more requests: what follows is dropped.
+  };
+
+  Verdict OnRequests(absl::string_view pending, bool end);
+  Verdict OnHead(absl::string_view pending, bool end);
+  Verdict OnWholeHead(absl::string_view head_bytes);
+  Verdict OnBodyBytes(absl::string_view pending);
+  Verdict OnTrailers(absl::string_view pending, bool end);
+  std::optional<HttpRefusal> CheckPolicy(const HttpRequestHead& head) const;
+  std::optional<HttpRefusal> AskGuards(const HttpRequestHead& head);
+  void Begin(const HttpRequestHead& head);
+  Verdict PassOn(absl::string_view pending, size_t bytes, bool complete);
+  Verdict Release(size_t consumed);
+  std::optional<HttpRefusal> EndOfGuarded();
+  void EndRequest();
+  Verdict Refuse(HttpRefusal refusal);
+  Verdict RefuseNow();
+  bool HostAllowed(const HttpRequestHead& head) const;
+  bool UpgradeAllowed(const HttpRequestHead& head) const;
+
+  void OnBody(absl::string_view piece) override;
+
+  const std::shared_ptr<SharedOptions> shared_;
+  const Http1Options& options_;
+  const std::string server_name_;
+  const bool http2_;
+  const bool one_request_;
+  const HeadRewriter rewriter_;
+  std::vector<std::unique_ptr<HttpGuard>> guards_;
+
+  State state_ = State::kHead;
+  HeadScanner scanner_;
+  MessageReader reader_;
+  AnswerFollower answers_;
+  std::optional<absl::Time> head_began_;
+  int empty_lines_ = 0;
+
+  // The request under way.
+  AnswerFollower::Expected request_;
+  bool last_request_ = false;  // None follows it on this connection.
+  bool passed_on_ = false;     // Its head went to the backend.
+  size_t framing_bytes_ = 0;   // Since the last piece of its body.
+  bool guarded_ = false;       // Guards still look at its body.
+  size_t guarded_bytes_ = 0;   // Of its body, that guards saw.
+  std::string kept_;           // What guards haven't let through yet.
+  std::optional<HttpRefusal> refusal_;
+};
+
+Verdict Http1Inspector::OnRequests(absl::string_view pending, bool end) {
+  if (refusal_.has_value()) return RefuseNow();
+  if (state_ == State::kAgreement) {
+    if (answers_.agreed()) return Verdict::Forward(pending.size());
+    if (answers_.expected() > 0) return pending.empty() ? Verdict::Forward(0) : Verdict::Wait();
+    state_ = last_request_ ? State::kOver : State::kHead;
+  }
+  if (pending.empty() && guarded_) {
+    return Refuse({400, "the client ended in the middle of a request"});
+  }
+  // Towards the backend the end in mid-request is as visible as it is here.
+  if (pending.empty()) return Verdict::Forward(0);
+  switch (state_) {
+    case State::kHead:
+      return OnHead(pending, end);
+    case State::kBody:
+      return OnBodyBytes(pending);
+    case State::kTrailers:
+      return OnTrailers(pending, end);
+    case State::kAgreement:
+    case State::kOver:
+      break;
+  }
+  return Verdict::Replace(pending.size(), "");
+}
+
+Verdict Http1Inspector::OnHead(absl::string_view pending, bool end) {
+  if (http2_) return Refuse({505, "HTTP/2 was agreed on, and only HTTP/1.1 is read here"});
+  if (answers_.expected() >= options_.pipelined_requests) return Verdict::Wait();
+  if (scanner_.scanned() == 0 && absl::StartsWith(pending, "\r\n")) {
+    if (++empty_lines_ > kMaxEmptyLines) return Refuse({400, "empty lines instead of a request"});
+    return Verdict::Replace(2, "");
+  }
+  const absl::Time now = shared_->scheduler.Now();
+  if (!head_began_.has_value()) head_began_ = now;
+  if (now - *head_began_ > options_.head_timeout) {
+    return Refuse({408, "the head took longer than its limit"});
+  }
+  HttpRefusal refusal;
+  switch (scanner_.Scan(pending, options_.limits, refusal)) {
+    case HeadScanner::State::kRefused:
+      return Refuse(std::move(refusal));
+    case HeadScanner::State::kNeedMore:
+      if (end) return Refuse({400, "the client ended in the middle of a head"});
+      return Verdict::Hold();
+    case HeadScanner::State::kComplete:
+      return OnWholeHead(pending.substr(0, scanner_.scanned()));
+  }
+  return Verdict::Hold();
+}
+
+Verdict Http1Inspector::OnWholeHead(absl::string_view head_bytes) {
+  scanner_ = {};
+  head_began_.reset();
+  empty_lines_ = 0;
+  passed_on_ = false;
+  HttpRefusal refusal;
+  const std::optional<HttpRequestHead> head = ReadRequestHead(head_bytes, options_.limits, refusal);
+  if (!head.has_value()) return Refuse(std::move(refusal));
+  request_ = {head->method == "HEAD", head->method == "CONNECT", UpgradeAllowed(*head)};
+  if (std::optional<HttpRefusal> no = CheckPolicy(*head)) return Refuse(*std::move(no));
+  if (std::optional<HttpRefusal> no = AskGuards(*head)) return Refuse(*std::move(no));
+  Begin(*head);
+  std::string text = rewriter_.Rewrite(*head, request_.upgrade, last_request_);
+  if (!head->has_body()) {
+    if (std::optional<HttpRefusal> no = EndOfGuarded()) return Refuse(*std::move(no));
+    guarded_ = false;
+  }
+  if (guarded_ && !head->expects_continue) {
+    kept_ = std::move(text);
+    return Verdict::Replace(head_bytes.size(), "");
+  }
+  // A client that waits to be asked for its body would wait for ever: the backend gets the head.
+  passed_on_ = true;
+  answers_.Expect(request_);
+  if (!head->has_body()) EndRequest();
+  return Verdict::Replace(head_bytes.size(), std::move(text));
+}
+
+std::optional<HttpRefusal> Http1Inspector::CheckPolicy(const HttpRequestHead& head) const {
+  if (request_.connect && !options_.allow_connect) return HttpRefusal{405, "CONNECT isn't allowed"};
+  if (request_.connect && head.has_body()) return HttpRefusal{400, "CONNECT with a body"};
+  if (!HostAllowed(head)) {
+    return HttpRefusal{421, "the request is for another host than the ClientHello was"};
+  }
+  return std::nullopt;
+}
+
+bool Http1Inspector::HostAllowed(const HttpRequestHead& head) const {
+  if (options_.hosts == Http1Options::HostPolicy::kAny) return true;
+  if (!server_name_.empty()) return head.host == server_name_;
+  return Endpoint::Parse(absl::StrCat(head.host, ":1")).ok();
+}
+
+bool Http1Inspector::UpgradeAllowed(const HttpRequestHead& head) const {
+  return std::any_of(
+      options_.upgrades.begin(), options_.upgrades.end(),
+      [&](absl::string_view allowed) { return absl::EqualsIgnoreCase(allowed, head.upgrade); });
+}
+
+std::optional<HttpRefusal> Http1Inspector::AskGuards(const HttpRequestHead& head) {
+  guarded_ = false;
+  guarded_bytes_ = 0;
+  for (const std::unique_ptr<HttpGuard>& guard : guards_) {
+    if (std::optional<HttpRefusal> no = guard->OnHead(head)) return no;
+    guarded_ = guarded_ || guard->wants_body();
+  }
+  const bool too_long = head.content_length > options_.guarded_body_bytes;
+  if (guarded_ && too_long && !options_.pass_longer_bodies) {
+    return HttpRefusal{413, "the body is longer than what may be kept for inspection"};
+  }
+  return std::nullopt;
+}
+
+// Reads the head once more, so that the reader knows the framing of the body: a few fields do.
+void Http1Inspector::Begin(const HttpRequestHead& head) {
+  last_request_ = one_request_ || !head.keep_alive;
+  framing_bytes_ = 0;
+  if (!head.has_body()) return;
+  state_ = State::kBody;
+  reader_.BeginRequest();
+  const std::string framing = head.chunked ? "Transfer-Encoding: chunked"
+                                           : absl::StrCat("Content-Length: ", head.content_length);
+  reader_.Read(absl::StrCat("POST / HTTP/1.1\r\n", framing, "\r\n\r\n"), *this);
+}
+
+void Http1Inspector::OnBody(absl::string_view piece) {
+  if (!guarded_ || refusal_.has_value()) return;
+  const size_t room = options_.guarded_body_bytes - guarded_bytes_;
+  if (piece.size() > room && !options_.pass_longer_bodies) {
+    refusal_ = {413, "the body is longer than what may be kept for inspection"};
+    return;
+  }
+  piece = piece.substr(0, room);
+  guarded_bytes_ += piece.size();
+  for (const std::unique_ptr<HttpGuard>& guard : guards_) {
+    if (!guard->wants_body() || refusal_.has_value()) continue;
+    refusal_ = guard->OnBody(piece);
+  }
+}
+
+Verdict Http1Inspector::OnBodyBytes(absl::string_view pending) {
+  const uint64_t body_before = reader_.body_bytes();
+  const size_t bytes = reader_.Read(pending, *this);
+  if (refusal_.has_value()) return RefuseNow();
+  if (reader_.state() == MessageReader::State::kFailed) {
+    return Refuse({400, absl::StrCat("no HTTP body: ", reader_.error())});
+  }
+  framing_bytes_ = reader_.body_bytes() > body_before ? 0 : framing_bytes_ + bytes;
+  if (framing_bytes_ > options_.chunk_line_bytes) {
+    return Refuse({400, "the lines between chunks are over the limit of bytes"});
+  }
+  if (reader_.state() == MessageReader::State::kLastChunk) {
+    state_ = State::kTrailers;
+    scanner_ = {};
+  }
+  return PassOn(pending, bytes, reader_.state() == MessageReader::State::kComplete);
+}
+
+Verdict Http1Inspector::OnTrailers(absl::string_view pending, bool end) {
+  HttpRefusal refusal;
+  switch (scanner_.Scan(pending, options_.limits, refusal)) {
+    case HeadScanner::State::kRefused:
+      return Refuse(std::move(refusal));
+    case HeadScanner::State::kNeedMore:
+      if (end) return Refuse({400, "the client ended in the middle of a request"});
+      return Verdict::Hold();
+    case HeadScanner::State::kComplete:
+      break;
+  }
+  const size_t bytes = scanner_.scanned();
+  scanner_ = {};
+  if (std::optional<HttpRefusal> no = CheckTrailers(pending.substr(0, bytes), options_.limits)) {
+    return Refuse(*std::move(no));
+  }
+  return PassOn(pending, bytes, true);
+}
+
+// The first `bytes` of `pending` are good. `complete`: the request ends with them.
+Verdict Http1Inspector::PassOn(absl::string_view pending, size_t bytes, bool complete) {
+  if (!guarded_) {
+    if (complete) EndRequest();
+    return Verdict::Forward(bytes);
+  }
+  kept_.append(pending.data(), bytes);
+  const bool seen_enough = guarded_bytes_ == options_.guarded_body_bytes;
+  // Small chunks and long extensions must not make this hold much more than it may.
+  const bool full = kept_.size() > 2 * options_.guarded_body_bytes + options_.limits.head_bytes;
+  if (full && !options_.pass_longer_bodies) {
+    return Refuse({413, "the body's framing is longer than what may be kept for inspection"});
+  }
+  if (!complete && !(options_.pass_longer_bodies && (seen_enough || full))) {
+    return Verdict::Replace(bytes, "");
+  }
+  if (std::optional<HttpRefusal> no = EndOfGuarded()) return Refuse(*std::move(no));
+  guarded_ = false;
+  if (!passed_on_) answers_.Expect(request_);
+  passed_on_ = true;
+  if (complete) EndRequest();
+  return Verdict::Replace(bytes, std::exchange(kept_, {}));
+}
+
+std::optional<HttpRefusal> Http1Inspector::EndOfGuarded() {
+  for (const std::unique_ptr<HttpGuard>& guard : guards_) {
+    if (std::optional<HttpRefusal> no = guard->OnEnd()) return no;
+  }
+  return std::nullopt;
+}
+
+void Http1Inspector::EndRequest() {
+  const bool asked = request_.upgrade || request_.connect;
+  state_ = asked ? State::kAgreement : (last_request_ ? State::kOver : State::kHead);
+  // What is refused from here on is another request.
+  request_ = {};
+  passed_on_ = false;
+}
+
+Verdict Http1Inspector::Refuse(HttpRefusal refusal) {
+  refusal_ = std::move(refusal);
+  kept_.clear();
+  return RefuseNow();
+}
+
+// A page may only come where the client takes it for the answer to the refused request.
+Verdict Http1Inspector::RefuseNow() {
+  const size_t own = passed_on_ ? 1 : 0;
+  if (answers_.expected() > own) return Verdict::Wait();
+  const bool answered = passed_on_ && (answers_.expected() == 0 || answers_.begun());
+  return Verdict::Block(refusal_->reason,
+                        answered ? "" : RefusalPage(refusal_->status, request_.head));
+}
+
+absl::Status BadOption(absl::string_view detail) {
+  return MakeError(
+      {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(detail)});
+}
+
+}  // namespace
+
+absl::StatusOr<InspectorFactory> NewHttp1InspectorFactory(Scheduler& scheduler,
+                                                          Http1Options options) {
+  const Http1Limits& limits = options.limits;
+  if (limits.head_bytes == 0 || limits.target_bytes == 0 || limits.fields == 0 ||
+      options.pipelined_requests == 0 || options.chunk_line_bytes == 0 ||
+      options.guarded_body_bytes == 0) {
+    return BadOption("each limit of HTTP/1.1 requests must be at least 1");
+  }
+  if (options.head_timeout <= absl::ZeroDuration() ||
+      options.head_timeout == absl::InfiniteDuration()) {
+    return BadOption("the time for a request's head must be positive and finite");
+  }
+  auto shared = std::make_shared<SharedOptions>(SharedOptions{std::move(options), scheduler});
+  return InspectorFactory([shared](const ConnectionReport& connection) {
+    return std::make_unique<Http1Inspector>(shared, connection);
+  });
+}
+
+}  // namespace trestle
