@@ -46,6 +46,9 @@ void DescribeSubjectAltNames(const X509* certificate, CertificateInfo& info) {
           absl::AsciiStrToLower(AsText(Contents(name->d.dNSName))), kMaxNameTextBytes));
     } else if (name->type == GEN_IPADD) {
       info.ip_names.push_back(IpText(Contents(name->d.iPAddress)));
+    } else if (name->type == GEN_URI) {
+      info.uri_names.push_back(
+          EscapeForLog(AsText(Contents(name->d.uniformResourceIdentifier)), kMaxNameTextBytes));
     }
   }
 }
@@ -69,6 +72,8 @@ absl::Time ReadTime(const ASN1_TIME* time, absl::Time if_unreadable) {
   return absl::FromUnixSeconds(seconds);
 }
 
+}  // namespace
+
 std::array<uint8_t, 32> SpkiSha256(const X509* certificate) {
   uint8_t* der = nullptr;
   const int bytes = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
@@ -76,8 +81,6 @@ std::array<uint8_t, 32> SpkiSha256(const X509* certificate) {
   bssl::UniquePtr<uint8_t> owner(der);
   return Sha256(ByteView(der, static_cast<size_t>(bytes)));
 }
-
-}  // namespace
 
 bssl::UniquePtr<X509> ParseCertificate(CRYPTO_BUFFER* der) {
   bssl::UniquePtr<X509> certificate(der == nullptr ? nullptr : X509_parse_from_buffer(der));

@@ -5,6 +5,8 @@
 #include <openssl/base.h>
 #include <openssl/x509.h>
 
+#include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -16,6 +18,9 @@ namespace trestle {
 
 /// Parses one DER certificate; null, with BoringSSL's error queue cleared, when it doesn't parse.
 bssl::UniquePtr<X509> ParseCertificate(CRYPTO_BUFFER* der);
+
+/// Digests the SubjectPublicKeyInfo, as pins have it (RFC 7469 2.4).
+std::array<uint8_t, 32> SpkiSha256(const X509* certificate);
 
 /// Describes `certificate`. All texts of it are printable ASCII, whatever the certificate holds.
 CertificateInfo DescribeCertificate(const X509* certificate);

@@ -9,6 +9,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/tls/certificate_info.h"
@@ -19,8 +22,8 @@
 namespace trestle {
 namespace {
 
-// CAs have issued nothing weaker since 2014 (CA/Browser Forum Baseline Requirements 6.1.5).
-constexpr int kMinRsaBits = 2048;
+// The longest URI that SPIFFE allows.
+constexpr size_t kMaxUriBytes = 2048;
 
 // What a stranger's certificate may contribute to one message.
 constexpr size_t kMaxQuotedBytes = 200;
@@ -30,6 +33,9 @@ std::string Quoted(absl::string_view text) {
   if (text.size() <= kMaxQuotedBytes) return absl::StrCat("\"", text, "\"");
   return absl::StrCat("\"", text.substr(0, kMaxQuotedBytes), "…\"");
 }
+
+constexpr absl::string_view kNoNames =
+    ", and has no subject alternative names (a common name doesn't count)";
 
 // "12 days", "3 hours", "1 minute".
 std::string Roughly(absl::Duration duration) {
@@ -46,23 +52,12 @@ std::string Date(absl::Time time) {
   return absl::FormatTime("%Y-%m-%d", time, absl::UTCTimeZone());
 }
 
-std::string NotYetValidText(const CertificateInfo& certificate, absl::Time now) {
-  return absl::StrCat("certificate ", Quoted(certificate.subject), " is not valid before ",
-                      Date(certificate.not_before), " (in ", Roughly(certificate.not_before - now),
-                      ")");
-}
-
-std::string ExpiredText(const CertificateInfo& certificate, absl::Time now) {
-  return absl::StrCat("certificate ", Quoted(certificate.subject), " expired on ",
-                      Date(certificate.not_after), " (", Roughly(now - certificate.not_after),
-                      " ago)");
-}
-
 std::string NamesText(const CertificateInfo& leaf) {
   std::vector<std::string> names = leaf.dns_names;
   names.insert(names.end(), leaf.ip_names.begin(), leaf.ip_names.end());
-  if (names.empty()) return "no subject alternative names (a common name doesn't count)";
-  std::string text = "the names ";
+  names.insert(names.end(), leaf.uri_names.begin(), leaf.uri_names.end());
+  if (names.empty()) return "";
+  std::string text = ", and has the names ";
   for (size_t i = 0; i < std::min(names.size(), kMaxQuotedNames); ++i) {
     absl::StrAppend(&text, i == 0 ? "" : ", ", Quoted(names[i]));
   }
@@ -72,9 +67,29 @@ std::string NamesText(const CertificateInfo& leaf) {
   return text;
 }
 
+// What every message tells of the certificate at fault, beside its subject.
+std::string Facts(const CertificateInfo& certificate) {
+  return absl::StrCat("; it was issued by ", Quoted(certificate.issuer), ", is valid from ",
+                      Date(certificate.not_before), " to ", Date(certificate.not_after),
+                      NamesText(certificate));
+}
+
+std::string NotYetValidText(const CertificateInfo& certificate, absl::Time now) {
+  return absl::StrCat("certificate ", Quoted(certificate.subject), " is not valid before ",
+                      Date(certificate.not_before), " (in ", Roughly(certificate.not_before - now),
+                      ")", Facts(certificate));
+}
+
+std::string ExpiredText(const CertificateInfo& certificate, absl::Time now) {
+  return absl::StrCat("certificate ", Quoted(certificate.subject), " expired on ",
+                      Date(certificate.not_after), " (", Roughly(now - certificate.not_after),
+                      " ago)", Facts(certificate));
+}
+
 std::string NameMismatchText(const CertificateInfo& leaf, const PeerName& wanted) {
   return absl::StrCat("certificate ", Quoted(leaf.subject), " is not for ",
-                      Quoted(wanted.ToString()), "; it has ", NamesText(leaf));
+                      Quoted(wanted.ToString()), Facts(leaf),
+                      NamesText(leaf).empty() ? kNoNames : "");
 }
 
 bool IsAboutIssuer(int verify_error) {
@@ -93,11 +108,11 @@ bool IsAboutIssuer(int verify_error) {
 std::string UntrustedText(const CertificateInfo& certificate, int verify_error) {
   if (certificate.subject == certificate.issuer && IsAboutIssuer(verify_error)) {
     return absl::StrCat("certificate ", Quoted(certificate.subject),
-                        " is self-signed, and not among the trusted roots");
+                        " is self-signed, and not among the trusted roots", Facts(certificate));
   }
-  return absl::StrCat("certificate ", Quoted(certificate.subject), ", issued by ",
-                      Quoted(certificate.issuer),
-                      ", is refused: ", X509_verify_cert_error_string(verify_error));
+  return absl::StrCat("certificate ", Quoted(certificate.subject),
+                      " is refused: ", X509_verify_cert_error_string(verify_error),
+                      Facts(certificate));
 }
 
 ChainFailure Explain(int verify_error, const CertificateInfo& certificate, const PeerName* name,
@@ -126,6 +141,16 @@ ChainFailure Explain(int verify_error, const CertificateInfo& certificate, const
   return failure;
 }
 
+// `what` follows the certificate's subject.
+ChainFailure Untrusted(const X509* certificate, absl::string_view what) {
+  const CertificateInfo info = DescribeCertificate(certificate);
+  ChainFailure failure;
+  failure.error.code = ErrorCode::kCertificateUntrusted;
+  failure.error.detail = absl::StrCat("certificate ", Quoted(info.subject), " ", what, Facts(info));
+  failure.alert = SSL_AD_BAD_CERTIFICATE;
+  return failure;
+}
+
 bool IsSha1OrOlder(int signature_nid) {
   switch (signature_nid) {
     case NID_md5WithRSAEncryption:
@@ -140,34 +165,75 @@ bool IsSha1OrOlder(int signature_nid) {
 }
 
 // Why nobody should rely on `certificate`, however well it is signed; empty when all is well.
-std::string WeaknessOf(X509* certificate) {
+std::string WeaknessOf(X509* certificate, const ChainRequirements& requirements) {
   if (IsSha1OrOlder(X509_get_signature_nid(certificate))) {
     return "its signature is made with SHA-1 or older";
   }
   bssl::UniquePtr<EVP_PKEY> key(X509_get_pubkey(certificate));
-  if (key != nullptr && EVP_PKEY_id(key.get()) == EVP_PKEY_RSA &&
-      EVP_PKEY_bits(key.get()) < kMinRsaBits) {
-    return absl::StrCat("its RSA key has ", EVP_PKEY_bits(key.get()), " bits, fewer than ",
-                        kMinRsaBits);
-  }
-  return "";
+  const int kind = key == nullptr ? EVP_PKEY_NONE : EVP_PKEY_id(key.get());
+  const int bits = key == nullptr ? 0 : EVP_PKEY_bits(key.get());
+  const int wanted = kind == EVP_PKEY_RSA  ? requirements.min_rsa_bits
+                     : kind == EVP_PKEY_EC ? requirements.min_ec_bits
+                                           : 0;
+  if (bits >= wanted) return "";
+  return absl::StrCat("its ", kind == EVP_PKEY_RSA ? "RSA" : "EC", " key has ", bits,
+                      " bits, fewer than ", wanted);
 }
 
 // The root is left out: it is trusted for itself.
-std::optional<ChainFailure> FindWeakness(const STACK_OF(X509) * verified_chain) {
+std::optional<ChainFailure> FindWeakness(const STACK_OF(X509) * verified_chain,
+                                         const ChainRequirements& requirements) {
   for (size_t i = 0; i + 1 < sk_X509_num(verified_chain); ++i) {
     X509* certificate = sk_X509_value(verified_chain, i);
-    const std::string weakness = WeaknessOf(certificate);
+    const std::string weakness = WeaknessOf(certificate, requirements);
     if (weakness.empty()) continue;
-    ChainFailure failure;
-    failure.error.code = ErrorCode::kCertificateUntrusted;
-    failure.error.detail = absl::StrCat(
-        "certificate ", Quoted(NameText(X509_get_subject_name(certificate))), ", issued by ",
-        Quoted(NameText(X509_get_issuer_name(certificate))), ", is refused: ", weakness);
-    failure.alert = SSL_AD_BAD_CERTIFICATE;
-    return failure;
+    return Untrusted(certificate, "is refused: " + weakness);
   }
   return std::nullopt;
+}
+
+bool HasUri(const X509* certificate, absl::string_view uri) {
+  bssl::UniquePtr<GENERAL_NAMES> names(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  if (names == nullptr) return false;
+  for (const GENERAL_NAME* name : names.get()) {
+    if (name->type != GEN_URI) continue;
+    const ASN1_STRING* text = name->d.uniformResourceIdentifier;
+    const ByteView bytes(ASN1_STRING_get0_data(text),
+                         static_cast<size_t>(ASN1_STRING_length(text)));
+    if (AsText(bytes) == uri) return true;
+  }
+  return false;
+}
+
+std::optional<ChainFailure> FindUnpinned(const STACK_OF(X509) * verified_chain,
+                                         const ChainRequirements& requirements) {
+  if (requirements.pins.empty()) return std::nullopt;
+  for (size_t i = 0; i < sk_X509_num(verified_chain); ++i) {
+    const std::array<uint8_t, 32> digest = SpkiSha256(sk_X509_value(verified_chain, i));
+    if (absl::c_linear_search(requirements.pins, digest)) return std::nullopt;
+  }
+  X509* leaf = sk_X509_value(verified_chain, 0);
+  const std::array<uint8_t, 32> shown = SpkiSha256(leaf);
+  return Untrusted(leaf,
+                   absl::StrCat("and its chain have none of the pinned keys; its own is sha256/",
+                                absl::Base64Escape(AsText(shown))));
+}
+
+// BoringSSL checks DNS names and addresses by itself, but not these.
+std::optional<ChainFailure> FindWrongUri(const X509* leaf, const PeerName* name) {
+  if (name == nullptr || name->uri.empty() || HasUri(leaf, name->uri)) return std::nullopt;
+  return Explain(X509_V_ERR_HOSTNAME_MISMATCH, DescribeCertificate(leaf), name,
+                 absl::InfinitePast());
+}
+
+// What is left to judge of a chain that leads to a root.
+std::optional<ChainFailure> JudgeVerified(const STACK_OF(X509) * verified_chain,
+                                          const ChainRequirements& requirements) {
+  std::optional<ChainFailure> failure = FindWeakness(verified_chain, requirements);
+  if (!failure.has_value()) failure = FindUnpinned(verified_chain, requirements);
+  if (failure.has_value()) return failure;
+  return FindWrongUri(sk_X509_value(verified_chain, 0), requirements.name);
 }
 
 absl::Time EarliestEnd(const STACK_OF(X509) * verified_chain) {
@@ -189,6 +255,7 @@ bool SetName(X509_VERIFY_PARAM* param, const PeerName& name) {
         param, reinterpret_cast<const uint8_t*>(name.ip_address.data()), name.ip_address.size());
   }
   // BoringSSL takes the empty host for "no check".
+  if (!name.uri.empty()) return true;
   return !name.dns_name.empty() &&
          X509_VERIFY_PARAM_set1_host(param, name.dns_name.data(), name.dns_name.size());
 }
@@ -211,12 +278,25 @@ ChainFailure InternalFailure() {
   return failure;
 }
 
+absl::Status CheckUri(absl::string_view text) {
+  const bool printable = absl::c_all_of(text, [](char c) { return absl::ascii_isgraph(c); });
+  if (printable && absl::ascii_isalpha(text[0]) && text.size() <= kMaxUriBytes) {
+    return absl::OkStatus();
+  }
+  return ConfigurationError(absl::StrCat("\"", EscapeForLog(text), "\" is no usable URI"));
+}
+
 }  // namespace
 
 absl::StatusOr<PeerName> PeerName::Parse(absl::string_view text) {
   PeerName name;
   if (text.empty()) {
     return ConfigurationError("no server name was given: there is nothing to verify the peer by");
+  }
+  if (absl::StrContains(text, "://")) {
+    if (absl::Status status = CheckUri(text); !status.ok()) return status;
+    name.uri = std::string(text);
+    return name;
   }
   if (std::optional<std::string> address = ParseIp(text); address.has_value()) {
     name.ip_address = *std::move(address);
@@ -225,7 +305,7 @@ absl::StatusOr<PeerName> PeerName::Parse(absl::string_view text) {
   absl::StatusOr<std::string> dns_name = NormalizeServerName(text, {/*allow_underscore=*/true});
   if (!dns_name.ok()) {
     return ConfigurationError(absl::StrCat("\"", EscapeForLog(text),
-                                           "\" is neither a DNS name nor an IP address (",
+                                           "\" is neither a DNS name nor an IP address nor a URI (",
                                            dns_name.status().message(), ")"));
   }
   name.dns_name = *std::move(dns_name);
@@ -233,6 +313,7 @@ absl::StatusOr<PeerName> PeerName::Parse(absl::string_view text) {
 }
 
 std::string PeerName::ToString() const {
+  if (!uri.empty()) return uri;
   return ip_address.empty() ? dns_name : IpText(AsBytes(ip_address));
 }
 
@@ -261,7 +342,7 @@ std::optional<ChainFailure> VerifyChain(const CertificateChain& chain,
   if (valid) {
     const STACK_OF(X509)* verified_chain = X509_STORE_CTX_get0_chain(verifier.get());
     if (valid_until != nullptr) *valid_until = EarliestEnd(verified_chain);
-    return FindWeakness(verified_chain);
+    return JudgeVerified(verified_chain, requirements);
   }
 
   int verify_error = X509_STORE_CTX_get_error(verifier.get());

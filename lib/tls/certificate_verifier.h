@@ -5,6 +5,7 @@
 #include <openssl/base.h>
 #include <openssl/x509.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,17 +14,19 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "trestle/base/error.h"
 
 namespace trestle {
 
-/// The name that a peer must prove: a normalised DNS name or an IP address.
+/// The name that a peer must prove: one of the three is there.
 struct PeerName {
-  std::string dns_name;    ///< Empty for an address.
-  std::string ip_address;  ///< 4 or 16 bytes in network order; empty for a DNS name.
+  std::string dns_name;    ///< Normalised.
+  std::string ip_address;  ///< 4 or 16 bytes in network order.
+  std::string uri;         ///< Compared byte by byte, as SPIFFE IDs are.
 
-  /// Reads what a user wrote. Fails with ErrorCode::kConfiguration for the empty name and for what
-  /// is neither a DNS name nor an address.
+  /// Reads what a user wrote; a URI has "://" in it. Fails with ErrorCode::kConfiguration for the
+  /// empty name and for what is none of the three.
   static absl::StatusOr<PeerName> Parse(absl::string_view text);
 
   std::string ToString() const;
@@ -41,6 +44,10 @@ using CertificateChain = std::vector<bssl::UniquePtr<X509>>;
 /// three.
 inline constexpr int kMaxIntermediates = 8;
 
+/// CAs have issued nothing weaker since 2014 (CA/Browser Forum Baseline Requirements 6.1.5).
+inline constexpr int kMinRsaBits = 2048;
+inline constexpr int kMinEcBits = 256;
+
 /// What the owner of a chain wants to be (extended key usage).
 enum class ChainPurpose : uint8_t { kServer, kClient };
 
@@ -53,12 +60,16 @@ struct ChainRequirements {
   int max_intermediates = kMaxIntermediates;
   /// Whether each certificate's issuer must have a CRL, valid at the time, without it.
   bool check_crls = false;
+  int min_rsa_bits = kMinRsaBits;
+  int min_ec_bits = kMinEcBits;
+  /// SHA-256 of SubjectPublicKeyInfos, of which the chain must have one. Empty: any will do.
+  absl::Span<const std::array<uint8_t, 32>> pins = {};
 };
 
 /// Checks that `chain` (leaf first) leads to one of the roots, is fit for its purpose, and is
-/// within its dates at `now`. RSA keys under 2048 bits and signatures with SHA-1 are refused below
-/// the root. Nothing is returned when all is well; `valid_until`, unless null, then tells how long
-/// that holds: to the earliest not_after of the chain that was built, root included.
+/// within its dates at `now`. Short keys and signatures with SHA-1 are refused below the root.
+/// Nothing is returned when all is well; `valid_until`, unless null, then tells how long that
+/// holds: to the earliest not_after of the chain that was built, root included.
 std::optional<ChainFailure> VerifyChain(const CertificateChain& chain,
                                         const ChainRequirements& requirements, absl::Time now,
                                         absl::Time* valid_until = nullptr);

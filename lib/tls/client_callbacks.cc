@@ -95,6 +95,9 @@ ssl_verify_result_t VerifyShown(const SSL* ssl, ConnectionRecord& record, uint8_
   ChainRequirements requirements;
   requirements.roots = handshake.client->roots();
   requirements.name = &handshake.expected_name;
+  requirements.min_rsa_bits = handshake.client->options().min_rsa_bits;
+  requirements.min_ec_bits = handshake.client->options().min_ec_bits;
+  requirements.pins = handshake.client->pins();
   absl::Time valid_until;
   std::optional<ChainFailure> failure =
       VerifyChain(chain, requirements, record.scheduler.Now(), &valid_until);
@@ -105,10 +108,39 @@ ssl_verify_result_t VerifyShown(const SSL* ssl, ConnectionRecord& record, uint8_
   return ssl_verify_ok;
 }
 
+void AskVerifier(const SSL* ssl, const PeerVerifier& verifier, ConnectionRecord& record) {
+  HandshakeRecord& handshake = *record.handshake;
+  const std::string name = handshake.expected_name.ToString();
+  PeerToVerify peer{name, record.info.peer_chain, {}, SSL_session_reused(ssl) == 1};
+  const STACK_OF(CRYPTO_BUFFER)* buffers = SSL_get0_peer_certificates(ssl);
+  for (size_t i = 0; i < sk_CRYPTO_BUFFER_num(buffers); ++i) {
+    const CRYPTO_BUFFER* der = sk_CRYPTO_BUFFER_value(buffers, i);
+    peer.chain_der.emplace_back(CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der));
+  }
+  verifier.Verify(peer, handshake.verdict.Ask(record.wait));
+}
+
+ssl_verify_result_t HearVerifier(ConnectionRecord& record, uint8_t* out_alert) {
+  HandshakeRecord& handshake = *record.handshake;
+  if (!handshake.verdict.answered()) return ssl_verify_retry;
+  const absl::Status verdict = handshake.verdict.answer();
+  if (verdict.ok()) return ssl_verify_ok;
+  TlsError why =
+      GetTlsError(verdict).value_or(Refusal(ErrorCode::kCertificateUntrusted, verdict.message()));
+  why.detail = absl::StrCat("the verifier refuses the peer: ", why.detail);
+  return Refuse(record, std::move(why), SSL_AD_CERTIFICATE_UNKNOWN, out_alert);
+}
+
 ssl_verify_result_t VerifyPeer(SSL* ssl, uint8_t* out_alert) {
   ConnectionRecord& record = ConnectionRecord::Of(ssl);
-  return SSL_session_reused(ssl) ? VerifyResumed(record, out_alert)
-                                 : VerifyShown(ssl, record, out_alert);
+  HandshakeRecord& handshake = *record.handshake;
+  if (handshake.verdict.asked()) return HearVerifier(record, out_alert);
+  const ssl_verify_result_t result = SSL_session_reused(ssl) ? VerifyResumed(record, out_alert)
+                                                             : VerifyShown(ssl, record, out_alert);
+  const PeerVerifier* verifier = handshake.client->options().verifier.get();
+  if (result != ssl_verify_ok || verifier == nullptr) return result;
+  AskVerifier(ssl, *verifier, record);
+  return HearVerifier(record, out_alert);
 }
 
 int KeepSession(SSL* ssl, SSL_SESSION* session) {
@@ -137,6 +169,9 @@ std::string ClientPolicyDigest(const ClientTlsOptions& options) {
   AppendField(text, "max_version", absl::StrCat(static_cast<int>(options.parameters.max_version)));
   AppendField(text, "groups", groups);
   AppendField(text, "ca", options.ca_pem);
+  for (const std::string& pin : options.pins) AppendField(text, "pin", pin);
+  AppendField(text, "min_rsa_bits", absl::StrCat(options.min_rsa_bits));
+  AppendField(text, "min_ec_bits", absl::StrCat(options.min_ec_bits));
   AppendField(text, "verify", options.dangerous_skip_verify ? "no" : "yes");
   if (options.credential != nullptr) {
     const CertificateInfo& leaf = options.credential->chain().front();
@@ -145,6 +180,7 @@ std::string ClientPolicyDigest(const ClientTlsOptions& options) {
     AppendField(text, "spki", AsText(leaf.spki_sha256));
   }
   AppendField(text, "staple", options.request_staple ? "yes" : "no");
+  AppendField(text, "verifier", options.verifier == nullptr ? "no" : "asked each time");
   const std::array<uint8_t, 32> digest = Sha256(AsBytes(text));
   return std::string(AsText(digest));
 }

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "lib/tls/certificate_verifier.h"
+#include "lib/tls/handshake_wait.h"
 #include "trestle/base/error.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/tls/certificate_store.h"
@@ -30,7 +31,8 @@ struct HandshakeRecord {
   const ServerTlsConfig* server = nullptr;  ///< One of the two is set.
   const ClientTlsConfig* client = nullptr;
   PeerName expected_name;                    ///< Client: what the peer must prove.
-  CertificateSet::Credentials offered;       ///< Server: what BoringSSL may choose from.
+  PendingAnswer<absl::Status> verdict;       ///< Client: of the host's own verifier.
+  CertificateSet::Credentials offered;       ///< What BoringSSL may choose from.
   absl::AnyInvocable<absl::Status()> admit;  ///< Server: asked before a full handshake, if set.
   /// Why a callback refused: more than BoringSSL's own error says.
   std::optional<TlsError> refusal;
@@ -74,6 +76,7 @@ struct ConnectionRecord {
   std::optional<uint8_t> alert_sent;      ///< Only fatal ones: the first is the last.
   KeyUpdateCount key_updates;
   std::unique_ptr<HandshakeRecord> handshake;
+  HandshakeWait wait;
   std::unique_ptr<ResumptionRecord> resumption;
 
   explicit ConnectionRecord(const Scheduler& time) : scheduler(time) {}

@@ -107,7 +107,8 @@ bssl::UniquePtr<SSL_CREDENTIAL> MakeNative(const Buffers& chain, EVP_PKEY* key) 
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(absl::string_view chain_pem,
-                                                                      absl::string_view key_pem) {
+                                                                      absl::string_view key_pem,
+                                                                      CredentialUse use) {
   absl::StatusOr<Buffers> buffers = ReadCertificatesPem(chain_pem, "the certificate chain");
   if (!buffers.ok()) return buffers.status();
   absl::StatusOr<Certificates> chain = ParseChain(*buffers);
@@ -123,7 +124,9 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(absl::stri
   for (const bssl::UniquePtr<X509>& certificate : *chain) {
     description.push_back(DescribeCertificate(certificate.get()));
   }
-  if (absl::Status names = CheckNames(description.front()); !names.ok()) return names;
+  if (use == CredentialUse::kServer) {
+    if (absl::Status names = CheckNames(description.front()); !names.ok()) return names;
+  }
 
   bssl::UniquePtr<SSL_CREDENTIAL> native = MakeNative(*buffers, key->get());
   if (native == nullptr) {

@@ -6,11 +6,17 @@
 
 #include <utility>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "lib/tls/certificate_info.h"
+#include "lib/tls/certificate_verifier.h"
 #include "lib/tls/client_callbacks.h"
 #include "lib/tls/pem.h"
 #include "lib/tls/server_callbacks.h"
 #include "lib/tls/tls_parameters.h"
+#include "trestle/wire/server_name.h"
 
 namespace trestle {
 namespace {
@@ -29,6 +35,40 @@ absl::StatusOr<bssl::UniquePtr<X509_STORE>> ReadRoots(const std::string& ca_pem)
     }
   }
   return roots;
+}
+
+absl::StatusOr<std::vector<std::array<uint8_t, 32>>> ReadPins(
+    const std::vector<std::string>& texts) {
+  std::vector<std::array<uint8_t, 32>> pins;
+  for (const std::string& text : texts) {
+    std::string digest;
+    std::array<uint8_t, 32> pin = {};
+    if (!absl::Base64Unescape(absl::StripPrefix(text, "sha256/"), &digest) ||
+        digest.size() != pin.size()) {
+      return ConfigurationError(absl::StrCat("the pin \"", EscapeForLog(text),
+                                             "\" is not the base64 of a SHA-256 (44 characters)"));
+    }
+    absl::c_copy(AsBytes(digest), pin.begin());
+    pins.push_back(pin);
+  }
+  return pins;
+}
+
+absl::Status CheckClientOptions(const ClientTlsOptions& options) {
+  if (options.min_rsa_bits < kMinRsaBits) {
+    return ConfigurationError(absl::StrCat("min_rsa_bits is ", options.min_rsa_bits,
+                                           "; it may be raised above ", kMinRsaBits,
+                                           ", not lowered"));
+  }
+  if (options.min_ec_bits < kMinEcBits) {
+    return ConfigurationError(absl::StrCat("min_ec_bits is ", options.min_ec_bits,
+                                           "; it may be raised above ", kMinEcBits,
+                                           ", not lowered"));
+  }
+  if (options.dangerous_skip_verify && !options.pins.empty()) {
+    return ConfigurationError("pins are checked in verified chains only: not with skip_verify");
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -58,6 +98,9 @@ ServerTlsConfig::~ServerTlsConfig() { SSL_CTX_free(native_); }
 
 absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> ClientTlsConfig::Create(
     ClientTlsOptions options) {
+  if (absl::Status status = CheckClientOptions(options); !status.ok()) return status;
+  absl::StatusOr<Pins> pins = ReadPins(options.pins);
+  if (!pins.ok()) return pins.status();
   absl::StatusOr<bssl::UniquePtr<SSL_CTX>> context = MakeContext(options.parameters);
   if (!context.ok()) return context.status();
   absl::StatusOr<bssl::UniquePtr<X509_STORE>> roots;
@@ -73,14 +116,17 @@ absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> ClientTlsConfig::Create(
     return ConfigurationError("the client's certificate can't be used");
   }
   InstallClientCallbacks(context->get());
-  std::string policy = ClientPolicyDigest(options);
   return std::shared_ptr<const ClientTlsConfig>(new ClientTlsConfig(
-      std::move(options), std::move(policy), context->release(), roots->release()));
+      std::move(options), *std::move(pins), context->release(), roots->release()));
 }
 
-ClientTlsConfig::ClientTlsConfig(ClientTlsOptions options, std::string policy, SSL_CTX* native,
+ClientTlsConfig::ClientTlsConfig(ClientTlsOptions options, Pins pins, SSL_CTX* native,
                                  X509_STORE* roots)
-    : options_(std::move(options)), policy_(std::move(policy)), native_(native), roots_(roots) {}
+    : options_(std::move(options)),
+      pins_(std::move(pins)),
+      policy_(ClientPolicyDigest(options_)),
+      native_(native),
+      roots_(roots) {}
 
 ClientTlsConfig::~ClientTlsConfig() {
   SSL_CTX_free(native_);

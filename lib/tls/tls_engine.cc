@@ -1,6 +1,5 @@
 #include "trestle/tls/tls_engine.h"
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pool.h>
 #include <openssl/ssl.h>
@@ -13,19 +12,16 @@
 
 #include "absl/base/optimization.h"
 #include "absl/strings/str_cat.h"
-#include "lib/tls/connection_record.h"
-#include "lib/tls/pem.h"
+#include "lib/tls/engine_state.h"
 #include "lib/tls/session_clock.h"
 #include "lib/tls/session_memory.h"
 #include "lib/tls/ssl_error.h"
-#include "lib/tls/tls_parameters.h"
 #include "lib/wire/first_bytes.h"
 
 namespace trestle {
 namespace {
 
 constexpr uint8_t kAlertRecord = 21;
-constexpr uint8_t kHandshakeRecord = 22;
 constexpr size_t kPlainAlertBytes = 7;  // Record header, level, description.
 
 // No signature in first_bytes.h is longer.
@@ -35,31 +31,6 @@ constexpr size_t kFirstBytes = 8;
 // updates and tickets.
 constexpr size_t kRecordSlackBytes = 512;
 
-// Tells where the records of a stream begin that is taken bit by bit.
-class RecordBoundary {
- public:
-  bool at_start() const { return header_bytes_ == 0 && body_left_ == 0; }
-
-  void Take(ByteView bytes) {
-    while (!bytes.empty()) {
-      const size_t body = std::min(body_left_, bytes.size());
-      body_left_ -= body;
-      bytes.remove_prefix(body);
-      if (bytes.empty()) return;
-      length_ = (length_ << 8 | bytes[0]) & 0xffff;  // The header's last two bytes stay.
-      bytes.remove_prefix(1);
-      if (++header_bytes_ < SSL3_RT_HEADER_LENGTH) continue;
-      header_bytes_ = 0;
-      body_left_ = length_;
-    }
-  }
-
- private:
-  size_t length_ = 0;
-  size_t header_bytes_ = 0;
-  size_t body_left_ = 0;
-};
-
 // So much of `data` goes into the next record that `to_send` stays within one pool block.
 size_t NextRecordBytes(size_t data_bytes, size_t queued_bytes) {
   const size_t room = BufferPool::kBlockBytes - queued_bytes - kRecordSlackBytes;
@@ -68,156 +39,10 @@ size_t NextRecordBytes(size_t data_bytes, size_t queued_bytes) {
 
 }  // namespace
 
-// The BIO's two functions are the only way for BoringSSL to the queues. It reads what is there, and
-// its writes are never refused: who fills `to_send` is bounded instead.
-class TlsEngine::State {
- public:
-  State(Scheduler& scheduler, Leg leg)
-      : received_(scheduler.buffers()),
-        to_send_(scheduler.buffers()),
-        scheduler_(scheduler),
-        leg_(leg),
-        record_(scheduler) {}
-
-  void StartServer(std::shared_ptr<const ServerTlsConfig> config);
-  bool StartClient(std::shared_ptr<const ClientTlsConfig> config, PeerName name,
-                   const std::string& alpn, const ClientTlsTarget& target);
-
-  IoState Handshake();
-  IoResult Read(MutableByteView out);
-  IoResult Write(ByteView data);
-  void QueueTickets();
-  void QueueCloseNotify();
-  bool holds_buffers() const;
-  bool tickets_wait() const { return tickets_wait_; }
-
-  void SetAdmission(absl::AnyInvocable<absl::Status()> admit) {
-    if (record_.handshake != nullptr) record_.handshake->admit = std::move(admit);
-  }
-
-  ByteQueue& received() { return received_; }
-  ByteQueue& to_send() { return to_send_; }
-  void EndReceived() { received_ended_ = true; }
-  const absl::Status& status() const { return status_; }
-  bool handshake_done() const { return handshake_done_; }
-  bool hello_received() const { return record_.hello_received; }
-  const TlsInfo& info() const { return record_.info; }
-  ServedChain served_chain() const;
-  Leg leg() const { return leg_; }
-
- private:
-  bool Start(SSL_CTX* context);
-  void UseSessions(const ClientTlsTarget& target, const PeerName& name, const std::string& alpn);
-  // Whether SSL_read would only say that it needs bytes; even that costs a quarter of a small
-  // record.
-  bool NeedsBytes() const { return starved_ && received_.empty() && !received_ended_; }
-  bool is_server() const { return server_config_ != nullptr; }
-  IoState JudgeFirstBytes();
-  bool SeesPlainAlert() const;
-  IoState ReadPlainAlert();
-  IoState FinishHandshake();
-  IoState CheckAlpn();
-  void FillInfo();
-  IoState Settle(int ssl_result);
-  IoState FailByErrorQueue();
-  IoState FailTruncated();
-  IoState FailKeyUpdates();
-  IoState Fail(TlsError error);
-  IoState Fail(ErrorCode code, std::string detail);
-
-  static const BIO_METHOD* BioMethod();
-  static int OnBioRead(BIO* bio, char* out, int bytes);
-  static int OnBioWrite(BIO* bio, const char* data, int bytes);
-  static long OnBioControl(BIO* bio, int command, long number, void* pointer);
-
-  ByteQueue received_;
-  ByteQueue to_send_;
-  Scheduler& scheduler_;
-  const Leg leg_;
-  std::shared_ptr<const ServerTlsConfig> server_config_;  // One of the two is set.
-  std::shared_ptr<const ClientTlsConfig> client_config_;
-  ConnectionRecord record_;
-  absl::Status status_;
-  RecordBoundary boundary_;  // Of what BoringSSL took; during the handshake only.
-  bool any_received_ = false;
-  bool received_ended_ = false;
-  bool first_bytes_judged_ = false;  // Before that, BoringSSL sees nothing.
-  bool hello_answered_ = false;
-  bool plain_alert_ahead_ = false;  // Kept from BoringSSL.
-  bool handshake_done_ = false;
-  bool starved_ = false;  // BoringSSL holds no plaintext and has met no end.
-  bool tickets_wait_ = false;
-  bool close_notify_queued_ = false;
-  bool offers_alpn_ = false;
-  bssl::UniquePtr<SSL> ssl_;  // Last: it refers to the rest.
-};
-
-bool TlsEngine::State::Start(SSL_CTX* context) {
-  ERR_clear_error();
-  ssl_.reset(SSL_new(context));
-  bssl::UniquePtr<BIO> bio(BIO_new(BioMethod()));
-  if (ssl_ == nullptr || bio == nullptr) return false;
-  BIO_set_data(bio.get(), this);
-  BIO_set_init(bio.get(), 1);
-  BIO* shared = bio.release();
-  SSL_set_bio(ssl_.get(), shared, shared);
-  SSL_set_shed_handshake_config(ssl_.get(), 1);
-  record_.Attach(ssl_.get());
-  record_.handshake = std::make_unique<HandshakeRecord>();
-  return true;
-}
-
-void TlsEngine::State::StartServer(std::shared_ptr<const ServerTlsConfig> config) {
-  server_config_ = std::move(config);
-  if (!Start(server_config_->native())) {
-    Fail(ErrorCode::kInternal, "out of memory");
-    return;
-  }
-  record_.handshake->server = server_config_.get();
-  SSL_set_accept_state(ssl_.get());
-}
-
-bool TlsEngine::State::StartClient(std::shared_ptr<const ClientTlsConfig> config, PeerName name,
-                                   const std::string& alpn, const ClientTlsTarget& target) {
-  client_config_ = std::move(config);
-  if (!Start(client_config_->native())) return false;
-  SSL* ssl = ssl_.get();
-  SSL_set_connect_state(ssl);
-  offers_alpn_ = !alpn.empty();
-  // SSL_set_alpn_protos, alone among its kind, answers 0 for success.
-  if (offers_alpn_ && SSL_set_alpn_protos(ssl, AsBytes(alpn).data(), alpn.size()) != 0)
-    return false;
-  if (client_config_->options().request_staple) SSL_enable_ocsp_stapling(ssl);
-  if (!name.dns_name.empty() && !SSL_set_tlsext_host_name(ssl, name.dns_name.c_str())) return false;
-  record_.info.server_name = name.dns_name;
-  record_.handshake->client = client_config_.get();
-  if (target.sessions != nullptr) UseSessions(target, name, alpn);
-  record_.handshake->expected_name = std::move(name);
-  return true;
-}
-
-// All that the server could tell this connection from others by, and all that it was judged by.
-void TlsEngine::State::UseSessions(const ClientTlsTarget& target, const PeerName& name,
-                                   const std::string& alpn) {
-  SessionMemory& memory = target.sessions->memory();
-  const std::string& policy = client_config_->policy();
-  const absl::Time now = scheduler_.Now();
-  record_.resumption = std::make_unique<ResumptionRecord>(ResumptionRecord{
-      memory, absl::StrCat(policy, AsText(target.endpoint.address()), ":", target.endpoint.port(),
-                           " ", name.ToString(), " ", alpn)});
-  ResumptionRecord& resumption = *record_.resumption;
-  if (const uint16_t group = memory.LearnedGroup(resumption.target, now); group != 0) {
-    SSL_set1_client_key_shares(ssl_.get(), &group, 1);
-  }
-  ClientSession session = memory.Take(resumption.target, policy, now);
-  if (session.session == nullptr || !SSL_set_session(ssl_.get(), session.session.get())) return;
-  resumption.offered = true;
-  resumption.peer = std::move(session.peer);
-}
-
 IoState TlsEngine::State::Handshake() {
   if (!status_.ok()) return IoState::kFailed;
   if (handshake_done_) return IoState::kOk;
+  if (record_.wait.waiting()) return IoState::kWouldBlock;
   if (JudgeFirstBytes() == IoState::kFailed) return IoState::kFailed;
   SessionClock clock(scheduler_);
   ERR_clear_error();
@@ -389,6 +214,13 @@ IoState TlsEngine::State::Settle(int ssl_result) {
     case SSL_ERROR_WANT_READ:
       starved_ = true;
       return IoState::kWouldBlock;
+    case SSL_ERROR_PENDING_CERTIFICATE:
+    case SSL_ERROR_PENDING_SESSION:
+    case SSL_ERROR_PENDING_TICKET:
+    case SSL_ERROR_WANT_CERTIFICATE_VERIFY:
+    case SSL_ERROR_WANT_PRIVATE_KEY_OPERATION:
+      record_.wait.Begin();
+      return IoState::kWouldBlock;
     case SSL_ERROR_ZERO_RETURN: {
       // Nothing after close_notify counts (RFC 8446 6.1).
       received_.Clear();
@@ -461,69 +293,6 @@ IoState TlsEngine::State::Fail(TlsError error) {
   return IoState::kFailed;
 }
 
-const BIO_METHOD* TlsEngine::State::BioMethod() {
-  static const BIO_METHOD* const method = [] {
-    BIO_METHOD* made = BIO_meth_new(0, "trestle");
-    BIO_meth_set_read(made, OnBioRead);
-    BIO_meth_set_write(made, OnBioWrite);
-    BIO_meth_set_ctrl(made, OnBioControl);
-    return made;
-  }();
-  return method;
-}
-
-int TlsEngine::State::OnBioRead(BIO* bio, char* out, int bytes) {
-  State& state = *static_cast<State*>(BIO_get_data(bio));
-  BIO_clear_retry_flags(bio);
-  state.plain_alert_ahead_ = state.SeesPlainAlert();
-  const bool readable =
-      !state.received_.empty() && state.first_bytes_judged_ && !state.plain_alert_ahead_;
-  if (!readable) {
-    if (state.received_ended_ && !state.plain_alert_ahead_) return 0;
-    BIO_set_retry_read(bio);
-    return -1;
-  }
-  const MutableByteView room(reinterpret_cast<uint8_t*>(out), static_cast<size_t>(bytes));
-  const size_t taken = state.received_.CopyOut(room);
-  if (!state.handshake_done_) state.boundary_.Take(room.subspan(0, taken));
-  return static_cast<int>(taken);
-}
-
-int TlsEngine::State::OnBioWrite(BIO* bio, const char* data, int bytes) {
-  State& state = *static_cast<State*>(BIO_get_data(bio));
-  BIO_clear_retry_flags(bio);
-  if (bytes <= 0) return 0;
-  if (static_cast<uint8_t>(data[0]) == kHandshakeRecord) state.hello_answered_ = true;
-  state.to_send_.Append(
-      ByteView(reinterpret_cast<const uint8_t*>(data), static_cast<size_t>(bytes)));
-  return bytes;
-}
-
-long TlsEngine::State::OnBioControl(BIO* /*bio*/, int command, long /*number*/, void* /*pointer*/) {
-  return command == BIO_CTRL_FLUSH ? 1 : 0;
-}
-
-std::unique_ptr<TlsEngine> TlsEngine::NewServer(std::shared_ptr<const ServerTlsConfig> config,
-                                                Scheduler& scheduler, Leg leg) {
-  auto state = std::make_unique<State>(scheduler, leg);
-  state->StartServer(std::move(config));
-  return std::unique_ptr<TlsEngine>(new TlsEngine(std::move(state)));
-}
-
-absl::StatusOr<std::unique_ptr<TlsEngine>> TlsEngine::NewClient(
-    std::shared_ptr<const ClientTlsConfig> config, const ClientTlsTarget& target,
-    Scheduler& scheduler, Leg leg) {
-  absl::StatusOr<PeerName> name = PeerName::Parse(target.server_name);
-  if (!name.ok()) return AtLeg(name.status(), leg, Phase::kSetUp);
-  absl::StatusOr<std::string> alpn = EncodeAlpn(target.alpn);
-  if (!alpn.ok()) return AtLeg(alpn.status(), leg, Phase::kSetUp);
-  auto state = std::make_unique<State>(scheduler, leg);
-  if (!state->StartClient(std::move(config), *std::move(name), *alpn, target)) {
-    return AtLeg(ConfigurationError("the connection could not be set up"), leg, Phase::kSetUp);
-  }
-  return std::unique_ptr<TlsEngine>(new TlsEngine(std::move(state)));
-}
-
 TlsEngine::TlsEngine(std::unique_ptr<State> state) : state_(std::move(state)) {}
 TlsEngine::~TlsEngine() = default;
 
@@ -540,6 +309,8 @@ bool TlsEngine::tickets_wait() const { return state_->tickets_wait(); }
 void TlsEngine::QueueTickets() { state_->QueueTickets(); }
 void TlsEngine::QueueCloseNotify() { state_->QueueCloseNotify(); }
 const absl::Status& TlsEngine::status() const { return state_->status(); }
+bool TlsEngine::waits_for_answer() const { return state_->waits_for_answer(); }
+void TlsEngine::OnAnswer(absl::AnyInvocable<void()> call) { state_->OnAnswer(std::move(call)); }
 bool TlsEngine::handshake_done() const { return state_->handshake_done(); }
 bool TlsEngine::hello_received() const { return state_->hello_received(); }
 const TlsInfo& TlsEngine::info() const { return state_->info(); }

@@ -11,6 +11,9 @@ namespace {
 // Room for four full records: what BoringSSL would read piece by piece is one call below.
 constexpr size_t kReadAheadBytes = 64 * 1024;
 
+// What a peer may send while the handshake waits for an answer of ours: a second flight and more.
+constexpr size_t kMaxReadAheadOfAnswerBytes = 16 * 1024;
+
 // A peer can send records without end that hold no bytes for the reader. So many reads below are
 // made for one of ours; then other connections get their turn.
 constexpr int kMaxFillsPerRead = 16;
@@ -24,6 +27,7 @@ TlsStream::TlsStream(std::unique_ptr<TlsEngine> engine, std::unique_ptr<Transpor
                      Scheduler& scheduler)
     : engine_(std::move(engine)), inner_(std::move(inner)), scheduler_(scheduler) {
   inner_->SetHandler(this);
+  engine_->OnAnswer([this] { ScheduleWake(); });
 }
 
 TlsStream::~TlsStream() = default;
@@ -40,12 +44,15 @@ bool TlsStream::AdvanceHandshake() {
     Flush();
     handshake_over_ = state != IoState::kWouldBlock;
     if (handshake_over_) break;
+    // Reading on shows when the peer has left, but what it sends meanwhile has a bound.
+    const bool waits = engine_->waits_for_answer();
+    if (waits && engine_->received().size() >= kMaxReadAheadOfAnswerBytes) break;
     const IoState filled = Fill();
     // A peer that refuses us may have said why before it stopped listening: what can be read is
     // read before a failed write counts.
     handshake_over_ =
         filled == IoState::kFailed || (filled == IoState::kWouldBlock && inner_write_failed_);
-    if (filled == IoState::kWouldBlock) break;
+    if (filled == IoState::kWouldBlock || (waits && inner_ended_)) break;
   }
   return handshake_over_;
 }
@@ -262,8 +269,8 @@ void TlsStream::ScheduleWake() {
 
 void TlsStream::Wake() {
   wake_.reset();
-  if (handshake_done_ != nullptr && handshake_over_) {
-    FinishHandshake();
+  if (handshake_done_ != nullptr) {
+    if (AdvanceHandshake()) FinishHandshake();
     return;
   }
   // One callback a turn, because it may destroy this stream.

@@ -159,6 +159,41 @@ TEST_P(ClientResumptionTest, DoesNotCrossPolicies) {
   EXPECT_TRUE(Resumes(Target()));
 }
 
+// apisix #13587: connections made with one client certificate were used for requests with another.
+TEST_P(ClientResumptionTest, DoesNotCrossClientCertificates) {
+  SSL_CTX_set_custom_verify(lax_.get(), SSL_VERIFY_PEER,
+                            [](SSL*, uint8_t*) { return ssl_verify_ok; });
+  const auto with_credential = [this](const std::string& name) {
+    LeafSpec leaf;
+    leaf.common_name = name;
+    leaf.server_auth = false;
+    const PemPair pair = pki_.Issue(leaf);
+    ClientTlsOptions options;
+    options.credential = *Credential::FromPem(pair.chain, pair.key, CredentialUse::kClient);
+    return MakeClientConfig(options);
+  };
+  const auto alice = with_credential("alice");
+  const auto bob = with_credential("bob");
+  const auto nobody = config_;
+  EXPECT_FALSE(Resumes(Target()));
+  for (const auto& config : {alice, bob}) {
+    config_ = config;
+    const TlsInfo first = Connect(Target());
+    EXPECT_FALSE(first.resumed);
+    ASSERT_EQ(first.local_chain.size(), 1u) << "what was shown is reported";
+    EXPECT_EQ(first.local_chain[0].subject, config == alice ? "CN=alice" : "CN=bob");
+  }
+  for (const auto& config : {nobody, alice, bob}) {
+    config_ = config;
+    EXPECT_TRUE(Resumes(Target()));
+  }
+  // The same certificate, read again, is the same client.
+  ClientTlsOptions again;
+  again.credential = alice->options().credential;
+  config_ = MakeClientConfig(again);
+  EXPECT_TRUE(Resumes(Target()));
+}
+
 // What nobody verifies must not reach those who do, through a session.
 TEST_P(ClientResumptionTest, ATrustNoLongerHeldIsNotResumed) {
   TestPki other(loop_.Now(), "Other CA");

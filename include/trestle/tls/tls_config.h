@@ -3,16 +3,19 @@
 #ifndef TRESTLE_TLS_TLS_CONFIG_H_
 #define TRESTLE_TLS_TLS_CONFIG_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/tls/acme_tokens.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_session_cache.h"
+#include "trestle/tls/peer_verifier.h"
 
 typedef struct ssl_ctx_st SSL_CTX;
 typedef struct x509_store_st X509_STORE;
@@ -83,18 +86,29 @@ struct ClientTlsOptions {
   TlsParameters parameters;
   /// Required, unless nothing is verified: the roots that peers must chain to, as PEM text.
   std::string ca_pem;
+  /// Keys of which a peer's chain must have one, in addition to all else: base64 of the SHA-256 of
+  /// the SubjectPublicKeyInfo, with or without "sha256/" in front (RFC 7469 2.4). Name a backup: a
+  /// key that is kept elsewhere, for the day on which the first one is lost. Empty: any key.
+  std::vector<std::string> pins = {};
+  /// Shorter keys are refused below the root. May be raised, not lowered.
+  int min_rsa_bits = 2048;
+  int min_ec_bits = 256;
   /// Accepts any certificate, for any name. Everything that TLS protects against is let in.
   bool dangerous_skip_verify = false;
   /// Shown to servers that ask for a certificate. Null: they are shown none.
   std::shared_ptr<const Credential> credential;
   /// Asks the server for a stapled OCSP response, for `TlsEngine::served_chain`. It isn't judged.
   bool request_staple = false;
+  /// Asked about every server that passed all other checks, also about one whose session is
+  /// resumed, and also where nothing else is verified. Null: nobody is asked.
+  std::shared_ptr<const PeerVerifier> verifier = nullptr;
 };
 
 /// Immutable and thread-safe.
 class ClientTlsConfig {
  public:
-  /// Fails with ErrorCode::kConfiguration: no or unreadable CA certificates, contradicting options.
+  /// Fails with ErrorCode::kConfiguration: no or unreadable CA certificates, malformed pins, limits
+  /// that are too low, contradicting options.
   static absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> Create(ClientTlsOptions options);
   ~ClientTlsConfig();
 
@@ -104,14 +118,20 @@ class ClientTlsConfig {
   /// The roots, parsed.
   X509_STORE* roots() const { return roots_; }
 
+  /// The pins, read.
+  absl::Span<const std::array<uint8_t, 32>> pins() const { return pins_; }
+
   /// A digest of all that a verdict on a server, and what is negotiated with it, depends on, beside
   /// the target. Sessions of another policy are not resumed.
   const std::string& policy() const { return policy_; }
 
  private:
-  ClientTlsConfig(ClientTlsOptions options, std::string policy, SSL_CTX* native, X509_STORE* roots);
+  using Pins = std::vector<std::array<uint8_t, 32>>;
+
+  ClientTlsConfig(ClientTlsOptions options, Pins pins, SSL_CTX* native, X509_STORE* roots);
 
   const ClientTlsOptions options_;
+  const Pins pins_;
   const std::string policy_;
   SSL_CTX* const native_;
   X509_STORE* const roots_;
@@ -120,11 +140,15 @@ class ClientTlsConfig {
 /// What one client connection asks for.
 struct ClientTlsTarget {
   /// Required: the DNS name that the peer must prove (SAN; the subject's CN is ignored), also sent
-  /// as SNI; or an IP address, which must be in the SAN and is not sent (RFC 6066 3).
+  /// as SNI; or an IP address, which must be in the SAN and is not sent (RFC 6066 3). May be empty
+  /// where `verify_name` isn't: no SNI is sent then.
   std::string server_name;
   /// Application protocols to offer, in order; empty sends no ALPN. If the peer picks none of them
   /// the handshake fails with ErrorCode::kAlpnMismatch.
   std::vector<std::string> alpn;
+  /// What the peer must prove in place of `server_name`, which is then only sent: a DNS name, an IP
+  /// address or a URI (SPIFFE ID). Empty: `server_name`. An empty name never means "no check".
+  std::string verify_name = "";
   /// Where the connection leads. Sessions of one endpoint are not offered to another.
   Endpoint endpoint = {};
   /// Remembers sessions for later connections and offers those of earlier ones; may be null. Must

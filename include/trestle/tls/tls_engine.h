@@ -62,6 +62,14 @@ class TlsEngine {
   /// kFailed: see `status()`. `Read` and `Write` answer kWouldBlock before it is finished.
   IoState Handshake();
 
+  /// After kWouldBlock: tells whether the handshake waits for an answer of this side's own (a
+  /// verifier's verdict, …) rather than for bytes. More bytes may be received, but do not help.
+  bool waits_for_answer() const;
+
+  /// Sets what is called, on the loop's thread and never from inside `Handshake`, when such an
+  /// answer has come: `Handshake` is worth calling again.
+  void OnAnswer(absl::AnyInvocable<void()> call);
+
   /// Decrypts into `out` as many records as are there and fit. kEndOfStream after close_notify.
   IoResult Read(MutableByteView out);
 

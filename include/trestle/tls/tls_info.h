@@ -22,6 +22,7 @@ struct CertificateInfo {
   std::string issuer;                  ///< Same form.
   std::vector<std::string> dns_names;  ///< SAN dNSName entries, lower-cased; `*.` wildcards kept.
   std::vector<std::string> ip_names;   ///< SAN iPAddress entries, as text.
+  std::vector<std::string> uri_names;  ///< SAN uniformResourceIdentifier entries: SPIFFE IDs.
   std::string serial;                  ///< Hexadecimal, lower case.
   std::string key;                     ///< "ECDSA P-256", "RSA 2048", "Ed25519".
   std::string signature;  ///< How the issuer signed it: "ecdsa-with-SHA256", "RSA-SHA256".

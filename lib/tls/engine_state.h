@@ -1,0 +1,116 @@
+// TlsEngine::State: what is behind a TlsEngine. Begun in engine_start.cc, run in tls_engine.cc.
+#ifndef TRESTLE_LIB_TLS_ENGINE_STATE_H_
+#define TRESTLE_LIB_TLS_ENGINE_STATE_H_
+
+#include <openssl/bio.h>
+#include <openssl/ssl.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "lib/tls/certificate_verifier.h"
+#include "lib/tls/connection_record.h"
+#include "lib/tls/record_boundary.h"
+#include "trestle/base/bytes.h"
+#include "trestle/base/error.h"
+#include "trestle/base/leg.h"
+#include "trestle/io/scheduler.h"
+#include "trestle/io/transport.h"
+#include "trestle/tls/tls_config.h"
+#include "trestle/tls/tls_engine.h"
+#include "trestle/tls/tls_info.h"
+
+namespace trestle {
+
+// The BIO's two functions are the only way for BoringSSL to the queues. It reads what is there, and
+// its writes are never refused: who fills `to_send` is bounded instead.
+class TlsEngine::State {
+ public:
+  State(Scheduler& scheduler, Leg leg)
+      : received_(scheduler.buffers()),
+        to_send_(scheduler.buffers()),
+        scheduler_(scheduler),
+        leg_(leg),
+        record_(scheduler) {}
+
+  void StartServer(std::shared_ptr<const ServerTlsConfig> config);
+  bool StartClient(std::shared_ptr<const ClientTlsConfig> config, const std::string& sni,
+                   PeerName name, const std::string& alpn, const ClientTlsTarget& target);
+
+  IoState Handshake();
+  IoResult Read(MutableByteView out);
+  IoResult Write(ByteView data);
+  void QueueTickets();
+  void QueueCloseNotify();
+  bool holds_buffers() const;
+  bool tickets_wait() const { return tickets_wait_; }
+
+  void SetAdmission(absl::AnyInvocable<absl::Status()> admit) {
+    if (record_.handshake != nullptr) record_.handshake->admit = std::move(admit);
+  }
+
+  ByteQueue& received() { return received_; }
+  ByteQueue& to_send() { return to_send_; }
+  void EndReceived() { received_ended_ = true; }
+  const absl::Status& status() const { return status_; }
+  bool waits_for_answer() const { return record_.wait.waiting(); }
+  void OnAnswer(absl::AnyInvocable<void()> call) { record_.wait.OnAnswer(std::move(call)); }
+  bool handshake_done() const { return handshake_done_; }
+  bool hello_received() const { return record_.hello_received; }
+  const TlsInfo& info() const { return record_.info; }
+  ServedChain served_chain() const;
+  Leg leg() const { return leg_; }
+
+ private:
+  bool Start(SSL_CTX* context);
+  void UseSessions(const ClientTlsTarget& target, const PeerName& name, const std::string& alpn);
+  // Whether SSL_read would only say that it needs bytes; even that costs a quarter of a small
+  // record.
+  bool NeedsBytes() const { return starved_ && received_.empty() && !received_ended_; }
+  bool is_server() const { return server_config_ != nullptr; }
+  IoState JudgeFirstBytes();
+  bool SeesPlainAlert() const;
+  IoState ReadPlainAlert();
+  IoState FinishHandshake();
+  IoState CheckAlpn();
+  void FillInfo();
+  IoState Settle(int ssl_result);
+  IoState FailByErrorQueue();
+  IoState FailTruncated();
+  IoState FailKeyUpdates();
+  IoState Fail(TlsError error);
+  IoState Fail(ErrorCode code, std::string detail);
+
+  static const BIO_METHOD* BioMethod();
+  static int OnBioRead(BIO* bio, char* out, int bytes);
+  static int OnBioWrite(BIO* bio, const char* data, int bytes);
+  static long OnBioControl(BIO* bio, int command, long number, void* pointer);
+
+  ByteQueue received_;
+  ByteQueue to_send_;
+  Scheduler& scheduler_;
+  const Leg leg_;
+  std::shared_ptr<const ServerTlsConfig> server_config_;  // One of the two is set.
+  std::shared_ptr<const ClientTlsConfig> client_config_;
+  ConnectionRecord record_;
+  absl::Status status_;
+  RecordBoundary boundary_;  // Of what BoringSSL took; during the handshake only.
+  bool any_received_ = false;
+  bool received_ended_ = false;
+  bool first_bytes_judged_ = false;  // Before that, BoringSSL sees nothing.
+  bool hello_answered_ = false;
+  bool plain_alert_ahead_ = false;  // Kept from BoringSSL.
+  bool handshake_done_ = false;
+  bool starved_ = false;  // BoringSSL holds no plaintext and has met no end.
+  bool tickets_wait_ = false;
+  bool close_notify_queued_ = false;
+  bool offers_alpn_ = false;
+  bssl::UniquePtr<SSL> ssl_;  // Last: it refers to the rest.
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_TLS_ENGINE_STATE_H_

@@ -1,0 +1,83 @@
+#include "trestle/posix/ca_files.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/posix/loopback.h"
+
+namespace trestle {
+namespace {
+
+using ::testing::HasSubstr;
+
+class CaFilesTest : public ::testing::Test {
+ protected:
+  CaFilesTest() {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+  }
+
+  void Write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ + "/" + name) << text;
+  }
+
+  const std::string folder_ = ::testing::TempDir() + "/ca_files";
+};
+
+TEST_F(CaFilesTest, ReadsAFileWhole) {
+  Write("anything", "one\ntwo\n");
+  EXPECT_EQ(ReadCaCertificates(folder_ + "/anything").value_or("failed"), "one\ntwo\n");
+}
+
+TEST_F(CaFilesTest, ReadsTheCertificatesOfAFolderOnce) {
+  Write("b.pem", "second");
+  Write("a.crt", "first");
+  Write("c.cer", "third");
+  Write("README", "not this");
+  Write(".hidden.pem", "nor this");
+  Write("4a6481c9.x", "nor this");
+  Write("4a6481c.0", "nor this");
+  Write("5a6481c9.0", "fourth");
+  ASSERT_EQ(symlink("b.pem", (folder_ + "/4a6481c9.0").c_str()), 0);
+  std::filesystem::create_directory(folder_ + "/old.pem");
+  EXPECT_EQ(ReadCaCertificates(folder_).value_or("failed"), "second\nfourth\nfirst\nthird\n");
+  EXPECT_EQ(ReadCaCertificates(folder_ + "/"), ReadCaCertificates(folder_));
+}
+
+TEST_F(CaFilesTest, NamesWhatCannotBeUsed) {
+  const absl::Status missing = ReadCaCertificates(folder_ + "/none").status();
+  EXPECT_EQ(CodeOf(missing), ErrorCode::kConfiguration);
+  EXPECT_THAT(DetailOf(missing), HasSubstr(folder_ + "/none"));
+  const absl::Status empty = ReadCaCertificates(folder_).status();
+  EXPECT_EQ(CodeOf(empty), ErrorCode::kConfiguration);
+  EXPECT_EQ(DetailOf(empty), folder_ + " has no file that ends in .pem, .crt or .cer");
+  ASSERT_EQ(symlink("gone", (folder_ + "/dangling.pem").c_str()), 0);
+  EXPECT_THAT(DetailOf(ReadCaCertificates(folder_).status()), HasSubstr("dangling.pem"));
+}
+
+TEST_F(CaFilesTest, HasALimit) {
+  const std::string half(9 * 1024 * 1024, 'x');
+  Write("a.pem", half);
+  EXPECT_TRUE(ReadCaCertificates(folder_).ok());
+  Write("b.pem", half + "y");
+  EXPECT_THAT(DetailOf(ReadCaCertificates(folder_).status()), HasSubstr("more than 16777216"));
+}
+
+TEST_F(CaFilesTest, FindsTheSystemsOrSaysWhatToDo) {
+  const absl::StatusOr<std::string> found = FindSystemCas();
+  if (found.ok()) {
+    EXPECT_THAT(ReadCaCertificates(*found).value_or(""), HasSubstr("BEGIN CERTIFICATE"));
+  } else {
+    EXPECT_THAT(DetailOf(found.status()), HasSubstr("ca-certificates"));
+  }
+}
+
+}  // namespace
+}  // namespace trestle
