@@ -68,10 +68,35 @@ void Connection::OnFrontOpen(absl::Status status) {
   if (report_.front.tls.has_value() && report_.front.tls->acme_challenge) {
     return Close(absl::OkStatus());  // The handshake was all that the ACME server wanted.
   }
+  ContentRouting* const content = set_.plan.content();
+  if (content != nullptr && content->new_reader) {
+    std::unique_ptr<ContentReader> reader = content->new_reader(report_);
+    if (reader != nullptr) return ReadContent(std::move(reader), *content);
+  }
   absl::StatusOr<ConnectionPlan::Choice> choice = set_.plan.Choose(front_facts_);
   if (!choice.ok()) return Fail(choice.status());
   report_.route = choice->route;
   GoTo(*choice->target);
+}
+
+void Connection::ReadContent(std::unique_ptr<ContentReader> reader, const ContentRouting& options) {
+  stage_ = Stage::kReadingContent;
+  stage_start_ = set_.scheduler.Now();
+  content_ = std::make_unique<ContentLeg>(set_.scheduler, std::move(reader), options.max_bytes);
+  LimitPhase(options.timeout);
+  content_->Read(std::move(front_),
+                 [this](absl::Status status) { OnContentRead(std::move(status)); });
+}
+
+void Connection::OnContentRead(absl::Status status) {
+  front_ = content_->Take();
+  last_words_ = content_->last_words();
+  const std::shared_ptr<const ContentTarget> target = content_->target();
+  content_.reset();
+  if (!status.ok()) return Fail(status);
+  report_.route = target->route;
+  front_facts_.backend_name = target->backend_name;
+  GoTo(target->target);
 }
 
 void Connection::GoTo(const RouteTarget& target) {
@@ -193,7 +218,8 @@ void Connection::OnPhaseTimeout() {
 }
 
 Leg Connection::stage_leg() const {
-  return stage_ == Stage::kOpeningFront ? Leg::kFront : Leg::kBack;
+  const bool front = stage_ == Stage::kOpeningFront || stage_ == Stage::kReadingContent;
+  return front ? Leg::kFront : Leg::kBack;
 }
 
 Phase Connection::stage_phase() const {
@@ -201,6 +227,8 @@ Phase Connection::stage_phase() const {
     case Stage::kOpeningFront:
       return front_opener_ != nullptr && front_opener_->hello_received() ? Phase::kHandshake
                                                                          : Phase::kHello;
+    case Stage::kReadingContent:
+      return Phase::kRoute;
     case Stage::kDialing:
       return Phase::kDial;
     case Stage::kOpeningBack:
@@ -264,7 +292,7 @@ void Connection::Close(absl::Status status) {
 void Connection::SayLastWords() {
   const std::optional<TlsError> error = GetTlsError(report_.status);
   if (!error.has_value() || front_ == nullptr) return;
-  const std::string words = set_.plan.LastWords(*error);
+  const std::string words = last_words_.empty() ? set_.plan.LastWords(*error) : last_words_;
   // A client that doesn't even take a few bytes at once is not waited for.
   if (!words.empty()) front_->Write(AsBytes(words));
 }
@@ -283,6 +311,8 @@ void Connection::CollectLegs() {
     relay_.reset();
   }
   if (front_opener_ != nullptr) front_ = front_opener_->Take();
+  if (content_ != nullptr) front_ = content_->Take();
+  content_.reset();
   if (back_opener_ != nullptr) back_ = back_opener_->Take();
   front_opener_.reset();
   back_opener_.reset();

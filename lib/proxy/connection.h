@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "lib/proxy/backend_chooser.h"
 #include "lib/proxy/connection_plan.h"
+#include "lib/proxy/content_leg.h"
 #include "lib/proxy/leg_closer.h"
 #include "trestle/io/dialer.h"
 #include "trestle/io/relay.h"
@@ -43,6 +45,7 @@ class Connection {
  private:
   enum class Stage : uint8_t {
     kOpeningFront,
+    kReadingContent,
     kDialing,
     kOpeningBack,
     kRelaying,
@@ -51,6 +54,8 @@ class Connection {
   };
 
   void OnFrontOpen(absl::Status status);
+  void ReadContent(std::unique_ptr<ContentReader> reader, const ContentRouting& options);
+  void OnContentRead(absl::Status status);
   void GoTo(const RouteTarget& target);
   void DialNext();
   void HandOver(ConnectionHandler& handler);
@@ -79,6 +84,8 @@ class Connection {
   absl::Time stage_start_;
   Timer phase_timer_;
   std::unique_ptr<LegOpener> front_opener_;
+  std::unique_ptr<ContentLeg> content_;
+  std::string last_words_;  // The content reader's, to the client.
   std::unique_ptr<LegOpener> back_opener_;
   BackendChooser::Candidates candidates_;  // Backends to try; those before tried_ were.
   size_t tried_ = 0;

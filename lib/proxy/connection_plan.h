@@ -14,6 +14,7 @@
 #include "trestle/io/inspector.h"
 #include "trestle/io/transport.h"
 #include "trestle/proxy/handshake_limiter.h"
+#include "trestle/proxy/content_routing.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/tls/tls_info.h"
@@ -26,6 +27,7 @@ struct LegFacts {
   std::string alpn;  ///< Agreed on; empty on an opaque leg.
   std::optional<TlsInfo> tls;
   std::optional<HelloReport> hello;  ///< Of an opaque leg.
+  std::string backend_name = {};     ///< What content routing chose; empty for the plan's own.
 };
 
 /// Turns a fresh transport into an open leg: a TLS handshake, or reading the ClientHello.
@@ -65,6 +67,9 @@ class ConnectionPlan {
 
   /// Chooses where the connection goes, once the front leg is open.
   virtual absl::StatusOr<Choice> Choose(const LegFacts& front) = 0;
+
+  /// How a connection's first bytes choose where it goes, before `Choose` is asked; null for not.
+  virtual ContentRouting* content() { return nullptr; }
 
   /// Makes the opener of a back leg that leads to `backend`; null where it stays as dialed.
   virtual absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts& front,

@@ -6,6 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "trestle/base/error.h"
 #include "trestle/proxy/backends.h"
+#include "trestle/proxy/content_routing.h"
 #include "trestle/proxy/proxy_block.h"
 
 namespace trestle {
@@ -19,6 +20,9 @@ inline bool HasBackend(const Backends& backends) {
 
 /// Fails when a limit is zero or infinite.
 absl::Status CheckConnectionOptions(const ConnectionOptions& options);
+
+/// The same for content routing, where it is asked for.
+absl::Status CheckContentRouting(const ContentRouting& content);
 
 }  // namespace trestle
 

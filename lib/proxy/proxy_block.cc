@@ -50,6 +50,15 @@ absl::Status CheckConnectionOptions(const ConnectionOptions& options) {
   return MissingOption("the relay's buffer_bytes and turn_bytes must be more than zero");
 }
 
+absl::Status CheckContentRouting(const ContentRouting& content) {
+  if (!content.new_reader) return absl::OkStatus();
+  if (content.timeout <= absl::ZeroDuration() || content.timeout >= absl::InfiniteDuration()) {
+    return MissingOption("the timeout of content routing must be more than zero and not infinite");
+  }
+  if (content.max_bytes > 0) return absl::OkStatus();
+  return MissingOption("the max_bytes of content routing must be more than zero");
+}
+
 ProxyBlock::ProxyBlock(Scheduler& scheduler, Dialer& dialer, const ConnectionOptions& options,
                        ConnectionObserver* observer, std::unique_ptr<ConnectionPlan> plan)
     : plan_(std::move(plan)),

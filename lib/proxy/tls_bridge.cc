@@ -13,7 +13,7 @@ class TlsBridge::Plan final : public TlsFrontPlan {
  public:
   Plan(Scheduler& scheduler, TlsBridgeOptions options)
       : TlsFrontPlan(scheduler, std::move(options.front_tls), std::move(options.backend),
-                     std::move(options.new_inspector)),
+                     std::move(options.new_inspector), std::move(options.content)),
         back_tls_(std::move(options.back_tls)),
         back_sessions_(options.back_sessions),
         backend_name_(std::move(options.backend_name)) {}
@@ -25,7 +25,7 @@ class TlsBridge::Plan final : public TlsFrontPlan {
     ClientTlsTarget target;
     target.endpoint = backend;
     target.sessions = &back_sessions_;
-    target.server_name = backend_name_;
+    target.server_name = front.backend_name.empty() ? backend_name_ : front.backend_name;
     if (!front.alpn.empty()) target.alpn.push_back(front.alpn);
     absl::StatusOr<std::unique_ptr<TlsEngine>> engine =
         TlsEngine::NewClient(back_tls_, target, scheduler(), Leg::kBack);
@@ -52,7 +52,10 @@ absl::StatusOr<std::unique_ptr<TlsBridge>> TlsBridge::Create(Scheduler& schedule
                                                              ConnectionObserver* observer) {
   if (options.front_tls == nullptr) return MissingOption("the bridge needs front_tls");
   if (options.back_tls == nullptr) return MissingOption("the bridge needs back_tls");
-  if (!HasBackend(options.backend)) return MissingOption("the bridge needs a backend");
+  if (!HasBackend(options.backend) && !options.content.new_reader) {
+    return MissingOption("the bridge needs a backend, or content routing");
+  }
+  if (absl::Status status = CheckContentRouting(options.content); !status.ok()) return status;
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
   // Refuses an unusable backend_name now rather than at the first connection.
   ClientTlsTarget target;

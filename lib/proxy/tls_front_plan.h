@@ -3,10 +3,13 @@
 #define TRESTLE_LIB_PROXY_TLS_FRONT_PLAN_H_
 
 #include <memory>
+#include <optional>
 #include <utility>
+#include <variant>
 
 #include "absl/status/statusor.h"
 #include "lib/proxy/connection_plan.h"
+#include "lib/proxy/option_checks.h"
 #include "lib/proxy/tls_leg.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/proxy/backends.h"
@@ -19,18 +22,25 @@ namespace trestle {
 class TlsFrontPlan : public ConnectionPlan {
  public:
   TlsFrontPlan(Scheduler& scheduler, std::shared_ptr<const ServerTlsConfig> front_tls,
-               Backends backend, InspectorFactory new_inspector)
+               Backends backend, InspectorFactory new_inspector, ContentRouting content)
       : scheduler_(scheduler),
         front_tls_(std::move(front_tls)),
         backend_(std::move(backend)),
-        new_inspector_(std::move(new_inspector)) {}
+        new_inspector_(std::move(new_inspector)),
+        content_(std::move(content)) {}
 
   std::unique_ptr<LegOpener> NewFront(HandshakeLimiter& limiter) final {
     return std::make_unique<TlsLeg>(
         scheduler_, TlsEngine::NewServer(front_tls_, scheduler_, Leg::kFront), &limiter);
   }
 
-  absl::StatusOr<Choice> Choose(const LegFacts&) final { return Choice{"", &backend_}; }
+  absl::StatusOr<Choice> Choose(const LegFacts&) final {
+    if (HasBackend(std::get<Backends>(backend_))) return Choice{"", &backend_};
+    return MakeError({ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute, std::nullopt,
+                      "there is no backend for connections whose content isn't read"});
+  }
+
+  ContentRouting* content() final { return &content_; }
 
   std::unique_ptr<Inspector> NewInspector(const ConnectionReport& connection) final {
     return new_inspector_ ? new_inspector_(connection) : nullptr;
@@ -44,6 +54,7 @@ class TlsFrontPlan : public ConnectionPlan {
   const std::shared_ptr<const ServerTlsConfig> front_tls_;
   const RouteTarget backend_;
   InspectorFactory new_inspector_;
+  ContentRouting content_;
 };
 
 }  // namespace trestle

@@ -24,10 +24,14 @@ absl::StatusOr<std::unique_ptr<TlsTerminator>> TlsTerminator::Create(Scheduler& 
                                                                      TlsTerminatorOptions options,
                                                                      ConnectionObserver* observer) {
   if (options.front_tls == nullptr) return MissingOption("the terminator needs front_tls");
-  if (!HasBackend(options.backend)) return MissingOption("the terminator needs a backend");
+  if (!HasBackend(options.backend) && !options.content.new_reader) {
+    return MissingOption("the terminator needs a backend, or content routing");
+  }
+  if (absl::Status status = CheckContentRouting(options.content); !status.ok()) return status;
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
   auto plan = std::make_unique<Plan>(scheduler, std::move(options.front_tls),
-                                     std::move(options.backend), std::move(options.new_inspector));
+                                     std::move(options.backend), std::move(options.new_inspector),
+                                     std::move(options.content));
   return absl::WrapUnique(
       new TlsTerminator(scheduler, dialer, options.connection, observer, std::move(plan)));
 }

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "trestle/proxy/backends.h"
+#include "trestle/proxy/content_routing.h"
 #include "trestle/proxy/proxy_block.h"
 #include "trestle/tls/client_session_cache.h"
 #include "trestle/tls/tls_config.h"
@@ -19,7 +20,7 @@ struct TlsBridgeOptions {
   std::shared_ptr<const ServerTlsConfig> front_tls;
   /// Required: whom to trust on the back leg.
   std::shared_ptr<const ClientTlsConfig> back_tls;
-  /// Required.
+  /// Required, unless content routing chooses for every connection.
   Backends backend;
   /// Required: the name that the backend's certificate must be for; also sent to it as SNI. The
   /// application protocol that the front leg agreed on is the one offered to the backend, and a
@@ -28,6 +29,8 @@ struct TlsBridgeOptions {
   ConnectionOptions connection = {};
   /// Makes each connection's inspector; empty for none.
   InspectorFactory new_inspector = {};
+  /// Chooses the backend by what the client sends first, instead of `backend`.
+  ContentRouting content = {};
   /// Back legs resume sessions of earlier ones, with the same endpoint, name, protocol and policy
   /// only. `max_sessions` 0: every back leg makes a full handshake. A backend's TLS 1.3 sessions
   /// come with its first bytes: a client that ends its direction before that brings none.

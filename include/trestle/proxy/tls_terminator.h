@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "trestle/proxy/backends.h"
+#include "trestle/proxy/content_routing.h"
 #include "trestle/proxy/proxy_block.h"
 #include "trestle/tls/tls_config.h"
 
@@ -15,11 +16,13 @@ namespace trestle {
 struct TlsTerminatorOptions {
   /// Required: certificates and parameters towards clients.
   std::shared_ptr<const ServerTlsConfig> front_tls;
-  /// Required: gets the clear text.
+  /// Required, unless content routing chooses for every connection: gets the clear text.
   Backends backend;
   ConnectionOptions connection = {};
   /// Makes each connection's inspector; empty for none.
   InspectorFactory new_inspector = {};
+  /// Chooses the backend by what the client sends first, instead of `backend`.
+  ContentRouting content = {};
 };
 
 class TlsTerminator final : public ProxyBlock {
