@@ -134,7 +134,7 @@ class ProxyMetrics::Families {
                          .Register(registry)),
         hello_records_(BuildHistogram()
                            .Name("trestle_hello_records")
-                           .Help("TLS records that ClientHellos came in")
+                           .Help("TLS records that ClientHellos came in, where a router read them")
                            .Register(registry)),
         reloads_(BuildCounter()
                      .Name("trestle_reloads_total")
@@ -154,6 +154,11 @@ class ProxyMetrics::Families {
 
   void Closed(const ConnectionReport& report, bool was_open) {
     if (was_open) open_.Add({}).Decrement();
+    // Of a hello that is read here and then by another block, the records are counted by the
+    // first, which sees them, and the bytes by the second.
+    if (report.hello.has_value()) {
+      hello_records_.Add({}, kHelloRecords).Observe(static_cast<double>(report.hello->records));
+    }
     if (report.handed_over) return;
     const std::optional<TlsError> error = GetTlsError(report.status);
     const std::string result =
@@ -166,9 +171,8 @@ class ProxyMetrics::Families {
     CountHandshake(Leg::kBack, report.back, report.times.back, error);
     CountBytes("front", report.front);
     CountBytes("back", report.back);
-    if (report.hello.has_value()) {
-      hello_bytes_.Add({}, kHelloBytes).Observe(static_cast<double>(report.hello->bytes));
-      hello_records_.Add({}, kHelloRecords).Observe(static_cast<double>(report.hello->records));
+    if (const size_t hello_bytes = HelloBytesOf(report); hello_bytes > 0) {
+      hello_bytes_.Add({}, kHelloBytes).Observe(static_cast<double>(hello_bytes));
     }
   }
 
@@ -178,6 +182,11 @@ class ProxyMetrics::Families {
   }
 
  private:
+  static size_t HelloBytesOf(const ConnectionReport& report) {
+    if (report.hello.has_value()) return report.hello->bytes;
+    return report.front.tls.has_value() ? report.front.tls->hello_bytes : 0;
+  }
+
   void CountRefusal(const TlsError& error) {
     refusals_
         .Add({{"leg", error.leg.has_value() ? String(LegName(*error.leg)) : "none"},

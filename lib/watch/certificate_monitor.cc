@@ -316,7 +316,10 @@ void CertificateMonitor::OnSighting(const CertificateSighting& sighting) {
   if (!std::binary_search(targets_.seen.begin(), targets_.seen.end(), sighting.name)) return;
   const std::string id =
       IdOf(CertificateSource::kSeen, Leg::kBack, sighting.name, sighting.endpoint);
-  if (entries_.count(id) == 0) {
+  const auto known = entries_.find(id);
+  // Other threads, or a probe, may have told of a later one already.
+  if (known != entries_.end() && known->second->status.updated > sighting.when) return;
+  if (known == entries_.end()) {
     size_t endpoints = 0;
     for (const auto& [unused, entry] : entries_) {
       endpoints +=

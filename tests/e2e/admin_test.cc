@@ -68,6 +68,10 @@ class AdminTest : public ServerProgramsTest {
         .output;
   }
 
+  static std::string BodyOf(const std::string& reply) {
+    return reply.substr(reply.find("\r\n\r\n") + 4);
+  }
+
   // Asks for `path` until the answer has `text`.
   std::string WaitFor(uint16_t port, const std::string& path, const std::string& text) const {
     const absl::Time deadline = absl::Now() + kPatience;
@@ -131,6 +135,8 @@ TEST_F(AdminTest, ABridgeSeesItsBackendsIntermediateEndAndBeRenewed) {
     EXPECT_GT(ValueOf(metrics, Metric("not_after_seconds", kBackName, source)), 300 * 86400.0);
   }
   EXPECT_THAT(metrics, HasSubstr("trestle_handshakes_total{"));
+  ExpectPromtoolLikes(BodyOf(metrics));
+  WaitFor(admin, "/metrics", "\ntrestle_hello_bytes_count 1\n");
   EXPECT_THAT(Get(admin, "/legs"), HasSubstr("\"subject\": \"CN=Internal CA\""));
   const std::vector<std::string> probe = {ExampleProgram("leg_probe"),
                                           absl::StrCat("--back=", address, ",", kBackName),
@@ -166,7 +172,21 @@ TEST_F(AdminTest, BehindPassthroughTheProbeAloneFindsIt) {
                                 {"--admin=127.0.0.1:0", "--probe_interval=1s",
                                  absl::StrCat("--probe_ca=", PathOf("ca.pem"))});
   const uint16_t admin = AdminPort(*proxy);
+  // No connection goes through the proxy, here or later.
+  EXPECT_TRUE(proxy->WaitForLog(absl::StrCat(
+      "name=front.test source=probe event=will_fail detail=\"verification will fail in "
+      "9 days: ",
+      warning_)))
+      << proxy->log();
   WaitFor(admin, "/", warning_html_);
+  const std::vector<std::string> probe = {ExampleProgram("leg_probe"),
+                                          absl::StrCat("--back=127.0.0.1:", port, ",", kFrontName),
+                                          absl::StrCat("--ca=", PathOf("ca.pem"))};
+  const CommandResult probed = RunCommand(probe, kPatience);
+  EXPECT_EQ(probed.exit_status, 1);
+  EXPECT_THAT(probed.output,
+              HasSubstr(absl::StrCat("verification will fail in 9 days: ", warning_)));
+  ExpectPromtoolLikes(BodyOf(Get(admin, "/metrics")));
   EXPECT_NEAR(
       ValueOf(Get(admin, "/metrics"), Metric("verification_fails_seconds", kFrontName, "probe")),
       absl::ToDoubleSeconds(end_ - absl::Now()), 120);
@@ -176,7 +196,9 @@ TEST_F(AdminTest, BehindPassthroughTheProbeAloneFindsIt) {
   backend = StartBackendUntil(kFrontName, absl::Now() + 300 * kDay, port);
   EXPECT_TRUE(proxy->WaitForLog("source=probe event=renewed")) << proxy->log();
   WaitFor(admin, "/metrics", Metric("good", kFrontName, "probe") + "1");
-  EXPECT_THAT(Get(admin, "/"), Not(HasSubstr("class=\"leg warning\"")));
+  EXPECT_THAT(Get(admin, "/"),
+              AllOf(Not(HasSubstr("class=\"leg warning\"")), HasSubstr("last error, ")));
+  EXPECT_EQ(RunCommand(probe, kPatience).exit_status, 0);
 }
 
 TEST_F(AdminTest, ATerminatorShowsItsOwnCertificateAndItsReloads) {

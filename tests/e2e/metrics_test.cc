@@ -1,6 +1,7 @@
 // The Prometheus integration: what the metrics say, whether promtool likes them, and the admin
 // server that offers them.
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -23,6 +24,7 @@
 #include "nlohmann/json.hpp"
 #include "tests/e2e/process.h"
 #include "tests/e2e/proxy_test.h"
+#include "tests/e2e/server_programs.h"
 #include "trestle/base/error.h"
 
 namespace trestle::e2e {
@@ -82,13 +84,6 @@ class MetricsTest : public ::testing::Test {
     return status;
   }
 
-  void ExpectPromtoolLikes(const std::string& text) const {
-    const CommandResult checked =
-        RunCommand({FindProgram("promtool"), "check", "metrics"}, kPatience, text);
-    EXPECT_EQ(checked.exit_status, 0) << checked.errors << checked.output << text;
-    EXPECT_EQ(checked.errors, "");
-  }
-
   const absl::Time now_ = absl::FromUnixSeconds(1'767'225'600);
   ProxyMetrics metrics_;
 };
@@ -135,6 +130,24 @@ TEST_F(MetricsTest, ConnectionsHandshakesAndBytesAreCounted) {
   ExpectPromtoolLikes(text);
 }
 
+TEST_F(MetricsTest, AHelloIsCountedOnceThoughARouterHandsItOver) {
+  const std::unique_ptr<ConnectionObserver> observer = metrics_.NewObserver(nullptr);
+  ConnectionReport routed;
+  routed.mode = ProxyMode::kPassthrough;
+  routed.handed_over = true;
+  routed.hello.emplace();
+  routed.hello->bytes = 1500;
+  routed.hello->records = 2;
+  observer->OnClosed(routed);
+  ConnectionReport bridged = Bridged(1);
+  bridged.front.tls->hello_bytes = 1500;
+  observer->OnClosed(bridged);
+  EXPECT_THAT(metrics_.Text(now_), AllOf(HasSubstr("\ntrestle_hello_bytes_count 1\n"),
+                                         HasSubstr("\ntrestle_hello_bytes_sum 1500\n"),
+                                         HasSubstr("\ntrestle_hello_records_count 1\n"),
+                                         HasSubstr("\ntrestle_hello_records_sum 2\n")));
+}
+
 // As one_port has them: several blocks on a loop, each with its own first connection.
 TEST_F(MetricsTest, BlocksThatShareAnObserverAreToldApart) {
   const std::unique_ptr<ConnectionObserver> observer = metrics_.NewObserver(nullptr);
@@ -151,6 +164,30 @@ TEST_F(MetricsTest, BlocksThatShareAnObserverAreToldApart) {
   observer->OnClosed(one);
   observer->OnClosed(other);
   EXPECT_THAT(metrics_.Text(now_), HasSubstr("\ntrestle_open_connections 0\n"));
+}
+
+size_t LinesOf(const std::string& text) {
+  return static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+TEST_F(MetricsTest, ClientsCannotMakeSeries) {
+  const std::unique_ptr<ConnectionObserver> observer = metrics_.NewObserver(nullptr);
+  const auto close = [&](int i) {
+    ConnectionReport report = Bridged(static_cast<uint64_t>(i));
+    report.server_name = absl::StrCat("n", i, ".test");
+    report.front.tls->server_name = report.server_name;
+    report.front.tls->alpn = absl::StrCat("p", i);
+    report.front.peer = *Endpoint::Parse(absl::StrCat("192.0.2.1:", 1000 + i));
+    report.hello.emplace();
+    report.hello->alpn = {report.front.tls->alpn};
+    report.status = MakeError({ErrorCode::kNoRoute, Leg::kFront, Phase::kHello, std::nullopt,
+                               absl::StrCat("no route for ", report.server_name)});
+    observer->OnClosed(report);
+  };
+  close(0);
+  const size_t before = LinesOf(metrics_.Text(now_));
+  for (int i = 1; i < 500; ++i) close(i);
+  EXPECT_EQ(LinesOf(metrics_.Text(now_)), before);
 }
 
 TEST_F(MetricsTest, ReloadsAreGenerations) {
@@ -291,6 +328,7 @@ TEST_F(MetricsTest, TheDocumentsUseTheNamesThatThereAre) {
   const std::unique_ptr<ConnectionObserver> observer = metrics_.NewObserver(nullptr);
   ConnectionReport report = Bridged(1);
   report.hello.emplace();
+  report.hello->bytes = 1500;
   report.status = MakeError({ErrorCode::kTimeout, Leg::kBack, Phase::kRelay, std::nullopt, "x"});
   observer->OnClosed(report);
   metrics_.SetCertificates({Certificate("a.test", kDay, kDay)});

@@ -30,6 +30,13 @@ std::unique_ptr<Process> Start(const std::vector<std::string>& argv, uint16_t po
 
 }  // namespace
 
+void ExpectPromtoolLikes(const std::string& metrics) {
+  const CommandResult checked =
+      RunCommand({FindProgram("promtool"), "check", "metrics"}, kPatience, metrics);
+  EXPECT_EQ(checked.exit_status, 0) << checked.errors << checked.output << metrics;
+  EXPECT_EQ(checked.errors, "");
+}
+
 std::vector<uint16_t> ServerProgramsTest::FreePorts(size_t count) {
   std::vector<std::unique_ptr<RefusingPort>> held;
   std::vector<uint16_t> ports;

@@ -13,6 +13,9 @@
 
 namespace trestle::e2e {
 
+/// Has promtool check metrics in Prometheus' text format.
+void ExpectPromtoolLikes(const std::string& metrics);
+
 class ServerProgramsTest : public ProxyTest {
  protected:
   /// A port that was free a moment ago, for programs that can't pick one.

@@ -117,6 +117,19 @@ TEST_P(TlsEngineTest, NeitherReadsNorWritesBeforeTheHandshake) {
   EXPECT_EQ(pair.client->leg(), Leg::kBack);
 }
 
+TEST_P(TlsEngineTest, TellsTheSizeOfTheHello) {
+  EnginePair pair = MakePair();
+  pair.client->Handshake();
+  const ByteView hello = pair.client->to_send().view();
+  ASSERT_GT(hello.size(), 5u);
+  // One record: all behind its header is the message.
+  const size_t message_bytes = hello.size() - 5;
+  EXPECT_EQ(message_bytes, static_cast<size_t>(hello[3] << 8 | hello[4]));
+  pair.Handshake();
+  EXPECT_EQ(pair.server->info().hello_bytes, message_bytes);
+  EXPECT_EQ(pair.client->info().hello_bytes, 0u);
+}
+
 TEST_P(TlsEngineTest, HoldsNoBuffersWhenIdle) {
   EnginePair pair = MakeJoined();
   EXPECT_FALSE(pair.client->holds_buffers());

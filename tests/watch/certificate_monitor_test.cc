@@ -204,6 +204,12 @@ TEST_F(CertificateMonitorTest, SightingsOfConfiguredNamesCount) {
   EXPECT_THAT(log_.Take(),
               ElementsAre("back.test will_fail 3", "back.test will_fail 1", "back.test will_fail 1",
                           "back.test expired", "back.test expired"));
+  // Sightings come from several threads, in any order.
+  CertificateSighting late =
+      Sighting("back.test", 1, pki_.IssueCredential(Leaf("back.test", kDay)));
+  late.when -= 4 * kDay;
+  monitor_->OnSighting(late);
+  EXPECT_THAT(log_.Take(), IsEmpty());
   CertificateSighting refused = Sighting("back.test", 1, credential);
   refused.status = MakeError(
       {ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, std::nullopt, "expired"});

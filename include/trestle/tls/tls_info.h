@@ -76,6 +76,7 @@ struct TlsInfo {
   absl::string_view group;    ///< "X25519MLKEM768", "X25519", "P-256"; empty if resumed without.
   std::string alpn;           ///< Application protocol; empty when none was agreed.
   std::string server_name;    ///< SNI as sent (client) or received (server), normalised.
+  uint32_t hello_bytes = 0;   ///< Server: size of the first ClientHello's handshake message.
   bool resumed = false;
   /// Server: an ACME server came with a challenge, and has its answer. Nothing is to follow.
   bool acme_challenge = false;
