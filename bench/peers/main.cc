@@ -1,8 +1,6 @@
 // Measures Trestle's example proxies beside the proxies that are installed on this machine.
 
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -122,15 +120,6 @@ std::vector<Figure> MeasureAll(const std::vector<Peer>& peers, const std::string
   return figures;
 }
 
-std::string MakeFolder() {
-  const char* base = getenv("TMPDIR");
-  std::string folder = absl::StrCat(base == nullptr ? "/tmp" : base, "/trestle_peers_XXXXXX");
-  PCHECK(mkdtemp(&folder[0]) != nullptr);
-  // A proxy that gives up root must still be able to reach its files.
-  std::filesystem::permissions(folder, std::filesystem::perms(0755));
-  return folder;
-}
-
 void WriteChart(const std::vector<Figure>& figures) {
   std::filesystem::path path = absl::GetFlag(FLAGS_svg);
   if (path.empty()) return;
@@ -147,13 +136,7 @@ int main(int argc, char** argv) {
   using namespace trestle::bench;
   absl::SetProgramUsageMessage(kUsage);
   absl::ParseCommandLine(argc, argv);
-  signal(SIGPIPE, SIG_IGN);
-  PinToFirstCpu();
-  rlimit files = {};
-  getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
-
+  PrepareToMeasure();
   const std::string folder = MakeFolder();
   const std::vector<Figure> figures = MeasureAll(PeersFromFlags(), folder);
   std::filesystem::remove_all(folder);

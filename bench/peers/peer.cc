@@ -110,18 +110,21 @@ absl::string_view HaproxyConfig(Mode mode) {
 std::vector<std::string> TrestleCommand(const Peer& peer, const Site& site) {
   const std::string listen = absl::StrCat("--listen=127.0.0.1:", site.listen_port);
   const std::string backend = absl::StrCat("127.0.0.1:", site.backend_port);
+  std::vector<std::string> command;
   if (site.mode == Mode::kPassthrough) {
-    return {peer.program + "/passthrough_proxy", listen,
-            absl::StrCat("--routes=", kServerName, "=", backend)};
+    command = {peer.program + "/passthrough_proxy", listen,
+               absl::StrCat("--routes=", kServerName, "=", backend)};
+  } else {
+    command = {
+        peer.program + (site.mode == Mode::kBridge ? "/bridging_proxy" : "/terminating_proxy"),
+        listen, "--cert=" + site.chain_file, "--key=" + site.key_file, "--backend=" + backend};
   }
-  std::vector<std::string> command = {
-      peer.program + (site.mode == Mode::kBridge ? "/bridging_proxy" : "/terminating_proxy"),
-      listen, "--cert=" + site.chain_file, "--key=" + site.key_file, "--backend=" + backend};
   if (site.mode == Mode::kBridge) {
     command.push_back("--backend_ca=" + site.ca_file);
     command.push_back(absl::StrCat("--backend_name=", kServerName));
     if (!site.back_sessions) command.push_back("--backend_resumption=false");
   }
+  command.insert(command.end(), peer.flags.begin(), peer.flags.end());
   return command;
 }
 
@@ -180,15 +183,21 @@ std::vector<std::string> SetUp(const Peer& peer, const Site& site) {
     case PeerKind::kTrestle:
       return TrestleCommand(peer, site);
     case PeerKind::kNginx:
-      return {peer.program, "-p", site.folder,
-              "-e", site.folder + "/nginx.log",
-              "-c", WriteConfig(site, NginxConfig(peer, site.mode))};
+      return {peer.program,
+              "-p",
+              site.folder,
+              "-e",
+              site.folder + "/nginx.log",
+              "-c",
+              WriteConfig(site, NginxConfig(peer, site.mode))};
     case PeerKind::kHaproxy:
       return {peer.program, "-db", "-f",
               WriteConfig(site, absl::StrCat(kHaproxyTop, HaproxyConfig(site.mode)))};
     case PeerKind::kHitch:
-      return {peer.program, absl::StrCat("--config=", WriteConfig(site, absl::StrCat(
-                                kHitch, getuid() == 0 ? kHitchUser : "")))};
+      return {
+          peer.program,
+          absl::StrCat("--config=",
+                       WriteConfig(site, absl::StrCat(kHitch, getuid() == 0 ? kHitchUser : "")))};
     case PeerKind::kStunnel:
       return {peer.program, WriteConfig(site, kStunnel)};
     case PeerKind::kSniproxy:

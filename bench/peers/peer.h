@@ -34,8 +34,11 @@ enum class PeerKind { kTrestle, kNginx, kHaproxy, kHitch, kStunnel, kSniproxy };
 
 struct Peer {
   PeerKind kind = PeerKind::kTrestle;
-  std::string label;    ///< "nginx 1.22.1"
-  std::string program;  ///< Path; for Trestle the folder of the example proxies.
+  std::string label;                    ///< "nginx 1.22.1"
+  std::string program;                  ///< Path; for Trestle the folder of the example proxies.
+  std::vector<std::string> flags = {};  ///< Further ones; Trestle only.
+  int open_connections = 0;             ///< Others, idle, while it is measured.
+  bool pinned = true;                   ///< To one CPU. Not for more than one thread.
 };
 
 bool Supports(const Peer& peer, Mode mode);

@@ -7,12 +7,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -60,17 +62,19 @@ std::vector<pid_t> FamilyOf(pid_t root) {
   return family;
 }
 
-void PinTo(int cpu) {
+void PinTo(int first, int last) {
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
-  CPU_SET(cpu, &cpus);
+  for (int cpu = first; cpu <= last; ++cpu) CPU_SET(cpu, &cpus);
   sched_setaffinity(0, sizeof(cpus), &cpus);
 }
 
-[[noreturn]] void RunProgram(const std::vector<std::string>& arguments, const std::string& log) {
+[[noreturn]] void RunProgram(const std::vector<std::string>& arguments, const std::string& log,
+                             bool pinned) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   signal(SIGPIPE, SIG_DFL);
-  PinTo(static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)) - 1);
+  const int cpus = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  PinTo(pinned ? cpus - 1 : 0, cpus - 1);
   const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
   dup2(out, STDOUT_FILENO);
   dup2(out, STDERR_FILENO);
@@ -83,10 +87,10 @@ void PinTo(int cpu) {
 
 }  // namespace
 
-Process::Process(const std::vector<std::string>& arguments, const std::string& log) {
+Process::Process(const std::vector<std::string>& arguments, const std::string& log, bool pinned) {
   pid_ = fork();
   PCHECK(pid_ >= 0);
-  if (pid_ == 0) RunProgram(arguments, log);
+  if (pid_ == 0) RunProgram(arguments, log, pinned);
 }
 
 Process::~Process() {
@@ -147,7 +151,22 @@ double Process::PssKib() const {
   return kib;
 }
 
-void PinToFirstCpu() { PinTo(0); }
+void PrepareToMeasure() {
+  signal(SIGPIPE, SIG_IGN);
+  PinTo(0, 0);
+  rlimit files = {};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
+std::string MakeFolder() {
+  const char* base = getenv("TMPDIR");
+  std::string folder = absl::StrCat(base == nullptr ? "/tmp" : base, "/trestle_peers_XXXXXX");
+  PCHECK(mkdtemp(&folder[0]) != nullptr);
+  std::filesystem::permissions(folder, std::filesystem::perms(0755));
+  return folder;
+}
 
 std::string OutputOf(const std::string& command) {
   std::string output;

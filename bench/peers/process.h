@@ -12,8 +12,8 @@ namespace trestle::bench {
 
 class Process final {
  public:
-  /// Runs `arguments` with its output in the file `log`.
-  Process(const std::vector<std::string>& arguments, const std::string& log);
+  /// Runs `arguments` with its output in the file `log`: `pinned` to the last CPU, or anywhere.
+  Process(const std::vector<std::string>& arguments, const std::string& log, bool pinned);
 
   /// Ends it and its children: SIGTERM, then SIGKILL.
   ~Process();
@@ -36,9 +36,13 @@ class Process final {
   bool ended_ = false;
 };
 
-/// Keeps this process, and what it forks from now on, to the first CPU, and every `Process` to the
-/// last: where the system happens to put them would matter more than what they do.
-void PinToFirstCpu();
+/// Lets this process have many descriptors, and keeps it, and what it forks from now on, to the
+/// first CPU; a pinned `Process` has the last: where the system happens to put them would matter
+/// more than what they do.
+void PrepareToMeasure();
+
+/// Makes a folder for temporary files, readable for a proxy that gives up root.
+std::string MakeFolder();
 
 /// Runs a program to its end and returns all that it printed.
 std::string OutputOf(const std::string& command);

@@ -87,7 +87,8 @@ class Runner::Contestant final {
   Contestant(const Peer& peer, const Site& site)
       : peer_(peer),
         site_(site),
-        process_(SetUp(peer, site), absl::StrCat(site.folder, "/", site.listen_port, ".log")),
+        process_(SetUp(peer, site), absl::StrCat(site.folder, "/", site.listen_port, ".log"),
+                 peer.pinned),
         ready_(process_.AwaitPort(site.listen_port)) {}
 
   const Peer& peer() const { return peer_; }
@@ -110,7 +111,9 @@ class Runner::Contestant final {
 };
 
 Runner::Runner(RunnerOptions options, std::string folder)
-    : options_(std::move(options)), folder_(std::move(folder)), client_tls_(NewTls()),
+    : options_(std::move(options)),
+      folder_(std::move(folder)),
+      client_tls_(NewTls()),
       backend_tls_(NewTls()) {
   const testing::TestPki pki(absl::Now());
   testing::LeafSpec leaf;
@@ -196,6 +199,14 @@ double Runner::SampleCpu(const Contestant& contestant, Figure& figure) const {
     const LoadResult result = load.Run();
     if (figure.failure.empty()) figure.failure = WhyNot(result, what);
   };
+
+  LoadPlan idle = plan;
+  idle.reconnect = false;
+  idle.request_body_bytes = 0;
+  idle.connections = contestant.peer().open_connections;
+  Load others(idle);
+  const LoadResult opened = others.Open();
+  if (figure.failure.empty()) figure.failure = WhyNot(opened, idle);
 
   double before = contestant.process().CpuSeconds();
   Load load(plan);
