@@ -3,12 +3,14 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "examples/acme_tokens_dir.h"
 #include "examples/admin.h"
+#include "examples/http_flags.h"
 #include "examples/pem_files.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
@@ -19,7 +21,8 @@
 
 ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for clients, leaf first");
 ABSL_FLAG(std::string, key, "", "PEM file with the certificate's private key");
-ABSL_FLAG(std::string, backend, "", "IP:PORT of the backend, which speaks TLS");
+ABSL_FLAG(std::string, backend, "",
+          "IP:PORT of the backend, which speaks TLS; or give --http_routes");
 ABSL_FLAG(std::string, backend_ca, "",
           "PEM file with the CAs that the backend may be certified by");
 ABSL_FLAG(std::string, backend_name, "",
@@ -46,10 +49,12 @@ int main(int argc, char** argv) {
   const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
   const std::string cert = OrExit(RequiredFlag("cert", absl::GetFlag(FLAGS_cert)));
   const std::string key = OrExit(RequiredFlag("key", absl::GetFlag(FLAGS_key)));
-  const Endpoint backend = OrExit(EndpointFromFlag("backend", absl::GetFlag(FLAGS_backend)));
+  const HttpFlags http = OrExit(HttpFromFlags());
   const std::string ca = OrExit(RequiredFlag("backend_ca", absl::GetFlag(FLAGS_backend_ca)));
   const std::string backend_name =
       OrExit(RequiredFlag("backend_name", absl::GetFlag(FLAGS_backend_name)));
+  const std::vector<HttpRoute> routes =
+      OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend), backend_name));
 
   // The store is the one object that all threads share and that changes; configs never do.
   const std::shared_ptr<CertificateStore> certificates =
@@ -61,20 +66,25 @@ int main(int argc, char** argv) {
       OrExit(ServerTlsConfig::Create(front_options));
   const std::shared_ptr<const ClientTlsConfig> back_tls = OrExit(LoadClientTls(ca));
 
-  // Beside its own certificate, the backend's: as connections meet it, and by probes.
+  // Beside its own certificate, the backends': as connections meet them, and by probes.
   const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
     absl::StatusOr<std::shared_ptr<const LegProbeConfig>> probe = LoadProbeConfig(ca);
     if (!probe.ok()) return probe.status();
     Watched watched;
-    watched.routes = {{"", ProxyMode::kBridge, {backend}, backend_name}};
     watched.targets.own = {certificates};
-    watched.targets.seen = {backend_name};
-    MonitorTargets::Probed& back = watched.targets.probed.emplace_back();
-    back.name = backend_name;
-    back.config = *std::move(probe);
-    back.target.endpoint = backend;
-    back.target.server_name = backend_name;
-    back.target.proxy_header = connection_options.proxy_protocol_to_backend;
+    for (const HttpRoute& route : routes) {
+      watched.routes.push_back(
+          {route.host, ProxyMode::kBridge, route.backends.endpoints, route.backend_name});
+      watched.targets.seen.push_back(route.backend_name);
+      for (const Endpoint& endpoint : route.backends.endpoints) {
+        MonitorTargets::Probed& back = watched.targets.probed.emplace_back();
+        back.name = route.backend_name;
+        back.config = *probe;
+        back.target.endpoint = endpoint;
+        back.target.server_name = route.backend_name;
+        back.target.proxy_header = connection_options.proxy_protocol_to_backend;
+      }
+    }
     return watched;
   }));
 
@@ -94,13 +104,16 @@ int main(int argc, char** argv) {
   });
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
-    const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(backend, listener); };
+    const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(routes, listener); };
     if (absl::Status loop = host.RefuseLoop(leads_to); !loop.ok()) return loop;
     TlsBridgeOptions options;
     options.front_tls = front_tls;
     options.back_tls = back_tls;
-    options.backend = backend;
+    if (http.routes == nullptr) options.backend = routes.front().backends;
     options.backend_name = backend_name;
+    const absl::Status with_http =
+        ApplyHttp(http, scheduler, options.new_inspector, options.content);
+    if (!with_http.ok()) return with_http;
     if (!absl::GetFlag(FLAGS_backend_resumption)) options.back_sessions.max_sessions = 0;
     options.connection = connection_options;
     return Alone(TlsBridge::Create(scheduler, dialer, std::move(options), observer));

@@ -2,12 +2,14 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "examples/acme_tokens_dir.h"
 #include "examples/admin.h"
+#include "examples/http_flags.h"
 #include "examples/pem_files.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
@@ -38,7 +40,8 @@ int main(int argc, char** argv) {
   const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
   const std::string cert = OrExit(RequiredFlag("cert", absl::GetFlag(FLAGS_cert)));
   const std::string key = OrExit(RequiredFlag("key", absl::GetFlag(FLAGS_key)));
-  const Endpoint backend = OrExit(EndpointFromFlag("backend", absl::GetFlag(FLAGS_backend)));
+  const HttpFlags http = OrExit(HttpFromFlags());
+  const std::vector<HttpRoute> routes = OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend), ""));
 
   // The store is the one object that all threads share and that changes; configs never do.
   const std::shared_ptr<CertificateStore> certificates =
@@ -52,7 +55,9 @@ int main(int argc, char** argv) {
   const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
     Watched watched;
     watched.targets.own = {certificates};
-    watched.routes = {{"", ProxyMode::kOffload, {backend}, ""}};
+    for (const HttpRoute& route : routes) {
+      watched.routes.push_back({route.host, ProxyMode::kOffload, route.backends.endpoints, ""});
+    }
     return watched;
   }));
 
@@ -67,11 +72,14 @@ int main(int argc, char** argv) {
   });
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
-    const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(backend, listener); };
+    const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(routes, listener); };
     if (absl::Status loop = host.RefuseLoop(leads_to); !loop.ok()) return loop;
     TlsTerminatorOptions options;
     options.front_tls = front_tls;
-    options.backend = backend;
+    if (http.routes == nullptr) options.backend = routes.front().backends;
+    const absl::Status with_http =
+        ApplyHttp(http, scheduler, options.new_inspector, options.content);
+    if (!with_http.ok()) return with_http;
     options.connection = connection_options;
     return Alone(TlsTerminator::Create(scheduler, dialer, std::move(options), observer));
   }));

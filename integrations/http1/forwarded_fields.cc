@@ -37,6 +37,8 @@ std::string Quoted(absl::string_view value) {
 
 std::string ClientCertificate(const CertificateInfo& leaf) {
   std::vector<std::string> parts = {absl::StrCat("Subject=", Quoted(leaf.subject))};
+  for (const std::string& name : leaf.uri_names)
+    parts.push_back(absl::StrCat("URI=", Quoted(name)));
   for (const std::string& name : leaf.dns_names)
     parts.push_back(absl::StrCat("DNS=", Quoted(name)));
   return absl::StrJoin(parts, ";");

@@ -20,16 +20,6 @@ absl::Status BadText(absl::string_view detail) {
       {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(detail)});
 }
 
-absl::StatusOr<Backends> ParseBackends(absl::string_view text) {
-  Backends backends;
-  for (const absl::string_view item : absl::StrSplit(text, '+')) {
-    const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(item);
-    if (!endpoint.ok()) return endpoint.status();
-    backends.endpoints.push_back(*endpoint);
-  }
-  return backends;
-}
-
 absl::Status ApplyOption(absl::string_view option, Backends& backends, Route& route) {
   absl::string_view value = option;
   if (absl::ConsumePrefix(&value, "alpn=")) {
@@ -81,6 +71,16 @@ std::string DetailOf(const absl::Status& status) {
 }
 
 }  // namespace
+
+absl::StatusOr<Backends> ParseBackends(absl::string_view text) {
+  Backends backends;
+  for (const absl::string_view item : absl::StrSplit(text, '+')) {
+    const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(item);
+    if (!endpoint.ok()) return endpoint.status();
+    backends.endpoints.push_back(*endpoint);
+  }
+  return backends;
+}
 
 absl::StatusOr<std::vector<Route>> ParseRouteList(absl::string_view text) {
   std::vector<Route> routes;

@@ -51,6 +51,18 @@ class FlagsTest : public ProxyTest {
   const std::vector<std::string> bridge_ = FlagsFor(Mode::kBridge, backend_);
 };
 
+TEST_F(FlagsTest, HttpRoutesAreChecked) {
+  const auto refuse = [&](const std::string& routes, const std::string& words) {
+    ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend", "--http_routes=" + routes}), words);
+  };
+  refuse("a.test/x", "--http_routes is wrong: \"a.test/x\" is no HOST/PATH=IP:PORT");
+  refuse("a.test=127.0.0.1:1,a.test/=127.0.0.1:2", "the route \"a.test/\" is there twice");
+  refuse("a.test/../x=127.0.0.1:1", "needs a plain path");
+  refuse("a..test=127.0.0.1:1", "has a bad host");
+  ExpectRefusal(Mode::kBridge, Change(bridge_, {"--http_routes=a.test=127.0.0.1:1"}),
+                "--backend and --http_routes exclude each other");
+}
+
 TEST_F(FlagsTest, RequiredFlagsAreMissed) {
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--listen"}), "--listen is required");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--cert"}), "--cert is required");

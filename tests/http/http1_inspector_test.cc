@@ -263,6 +263,7 @@ TEST(Http1InspectorTest, BackendsAreToldOfIpv6AndCertificates) {
   report.front.peer = *Endpoint::Parse("[2001:db8::7]:40000");
   CertificateInfo leaf;
   leaf.subject = "CN=ro\"ot\r\nX-Evil: 1";
+  leaf.uri_names = {"spiffe://client.test/app"};
   leaf.dns_names = {"client.test"};
   report.front.tls->peer_chain = ChainInfo({leaf});
   Http1Options options;
@@ -272,7 +273,8 @@ TEST(Http1InspectorTest, BackendsAreToldOfIpv6AndCertificates) {
   EXPECT_EQ(c.at_backend(),
             "GET / HTTP/1.1\r\nHost: app.test\r\nX-Forwarded-For: 2001:db8::7\r\n"
             "X-Forwarded-Proto: https\r\n"
-            "X-Forwarded-Client-Cert: Subject=\"CN=ro\\\"ot??X-Evil: 1\";DNS=\"client.test\"\r\n"
+            "X-Forwarded-Client-Cert: Subject=\"CN=ro\\\"ot??X-Evil: 1\";"
+            "URI=\"spiffe://client.test/app\";DNS=\"client.test\"\r\n"
             "Forwarded: for=\"[2001:db8::7]\";proto=https;host=\"app.test\"\r\n\r\n");
 }
 

@@ -11,6 +11,10 @@
 
 namespace trestle {
 
+/// Reads "IP:PORT", or several joined by "+", which take turns. Fails with ErrorCode::kConfiguration,
+/// quoting the one at fault.
+absl::StatusOr<Backends> ParseBackends(absl::string_view text);
+
 /// Reads "NAME=BACKENDS,NAME=BACKENDS,…". BACKENDS is "IP:PORT", or several joined by "+", which
 /// take turns. The name "default", in any case, stands for the default route, here and in files.
 /// Fails with ErrorCode::kConfiguration, quoting the item at fault.

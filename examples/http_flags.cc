@@ -1,0 +1,80 @@
+#include "examples/http_flags.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "examples/proxy_flags.h"
+
+ABSL_FLAG(bool, http, false,
+          "reads HTTP/1.1: refuses malformed and misdirected requests, tells the backend who the "
+          "client is (X-Forwarded-For, Forwarded); see docs/http.md");
+ABSL_FLAG(
+    std::string, http_routes, "",
+    "HOST/PATH=IP:PORT[+IP:PORT...][@NAME], comma-separated: chooses the backend by the first "
+    "request's host and the beginning of its path; NAME is what the backend's certificate "
+    "must be for, if not --backend_name; the host \"default\" is any; implies --http");
+
+namespace trestle::examples {
+
+absl::StatusOr<HttpFlags> HttpFromFlags() {
+  HttpFlags flags;
+  const std::string text = absl::GetFlag(FLAGS_http_routes);
+  flags.inspect = absl::GetFlag(FLAGS_http) || !text.empty();
+  if (text.empty()) return flags;
+  absl::StatusOr<std::vector<HttpRoute>> routes = ParseHttpRoutes(text);
+  if (routes.ok()) {
+    absl::StatusOr<std::shared_ptr<const HttpRoutes>> table = HttpRoutes::Create(*routes);
+    if (table.ok()) {
+      flags.routes = *std::move(table);
+      return flags;
+    }
+    routes = table.status();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--http_routes is wrong: ", Sentence(routes.status())));
+}
+
+absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags, absl::string_view backend,
+                                                  const std::string& backend_name) {
+  if (flags.routes == nullptr) {
+    const absl::StatusOr<Endpoint> endpoint = EndpointFromFlag("backend", backend);
+    if (!endpoint.ok()) return endpoint.status();
+    return std::vector<HttpRoute>{{"", "/", *endpoint, backend_name}};
+  }
+  if (!backend.empty()) {
+    return absl::InvalidArgumentError(
+        "--backend and --http_routes exclude each other; the route default=IP:PORT is for all "
+        "else");
+  }
+  std::vector<HttpRoute> routes = flags.routes->routes();
+  for (HttpRoute& route : routes) {
+    if (route.backend_name.empty()) route.backend_name = backend_name;
+  }
+  return routes;
+}
+
+bool LeadsTo(const std::vector<HttpRoute>& routes, const Endpoint& listener) {
+  return std::any_of(routes.begin(), routes.end(), [&](const HttpRoute& route) {
+    return trestle::LeadsTo(route.backends, listener);
+  });
+}
+
+absl::Status ApplyHttp(const HttpFlags& flags, Scheduler& scheduler,
+                       InspectorFactory& new_inspector, ContentRouting& content) {
+  if (!flags.inspect) return absl::OkStatus();
+  Http1Options http;
+  if (flags.routes != nullptr) {
+    KeepToRoutes(flags.routes, http);
+    content.new_reader = NewHttpRouteReaderFactory(flags.routes);
+  }
+  absl::StatusOr<InspectorFactory> factory = NewHttp1InspectorFactory(scheduler, std::move(http));
+  if (!factory.ok()) return factory.status();
+  new_inspector = *std::move(factory);
+  return absl::OkStatus();
+}
+
+}  // namespace trestle::examples

@@ -1,0 +1,44 @@
+// The flags by which the example proxies read HTTP behind the client's TLS.
+#ifndef TRESTLE_EXAMPLES_HTTP_FLAGS_H_
+#define TRESTLE_EXAMPLES_HTTP_FLAGS_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "integrations/http1/http1_inspector.h"
+#include "integrations/http1/http_routes.h"
+#include "trestle/base/endpoint.h"
+#include "trestle/io/scheduler.h"
+#include "trestle/proxy/content_routing.h"
+#include "trestle/proxy/proxy_block.h"
+
+namespace trestle::examples {
+
+/// What was asked for; may be shared by threads.
+struct HttpFlags {
+  bool inspect = false;
+  std::shared_ptr<const HttpRoutes> routes;  ///< Null: the backend is fixed.
+};
+
+/// Reads --http and --http_routes.
+absl::StatusOr<HttpFlags> HttpFromFlags();
+
+/// Says where connections may lead: the routes, or, without any, `backend` (--backend) alone. Fails
+/// where both or neither are given. Routes without a backend name get `backend_name`.
+absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags, absl::string_view backend,
+                                                  const std::string& backend_name);
+
+/// Sets what a block on the loop of `scheduler` needs for it, where anything was asked for.
+absl::Status ApplyHttp(const HttpFlags& flags, Scheduler& scheduler,
+                       InspectorFactory& new_inspector, ContentRouting& content);
+
+/// Tells whether any of `routes` leads back to `listener`; see `LeadsTo` of backends.h.
+bool LeadsTo(const std::vector<HttpRoute>& routes, const Endpoint& listener);
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_HTTP_FLAGS_H_

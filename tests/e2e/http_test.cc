@@ -1,0 +1,151 @@
+// --http and --http_routes of the example proxies, with curl, nginx and raw bytes.
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/server_programs.h"
+
+namespace trestle::e2e {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class HttpTest : public ServerProgramsTest {
+ protected:
+  // A backend behind a bridge, with a name of its own.
+  std::unique_ptr<HttpBackend> StartNamed(const std::string& name) const {
+    HttpBackend::Options options;
+    options.name = name;
+    options.certificate = pki_.Issue(LeafFor(absl::StrCat(name, ".test")));
+    return std::make_unique<HttpBackend>(std::move(options));
+  }
+
+  // A proxy that routes by HTTP instead of to one backend.
+  std::unique_ptr<ProxyProcess> StartRouting(Mode mode, const std::string& routes) const {
+    std::vector<std::string> argv = {ExampleProgram(ProgramOf(mode))};
+    for (const std::string& flag : FlagsFor(mode, "")) {
+      if (flag != "--backend=") argv.push_back(flag);
+    }
+    argv.push_back(absl::StrCat("--http_routes=", routes));
+    argv.push_back("--log_connections");
+    return StartProgram(argv);
+  }
+
+  std::string Exchange(uint16_t port, const std::string& bytes) const {
+    const auto client = ConnectTls(port);
+    if (client == nullptr) return "no connection";
+    client->Write(bytes);
+    return client->ReadToEnd();
+  }
+};
+
+TEST_F(HttpTest, PathsLeadToDifferentBackendsAndEachProvesItsName) {
+  const auto web = StartNamed("web");
+  const auto api = StartNamed("api");
+  const auto proxy =
+      StartRouting(Mode::kBridge, absl::StrCat(kFrontName, "=", web->address(), "@web.test,",
+                                               kFrontName, "/bytes=", api->address(), "@api.test"));
+  const std::string url = absl::StrCat("https://", kFrontName, ":", proxy->port);
+  // curl would use one connection for all, but is told to open new ones.
+  const CommandResult curl = Curl(proxy->port, "/hello", {url + "/bytes/10", url + "/hello"});
+  EXPECT_EQ(curl.exit_status, 0) << curl.errors << proxy->log();
+  EXPECT_THAT(curl.output, EndsWith("hello from webhello from web"));
+  EXPECT_EQ(curl.output.size(), 10 + 2 * std::string("hello from web").size());
+  ASSERT_EQ(web->connections().size(), 2u);
+  EXPECT_EQ(web->connections()[0].server_name, "web.test");
+  ASSERT_EQ(api->connections().size(), 1u);
+  EXPECT_EQ(api->connections()[0].server_name, "api.test");
+}
+
+TEST_F(HttpTest, ATerminatorRoutesInTheClear) {
+  const auto web = StartBackend(Mode::kOffload);
+  const auto proxy =
+      StartRouting(Mode::kOffload, absl::StrCat(kFrontName, "/hello=", web->address()));
+  EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend");
+  EXPECT_EQ(Curl(proxy->port, "/other").output, "404 Not Found\n");
+  EXPECT_TRUE(proxy->WaitForLog("no_route: no route for the request's path")) << proxy->log();
+  EXPECT_EQ(web->requests(), 1);
+}
+
+TEST_F(HttpTest, RequestsOfOneConnectionFollowEachOther) {
+  const auto backend = StartBackend(Mode::kBridge);
+  const auto proxy = StartProxy(Mode::kBridge, backend->address(), {"--http"});
+  const std::string url = absl::StrCat("https://", kFrontName, ":", proxy->port);
+  const CommandResult curl =
+      Curl(proxy->port, "/hello", {url + "/bytes/100000", url + "/hello", "--verbose"});
+  EXPECT_EQ(curl.exit_status, 0) << curl.errors << proxy->log();
+  EXPECT_EQ(curl.output.size(), 100000 + 2 * std::string("hello from backend").size());
+  EXPECT_EQ(backend->connections().size(), 1u);
+  EXPECT_EQ(backend->requests(), 3);
+  const std::string pipelined = Exchange(
+      proxy->port,
+      absl::StrCat(GetRequest("/hello"), GetRequest("/hello"), GetAndCloseRequest("/hello")));
+  EXPECT_EQ(backend->requests(), 6) << pipelined << proxy->log();
+}
+
+TEST_F(HttpTest, BodiesArriveByteForByte) {
+  const auto backend = StartBackend(Mode::kBridge);
+  const auto proxy = StartProxy(Mode::kBridge, backend->address(), {"--http"});
+  std::string body;
+  for (int i = 0; i < 3'000'000; ++i) body += static_cast<char>(i * 7 + i / 251);
+  const CommandResult sum = RunCommand({FindProgram("openssl"), "sha256", "-r"}, kPatience, body);
+  // With "Expect: 100-continue" too, which curl sends for bodies of this size.
+  for (const std::string& expect : {std::string("Expect:"), std::string("A: b")}) {
+    const CommandResult curl =
+        Curl(proxy->port, "/sum", {"--upload-file", WriteFile("body", body), "--header", expect});
+    EXPECT_EQ(curl.exit_status, 0) << curl.errors << proxy->log();
+    EXPECT_THAT(sum.output, StartsWith(curl.output));
+    EXPECT_EQ(curl.output.size(), 64u);
+  }
+}
+
+TEST_F(HttpTest, ASmuggledRequestReachesNobody) {
+  const auto backend = StartBackend(Mode::kBridge);
+  const auto proxy = StartProxy(Mode::kBridge, backend->address(), {"--http"});
+  const std::string answer = Exchange(
+      proxy->port,
+      absl::StrCat("POST / HTTP/1.1\r\nHost: ", kFrontName,
+                   "\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG"));
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 400 Bad Request\r\n"));
+  EXPECT_EQ(backend->requests(), 0);
+  EXPECT_TRUE(
+      proxy->WaitForLog("front leg, relay: blocked_by_inspector: no HTTP request: Content-"))
+      << proxy->log();
+}
+
+TEST_F(HttpTest, ARequestForAnotherHostIsMisdirected) {
+  const auto backend = StartBackend(Mode::kBridge);
+  const auto proxy = StartProxy(Mode::kBridge, backend->address(), {"--http"});
+  EXPECT_EQ(Curl(proxy->port, "/hello", {"--header", "Host: other.test"}).output,
+            "421 Misdirected Request\n");
+  EXPECT_EQ(backend->requests(), 0);
+}
+
+TEST_F(HttpTest, BackendsAreToldOfTheClient) {
+  WriteCertificate("back", LeafFor(kBackName));
+  const uint16_t port = FreePort();
+  const auto nginx = StartNginx(
+      absl::StrCat("http { access_log off; ", TemporaryPaths(), " server { listen 127.0.0.1:", port,
+                   " ssl; ssl_certificate ", PathOf("back.pem"), "; ssl_certificate_key ",
+                   PathOf("back.key"),
+                   "; location / { return 200 \"$http_x_forwarded_for|$http_x_forwarded_proto|"
+                   "$http_forwarded|$http_x_real_ip\"; } } }"),
+      port);
+  ASSERT_NE(nginx, nullptr);
+  const auto proxy = StartProxy(Mode::kBridge, absl::StrCat("127.0.0.1:", port), {"--http"});
+  const CommandResult curl = Curl(proxy->port, "/",
+                                  {"--header", "X-Forwarded-For: 1.2.3.4", "--header",
+                                   "X-Real-IP: 1.2.3.4", "--header", "Forwarded: for=1.2.3.4"});
+  EXPECT_EQ(curl.output, absl::StrCat("127.0.0.1|https|for=127.0.0.1;proto=https;host=\"",
+                                      kFrontName, ":", proxy->port, "\"|"))
+      << curl.errors << proxy->log();
+}
+
+}  // namespace
+}  // namespace trestle::e2e
