@@ -48,15 +48,13 @@ Json FailureOf(const std::optional<FutureFailure>& failure) {
 }
 
 Json CertificateOf(const CertificateInfo& certificate, absl::Time now) {
-  std::vector<std::string> names = certificate.dns_names;
-  names.insert(names.end(), certificate.ip_names.begin(), certificate.ip_names.end());
   Json days = nullptr;
   if (certificate.not_after != absl::InfinitePast()) {
     days = absl::ToDoubleHours(certificate.not_after - now) / 24;
   }
   return {{"subject", certificate.subject},
           {"issuer", certificate.issuer},
-          {"names", names},
+          {"names", NamesOf(certificate)},
           {"serial", certificate.serial},
           {"key", certificate.key},
           {"signature", certificate.signature},

@@ -106,10 +106,7 @@ std::string RootText(const ProbedLeg& leg, absl::Time now) {
 std::string NamesText(const ProbedLeg& leg) {
   const ChainReport* chain = ChainOf(leg);
   if (chain == nullptr || chain->served.empty()) return "-";
-  std::vector<std::string> names = chain->served.front().dns_names;
-  const std::vector<std::string>& addresses = chain->served.front().ip_names;
-  names.insert(names.end(), addresses.begin(), addresses.end());
-  return OrDash(absl::StrJoin(names, ", "));
+  return OrDash(absl::StrJoin(NamesOf(chain->served.front()), ", "));
 }
 
 std::string StapleText(const ProbedLeg& leg) {

@@ -99,6 +99,15 @@ std::vector<MetricFamily> CertificateFamilies(const std::vector<CertificateStatu
   return families;
 }
 
+MetricFamily TicketKeyFamily(absl::Duration age) {
+  MetricFamily family;
+  family.name = "trestle_ticket_key_age_seconds";
+  family.help = "Seconds since the key that seals session tickets now began to";
+  family.type = MetricType::Gauge;
+  family.metric.emplace_back().gauge.value = absl::ToDoubleSeconds(age);
+  return family;
+}
+
 }  // namespace
 
 class ProxyMetrics::Families {
@@ -278,10 +287,20 @@ std::vector<CertificateStatus> ProxyMetrics::certificates() const {
 
 void ProxyMetrics::CountReload(bool good) { families_->Reloaded(good); }
 
+void ProxyMetrics::SetTicketKeyTime(absl::AnyInvocable<absl::Time(absl::Time now)> sealing_since) {
+  absl::MutexLock lock(&mutex_);
+  sealing_since_ = std::move(sealing_since);
+}
+
 std::string ProxyMetrics::Text(absl::Time now) const {
   std::vector<MetricFamily> families = registry_->Collect();
   for (MetricFamily& family : CertificateFamilies(certificates(), now)) {
     families.push_back(std::move(family));
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    const absl::Time since = sealing_since_ ? sealing_since_(now) : absl::InfinitePast();
+    if (since != absl::InfinitePast()) families.push_back(TicketKeyFamily(now - since));
   }
   std::ostringstream text;
   ::prometheus::TextSerializer().Serialize(text, families);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "prometheus/registry.h"
@@ -35,6 +36,11 @@ class ProxyMetrics {
   /// What `SetCertificates` was given last.
   std::vector<CertificateStatus> certificates() const ABSL_LOCKS_EXCLUDED(mutex_);
 
+  /// Says whom to ask for the age of session tickets' keys: since when the key that seals them now
+  /// does so; infinitely long ago where that isn't known. Called by `Text`, on its thread.
+  void SetTicketKeyTime(absl::AnyInvocable<absl::Time(absl::Time now)> sealing_since)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
   /// Counts a reload. Each good one is a generation; the first set-up is generation 1.
   void CountReload(bool good);
 
@@ -49,6 +55,7 @@ class ProxyMetrics {
   const std::unique_ptr<Families> families_;
   mutable absl::Mutex mutex_;
   std::vector<CertificateStatus> certificates_ ABSL_GUARDED_BY(mutex_);
+  mutable absl::AnyInvocable<absl::Time(absl::Time now)> sealing_since_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace trestle

@@ -23,8 +23,7 @@ std::string MissingText(const ChainReport& chain) {
 // Names in the certificate, as many as a person reads.
 std::string SomeNames(const CertificateInfo& leaf) {
   constexpr size_t kMaxNames = 5;
-  std::vector<std::string> names(leaf.dns_names.begin(), leaf.dns_names.end());
-  names.insert(names.end(), leaf.ip_names.begin(), leaf.ip_names.end());
+  std::vector<std::string> names = NamesOf(leaf);
   const bool more = names.size() > kMaxNames;
   if (more) names.resize(kMaxNames);
   return absl::StrCat(absl::StrJoin(names, ", "), more ? ", …" : "");
@@ -256,6 +255,14 @@ Severity WorstOf(const std::vector<Finding>& findings) {
   Severity worst = Severity::kFine;
   for (const Finding& finding : findings) worst = std::max(worst, finding.severity);
   return worst;
+}
+
+std::vector<std::string> NamesOf(const CertificateInfo& certificate) {
+  std::vector<std::string> names = certificate.dns_names;
+  for (const auto* more : {&certificate.ip_names, &certificate.uri_names}) {
+    names.insert(names.end(), more->begin(), more->end());
+  }
+  return names;
 }
 
 std::string TimeLeftText(absl::Time when, absl::Time now) {

@@ -306,7 +306,6 @@ TEST_F(LegProbeTest, StartTlsComesBeforeTlsWithRealServers) {
     const Json leg = probe(ports[i], protocols[i]);
     EXPECT_EQ(leg.at("good"), true) << protocols[i] << leg.dump(1);
     EXPECT_EQ(leg.at("start_tls"), protocols[i]);
-    EXPECT_GT(leg.at("times_ms").at("start_tls"), 0);
   }
   // Without it, or with another one, the leg fails.
   EXPECT_EQ(probe(ports[2], "none").at("good"), false);

@@ -200,6 +200,17 @@ TEST_F(MetricsTest, ReloadsAreGenerations) {
                           HasSubstr("trestle_reloads_total{result=\"failed\"} 1\n")));
 }
 
+TEST_F(MetricsTest, TicketKeysHaveAnAgeWhereItIsKnown) {
+  EXPECT_THAT(metrics_.Text(now_), Not(HasSubstr("trestle_ticket_key_age_seconds")));
+  absl::Time since = now_;
+  metrics_.SetTicketKeyTime([&](absl::Time) { return since; });
+  const std::string text = metrics_.Text(now_ + absl::Hours(2));
+  EXPECT_THAT(text, HasSubstr("\ntrestle_ticket_key_age_seconds 7200\n"));
+  ExpectPromtoolLikes(text);
+  since = absl::InfinitePast();
+  EXPECT_THAT(metrics_.Text(now_), Not(HasSubstr("trestle_ticket_key_age_seconds")));
+}
+
 TEST_F(MetricsTest, CertificatesCountDownAndBelowZero) {
   std::vector<CertificateStatus> certificates = {
       Certificate("a.test", 90 * kDay, 9 * kDay), Certificate("old.test", -2 * kDay, -2 * kDay),
@@ -331,6 +342,7 @@ TEST_F(MetricsTest, TheDocumentsUseTheNamesThatThereAre) {
   report.hello->bytes = 1500;
   report.status = MakeError({ErrorCode::kTimeout, Leg::kBack, Phase::kRelay, std::nullopt, "x"});
   observer->OnClosed(report);
+  metrics_.SetTicketKeyTime([](absl::Time now) { return now; });
   metrics_.SetCertificates({Certificate("a.test", kDay, kDay)});
   const std::set<std::string> known = MetricNames(metrics_.Text(now_));
   EXPECT_EQ(MetricNames(ReadText("docs/monitoring/README.md")), known);

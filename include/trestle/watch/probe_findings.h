@@ -8,6 +8,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "trestle/tls/tls_info.h"
 #include "trestle/watch/leg_probe.h"
 
 namespace trestle {
@@ -46,6 +47,9 @@ std::vector<Finding> FindingsOf(const ProbeReport& report, absl::Time now,
 
 /// The severity of the worst of them; kFine without any.
 Severity WorstOf(const std::vector<Finding>& findings);
+
+/// All that a certificate is for: DNS names, then IP addresses, then URIs.
+std::vector<std::string> NamesOf(const CertificateInfo& certificate);
 
 /// Writes how long it is until `when`, or was since: "9 days", "3 hours", "12 days ago".
 std::string TimeLeftText(absl::Time when, absl::Time now);
