@@ -64,9 +64,9 @@ bool LeadsTo(const std::vector<HttpRoute>& routes, const Endpoint& listener) {
 }
 
 absl::Status ApplyHttp(const HttpFlags& flags, Scheduler& scheduler,
-                       InspectorFactory& new_inspector, ContentRouting& content) {
+                       InspectorFactory& new_inspector, ContentRouting& content,
+                       Http1Options http) {
   if (!flags.inspect) return absl::OkStatus();
-  Http1Options http;
   if (flags.routes != nullptr) {
     KeepToRoutes(flags.routes, http);
     content.new_reader = NewHttpRouteReaderFactory(flags.routes);

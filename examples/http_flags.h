@@ -32,9 +32,11 @@ absl::StatusOr<HttpFlags> HttpFromFlags();
 absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags, absl::string_view backend,
                                                   const std::string& backend_name);
 
-/// Sets what a block on the loop of `scheduler` needs for it, where anything was asked for.
+/// Sets what a block on the loop of `scheduler` needs for it, where anything was asked for. `http`
+/// may have guards, which come after the routes.
 absl::Status ApplyHttp(const HttpFlags& flags, Scheduler& scheduler,
-                       InspectorFactory& new_inspector, ContentRouting& content);
+                       InspectorFactory& new_inspector, ContentRouting& content,
+                       Http1Options http = {});
 
 /// Tells whether any of `routes` leads back to `listener`; see `LeadsTo` of backends.h.
 bool LeadsTo(const std::vector<HttpRoute>& routes, const Endpoint& listener);

@@ -101,3 +101,11 @@ def trestle_integration_dependencies():
             # Else it takes a bare LF for CRLF in places, and white space before a colon.
             copts = ["-DLLHTTP_STRICT_MODE=1"],
         )
+    if not native.existing_rule("modsecurity"):
+        _debian_library(
+            name = "modsecurity",
+            library = "modsecurity",
+            package = "libmodsecurity-dev",
+            headers = ["modsecurity"],
+            linkopts = ["-lmodsecurity"],
+        )

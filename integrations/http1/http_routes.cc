@@ -266,9 +266,10 @@ void KeepToRoutes(std::shared_ptr<const HttpRoutes> routes, Http1Options& option
                             const ConnectionReport& connection) mutable {
     return split.contains(connection.route) || (before && before(connection));
   };
-  options.guards.push_back([routes = std::move(routes)](const ConnectionReport& connection) {
-    return std::make_unique<RouteGuard>(routes, connection.route);
-  });
+  options.guards.insert(options.guards.begin(),
+                        [routes = std::move(routes)](const ConnectionReport& connection) {
+                          return std::make_unique<RouteGuard>(routes, connection.route);
+                        });
 }
 
 }  // namespace trestle

@@ -75,8 +75,8 @@ ContentReaderFactory NewHttpRouteReaderFactory(std::shared_ptr<const HttpRoutes>
 
 /// Makes inspectors see to it that every request of a connection is for the backend that its first
 /// one chose: others are refused with 421. Where a host's paths lead to different backends, each
-/// connection carries one request, so that clients open another one for the next. Adds to `guards`
-/// and `one_request`.
+/// connection carries one request, so that clients open another one for the next. Adds to `guards`,
+/// in front, and to `one_request`.
 void KeepToRoutes(std::shared_ptr<const HttpRoutes> routes, Http1Options& options);
 
 }  // namespace trestle

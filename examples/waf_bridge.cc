@@ -1,0 +1,129 @@
+// A bridge with a web application firewall: requests are decrypted, judged by libmodsecurity with
+// the OWASP Core Rule Set, and encrypted again for the backend. Start with bridging_proxy.cc.
+
+#include <fstream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "examples/http_flags.h"
+#include "examples/pem_files.h"
+#include "examples/proxy_flags.h"
+#include "examples/proxy_host.h"
+#include "integrations/modsecurity/modsecurity_guard.h"
+#include "trestle/proxy/tls_bridge.h"
+#include "trestle/tls/certificate_store.h"
+#include "trestle/tls/tls_config.h"
+
+ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for clients, leaf first");
+ABSL_FLAG(std::string, key, "", "PEM file with the certificate's private key");
+ABSL_FLAG(std::string, backend, "",
+          "IP:PORT of the backend, which speaks TLS; or give --http_routes");
+ABSL_FLAG(std::string, backend_ca, "",
+          "PEM file with the CAs that the backend may be certified by");
+ABSL_FLAG(std::string, backend_name, "",
+          "name that the backend's certificate must be for; also sent to it as SNI");
+ABSL_FLAG(std::string, rules, "",
+          "file with rules in SecLang; default: the OWASP Core Rule Set of the Debian package "
+          "modsecurity-crs");
+ABSL_FLAG(std::string, audit_log, "",
+          "file that gets a line of JSON about each denied request; not with --rules, which say so "
+          "themselves");
+ABSL_FLAG(bool, detect_only, false, "tells of matches and denies nothing; not with --rules");
+ABSL_FLAG(uint32_t, max_body, 128 * 1024,
+          "bytes of a request's body that are kept until it is judged; longer ones are refused");
+
+namespace {
+
+constexpr char kUsage[] =
+    "Speaks TLS with clients, has a web application firewall judge each request, and passes on "
+    "what\n"
+    "it doesn't deny, in a TLS session of its own with a verified backend. HTTP/1.1 only. Rules "
+    "that\n"
+    "match are logged. SIGTERM and SIGINT let open connections finish, a second one cuts them.\n\n"
+    "  waf_bridge --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem --threads=4 \\\n"
+    "      --backend=127.0.0.1:9443 --backend_ca=ca.pem --backend_name=api.internal.example";
+
+class LogMatches final : public trestle::ModSecurityListener {
+ public:
+  void OnMatch(absl::string_view message) override {
+    trestle::examples::LogLine(absl::StrCat("waf: ", message));
+  }
+};
+
+// The rules of --rules, or the Core Rule Set.
+absl::StatusOr<std::shared_ptr<const trestle::ModSecurityRules>> LoadRules(
+    trestle::ModSecurityListener& listener) {
+  const std::string file = absl::GetFlag(FLAGS_rules);
+  trestle::CoreRuleSetOptions options;
+  options.audit_log = absl::GetFlag(FLAGS_audit_log);
+  options.detect_only = absl::GetFlag(FLAGS_detect_only);
+  // libmodsecurity goes on without a log that it can't write.
+  if (!options.audit_log.empty() && !std::ofstream(options.audit_log, std::ios::app)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--audit_log: ", options.audit_log, " can't be written"));
+  }
+  if (file.empty()) {
+    return trestle::ModSecurityRules::Load(trestle::CoreRuleSet(options), &listener);
+  }
+  if (!options.audit_log.empty() || options.detect_only) {
+    return absl::InvalidArgumentError("--audit_log and --detect_only don't go with --rules");
+  }
+  return trestle::ModSecurityRules::Load(absl::StrCat("Include ", file, "\n"), &listener);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace trestle;
+  using namespace trestle::examples;
+  ParseCommandLine(argc, argv, kUsage);
+  const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
+  const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
+  const std::string cert = OrExit(RequiredFlag("cert", absl::GetFlag(FLAGS_cert)));
+  const std::string key = OrExit(RequiredFlag("key", absl::GetFlag(FLAGS_key)));
+  const std::string ca = OrExit(RequiredFlag("backend_ca", absl::GetFlag(FLAGS_backend_ca)));
+  const std::string backend_name =
+      OrExit(RequiredFlag("backend_name", absl::GetFlag(FLAGS_backend_name)));
+  HttpFlags http = OrExit(HttpFromFlags());
+  http.inspect = true;
+  const std::vector<HttpRoute> routes =
+      OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend), backend_name));
+
+  LogMatches listener;
+  const std::shared_ptr<const ModSecurityRules> rules = OrExit(LoadRules(listener));
+  LogLine(absl::StrCat(rules->size(), " rules loaded"));
+
+  ServerTlsOptions front_options;
+  front_options.certificates =
+      OrExit(CertificateStore::Create({OrExit(LoadCredential(cert, key))}, absl::Now()));
+  // No application protocol is offered: what agreed on HTTP/2 would be refused.
+  const std::shared_ptr<const ServerTlsConfig> front_tls =
+      OrExit(ServerTlsConfig::Create(front_options));
+  const std::shared_ptr<const ClientTlsConfig> back_tls = OrExit(LoadClientTls(ca));
+
+  ProxyHost host(host_options);
+  OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
+                      ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
+    const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(routes, listener); };
+    if (absl::Status loop = host.RefuseLoop(leads_to); !loop.ok()) return loop;
+    TlsBridgeOptions options;
+    options.front_tls = front_tls;
+    options.back_tls = back_tls;
+    if (http.routes == nullptr) options.backend = routes.front().backends;
+    options.backend_name = backend_name;
+    options.connection = connection_options;
+    Http1Options with_waf;
+    with_waf.guarded_body_bytes = absl::GetFlag(FLAGS_max_body);
+    with_waf.guards.push_back(NewModSecurityGuardFactory(rules));
+    const absl::Status applied =
+        ApplyHttp(http, scheduler, options.new_inspector, options.content, std::move(with_waf));
+    if (!applied.ok()) return applied;
+    return Alone(TlsBridge::Create(scheduler, dialer, std::move(options), observer));
+  }));
+}

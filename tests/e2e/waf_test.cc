@@ -1,0 +1,217 @@
+// examples/waf_bridge with the OWASP Core Rule Set: curl's attacks are denied, its ordinary
+// requests arrive as they were sent.
+
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/bulk_bytes.h"
+#include "tests/e2e/proxy_test.h"
+
+namespace trestle::e2e {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string ReadAll(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+std::string SumOf(const std::string& text) {
+  Sha256 sum;
+  sum.Add(text);
+  return sum.Sum();
+}
+
+/// Words as people write them.
+std::string Prose(int seed, int words) {
+  constexpr const char* kWords[] = {"the",   "order", "of",     "blue",   "bicycles", "was",
+                                    "sent",  "on",    "Monday", "please", "call",     "Ms",
+                                    "Keane", "about", "seven",  "spare",  "wheels",   "and"};
+  std::string prose;
+  for (int i = 0; i < words; ++i) {
+    absl::StrAppend(&prose, i > 0 ? " " : "", kWords[(seed * 7 + i * i + i) % 18]);
+  }
+  return prose;
+}
+
+struct Ordinary {
+  std::string path;
+  std::string content_type;  // Empty: a GET.
+  std::string body;
+};
+
+// Two hundred requests of the kinds that browsers and programs send.
+std::vector<Ordinary> OrdinaryRequests() {
+  constexpr const char* kForm = "application/x-www-form-urlencoded";
+  std::vector<Ordinary> requests;
+  for (int i = 0; i < 100; ++i) {
+    requests.push_back({absl::StrCat("/hello?page=", i, "&sort=name&q=",
+                                     absl::StrJoin(absl::StrSplit(Prose(i, 4), ' '), "+")),
+                        "", ""});
+  }
+  for (int i = 0; i < 100; ++i) {
+    const std::string prose = Prose(i, 20 + i);
+    const std::string plus = absl::StrJoin(absl::StrSplit(prose, ' '), "+");
+    switch (i % 4) {
+      case 0:
+        requests.push_back({"/form", kForm, absl::StrCat("id=", i, "&text=", plus, "&ok=true")});
+        break;
+      case 1:
+        requests.push_back(
+            {"/json", "application/json",
+             absl::StrCat("{\"id\": ", i, ", \"text\": \"", prose,
+                          "\", \"tags\": [\"a\", \"b\"], \"nested\": {\"x\": 1.5}}")});
+        break;
+      case 2:
+        requests.push_back({"/xml", "text/xml",
+                            absl::StrCat("<?xml version=\"1.0\"?><order><id>", i, "</id><text>",
+                                         prose, "</text></order>")});
+        break;
+      default:
+        requests.push_back(
+            {"/upload", "multipart/form-data; boundary=edge",
+             absl::StrCat("--edge\r\nContent-Disposition: form-data; name=\"text\"\r\n\r\n", prose,
+                          "\r\n--edge\r\nContent-Disposition: form-data; name=\"photo\"; "
+                          "filename=\"photo.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n",
+                          std::string(i * 900, static_cast<char>('A' + i % 26)),
+                          "\r\n--edge--\r\n")});
+    }
+  }
+  return requests;
+}
+
+class WafTest : public ProxyTest {
+ protected:
+  WafTest() : backend_(StartBackend(Mode::kBridge)) {}
+
+  std::unique_ptr<ProxyProcess> StartWaf(const std::vector<std::string>& more_flags = {}) const {
+    std::vector<std::string> argv = {ExampleProgram("waf_bridge")};
+    for (const std::string& flag : FlagsFor(Mode::kBridge, backend_->address())) {
+      argv.push_back(flag);
+    }
+    argv.push_back("--log_connections");
+    argv.insert(argv.end(), more_flags.begin(), more_flags.end());
+    return StartProgram(argv);
+  }
+
+  // curl's config file for all of `requests`, on as few connections as curl needs.
+  std::string CurlConfig(const std::vector<Ordinary>& requests, uint16_t port) const {
+    std::string config;
+    for (size_t i = 0; i < requests.size(); ++i) {
+      const Ordinary& request = requests[i];
+      absl::StrAppend(&config, i > 0 ? "next\n" : "", "silent\nshow-error\nnoproxy = *\n",
+                      "cacert = ", PathOf("ca.pem"), "\nresolve = ", kFrontName, ":", port,
+                      ":127.0.0.1\nurl = \"https://", kFrontName, ":", port, request.path,
+                      "\"\noutput = ", PathOf(absl::StrCat("answer", i)), "\n");
+      if (request.content_type.empty()) continue;
+      const std::string body = WriteFile(absl::StrCat("body", i), request.body);
+      absl::StrAppend(&config, "header = \"Content-Type: ", request.content_type,
+                      "\"\ndata-binary = @", body, "\n");
+    }
+    return config;
+  }
+
+  const std::unique_ptr<HttpBackend> backend_;
+};
+
+TEST_F(WafTest, OrdinaryRequestsArriveUnharmed) {
+  const auto proxy = StartWaf({"--threads=2"});
+  const std::vector<Ordinary> requests = OrdinaryRequests();
+  ASSERT_EQ(requests.size(), 200u);
+  const CommandResult curl = RunCommand(
+      {FindProgram("curl"), "--config", WriteFile("requests", CurlConfig(requests, proxy->port))},
+      4 * kPatience);
+  EXPECT_EQ(curl.exit_status, 0) << curl.errors << proxy->log();
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const Ordinary& request = requests[i];
+    const std::string expected =
+        request.content_type.empty() ? "hello from backend" : SumOf(request.body);
+    EXPECT_EQ(ReadAll(PathOf(absl::StrCat("answer", i))), expected) << request.path;
+  }
+  EXPECT_EQ(backend_->requests(), 200);
+}
+
+TEST_F(WafTest, AttacksAreDeniedAndAudited) {
+  const std::string audit = PathOf("audit.json");
+  const auto proxy = StartWaf({absl::StrCat("--audit_log=", audit)});
+  struct Attack {
+    const char* rule;  // Of the Core Rule Set.
+    std::string path;
+    std::vector<std::string> flags;
+  };
+  const std::vector<Attack> attacks = {
+      {"942100", "/hello?id=1%27%20OR%20%271%27=%271", {}},
+      {"942100", "/login", {"--data", "user=admin' OR 1=1-- &password=x"}},
+      {"941100", "/hello?q=<script>alert(document.cookie)</script>", {}},
+      {"941100",
+       "/json",
+       {"--header", "Content-Type: application/json", "--data",
+        "{\"text\": \"<img src=x onerror=alert(1)>\"}"}},
+      {"930120", "/hello?file=../../../../etc/passwd", {}},
+      {"930110", "/images/../../../../etc/passwd", {"--path-as-is"}},
+  };
+  for (const Attack& attack : attacks) {
+    std::vector<std::string> flags = attack.flags;
+    flags.insert(flags.end(), {"--globoff", "--write-out", "%{http_code}"});
+    const CommandResult curl = Curl(proxy->port, attack.path, flags);
+    EXPECT_EQ(curl.output, "403 Forbidden\n403") << attack.path << curl.errors << proxy->log();
+    EXPECT_THAT(ReadAll(audit), HasSubstr(absl::StrCat("\"ruleId\":\"", attack.rule, "\"")));
+  }
+  EXPECT_EQ(backend_->requests(), 0);
+  EXPECT_TRUE(proxy->WaitForLog("blocked_by_inspector: denied by the rules: ")) << proxy->log();
+  EXPECT_THAT(proxy->log(), HasSubstr("waf: [client 127.0.0.1] ModSecurity: Access denied"));
+  std::vector<std::string> lines = absl::StrSplit(ReadAll(audit), '\n', absl::SkipEmpty());
+  EXPECT_EQ(lines.size(), attacks.size());
+  EXPECT_THAT(lines[0], HasSubstr("\"http_code\":403"));
+}
+
+TEST_F(WafTest, DetectingDeniesNothing) {
+  const auto proxy = StartWaf({"--detect_only"});
+  EXPECT_EQ(Curl(proxy->port, "/hello?id=1%27%20OR%20%271%27=%271").output, "hello from backend");
+  EXPECT_TRUE(proxy->WaitForLog("SQL Injection Attack Detected")) << proxy->log();
+}
+
+TEST_F(WafTest, OwnRulesAndBodies) {
+  const std::string rules = WriteFile(
+      "own.conf",
+      "SecRuleEngine On\nSecRule ARGS:q \"@streq no\" \"id:1,phase:1,deny,status:406\"\n");
+  const auto proxy = StartWaf({absl::StrCat("--rules=", rules), "--max_body=1000"});
+  EXPECT_TRUE(proxy->WaitForLog("1 rules loaded")) << proxy->log();
+  EXPECT_EQ(Curl(proxy->port, "/hello?q=no", {"--write-out", "%{http_code}"}).output.substr(0, 3),
+            "406");
+  EXPECT_EQ(Curl(proxy->port, "/hello?q=yes").output, "hello from backend");
+  EXPECT_EQ(Curl(proxy->port, "/sum", {"--data", std::string(1000, 'x')}).output,
+            SumOf(std::string(1000, 'x')));
+  EXPECT_EQ(Curl(proxy->port, "/sum", {"--data", std::string(1001, 'x')}).output,
+            "413 Content Too Large\n");
+}
+
+TEST_F(WafTest, MistakesAreTold) {
+  const auto refusal = [&](const std::string& flag) {
+    std::vector<std::string> argv = {ExampleProgram("waf_bridge")};
+    for (const std::string& more : FlagsFor(Mode::kBridge, backend_->address())) {
+      argv.push_back(more);
+    }
+    argv.push_back(flag);
+    argv.push_back("--detect_only");
+    const CommandResult result = RunCommand(argv, kPatience);
+    EXPECT_GT(result.exit_status, 0);
+    return result.errors;
+  };
+  EXPECT_THAT(refusal("--rules=/nonexistent"), HasSubstr("don't go with --rules"));
+  EXPECT_THAT(refusal("--audit_log=/nonexistent/audit"), HasSubstr("can't be written"));
+  EXPECT_THAT(refusal("--max_body=0"), HasSubstr("limit"));
+}
+
+}  // namespace
+}  // namespace trestle::e2e
