@@ -172,6 +172,13 @@ int Process::open_descriptors() const {
   return error ? -1 : static_cast<int>(std::distance(begin(folder), end(folder)));
 }
 
+size_t Process::resident_bytes() const {
+  size_t total_pages = 0;
+  size_t resident_pages = 0;
+  std::ifstream(absl::StrCat("/proc/", pid_, "/statm")) >> total_pages >> resident_pages;
+  return resident_pages * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
 absl::Duration Process::processor_time() const {
   std::string text;
   std::getline(std::ifstream(absl::StrCat("/proc/", pid_, "/stat")), text);

@@ -50,6 +50,9 @@ class Process {
   /// Counts the descriptors that the program has open.
   int open_descriptors() const;
 
+  /// The memory that the program has in use (its resident set).
+  size_t resident_bytes() const;
+
   /// The processor time that the program used so far, in all its threads.
   absl::Duration processor_time() const;
 
