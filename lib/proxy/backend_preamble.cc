@@ -24,6 +24,13 @@ ProxySslInfo SslInfoOf(const TlsInfo& tls) {
     ssl.key_algorithm = KeyAlgorithm(certificate.key);
     ssl.signature_algorithm = certificate.signature;
   }
+  if (tls.peer_identity != nullptr) {
+    const PeerIdentity& identity = *tls.peer_identity;
+    ssl.client |= ProxySslInfo::kClientCertSession;
+    if (!identity.resumed) ssl.client |= ProxySslInfo::kClientCertConnection;
+    ssl.verify = 0;
+    if (!identity.common_name.empty()) ssl.common_name = identity.common_name;
+  }
   return ssl;
 }
 

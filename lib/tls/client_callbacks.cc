@@ -1,45 +1,20 @@
 #include "lib/tls/client_callbacks.h"
 
-#include <openssl/pool.h>
-#include <openssl/stack.h>
-
 #include <array>
 #include <cstdint>
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "lib/tls/certificate_info.h"
 #include "lib/tls/certificate_verifier.h"
 #include "lib/tls/connection_record.h"
+#include "lib/tls/peer_chain.h"
 #include "lib/tls/session_memory.h"
+#include "lib/tls/tls_parameters.h"
 #include "trestle/tls/sha256.h"
 
 namespace trestle {
 namespace {
-
-// BoringSSL's default without SHA-1, and with Ed25519.
-constexpr uint16_t kSignatureAlgorithms[] = {
-    SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_ED25519,
-    SSL_SIGN_RSA_PSS_RSAE_SHA256,    SSL_SIGN_RSA_PKCS1_SHA256,
-    SSL_SIGN_ECDSA_SECP384R1_SHA384, SSL_SIGN_RSA_PSS_RSAE_SHA384,
-    SSL_SIGN_RSA_PKCS1_SHA384,       SSL_SIGN_RSA_PSS_RSAE_SHA512,
-    SSL_SIGN_RSA_PKCS1_SHA512,
-};
-
-// False when a certificate doesn't parse.
-bool ReadPeerChain(const SSL* ssl, CertificateChain& chain, TlsInfo& info) {
-  const STACK_OF(CRYPTO_BUFFER)* buffers = SSL_get0_peer_certificates(ssl);
-  std::vector<CertificateInfo> described;
-  for (size_t i = 0; i < sk_CRYPTO_BUFFER_num(buffers); ++i) {
-    chain.push_back(ParseCertificate(sk_CRYPTO_BUFFER_value(buffers, i)));
-    if (chain.back() == nullptr) break;
-    described.push_back(DescribeCertificate(chain.back().get()));
-  }
-  info.peer_chain = ChainInfo(std::move(described));
-  return !chain.empty() && chain.back() != nullptr;
-}
 
 ssl_verify_result_t Refuse(ConnectionRecord& record, TlsError why, uint8_t alert,
                            uint8_t* out_alert) {
@@ -81,7 +56,7 @@ ssl_verify_result_t VerifyResumed(ConnectionRecord& record, uint8_t* out_alert) 
 ssl_verify_result_t VerifyShown(const SSL* ssl, ConnectionRecord& record, uint8_t* out_alert) {
   const HandshakeRecord& handshake = *record.handshake;
   CertificateChain chain;
-  const bool parsed = ReadPeerChain(ssl, chain, record.info);
+  const bool parsed = ReadChain(SSL_get0_peer_certificates(ssl), chain, record.info.peer_chain);
   if (handshake.client->options().dangerous_skip_verify) {
     NoteVerified(record, absl::InfiniteFuture());
     return ssl_verify_ok;
@@ -191,8 +166,7 @@ void InstallClientCallbacks(SSL_CTX* context) {
   SSL_CTX_set_reverify_on_resume(context, 1);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT);
   SSL_CTX_sess_set_new_cb(context, KeepSession);
-  SSL_CTX_set_verify_algorithm_prefs(context, kSignatureAlgorithms,
-                                     sizeof(kSignatureAlgorithms) / sizeof(uint16_t));
+  SetPeerSignatureAlgorithms(context);
 }
 
 }  // namespace trestle

@@ -1,10 +1,18 @@
 #include "lib/tls/connection_record.h"
 
+#include <utility>
+
 namespace trestle {
 namespace {
 
-void NoteLocalChain(const SSL* ssl, ConnectionRecord& record) {
-  if (record.handshake == nullptr || SSL_session_reused(ssl)) return;
+void NoteChains(const SSL* ssl, ConnectionRecord& record) {
+  if (record.handshake == nullptr) return;
+  if (SSL_session_reused(ssl)) {
+    if (record.handshake->server == nullptr) return;
+    record.info.peer_chain = std::move(record.handshake->ticket_chain);
+    record.info.peer_identity = std::move(record.handshake->ticket_identity);
+    return;
+  }
   const SSL_CREDENTIAL* selected = SSL_get0_selected_credential(ssl);
   for (const std::shared_ptr<const Credential>& offered : record.handshake->offered) {
     if (offered->native() == selected) record.info.local_chain = offered->chain();
@@ -23,7 +31,7 @@ void OnEvent(const SSL* ssl, int event, int value) {
       if (fatal) record.alert_sent = alert;
       break;
     case SSL_CB_HANDSHAKE_DONE:
-      NoteLocalChain(ssl, record);
+      NoteChains(ssl, record);
       break;
     default:
       break;

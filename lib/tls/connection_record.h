@@ -21,6 +21,8 @@
 
 namespace trestle {
 
+class ClientAuthRule;
+class ClientAuthRules;
 class ClientTlsConfig;
 class ServerTlsConfig;
 class SessionMemory;
@@ -30,10 +32,15 @@ struct VerifiedPeer;
 struct HandshakeRecord {
   const ServerTlsConfig* server = nullptr;  ///< One of the two is set.
   const ClientTlsConfig* client = nullptr;
-  PeerName expected_name;                    ///< Client: what the peer must prove.
-  PendingAnswer<absl::Status> verdict;       ///< Client: of the host's own verifier.
-  CertificateSet::Credentials offered;       ///< What BoringSSL may choose from.
+  PeerName expected_name;                               ///< Client: what the peer must prove.
+  PendingAnswer<absl::Status> verdict;                  ///< Client: of the host's own verifier.
+  CertificateSet::Credentials offered;                  ///< What BoringSSL may choose from.
+  std::shared_ptr<const ClientAuthRules> client_rules;  ///< Server: keeps the next one alive.
+  const ClientAuthRule* client_rule = nullptr;          ///< Server: null where none applies.
   absl::AnyInvocable<absl::Status()> admit;  ///< Server: asked before a full handshake, if set.
+  /// Server: whose session the ticket holds that the client came with.
+  ChainInfo ticket_chain;
+  std::shared_ptr<const PeerIdentity> ticket_identity;
   /// Why a callback refused: more than BoringSSL's own error says.
   std::optional<TlsError> refusal;
 };

@@ -2,7 +2,9 @@
 
 #include <openssl/bytestring.h>
 #include <openssl/err.h>
+#include <openssl/pool.h>
 #include <openssl/sha2.h>
+#include <openssl/stack.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -11,7 +13,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "lib/tls/client_auth_rules.h"
 #include "lib/tls/connection_record.h"
+#include "lib/tls/peer_chain.h"
+#include "lib/tls/tls_parameters.h"
 #include "trestle/base/bytes.h"
 #include "trestle/tls/tls_config.h"
 #include "trestle/wire/server_name.h"
@@ -97,11 +102,57 @@ bool OffersChallenge(const SSL_CLIENT_HELLO* hello) {
          AsText(ByteView(data, bytes)) == kOffer;
 }
 
+ssl_verify_result_t VerifyClient(SSL* ssl, uint8_t* out_alert) {
+  ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  HandshakeRecord& handshake = *record.handshake;
+  CertificateChain chain;
+  if (!ReadChain(SSL_get0_peer_certificates(ssl), chain, record.info.peer_chain)) {
+    handshake.refusal = MakeRefusal(ErrorCode::kCertificateUntrusted,
+                                    "a certificate that the client sent doesn't parse");
+    *out_alert = SSL_AD_BAD_CERTIFICATE;
+    return ssl_verify_invalid;
+  }
+  PeerIdentity identity;
+  std::optional<ChainFailure> failure =
+      handshake.client_rule->Judge(chain, record.scheduler.Now(), identity);
+  if (failure.has_value()) {
+    *out_alert = failure->alert;
+    handshake.refusal = std::move(failure->error);
+    return ssl_verify_invalid;
+  }
+  record.info.peer_identity = std::make_shared<const PeerIdentity>(std::move(identity));
+  return ssl_verify_ok;
+}
+
+// Asks the client for a certificate, if the policy for its server name does.
+bool AskForCertificate(SSL* ssl, ConnectionRecord& record) {
+  HandshakeRecord& handshake = *record.handshake;
+  const std::shared_ptr<ClientAuthentication>& authentication =
+      handshake.server->options().client_authentication;
+  if (authentication == nullptr) return true;
+  handshake.client_rules = authentication->current();
+  handshake.client_rule = &handshake.client_rules->Find(record.info.server_name);
+  const ClientAuthRule& rule = *handshake.client_rule;
+  if (rule.certificate() == ClientCertificate::kNone) return true;
+  bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> names(sk_CRYPTO_BUFFER_new_null());
+  for (CRYPTO_BUFFER* name : rule.trust().ca_names()) {
+    if (names == nullptr || !bssl::PushToStack(names.get(), bssl::UpRef(name))) return false;
+  }
+  SSL_set0_client_CAs(ssl, names.release());
+  const bool required = rule.certificate() == ClientCertificate::kRequired;
+  SSL_set_custom_verify(
+      ssl, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE),
+      VerifyClient);
+  return true;
+}
+
 // A ticket must not carry a client from one name to another (RFC 6066 3), nor past a change of
 // policy: what was checked for the first session was checked under that name and policy.
 bool IsolateSession(SSL* ssl, const ConnectionRecord& record) {
+  const ClientAuthRule* rule = record.handshake->client_rule;
   const std::string context =
-      Sha256(absl::StrCat(record.handshake->server->policy(), record.info.server_name));
+      Sha256(absl::StrCat(record.handshake->server->policy(),
+                          Sha256(rule == nullptr ? "" : rule->digest()), record.info.server_name));
   static_assert(SHA256_DIGEST_LENGTH <= SSL_MAX_SID_CTX_LENGTH, "the context must fit");
   return SSL_set_session_id_context(ssl, reinterpret_cast<const uint8_t*>(context.data()),
                                     context.size()) == 1;
@@ -156,7 +207,8 @@ ssl_select_cert_result_t SelectCertificate(const SSL_CLIENT_HELLO* hello) {
       record.handshake->server->options().certificates->current();
   const CertificateSet::Credentials* credentials = FindCredentials(*set, record);
   if (credentials == nullptr) return Refuse(ssl, SSL_AD_UNRECOGNIZED_NAME);
-  if (!OfferCredentials(ssl, *credentials, record) || !IsolateSession(ssl, record)) {
+  if (!OfferCredentials(ssl, *credentials, record) || !AskForCertificate(ssl, record) ||
+      !IsolateSession(ssl, record)) {
     return Refuse(ssl, SSL_AD_INTERNAL_ERROR);
   }
   return ssl_select_cert_success;
@@ -225,14 +277,14 @@ int AdmitHandshake(const SSL_CLIENT_HELLO* hello) {
 }  // namespace
 
 std::string PolicyDigest(absl::string_view alpn) {
-  return Sha256(
-      absl::StrCat("trestle session policy 1\nclient authentication: none\nalpn: ", alpn));
+  return Sha256(absl::StrCat("trestle session policy 2\nalpn: ", alpn));
 }
 
 void InstallServerCallbacks(SSL_CTX* context) {
   SSL_CTX_set_select_certificate_cb(context, SelectCertificate);
   SSL_CTX_set_alpn_select_cb(context, SelectAlpn, nullptr);
   SSL_CTX_set_dos_protection_cb(context, AdmitHandshake);
+  SetPeerSignatureAlgorithms(context);
 }
 
 }  // namespace trestle

@@ -1,6 +1,5 @@
 #include "trestle/tls/tls_config.h"
 
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -15,26 +14,19 @@
 #include "lib/tls/client_callbacks.h"
 #include "lib/tls/pem.h"
 #include "lib/tls/server_callbacks.h"
+#include "lib/tls/ticket_callbacks.h"
 #include "lib/tls/tls_parameters.h"
+#include "trestle/tls/trust_store.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {
 namespace {
 
 absl::StatusOr<bssl::UniquePtr<X509_STORE>> ReadRoots(const std::string& ca_pem) {
-  bssl::UniquePtr<X509_STORE> roots(X509_STORE_new());
-  if (ca_pem.empty()) return ConfigurationError("no CA certificates were given");
-  auto buffers = ReadCertificatesPem(ca_pem, "the CA file");
-  if (!buffers.ok()) return buffers.status();
-  for (const bssl::UniquePtr<CRYPTO_BUFFER>& buffer : *buffers) {
-    bssl::UniquePtr<X509> root = ParseCertificate(buffer.get());
-    if (root == nullptr) return ConfigurationError("a certificate of the CA file doesn't parse");
-    if (roots == nullptr || !X509_STORE_add_cert(roots.get(), root.get())) {
-      ERR_clear_error();
-      return ConfigurationError("a certificate of the CA file can't be used");
-    }
-  }
-  return roots;
+  absl::StatusOr<std::shared_ptr<const TrustStore>> store = TrustStore::Create(ca_pem);
+  if (!store.ok()) return store.status();
+  X509_STORE_up_ref((*store)->native());
+  return bssl::UniquePtr<X509_STORE>((*store)->native());
 }
 
 absl::StatusOr<std::vector<std::array<uint8_t, 32>>> ReadPins(
@@ -86,7 +78,9 @@ absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> ServerTlsConfig::Create(
   if (!alpn.ok()) return alpn.status();
   absl::StatusOr<bssl::UniquePtr<SSL_CTX>> context = MakeContext(options.parameters);
   if (!context.ok()) return context.status();
+  if (options.ticket_keys == nullptr) options.ticket_keys = TicketKeyRing::InMemory();
   InstallServerCallbacks(context->get());
+  InstallTicketCallbacks(context->get());
   return std::shared_ptr<const ServerTlsConfig>(
       new ServerTlsConfig(std::move(options), PolicyDigest(*alpn), context->release()));
 }

@@ -24,6 +24,15 @@ constexpr char kTls12Ciphers[] =
     "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 
+// BoringSSL's default without SHA-1, and with Ed25519.
+constexpr uint16_t kSignatureAlgorithms[] = {
+    SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_ED25519,
+    SSL_SIGN_RSA_PSS_RSAE_SHA256,    SSL_SIGN_RSA_PKCS1_SHA256,
+    SSL_SIGN_ECDSA_SECP384R1_SHA384, SSL_SIGN_RSA_PSS_RSAE_SHA384,
+    SSL_SIGN_RSA_PKCS1_SHA384,       SSL_SIGN_RSA_PSS_RSAE_SHA512,
+    SSL_SIGN_RSA_PKCS1_SHA512,
+};
+
 uint16_t NativeVersion(TlsVersion version) {
   return version == TlsVersion::kTls12 ? TLS1_2_VERSION : TLS1_3_VERSION;
 }
@@ -93,6 +102,11 @@ absl::StatusOr<bssl::UniquePtr<SSL_CTX>> MakeContext(const TlsParameters& parame
   SessionClock::Install(context.get());
   InstallRecordCallbacks(context.get());
   return context;
+}
+
+void SetPeerSignatureAlgorithms(SSL_CTX* context) {
+  SSL_CTX_set_verify_algorithm_prefs(context, kSignatureAlgorithms,
+                                     sizeof(kSignatureAlgorithms) / sizeof(uint16_t));
 }
 
 absl::StatusOr<std::string> EncodeAlpn(const std::vector<std::string>& protocols) {

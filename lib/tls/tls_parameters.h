@@ -17,6 +17,9 @@ namespace trestle {
 /// ErrorCode::kConfiguration where `parameters` contradict themselves.
 absl::StatusOr<bssl::UniquePtr<SSL_CTX>> MakeContext(const TlsParameters& parameters);
 
+/// Limits what peers that show a certificate may sign with.
+void SetPeerSignatureAlgorithms(SSL_CTX* context);
+
 /// Writes `protocols` as RFC 7301 3.1 does. Fails with ErrorCode::kConfiguration for names that are
 /// empty, longer than 255 bytes or there twice.
 absl::StatusOr<std::string> EncodeAlpn(const std::vector<std::string>& protocols);

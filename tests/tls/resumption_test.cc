@@ -2,73 +2,15 @@
 #include <openssl/ssl.h>
 
 #include <cstdint>
-#include <string>
+#include <memory>
 #include <utility>
-#include <vector>
 
 #include "gtest/gtest.h"
+#include "tests/tls/resuming_client.h"
 #include "tests/tls/tls_fixture.h"
 
 namespace trestle::testing {
 namespace {
-
-// A bare client that keeps the sessions it is given.
-class ResumingClient {
- public:
-  explicit ResumingClient(uint16_t version) : context_(MakeRawContext()) {
-    SSL_CTX_set_min_proto_version(context_.get(), version);
-    SSL_CTX_set_max_proto_version(context_.get(), version);
-    SSL_CTX_set_session_cache_mode(context_.get(), SSL_SESS_CACHE_CLIENT);
-    SSL_CTX_set_app_data(context_.get(), this);
-    SSL_CTX_sess_set_new_cb(context_.get(), [](SSL* ssl, SSL_SESSION* session) {
-      auto* self = static_cast<ResumingClient*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
-      self->sessions_.emplace_back(session);
-      return 1;
-    });
-  }
-
-  /// A connection whose handshake is done; nothing was sent since.
-  struct Connection {
-    std::unique_ptr<TlsEngine> server;
-    RawPeer client;
-    std::string Carry() {
-      client.Carry(*server);
-      return client.ReadAll();
-    }
-  };
-
-  /// Connects, offering the newest session.
-  std::unique_ptr<Connection> StartConnection(std::unique_ptr<TlsEngine> server,
-                                              const char* server_name) {
-    auto connection =
-        std::make_unique<Connection>(Connection{std::move(server), {context_.get(), false}});
-    SSL* const ssl = connection->client.ssl();
-    if (server_name != nullptr) SSL_set_tlsext_host_name(ssl, server_name);
-    if (!sessions_.empty()) SSL_set_session(ssl, sessions_.back().get());
-    connection->client.Handshake(*connection->server);
-    return connection;
-  }
-
-  /// Connects, takes the tickets; tells whether the newest session was resumed.
-  bool Connect(const std::shared_ptr<const ServerTlsConfig>& config, Scheduler& loop,
-               const char* server_name) {
-    const auto connection =
-        StartConnection(TlsEngine::NewServer(config, loop, Leg::kFront), server_name);
-    EXPECT_TRUE(connection->server->handshake_done()) << connection->server->status();
-    connection->server->QueueTickets();
-    connection->Carry();
-    const bool resumed = SSL_session_reused(connection->client.ssl()) == 1;
-    EXPECT_EQ(connection->server->info().resumed, resumed);
-    EXPECT_EQ(connection->server->info().local_chain.empty(), resumed);
-    return resumed;
-  }
-
-  size_t sessions() const { return sessions_.size(); }
-
- private:
-  bssl::UniquePtr<SSL_CTX> context_;
-  std::vector<bssl::UniquePtr<SSL_SESSION>> sessions_;
-};
 
 class ResumptionTest : public TlsTest, public ::testing::WithParamInterface<uint16_t> {
  protected:
@@ -78,13 +20,14 @@ class ResumptionTest : public TlsTest, public ::testing::WithParamInterface<uint
     return options;
   }
 
-  // Gives both the same ticket keys, as a fleet has, so that only the policy tells them apart.
-  static void ShareKeys(const ServerTlsConfig& a, const ServerTlsConfig& b) {
-    const std::string keys(48, 'k');
-    for (const ServerTlsConfig* config : {&a, &b}) {
-      ASSERT_TRUE(SSL_CTX_set_tlsext_ticket_keys(config->native(), keys.data(), keys.size()));
-    }
+  // With the same ticket keys for all, as a fleet has, so that only the policy tells them apart.
+  ServerTlsOptions FleetOptions() {
+    ServerTlsOptions options = Options();
+    options.ticket_keys = fleet_keys_;
+    return options;
   }
+
+  const std::shared_ptr<TicketKeyRing> fleet_keys_ = TicketKeyRing::InMemory();
 
   ResumingClient client_{GetParam()};
 };
@@ -171,15 +114,13 @@ TEST_P(ResumptionTest, DoesNotCrossNames) {
 }
 
 TEST_P(ResumptionTest, DoesNotCrossPolicies) {
-  ServerTlsOptions other = Options();
+  ServerTlsOptions other = FleetOptions();
   other.alpn = {"h2"};
-  const auto one = MakeServerConfig(Options());
-  const auto same = MakeServerConfig(Options());
+  const auto one = MakeServerConfig(FleetOptions());
+  const auto same = MakeServerConfig(FleetOptions());
   const auto two = MakeServerConfig(std::move(other));
   EXPECT_EQ(one->policy(), same->policy());
   EXPECT_NE(one->policy(), two->policy());
-  ShareKeys(*one, *same);
-  ShareKeys(*one, *two);
   EXPECT_FALSE(client_.Connect(one, loop_, "a.test"));
   EXPECT_TRUE(client_.Connect(same, loop_, "a.test"));
   EXPECT_FALSE(client_.Connect(two, loop_, "a.test"));
@@ -202,10 +143,7 @@ TEST_P(ResumptionTest, TicketsAgeByTheSchedulersTime) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Versions, ResumptionTest,
-                         ::testing::Values(TLS1_2_VERSION, TLS1_3_VERSION),
-                         [](const ::testing::TestParamInfo<uint16_t>& info) {
-                           return info.param == TLS1_2_VERSION ? "Tls12" : "Tls13";
-                         });
+                         ::testing::Values(TLS1_2_VERSION, TLS1_3_VERSION), VersionName);
 
 }  // namespace
 }  // namespace trestle::testing

@@ -14,8 +14,10 @@
 #include "trestle/base/endpoint.h"
 #include "trestle/tls/acme_tokens.h"
 #include "trestle/tls/certificate_store.h"
+#include "trestle/tls/client_authentication.h"
 #include "trestle/tls/client_session_cache.h"
 #include "trestle/tls/peer_verifier.h"
+#include "trestle/tls/ticket_key_ring.h"
 
 typedef struct ssl_ctx_st SSL_CTX;
 typedef struct x509_store_st X509_STORE;
@@ -57,6 +59,11 @@ struct ServerTlsOptions {
   /// Answers to ACME challenges (TLS-ALPN-01, RFC 8737): who comes with one gets the answer and
   /// nothing else, or is refused with ErrorCode::kNoCertificate. Null: such clients are like others.
   std::shared_ptr<AcmeTokens> acme_tokens;
+  /// Which clients must show a certificate. Null: none is asked. May be replaced in.
+  std::shared_ptr<ClientAuthentication> client_authentication;
+  /// What session tickets are sealed with. Null: keys of this config's own, which end with it. One
+  /// ring may serve several configs: sessions don't cross from one policy or name to another.
+  std::shared_ptr<TicketKeyRing> ticket_keys;
 };
 
 /// Immutable and thread-safe. Holds the one SSL_CTX that lives as long as the process, so that a
@@ -71,7 +78,7 @@ class ServerTlsConfig {
   SSL_CTX* native() const { return native_; }
 
   /// A digest of all that a resumed session must have in common with the one it came from, beside
-  /// the server name. Sessions of another policy are not resumed.
+  /// the server name and the client policy for it. Sessions of another policy are not resumed.
   const std::string& policy() const { return policy_; }
 
  private:

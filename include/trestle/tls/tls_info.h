@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "trestle/tls/peer_identity.h"
 
 namespace trestle {
 
@@ -85,6 +86,9 @@ struct TlsInfo {
   /// What the peer showed, leaf first; may be empty. Of a resumed session, what a client had
   /// verified when the session was made.
   ChainInfo peer_chain;
+  /// Server: who the client proved to be, where certificates are asked for and it had one; null for
+  /// all others.
+  std::shared_ptr<const PeerIdentity> peer_identity;
 };
 
 }  // namespace trestle
