@@ -5,9 +5,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "trestle/wire/server_name.h"
 
 namespace trestle::examples {
 namespace {
+
+constexpr size_t kMaxSubjectBytes = 200;
 
 std::string OrDash(absl::string_view text) { return std::string(text.empty() ? "-" : text); }
 
@@ -15,6 +18,12 @@ std::string DescribeTls(const LegReport& leg) {
   if (!leg.tls.has_value() || leg.tls->version.empty()) return "-";
   return absl::StrCat(leg.tls->version, "/", OrDash(leg.tls->cipher), "/", OrDash(leg.tls->group),
                       leg.tls->resumed ? "/resumed" : "");
+}
+
+std::string DescribeClient(const LegReport& leg) {
+  if (!leg.tls.has_value() || leg.tls->peer_identity == nullptr) return "";
+  return absl::StrCat(" client_certificate=\"",
+                      EscapeForLog(leg.tls->peer_identity->subject, kMaxSubjectBytes), "\"");
 }
 
 std::string DescribeStatus(const ConnectionReport& report) {
@@ -31,7 +40,7 @@ std::string DescribeConnection(const ConnectionReport& report) {
   return absl::StrCat("client=", report.front.peer.ToString(),
                       proxied ? absl::StrCat(" via=", report.front.via.ToString()) : "",
                       " mode=", ProxyModeName(report.mode), " sni=", OrDash(report.server_name),
-                      " front=", DescribeTls(report.front),
+                      " front=", DescribeTls(report.front), DescribeClient(report.front),
                       " backend=", report.back.peer.ToString(), " back=", DescribeTls(report.back),
                       " up=", report.back.bytes_written, " down=", report.front.bytes_written,
                       " duration=", absl::FormatDuration(duration), " status=\"",

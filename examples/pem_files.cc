@@ -12,6 +12,9 @@
 namespace trestle::examples {
 namespace {
 
+// Public CAs have lists of tens of megabytes.
+constexpr size_t kMaxCrlBytes = 256 << 20;
+
 absl::Status CannotUse(absl::string_view what, const absl::Status& why) {
   return absl::InvalidArgumentError(absl::StrCat("cannot use ", what, ": ", Sentence(why)));
 }
@@ -38,6 +41,30 @@ absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> LoadClientTls(const std::
       ClientTlsConfig::Create(std::move(options));
   if (config.ok()) return config;
   return CannotUse(ca_path, config.status());
+}
+
+absl::StatusOr<std::shared_ptr<const TrustStore>> LoadTrustStore(const std::string& ca_path,
+                                                                 const std::string& crl_path) {
+  const absl::StatusOr<std::string> ca_pem = ReadFile(ca_path);
+  if (!ca_pem.ok()) return ca_pem.status();
+  absl::StatusOr<std::string> crl_pem = std::string();
+  if (!crl_path.empty()) crl_pem = ReadFile(crl_path, kMaxCrlBytes);
+  if (!crl_pem.ok()) return crl_pem.status();
+  if (!crl_path.empty() && crl_pem->empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("cannot use ", crl_path, ": it is empty"));
+  }
+  absl::StatusOr<std::shared_ptr<const TrustStore>> trust = TrustStore::Create(*ca_pem, *crl_pem);
+  if (trust.ok()) return trust;
+  return CannotUse(crl_path.empty() ? ca_path : absl::StrCat(ca_path, " with ", crl_path),
+                   trust.status());
+}
+
+absl::StatusOr<std::vector<TicketKey>> LoadTicketKeys(const std::string& path) {
+  const absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) return text.status();
+  absl::StatusOr<std::vector<TicketKey>> keys = ParseTicketKeys(*text);
+  if (keys.ok()) return keys;
+  return CannotUse(path, keys.status());
 }
 
 std::string DescribeCredential(const Credential& credential) {

@@ -5,10 +5,13 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "trestle/tls/credential.h"
+#include "trestle/tls/ticket_keys.h"
 #include "trestle/tls/tls_config.h"
+#include "trestle/tls/trust_store.h"
 
 namespace trestle::examples {
 
@@ -18,6 +21,13 @@ absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(const std::stri
 
 /// Makes a client config that trusts the CAs of a file and nobody else.
 absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> LoadClientTls(const std::string& ca_path);
+
+/// Loads CAs and, unless `crl_path` is empty, revocation lists.
+absl::StatusOr<std::shared_ptr<const TrustStore>> LoadTrustStore(const std::string& ca_path,
+                                                                 const std::string& crl_path);
+
+/// Loads ticket keys.
+absl::StatusOr<std::vector<TicketKey>> LoadTicketKeys(const std::string& path);
 
 /// Describes a credential in a line: "a.test (ECDSA P-256), valid until 2027-01-31".
 std::string DescribeCredential(const Credential& credential);

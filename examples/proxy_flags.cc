@@ -74,10 +74,6 @@ constexpr int kMaxThreads = 1024;
   std::exit(EXIT_SUCCESS);
 }
 
-absl::Status FlagError(absl::string_view flag, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat("--", flag, " ", what));
-}
-
 // Reads "out:v2,in:127.0.0.1/8,in:::1".
 absl::Status ApplyProxyProtocol(absl::string_view text, ConnectionOptions& options) {
   std::vector<absl::string_view> trusted;
@@ -124,6 +120,10 @@ absl::StatusOr<ConnectionLimits> LimitsFromFlags() {
 }
 
 }  // namespace
+
+absl::Status FlagError(absl::string_view flag, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, " ", what));
+}
 
 void ParseCommandLine(int argc, char** argv, absl::string_view usage) {
   absl::SetProgramUsageMessage(usage);

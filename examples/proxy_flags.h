@@ -33,6 +33,9 @@ absl::StatusOr<Endpoint> EndpointFromFlag(absl::string_view flag, absl::string_v
 /// Returns `value`; an empty one is an error.
 absl::StatusOr<std::string> RequiredFlag(absl::string_view flag, std::string value);
 
+/// An error about a flag: "--client_auth has …".
+absl::Status FlagError(absl::string_view flag, absl::string_view what);
+
 /// Says what is wrong in one sentence, without the codes that are meant for programs.
 std::string Sentence(const absl::Status& status);
 

@@ -169,5 +169,25 @@ TEST_F(FlagsTest, HelpTellsAllFlags) {
   }
 }
 
+TEST_F(FlagsTest, ClientCertificateFlagsBelongTogether) {
+  const std::string ca = "--client_ca=" + PathOf("ca.pem");
+  const auto refuse = [this](std::vector<std::string> flags, const std::string& words) {
+    flags.insert(flags.end(), offload_.begin(), offload_.end());
+    ExpectRefusal(Mode::kOffload, flags, words);
+  };
+  refuse({"--client_auth=required"}, "--client_ca is required");
+  refuse({"--client_crl=" + PathOf("crl.pem")}, "--client_ca is required");
+  refuse({"--client_ca=" + PathOf("none.pem")}, "none.pem: No such file");
+  refuse({"--client_ca=" + PathOf("front.key")}, "holds no PEM block");
+  refuse({ca, "--client_crl=" + PathOf("ca.pem")}, "holds no PEM block \"X509 CRL\"");
+  refuse({ca, "--client_crl=" + WriteFile("empty", "")}, "it is empty");
+  refuse({ca, "--client_auth=maybe"}, "the mode \"maybe\"");
+  refuse({ca, "--client_auth=a..test=none"}, "--client_auth is wrong");
+  refuse({ca, "--client_allow=alice"}, "begins with neither dns:, uri: nor key:");
+  refuse({ca, "--client_allow=key:12"}, "isn't 64 hexadecimal digits");
+  refuse({"--ticket_keys_file=" + PathOf("none")}, "none: No such file");
+  refuse({"--ticket_keys_file=" + WriteFile("keys", "?")}, "line 1 of the ticket keys");
+}
+
 }  // namespace
 }  // namespace trestle::e2e

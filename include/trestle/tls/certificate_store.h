@@ -1,5 +1,5 @@
 // CertificateStore: server name -> credentials, replaceable as a whole while connections are made.
-// The one object of the library that threads share.
+// Threads share it.
 #ifndef TRESTLE_TLS_CERTIFICATE_STORE_H_
 #define TRESTLE_TLS_CERTIFICATE_STORE_H_
 

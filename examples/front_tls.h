@@ -1,0 +1,52 @@
+// FrontTls: all that clients meet of a proxy that ends their TLS, from the command line's files:
+// certificates, whom to ask for theirs, ticket keys. Loaded as a whole, and as a whole again.
+#ifndef TRESTLE_EXAMPLES_FRONT_TLS_H_
+#define TRESTLE_EXAMPLES_FRONT_TLS_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "trestle/tls/certificate_store.h"
+#include "trestle/tls/client_authentication.h"
+#include "trestle/tls/ticket_key_ring.h"
+#include "trestle/tls/tls_config.h"
+
+namespace trestle::examples {
+
+class FrontTls {
+ public:
+  /// Loads what the flags name: --cert, --key, --client_ca, --client_auth, --client_crl,
+  /// --client_allow, --ticket_keys_file.
+  static absl::StatusOr<std::unique_ptr<FrontTls>> FromFlags();
+
+  /// Loads all files again and, only if all are good, uses them for new connections. Open ones, and
+  /// sessions as far as today's rules allow them, go on. Returns a line about what was loaded.
+  absl::StatusOr<std::string> Reload();
+
+  /// The files to watch for changes.
+  std::vector<std::string> files() const;
+
+  /// Never changes: what is loaded again changes inside.
+  const std::shared_ptr<const ServerTlsConfig>& config() const { return config_; }
+
+  /// Changes with every reload: what a CertificateMonitor watches.
+  const std::shared_ptr<CertificateStore>& certificates() const { return certificates_; }
+
+ private:
+  struct Loaded;
+
+  FrontTls() = default;
+  absl::StatusOr<Loaded> Load() const;
+
+  std::shared_ptr<CertificateStore> certificates_;
+  std::shared_ptr<ClientAuthentication> clients_;
+  std::shared_ptr<TicketKeyRing> ticket_keys_;
+  std::shared_ptr<const ServerTlsConfig> config_;
+};
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_FRONT_TLS_H_

@@ -1,0 +1,104 @@
+// A fleet of terminating proxies that share ticket keys: sessions of one are resumed by another,
+// and after a restart, as openssl sees it.
+
+#include <csignal>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/proxy_test.h"
+
+namespace trestle::e2e {
+namespace {
+
+// In base64.
+constexpr char kOne[] = "T25lIG9mIHRoZSBrZXlzIHRoYXQgdGhpcyB0ZXN0IHNlYWxzIHRpY2tldHMgd2l0aC4u";
+constexpr char kTwo[] = "QW5vdGhlciBvZiB0aGUga2V5cyB0aGF0IHRoaXMgdGVzdCBzZWFscyB0aWNrZXRzIHdp";
+constexpr char kThree[] = "VGhlIHRoaXJkIG9mIHRoZSBrZXlzIHRoYXQgdGhpcyB0ZXN0IHNlYWxzIHRpY2tldHMg";
+
+// How often a change is looked for. Each try takes a handshake.
+constexpr int kMaxTries = 200;
+
+class TicketKeysTest : public ProxyTest, public ::testing::WithParamInterface<const char*> {
+ protected:
+  std::unique_ptr<ProxyProcess> Start() {
+    return StartProxy(Mode::kOffload, backend_->address(),
+                      {absl::StrCat("--ticket_keys_file=", PathOf("keys"))});
+  }
+
+  // Makes a session at `proxy`.
+  void MakeSession(const ProxyProcess& proxy) {
+    const CommandResult made =
+        Openssl(proxy.port, "/hello", {GetParam(), "-sess_out", PathOf("session")});
+    EXPECT_EQ(made.exit_status, 0) << made.errors;
+    EXPECT_THAT(made.output, ::testing::HasSubstr("New, "));
+  }
+
+  bool Resumes(const ProxyProcess& proxy) {
+    const CommandResult result =
+        Openssl(proxy.port, "/hello", {GetParam(), "-sess_in", PathOf("session")});
+    EXPECT_EQ(result.exit_status, 0) << result.errors;
+    EXPECT_THAT(result.output, ::testing::HasSubstr("hello from backend"));
+    return absl::StrContains(result.output, "Reused, ");
+  }
+
+  const std::unique_ptr<HttpBackend> backend_ = StartBackend(Mode::kOffload);
+};
+
+INSTANTIATE_TEST_SUITE_P(Versions, TicketKeysTest, ::testing::Values("-tls1_2", "-tls1_3"),
+                         [](const auto& info) {
+                           return absl::StrContains(info.param, "2") ? "Tls12" : "Tls13";
+                         });
+
+TEST_P(TicketKeysTest, AnotherProcessResumesAndSoDoesTheNextOne) {
+  WriteFile("keys", absl::StrCat(kOne, "\n", kTwo, "\n", kThree, "\n"));
+  auto one = Start();
+  const auto two = Start();
+  MakeSession(*one);
+  EXPECT_TRUE(Resumes(*one));
+  EXPECT_TRUE(Resumes(*two));
+  one->process.Signal(SIGTERM);
+  one->process.WaitForExit(kPatience);
+  one = Start();
+  EXPECT_TRUE(Resumes(*one)) << "a restart costs no session";
+}
+
+TEST_P(TicketKeysTest, KeysThatAreGoneOpenNothing) {
+  WriteFile("keys", absl::StrCat(kOne, "\n", kTwo, "\n"));
+  const auto proxy = Start();
+  MakeSession(*proxy);
+  // Rotated once: the key that sealed is the previous one now. The file is watched.
+  WriteFile("keys", absl::StrCat(kOne, "\n", kTwo, "\n", kThree, "\n"));
+  ASSERT_TRUE(proxy->WaitForLog("reloaded: ")) << proxy->log();
+  EXPECT_TRUE(Resumes(*proxy));
+  WriteFile("keys", absl::StrCat(kTwo, "\n", kThree, "\n"));
+  proxy->process.Signal(SIGHUP);
+  int tries = 0;
+  while (Resumes(*proxy) && ++tries < kMaxTries) continue;
+  EXPECT_LT(tries, kMaxTries);
+}
+
+TEST_P(TicketKeysTest, ABadFileKeepsTheOldKeys) {
+  WriteFile("keys", absl::StrCat(kOne, "\n"));
+  const auto proxy = Start();
+  MakeSession(*proxy);
+  WriteFile("keys", absl::StrCat(kTwo, "\nnonsense\n"));
+  ASSERT_TRUE(proxy->WaitForLog("reload failed")) << proxy->log();
+  EXPECT_TRUE(proxy->WaitForLog("keys: line 2 of the ticket keys")) << proxy->log();
+  EXPECT_TRUE(Resumes(*proxy));
+}
+
+TEST_P(TicketKeysTest, WithoutAFileKeysEndWithTheProcess) {
+  auto proxy = StartProxy(Mode::kOffload, backend_->address());
+  MakeSession(*proxy);
+  EXPECT_TRUE(Resumes(*proxy));
+  proxy = StartProxy(Mode::kOffload, backend_->address());
+  EXPECT_FALSE(Resumes(*proxy));
+}
+
+}  // namespace
+}  // namespace trestle::e2e
