@@ -1,5 +1,6 @@
 #include "examples/front_tls.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/flags/flag.h"
@@ -15,6 +16,12 @@
 
 ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for clients, leaf first");
 ABSL_FLAG(std::string, key, "", "PEM file with the certificate's private key");
+ABSL_FLAG(
+    std::string, certs_dir, "",
+    "folder with NAME.pem (or .crt, .cer) certificate chains, their private keys inside or in "
+    "NAME.key; several for a name, and others beside --cert, are fine");
+ABSL_FLAG(std::string, key_passphrase_file, "",
+          "file with the passphrase of encrypted private keys, in its first line");
 ABSL_FLAG(std::string, ticket_keys_file, "",
           "file with the keys of session tickets, one in base64 a line (openssl rand -base64 48), "
           "each with the time from which it seals, or in order: previous, current, next; processes "
@@ -22,17 +29,37 @@ ABSL_FLAG(std::string, ticket_keys_file, "",
 
 namespace trestle::examples {
 
+namespace {
+
+absl::StatusOr<std::string> ReadPassphrase(absl::string_view name) {
+  const std::string path = absl::GetFlag(FLAGS_key_passphrase_file);
+  if (path.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the private key in ", name, " is encrypted, and there is no --key_passphrase_file"));
+  }
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (text.ok()) text->resize(std::min(text->size(), text->find_first_of("\r\n")));
+  return text;
+}
+
+}  // namespace
+
 struct FrontTls::Loaded {
   std::vector<std::shared_ptr<const Credential>> credentials;
   std::unique_ptr<ClientAuthOptions> clients;  // Null where nobody is asked.
-  std::vector<TicketKey> ticket_keys;  // Empty without a file.
+  std::vector<TicketKey> ticket_keys;          // Empty without a file.
 };
 
+FrontTls::FrontTls() : passphrases_(ReadPassphrase), folder_(ReadPassphrase) {}
+
 absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags() {
-  for (const auto& [flag, value] :
-       {std::pair("cert", absl::GetFlag(FLAGS_cert)), std::pair("key", absl::GetFlag(FLAGS_key))}) {
-    if (absl::StatusOr<std::string> given = RequiredFlag(flag, value); !given.ok()) {
-      return given.status();
+  const std::string cert = absl::GetFlag(FLAGS_cert);
+  const std::string key = absl::GetFlag(FLAGS_key);
+  if (absl::GetFlag(FLAGS_certs_dir).empty() || !cert.empty() || !key.empty()) {
+    for (const auto& [flag, value] : {std::pair("cert", cert), std::pair("key", key)}) {
+      if (absl::StatusOr<std::string> given = RequiredFlag(flag, value); !given.ok()) {
+        return given.status();
+      }
     }
   }
   auto front = absl::WrapUnique(new FrontTls());
@@ -61,11 +88,20 @@ absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags() {
   return front;
 }
 
-absl::StatusOr<FrontTls::Loaded> FrontTls::Load() const {
+absl::StatusOr<FrontTls::Loaded> FrontTls::Load() {
   Loaded loaded;
-  auto credential = LoadCredential(absl::GetFlag(FLAGS_cert), absl::GetFlag(FLAGS_key));
-  if (!credential.ok()) return credential.status();
-  loaded.credentials.push_back(*std::move(credential));
+  const std::string cert = absl::GetFlag(FLAGS_cert);
+  if (!cert.empty()) {
+    auto credential = LoadCredential(cert, absl::GetFlag(FLAGS_key), &passphrases_);
+    if (!credential.ok()) return credential.status();
+    loaded.credentials.push_back(*std::move(credential));
+  }
+  const std::string folder = absl::GetFlag(FLAGS_certs_dir);
+  if (!folder.empty()) {
+    auto credentials = LoadCredentials(folder, folder_);
+    if (!credentials.ok()) return credentials.status();
+    loaded.credentials.insert(loaded.credentials.end(), credentials->begin(), credentials->end());
+  }
   auto clients = ClientAuthFromFlags();
   if (!clients.ok()) return clients.status();
   loaded.clients = *std::move(clients);
@@ -81,6 +117,9 @@ absl::StatusOr<std::string> FrontTls::Reload() {
   absl::StatusOr<Loaded> loaded = Load();
   if (!loaded.ok()) return loaded.status();
   std::string line = DescribeCredential(*loaded->credentials.front());
+  if (loaded->credentials.size() > 1) {
+    absl::StrAppend(&line, ", and ", loaded->credentials.size() - 1, " more certificates");
+  }
   // What can still fail comes first: Load has tried the rest.
   absl::Status status = certificates_->Replace(std::move(loaded->credentials), absl::Now());
   if (status.ok() && clients_ != nullptr) status = clients_->Replace(*std::move(loaded->clients));
@@ -95,6 +134,8 @@ std::vector<std::string> FrontTls::files() const {
                                   absl::GetFlag(FLAGS_ticket_keys_file)}) {
     if (!path.empty()) files.push_back(path);
   }
+  const std::string folder = absl::GetFlag(FLAGS_certs_dir);
+  if (!folder.empty()) files.push_back(absl::StrCat(folder, "/"));
   return files;
 }
 

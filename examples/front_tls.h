@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_authentication.h"
+#include "trestle/tls/credential_files.h"
 #include "trestle/tls/ticket_key_ring.h"
 #include "trestle/tls/tls_config.h"
 
@@ -18,7 +19,8 @@ namespace trestle::examples {
 
 class FrontTls {
  public:
-  /// Loads what the flags name: --cert, --key, --client_ca, --client_auth, --client_crl,
+  /// Loads what the flags name: --cert, --key, --certs_dir, --key_passphrase_file, --client_ca,
+  /// --client_auth, --client_crl,
   /// --client_allow, --ticket_keys_file.
   static absl::StatusOr<std::unique_ptr<FrontTls>> FromFlags();
 
@@ -38,9 +40,11 @@ class FrontTls {
  private:
   struct Loaded;
 
-  FrontTls() = default;
-  absl::StatusOr<Loaded> Load() const;
+  FrontTls();
+  absl::StatusOr<Loaded> Load();
 
+  PassphraseCallback passphrases_;
+  CredentialFiles folder_;
   std::shared_ptr<CertificateStore> certificates_;
   std::shared_ptr<ClientAuthentication> clients_;
   std::shared_ptr<TicketKeyRing> ticket_keys_;

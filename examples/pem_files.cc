@@ -22,14 +22,29 @@ absl::Status CannotUse(absl::string_view what, const absl::Status& why) {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(const std::string& cert_path,
-                                                                 const std::string& key_path) {
+                                                                 const std::string& key_path,
+                                                                 PassphraseCallback* passphrases) {
   const absl::StatusOr<std::string> chain = ReadFile(cert_path);
   if (!chain.ok()) return chain.status();
   const absl::StatusOr<std::string> key = ReadFile(key_path);
   if (!key.ok()) return key.status();
-  absl::StatusOr<std::shared_ptr<const Credential>> credential = Credential::FromPem(*chain, *key);
+  CredentialOptions options;
+  options.passphrases = passphrases;
+  options.key_name = key_path;
+  absl::StatusOr<std::shared_ptr<const Credential>> credential =
+      Credential::FromPem(*chain, *key, options);
   if (credential.ok()) return credential;
   return CannotUse(absl::StrCat(cert_path, " with ", key_path), credential.status());
+}
+
+absl::StatusOr<std::vector<std::shared_ptr<const Credential>>> LoadCredentials(
+    const std::string& folder, CredentialFiles& files) {
+  const absl::StatusOr<std::vector<std::string>> names = ListFolder(folder);
+  if (!names.ok()) return names.status();
+  auto credentials = files.Load(
+      *names, [&](const std::string& name) { return ReadFile(absl::StrCat(folder, "/", name)); });
+  if (credentials.ok()) return credentials;
+  return CannotUse(folder, credentials.status());
 }
 
 absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> LoadClientTls(const std::string& ca_path) {

@@ -9,15 +9,22 @@
 
 #include "absl/status/statusor.h"
 #include "trestle/tls/credential.h"
+#include "trestle/tls/credential_files.h"
 #include "trestle/tls/ticket_keys.h"
 #include "trestle/tls/tls_config.h"
 #include "trestle/tls/trust_store.h"
 
 namespace trestle::examples {
 
-/// Loads a certificate chain (leaf first) and its private key.
-absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(const std::string& cert_path,
-                                                                 const std::string& key_path);
+/// Loads a certificate chain (leaf first) and its private key; `passphrases` is asked where that is
+/// encrypted.
+absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(
+    const std::string& cert_path, const std::string& key_path,
+    PassphraseCallback* passphrases = nullptr);
+
+/// Loads all certificates of a folder, with their keys; `files` remembers them for the next time.
+absl::StatusOr<std::vector<std::shared_ptr<const Credential>>> LoadCredentials(
+    const std::string& folder, CredentialFiles& files);
 
 /// Makes a client config that trusts the CAs of a file and nobody else.
 absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> LoadClientTls(const std::string& ca_path);

@@ -1,9 +1,11 @@
 #include "trestle/posix/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "absl/strings/str_cat.h"
@@ -35,6 +37,25 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) 
       return CannotRead(path, absl::StrCat("it is larger than ", max_bytes, " bytes"));
     }
   }
+}
+
+absl::StatusOr<std::vector<std::string>> ListFolder(const std::string& path, size_t max_names) {
+  DIR* const folder = opendir(path.c_str());
+  if (folder == nullptr) return CannotRead(path, ErrnoText(errno));
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = readdir(folder)) {
+    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+    if (names.size() > max_names) break;
+  }
+  const int error = errno;
+  closedir(folder);
+  if (names.size() > max_names) {
+    return CannotRead(path, absl::StrCat("there are more than ", max_names, " files in it"));
+  }
+  if (error != 0) return CannotRead(path, ErrnoText(error));
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 }  // namespace trestle

@@ -24,6 +24,7 @@ constexpr uint32_t kMask = IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_CREATE | 
                            IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 constexpr int kLongestChange = 10;  // In settle times.
 constexpr int kMaxRounds = 8;
+constexpr int kMaxReadsPerTurn = 4;
 constexpr absl::Duration kRetryDelay = absl::Seconds(5);
 
 absl::Status Refuse(std::string why) {
@@ -120,7 +121,7 @@ absl::Status FileWatcher::WatchPaths() {
 
 absl::Status FileWatcher::WatchPathsOnce(std::map<int, std::set<std::string>>* watched) {
   absl::Status status;
-  for (const File& file : files_) {
+  for (File& file : files_) {
     const std::vector<PathEntry> entries = TracePath(file.absolute);
     if (entries.empty()) status.Update(CannotWatch(file.path, EISDIR));
     for (const PathEntry& entry : entries) {
@@ -131,8 +132,20 @@ absl::Status FileWatcher::WatchPathsOnce(std::map<int, std::set<std::string>>* w
         (*watched)[watch].insert(entry.name);
       }
     }
+    status.Update(WatchFolder(file, watched));
   }
   return status;
+}
+
+absl::Status FileWatcher::WatchFolder(File& file, std::map<int, std::set<std::string>>* watched) {
+  if (file.absolute.back() != '/') return absl::OkStatus();
+  file.folder_watch = inotify_add_watch(inotify_.get(), file.absolute.c_str(), kMask);
+  if (file.folder_watch >= 0) {
+    (*watched)[file.folder_watch];
+    return absl::OkStatus();
+  }
+  // Where it is not there yet, its parent is watched.
+  return errno == ENOENT || errno == ENOTDIR ? absl::OkStatus() : CannotWatch(file.path, errno);
 }
 
 void FileWatcher::OnFdReady(uint32_t /*events*/) {
@@ -142,7 +155,7 @@ void FileWatcher::OnFdReady(uint32_t /*events*/) {
 bool FileWatcher::TakeEvents() {
   bool matters = false;
   alignas(inotify_event) std::array<char, 16 * 1024> block;
-  while (true) {
+  for (int reads = 0; reads < kMaxReadsPerTurn; ++reads) {
     const ssize_t bytes = read(inotify_.get(), block.data(), block.size());
     if (bytes < 0 && errno == EINTR) continue;
     if (bytes <= 0) return matters;
@@ -151,14 +164,31 @@ bool FileWatcher::TakeEvents() {
       std::memcpy(&event, at, sizeof event);
       const char* name = at + sizeof event;
       at = name + event.len;
-      if (event.mask & IN_Q_OVERFLOW) matters = true;
+      if (event.mask & IN_Q_OVERFLOW) {
+        TouchFolders(-1);
+        matters = true;
+      }
       const auto watch = watched_.find(event.wd);
       if (watch == watched_.end()) continue;
       if (event.mask & kOfDirectory) matters = true;
       if (event.len > 0 && watch->second.count(name) > 0) matters = true;
+      if (event.len > 0 && TouchFolders(event.wd)) matters = true;
       if (event.mask & IN_IGNORED) watched_.erase(watch);
     }
   }
+  // Somebody writes beside the files without end, and the loop has other work.
+  more_events_ = loop_.RunAfter(absl::ZeroDuration(), [this] { OnFdReady(0); });
+  return matters;
+}
+
+// Notes that something happened in the folders of `watch`, or of any; false where there are none.
+bool FileWatcher::TouchFolders(int watch) {
+  bool any = false;
+  for (File& file : files_) {
+    if (file.folder_watch < 0 || (watch >= 0 && file.folder_watch != watch)) continue;
+    file.touched = any = true;
+  }
+  return any;
 }
 
 void FileWatcher::OnEvent() {
@@ -182,8 +212,9 @@ void FileWatcher::ReportChanges() {
   std::vector<std::string> changed;
   for (File& file : files_) {
     std::optional<Identity> now = Identify(file.absolute);
-    if (now == file.seen) continue;
+    if (now == file.seen && !file.touched) continue;
     file.seen = std::move(now);
+    file.touched = false;
     changed.push_back(file.path);
   }
   bool destroyed = false;

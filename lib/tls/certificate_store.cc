@@ -30,28 +30,28 @@ int OfferRank(KeyType type) {
 
 absl::Time NotAfter(const Credential& credential) { return credential.chain().front().not_after; }
 
-bool IsBetter(const Credential& a, const Credential& b, absl::Time now) {
-  if (a.ValidAt(now) != b.ValidAt(now)) return a.ValidAt(now);
-  return NotAfter(a) > NotAfter(b);
-}
-
 bool AnyValid(const Credentials& credentials, absl::Time now) {
   return std::any_of(credentials.begin(), credentials.end(),
                      [now](const auto& credential) { return credential->ValidAt(now); });
 }
 
-// Puts `credential` in its place by key type, unless a better one of that type is there.
-void Insert(const std::shared_ptr<const Credential>& credential, absl::Time now,
-            Credentials& credentials) {
-  const int rank = OfferRank(credential->key_type());
-  auto place = std::find_if(credentials.begin(), credentials.end(), [rank](const auto& other) {
-    return OfferRank(other->key_type()) >= rank;
-  });
-  if (place == credentials.end() || OfferRank((*place)->key_type()) != rank) {
-    credentials.insert(place, credential);
-  } else if (IsBetter(*credential, **place, now)) {
-    *place = credential;
+// Whether `a` is offered before `b`, or instead of it.
+bool GoesBefore(const Credential& a, const Credential& b) {
+  const int rank_a = OfferRank(a.key_type());
+  const int rank_b = OfferRank(b.key_type());
+  return rank_a != rank_b ? rank_a < rank_b : NotAfter(a) > NotAfter(b);
+}
+
+// The first of each key type, of those that are valid at `now` if any is.
+Credentials Pick(const Credentials& all, absl::Time now) {
+  const bool any_valid = AnyValid(all, now);
+  Credentials picked;
+  for (const auto& credential : all) {
+    if (any_valid && !credential->ValidAt(now)) continue;
+    if (!picked.empty() && picked.back()->key_type() == credential->key_type()) continue;
+    picked.push_back(credential);
   }
+  return picked;
 }
 
 absl::Status WouldExpireError(absl::string_view name, const Credentials& left) {
@@ -62,9 +62,24 @@ absl::Status WouldExpireError(absl::string_view name, const Credentials& left) {
 
 }  // namespace
 
-const Credentials* CertificateSet::Find(absl::string_view server_name) const {
-  auto exact = exact_.find(server_name);
-  return exact != exact_.end() ? &exact->second : FindWildcard(server_name);
+Credentials CertificateSet::Choose(absl::string_view server_name, absl::Time now) const {
+  const auto place = exact_.find(server_name);
+  const Credentials* exact = place == exact_.end() ? nullptr : &place->second;
+  if (exact != nullptr && AnyValid(*exact, now)) return Pick(*exact, now);
+  const Credentials* wildcard = FindWildcard(server_name);
+  if (wildcard != nullptr && (exact == nullptr || AnyValid(*wildcard, now))) {
+    return Pick(*wildcard, now);
+  }
+  return exact == nullptr ? Credentials() : Pick(*exact, now);
+}
+
+Credentials CertificateSet::ChooseFallback(absl::Time now) const {
+  const std::vector<std::string>& names = all_.front()->names();
+  if (names.empty()) return {all_.front()};
+  const absl::StatusOr<NamePattern> pattern = NamePattern::Parse(names.front(), kRules);
+  if (!pattern.ok() || pattern->kind() == NamePattern::Kind::kAnyDepth) return {all_.front()};
+  if (pattern->kind() == NamePattern::Kind::kExact) return Choose(pattern->base(), now);
+  return Pick(wildcards_.at(pattern->base()), now);
 }
 
 const Credentials* CertificateSet::FindWildcard(absl::string_view server_name) const {
@@ -79,56 +94,31 @@ const Credentials* CertificateSet::FindWildcard(absl::string_view server_name) c
 }
 
 std::shared_ptr<CertificateSet> CertificateSet::Make(
-    std::vector<std::shared_ptr<const Credential>> credentials, absl::Time now) {
+    std::vector<std::shared_ptr<const Credential>> credentials) {
   auto set = std::make_shared<CertificateSet>();
-  for (const auto& credential : credentials) set->Add(credential, now);
-  set->DropExpired(now);
-  const std::vector<std::string>& names = credentials.front()->names();
-  const Credentials* first = names.empty() ? nullptr : set->FindPattern(names.front());
-  set->fallback_ = first != nullptr ? *first : Credentials{credentials.front()};
+  for (const auto& credential : credentials) set->Add(credential);
   set->all_ = std::move(credentials);
   return set;
 }
 
-void CertificateSet::Add(const std::shared_ptr<const Credential>& credential, absl::Time now) {
+void CertificateSet::Add(const std::shared_ptr<const Credential>& credential) {
   for (const std::string& name : credential->names()) {
     // A name that no client could ask for is no reason to refuse the names beside it.
     absl::StatusOr<NamePattern> pattern = NamePattern::Parse(name, kRules);
     if (!pattern.ok() || pattern->kind() == NamePattern::Kind::kAnyDepth) continue;
     Names& names = pattern->kind() == NamePattern::Kind::kExact ? exact_ : wildcards_;
-    Insert(credential, now, names[pattern->base()]);
+    Credentials& all = names[pattern->base()];
+    const auto place = std::find_if(
+        all.begin(), all.end(), [&](const auto& other) { return GoesBefore(*credential, *other); });
+    if (std::find(all.begin(), all.end(), credential) == all.end()) all.insert(place, credential);
   }
-}
-
-void CertificateSet::DropExpired(absl::Time now) {
-  const auto expired = [now](const auto& credential) { return !credential->ValidAt(now); };
-  for (Names* names : {&wildcards_, &exact_}) {
-    for (auto& [name, credentials] : *names) {
-      if (!AnyValid(credentials, now)) continue;
-      credentials.erase(std::remove_if(credentials.begin(), credentials.end(), expired),
-                        credentials.end());
-    }
-  }
-  for (auto& [name, credentials] : exact_) {
-    if (AnyValid(credentials, now)) continue;
-    const Credentials* wildcard = FindWildcard(name);
-    if (wildcard != nullptr && AnyValid(*wildcard, now)) credentials = *wildcard;
-  }
-}
-
-const Credentials* CertificateSet::FindPattern(absl::string_view pattern) const {
-  absl::StatusOr<NamePattern> parsed = NamePattern::Parse(pattern, kRules);
-  if (!parsed.ok()) return nullptr;
-  const Names& names = parsed->kind() == NamePattern::Kind::kExact ? exact_ : wildcards_;
-  auto found = names.find(parsed->base());
-  return found == names.end() ? nullptr : &found->second;
 }
 
 absl::Status CertificateSet::CheckReplacedBy(const CertificateSet& next, absl::Time now) const {
   for (const auto& [name, credentials] : exact_) {
-    const Credentials* left = next.Find(name);
-    if (left == nullptr || AnyValid(*left, now) || !AnyValid(credentials, now)) continue;
-    return WouldExpireError(name, *left);
+    const Credentials left = next.Choose(name, now);
+    if (left.empty() || AnyValid(left, now) || !AnyValid(Choose(name, now), now)) continue;
+    return WouldExpireError(name, left);
   }
   for (const auto& [base, credentials] : wildcards_) {
     auto left = next.wildcards_.find(base);
@@ -154,7 +144,7 @@ absl::Status CertificateStore::Replace(std::vector<std::shared_ptr<const Credent
     return ConfigurationError("one of the credentials is null");
   }
   absl::MutexLock replacing(&replace_mutex_);
-  std::shared_ptr<CertificateSet> next = CertificateSet::Make(std::move(credentials), now);
+  std::shared_ptr<CertificateSet> next = CertificateSet::Make(std::move(credentials));
   std::shared_ptr<const CertificateSet> before = current();
   if (before != nullptr) {
     if (absl::Status status = before->CheckReplacedBy(*next, now); !status.ok()) return status;

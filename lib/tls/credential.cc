@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/tls/certificate_info.h"
+#include "lib/tls/chain_cache.h"
 #include "lib/tls/pem.h"
 
 namespace trestle {
@@ -106,14 +107,18 @@ bssl::UniquePtr<SSL_CREDENTIAL> MakeNative(const Buffers& chain, EVP_PKEY* key) 
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(absl::string_view chain_pem,
-                                                                      absl::string_view key_pem,
-                                                                      CredentialUse use) {
+absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(
+    absl::string_view chain_pem, absl::string_view key_pem, const CredentialOptions& options) {
   absl::StatusOr<Buffers> buffers = ReadCertificatesPem(chain_pem, "the certificate chain");
   if (!buffers.ok()) return buffers.status();
+  // Leaves differ; what issued them is often the same.
+  for (size_t i = 1; options.shared != nullptr && i < buffers->size(); ++i) {
+    (*buffers)[i] = options.shared->Share(std::move((*buffers)[i]));
+  }
   absl::StatusOr<Certificates> chain = ParseChain(*buffers);
   if (!chain.ok()) return chain.status();
-  absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> key = ReadPrivateKeyPem(key_pem);
+  absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> key =
+      ReadPrivateKeyPem(key_pem, options.passphrases, options.key_name);
   if (!key.ok()) return key.status();
   absl::StatusOr<KeyType> key_type = ReadKeyType(key->get());
   if (!key_type.ok()) return key_type.status();
@@ -124,7 +129,7 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(absl::stri
   for (const bssl::UniquePtr<X509>& certificate : *chain) {
     description.push_back(DescribeCertificate(certificate.get()));
   }
-  if (use == CredentialUse::kServer) {
+  if (options.use == CredentialUse::kServer) {
     if (absl::Status names = CheckNames(description.front()); !names.ok()) return names;
   }
 

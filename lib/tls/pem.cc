@@ -9,6 +9,7 @@
 #include <openssl/rsa.h>
 
 #include <climits>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -74,11 +75,39 @@ bssl::UniquePtr<EVP_PKEY> ParsePkcs1(CBS* der) {
   return key;
 }
 
+bool IsEncrypted(const PemBlock& block) {
+  return absl::string_view(block.kind.get()) == PEM_STRING_PKCS8 ||
+         absl::StrContains(block.header.get(), "ENCRYPTED");
+}
+
+// Hands BoringSSL the passphrase that `user` points to.
+int GivePassphrase(char* out, int max_bytes, int /*writing*/, void* user) {
+  const std::string& passphrase = *static_cast<const std::string*>(user);
+  if (passphrase.size() > static_cast<size_t>(max_bytes)) return -1;
+  std::memcpy(out, passphrase.data(), passphrase.size());
+  return static_cast<int>(passphrase.size());
+}
+
+// Reads the first private key of `pem`, which is encrypted: as PKCS#8, or as OpenSSL did before.
+absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> DecryptPrivateKey(absl::string_view pem,
+                                                            PassphraseCallback& passphrases,
+                                                            absl::string_view name) {
+  absl::StatusOr<std::string> passphrase = passphrases(name);
+  if (!passphrase.ok()) return passphrase.status();
+  bssl::UniquePtr<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  bssl::UniquePtr<EVP_PKEY> key(
+      bio == nullptr ? nullptr
+                     : PEM_read_bio_PrivateKey(bio.get(), nullptr, GivePassphrase, &*passphrase));
+  OPENSSL_cleanse(passphrase->data(), passphrase->size());
+  ERR_clear_error();
+  if (key == nullptr) {
+    return ConfigurationError("the private key can't be decrypted with its passphrase");
+  }
+  return key;
+}
+
 absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ParsePrivateKey(const PemBlock& block) {
   const absl::string_view kind(block.kind.get());
-  if (kind == PEM_STRING_PKCS8 || absl::StrContains(block.header.get(), "ENCRYPTED")) {
-    return ConfigurationError("the private key is encrypted: decrypt it first");
-  }
   CBS der;
   CBS_init(&der, block.der.get(), block.der_bytes);
   bssl::UniquePtr<EVP_PKEY> key;
@@ -155,12 +184,17 @@ absl::StatusOr<std::vector<bssl::UniquePtr<X509_CRL>>> ReadCrlsPem(absl::string_
   return crls;
 }
 
-absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadPrivateKeyPem(absl::string_view pem) {
+absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadPrivateKeyPem(absl::string_view pem,
+                                                            PassphraseCallback* passphrases,
+                                                            absl::string_view name) {
   PemReader reader(pem);
   PemBlock block;
   PemReader::Step step;
   while ((step = reader.Next(block)) == PemReader::Step::kBlock) {
-    if (HoldsPrivateKey(block)) return ParsePrivateKey(block);
+    if (!HoldsPrivateKey(block)) continue;
+    if (!IsEncrypted(block)) return ParsePrivateKey(block);
+    if (passphrases != nullptr) return DecryptPrivateKey(pem, *passphrases, name);
+    return ConfigurationError("the private key is encrypted, and there is no passphrase for it");
   }
   return ConfigurationError(step == PemReader::Step::kDamaged
                                 ? "the private key's PEM block is damaged"

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "trestle/tls/passphrase.h"
 
 namespace trestle {
 
@@ -30,9 +31,10 @@ absl::StatusOr<std::vector<bssl::UniquePtr<CRYPTO_BUFFER>>> ReadCertificatesPem(
 absl::StatusOr<std::vector<bssl::UniquePtr<X509_CRL>>> ReadCrlsPem(absl::string_view pem,
                                                                    absl::string_view what);
 
-/// Reads the first private key of `pem` (PKCS#8, SEC1 EC or PKCS#1 RSA, not encrypted) and passes
-/// over blocks of other kinds.
-absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadPrivateKeyPem(absl::string_view pem);
+/// Reads the first private key of `pem` (PKCS#8, SEC1 EC or PKCS#1 RSA) and passes over blocks of
+/// other kinds. Where it is encrypted, `passphrases` is asked with `name`; null: it is refused.
+absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadPrivateKeyPem(
+    absl::string_view pem, PassphraseCallback* passphrases = nullptr, absl::string_view name = "");
 
 }  // namespace trestle
 

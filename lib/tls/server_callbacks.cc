@@ -56,34 +56,29 @@ bool ReadServerName(const SSL* ssl, ConnectionRecord& record) {
   return false;
 }
 
-// The credentials for the record's server name. Null, with a refusal noted, when there are none.
-const CertificateSet::Credentials* FindCredentials(const CertificateSet& set,
-                                                   ConnectionRecord& record) {
+// Notes the credentials for the record's server name: what is valid now, or if nothing is, the
+// rest, so that the client can say what is wrong. False, with a refusal noted, when there are none.
+bool ChooseCredentials(ConnectionRecord& record) {
+  HandshakeRecord& handshake = *record.handshake;
+  const std::shared_ptr<const CertificateSet> set =
+      handshake.server->options().certificates->current();
+  record.info.certificate_generation = set->generation();
+  const absl::Time now = record.scheduler.Now();
   const std::string& name = record.info.server_name;
-  if (name.empty()) return &set.fallback();
-  const CertificateSet::Credentials* found = set.Find(name);
-  if (found != nullptr) return found;
-  if (record.handshake->server->options().unknown_name == UnknownName::kFallback) {
-    return &set.fallback();
+  if (!name.empty()) handshake.offered = set->Choose(name, now);
+  if (!handshake.offered.empty()) return true;
+  if (name.empty() || handshake.server->options().unknown_name == UnknownName::kFallback) {
+    handshake.offered = set->ChooseFallback(now);
+    return true;
   }
-  record.handshake->refusal =
+  handshake.refusal =
       MakeRefusal(ErrorCode::kNoCertificate, absl::StrCat("no certificate for \"", name, "\""));
-  return nullptr;
+  return false;
 }
 
-// Offers what is valid now; all of it if nothing is, so that the client can say what is wrong.
-bool OfferCredentials(SSL* ssl, const CertificateSet::Credentials& credentials,
-                      ConnectionRecord& record) {
-  const absl::Time now = record.scheduler.Now();
-  CertificateSet::Credentials& offered = record.handshake->offered;
-  offered.clear();
-  for (const auto& credential : credentials) {
-    if (credential->ValidAt(now)) offered.push_back(credential);
-  }
-  if (offered.empty()) offered = credentials;
-
+bool OfferCredentials(SSL* ssl, const ConnectionRecord& record) {
   SSL_certs_clear(ssl);
-  for (const auto& credential : offered) {
+  for (const auto& credential : record.handshake->offered) {
     if (!SSL_add1_credential(ssl, credential->native())) return false;
   }
   return true;
@@ -203,11 +198,9 @@ ssl_select_cert_result_t SelectCertificate(const SSL_CLIENT_HELLO* hello) {
   if (acme_tokens != nullptr && OffersChallenge(hello)) {
     return AnswerChallenge(ssl, record, *acme_tokens);
   }
-  const std::shared_ptr<const CertificateSet> set =
-      record.handshake->server->options().certificates->current();
-  const CertificateSet::Credentials* credentials = FindCredentials(*set, record);
-  if (credentials == nullptr) return Refuse(ssl, SSL_AD_UNRECOGNIZED_NAME);
-  if (!OfferCredentials(ssl, *credentials, record) || !AskForCertificate(ssl, record) ||
+  record.handshake->offered.clear();
+  if (!ChooseCredentials(record)) return Refuse(ssl, SSL_AD_UNRECOGNIZED_NAME);
+  if (!OfferCredentials(ssl, record) || !AskForCertificate(ssl, record) ||
       !IsolateSession(ssl, record)) {
     return Refuse(ssl, SSL_AD_INTERNAL_ERROR);
   }

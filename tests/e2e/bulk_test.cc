@@ -2,6 +2,7 @@
 // calls.
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -94,12 +95,14 @@ class BulkSystemCallsTest : public BulkTest {
   void Start() {
     const std::string strace = FindProgram("strace");
     ASSERT_FALSE(strace.empty());
+    // Not beside the certificates: the proxy would watch its own trace grow.
+    std::filesystem::create_directory(PathOf("traces"));
     backend_ = StartBackend(GetParam());
     proxy_ = StartProxy(GetParam(), backend_->address(), {},
                         {strace, "-D", "-E", "ASAN_OPTIONS=detect_leaks=0", "-f", "-yy", "-s", "0",
                          "-e", "signal=none", "-e",
                          "trace=read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg,splice",
-                         "-o", PathOf("trace")});
+                         "-o", PathOf("traces/trace")});
     ASSERT_NE(proxy_->port, 0) << "strace must be allowed to trace a program (ptrace): in a "
                                   "container that takes --cap-add=SYS_PTRACE";
   }
@@ -107,7 +110,7 @@ class BulkSystemCallsTest : public BulkTest {
   CallCounts Stop() {
     proxy_->process.Signal(SIGTERM);
     EXPECT_EQ(proxy_->process.WaitForExit(kPatience), 0) << proxy_->log();
-    const CallCounts counts = CountCalls(PathOf("trace"), proxy_->port, backend_->port());
+    const CallCounts counts = CountCalls(PathOf("traces/trace"), proxy_->port, backend_->port());
     RecordProperty("front_reads", counts.front_reads);
     RecordProperty("front_writes", counts.front_writes);
     RecordProperty("back_reads", counts.back_reads);

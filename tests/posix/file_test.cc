@@ -48,5 +48,25 @@ TEST(ReadFileTest, StopsAtTheLimit) {
   EXPECT_EQ(CodeOf(ReadFile("/dev/zero").status()), ErrorCode::kConfiguration);
 }
 
+TEST(ListFolderTest, ListsWhatIsNotHiddenInOrder) {
+  std::string folder = absl::StrCat(::testing::TempDir(), "/listXXXXXX");
+  ASSERT_NE(mkdtemp(&folder[0]), nullptr);
+  for (const char* name : {"b", "a.pem", ".hidden", "c d"}) {
+    std::ofstream(absl::StrCat(folder, "/", name)) << name;
+  }
+  const auto names = ListFolder(folder);
+  ASSERT_TRUE(names.ok()) << names.status();
+  EXPECT_EQ(*names, (std::vector<std::string>{"a.pem", "b", "c d"}));
+  EXPECT_TRUE(ListFolder(folder, 3).ok());
+  EXPECT_EQ(DetailOf(ListFolder(folder, 2).status()),
+            absl::StrCat("cannot read ", folder, ": there are more than 2 files in it"));
+}
+
+TEST(ListFolderTest, NamesThePathAndTheReason) {
+  const absl::Status missing = ListFolder("/nonexistent").status();
+  EXPECT_EQ(CodeOf(missing), ErrorCode::kConfiguration);
+  EXPECT_EQ(DetailOf(missing), "cannot read /nonexistent: No such file or directory");
+}
+
 }  // namespace
 }  // namespace trestle

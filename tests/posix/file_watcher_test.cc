@@ -244,6 +244,41 @@ TEST_F(FileWatcherTest, RelativePathsStartWhereTheProcessIs) {
   EXPECT_EQ(Seen(1), Paths{"./routes"});
 }
 
+TEST_F(FileWatcherTest, AFolderIsAllThatIsInIt) {
+  const std::string folder = In("certs");
+  MakeDirectory(folder);
+  Write(folder + "/a", "one");
+  const Paths changed = {folder + "/"};
+  Watch(changed);
+  Write(folder + "/a", "two");  // In place: the folder itself doesn't change.
+  EXPECT_EQ(Seen(1), changed);
+  Write(folder + "/b", "new");
+  EXPECT_EQ(Seen(1), changed);
+  Move(folder + "/b", folder + "/c");
+  EXPECT_EQ(Seen(1), changed);
+  ASSERT_EQ(unlink((folder + "/c").c_str()), 0);
+  EXPECT_EQ(Seen(1), changed);
+  Write(In("beside"), "not in it");
+  Settle(*loop_);
+  EXPECT_EQ(seen_, Paths());
+}
+
+TEST_F(FileWatcherTest, AFolderMayComeLaterOrBehindALink) {
+  const std::string link = In("current");
+  const Paths changed = {link + "/"};
+  Watch(changed);
+  MakeDirectory(In("one"));
+  Link(In("one"), link);
+  EXPECT_EQ(Seen(1), changed);
+  Write(In("one/a"), "in it");
+  EXPECT_EQ(Seen(1), changed);
+  MakeDirectory(In("two"));
+  Relink(In("two"), link);
+  EXPECT_EQ(Seen(1), changed);
+  Write(In("two/a"), "in it");
+  EXPECT_EQ(Seen(1), changed);
+}
+
 TEST_F(FileWatcherTest, RefusesWhatItCannotWatch) {
   const auto refusal = [&](const std::vector<std::string>& paths) {
     const auto watcher = FileWatcher::Create(*loop_, paths, [](const std::string&) {});

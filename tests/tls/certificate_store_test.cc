@@ -37,10 +37,14 @@ class CertificateStoreTest : public ::testing::Test {
 
   // What `name` is answered with.
   std::vector<CredentialPtr> Find(const CertificateStore& store, absl::string_view name) {
-    const auto set = store.current();
-    const CertificateSet::Credentials* found = set->Find(name);
-    if (found == nullptr) return {};
-    return {found->begin(), found->end()};
+    return FindAt(store, name, now_);
+  }
+
+  // What `name` is answered with at another time.
+  std::vector<CredentialPtr> FindAt(const CertificateStore& store, absl::string_view name,
+                                    absl::Time time) {
+    const CertificateSet::Credentials found = store.current()->Choose(name, time);
+    return {found.begin(), found.end()};
   }
 
   static constexpr absl::Duration kExpired = -absl::Hours(24);
@@ -75,7 +79,7 @@ TEST_F(CertificateStoreTest, OffersOneOfEachKeyTypeInOrder) {
   const CredentialPtr ecdsa = Issue({"a.TEST"}, KeyType::kEcdsa);
   const auto store = Create({rsa, ed25519, ecdsa});
   EXPECT_THAT(Find(*store, "a.test"), ElementsAre(ecdsa, ed25519, rsa));
-  EXPECT_THAT(store->current()->fallback(), ElementsAre(ecdsa, ed25519, rsa));
+  EXPECT_THAT(store->current()->ChooseFallback(now_), ElementsAre(ecdsa, ed25519, rsa));
   EXPECT_EQ(store->current()->size(), 3u);
 }
 
@@ -84,12 +88,12 @@ TEST_F(CertificateStoreTest, TheFallbackIsWhatServesTheFirstOnesName) {
   const CredentialPtr first_rsa = Issue({"*.first.test"}, KeyType::kRsa);
   const CredentialPtr second = Issue({"second.test"});
   const auto store = Create({first, second, first_rsa});
-  EXPECT_THAT(store->current()->fallback(), ElementsAre(first, first_rsa));
+  EXPECT_THAT(store->current()->ChooseFallback(now_), ElementsAre(first, first_rsa));
 
   LeafSpec address_only;
   address_only.ip_names = {"192.0.2.1"};
   const CredentialPtr nameless = pki_.IssueCredential(address_only);
-  EXPECT_THAT(Create({nameless, second})->current()->fallback(), ElementsAre(nameless));
+  EXPECT_THAT(Create({nameless, second})->current()->ChooseFallback(now_), ElementsAre(nameless));
 }
 
 TEST_F(CertificateStoreTest, PrefersTheValidThenTheLater) {
@@ -118,6 +122,32 @@ TEST_F(CertificateStoreTest, NothingExpiredIsOfferedBesideTheValid) {
   EXPECT_THAT(Find(*Create({local, below}), "localhost"), ElementsAre(local));
 }
 
+// haproxy#1433: what is valid is chosen when a client comes, not when the set was made.
+TEST_F(CertificateStoreTest, WhatExpiresLaterGivesWayWithoutAReplace) {
+  const CredentialPtr short_exact = Issue({"a.test"}, KeyType::kEcdsa, absl::Hours(24));
+  const CredentialPtr rsa = Issue({"a.test"}, KeyType::kRsa, absl::Hours(48));
+  const CredentialPtr wildcard = Issue({"*.test"}, KeyType::kEcdsa, absl::Hours(72));
+  const auto store = Create({short_exact, rsa, wildcard});
+  EXPECT_THAT(Find(*store, "a.test"), ElementsAre(short_exact, rsa));
+  EXPECT_THAT(FindAt(*store, "a.test", now_ + absl::Hours(36)), ElementsAre(rsa));
+  EXPECT_THAT(FindAt(*store, "a.test", now_ + absl::Hours(60)), ElementsAre(wildcard));
+  EXPECT_THAT(FindAt(*store, "a.test", now_ + absl::Hours(99)), ElementsAre(short_exact, rsa));
+  EXPECT_THAT(store->current()->ChooseFallback(now_ + absl::Hours(60)), ElementsAre(wildcard));
+}
+
+// A successor that was put beside its predecessor before its time.
+TEST_F(CertificateStoreTest, WhatBecomesValidLaterTakesOver) {
+  LeafSpec leaf;
+  leaf.dns_names = {"a.test"};
+  leaf.not_before = now_ + absl::Hours(12);
+  leaf.not_after = now_ + absl::Hours(90);
+  const CredentialPtr next = pki_.IssueCredential(leaf);
+  const CredentialPtr current = Issue({"a.test"}, KeyType::kEcdsa, absl::Hours(24));
+  const auto store = Create({next, current});
+  EXPECT_THAT(Find(*store, "a.test"), ElementsAre(current));
+  EXPECT_THAT(FindAt(*store, "a.test", now_ + absl::Hours(13)), ElementsAre(next));
+}
+
 TEST_F(CertificateStoreTest, ReplacesAllOrNothing) {
   const CredentialPtr old_a = Issue({"a.test"});
   const CredentialPtr old_b = Issue({"b.test"});
@@ -131,7 +161,7 @@ TEST_F(CertificateStoreTest, ReplacesAllOrNothing) {
   EXPECT_THAT(Find(*store, "a.test"), ElementsAre(new_a));
   EXPECT_THAT(Find(*store, "b.test"), IsEmpty());
   // Who holds the old set goes on with it.
-  EXPECT_THAT(*before->Find("a.test"), ElementsAre(old_a));
+  EXPECT_THAT(before->Choose("a.test", now_), ElementsAre(old_a));
 
   EXPECT_EQ(FailureOf(store->Replace({}, now_)), "there are no certificates to serve");
   EXPECT_EQ(FailureOf(store->Replace({nullptr}, now_)), "one of the credentials is null");
@@ -174,7 +204,7 @@ TEST_F(CertificateStoreTest, IsReplacedWhileOthersLookUp) {
     const auto set = store->current();
     ASSERT_GE(set->generation(), last);
     last = set->generation();
-    ASSERT_EQ(set->Find("a.test")->size(), 1u);
+    ASSERT_EQ(set->Choose("a.test", now_).size(), 1u);
     if (last == 501) break;
   }
   replacer.join();

@@ -169,7 +169,7 @@ TEST_P(ClientResumptionTest, DoesNotCrossClientCertificates) {
     leaf.server_auth = false;
     const PemPair pair = pki_.Issue(leaf);
     ClientTlsOptions options;
-    options.credential = *Credential::FromPem(pair.chain, pair.key, CredentialUse::kClient);
+    options.credential = *Credential::FromPem(pair.chain, pair.key, {CredentialUse::kClient});
     return MakeClientConfig(options);
   };
   const auto alice = with_credential("alice");

@@ -1,5 +1,6 @@
 // FileWatcher: tells a loop when files changed, however that was done: written in place, replaced
-// by a rename, deleted and made anew, or reached through a symlink that now leads elsewhere.
+// by a rename, deleted and made anew, or reached through a symlink that now leads elsewhere; and
+// when anything in a folder did.
 #ifndef TRESTLE_POSIX_FILE_WATCHER_H_
 #define TRESTLE_POSIX_FILE_WATCHER_H_
 
@@ -41,10 +42,11 @@ class FileWatcher final : private FdWatcher {
   static constexpr size_t kMaxPaths = 256;
 
   /// Calls `on_change` from the loop once for each settled change of one of `paths`, with the path
-  /// as it was given; also when the file has appeared or gone. Comparing is by identity, size and
-  /// times, the content is not read. Files and their directories need not exist yet; relative paths
-  /// start where the process is now. The watcher may be destroyed inside the callback. `loop` must
-  /// outlive it. Fails with ErrorCode::kConfiguration and a sentence that names the path where
+  /// as it was given; also when the file has appeared or gone. A path that ends in "/" stands for
+  /// the folder and all that is in it, but not in folders within. Comparing is by identity, size
+  /// and times, the content is not read. Files and their directories need not exist yet; relative
+  /// paths start where the process is now. The watcher may be destroyed inside the callback. `loop`
+  /// must outlive it. Fails with ErrorCode::kConfiguration and a sentence that names the path where
   /// that can't be watched, or where there are no paths or more than `kMaxPaths`; with kTransport
   /// where the system has no more descriptors or watches.
   static absl::StatusOr<std::unique_ptr<FileWatcher>> Create(
@@ -66,6 +68,8 @@ class FileWatcher final : private FdWatcher {
     std::string path;      // As given.
     std::string absolute;  // Without symlinks resolved.
     std::optional<Identity> seen;
+    int folder_watch = -1;  // Of a path that ends in "/", while the folder is there.
+    bool touched = false;   // Something happened in that folder.
   };
 
   FileWatcher(EpollLoop& loop, OwnedFd inotify, Callback on_change,
@@ -74,6 +78,8 @@ class FileWatcher final : private FdWatcher {
   static std::optional<Identity> Identify(const std::string& path);
   void OnFdReady(uint32_t events) override;
   bool TakeEvents();
+  bool TouchFolders(int watch);
+  absl::Status WatchFolder(File& file, std::map<int, std::set<std::string>>* watched);
   absl::Status WatchPaths();
   absl::Status WatchPathsOnce(std::map<int, std::set<std::string>>* watched);
   void OnEvent();
@@ -87,6 +93,7 @@ class FileWatcher final : private FdWatcher {
   std::map<int, std::set<std::string>> watched_;  // Per watch: names in its directory that matter.
   Callback on_change_;
   Timer settled_;
+  Timer more_events_;
   absl::Time first_event_;  // Of those that the timer stands for.
   uint64_t failures_ = 0;
   bool* destroyed_ = nullptr;  // Points to a flag on the stack while a callback runs.

@@ -25,15 +25,16 @@ class CertificateSet {
  public:
   using Credentials = absl::InlinedVector<std::shared_ptr<const Credential>, 2>;
 
-  /// Finds the credentials for a normalised server name: exact names before wildcards (one label,
-  /// RFC 9525 6.3), at most one of each key type, in the order in which they are to be offered:
-  /// ECDSA, Ed25519, RSA. What had expired when the set was made is only there where nothing valid
-  /// covers the name. Null when no credential has that name. Constant work in the number of
-  /// credentials.
-  const Credentials* Find(absl::string_view server_name) const;
+  /// Chooses the credentials for a normalised server name at `now`: exact names before wildcards
+  /// (one label, RFC 9525 6.3), one of each key type, the one that is valid longest, in the order
+  /// in which they are to be offered: ECDSA, Ed25519, RSA. What isn't valid at `now` is only there
+  /// where nothing valid covers the name. Empty when no credential has that name. Constant work in
+  /// the number of names.
+  Credentials Choose(absl::string_view server_name, absl::Time now) const;
 
-  /// The credentials for hellos without a name: all for the names of the first one given.
-  const Credentials& fallback() const { return fallback_; }
+  /// Chooses the credentials for hellos without a name: those for the first name of the first
+  /// credential given.
+  Credentials ChooseFallback(absl::Time now) const;
 
   /// Counts up by one with every `Replace`; 1 is the first set.
   uint64_t generation() const { return generation_; }
@@ -47,17 +48,15 @@ class CertificateSet {
   using Names = absl::flat_hash_map<std::string, Credentials>;
 
   static std::shared_ptr<CertificateSet> Make(
-      std::vector<std::shared_ptr<const Credential>> credentials, absl::Time now);
-  void Add(const std::shared_ptr<const Credential>& credential, absl::Time now);
-  void DropExpired(absl::Time now);
+      std::vector<std::shared_ptr<const Credential>> credentials);
+  void Add(const std::shared_ptr<const Credential>& credential);
   const Credentials* FindWildcard(absl::string_view server_name) const;
-  const Credentials* FindPattern(absl::string_view pattern) const;
   absl::Status CheckReplacedBy(const CertificateSet& next, absl::Time now) const;
 
   std::vector<std::shared_ptr<const Credential>> all_;
+  // All for a name, also those that are not valid now: each in order of offer, then of validity.
   Names exact_;      // By name.
   Names wildcards_;  // By the name without its "*.".
-  Credentials fallback_;
   uint64_t generation_ = 0;
 };
 
@@ -69,8 +68,9 @@ class CertificateStore {
       std::vector<std::shared_ptr<const Credential>> credentials, absl::Time now);
 
   /// Publishes a new set, all or nothing; on any error the old set stays. Where two credentials of
-  /// one key type claim a name, the one valid at `now` wins, then the later not_after. Refused
-  /// with ErrorCode::kConfiguration: an empty list, and a set in which a name that the current set
+  /// one key type claim a name, the one that is valid at the time of a handshake wins, then the
+  /// later not_after: also once one expires between two calls. Refused with
+  /// ErrorCode::kConfiguration: an empty list, and a set in which a name that the current set
   /// serves with a certificate valid at `now` would be left with an expired one only.
   absl::Status Replace(std::vector<std::shared_ptr<const Credential>> credentials, absl::Time now);
 

@@ -9,28 +9,40 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "trestle/tls/passphrase.h"
 #include "trestle/tls/tls_info.h"
 
 typedef struct ssl_credential_st SSL_CREDENTIAL;
 
 namespace trestle {
 
+class ChainCache;
+
 enum class KeyType : unsigned char { kEcdsa, kRsa, kEd25519 };
 
 /// What a credential is shown as. Servers need names in theirs; clients may do with a subject.
 enum class CredentialUse : unsigned char { kServer, kClient };
 
+struct CredentialOptions {
+  CredentialUse use = CredentialUse::kServer;
+  /// Asked where the private key is encrypted; null: such keys are refused.
+  PassphraseCallback* passphrases = nullptr;
+  std::string key_name = "";  ///< For `passphrases`.
+  /// Where credentials made before left certificates to share; null: shares none.
+  ChainCache* shared = nullptr;
+};
+
 /// Immutable; may be used from several threads.
 class Credential {
  public:
   /// Reads a chain (leaf first, then intermediates; a root may be there) and its private key
-  /// (PKCS#8, SEC1 EC or PKCS#1 RSA; not encrypted) from PEM text. Fails with
+  /// (PKCS#8, SEC1 EC or PKCS#1 RSA; encrypted ones by a passphrase) from PEM text. Fails with
   /// ErrorCode::kConfiguration, naming the part at fault: no PEM block, a certificate that doesn't
   /// parse, a key that doesn't belong to the leaf, a server's leaf without SAN names, RSA under
   /// 2048 bits, intermediates out of order.
   static absl::StatusOr<std::shared_ptr<const Credential>> FromPem(
       absl::string_view chain_pem, absl::string_view key_pem,
-      CredentialUse use = CredentialUse::kServer);
+      const CredentialOptions& options = {});
 
   ~Credential();
   Credential(const Credential&) = delete;

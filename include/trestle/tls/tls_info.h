@@ -89,6 +89,9 @@ struct TlsInfo {
   /// Server: who the client proved to be, where certificates are asked for and it had one; null for
   /// all others.
   std::shared_ptr<const PeerIdentity> peer_identity;
+  /// Server: of the CertificateStore's set at the time of the hello, also where a session was
+  /// resumed; 0 before.
+  uint64_t certificate_generation = 0;
 };
 
 }  // namespace trestle

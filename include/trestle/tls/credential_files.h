@@ -1,0 +1,71 @@
+// CredentialFiles: a folder's worth of PEM files -> credentials. Remembers what it made, so that
+// loading many again costs what has changed.
+#ifndef TRESTLE_TLS_CREDENTIAL_FILES_H_
+#define TRESTLE_TLS_CREDENTIAL_FILES_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "trestle/tls/credential.h"
+
+namespace trestle {
+
+/// By their names, files are:
+///   NAME.pem, NAME.crt, NAME.cer   a chain, leaf first; with its private key, or else that is in
+///   NAME.key                       the private key of the chain of that name;
+/// whatever else is there is passed over, and so are names that begin with a dot. A name may have
+/// several parts: "app.example.rsa.pem" goes with "app.example.rsa.key".
+class CredentialFiles {
+ public:
+  /// Reads the file of a name. What it fails with fails `Load`.
+  using Reader = absl::FunctionRef<absl::StatusOr<std::string>(const std::string& name)>;
+
+  /// `passphrases`, if given, is asked for the passphrase of a file whose key is encrypted.
+  explicit CredentialFiles(PassphraseCallback passphrases = {});
+  ~CredentialFiles();
+  CredentialFiles(const CredentialFiles&) = delete;
+  CredentialFiles& operator=(const CredentialFiles&) = delete;
+
+  /// Makes the credentials of the files `names`, in the order of their names. Those whose files
+  /// have not changed are the ones of last time. Fails with ErrorCode::kConfiguration and a
+  /// sentence that begins with the file's name: for what `Credential::FromPem` refuses, a chain
+  /// without a key, a key without a chain, and where there is no chain at all. Nothing is forgotten
+  /// then.
+  absl::StatusOr<std::vector<std::shared_ptr<const Credential>>> Load(
+      absl::Span<const std::string> names, Reader read);
+
+  /// How many credentials the last successful `Load` made anew.
+  size_t made_anew() const { return made_anew_; }
+
+ private:
+  struct Known {
+    std::array<uint8_t, 32> digest;  // Of the files' texts.
+    std::shared_ptr<const Credential> credential;
+  };
+  using KnownByFile = absl::flat_hash_map<std::string, Known>;
+
+  absl::StatusOr<Known> LoadOne(const std::string& chain_name, const std::string& key_name,
+                                Reader read);
+  absl::StatusOr<std::shared_ptr<const Credential>> Make(const std::string& chain_name,
+                                                         const std::string& key_name,
+                                                         absl::string_view chain,
+                                                         absl::string_view key);
+
+  PassphraseCallback passphrases_;
+  const std::unique_ptr<ChainCache> shared_;
+  KnownByFile known_;
+  size_t made_anew_ = 0;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_TLS_CREDENTIAL_FILES_H_

@@ -1,0 +1,174 @@
+// A folder of certificates at the terminating proxy: which is shown to whom, and that changing them
+// under load costs nobody anything.
+
+#include <openssl/ssl.h>
+
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/proxy_test.h"
+
+namespace trestle::e2e {
+namespace {
+
+using ::testing::HasSubstr;
+
+class CertificatesTest : public ProxyTest {
+ protected:
+  CertificatesTest() { std::filesystem::create_directory(PathOf("certs")); }
+
+  // Starts a proxy with the folder and no certificate beside it.
+  std::unique_ptr<ProxyProcess> Start(const std::vector<std::string>& more_flags = {}) {
+    std::vector<std::string> flags = {absl::StrCat("--certs_dir=", PathOf("certs")),
+                                      "--cert=", "--key="};
+    flags.insert(flags.end(), more_flags.begin(), more_flags.end());
+    return StartProxy(Mode::kOffload, backend_->address(), flags);
+  }
+
+  testing::PemPair Put(const std::string& name, const testing::LeafSpec& leaf) {
+    return WriteCertificate(absl::StrCat("certs/", name), leaf);
+  }
+
+  // The names of the certificate that a client is shown who asks for `name`.
+  static std::string ShownFor(const ProxyProcess& proxy, const std::string& name) {
+    const auto client = BlockingStream::Connect(proxy.port);
+    if (client == nullptr || !client->StartClient(name)) return "refused";
+    return client->peer_names();
+  }
+
+  static size_t CountLines(absl::string_view log, absl::string_view text) {
+    size_t count = 0;
+    for (size_t at = log.find(text); at != log.npos; at = log.find(text, at + 1)) ++count;
+    return count;
+  }
+
+  const std::unique_ptr<HttpBackend> backend_ = StartBackend(Mode::kOffload);
+};
+
+TEST_F(CertificatesTest, EachNameIsShownItsOwn) {
+  Put("a", LeafFor("a.test"));
+  Put("wild", LeafFor("*.wild.test"));
+  const testing::PemPair both = pki_.Issue(LeafFor("x.wild.test"));
+  WriteFile("certs/one-file.pem", both.key + both.chain);
+  WriteFile("certs/README", "not a certificate");
+  const auto proxy = Start();
+  EXPECT_EQ(ShownFor(*proxy, "a.test"), "a.test");
+  EXPECT_EQ(ShownFor(*proxy, "y.wild.test"), "*.wild.test");
+  EXPECT_EQ(ShownFor(*proxy, "x.wild.test"), "x.wild.test") << "exact over wildcard";
+  EXPECT_EQ(ShownFor(*proxy, "elsewhere.test"), "a.test") << "the first one";
+}
+
+TEST_F(CertificatesTest, EcdsaOverRsaWhereTheClientCan) {
+  testing::LeafSpec rsa = LeafFor(kFrontName);
+  rsa.key_type = KeyType::kRsa;
+  Put("front.rsa", rsa);
+  Put("front.ecdsa", LeafFor(kFrontName));
+  const auto proxy = Start();
+  const CommandResult any = Openssl(proxy->port, "/hello", {"-tls1_2"});
+  EXPECT_THAT(any.output, HasSubstr("ECDHE-ECDSA-")) << any.errors;
+  const CommandResult only_rsa =
+      Openssl(proxy->port, "/hello", {"-tls1_3", "-sigalgs", "rsa_pss_rsae_sha256:RSA+SHA256"});
+  EXPECT_THAT(only_rsa.output, HasSubstr("Peer signature type: RSA-PSS")) << only_rsa.errors;
+  EXPECT_THAT(only_rsa.output, HasSubstr("hello from backend"));
+}
+
+TEST_F(CertificatesTest, ValidOverExpired) {
+  testing::LeafSpec expired = LeafFor(kFrontName);
+  expired.not_after = absl::Now() - absl::Hours(24);
+  Put("a", expired);
+  Put("b", LeafFor(kFrontName));
+  const auto proxy = Start();
+  EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend");
+}
+
+TEST_F(CertificatesTest, EncryptedKeysAreReadWithTheirPassphrase) {
+  const std::string openssl = FindProgram("openssl");
+  ASSERT_FALSE(openssl.empty());
+  Put("front", LeafFor(kFrontName));
+  const CommandResult encrypted =
+      RunCommand({openssl, "pkcs8", "-topk8", "-in", PathOf("certs/front.key"), "-out",
+                  PathOf("certs/front.new"), "-passout", "pass:sesame", "-v2", "aes-256-cbc"},
+                 kPatience);
+  ASSERT_EQ(encrypted.exit_status, 0) << encrypted.errors;
+  std::filesystem::rename(PathOf("certs/front.new"), PathOf("certs/front.key"));
+  const auto proxy =
+      Start({absl::StrCat("--key_passphrase_file=", WriteFile("passphrase", "sesame\n"))});
+  EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend");
+}
+
+TEST_F(CertificatesTest, TheFolderIsWatched) {
+  Put("a", LeafFor("a.test"));
+  const auto proxy = Start();
+  EXPECT_EQ(ShownFor(*proxy, "b.test"), "a.test");
+  Put("b", LeafFor("b.test"));
+  ASSERT_TRUE(proxy->WaitForLog("and 1 more certificates")) << proxy->log();
+  EXPECT_EQ(ShownFor(*proxy, "b.test"), "b.test");
+  WriteFile("certs/b.key", "damaged");
+  ASSERT_TRUE(proxy->WaitForLog("reload failed")) << proxy->log();
+  EXPECT_TRUE(proxy->WaitForLog("certs: b.pem with b.key: the private key")) << proxy->log();
+  EXPECT_EQ(ShownFor(*proxy, "b.test"), "b.test") << "the old set stays as a whole";
+}
+
+// 1,000 reloads while connections are made and a transfer goes on: nothing fails, nothing grows.
+TEST_F(CertificatesTest, AThousandReloadsUnderLoad) {
+  constexpr int kReloads = 1000;
+  constexpr int kSettled = 100;
+  constexpr size_t kMaxGrowthBytes = 4 << 20;
+  Put("front", LeafFor(kFrontName));
+  for (int i = 0; i < 20; ++i) Put(absl::StrCat("other", i), LeafFor(absl::StrCat(i, ".test")));
+  const auto proxy = Start({"--log_connections=false", "--threads=2"});
+  const auto transfer = ConnectTls(proxy->port);
+  ASSERT_NE(transfer, nullptr);
+
+  std::atomic<bool> stop = false;
+  std::atomic<int> served = 0;
+  std::atomic<int> failed = 0;
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 2; ++i) {
+    clients.emplace_back([&] {
+      while (!stop) {
+        const auto client = ConnectTls(proxy->port);
+        const bool ok = client != nullptr && client->Write(GetAndCloseRequest("/hello")) &&
+                        absl::StrContains(client->ReadToEnd(), "hello from backend") &&
+                        client->read_end() == ReadEnd::kClean;
+        ++(ok ? served : failed);
+      }
+    });
+  }
+  size_t settled_bytes = 0;
+  const absl::Time deadline = absl::Now() + absl::Minutes(10);
+  for (int i = 1; i <= kReloads && absl::Now() < deadline; ++i) {
+    Put("front", LeafFor(kFrontName));
+    proxy->process.Signal(SIGHUP);
+    // Those that the watcher began itself count too, and may have met half of a pair.
+    const auto reloads = [&] { return CountLines(proxy->log(), "reload"); };
+    while (reloads() < static_cast<size_t>(i) && absl::Now() < deadline) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    if (i % 50 == 0) {
+      transfer->Write(GetRequest("/hello"));
+      EXPECT_THAT(transfer->ReadUntil("hello from backend"), HasSubstr("hello from backend"));
+    }
+    if (i == kSettled) settled_bytes = proxy->process.resident_bytes();
+  }
+  stop = true;
+  for (std::thread& client : clients) client.join();
+  EXPECT_GE(CountLines(proxy->log(), "reload"), static_cast<size_t>(kReloads));
+  EXPECT_EQ(failed, 0);
+  EXPECT_GT(served, 0);
+  EXPECT_LT(proxy->process.resident_bytes(), settled_bytes + kMaxGrowthBytes);
+}
+
+}  // namespace
+}  // namespace trestle::e2e
