@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "examples/acme_tokens_dir.h"
 #include "examples/client_auth_flags.h"
+#include "examples/front_options.h"
 #include "examples/pem_files.h"
 #include "examples/proxy_flags.h"
 #include "trestle/posix/file.h"
@@ -16,10 +17,13 @@
 
 ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for clients, leaf first");
 ABSL_FLAG(std::string, key, "", "PEM file with the certificate's private key");
+ABSL_FLAG(std::string, ocsp_file, "",
+          "file with an OCSP response in DER for --cert, to be stapled during its dates");
 ABSL_FLAG(
     std::string, certs_dir, "",
     "folder with NAME.pem (or .crt, .cer) certificate chains, their private keys inside or in "
-    "NAME.key; several for a name, and others beside --cert, are fine");
+    "NAME.key, OCSP responses in NAME.ocsp; several for a name, and others beside --cert, are "
+    "fine");
 ABSL_FLAG(std::string, key_passphrase_file, "",
           "file with the passphrase of encrypted private keys, in its first line");
 ABSL_FLAG(std::string, ticket_keys_file, "",
@@ -55,7 +59,8 @@ FrontTls::FrontTls() : passphrases_(ReadPassphrase), folder_(ReadPassphrase) {}
 absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags() {
   const std::string cert = absl::GetFlag(FLAGS_cert);
   const std::string key = absl::GetFlag(FLAGS_key);
-  if (absl::GetFlag(FLAGS_certs_dir).empty() || !cert.empty() || !key.empty()) {
+  if (absl::GetFlag(FLAGS_certs_dir).empty() || !cert.empty() || !key.empty() ||
+      !absl::GetFlag(FLAGS_ocsp_file).empty()) {
     for (const auto& [flag, value] : {std::pair("cert", cert), std::pair("key", key)}) {
       if (absl::StatusOr<std::string> given = RequiredFlag(flag, value); !given.ok()) {
         return given.status();
@@ -66,6 +71,7 @@ absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags() {
   absl::StatusOr<Loaded> loaded = front->Load();
   if (!loaded.ok()) return loaded.status();
   ServerTlsOptions options;
+  if (absl::Status applied = ApplyFrontFlags(options); !applied.ok()) return applied;
   auto certificates = CertificateStore::Create(std::move(loaded->credentials), absl::Now());
   if (!certificates.ok()) return certificates.status();
   options.certificates = front->certificates_ = *std::move(certificates);
@@ -92,7 +98,8 @@ absl::StatusOr<FrontTls::Loaded> FrontTls::Load() {
   Loaded loaded;
   const std::string cert = absl::GetFlag(FLAGS_cert);
   if (!cert.empty()) {
-    auto credential = LoadCredential(cert, absl::GetFlag(FLAGS_key), &passphrases_);
+    auto credential = LoadCredential(cert, absl::GetFlag(FLAGS_key), absl::GetFlag(FLAGS_ocsp_file),
+                                     &passphrases_);
     if (!credential.ok()) return credential.status();
     loaded.credentials.push_back(*std::move(credential));
   }
@@ -130,8 +137,9 @@ absl::StatusOr<std::string> FrontTls::Reload() {
 
 std::vector<std::string> FrontTls::files() const {
   std::vector<std::string> files = ClientAuthFiles();
-  for (const std::string& path : {absl::GetFlag(FLAGS_cert), absl::GetFlag(FLAGS_key),
-                                  absl::GetFlag(FLAGS_ticket_keys_file)}) {
+  for (const std::string& path :
+       {absl::GetFlag(FLAGS_cert), absl::GetFlag(FLAGS_key), absl::GetFlag(FLAGS_ocsp_file),
+        absl::GetFlag(FLAGS_ticket_keys_file)}) {
     if (!path.empty()) files.push_back(path);
   }
   const std::string folder = absl::GetFlag(FLAGS_certs_dir);

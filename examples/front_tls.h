@@ -19,7 +19,8 @@ namespace trestle::examples {
 
 class FrontTls {
  public:
-  /// Loads what the flags name: --cert, --key, --certs_dir, --key_passphrase_file, --client_ca,
+  /// Loads what the flags name: --cert, --key, --ocsp_file, --certs_dir, --key_passphrase_file,
+  /// those of front_options.h, --client_ca,
   /// --client_auth, --client_crl,
   /// --client_allow, --ticket_keys_file.
   static absl::StatusOr<std::unique_ptr<FrontTls>> FromFlags();

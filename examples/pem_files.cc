@@ -23,6 +23,7 @@ absl::Status CannotUse(absl::string_view what, const absl::Status& why) {
 
 absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(const std::string& cert_path,
                                                                  const std::string& key_path,
+                                                                 const std::string& staple_path,
                                                                  PassphraseCallback* passphrases) {
   const absl::StatusOr<std::string> chain = ReadFile(cert_path);
   if (!chain.ok()) return chain.status();
@@ -31,10 +32,17 @@ absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(const std::stri
   CredentialOptions options;
   options.passphrases = passphrases;
   options.key_name = key_path;
+  if (!staple_path.empty()) {
+    absl::StatusOr<std::string> staple = ReadFile(staple_path);
+    if (!staple.ok()) return staple.status();
+    options.staple = *std::move(staple);
+  }
   absl::StatusOr<std::shared_ptr<const Credential>> credential =
       Credential::FromPem(*chain, *key, options);
   if (credential.ok()) return credential;
-  return CannotUse(absl::StrCat(cert_path, " with ", key_path), credential.status());
+  return CannotUse(absl::StrCat(cert_path, " with ", key_path,
+                                staple_path.empty() ? "" : absl::StrCat(" and ", staple_path)),
+                   credential.status());
 }
 
 absl::StatusOr<std::vector<std::shared_ptr<const Credential>>> LoadCredentials(

@@ -16,10 +16,10 @@
 
 namespace trestle::examples {
 
-/// Loads a certificate chain (leaf first) and its private key; `passphrases` is asked where that is
-/// encrypted.
+/// Loads a certificate chain (leaf first), its private key and, unless `staple_path` is empty, an
+/// OCSP response; `passphrases` is asked where the key is encrypted.
 absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(
-    const std::string& cert_path, const std::string& key_path,
+    const std::string& cert_path, const std::string& key_path, const std::string& staple_path = "",
     PassphraseCallback* passphrases = nullptr);
 
 /// Loads all certificates of a folder, with their keys; `files` remembers them for the next time.

@@ -109,3 +109,19 @@ def trestle_integration_dependencies():
             headers = ["modsecurity"],
             linkopts = ["-lmodsecurity"],
         )
+    if not native.existing_rule("brotli"):
+        _debian_library(
+            name = "brotli",
+            library = "brotli",
+            package = "libbrotli-dev",
+            headers = ["brotli"],
+            linkopts = ["-lbrotlienc", "-lbrotlidec"],
+        )
+    if not native.existing_rule("zlib"):
+        _debian_library(
+            name = "zlib",
+            library = "zlib",
+            package = "zlib1g-dev",
+            headers = ["zlib.h", "zconf.h"],
+            linkopts = ["-lz"],
+        )

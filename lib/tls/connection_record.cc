@@ -15,7 +15,7 @@ void NoteChains(const SSL* ssl, ConnectionRecord& record) {
   }
   const SSL_CREDENTIAL* selected = SSL_get0_selected_credential(ssl);
   for (const std::shared_ptr<const Credential>& offered : record.handshake->offered) {
-    if (offered->native() == selected) record.info.local_chain = offered->chain();
+    if (offered->Owns(selected)) record.info.local_chain = offered->chain();
   }
 }
 

@@ -12,7 +12,9 @@
 #include "absl/strings/str_cat.h"
 #include "lib/tls/certificate_info.h"
 #include "lib/tls/chain_cache.h"
+#include "lib/tls/ocsp_staple.h"
 #include "lib/tls/pem.h"
+#include "trestle/base/bytes.h"
 
 namespace trestle {
 namespace {
@@ -105,6 +107,10 @@ bssl::UniquePtr<SSL_CREDENTIAL> MakeNative(const Buffers& chain, EVP_PKEY* key) 
   return native;
 }
 
+absl::string_view DerOf(const CRYPTO_BUFFER* certificate) {
+  return AsText(ByteView(CRYPTO_BUFFER_data(certificate), CRYPTO_BUFFER_len(certificate)));
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(
@@ -139,14 +145,52 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(
                                            "\" can't be used for TLS (its key usage must allow "
                                            "digital signatures)"));
   }
-  return std::shared_ptr<const Credential>(
+  std::shared_ptr<Credential> credential(
       new Credential(native.release(), *key_type, ChainInfo(std::move(description))));
+  if (!options.staple.empty()) {
+    if (buffers->size() < 2) {
+      return ConfigurationError("a staple needs its issuer's certificate in the chain");
+    }
+    absl::Status stapled =
+        credential->AddStaple(options.staple, MakeNative(*buffers, key->get()).release(),
+                              DerOf((*buffers)[0].get()), DerOf((*buffers)[1].get()));
+    if (!stapled.ok()) return stapled;
+  }
+  return std::shared_ptr<const Credential>(std::move(credential));
+}
+
+absl::Status Credential::AddStaple(const std::string& staple, SSL_CREDENTIAL* stapled,
+                                   absl::string_view leaf_der, absl::string_view issuer_der) {
+  stapled_ = stapled;
+  // An outdated one is no mistake of whoever configured it: it is just not sent. All else is.
+  StapleReport report = JudgeStaple(staple, leaf_der, issuer_der, absl::UnixEpoch());
+  report = JudgeStaple(staple, leaf_der, issuer_der, report.this_update);
+  if (report.state != StapleState::kGood) {
+    return ConfigurationError(absl::StrCat("the OCSP staple can't be used: ", report.detail));
+  }
+  bssl::UniquePtr<CRYPTO_BUFFER> response(
+      CRYPTO_BUFFER_new(AsBytes(staple).data(), staple.size(), nullptr));
+  if (stapled == nullptr || response == nullptr ||
+      !SSL_CREDENTIAL_set1_ocsp_response(stapled, response.get())) {
+    ERR_clear_error();
+    return ConfigurationError("the OCSP staple can't be used");
+  }
+  staple_begin_ = report.this_update;
+  staple_end_ = report.next_update;
+  return absl::OkStatus();
+}
+
+SSL_CREDENTIAL* Credential::NativeAt(absl::Time now) const {
+  return now >= staple_begin_ && now < staple_end_ ? stapled_ : native_;
 }
 
 Credential::Credential(SSL_CREDENTIAL* native, KeyType key_type, ChainInfo chain)
     : native_(native), key_type_(key_type), chain_(std::move(chain)) {}
 
-Credential::~Credential() { SSL_CREDENTIAL_free(native_); }
+Credential::~Credential() {
+  SSL_CREDENTIAL_free(native_);
+  SSL_CREDENTIAL_free(stapled_);
+}
 
 bool Credential::ValidAt(absl::Time now) const {
   for (const CertificateInfo& certificate : chain_) {

@@ -87,6 +87,7 @@ void TlsEngine::State::StartServer(std::shared_ptr<const ServerTlsConfig> config
     return;
   }
   record_.handshake->server = server_config_.get();
+  small_records_first_ = server_config_->options().dynamic_record_sizing;
   SSL_set_accept_state(ssl_.get());
 }
 

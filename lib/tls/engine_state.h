@@ -5,12 +5,14 @@
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "lib/tls/certificate_verifier.h"
 #include "lib/tls/connection_record.h"
 #include "lib/tls/record_boundary.h"
@@ -65,12 +67,23 @@ class TlsEngine::State {
   Leg leg() const { return leg_; }
 
  private:
+  // Dynamic record sizing: a record that, with headers of all layers, fits into a segment of a
+  // common path; and for how long.
+  static constexpr size_t kSmallRecordBytes = 1369;
+  static constexpr size_t kSmallRecordsTotal = 128 * 1024;
+
   bool Start(SSL_CTX* context);
   void UseSessions(const ClientTlsTarget& target, const PeerName& name, const std::string& alpn);
   // Whether SSL_read would only say that it needs bytes; even that costs a quarter of a small
   // record.
   bool NeedsBytes() const { return starved_ && received_.empty() && !received_ended_; }
   bool is_server() const { return server_config_ != nullptr; }
+  void NoteBurst();
+  // What one record may hold now.
+  size_t RecordLimit() const {
+    const bool small = small_records_first_ && burst_bytes_ < kSmallRecordsTotal;
+    return small ? kSmallRecordBytes : size_t{SSL3_RT_MAX_PLAIN_LENGTH};
+  }
   IoState JudgeFirstBytes();
   bool SeesPlainAlert() const;
   IoState ReadPlainAlert();
@@ -108,6 +121,9 @@ class TlsEngine::State {
   bool tickets_wait_ = false;
   bool close_notify_queued_ = false;
   bool offers_alpn_ = false;
+  bool small_records_first_ = false;
+  size_t burst_bytes_ = 0;  // Written since the last long silence, where records begin small.
+  absl::Time last_write_ = absl::InfinitePast();
   bssl::UniquePtr<SSL> ssl_;  // Last: it refers to the rest.
 };
 

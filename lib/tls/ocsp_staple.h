@@ -4,7 +4,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "trestle/tls/chain_checker.h"
+#include "trestle/tls/staple.h"
 
 namespace trestle {
 

@@ -77,9 +77,10 @@ bool ChooseCredentials(ConnectionRecord& record) {
 }
 
 bool OfferCredentials(SSL* ssl, const ConnectionRecord& record) {
+  const absl::Time now = record.scheduler.Now();
   SSL_certs_clear(ssl);
   for (const auto& credential : record.handshake->offered) {
-    if (!SSL_add1_credential(ssl, credential->native())) return false;
+    if (!SSL_add1_credential(ssl, credential->NativeAt(now))) return false;
   }
   return true;
 }
@@ -251,6 +252,9 @@ int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_bytes, const uint8_t*
       return SSL_TLSEXT_ERR_OK;
     }
   }
+  if (handshake.server->options().alpn_mismatch == AlpnMismatch::kServeWithout) {
+    return SSL_TLSEXT_ERR_NOACK;
+  }
   handshake.refusal =
       MakeRefusal(ErrorCode::kAlpnMismatch, AlpnMismatchText(std::move(offered), spoken));
   return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -267,10 +271,16 @@ int AdmitHandshake(const SSL_CLIENT_HELLO* hello) {
   return 0;
 }
 
+void LogKeys(const SSL* ssl, const char* line) {
+  static_cast<const KeyLog*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)))->OnLine(line);
+}
+
 }  // namespace
 
-std::string PolicyDigest(absl::string_view alpn) {
-  return Sha256(absl::StrCat("trestle session policy 2\nalpn: ", alpn));
+std::string PolicyDigest(absl::string_view alpn, AlpnMismatch mismatch) {
+  return Sha256(absl::StrCat("trestle session policy 3\nwithout alpn: ",
+                             mismatch == AlpnMismatch::kRefuse ? "refused" : "served",
+                             "\nalpn: ", alpn));
 }
 
 void InstallServerCallbacks(SSL_CTX* context) {
@@ -278,6 +288,11 @@ void InstallServerCallbacks(SSL_CTX* context) {
   SSL_CTX_set_alpn_select_cb(context, SelectAlpn, nullptr);
   SSL_CTX_set_dos_protection_cb(context, AdmitHandshake);
   SetPeerSignatureAlgorithms(context);
+}
+
+void InstallKeyLog(SSL_CTX* context, const KeyLog& key_log) {
+  SSL_CTX_set_app_data(context, const_cast<KeyLog*>(&key_log));
+  SSL_CTX_set_keylog_callback(context, LogKeys);
 }
 
 }  // namespace trestle

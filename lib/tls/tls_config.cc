@@ -12,6 +12,7 @@
 #include "lib/tls/certificate_info.h"
 #include "lib/tls/certificate_verifier.h"
 #include "lib/tls/client_callbacks.h"
+#include "lib/tls/compression_cache.h"
 #include "lib/tls/pem.h"
 #include "lib/tls/server_callbacks.h"
 #include "lib/tls/ticket_callbacks.h"
@@ -69,6 +70,12 @@ std::vector<TlsGroup> DefaultGroups() {
   return {TlsGroup::kX25519MlKem768, TlsGroup::kX25519, TlsGroup::kP256};
 }
 
+TlsParameters ParametersOf(TlsPreset preset) {
+  TlsParameters parameters;
+  if (preset == TlsPreset::kModern) parameters.min_version = TlsVersion::kTls13;
+  return parameters;
+}
+
 absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> ServerTlsConfig::Create(
     ServerTlsOptions options) {
   if (options.certificates == nullptr) {
@@ -81,12 +88,20 @@ absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> ServerTlsConfig::Create(
   if (options.ticket_keys == nullptr) options.ticket_keys = TicketKeyRing::InMemory();
   InstallServerCallbacks(context->get());
   InstallTicketCallbacks(context->get());
-  return std::shared_ptr<const ServerTlsConfig>(
-      new ServerTlsConfig(std::move(options), PolicyDigest(*alpn), context->release()));
+  if (options.dangerous_key_log != nullptr) {
+    InstallKeyLog(context->get(), *options.dangerous_key_log);
+  }
+  absl::Status compression = InstallCompression(context->get(), options.certificate_compressors);
+  if (!compression.ok()) return compression;
+  return std::shared_ptr<const ServerTlsConfig>(new ServerTlsConfig(
+      std::move(options), PolicyDigest(*alpn, options.alpn_mismatch), context->release()));
 }
 
 ServerTlsConfig::ServerTlsConfig(ServerTlsOptions options, std::string policy, SSL_CTX* native)
-    : options_(std::move(options)), policy_(std::move(policy)), native_(native) {}
+    : options_(std::move(options)),
+      policy_(std::move(policy)),
+      native_(native),
+      compressed_(std::make_unique<CompressionCache>()) {}
 
 ServerTlsConfig::~ServerTlsConfig() { SSL_CTX_free(native_); }
 

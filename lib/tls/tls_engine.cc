@@ -31,6 +31,9 @@ constexpr size_t kFirstBytes = 8;
 // updates and tickets.
 constexpr size_t kRecordSlackBytes = 512;
 
+// Dynamic record sizing: after what silence a congestion window counts as closed again.
+constexpr absl::Duration kBurstGap = absl::Seconds(1);
+
 // So much of `data` goes into the next record that `to_send` stays within one pool block.
 size_t NextRecordBytes(size_t data_bytes, size_t queued_bytes) {
   const size_t room = BufferPool::kBlockBytes - queued_bytes - kRecordSlackBytes;
@@ -154,9 +157,11 @@ IoResult TlsEngine::State::Write(ByteView data) {
   if (ABSL_PREDICT_FALSE(close_notify_queued_)) {
     return {0, Fail(ErrorCode::kInternal, "written to after its end")};
   }
+  if (ABSL_PREDICT_FALSE(small_records_first_)) NoteBurst();
   size_t taken = 0;
   while (taken < data.size() && to_send_.size() < kSendLimitBytes) {
-    const size_t bytes = NextRecordBytes(data.size() - taken, to_send_.size());
+    const size_t bytes =
+        std::min(NextRecordBytes(data.size() - taken, to_send_.size()), RecordLimit());
     const int result = SSL_write(ssl_.get(), data.data() + taken, static_cast<int>(bytes));
     if (result <= 0) {
       Settle(result);
@@ -164,6 +169,7 @@ IoResult TlsEngine::State::Write(ByteView data) {
     }
     taken += static_cast<size_t>(result);
     tickets_wait_ = false;
+    burst_bytes_ += static_cast<size_t>(result);
   }
   if (taken == 0 && !data.empty()) return {0, IoState::kWouldBlock};
   return {taken, IoState::kOk};
@@ -174,6 +180,12 @@ void TlsEngine::State::QueueTickets() {
   tickets_wait_ = false;
   SSL_write(ssl_.get(), nullptr, 0);
   ERR_clear_error();
+}
+
+void TlsEngine::State::NoteBurst() {
+  const absl::Time now = scheduler_.Now();
+  if (now - last_write_ >= kBurstGap) burst_bytes_ = 0;
+  last_write_ = now;
 }
 
 void TlsEngine::State::QueueCloseNotify() {

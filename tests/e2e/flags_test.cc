@@ -169,7 +169,7 @@ TEST_F(FlagsTest, HelpTellsAllFlags) {
   }
 }
 
-TEST_F(FlagsTest, ClientCertificateFlagsBelongTogether) {
+TEST_F(FlagsTest, FrontFlagsAreChecked) {
   const std::string ca = "--client_ca=" + PathOf("ca.pem");
   const auto refuse = [this](std::vector<std::string> flags, const std::string& words) {
     flags.insert(flags.end(), offload_.begin(), offload_.end());
@@ -185,6 +185,13 @@ TEST_F(FlagsTest, ClientCertificateFlagsBelongTogether) {
   refuse({ca, "--client_auth=a..test=none"}, "--client_auth is wrong");
   refuse({ca, "--client_allow=alice"}, "begins with neither dns:, uri: nor key:");
   refuse({ca, "--client_allow=key:12"}, "isn't 64 hexadecimal digits");
+  refuse({"--tls_preset=old"}, "--tls_preset must be modern or intermediate");
+  refuse({"--alpn_mismatch=maybe"}, "--alpn_mismatch must be refuse or serve");
+  refuse({"--alpn=h2,h2"}, "an application protocol is there twice");
+  refuse({"--certificate_compression=lzma"}, "neither brotli nor zlib");
+  refuse({"--dangerous_key_log=/nonexistent/keys"}, "--dangerous_key_log can't be written");
+  refuse({"--ocsp_file=" + WriteFile("staple", "x")}, "staple: a staple needs its issuer's");
+  refuse({"--certs_dir=" + PathOf("none")}, "none: No such file");
   refuse({"--ticket_keys_file=" + PathOf("none")}, "none: No such file");
   refuse({"--ticket_keys_file=" + WriteFile("keys", "?")}, "line 1 of the ticket keys");
 }

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "trestle/tls/staple.h"
 #include "trestle/tls/tls_info.h"
 #include "trestle/tls/trust_store.h"
 
@@ -52,24 +53,8 @@ struct MissingCertificate {
   bool known = false;
 };
 
-enum class StapleState : uint8_t {
-  kNone,     ///< The server stapled nothing.
-  kGood,     ///< Signed by the issuer or its responder, of these days: not revoked.
-  kRevoked,  ///< The same, but revoked.
-  kUnknown,  ///< The responder doesn't know the certificate.
-  kBad,      ///< Outdated, about something else, damaged or not signed by whom it should be.
-};
-
 /// Names a state in snake_case: "revoked".
 absl::string_view StapleStateName(StapleState state);
-
-/// A stapled OCSP response (RFC 6960).
-struct StapleReport {
-  StapleState state = StapleState::kNone;
-  std::string detail;  ///< What is wrong with it; empty for kNone and kGood.
-  absl::Time this_update = absl::InfinitePast();
-  absl::Time next_update = absl::InfiniteFuture();  ///< Infinite where the responder sets no end.
-};
 
 struct ChainReport {
   /// OK, or the TlsError that a connection would fail with: kCertificateExpired, kNameMismatch or

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -28,6 +29,9 @@ struct CredentialOptions {
   /// Asked where the private key is encrypted; null: such keys are refused.
   PassphraseCallback* passphrases = nullptr;
   std::string key_name = "";  ///< For `passphrases`.
+  /// An OCSP response about the leaf, in DER, to be stapled to it during its dates (RFC 6066 8);
+  /// empty for none. It must say "good" and be signed for the chain's second certificate.
+  std::string staple = "";
   /// Where credentials made before left certificates to share; null: shares none.
   ChainCache* shared = nullptr;
 };
@@ -39,7 +43,8 @@ class Credential {
   /// (PKCS#8, SEC1 EC or PKCS#1 RSA; encrypted ones by a passphrase) from PEM text. Fails with
   /// ErrorCode::kConfiguration, naming the part at fault: no PEM block, a certificate that doesn't
   /// parse, a key that doesn't belong to the leaf, a server's leaf without SAN names, RSA under
-  /// 2048 bits, intermediates out of order.
+  /// 2048 bits, intermediates out of order, a staple that is about something else or doesn't say
+  /// "good".
   static absl::StatusOr<std::shared_ptr<const Credential>> FromPem(
       absl::string_view chain_pem, absl::string_view key_pem,
       const CredentialOptions& options = {});
@@ -59,13 +64,28 @@ class Credential {
   /// Tells whether every certificate of the chain is within its validity at `now`.
   bool ValidAt(absl::Time now) const;
 
-  /// The BoringSSL object, for the tls floor. Lives as long as this.
+  /// Until when there is a staple to be sent; InfinitePast without one.
+  absl::Time staple_end() const { return staple_end_; }
+
+  /// The BoringSSL object, without a staple, for the tls floor. Lives as long as this.
   SSL_CREDENTIAL* native() const { return native_; }
+
+  /// The same, with the staple if there is one for `now`.
+  SSL_CREDENTIAL* NativeAt(absl::Time now) const;
+
+  /// Tells whether `native` is of this credential.
+  bool Owns(const SSL_CREDENTIAL* native) const { return native == native_ || native == stapled_; }
 
  private:
   Credential(SSL_CREDENTIAL* native, KeyType key_type, ChainInfo chain);
 
+  absl::Status AddStaple(const std::string& staple, SSL_CREDENTIAL* stapled,
+                         absl::string_view leaf_der, absl::string_view issuer_der);
+
   SSL_CREDENTIAL* const native_;
+  SSL_CREDENTIAL* stapled_ = nullptr;  // The same with a staple, if there is one.
+  absl::Time staple_begin_ = absl::InfiniteFuture();
+  absl::Time staple_end_ = absl::InfinitePast();
   const KeyType key_type_;
   const ChainInfo chain_;
 };

@@ -22,6 +22,7 @@ namespace trestle {
 /// By their names, files are:
 ///   NAME.pem, NAME.crt, NAME.cer   a chain, leaf first; with its private key, or else that is in
 ///   NAME.key                       the private key of the chain of that name;
+///   NAME.ocsp                      an OCSP response in DER, to be stapled to that chain's leaf;
 /// whatever else is there is passed over, and so are names that begin with a dot. A name may have
 /// several parts: "app.example.rsa.pem" goes with "app.example.rsa.key".
 class CredentialFiles {
@@ -53,12 +54,12 @@ class CredentialFiles {
   };
   using KnownByFile = absl::flat_hash_map<std::string, Known>;
 
-  absl::StatusOr<Known> LoadOne(const std::string& chain_name, const std::string& key_name,
-                                Reader read);
-  absl::StatusOr<std::shared_ptr<const Credential>> Make(const std::string& chain_name,
-                                                         const std::string& key_name,
+  struct Group;
+
+  absl::StatusOr<Known> LoadOne(const Group& group, Reader read);
+  absl::StatusOr<std::shared_ptr<const Credential>> Make(const Group& group,
                                                          absl::string_view chain,
-                                                         absl::string_view key);
+                                                         absl::string_view key, std::string staple);
 
   PassphraseCallback passphrases_;
   const std::unique_ptr<ChainCache> shared_;

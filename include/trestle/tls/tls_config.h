@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/tls/acme_tokens.h"
+#include "trestle/tls/certificate_compressor.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_authentication.h"
 #include "trestle/tls/client_session_cache.h"
@@ -23,6 +25,8 @@ typedef struct ssl_ctx_st SSL_CTX;
 typedef struct x509_store_st X509_STORE;
 
 namespace trestle {
+
+class CompressionCache;
 
 enum class TlsVersion : uint8_t { kTls12, kTls13 };
 
@@ -41,10 +45,33 @@ struct TlsParameters {
   std::vector<TlsGroup> groups = DefaultGroups();
 };
 
+/// Ready-made parameters, named as Mozilla's guidelines do.
+enum class TlsPreset : uint8_t {
+  kModern,        ///< TLS 1.3 only.
+  kIntermediate,  ///< TLS 1.2 and 1.3: the default.
+};
+
+TlsParameters ParametersOf(TlsPreset preset);
+
 /// What a server does with a name that no credential is for.
 enum class UnknownName : uint8_t {
   kFallback,  ///< Shows the store's fallback credential, as most servers do.
   kRefuse,    ///< Refuses with the alert unrecognized_name (RFC 6066 3).
+};
+
+/// What a server does with a client that offers application protocols, but none of its own.
+enum class AlpnMismatch : uint8_t {
+  kRefuse,        ///< Refuses with no_application_protocol (ErrorCode::kAlpnMismatch).
+  kServeWithout,  ///< Serves it without a protocol, as if it had offered none.
+};
+
+/// Gets the secrets of connections. Whoever has them reads all that was and will be said.
+class KeyLog {
+ public:
+  virtual ~KeyLog() = default;
+
+  /// Takes one line of an SSLKEYLOGFILE (RFC 9850), without its end. Called on any thread.
+  virtual void OnLine(absl::string_view line) const = 0;
 };
 
 struct ServerTlsOptions {
@@ -53,9 +80,9 @@ struct ServerTlsOptions {
   std::shared_ptr<CertificateStore> certificates;
   UnknownName unknown_name = UnknownName::kFallback;
   /// Application protocols in order of preference (RFC 7301). Empty: the extension is ignored.
-  /// Otherwise a client that offers none of them is refused with no_application_protocol
-  /// (ErrorCode::kAlpnMismatch); one that doesn't use ALPN is served.
+  /// A client that doesn't use ALPN is served in any case.
   std::vector<std::string> alpn;
+  AlpnMismatch alpn_mismatch = AlpnMismatch::kRefuse;
   /// Answers to ACME challenges (TLS-ALPN-01, RFC 8737): who comes with one gets the answer and
   /// nothing else, or is refused with ErrorCode::kNoCertificate. Null: such clients are like others.
   std::shared_ptr<AcmeTokens> acme_tokens;
@@ -64,6 +91,15 @@ struct ServerTlsOptions {
   /// What session tickets are sealed with. Null: keys of this config's own, which end with it. One
   /// ring may serve several configs: sessions don't cross from one policy or name to another.
   std::shared_ptr<TicketKeyRing> ticket_keys;
+  /// How certificates are compressed for clients that can decompress them (RFC 8879), in order of
+  /// preference; each algorithm once. What is made for a credential is kept for the next client.
+  std::vector<std::shared_ptr<const CertificateCompressor>> certificate_compressors;
+  /// Begins with records that fit into one TCP segment, so that the client can use the first of
+  /// them before it has the next; large ones follow after 128 KiB, and small ones again after a
+  /// second of silence. Costs a little processor time and bytes at the start of an answer.
+  bool dynamic_record_sizing = false;
+  /// For debugging only: makes all connections readable for whoever has it. Null: none.
+  std::shared_ptr<const KeyLog> dangerous_key_log;
 };
 
 /// Immutable and thread-safe. Holds the one SSL_CTX that lives as long as the process, so that a
@@ -81,12 +117,16 @@ class ServerTlsConfig {
   /// the server name and the client policy for it. Sessions of another policy are not resumed.
   const std::string& policy() const { return policy_; }
 
+  /// For the tls floor: what compressors made so far.
+  CompressionCache& compressed() const { return *compressed_; }
+
  private:
   ServerTlsConfig(ServerTlsOptions options, std::string policy, SSL_CTX* native);
 
   const ServerTlsOptions options_;
   const std::string policy_;
   SSL_CTX* const native_;
+  const std::unique_ptr<CompressionCache> compressed_;
 };
 
 struct ClientTlsOptions {

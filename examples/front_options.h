@@ -1,0 +1,16 @@
+// The flags about what a front leg negotiates: --tls_preset, --alpn, --alpn_mismatch,
+// --certificate_compression, --dynamic_record_sizing, --dangerous_key_log.
+#ifndef TRESTLE_EXAMPLES_FRONT_OPTIONS_H_
+#define TRESTLE_EXAMPLES_FRONT_OPTIONS_H_
+
+#include "absl/status/status.h"
+#include "trestle/tls/tls_config.h"
+
+namespace trestle::examples {
+
+/// Puts what the flags say into `options`.
+absl::Status ApplyFrontFlags(ServerTlsOptions& options);
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_FRONT_OPTIONS_H_

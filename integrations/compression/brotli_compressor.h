@@ -1,0 +1,21 @@
+// BrotliCompressor: certificates for browsers, which take brotli.
+#ifndef TRESTLE_INTEGRATIONS_COMPRESSION_BROTLI_COMPRESSOR_H_
+#define TRESTLE_INTEGRATIONS_COMPRESSION_BROTLI_COMPRESSOR_H_
+
+#include <optional>
+#include <string>
+
+#include "trestle/tls/certificate_compressor.h"
+
+namespace trestle {
+
+/// Compresses as well as brotli can: it is done once for a credential.
+class BrotliCompressor final : public CertificateCompressor {
+ public:
+  CompressionAlgorithm algorithm() const override { return CompressionAlgorithm::kBrotli; }
+  std::optional<std::string> Compress(ByteView certificates) const override;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_INTEGRATIONS_COMPRESSION_BROTLI_COMPRESSOR_H_

@@ -1,0 +1,21 @@
+// ZlibCompressor: certificates for clients that have no brotli.
+#ifndef TRESTLE_INTEGRATIONS_COMPRESSION_ZLIB_COMPRESSOR_H_
+#define TRESTLE_INTEGRATIONS_COMPRESSION_ZLIB_COMPRESSOR_H_
+
+#include <optional>
+#include <string>
+
+#include "trestle/tls/certificate_compressor.h"
+
+namespace trestle {
+
+/// Compresses as well as zlib can: it is done once for a credential.
+class ZlibCompressor final : public CertificateCompressor {
+ public:
+  CompressionAlgorithm algorithm() const override { return CompressionAlgorithm::kZlib; }
+  std::optional<std::string> Compress(ByteView certificates) const override;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_INTEGRATIONS_COMPRESSION_ZLIB_COMPRESSOR_H_
