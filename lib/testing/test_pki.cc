@@ -401,7 +401,10 @@ PemPair TestPki::Issue(const LeafSpec& leaf) const {
            leaf.not_before == absl::InfinitePast() ? state_->now - kYear : leaf.not_before,
            leaf.not_after == absl::InfiniteFuture() ? state_->now + kYear : leaf.not_after);
   AddBasicConstraints(certificate.get(), /*is_ca=*/false);
-  AddKeyUsage(certificate.get(), {/*digitalSignature*/ 0});
+  std::vector<int> usages = {/*digitalSignature*/ 0};
+  // NSS demands it of RSA leaves, whatever the key exchange.
+  if (EVP_PKEY_id(key.get()) == EVP_PKEY_RSA) usages.push_back(/*keyEncipherment*/ 2);
+  AddKeyUsage(certificate.get(), usages);
   AddExtendedKeyUsage(certificate.get(), leaf.server_auth ? NID_server_auth : NID_client_auth);
   AddSubjectAltNames(certificate.get(), leaf);
   if (leaf.must_staple) AddMustStaple(certificate.get());

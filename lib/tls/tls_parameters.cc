@@ -24,6 +24,9 @@ constexpr char kTls12Ciphers[] =
     "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 
+// How long a TLS 1.3 session may be resumed, if keys live so long. BoringSSL would allow two days.
+constexpr uint32_t kSessionSeconds = 24 * 60 * 60;
+
 // BoringSSL's default without SHA-1, and with Ed25519.
 constexpr uint16_t kSignatureAlgorithms[] = {
     SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_ED25519,
@@ -99,6 +102,7 @@ absl::StatusOr<bssl::UniquePtr<SSL_CTX>> MakeContext(const TlsParameters& parame
   SSL_CTX_set_options(context.get(), SSL_OP_CIPHER_SERVER_PREFERENCE);
   // Servers resume by ticket; what a cache would hold is bounded by nothing of ours.
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_session_psk_dhe_timeout(context.get(), kSessionSeconds);
   SessionClock::Install(context.get());
   InstallRecordCallbacks(context.get());
   return context;
