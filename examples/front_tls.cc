@@ -56,7 +56,12 @@ struct FrontTls::Loaded {
 
 FrontTls::FrontTls() : passphrases_(ReadPassphrase), folder_(ReadPassphrase) {}
 
-absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags() {
+absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
+    std::shared_ptr<TicketKeyRing> shared_keys) {
+  if (shared_keys != nullptr && !absl::GetFlag(FLAGS_ticket_keys_file).empty()) {
+    return absl::InvalidArgumentError(
+        "--ticket_keys_file and ticket keys from elsewhere contradict each other");
+  }
   const std::string cert = absl::GetFlag(FLAGS_cert);
   const std::string key = absl::GetFlag(FLAGS_key);
   if (absl::GetFlag(FLAGS_certs_dir).empty() || !cert.empty() || !key.empty() ||
@@ -71,6 +76,7 @@ absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags() {
   absl::StatusOr<Loaded> loaded = front->Load();
   if (!loaded.ok()) return loaded.status();
   ServerTlsOptions options;
+  options.ticket_keys = std::move(shared_keys);
   if (absl::Status applied = ApplyFrontFlags(options); !applied.ok()) return applied;
   auto certificates = CertificateStore::Create(std::move(loaded->credentials), absl::Now());
   if (!certificates.ok()) return certificates.status();

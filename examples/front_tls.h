@@ -23,7 +23,9 @@ class FrontTls {
   /// those of front_options.h, --client_ca,
   /// --client_auth, --client_crl,
   /// --client_allow, --ticket_keys_file.
-  static absl::StatusOr<std::unique_ptr<FrontTls>> FromFlags();
+  /// With a ring of `shared_keys` there must be no file of them.
+  static absl::StatusOr<std::unique_ptr<FrontTls>> FromFlags(
+      std::shared_ptr<TicketKeyRing> shared_keys = nullptr);
 
   /// Loads all files again and, only if all are good, uses them for new connections. Open ones, and
   /// sessions as far as today's rules allow them, go on. Returns a line about what was loaded.

@@ -135,7 +135,10 @@ absl::Status ProxyHost::Run(BlockFactory new_blocks) {
     files = *std::move(watcher);
   }
 
-  absl::Status status = watcher_ == nullptr ? absl::OkStatus() : watcher_->Start(*main_loop_);
+  absl::Status status;
+  for (MainLoopPart* part : parts_) {
+    if (status.ok()) status = part->Start(*main_loop_);
+  }
   if (status.ok()) status = StartWorkers(new_blocks);
   if (status.ok()) {
     const Endpoint& listening = workers_.front()->listener().local_endpoint();
@@ -143,7 +146,7 @@ absl::Status ProxyHost::Run(BlockFactory new_blocks) {
     main_loop_->Run();
   }
   workers_.clear();  // Stops the threads, and cuts what is still open.
-  if (watcher_ != nullptr) watcher_->Stop();
+  for (MainLoopPart* part : parts_) part->Stop();
   return status;
 }
 

@@ -50,22 +50,26 @@ absl::StatusOr<Blocks> Alone(absl::StatusOr<std::unique_ptr<Block>> block) {
   return blocks;
 }
 
-/// Follows a host's life, beside what it carries. All calls come from the main thread.
-class ProxyHostWatcher {
+/// Something else that lives on the main loop, where it holds up no connection.
+class MainLoopPart {
  public:
-  virtual ~ProxyHostWatcher() = default;
+  virtual ~MainLoopPart() = default;
 
   /// The host is about to listen; `main_loop` runs until `Stop`.
   virtual absl::Status Start(EpollLoop& main_loop) = 0;
 
+  /// The workers have ended, and the main loop with them. Also called where a start failed.
+  virtual void Stop() = 0;
+};
+
+/// Follows a host's life, beside what it carries. All calls come from the main thread.
+class ProxyHostWatcher : public MainLoopPart {
+ public:
   /// Makes the observer of one thread's blocks, which passes everything on to `next` (may be null).
   virtual std::unique_ptr<ConnectionObserver> NewObserver(ConnectionObserver* next) = 0;
 
   virtual void OnReloaded(bool good) = 0;
   virtual void OnDraining() = 0;
-
-  /// The workers have ended, and the main loop with them.
-  virtual void Stop() = 0;
 };
 
 class ProxyHost {
@@ -82,7 +86,15 @@ class ProxyHost {
                 std::vector<std::string> watched_files = {});
 
   /// Sets who follows the host's life; null for nobody. Must outlive `Run`.
-  void SetWatcher(ProxyHostWatcher* watcher) { watcher_ = watcher; }
+  void SetWatcher(ProxyHostWatcher* watcher) {
+    watcher_ = watcher;
+    AddPart(watcher);
+  }
+
+  /// Adds something else to the main loop; null for nothing. Must outlive `Run`.
+  void AddPart(MainLoopPart* part) {
+    if (part != nullptr) parts_.push_back(part);
+  }
 
   /// Listens and carries connections until SIGTERM or SIGINT: then stops to accept and lets open
   /// connections finish, for the drain timeout at most; a second signal cuts them. Returns OK after
@@ -109,6 +121,7 @@ class ProxyHost {
   const ProxyHostOptions options_;
   ConnectionLog log_;
   ProxyHostWatcher* watcher_ = nullptr;
+  std::vector<MainLoopPart*> parts_;
   absl::AnyInvocable<absl::StatusOr<std::string>()> reload_;
   std::vector<std::string> watched_files_;
   std::unique_ptr<EpollLoop> main_loop_;  // Signals only; connections live on the workers' loops.

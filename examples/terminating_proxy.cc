@@ -11,6 +11,7 @@
 #include "examples/http_flags.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
+#include "examples/ticket_keys_redis.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_terminator.h"
 
@@ -36,7 +37,9 @@ int main(int argc, char** argv) {
   const HttpFlags http = OrExit(HttpFromFlags());
   const std::vector<HttpRoute> routes = OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend), ""));
 
-  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags());
+  const std::unique_ptr<TicketKeysRedis> redis = OrExit(TicketKeysRedis::FromFlags());
+  const std::unique_ptr<FrontTls> front =
+      OrExit(FrontTls::FromFlags(redis == nullptr ? nullptr : redis->ring()));
 
   const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
     Watched watched;
@@ -49,6 +52,7 @@ int main(int argc, char** argv) {
 
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
+  host.AddPart(redis.get());
   host.OnReload([&] { return front->Reload(); }, front->files());
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {

@@ -125,3 +125,11 @@ def trestle_integration_dependencies():
             headers = ["zlib.h", "zconf.h"],
             linkopts = ["-lz"],
         )
+    if not native.existing_rule("hiredis"):
+        _debian_library(
+            name = "hiredis",
+            library = "hiredis",
+            package = "libhiredis-dev",
+            headers = ["hiredis"],
+            linkopts = ["-lhiredis"],
+        )

@@ -87,6 +87,17 @@ TEST_F(FlagsTest, ValuesAreChecked) {
                 "a rate of handshakes must be a number");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--acme_tokens_dir=/nonexistent"}),
                 "--acme_tokens_dir=/nonexistent: No such file or directory");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {"--ticket_keys_redis=redis.test"}),
+                "--ticket_keys_redis is wrong");
+  const std::string redis = "--ticket_keys_redis=127.0.0.1:6379";
+  ExpectRefusal(Mode::kOffload, Change(offload_, {redis, "--ticket_keys_file=x"}),
+                "--ticket_keys_file and ticket keys from elsewhere contradict each other");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {redis, "--ticket_keys_redis_user=x"}),
+                "a user of Redis needs a password");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {redis, "--ticket_keys_rotate_every=15s"}),
+                "looked at twice as often as they rotate");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {redis, "--ticket_keys_redis_password_file=x"}),
+                "cannot read x: No such file or directory");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--threads=x"}), "'threads'");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--idle_timeout=5"}), "'idle_timeout'");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--hello_timeout=0s"}), "hello_timeout");
