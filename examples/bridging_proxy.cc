@@ -100,6 +100,7 @@ int main(int argc, char** argv) {
     host.ForEachThread([&new_tls](Blocks& blocks) {
       static_cast<TlsBridge&>(*blocks.back()).ReplaceBackTls(*new_tls);
     });
+    host.DrainOlderCertificates(certificates->current()->generation());
     return DescribeCredential(**loaded);
   });
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,

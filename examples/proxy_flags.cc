@@ -37,6 +37,11 @@ ABSL_FLAG(absl::Duration, idle_timeout, absl::Minutes(5),
           "closes a connection on which no byte moved for so long");
 ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(30),
           "time for open connections to finish after SIGTERM or SIGINT");
+ABSL_FLAG(absl::Duration, drain_on_reload, absl::InfiniteDuration(),
+          "time for connections to finish that began with certificates from before a reload");
+ABSL_FLAG(absl::Duration, after_certificate_expiry, absl::InfiniteDuration(),
+          "how long a connection may go on after the certificate that its client was shown has "
+          "expired");
 ABSL_FLAG(
     std::string, proxy_protocol, "",
     "out:v1 or out:v2 sends backends a PROXY header; in:RANGE believes that of peers in RANGE "
@@ -152,6 +157,10 @@ absl::StatusOr<ProxyHostOptions> HostOptionsFromFlags() {
       options.drain_timeout == absl::InfiniteDuration()) {
     return FlagError("drain_timeout", "must be neither negative nor infinite");
   }
+  options.drain_on_reload = absl::GetFlag(FLAGS_drain_on_reload);
+  if (options.drain_on_reload < absl::ZeroDuration()) {
+    return FlagError("drain_on_reload", "must not be negative");
+  }
   options.log_connections = absl::GetFlag(FLAGS_log_connections);
   return options;
 }
@@ -161,6 +170,7 @@ absl::StatusOr<ConnectionOptions> ConnectionOptionsFromFlags() {
   options.hello_timeout = absl::GetFlag(FLAGS_hello_timeout);
   options.handshake_timeout = absl::GetFlag(FLAGS_handshake_timeout);
   options.relay.idle_timeout = absl::GetFlag(FLAGS_idle_timeout);
+  options.after_certificate_expiry = absl::GetFlag(FLAGS_after_certificate_expiry);
   absl::StatusOr<ConnectionLimits> limits = LimitsFromFlags();
   if (!limits.ok()) return limits.status();
   options.limits = *limits;

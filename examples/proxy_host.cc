@@ -181,6 +181,15 @@ void ProxyHost::ForEachThread(const std::function<void(Blocks&)>& call) {
   pending.Wait();
 }
 
+void ProxyHost::DrainOlderCertificates(uint64_t generation) {
+  if (options_.drain_on_reload == absl::InfiniteDuration()) return;
+  ForEachThread([&](Blocks& blocks) {
+    for (const std::unique_ptr<ProxyBlock>& block : blocks) {
+      block->DrainOlderCertificates(generation, options_.drain_on_reload);
+    }
+  });
+}
+
 absl::Status ProxyHost::RefuseLoop(
     const std::function<bool(const Endpoint& listener)>& leads_to) const {
   for (const Endpoint& address : workers_.front()->listener().Addresses()) {

@@ -30,6 +30,8 @@ struct ProxyHostOptions {
   PortUse port_use = PortUse::kClaim;
   int threads = 1;
   absl::Duration drain_timeout = absl::Seconds(30);
+  /// How long connections that began with earlier certificates may go on; infinite: for ever.
+  absl::Duration drain_on_reload = absl::InfiniteDuration();
   bool log_connections = false;
 };
 
@@ -104,6 +106,10 @@ class ProxyHost {
   /// Calls `call` with each thread's blocks, on its thread, and returns when all calls are made.
   /// For use while `Run` runs, on the main thread.
   void ForEachThread(const std::function<void(Blocks&)>& call);
+
+  /// To be called when certificates were replaced by those of `generation`: as the options say,
+  /// connections that began with earlier ones are drained. For use while `Run` runs.
+  void DrainOlderCertificates(uint64_t generation);
 
   /// Fails where `leads_to` says of one of the addresses at which clients reach this proxy that a
   /// backend leads back to it. For use while `Run` runs, also in the factory.

@@ -53,7 +53,14 @@ int main(int argc, char** argv) {
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
   host.AddPart(redis.get());
-  host.OnReload([&] { return front->Reload(); }, front->files());
+  host.OnReload(
+      [&]() -> absl::StatusOr<std::string> {
+        absl::StatusOr<std::string> loaded = front->Reload();
+        if (!loaded.ok()) return loaded;
+        host.DrainOlderCertificates(front->certificates()->current()->generation());
+        return loaded;
+      },
+      front->files());
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(routes, listener); };

@@ -1,5 +1,6 @@
 #include "lib/proxy/connection.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <variant>
@@ -68,6 +69,8 @@ void Connection::OnFrontOpen(absl::Status status) {
   if (report_.front.tls.has_value() && report_.front.tls->acme_challenge) {
     return Close(absl::OkStatus());  // The handshake was all that the ACME server wanted.
   }
+  if (set_.IsTooOld(*this)) return Cancel(kCertificatesReplaced);
+  LimitByCertificate();
   ContentRouting* const content = set_.plan.content();
   if (content != nullptr && content->new_reader) {
     std::unique_ptr<ContentReader> reader = content->new_reader(report_);
@@ -77,6 +80,16 @@ void Connection::OnFrontOpen(absl::Status status) {
   if (!choice.ok()) return Fail(choice.status());
   report_.route = choice->route;
   GoTo(*choice->target);
+}
+
+void Connection::LimitByCertificate() {
+  if (!report_.front.tls.has_value()) return;
+  const absl::Time end =
+      report_.front.tls->certificate_expires + set_.options.after_certificate_expiry;
+  if (end == absl::InfiniteFuture()) return;
+  const absl::Duration left = std::max(end - set_.scheduler.Now(), absl::ZeroDuration());
+  certificate_timer_ = set_.scheduler.RunAfter(
+      left, [this] { Cancel("the certificate that the client was shown has expired"); });
 }
 
 void Connection::ReadContent(std::unique_ptr<ContentReader> reader, const ContentRouting& options) {
@@ -268,6 +281,7 @@ void Connection::Fail(const absl::Status& status) {
 }
 
 void Connection::Close(absl::Status status) {
+  certificate_timer_.reset();
   const bool relayed = stage_ == Stage::kRelaying;
   CollectLegs();
   stage_ = Stage::kClosing;
@@ -325,6 +339,7 @@ void Connection::OnLegClosed() {
 void Connection::Finish() {
   stage_ = Stage::kClosed;
   phase_timer_.reset();
+  certificate_timer_.reset();
   if (tried_ > 0) set_.chooser.Closed(report_.back.peer);
   report_.duration = set_.scheduler.Now() - report_.accepted;
   if (set_.observer != nullptr) set_.observer->OnClosed(report_);

@@ -40,6 +40,11 @@ class Connection {
   /// Ends the connection at once, without last words. The observer is told.
   void Cut();
 
+  /// Of the certificates that the client met; 0 where there are none, or not yet.
+  uint64_t certificate_generation() const {
+    return report_.front.tls.has_value() ? report_.front.tls->certificate_generation : 0;
+  }
+
   bool holds_buffers() const { return relay_ != nullptr && relay_->holds_buffers(); }
 
  private:
@@ -54,6 +59,7 @@ class Connection {
   };
 
   void OnFrontOpen(absl::Status status);
+  void LimitByCertificate();
   void ReadContent(std::unique_ptr<ContentReader> reader, const ContentRouting& options);
   void OnContentRead(absl::Status status);
   void GoTo(const RouteTarget& target);
@@ -83,6 +89,7 @@ class Connection {
   LegFacts front_facts_;
   absl::Time stage_start_;
   Timer phase_timer_;
+  Timer certificate_timer_;  // While the certificate's expiry ends the connection.
   std::unique_ptr<LegOpener> front_opener_;
   std::unique_ptr<ContentLeg> content_;
   std::string last_words_;  // The content reader's, to the client.

@@ -1,8 +1,15 @@
 #include "lib/proxy/connection_set.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace trestle {
+namespace {
+
+// Generations that wait for their end. More is a host that reloads all the time.
+constexpr size_t kMaxEndings = 64;
+
+}  // namespace
 
 ConnectionSet::~ConnectionSet() {
   // Cut() calls Bury(), which changes the map: take the connections out first.
@@ -34,15 +41,58 @@ void ConnectionSet::Drain(absl::Duration timeout, absl::AnyInvocable<void()> don
     burial_ = scheduler.RunAfter(absl::ZeroDuration(), [this] { FinishDrainIfEmpty(); });
 }
 
-void ConnectionSet::CancelAll() {
+template <typename Condition>
+void ConnectionSet::CancelWhere(Condition condition, absl::string_view why) {
   std::vector<uint64_t> ids;
-  ids.reserve(open_.size());
-  for (const auto& [id, connection] : open_) ids.push_back(id);
+  for (const auto& [id, connection] : open_) {
+    if (condition(*connection)) ids.push_back(id);
+  }
   for (const uint64_t id : ids) {
     // The observer of one may have ended another.
     const auto found = open_.find(id);
-    if (found != open_.end()) found->second->Cancel("the time to drain ran out");
+    if (found != open_.end()) found->second->Cancel(why);
   }
+}
+
+void ConnectionSet::CancelAll() {
+  CancelWhere([](const Connection&) { return true; }, "the time to drain ran out");
+}
+
+void ConnectionSet::DrainOlderCertificates(uint64_t generation, absl::Duration timeout) {
+  const absl::Time at = scheduler.Now() + timeout;
+  if (endings_.size() < kMaxEndings) {
+    endings_.push_back({generation, at});
+  } else {
+    Ending& last = endings_.back();
+    last = {std::max(last.generation, generation), std::max(last.at, at)};
+  }
+  EndGenerations();
+}
+
+bool ConnectionSet::IsTooOld(const Connection& connection) const {
+  const uint64_t generation = connection.certificate_generation();
+  return generation != 0 && generation < oldest_generation_;
+}
+
+void ConnectionSet::EndGenerations() {
+  const absl::Time now = scheduler.Now();
+  const uint64_t oldest_before = oldest_generation_;
+  absl::Time next = absl::InfiniteFuture();
+  for (const Ending& ending : endings_) {
+    if (ending.at > now) {
+      next = std::min(next, ending.at);
+    } else {
+      oldest_generation_ = std::max(oldest_generation_, ending.generation);
+    }
+  }
+  endings_.erase(std::remove_if(endings_.begin(), endings_.end(),
+                                [now](const Ending& ending) { return ending.at <= now; }),
+                 endings_.end());
+  next_ending_ = next == absl::InfiniteFuture()
+                     ? nullptr
+                     : scheduler.RunAfter(next - now, [this] { EndGenerations(); });
+  if (oldest_generation_ == oldest_before) return;
+  CancelWhere([this](const Connection& open) { return IsTooOld(open); }, kCertificatesReplaced);
 }
 
 void ConnectionSet::Bury(uint64_t id) {

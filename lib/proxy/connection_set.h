@@ -8,6 +8,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "lib/proxy/backend_chooser.h"
 #include "lib/proxy/connection.h"
@@ -19,6 +20,10 @@
 #include "trestle/proxy/proxy_block.h"
 
 namespace trestle {
+
+/// Why a connection is ended that began with earlier certificates.
+inline constexpr absl::string_view kCertificatesReplaced =
+    "the certificates were replaced, and the time to finish ran out";
 
 class ConnectionSet {
  public:
@@ -37,6 +42,9 @@ class ConnectionSet {
 
   void Serve(std::unique_ptr<Transport> transport);
   void Drain(absl::Duration timeout, absl::AnyInvocable<void()> done);
+  void DrainOlderCertificates(uint64_t generation, absl::Duration timeout);
+  /// Whether the time of the connection's certificates ran out before it was open.
+  bool IsTooOld(const Connection& connection) const;
   size_t size() const { return open_.size(); }
   bool holds_buffers() const;
 
@@ -52,7 +60,16 @@ class ConnectionSet {
   BackendChooser chooser;
 
  private:
+  // Connections with certificates of an earlier generation are to end at that time.
+  struct Ending {
+    uint64_t generation;
+    absl::Time at;
+  };
+
   void CancelAll();
+  template <typename Condition>
+  void CancelWhere(Condition condition, absl::string_view why);
+  void EndGenerations();
   void FinishDrainIfEmpty();
 
   uint64_t last_id_ = 0;
@@ -60,6 +77,9 @@ class ConnectionSet {
   std::vector<std::unique_ptr<Connection>> graveyard_;
   Timer burial_;
   Timer drain_deadline_;
+  uint64_t oldest_generation_ = 0;  // Connections of an earlier one have been ended.
+  std::vector<Ending> endings_;
+  Timer next_ending_;
   absl::AnyInvocable<void()> drained_;
 };
 

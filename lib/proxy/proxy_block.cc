@@ -45,6 +45,9 @@ absl::Status CheckConnectionOptions(const ConnectionOptions& options) {
     return MissingOption(absl::StrCat(name, " is ", absl::FormatDuration(limit),
                                       "; it must be more than zero and not infinite"));
   }
+  if (options.after_certificate_expiry < absl::ZeroDuration()) {
+    return MissingOption("after_certificate_expiry must not be negative");
+  }
   if (absl::Status limits = CheckLimits(options.limits); !limits.ok()) return limits;
   if (options.relay.buffer_bytes > 0 && options.relay.turn_bytes > 0) return absl::OkStatus();
   return MissingOption("the relay's buffer_bytes and turn_bytes must be more than zero");
@@ -72,6 +75,10 @@ void ProxyBlock::Serve(std::unique_ptr<Transport> transport) {
 
 void ProxyBlock::Drain(absl::Duration timeout, absl::AnyInvocable<void()> done) {
   connections_->Drain(timeout, std::move(done));
+}
+
+void ProxyBlock::DrainOlderCertificates(uint64_t generation, absl::Duration timeout) {
+  connections_->DrainOlderCertificates(generation, timeout);
 }
 
 const RefusalCounts& ProxyBlock::refused() const { return connections_->limiter.refused(); }

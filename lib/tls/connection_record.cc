@@ -7,15 +7,19 @@ namespace {
 
 void NoteChains(const SSL* ssl, ConnectionRecord& record) {
   if (record.handshake == nullptr) return;
+  const CertificateSet::Credentials& offers = record.handshake->offered;
   if (SSL_session_reused(ssl)) {
     if (record.handshake->server == nullptr) return;
+    if (!offers.empty()) record.info.certificate_expires = offers[0]->chain().front().not_after;
     record.info.peer_chain = std::move(record.handshake->ticket_chain);
     record.info.peer_identity = std::move(record.handshake->ticket_identity);
     return;
   }
   const SSL_CREDENTIAL* selected = SSL_get0_selected_credential(ssl);
-  for (const std::shared_ptr<const Credential>& offered : record.handshake->offered) {
-    if (offered->Owns(selected)) record.info.local_chain = offered->chain();
+  for (const std::shared_ptr<const Credential>& offered : offers) {
+    if (!offered->Owns(selected)) continue;
+    record.info.local_chain = offered->chain();
+    record.info.certificate_expires = offered->chain().front().not_after;
   }
 }
 

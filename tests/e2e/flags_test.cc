@@ -98,6 +98,10 @@ TEST_F(FlagsTest, ValuesAreChecked) {
                 "looked at twice as often as they rotate");
   ExpectRefusal(Mode::kOffload, Change(offload_, {redis, "--ticket_keys_redis_password_file=x"}),
                 "cannot read x: No such file or directory");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {"--drain_on_reload=-1s"}),
+                "--drain_on_reload must not be negative");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {"--after_certificate_expiry=-1s"}),
+                "after_certificate_expiry must not be negative");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--threads=x"}), "'threads'");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--idle_timeout=5"}), "'idle_timeout'");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--hello_timeout=0s"}), "hello_timeout");

@@ -56,6 +56,32 @@ TEST_P(ReloadTest, ServesTheNewCertificateAndDropsNoConnection) {
   EXPECT_EQ(open->read_end(), ReadEnd::kOpen);
 }
 
+TEST_P(ReloadTest, ConnectionsFromBeforeMayBeGivenATime) {
+  const auto backend = StartBackend(GetParam());
+  const auto proxy =
+      StartProxy(GetParam(), backend->address(), {"--threads=2", "--drain_on_reload=0s"});
+  const auto open = ConnectTls(proxy->port);
+  ASSERT_NE(open, nullptr);
+  EXPECT_THAT(Ask(*open), EndsWith("hello from backend"));
+  proxy->process.Signal(SIGHUP);
+  EXPECT_EQ(open->ReadToEnd(), "");
+  EXPECT_NE(open->read_end(), ReadEnd::kClean) << "it was cut";
+  EXPECT_TRUE(proxy->WaitForLog("cancelled: the certificates were replaced")) << proxy->log();
+  EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend");
+}
+
+TEST_P(ReloadTest, AnExpiredCertificateMayEndItsConnections) {
+  testing::LeafSpec leaf = LeafFor(kFrontName);
+  leaf.not_after = absl::Now() + absl::Seconds(3);
+  WriteCertificate("front", leaf);
+  const auto backend = StartBackend(GetParam());
+  const auto proxy = StartProxy(GetParam(), backend->address(), {"--after_certificate_expiry=0s"});
+  const auto open = ConnectTls(proxy->port);
+  ASSERT_NE(open, nullptr);
+  EXPECT_TRUE(proxy->WaitForLog("the certificate that the client was shown has expired"))
+      << proxy->log();
+}
+
 TEST_P(ReloadTest, ABadFileKeepsTheOldCertificateAndIsNamed) {
   const auto backend = StartBackend(GetParam());
   const auto proxy = StartProxy(GetParam(), backend->address());

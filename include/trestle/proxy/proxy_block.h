@@ -49,14 +49,17 @@ struct ConnectionOptions {
   /// aren't TLS: refused. Behind a router that read it, no second one is expected. Empty: nobody.
   TrustedPeers proxy_protocol_from;
   ProxyProtocolOut proxy_protocol_to_backend = ProxyProtocolOut::kNone;
+  /// How long a connection may go on after the certificate that its client was shown has expired;
+  /// then it is cut with ErrorCode::kCancelled. Infinite: as long as it likes.
+  absl::Duration after_certificate_expiry = absl::InfiniteDuration();
   /// What a flood of clients may cost. None by default.
   ConnectionLimits limits;
   /// Idle time and buffer bounds once bytes flow.
   RelayOptions relay;
 };
 
-/// Makes the inspector of one connection, of which the report tells what is known when both legs are
-/// open; null for none.
+/// Makes the inspector of one connection, of which the report tells what is known when both legs
+/// are open; null for none.
 using InspectorFactory =
     absl::AnyInvocable<std::unique_ptr<Inspector>(const ConnectionReport& connection)>;
 
@@ -73,6 +76,13 @@ class ProxyBlock : public ConnectionHandler {
   /// ErrorCode::kCancelled. `done` is called once, from the loop, when none is open. The host stops
   /// accepting first. Calling it again replaces the deadline and the earlier `done`.
   void Drain(absl::Duration timeout, absl::AnyInvocable<void()> done);
+
+  /// Lets connections whose handshake with the client was made with certificates of an earlier
+  /// generation (CertificateSet) finish for at most `timeout`, then cuts what is left of them with
+  /// ErrorCode::kCancelled; also those that resumed a session then. Connections without a
+  /// certificate here go on. Calls add up; with very many at a time the later ones of them wait for
+  /// the last.
+  void DrainOlderCertificates(uint64_t generation, absl::Duration timeout);
 
   /// Counts whom `ConnectionOptions::limits` kept out. A connection over the number that may be
   /// open is reset without a report; a handshake over a limit is reported with

@@ -92,6 +92,9 @@ struct TlsInfo {
   /// Server: of the CertificateStore's set at the time of the hello, also where a session was
   /// resumed; 0 before.
   uint64_t certificate_generation = 0;
+  /// Server: the not_after of the certificate that was shown, or would have been, had no session
+  /// been resumed.
+  absl::Time certificate_expires = absl::InfiniteFuture();
 };
 
 }  // namespace trestle
