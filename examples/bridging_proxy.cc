@@ -61,6 +61,7 @@ int main(int argc, char** argv) {
       OrExit(CertificateStore::Create({OrExit(LoadCredential(cert, key))}, absl::Now()));
   ServerTlsOptions front_options;
   front_options.certificates = certificates;
+  front_options.alpn = FrontProtocols(http);
   front_options.acme_tokens = OrExit(AcmeTokensFromFlags());
   const std::shared_ptr<const ServerTlsConfig> front_tls =
       OrExit(ServerTlsConfig::Create(front_options));

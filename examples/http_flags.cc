@@ -8,6 +8,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "examples/proxy_flags.h"
+#include "integrations/http2/http2_routes.h"
 
 ABSL_FLAG(bool, http, false,
           "reads HTTP/1.1: refuses malformed and misdirected requests, tells the backend who the "
@@ -18,11 +19,17 @@ ABSL_FLAG(
     "request's host and the beginning of its path; NAME is what the backend's certificate "
     "must be for, if not --backend_name; the host \"default\" is any; implies --http");
 
+ABSL_FLAG(bool, http2, false,
+          "lets HTTP/2, where it is agreed on, pass unread; a backend must speak it, and "
+          "--http_routes go by the name that the client asked for, or its first request's host. "
+          "bridging_proxy offers h2 and http/1.1 then, terminating_proxy what --alpn says");
+
 namespace trestle::examples {
 
 absl::StatusOr<HttpFlags> HttpFromFlags() {
   HttpFlags flags;
   const std::string text = absl::GetFlag(FLAGS_http_routes);
+  flags.http2 = absl::GetFlag(FLAGS_http2);
   flags.inspect = absl::GetFlag(FLAGS_http) || !text.empty();
   if (text.empty()) return flags;
   absl::StatusOr<std::vector<HttpRoute>> routes = ParseHttpRoutes(text);
@@ -36,6 +43,11 @@ absl::StatusOr<HttpFlags> HttpFromFlags() {
   }
   return absl::InvalidArgumentError(
       absl::StrCat("--http_routes is wrong: ", Sentence(routes.status())));
+}
+
+std::vector<std::string> FrontProtocols(const HttpFlags& flags) {
+  if (!flags.http2) return {};
+  return {"h2", "http/1.1"};
 }
 
 absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags, absl::string_view backend,
@@ -70,7 +82,12 @@ absl::Status ApplyHttp(const HttpFlags& flags, Scheduler& scheduler,
   if (flags.routes != nullptr) {
     KeepToRoutes(flags.routes, http);
     content.new_reader = NewHttpRouteReaderFactory(flags.routes);
+    if (flags.http2) {
+      content.new_reader =
+          NewHttp2RouteReaderFactory(flags.routes, {}, std::move(content.new_reader));
+    }
   }
+  http.pass_http2 = flags.http2;
   absl::StatusOr<InspectorFactory> factory = NewHttp1InspectorFactory(scheduler, std::move(http));
   if (!factory.ok()) return factory.status();
   new_inspector = *std::move(factory);

@@ -21,11 +21,15 @@ namespace trestle::examples {
 /// What was asked for; may be shared by threads.
 struct HttpFlags {
   bool inspect = false;
+  bool http2 = false;                        ///< Is offered to clients, and passes unread.
   std::shared_ptr<const HttpRoutes> routes;  ///< Null: the backend is fixed.
 };
 
-/// Reads --http and --http_routes.
+/// Reads --http, --http2 and --http_routes.
 absl::StatusOr<HttpFlags> HttpFromFlags();
+
+/// The application protocols to offer clients, where no flag says so.
+std::vector<std::string> FrontProtocols(const HttpFlags& flags);
 
 /// Says where connections may lead: the routes, or, without any, `backend` (--backend) alone. Fails
 /// where both or neither are given. Routes without a backend name get `backend_name`.

@@ -133,3 +133,11 @@ def trestle_integration_dependencies():
             headers = ["hiredis"],
             linkopts = ["-lhiredis"],
         )
+    if not native.existing_rule("nghttp2"):
+        _debian_library(
+            name = "nghttp2",
+            library = "nghttp2",
+            package = "libnghttp2-dev",
+            headers = ["nghttp2"],
+            linkopts = ["-lnghttp2"],
+        )

@@ -22,13 +22,17 @@ struct SharedOptions {
   Scheduler& scheduler;
 };
 
+bool IsHttp2(const ConnectionReport& connection) {
+  return connection.front.tls.has_value() && connection.front.tls->alpn == "h2";
+}
+
 class Http1Inspector final : public Inspector, private MessageSink {
  public:
   Http1Inspector(std::shared_ptr<SharedOptions> shared, const ConnectionReport& connection)
       : shared_(std::move(shared)),
         options_(shared_->options),
         server_name_(connection.server_name),
-        http2_(connection.front.tls.has_value() && connection.front.tls->alpn == "h2"),
+        http2_(IsHttp2(connection)),
         one_request_(shared_->options.one_request && shared_->options.one_request(connection)),
         rewriter_(options_.forwarding, connection) {
     for (HttpGuardFactory& new_guard : shared_->options.guards) {
@@ -349,9 +353,11 @@ absl::StatusOr<InspectorFactory> NewHttp1InspectorFactory(Scheduler& scheduler,
     return BadOption("the time for a request's head must be positive and finite");
   }
   auto shared = std::make_shared<SharedOptions>(SharedOptions{std::move(options), scheduler});
-  return InspectorFactory([shared](const ConnectionReport& connection) {
-    return std::make_unique<Http1Inspector>(shared, connection);
-  });
+  return InspectorFactory(
+      [shared](const ConnectionReport& connection) -> std::unique_ptr<Inspector> {
+        if (shared->options.pass_http2 && IsHttp2(connection)) return nullptr;
+        return std::make_unique<Http1Inspector>(shared, connection);
+      });
 }
 
 }  // namespace trestle

@@ -40,6 +40,10 @@ struct Http1Options {
   /// Bytes that may come between two pieces of a chunked body: chunk sizes and their extensions.
   size_t chunk_line_bytes = 4 * 1024;
 
+  /// Lets connections on which HTTP/2 was agreed on pass unread: no guard sees their requests, and
+  /// nothing is put into them or taken out. Else they are refused.
+  bool pass_http2 = false;
+
   /// The protocols that a request may ask to change to. Once the backend agrees (101), both
   /// directions pass unread. A request that asks for another one loses its Upgrade field.
   std::vector<std::string> upgrades = {"websocket"};

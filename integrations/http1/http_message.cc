@@ -132,29 +132,11 @@ bool HeadRules::Framing() {
 }
 
 bool HeadRules::SetAuthority(absl::string_view authority) {
+  std::optional<std::string> host = HostOf(authority);
+  if (!host.has_value())
+    return Refuse("the host isn't a name or an address, with or without a port");
   head_.authority = authority;
-  const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(authority);
-  absl::string_view host = authority;
-  const size_t colon = authority.rfind(':');
-  const bool bracketed = absl::EndsWith(authority, "]");
-  if (colon != absl::string_view::npos && !bracketed) {
-    uint32_t port = 0;
-    const absl::string_view digits = authority.substr(colon + 1);
-    const bool good =
-        digits.empty() || (absl::ascii_isdigit(static_cast<unsigned char>(digits[0])) &&
-                           absl::SimpleAtoi(digits, &port) && port <= 65535);
-    if (!good) return Refuse("the host's port isn't one");
-    host = authority.substr(0, colon);
-  }
-  if (endpoint.ok() || Endpoint::Parse(absl::StrCat(host, ":1")).ok()) {
-    head_.host = absl::AsciiStrToLower(host);
-    return true;
-  }
-  ServerNameRules rules;
-  rules.allow_underscore = true;
-  absl::StatusOr<std::string> name = NormalizeServerName(host, rules);
-  if (!name.ok()) return Refuse("the host isn't a name or an address");
-  head_.host = *std::move(name);
+  head_.host = *std::move(host);
   return true;
 }
 
@@ -230,6 +212,27 @@ bool HeadRules::Expect() {
 }
 
 }  // namespace
+
+std::optional<std::string> HostOf(absl::string_view authority) {
+  absl::string_view host = authority;
+  const size_t colon = authority.rfind(':');
+  if (colon != absl::string_view::npos && !absl::EndsWith(authority, "]")) {
+    const absl::string_view digits = authority.substr(colon + 1);
+    uint32_t port = 0;
+    const bool number =
+        !digits.empty() && absl::ascii_isdigit(static_cast<unsigned char>(digits[0]));
+    if (!digits.empty() && (!number || !absl::SimpleAtoi(digits, &port) || port > 65535)) {
+      return std::nullopt;
+    }
+    host = authority.substr(0, colon);
+  }
+  if (Endpoint::Parse(absl::StrCat(host, ":1")).ok()) return absl::AsciiStrToLower(host);
+  ServerNameRules rules;
+  rules.allow_underscore = true;
+  absl::StatusOr<std::string> name = NormalizeServerName(host, rules);
+  if (!name.ok()) return std::nullopt;
+  return *std::move(name);
+}
 
 const HttpField* HttpRequestHead::Find(absl::string_view name) const {
   for (const HttpField& field : fields) {

@@ -47,6 +47,10 @@ struct HttpRequestHead {
   absl::string_view path() const;
 };
 
+/// Reads "name", "name:port" or the same with an address: the name in its normal form, or the
+/// address (IPv6 in brackets). Empty where it is neither.
+std::optional<std::string> HostOf(absl::string_view authority);
+
 /// Why a request isn't passed on, and what the client is told.
 struct HttpRefusal {
   int status = 400;

@@ -199,9 +199,7 @@ absl::StatusOr<std::shared_ptr<const HttpRoutes>> HttpRoutes::Create(
   return result;
 }
 
-std::shared_ptr<const ContentTarget> HttpRoutes::Find(absl::string_view host,
-                                                      absl::string_view path,
-                                                      HttpRefusal& refusal) const {
+const std::vector<HttpRoutes::PathRoute>* HttpRoutes::RoutesOf(absl::string_view host) const {
   const std::vector<PathRoute>* paths = nullptr;
   const auto look_up = [&](const std::string& key) {
     const auto found = hosts_.find(key);
@@ -212,7 +210,21 @@ std::shared_ptr<const ContentTarget> HttpRoutes::Find(absl::string_view host,
     const absl::string_view stars[] = {"", "*.", "**."};
     return look_up(absl::StrCat(stars[static_cast<size_t>(kind)], base));
   });
-  if (paths == nullptr && !look_up("")) {
+  if (paths == nullptr) look_up("");
+  return paths;
+}
+
+std::shared_ptr<const ContentTarget> HttpRoutes::FindOnly(absl::string_view host) const {
+  const std::vector<PathRoute>* const paths = RoutesOf(host);
+  const bool only = paths != nullptr && paths->size() == 1 && paths->front().path.empty();
+  return only ? paths->front().target : nullptr;
+}
+
+std::shared_ptr<const ContentTarget> HttpRoutes::Find(absl::string_view host,
+                                                      absl::string_view path,
+                                                      HttpRefusal& refusal) const {
+  const std::vector<PathRoute>* const paths = RoutesOf(host);
+  if (paths == nullptr) {
     refusal = {421, "no route for the request's host"};
     return nullptr;
   }

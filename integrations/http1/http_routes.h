@@ -44,6 +44,9 @@ class HttpRoutes {
   std::shared_ptr<const ContentTarget> Find(absl::string_view host, absl::string_view path,
                                             HttpRefusal& refusal) const;
 
+  /// Finds the only route of a host whose routes make no difference by path. Null otherwise.
+  std::shared_ptr<const ContentTarget> FindOnly(absl::string_view host) const;
+
   /// The names of the routes (`ContentTarget::route`) whose hosts have several: requests of one
   /// connection may be for different ones of them.
   absl::flat_hash_set<std::string> SplitRoutes() const;
@@ -55,6 +58,8 @@ class HttpRoutes {
     std::string path;  // Without its last "/".
     std::shared_ptr<const ContentTarget> target;
   };
+
+  const std::vector<PathRoute>* RoutesOf(absl::string_view host) const;
 
   absl::Status Add(const HttpRoute& route);
 

@@ -28,7 +28,9 @@ void ContentLeg::Read(std::unique_ptr<Transport> front,
   front_ = std::move(front);
   done_ = std::move(done);
   front_->SetHandler(this);
-  first_read_ = scheduler_.RunAfter(absl::ZeroDuration(), [this] { ReadOn(); });
+  first_read_ = scheduler_.RunAfter(absl::ZeroDuration(), [this] {
+    if (!Ask(false)) ReadOn();
+  });
 }
 
 std::unique_ptr<Transport> ContentLeg::Take() {

@@ -147,5 +147,80 @@ TEST_F(HttpTest, BackendsAreToldOfTheClient) {
       << curl.errors << proxy->log();
 }
 
+class Http2Test : public HttpTest {
+ protected:
+  // A server of HTTP/2 and 1.1 that answers with `text`.
+  std::unique_ptr<Process> StartHttp2(const std::string& text, uint16_t port) const {
+    WriteCertificate("back", LeafFor(kBackName));
+    return StartNginx(
+        absl::StrCat("http { access_log off; ", TemporaryPaths(),
+                     " server { listen 127.0.0.1:", port, " ssl http2; ssl_certificate ",
+                     PathOf("back.pem"), "; ssl_certificate_key ", PathOf("back.key"),
+                     "; location / { return 200 \"", text, "\"; } } }"),
+        port);
+  }
+
+  // curl's output, followed by the version of HTTP.
+  std::string Get(uint16_t port, const std::string& path, const std::string& version,
+                  const std::string& host = kFrontName) const {
+    const CommandResult curl = RunCommand(
+        {FindProgram("curl"), "--silent", "--show-error", "--noproxy", "*", "--cacert",
+         PathOf("ca.pem"), "--resolve", absl::StrCat(host, ":", port, ":127.0.0.1"), version,
+         "--write-out", "|%{http_version}", absl::StrCat("https://", host, ":", port, path)},
+        kPatience);
+    return absl::StrCat(curl.output, curl.errors);
+  }
+};
+
+TEST_F(Http2Test, PassesToABackendThatSpeaksIt) {
+  const uint16_t port = FreePort();
+  const auto nginx = StartHttp2("one", port);
+  const auto proxy =
+      StartProxy(Mode::kBridge, absl::StrCat("127.0.0.1:", port), {"--http", "--http2"});
+  EXPECT_EQ(Get(proxy->port, "/", "--http2"), "one|2");
+  EXPECT_EQ(Get(proxy->port, "/", "--http1.1"), "one|1.1");
+  const CommandResult load =
+      RunCommand({FindProgram("h2load"), "-n", "400", "-c", "4", "-m", "10",
+                  absl::StrCat("--connect-to=127.0.0.1:", proxy->port),
+                  absl::StrCat("https://", kFrontName, ":", proxy->port, "/")},
+                 kPatience);
+  EXPECT_THAT(load.output, HasSubstr("400 succeeded, 0 failed, 0 errored")) << proxy->log();
+  EXPECT_THAT(load.output, HasSubstr("Application protocol: h2"));
+}
+
+TEST_F(Http2Test, IsNotOfferedUnlessAskedFor) {
+  const uint16_t port = FreePort();
+  const auto nginx = StartHttp2("one", port);
+  const auto proxy = StartProxy(Mode::kBridge, absl::StrCat("127.0.0.1:", port), {"--http"});
+  EXPECT_EQ(Get(proxy->port, "/", "--http2"), "one|1.1");
+}
+
+TEST_F(Http2Test, IsRoutedByHostAndRefusedWherePathsDecide) {
+  testing::LeafSpec both = LeafFor(kFrontName);
+  both.dns_names.push_back("split.test");
+  WriteCertificate("front", both);
+  const std::vector<uint16_t> ports = FreePorts(2);
+  const auto one = StartHttp2("one", ports[0]);
+  const auto two = StartHttp2("two", ports[1]);
+  const std::string first = absl::StrCat("127.0.0.1:", ports[0]);
+  const std::string second = absl::StrCat("127.0.0.1:", ports[1]);
+  std::vector<std::string> argv = {ExampleProgram(ProgramOf(Mode::kBridge))};
+  for (const std::string& flag : FlagsFor(Mode::kBridge, "")) {
+    if (flag != "--backend=") argv.push_back(flag);
+  }
+  argv.push_back(absl::StrCat("--http_routes=", kFrontName, "=", first, ",split.test=", first,
+                              ",split.test/api=", second));
+  argv.push_back("--http2");
+  const auto proxy = StartProgram(argv);
+  EXPECT_EQ(Get(proxy->port, "/api", "--http2"), "one|2");
+  EXPECT_EQ(Get(proxy->port, "/api/x", "--http1.1", "split.test"), "two|1.1");
+  EXPECT_EQ(Get(proxy->port, "/", "--http1.1", "split.test"), "one|1.1");
+  const CommandResult nghttp = RunCommand(
+      {FindProgram("nghttp"), "--verbose", "--no-verify-peer",
+       absl::StrCat("https://127.0.0.1:", proxy->port, "/api"), "-H:authority: split.test"},
+      kPatience);
+  EXPECT_THAT(nghttp.output, HasSubstr("HTTP_1_1_REQUIRED")) << proxy->log();
+}
+
 }  // namespace
 }  // namespace trestle::e2e

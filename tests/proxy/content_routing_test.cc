@@ -135,6 +135,30 @@ TEST_F(ContentRoutingTest, TheChosenBackendGetsEveryByteAndProvesItsName) {
   EXPECT_EQ(observer.established[0].route, "route two");
 }
 
+TEST_F(ContentRoutingTest, AReaderMayChooseBeforeAnyByte) {
+  class Chosen final : public ContentReader {
+   public:
+    explicit Chosen(std::shared_ptr<const ContentTarget> target) : target_(std::move(target)) {}
+    ContentAnswer Read(ByteView bytes, bool) override {
+      EXPECT_TRUE(bytes.empty());
+      return ContentAnswer::Go(target_);
+    }
+
+   private:
+    const std::shared_ptr<const ContentTarget> target_;
+  };
+  TlsBridgeOptions options = BridgeOptions();
+  options.content.new_reader = [this](const ConnectionReport&) {
+    return std::make_unique<Chosen>(targets["one"]);
+  };
+  bridge = *TlsBridge::Create(loop, dialer, std::move(options), &observer);
+  Connect();
+  ASSERT_EQ(at_one.size(), 1u);
+  at_one[0]->Send("the server speaks first");
+  loop.RunReady();
+  EXPECT_EQ(client->received(), "the server speaks first");
+}
+
 TEST_F(ContentRoutingTest, TheLineMayComeByteForByte) {
   Connect();
   for (const char byte : std::string("one\n")) {

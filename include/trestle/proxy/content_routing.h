@@ -75,7 +75,8 @@ class ContentReader {
  public:
   virtual ~ContentReader() = default;
 
-  /// Judges `bytes`, all that the client sent so far. Called again with more after ReadMore.
+  /// Judges `bytes`, all that the client sent so far. Called with none at first, for readers that
+  /// can tell without waiting for any, and again with more after ReadMore.
   /// `end_of_stream`: the client ended cleanly and nothing follows.
   virtual ContentAnswer Read(ByteView bytes, bool end_of_stream) = 0;
 };

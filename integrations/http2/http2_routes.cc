@@ -1,0 +1,99 @@
+#include "integrations/http2/http2_routes.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "integrations/http2/request_reader.h"
+#include "trestle/base/endpoint.h"
+
+namespace trestle {
+namespace {
+
+/// Goes to one target without reading.
+class Unread final : public ContentReader {
+ public:
+  explicit Unread(std::shared_ptr<const ContentTarget> target) : target_(std::move(target)) {}
+  ContentAnswer Read(ByteView, bool) override { return ContentAnswer::Go(target_); }
+
+ private:
+  const std::shared_ptr<const ContentTarget> target_;
+};
+
+class Http2RouteReader final : public ContentReader {
+ public:
+  Http2RouteReader(std::shared_ptr<const HttpRoutes> routes, const Http2RouteOptions& options,
+                   std::string server_name)
+      : routes_(std::move(routes)),
+        hosts_(options.hosts),
+        server_name_(std::move(server_name)),
+        reader_(options.limits) {}
+
+  ContentAnswer Read(ByteView bytes, bool) override {
+    const ByteView fresh = bytes.subspan(fed_);
+    fed_ = bytes.size();
+    switch (reader_.Feed(fresh)) {
+      case Http2RequestReader::State::kReading:
+        return ContentAnswer::ReadMore();
+      case Http2RequestReader::State::kRefused:
+        return Refuse(reader_.refusal());
+      case Http2RequestReader::State::kComplete:
+        return Choose();
+    }
+    return ContentAnswer::ReadMore();
+  }
+
+ private:
+  ContentAnswer Refuse(const HttpRefusal& refusal) {
+    return ContentAnswer::Refuse(refusal.reason, reader_.AnswerAndEnd(refusal.status));
+  }
+
+  ContentAnswer Choose() {
+    const std::optional<std::string> host = HostOf(reader_.authority());
+    if (!host.has_value()) return Refuse({400, "the request's host isn't a name or an address"});
+    if (!HostAllowed(*host)) {
+      return Refuse({421, "the request is for another host than the ClientHello was"});
+    }
+    if (auto target = routes_->FindOnly(*host)) return ContentAnswer::Go(std::move(target));
+    HttpRefusal refusal;
+    const std::string path = reader_.path().substr(0, reader_.path().find('?'));
+    const auto target = routes_->Find(*host, path, refusal);
+    if (target == nullptr) {
+      return ContentAnswer::NoRoute(refusal.reason, reader_.AnswerAndEnd(refusal.status));
+    }
+    // Requests for other paths would follow, unseen.
+    return ContentAnswer::NoRoute("the host's paths have routes of their own, which need HTTP/1.1",
+                                  reader_.DemandHttp1());
+  }
+
+  bool HostAllowed(const std::string& host) const {
+    if (hosts_ == Http1Options::HostPolicy::kAny) return true;
+    if (!server_name_.empty()) return host == server_name_;
+    return Endpoint::Parse(absl::StrCat(host, ":1")).ok();
+  }
+
+  const std::shared_ptr<const HttpRoutes> routes_;
+  const Http1Options::HostPolicy hosts_;
+  const std::string server_name_;
+  Http2RequestReader reader_;
+  size_t fed_ = 0;
+};
+
+}  // namespace
+
+ContentReaderFactory NewHttp2RouteReaderFactory(std::shared_ptr<const HttpRoutes> routes,
+                                                const Http2RouteOptions& options,
+                                                ContentReaderFactory otherwise) {
+  return [routes = std::move(routes), options, otherwise = std::move(otherwise)](
+             const ConnectionReport& connection) mutable -> std::unique_ptr<ContentReader> {
+    const bool http2 = connection.front.tls.has_value() && connection.front.tls->alpn == "h2";
+    if (!http2) return otherwise ? otherwise(connection) : nullptr;
+    const std::string& name = connection.server_name;
+    auto only = name.empty() ? nullptr : routes->FindOnly(name);
+    if (only != nullptr) return std::make_unique<Unread>(std::move(only));
+    return std::make_unique<Http2RouteReader>(routes, options, name);
+  };
+}
+
+}  // namespace trestle

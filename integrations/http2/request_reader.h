@@ -1,0 +1,62 @@
+// Http2RequestReader: the first request of an HTTP/2 connection, and answers to it, by nghttp2. The
+// only file that knows nghttp2.
+#ifndef TRESTLE_INTEGRATIONS_HTTP2_REQUEST_READER_H_
+#define TRESTLE_INTEGRATIONS_HTTP2_REQUEST_READER_H_
+
+#include <nghttp2/nghttp2.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "integrations/http1/http_message.h"
+#include "trestle/base/bytes.h"
+
+namespace trestle {
+
+class Http2RequestReader {
+ public:
+  enum class State : uint8_t { kReading, kComplete, kRefused };
+
+  explicit Http2RequestReader(const Http1Limits& limits);
+  ~Http2RequestReader();
+  Http2RequestReader(const Http2RequestReader&) = delete;
+  Http2RequestReader& operator=(const Http2RequestReader&) = delete;
+
+  /// Reads more of what the client sends: preface, SETTINGS, and so on to the first request's head.
+  State Feed(ByteView bytes);
+
+  /// Of the request, once complete. Empty where it has none.
+  const std::string& authority() const { return authority_; }
+  const std::string& path() const { return path_; }
+  /// Why it is refused.
+  const HttpRefusal& refusal() const { return refusal_; }
+
+  /// Writes what a server sends that answers the request with `status` and ends the connection.
+  std::string AnswerAndEnd(int status);
+
+  /// The same for a request that the client should make by HTTP/1.1 (RFC 9113 7).
+  std::string DemandHttp1();
+
+ private:
+  friend struct Http2Callbacks;
+  void OnField(absl::string_view name, absl::string_view value);
+  void Refuse(int status, std::string reason);
+  std::string End(uint32_t error_code);
+  std::string Collect();
+
+  const Http1Limits limits_;
+  nghttp2_session* session_ = nullptr;
+  State state_ = State::kReading;
+  int32_t stream_ = 0;  // The first request's; 0 until it begins.
+  size_t head_bytes_ = 0;
+  size_t fields_ = 0;
+  std::string authority_;
+  std::string host_;
+  std::string path_;
+  HttpRefusal refusal_;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_INTEGRATIONS_HTTP2_REQUEST_READER_H_
