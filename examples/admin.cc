@@ -169,6 +169,10 @@ absl::Status Admin::WatchTargets() {
   if (!watched.ok()) return watched.status();
   if (absl::Status s = monitor_->Watch(std::move(watched->targets)); !s.ok()) return s;
   routes_ = std::move(watched->routes);
+  if (watched->ticket_keys != nullptr) {
+    metrics_.SetTicketKeyTime(
+        [ring = watched->ticket_keys](absl::Time now) { return ring->SealingSince(now); });
+  }
   if (server_ != nullptr) server_->SetRoutes(routes_);
   return absl::OkStatus();
 }

@@ -19,6 +19,7 @@
 #include "integrations/prometheus/proxy_metrics.h"
 #include "trestle/posix/tcp_dialer.h"
 #include "trestle/proxy/route_table.h"
+#include "trestle/tls/ticket_key_ring.h"
 #include "trestle/watch/certificate_monitor.h"
 #include "trestle/watch/leg_probe.h"
 
@@ -36,6 +37,7 @@ void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegPr
 struct Watched {
   MonitorTargets targets;
   std::vector<RouteLegs> routes;
+  std::shared_ptr<TicketKeyRing> ticket_keys;  ///< Of the front leg; null without one.
 };
 
 /// Adds `routes`, which lead straight to backends, to what the page shows.

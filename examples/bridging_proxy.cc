@@ -73,6 +73,7 @@ int main(int argc, char** argv) {
     if (!probe.ok()) return probe.status();
     Watched watched;
     watched.targets.own = {certificates};
+    watched.ticket_keys = front_tls->options().ticket_keys;
     for (const HttpRoute& route : routes) {
       watched.routes.push_back(
           {route.host, ProxyMode::kBridge, route.backends.endpoints, route.backend_name});

@@ -189,6 +189,8 @@ absl::StatusOr<Watched> WatchedOf(const Settings& settings) {
   AddRoutes(settings.offload, ProxyMode::kOffload, watched);
   AddRoutes(settings.pass, ProxyMode::kPassthrough, watched);
   if (settings.certificates != nullptr) targets.own = {settings.certificates};
+  if (settings.front_tls != nullptr)
+    watched.ticket_keys = settings.front_tls->options().ticket_keys;
   const std::pair<const std::vector<Route>*, std::string> probed[] = {
       {&settings.bridge, absl::GetFlag(FLAGS_backend_ca)},
       {&settings.pass, absl::GetFlag(FLAGS_probe_ca)},

@@ -44,6 +44,7 @@ int main(int argc, char** argv) {
   const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
     Watched watched;
     watched.targets.own = {front->certificates()};
+    watched.ticket_keys = front->config()->options().ticket_keys;
     for (const HttpRoute& route : routes) {
       watched.routes.push_back({route.host, ProxyMode::kOffload, route.backends.endpoints, ""});
     }

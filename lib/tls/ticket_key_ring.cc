@@ -25,6 +25,9 @@ constexpr size_t kSealKeyBytes = 32;
 // Making keys anew for each handshake would be of no use to anybody.
 constexpr absl::Duration kMinPeriod = absl::Seconds(1);
 
+// Keys without times have ones of the first seconds of 1970, by their places.
+constexpr absl::Time kFirstTime = absl::FromUnixSeconds(kMaxTicketKeys);
+
 constexpr char kDerivation[] = "trestle session tickets 1";
 static_assert(kNameBytes + kNonceBytes + kTagBytes == TicketKeyRing::kOverheadBytes, "");
 
@@ -147,6 +150,14 @@ absl::Status TicketKeyRing::Replace(const std::vector<TicketKey>& keys) {
 uint64_t TicketKeyRing::source_failures() const {
   absl::MutexLock lock(&mutex_);
   return source_failures_;
+}
+
+absl::Time TicketKeyRing::SealingSince(absl::Time now) const {
+  absl::MutexLock lock(&mutex_);
+  if (current_ == nullptr) return absl::InfinitePast();
+  const absl::Time since = current_->Current(now).seal_from;
+  const bool has_come = since <= now;
+  return has_come && since >= kFirstTime ? since : absl::InfinitePast();
 }
 
 void TicketKeyRing::Refresh(absl::Time now) {

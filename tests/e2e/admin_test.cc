@@ -207,6 +207,10 @@ TEST_F(AdminTest, ATerminatorShowsItsOwnCertificateAndItsReloads) {
   const uint16_t admin = AdminPort(*proxy);
   EXPECT_THAT(Get(admin, "/"), HasSubstr("front.test<br><small>own"));
   EXPECT_THAT(Get(admin, "/metrics"), HasSubstr("\ntrestle_reload_generation 1\n"));
+  EXPECT_EQ(Curl(proxy->port, "/").exit_status, 0);
+  EXPECT_LT(ValueOf(WaitFor(admin, "/metrics", "\ntrestle_ticket_key_age_seconds "),
+                    "\ntrestle_ticket_key_age_seconds "),
+            absl::ToDoubleSeconds(kPatience));
   LeafSpec leaf;
   leaf.dns_names = {kFrontName};
   leaf.not_after = absl::Now() + 2 * kDay;

@@ -215,6 +215,19 @@ TEST(TicketKeyRingTest, KeysFromMemoryOpenForOneMorePeriod) {
   EXPECT_EQ(Open(*ring, late, kStart + 2 * every), std::nullopt);
 }
 
+TEST(TicketKeyRingTest, TellsSinceWhenItsKeySeals) {
+  const absl::Duration every = absl::Hours(12);
+  const auto ring = TicketKeyRing::InMemory(every);
+  EXPECT_EQ(ring->SealingSince(kStart), absl::InfinitePast()) << "no ticket yet";
+  Seal(*ring, "first", kStart);
+  EXPECT_EQ(ring->SealingSince(kStart + absl::Hours(3)), kStart);
+  Seal(*ring, "next", kStart + every);
+  EXPECT_EQ(ring->SealingSince(kStart + every), kStart + every);
+
+  const auto untimed = *TicketKeyRing::FromKeys(Parsed(Base64Key('a')));
+  EXPECT_EQ(untimed->SealingSince(kStart), absl::InfinitePast());
+}
+
 TEST(TicketKeyRingTest, NodesWithClocksApartOpenEachOthers) {
   const absl::Duration every = absl::Hours(1);
   const std::string text = FormatTicketKeys(RotateTicketKeys({}, kStart, every));

@@ -55,6 +55,10 @@ class TicketKeyRing {
   /// Counts how often `source` failed.
   uint64_t source_failures() const;
 
+  /// Since when, at `now`, new tickets are sealed with the key that seals them: infinitely long ago
+  /// before the first one, and for keys without times.
+  absl::Time SealingSince(absl::Time now) const;
+
   /// Seals `plain` into `out`, which has room for `kOverheadBytes` more; returns the bytes written,
   /// 0 on failure. `plain` may lie at the start of `out`.
   size_t Seal(ByteView plain, MutableByteView out, absl::Time now);
