@@ -26,7 +26,10 @@ struct Outcome {
   std::string refusal;
 };
 
-// Does with verdicts what a relay does, without a backend: requests after an upgrade wait for ever.
+// What the backend says to whatever it is asked, upgrades included.
+constexpr absl::string_view kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+// Does with verdicts what a relay does; the backend answers when requests wait for it.
 Outcome Inspect(absl::string_view wire, size_t longest) {
   testing::SimulatedLoop loop;
   Http1Options options;
@@ -48,7 +51,11 @@ Outcome Inspect(absl::string_view wire, size_t longest) {
         outcome.refusal = verdict.reason();
         return outcome;
       }
-      if (verdict.action() == Verdict::Action::kWait) return outcome;
+      if (verdict.action() == Verdict::Action::kWait) {
+        const Verdict answer = inspector->Inspect(Direction::kToClient, AsBytes(kAnswer), false);
+        Require(answer.action() == Verdict::Action::kForward, "what waits waits for an answer");
+        continue;
+      }
       if (verdict.action() == Verdict::Action::kHold) break;
       const bool forward = verdict.action() == Verdict::Action::kForward;
       Require(verdict.bytes() > 0, "each verdict makes progress");
