@@ -126,6 +126,7 @@ void HttpBackend::Serve(BlockingStream& stream) {
 bool HttpBackend::Answer(BlockingStream& stream, const std::string& head, std::string& rest) {
   const std::vector<std::string> words = absl::StrSplit(head.substr(0, head.find("\r\n")), ' ');
   if (words.size() != 3) return false;
+  if (absl::StrContains(head, "\r\nUpgrade: ")) return Echo(stream, rest);
   if (words[0] != "GET") return AnswerSum(stream, ContentLength(head), rest);
   const std::vector<std::string> path = absl::StrSplit(words[1].substr(1), '/');
   uint64_t size = 0;
@@ -138,6 +139,17 @@ bool HttpBackend::Answer(BlockingStream& stream, const std::string& head, std::s
   }
   if (path[0] == "after-end") stream.ReadToEnd();
   return AnswerText(stream, absl::StrCat("hello from ", options_.name));
+}
+
+bool HttpBackend::Echo(BlockingStream& stream, const std::string& rest) {
+  stream.Write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\r\n");
+  stream.Write(rest);
+  std::string buffer(BulkBytes::kBlockBytes, '\0');
+  while (const size_t bytes = stream.Read(buffer.data(), buffer.size())) {
+    if (!stream.Write(absl::string_view(buffer).substr(0, bytes))) return false;
+  }
+  stream.ShutdownWrite();
+  return false;
 }
 
 bool HttpBackend::AnswerText(BlockingStream& stream, const std::string& text) {

@@ -25,6 +25,7 @@ namespace trestle::e2e {
 ///   GET /after-end  the same as /hello, but only once the client ended its direction
 ///   GET /cut/N      N bytes of a longer answer, then the end without close_notify (TLS) or a RST
 ///   PUT anything    the SHA-256 of the body
+/// A request with an Upgrade field is agreed to; from then on all bytes come back as they are.
 class HttpBackend {
  public:
   struct Options {
@@ -67,6 +68,7 @@ class HttpBackend {
   bool Answer(BlockingStream& stream, const std::string& head, std::string& body_start);
   bool AnswerBulk(BlockingStream& stream, uint64_t size);
   bool AnswerSum(BlockingStream& stream, uint64_t size, std::string& body_start);
+  bool Echo(BlockingStream& stream, const std::string& rest);
   bool AnswerText(BlockingStream& stream, const std::string& text);
 
   const Options options_;

@@ -105,6 +105,25 @@ TEST_F(HttpTest, BodiesArriveByteForByte) {
   }
 }
 
+TEST_F(HttpTest, AWebSocketPassesUnread) {
+  const auto backend = StartBackend(Mode::kBridge);
+  const auto proxy = StartProxy(Mode::kBridge, backend->address(), {"--http"});
+  const auto client = ConnectTls(proxy->port);
+  ASSERT_NE(client, nullptr);
+  const std::string frame("\x81\x85\x01\x02\x03\x04\r\n\n\0x", 11);
+  client->Write(absl::StrCat("GET /chat HTTP/1.1\r\nHost: ", kFrontName,
+                             "\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n",
+                             frame));
+  const std::string received = client->ReadUntil(frame);
+  EXPECT_THAT(received, StartsWith("HTTP/1.1 101 Switching Protocols\r\n")) << proxy->log();
+  EXPECT_THAT(received, EndsWith(frame));
+  client->Write("GET / HTTP/1.1\nnot HTTP any more");
+  client->ShutdownWrite();
+  EXPECT_THAT(client->ReadToEnd(), EndsWith("not HTTP any more"));
+  EXPECT_TRUE(proxy->WaitForLog("status=\"ok\"")) << proxy->log();
+  EXPECT_EQ(backend->requests(), 1);
+}
+
 TEST_F(HttpTest, ASmuggledRequestReachesNobody) {
   const auto backend = StartBackend(Mode::kBridge);
   const auto proxy = StartProxy(Mode::kBridge, backend->address(), {"--http"});
