@@ -22,17 +22,13 @@ struct SharedOptions {
   Scheduler& scheduler;
 };
 
-bool IsHttp2(const ConnectionReport& connection) {
-  return connection.front.tls.has_value() && connection.front.tls->alpn == "h2";
-}
-
 class Http1Inspector final : public Inspector, private MessageSink {
  public:
   Http1Inspector(std::shared_ptr<SharedOptions> shared, const ConnectionReport& connection)
       : shared_(std::move(shared)),
         options_(shared_->options),
         server_name_(connection.server_name),
-        http2_(IsHttp2(connection)),
+        http2_(SpeaksHttp2(connection)),
         one_request_(shared_->options.one_request && shared_->options.one_request(connection)),
         rewriter_(options_.forwarding, connection) {
     for (HttpGuardFactory& new_guard : shared_->options.guards) {
@@ -70,7 +66,6 @@ class Http1Inspector final : public Inspector, private MessageSink {
   void EndRequest();
   Verdict Refuse(HttpRefusal refusal);
   Verdict RefuseNow();
-  bool HostAllowed(const HttpRequestHead& head) const;
   bool UpgradeAllowed(const HttpRequestHead& head) const;
 
   void OnBody(absl::string_view piece) override;
@@ -183,16 +178,10 @@ Verdict Http1Inspector::OnWholeHead(absl::string_view head_bytes) {
 std::optional<HttpRefusal> Http1Inspector::CheckPolicy(const HttpRequestHead& head) const {
   if (request_.connect && !options_.allow_connect) return HttpRefusal{405, "CONNECT isn't allowed"};
   if (request_.connect && head.has_body()) return HttpRefusal{400, "CONNECT with a body"};
-  if (!HostAllowed(head)) {
+  if (!HostAllowed(options_.hosts, server_name_, head.host)) {
     return HttpRefusal{421, "the request is for another host than the ClientHello was"};
   }
   return std::nullopt;
-}
-
-bool Http1Inspector::HostAllowed(const HttpRequestHead& head) const {
-  if (options_.hosts == Http1Options::HostPolicy::kAny) return true;
-  if (!server_name_.empty()) return head.host == server_name_;
-  return Endpoint::Parse(absl::StrCat(head.host, ":1")).ok();
 }
 
 bool Http1Inspector::UpgradeAllowed(const HttpRequestHead& head) const {
@@ -340,6 +329,17 @@ absl::Status BadOption(absl::string_view detail) {
 
 }  // namespace
 
+bool HostAllowed(Http1Options::HostPolicy policy, const std::string& server_name,
+                 const std::string& host) {
+  if (policy == Http1Options::HostPolicy::kAny) return true;
+  if (!server_name.empty()) return host == server_name;
+  return Endpoint::Parse(absl::StrCat(host, ":1")).ok();
+}
+
+bool SpeaksHttp2(const ConnectionReport& connection) {
+  return connection.front.tls.has_value() && connection.front.tls->alpn == "h2";
+}
+
 absl::StatusOr<InspectorFactory> NewHttp1InspectorFactory(Scheduler& scheduler,
                                                           Http1Options options) {
   const Http1Limits& limits = options.limits;
@@ -355,7 +355,7 @@ absl::StatusOr<InspectorFactory> NewHttp1InspectorFactory(Scheduler& scheduler,
   auto shared = std::make_shared<SharedOptions>(SharedOptions{std::move(options), scheduler});
   return InspectorFactory(
       [shared](const ConnectionReport& connection) -> std::unique_ptr<Inspector> {
-        if (shared->options.pass_http2 && IsHttp2(connection)) return nullptr;
+        if (shared->options.pass_http2 && SpeaksHttp2(connection)) return nullptr;
         return std::make_unique<Http1Inspector>(shared, connection);
       });
 }

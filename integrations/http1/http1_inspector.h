@@ -65,6 +65,13 @@ struct Http1Options {
   absl::AnyInvocable<bool(const ConnectionReport& connection)> one_request = {};
 };
 
+/// Tells whether a client that asked for `server_name` may ask for `host` (as of `HostOf`).
+bool HostAllowed(Http1Options::HostPolicy policy, const std::string& server_name,
+                 const std::string& host);
+
+/// Tells whether HTTP/2 was agreed on with the client.
+bool SpeaksHttp2(const ConnectionReport& connection);
+
 /// Makes the factory for `TlsBridgeOptions` or `TlsTerminatorOptions`. Requests reach the backend
 /// one after the other and byte for byte, except their heads. A refused request ends the
 /// connection, once the answers before it are out: with a page where the client can still tell

@@ -267,8 +267,7 @@ ContentReaderFactory NewHttpRouteReaderFactory(std::shared_ptr<const HttpRoutes>
                                                const Http1Limits& limits) {
   return [routes = std::move(routes),
           limits](const ConnectionReport& connection) -> std::unique_ptr<ContentReader> {
-    const bool http2 = connection.front.tls.has_value() && connection.front.tls->alpn == "h2";
-    if (http2) return nullptr;
+    if (SpeaksHttp2(connection)) return nullptr;
     return std::make_unique<HttpRouteReader>(routes, limits);
   };
 }

@@ -4,9 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "integrations/http2/request_reader.h"
-#include "trestle/base/endpoint.h"
 
 namespace trestle {
 namespace {
@@ -52,7 +50,7 @@ class Http2RouteReader final : public ContentReader {
   ContentAnswer Choose() {
     const std::optional<std::string> host = HostOf(reader_.authority());
     if (!host.has_value()) return Refuse({400, "the request's host isn't a name or an address"});
-    if (!HostAllowed(*host)) {
+    if (!HostAllowed(hosts_, server_name_, *host)) {
       return Refuse({421, "the request is for another host than the ClientHello was"});
     }
     if (auto target = routes_->FindOnly(*host)) return ContentAnswer::Go(std::move(target));
@@ -65,12 +63,6 @@ class Http2RouteReader final : public ContentReader {
     // Requests for other paths would follow, unseen.
     return ContentAnswer::NoRoute("the host's paths have routes of their own, which need HTTP/1.1",
                                   reader_.DemandHttp1());
-  }
-
-  bool HostAllowed(const std::string& host) const {
-    if (hosts_ == Http1Options::HostPolicy::kAny) return true;
-    if (!server_name_.empty()) return host == server_name_;
-    return Endpoint::Parse(absl::StrCat(host, ":1")).ok();
   }
 
   const std::shared_ptr<const HttpRoutes> routes_;
@@ -87,8 +79,7 @@ ContentReaderFactory NewHttp2RouteReaderFactory(std::shared_ptr<const HttpRoutes
                                                 ContentReaderFactory otherwise) {
   return [routes = std::move(routes), options, otherwise = std::move(otherwise)](
              const ConnectionReport& connection) mutable -> std::unique_ptr<ContentReader> {
-    const bool http2 = connection.front.tls.has_value() && connection.front.tls->alpn == "h2";
-    if (!http2) return otherwise ? otherwise(connection) : nullptr;
+    if (!SpeaksHttp2(connection)) return otherwise ? otherwise(connection) : nullptr;
     const std::string& name = connection.server_name;
     auto only = name.empty() ? nullptr : routes->FindOnly(name);
     if (only != nullptr) return std::make_unique<Unread>(std::move(only));

@@ -22,8 +22,8 @@ class ModSecurityListener {
 };
 
 /// Rules in memory, which threads may share. Loading the Core Rule Set takes a fraction of a
-/// second, judging a request some milliseconds, during which the loop's other connections wait:
-/// give a proxy with a WAF threads enough.
+/// second, judging a small request about one millisecond, during which the loop's other connections
+/// wait: give a proxy with a WAF threads enough.
 class ModSecurityRules {
  public:
   /// Loads rules in SecLang, which may include files. Fails with ErrorCode::kConfiguration and
