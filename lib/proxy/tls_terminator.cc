@@ -29,9 +29,9 @@ absl::StatusOr<std::unique_ptr<TlsTerminator>> TlsTerminator::Create(Scheduler& 
   }
   if (absl::Status status = CheckContentRouting(options.content); !status.ok()) return status;
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
-  auto plan = std::make_unique<Plan>(scheduler, std::move(options.front_tls),
-                                     std::move(options.backend), std::move(options.new_inspector),
-                                     std::move(options.content));
+  auto plan =
+      std::make_unique<Plan>(scheduler, std::move(options.front_tls), std::move(options.backend),
+                             std::move(options.new_inspector), std::move(options.content));
   return absl::WrapUnique(
       new TlsTerminator(scheduler, dialer, options.connection, observer, std::move(plan)));
 }

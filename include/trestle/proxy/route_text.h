@@ -11,8 +11,8 @@
 
 namespace trestle {
 
-/// Reads "IP:PORT", or several joined by "+", which take turns. Fails with ErrorCode::kConfiguration,
-/// quoting the one at fault.
+/// Reads "IP:PORT", or several joined by "+", which take turns. Fails with
+/// ErrorCode::kConfiguration, quoting the one at fault.
 absl::StatusOr<Backends> ParseBackends(absl::string_view text);
 
 /// Reads "NAME=BACKENDS,NAME=BACKENDS,…". BACKENDS is "IP:PORT", or several joined by "+", which
