@@ -13,6 +13,7 @@
 #include "examples/pem_files.h"
 #include "examples/proxy_flags.h"
 #include "trestle/posix/file.h"
+#include "trestle/posix/thread_pool.h"
 #include "trestle/tls/ticket_keys.h"
 
 ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for clients, leaf first");
@@ -26,6 +27,9 @@ ABSL_FLAG(
     "fine");
 ABSL_FLAG(std::string, key_passphrase_file, "",
           "file with the passphrase of encrypted private keys, in its first line");
+ABSL_FLAG(int, signing_threads, 0,
+          "threads that make the signatures of RSA keys, so that other connections don't wait for "
+          "them; 0: the threads that serve connections do");
 ABSL_FLAG(std::string, ticket_keys_file, "",
           "file with the keys of session tickets, one in base64 a line (openssl rand -base64 48), "
           "each with the time from which it seals, or in order: previous, current, next; processes "
@@ -54,7 +58,10 @@ struct FrontTls::Loaded {
   std::vector<TicketKey> ticket_keys;          // Empty without a file.
 };
 
-FrontTls::FrontTls() : passphrases_(ReadPassphrase), folder_(ReadPassphrase) {}
+FrontTls::FrontTls(std::unique_ptr<ThreadPoolSigner> signers)
+    : signers_(std::move(signers)),
+      passphrases_(ReadPassphrase),
+      folder_(ReadPassphrase, signers_.get()) {}
 
 absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
     std::shared_ptr<TicketKeyRing> shared_keys) {
@@ -72,7 +79,15 @@ absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
       }
     }
   }
-  auto front = absl::WrapUnique(new FrontTls());
+  std::unique_ptr<ThreadPoolSigner> signers;
+  if (const int threads = absl::GetFlag(FLAGS_signing_threads); threads != 0) {
+    ThreadPoolOptions options;
+    options.threads = threads;
+    absl::StatusOr<std::unique_ptr<ThreadPool>> pool = ThreadPool::Create(options);
+    if (!pool.ok()) return pool.status();
+    signers = std::make_unique<ThreadPoolSigner>(*std::move(pool));
+  }
+  auto front = absl::WrapUnique(new FrontTls(std::move(signers)));
   absl::StatusOr<Loaded> loaded = front->Load();
   if (!loaded.ok()) return loaded.status();
   ServerTlsOptions options;
@@ -105,7 +120,7 @@ absl::StatusOr<FrontTls::Loaded> FrontTls::Load() {
   const std::string cert = absl::GetFlag(FLAGS_cert);
   if (!cert.empty()) {
     auto credential = LoadCredential(cert, absl::GetFlag(FLAGS_key), absl::GetFlag(FLAGS_ocsp_file),
-                                     &passphrases_);
+                                     &passphrases_, signers_.get());
     if (!credential.ok()) return credential.status();
     loaded.credentials.push_back(*std::move(credential));
   }

@@ -12,6 +12,7 @@
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_authentication.h"
 #include "trestle/tls/credential_files.h"
+#include "trestle/tls/thread_pool_signer.h"
 #include "trestle/tls/ticket_key_ring.h"
 #include "trestle/tls/tls_config.h"
 
@@ -20,10 +21,9 @@ namespace trestle::examples {
 class FrontTls {
  public:
   /// Loads what the flags name: --cert, --key, --ocsp_file, --certs_dir, --key_passphrase_file,
-  /// those of front_options.h, --client_ca,
-  /// --client_auth, --client_crl,
-  /// --client_allow, --ticket_keys_file.
-  /// With a ring of `shared_keys` there must be no file of them.
+  /// --signing_threads, those of front_options.h, --client_ca, --client_auth, --client_crl,
+  /// --client_allow, --ticket_keys_file, --acme_tokens_dir. With a ring of `shared_keys` there must
+  /// be no file of them.
   static absl::StatusOr<std::unique_ptr<FrontTls>> FromFlags(
       std::shared_ptr<TicketKeyRing> shared_keys = nullptr);
 
@@ -43,9 +43,10 @@ class FrontTls {
  private:
   struct Loaded;
 
-  FrontTls();
+  explicit FrontTls(std::unique_ptr<ThreadPoolSigner> signers);
   absl::StatusOr<Loaded> Load();
 
+  const std::unique_ptr<ThreadPoolSigner> signers_;  // Null: the loops sign.
   PassphraseCallback passphrases_;
   CredentialFiles folder_;
   std::shared_ptr<CertificateStore> certificates_;

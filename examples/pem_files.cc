@@ -24,13 +24,15 @@ absl::Status CannotUse(absl::string_view what, const absl::Status& why) {
 absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(const std::string& cert_path,
                                                                  const std::string& key_path,
                                                                  const std::string& staple_path,
-                                                                 PassphraseCallback* passphrases) {
+                                                                 PassphraseCallback* passphrases,
+                                                                 SignerMaker* signers) {
   const absl::StatusOr<std::string> chain = ReadFile(cert_path);
   if (!chain.ok()) return chain.status();
   const absl::StatusOr<std::string> key = ReadFile(key_path);
   if (!key.ok()) return key.status();
   CredentialOptions options;
   options.passphrases = passphrases;
+  options.signers = signers;
   options.key_name = key_path;
   if (!staple_path.empty()) {
     absl::StatusOr<std::string> staple = ReadFile(staple_path);

@@ -17,10 +17,10 @@
 namespace trestle::examples {
 
 /// Loads a certificate chain (leaf first), its private key and, unless `staple_path` is empty, an
-/// OCSP response; `passphrases` is asked where the key is encrypted.
+/// OCSP response; `passphrases` is asked where the key is encrypted, `signers` who signs with it.
 absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(
     const std::string& cert_path, const std::string& key_path, const std::string& staple_path = "",
-    PassphraseCallback* passphrases = nullptr);
+    PassphraseCallback* passphrases = nullptr, SignerMaker* signers = nullptr);
 
 /// Loads all certificates of a folder, with their keys; `files` remembers them for the next time.
 absl::StatusOr<std::vector<std::shared_ptr<const Credential>>> LoadCredentials(

@@ -18,6 +18,8 @@ class HotLoop final : public Scheduler {
 
   absl::Time Now() const override { return now_; }
   void Post(absl::AnyInvocable<void()> call) override;
+  /// What is measured has one thread.
+  void PostFromAnyThread(absl::AnyInvocable<void()> call) override { Post(std::move(call)); }
 
   /// A call without delay is made by the next `RunReady`; any other is never due.
   [[nodiscard]] Timer RunAfter(absl::Duration delay, absl::AnyInvocable<void()> call) override;

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "lib/tls/certificate_verifier.h"
 #include "lib/tls/handshake_wait.h"
+#include "lib/tls/signing_record.h"
 #include "trestle/base/error.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/tls/certificate_store.h"
@@ -75,25 +76,20 @@ class KeyUpdateCount {
 };
 
 /// One per SSL, from its making to its end.
-struct ConnectionRecord {
-  const Scheduler& scheduler;
+struct ConnectionRecord : SigningRecord {
   TlsInfo info;
   bool hello_received = false;            ///< Server: a whole hello, not judged yet.
   std::optional<uint8_t> alert_received;  ///< The last one that isn't close_notify.
   std::optional<uint8_t> alert_sent;      ///< Only fatal ones: the first is the last.
   KeyUpdateCount key_updates;
   std::unique_ptr<HandshakeRecord> handshake;
-  HandshakeWait wait;
   std::unique_ptr<ResumptionRecord> resumption;
 
-  explicit ConnectionRecord(const Scheduler& time) : scheduler(time) {}
-
-  /// Hangs this record on `ssl`, which it must outlive.
-  void Attach(SSL* ssl) { SSL_set_app_data(ssl, this); }
+  explicit ConnectionRecord(Scheduler& loop) : SigningRecord(loop) {}
 
   /// The record that hangs on `ssl`.
   static ConnectionRecord& Of(const SSL* ssl) {
-    return *static_cast<ConnectionRecord*>(SSL_get_app_data(ssl));
+    return static_cast<ConnectionRecord&>(SigningRecord::Of(ssl));
   }
 };
 

@@ -14,7 +14,10 @@
 #include "lib/tls/chain_cache.h"
 #include "lib/tls/ocsp_staple.h"
 #include "lib/tls/pem.h"
+#include "lib/tls/signature.h"
+#include "lib/tls/signer_key.h"
 #include "trestle/base/bytes.h"
+#include "trestle/tls/private_key.h"
 
 namespace trestle {
 namespace {
@@ -94,17 +97,28 @@ absl::Status CheckNames(const CertificateInfo& leaf) {
                    "\" has no subject alternative names, so that no client would accept it"));
 }
 
-bssl::UniquePtr<SSL_CREDENTIAL> MakeNative(const Buffers& chain, EVP_PKEY* key) {
+// Signs with `key`, or by `signer` if there is one.
+bssl::UniquePtr<SSL_CREDENTIAL> MakeNative(const Buffers& chain, EVP_PKEY* key, SignerKey* signer) {
   std::vector<CRYPTO_BUFFER*> certificates;
   for (const bssl::UniquePtr<CRYPTO_BUFFER>& buffer : chain) certificates.push_back(buffer.get());
   bssl::UniquePtr<SSL_CREDENTIAL> native(SSL_CREDENTIAL_new_x509());
   if (native == nullptr ||
       !SSL_CREDENTIAL_set1_cert_chain(native.get(), certificates.data(), certificates.size()) ||
-      !SSL_CREDENTIAL_set1_private_key(native.get(), key)) {
+      !(signer != nullptr ? signer->AttachTo(native.get())
+                          : SSL_CREDENTIAL_set1_private_key(native.get(), key) == 1)) {
     ERR_clear_error();
     return nullptr;
   }
   return native;
+}
+
+absl::StatusOr<Buffers> ReadChainPem(absl::string_view chain_pem, ChainCache* shared) {
+  absl::StatusOr<Buffers> buffers = ReadCertificatesPem(chain_pem, "the certificate chain");
+  // Leaves differ; what issued them is often the same.
+  for (size_t i = 1; buffers.ok() && shared != nullptr && i < buffers->size(); ++i) {
+    (*buffers)[i] = shared->Share(std::move((*buffers)[i]));
+  }
+  return buffers;
 }
 
 absl::string_view DerOf(const CRYPTO_BUFFER* certificate) {
@@ -113,47 +127,89 @@ absl::string_view DerOf(const CRYPTO_BUFFER* certificate) {
 
 }  // namespace
 
+// What a credential is made of. The key is the public one where a signer has the private one.
+struct Credential::Material {
+  Buffers buffers;
+  Certificates chain;
+  bssl::UniquePtr<EVP_PKEY> key;
+  std::unique_ptr<SignerKey> signer;
+};
+
 absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(
     absl::string_view chain_pem, absl::string_view key_pem, const CredentialOptions& options) {
-  absl::StatusOr<Buffers> buffers = ReadCertificatesPem(chain_pem, "the certificate chain");
+  absl::StatusOr<Buffers> buffers = ReadChainPem(chain_pem, options.shared);
   if (!buffers.ok()) return buffers.status();
-  // Leaves differ; what issued them is often the same.
-  for (size_t i = 1; options.shared != nullptr && i < buffers->size(); ++i) {
-    (*buffers)[i] = options.shared->Share(std::move((*buffers)[i]));
-  }
   absl::StatusOr<Certificates> chain = ParseChain(*buffers);
   if (!chain.ok()) return chain.status();
   absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> key =
       ReadPrivateKeyPem(key_pem, options.passphrases, options.key_name);
   if (!key.ok()) return key.status();
-  absl::StatusOr<KeyType> key_type = ReadKeyType(key->get());
-  if (!key_type.ok()) return key_type.status();
+  if (absl::StatusOr<KeyType> type = ReadKeyType(key->get()); !type.ok()) return type.status();
   if (absl::Status owner = CheckKeyOwner(*chain, key->get()); !owner.ok()) return owner;
-  if (absl::Status order = CheckOrder(*chain); !order.ok()) return order;
+  std::unique_ptr<SignerKey> signer_key;
+  if (options.signers != nullptr) {
+    std::shared_ptr<const Signer> signer =
+        options.signers->MakeSigner(std::make_shared<const PrivateKey>(key->get()));
+    if (signer != nullptr) {
+      key->reset(X509_get_pubkey(chain->front().get()));
+      signer_key =
+          std::make_unique<SignerKey>(SignerKey{std::move(signer), bssl::UpRef(key->get())});
+    }
+  }
+  return Make({*std::move(buffers), *std::move(chain), *std::move(key), std::move(signer_key)},
+              options);
+}
+
+absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromSigner(
+    absl::string_view chain_pem, std::shared_ptr<const Signer> signer,
+    const CredentialOptions& options) {
+  if (signer == nullptr) return ConfigurationError("there is no signer");
+  absl::StatusOr<Buffers> buffers = ReadChainPem(chain_pem, options.shared);
+  if (!buffers.ok()) return buffers.status();
+  absl::StatusOr<Certificates> chain = ParseChain(*buffers);
+  if (!chain.ok()) return chain.status();
+  bssl::UniquePtr<EVP_PKEY> key(X509_get_pubkey(chain->front().get()));
+  if (key == nullptr || SchemesOf(key.get()).empty()) {
+    ERR_clear_error();
+    return ConfigurationError("the certificate's key is of a kind that can't sign for TLS");
+  }
+  auto signer_key =
+      std::make_unique<SignerKey>(SignerKey{std::move(signer), bssl::UpRef(key.get())});
+  return Make({*std::move(buffers), *std::move(chain), std::move(key), std::move(signer_key)},
+              options);
+}
+
+absl::StatusOr<std::shared_ptr<const Credential>> Credential::Make(
+    Material material, const CredentialOptions& options) {
+  absl::StatusOr<KeyType> key_type = ReadKeyType(material.key.get());
+  if (!key_type.ok()) return key_type.status();
+  if (absl::Status order = CheckOrder(material.chain); !order.ok()) return order;
 
   std::vector<CertificateInfo> description;
-  for (const bssl::UniquePtr<X509>& certificate : *chain) {
+  for (const bssl::UniquePtr<X509>& certificate : material.chain) {
     description.push_back(DescribeCertificate(certificate.get()));
   }
   if (options.use == CredentialUse::kServer) {
     if (absl::Status names = CheckNames(description.front()); !names.ok()) return names;
   }
 
-  bssl::UniquePtr<SSL_CREDENTIAL> native = MakeNative(*buffers, key->get());
+  const Buffers& buffers = material.buffers;
+  SignerKey* const signer = material.signer.get();
+  bssl::UniquePtr<SSL_CREDENTIAL> native = MakeNative(buffers, material.key.get(), signer);
   if (native == nullptr) {
     return ConfigurationError(absl::StrCat("the certificate \"", description.front().subject,
                                            "\" can't be used for TLS (its key usage must allow "
                                            "digital signatures)"));
   }
-  std::shared_ptr<Credential> credential(
-      new Credential(native.release(), *key_type, ChainInfo(std::move(description))));
+  std::shared_ptr<Credential> credential(new Credential(
+      native.release(), *key_type, ChainInfo(std::move(description)), std::move(material.signer)));
   if (!options.staple.empty()) {
-    if (buffers->size() < 2) {
+    if (buffers.size() < 2) {
       return ConfigurationError("a staple needs its issuer's certificate in the chain");
     }
-    absl::Status stapled =
-        credential->AddStaple(options.staple, MakeNative(*buffers, key->get()).release(),
-                              DerOf((*buffers)[0].get()), DerOf((*buffers)[1].get()));
+    absl::Status stapled = credential->AddStaple(
+        options.staple, MakeNative(buffers, material.key.get(), signer).release(),
+        DerOf(buffers[0].get()), DerOf(buffers[1].get()));
     if (!stapled.ok()) return stapled;
   }
   return std::shared_ptr<const Credential>(std::move(credential));
@@ -184,8 +240,12 @@ SSL_CREDENTIAL* Credential::NativeAt(absl::Time now) const {
   return now >= staple_begin_ && now < staple_end_ ? stapled_ : native_;
 }
 
-Credential::Credential(SSL_CREDENTIAL* native, KeyType key_type, ChainInfo chain)
-    : native_(native), key_type_(key_type), chain_(std::move(chain)) {}
+Credential::Credential(SSL_CREDENTIAL* native, KeyType key_type, ChainInfo chain,
+                       std::unique_ptr<SignerKey> signer_key)
+    : native_(native),
+      key_type_(key_type),
+      chain_(std::move(chain)),
+      signer_key_(std::move(signer_key)) {}
 
 Credential::~Credential() {
   SSL_CREDENTIAL_free(native_);

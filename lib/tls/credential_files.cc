@@ -93,8 +93,10 @@ struct CredentialFiles::Group {
   std::string staple;  // Empty for none.
 };
 
-CredentialFiles::CredentialFiles(PassphraseCallback passphrases)
-    : passphrases_(std::move(passphrases)), shared_(std::make_unique<ChainCache>()) {}
+CredentialFiles::CredentialFiles(PassphraseCallback passphrases, SignerMaker* signers)
+    : passphrases_(std::move(passphrases)),
+      signers_(signers),
+      shared_(std::make_unique<ChainCache>()) {}
 
 CredentialFiles::~CredentialFiles() = default;
 
@@ -152,6 +154,7 @@ absl::StatusOr<std::shared_ptr<const Credential>> CredentialFiles::Make(const Gr
                                                                         absl::string_view key,
                                                                         std::string staple) {
   CredentialOptions options;
+  options.signers = signers_;
   options.shared = shared_.get();
   options.key_name = group.key;
   options.passphrases = passphrases_ ? &passphrases_ : nullptr;

@@ -91,6 +91,8 @@ class TlsEngine::State {
   IoState CheckAlpn();
   void FillInfo();
   IoState Settle(int ssl_result);
+  IoState WaitForAnswer();
+  void FailWaiting(absl::Duration limit);
   IoState FailByErrorQueue();
   IoState FailTruncated();
   IoState FailKeyUpdates();

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
+#include "trestle/io/scheduler.h"
 
 namespace trestle {
 
@@ -18,8 +19,27 @@ class HandshakeWait {
   /// Sets who is told that `Handshake` is worth calling again.
   void OnAnswer(absl::AnyInvocable<void()> call) { on_answer_ = std::move(call); }
 
-  void Begin() { waiting_ = true; }
+  /// Keeps what is under way: `question` names it for messages. Dropped when the handshake goes on
+  /// or ends, which cancels it where it is not done.
+  void Keep(const char* question, std::unique_ptr<PendingCall> call) {
+    question_ = question;
+    call_ = std::move(call);
+  }
+
+  /// Waits until `End`, at the latest until `limit`, if any, has called that.
+  void Begin(Timer limit) {
+    waiting_ = true;
+    limit_ = std::move(limit);
+  }
   bool waiting() const { return waiting_; }
+  const char* question() const { return question_; }
+
+  /// Cancels what is still under way.
+  void Drop() {
+    waiting_ = false;
+    limit_.reset();
+    call_.reset();
+  }
 
   /// The way back for answers, which hold it weakly: those that come when the connection is gone
   /// are dropped.
@@ -35,6 +55,9 @@ class HandshakeWait {
 
  private:
   bool waiting_ = false;
+  const char* question_ = "";
+  std::unique_ptr<PendingCall> call_;
+  Timer limit_;
   absl::AnyInvocable<void()> on_answer_;
   std::shared_ptr<HandshakeWait*> handle_;  // Most connections never need one.
 };

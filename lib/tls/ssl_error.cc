@@ -105,8 +105,9 @@ std::string PeerAlertText(uint8_t alert) {
 TlsError ExplainSslError(uint32_t packed_error, const ConnectionRecord& record,
                          const FailureScene& scene) {
   TlsError error;
-  if (record.handshake != nullptr && record.handshake->refusal.has_value()) {
-    error = *record.handshake->refusal;
+  const bool refused = record.handshake != nullptr && record.handshake->refusal.has_value();
+  if (refused || record.signing_failure != nullptr) {
+    error = refused ? *record.handshake->refusal : *record.signing_failure;
     error.alert = record.alert_sent;
     return error;
   }

@@ -81,6 +81,9 @@ absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> ServerTlsConfig::Create(
   if (options.certificates == nullptr) {
     return ConfigurationError("a TLS server needs a certificate store");
   }
+  if (options.answer_timeout <= absl::ZeroDuration()) {
+    return ConfigurationError("answer_timeout must be more than nothing");
+  }
   absl::StatusOr<std::string> alpn = EncodeAlpn(options.alpn);
   if (!alpn.ok()) return alpn.status();
   absl::StatusOr<bssl::UniquePtr<SSL_CTX>> context = MakeContext(options.parameters);

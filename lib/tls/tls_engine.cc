@@ -46,6 +46,7 @@ IoState TlsEngine::State::Handshake() {
   if (!status_.ok()) return IoState::kFailed;
   if (handshake_done_) return IoState::kOk;
   if (record_.wait.waiting()) return IoState::kWouldBlock;
+  record_.wait.Drop();
   if (JudgeFirstBytes() == IoState::kFailed) return IoState::kFailed;
   SessionClock clock(scheduler_);
   ERR_clear_error();
@@ -231,8 +232,7 @@ IoState TlsEngine::State::Settle(int ssl_result) {
     case SSL_ERROR_PENDING_TICKET:
     case SSL_ERROR_WANT_CERTIFICATE_VERIFY:
     case SSL_ERROR_WANT_PRIVATE_KEY_OPERATION:
-      record_.wait.Begin();
-      return IoState::kWouldBlock;
+      return WaitForAnswer();
     case SSL_ERROR_ZERO_RETURN: {
       // Nothing after close_notify counts (RFC 8446 6.1).
       received_.Clear();
@@ -250,6 +250,29 @@ IoState TlsEngine::State::Settle(int ssl_result) {
     default:
       return Fail(ErrorCode::kInternal, "BoringSSL waits for something that was never asked for");
   }
+}
+
+IoState TlsEngine::State::WaitForAnswer() {
+  Timer timer;
+  if (is_server()) {
+    const absl::Duration limit = server_config_->options().answer_timeout;
+    timer = scheduler_.RunAfter(limit, [this, limit] { FailWaiting(limit); });
+  }
+  record_.wait.Begin(std::move(timer));
+  return IoState::kWouldBlock;
+}
+
+void TlsEngine::State::FailWaiting(absl::Duration limit) {
+  SSL_send_fatal_alert(ssl_.get(), SSL_AD_INTERNAL_ERROR);
+  TlsError error;
+  error.code = ErrorCode::kTimeout;
+  error.alert = record_.alert_sent;
+  error.detail = absl::StrCat("no answer from ", record_.wait.question(), " within ",
+                              absl::FormatDuration(limit));
+  HandshakeWait& wait = record_.wait;
+  Fail(std::move(error));
+  wait.Begin(nullptr);
+  wait.End();
 }
 
 IoState TlsEngine::State::FailByErrorQueue() {
@@ -295,6 +318,7 @@ IoState TlsEngine::State::Fail(TlsError error) {
   error.leg = leg_;
   error.phase = handshake_done_ ? Phase::kRelay : Phase::kHandshake;
   status_ = MakeError(error);
+  record_.wait.Drop();
   // If the session was at fault, the next handshake shall not fail by another of its kind.
   if (!handshake_done_ && record_.resumption != nullptr && record_.resumption->offered) {
     record_.resumption->memory.Forget(record_.resumption->target);

@@ -18,7 +18,7 @@ class PendingCall {
 };
 using Timer = std::unique_ptr<PendingCall>;
 
-/// One loop on one thread. All calls come from that thread.
+/// One loop on one thread. All calls come from that thread, but for `PostFromAnyThread`.
 class Scheduler {
  public:
   virtual ~Scheduler() = default;
@@ -30,6 +30,10 @@ class Scheduler {
   /// Calls `call` soon, from the loop and after everything that is on the stack has returned.
   /// Calls are made in the order in which they were posted.
   virtual void Post(absl::AnyInvocable<void()> call) = 0;
+
+  /// `Post` from any thread: how what is done elsewhere comes back to the loop, which must be alive
+  /// for the whole of the call.
+  virtual void PostFromAnyThread(absl::AnyInvocable<void()> call) = 0;
 
   /// Calls `call` once, no earlier than `delay` from now, unless the timer is destroyed before.
   /// The timer may be destroyed inside its own call, and after the scheduler is gone.

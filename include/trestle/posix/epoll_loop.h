@@ -69,8 +69,8 @@ class EpollLoop final : public Scheduler {
   /// signal handlers.
   void Stop();
 
-  /// `Post` from any thread. The loop must be alive for the whole of the call.
-  void PostFromAnyThread(absl::AnyInvocable<void()> call) ABSL_LOCKS_EXCLUDED(foreign_mutex_);
+  void PostFromAnyThread(absl::AnyInvocable<void()> call) override
+      ABSL_LOCKS_EXCLUDED(foreign_mutex_);
 
   /// Reports the readiness of `fd` to `watcher`, which must outlive the watch. Watching a watched
   /// descriptor hands it over to the new watcher, without a system call; tell nothing from the

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <random>
+#include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
@@ -29,6 +30,8 @@ class SimulatedLoop final : public Scheduler {
 
   absl::Time Now() const override;
   void Post(absl::AnyInvocable<void()> call) override;
+  /// The simulation has one thread.
+  void PostFromAnyThread(absl::AnyInvocable<void()> call) override { Post(std::move(call)); }
 
   /// A negative delay counts as zero; an infinite one is never due.
   [[nodiscard]] Timer RunAfter(absl::Duration delay, absl::AnyInvocable<void()> call) override;

@@ -18,6 +18,9 @@ typedef struct ssl_credential_st SSL_CREDENTIAL;
 namespace trestle {
 
 class ChainCache;
+class Signer;
+class SignerMaker;
+struct SignerKey;
 
 enum class KeyType : unsigned char { kEcdsa, kRsa, kEd25519 };
 
@@ -29,6 +32,8 @@ struct CredentialOptions {
   /// Asked where the private key is encrypted; null: such keys are refused.
   PassphraseCallback* passphrases = nullptr;
   std::string key_name = "";  ///< For `passphrases`.
+  /// Asked who signs with a private key that was read; null: the loops do, on the spot.
+  SignerMaker* signers = nullptr;
   /// An OCSP response about the leaf, in DER, to be stapled to it during its dates (RFC 6066 8);
   /// empty for none. It must say "good" and be signed for the chain's second certificate.
   std::string staple = "";
@@ -47,6 +52,12 @@ class Credential {
   /// "good".
   static absl::StatusOr<std::shared_ptr<const Credential>> FromPem(
       absl::string_view chain_pem, absl::string_view key_pem,
+      const CredentialOptions& options = {});
+
+  /// The same for a chain whose private key is elsewhere: RSA, Ed25519, or ECDSA on P-256, P-384
+  /// or P-521. Whether the key belongs to the leaf shows at the first signature.
+  static absl::StatusOr<std::shared_ptr<const Credential>> FromSigner(
+      absl::string_view chain_pem, std::shared_ptr<const Signer> signer,
       const CredentialOptions& options = {});
 
   ~Credential();
@@ -77,7 +88,13 @@ class Credential {
   bool Owns(const SSL_CREDENTIAL* native) const { return native == native_ || native == stapled_; }
 
  private:
-  Credential(SSL_CREDENTIAL* native, KeyType key_type, ChainInfo chain);
+  struct Material;
+
+  Credential(SSL_CREDENTIAL* native, KeyType key_type, ChainInfo chain,
+             std::unique_ptr<SignerKey> signer_key);
+
+  static absl::StatusOr<std::shared_ptr<const Credential>> Make(Material material,
+                                                                const CredentialOptions& options);
 
   absl::Status AddStaple(const std::string& staple, SSL_CREDENTIAL* stapled,
                          absl::string_view leaf_der, absl::string_view issuer_der);
@@ -88,6 +105,7 @@ class Credential {
   absl::Time staple_end_ = absl::InfinitePast();
   const KeyType key_type_;
   const ChainInfo chain_;
+  const std::unique_ptr<SignerKey> signer_key_;  // Null where the private key is in `native_`.
 };
 
 }  // namespace trestle

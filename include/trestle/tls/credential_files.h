@@ -30,8 +30,9 @@ class CredentialFiles {
   /// Reads the file of a name. What it fails with fails `Load`.
   using Reader = absl::FunctionRef<absl::StatusOr<std::string>(const std::string& name)>;
 
-  /// `passphrases`, if given, is asked for the passphrase of a file whose key is encrypted.
-  explicit CredentialFiles(PassphraseCallback passphrases = {});
+  /// `passphrases`, if given, is asked for the passphrase of a file whose key is encrypted;
+  /// `signers`, if given, must outlive this and is asked who signs with a key.
+  explicit CredentialFiles(PassphraseCallback passphrases = {}, SignerMaker* signers = nullptr);
   ~CredentialFiles();
   CredentialFiles(const CredentialFiles&) = delete;
   CredentialFiles& operator=(const CredentialFiles&) = delete;
@@ -62,6 +63,7 @@ class CredentialFiles {
                                                          absl::string_view key, std::string staple);
 
   PassphraseCallback passphrases_;
+  SignerMaker* const signers_;
   const std::unique_ptr<ChainCache> shared_;
   KnownByFile known_;
   size_t made_anew_ = 0;

@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/tls/acme_tokens.h"
@@ -84,10 +85,14 @@ struct ServerTlsOptions {
   std::vector<std::string> alpn;
   AlpnMismatch alpn_mismatch = AlpnMismatch::kRefuse;
   /// Answers to ACME challenges (TLS-ALPN-01, RFC 8737): who comes with one gets the answer and
-  /// nothing else, or is refused with ErrorCode::kNoCertificate. Null: such clients are like others.
+  /// nothing else, or is refused with ErrorCode::kNoCertificate. Null: such clients are like
+  /// others.
   std::shared_ptr<AcmeTokens> acme_tokens;
   /// Which clients must show a certificate. Null: none is asked. May be replaced in.
   std::shared_ptr<ClientAuthentication> client_authentication;
+  /// How long a handshake waits for an answer of this side's own, such as a signature, before it
+  /// fails with ErrorCode::kTimeout.
+  absl::Duration answer_timeout = absl::Seconds(5);
   /// What session tickets are sealed with. Null: keys of this config's own, which end with it. One
   /// ring may serve several configs: sessions don't cross from one policy or name to another.
   std::shared_ptr<TicketKeyRing> ticket_keys;

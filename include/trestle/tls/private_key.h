@@ -1,0 +1,54 @@
+// PrivateKey: a private key that signs where and when its owner says.
+#ifndef TRESTLE_TLS_PRIVATE_KEY_H_
+#define TRESTLE_TLS_PRIVATE_KEY_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "trestle/base/bytes.h"
+#include "trestle/tls/passphrase.h"
+#include "trestle/tls/signer.h"
+
+typedef struct evp_pkey_st EVP_PKEY;
+
+namespace trestle {
+
+/// Immutable and thread-safe.
+class PrivateKey {
+ public:
+  /// Reads the first private key of `pem` (PKCS#8, SEC1 EC or PKCS#1 RSA). Where it is encrypted,
+  /// `passphrases` is asked with `name`; null: it is refused. Fails with ErrorCode::kConfiguration.
+  static absl::StatusOr<std::shared_ptr<const PrivateKey>> FromPem(
+      absl::string_view pem, PassphraseCallback* passphrases = nullptr,
+      absl::string_view name = "");
+
+  /// For the tls floor: shares `native`.
+  explicit PrivateKey(EVP_PKEY* native);
+  ~PrivateKey();
+  PrivateKey(const PrivateKey&) = delete;
+  PrivateKey& operator=(const PrivateKey&) = delete;
+
+  /// Signs on the spot; RSA takes about a millisecond. Fails with ErrorCode::kInternal where
+  /// `scheme` is not one of this key's.
+  absl::StatusOr<std::string> Sign(SignatureScheme scheme, ByteView input) const;
+
+  bool is_rsa() const;
+
+ private:
+  EVP_PKEY* const native_;
+};
+
+/// Makes the signers of private keys that are read from files.
+class SignerMaker {
+ public:
+  virtual ~SignerMaker() = default;
+
+  /// Makes a signer for `key`; null: it is to be used on the loops.
+  virtual std::shared_ptr<const Signer> MakeSigner(std::shared_ptr<const PrivateKey> key) = 0;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_TLS_PRIVATE_KEY_H_

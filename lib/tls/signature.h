@@ -1,0 +1,29 @@
+// Signatures of TLS: made and verified, by the numbers of RFC 8446 4.2.3.
+#ifndef TRESTLE_LIB_TLS_SIGNATURE_H_
+#define TRESTLE_LIB_TLS_SIGNATURE_H_
+
+#include <openssl/evp.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "trestle/base/bytes.h"
+#include "trestle/tls/signer.h"
+
+namespace trestle {
+
+/// What `key` can make, best first: what a server may be asked for.
+std::vector<uint16_t> SchemesOf(const EVP_PKEY* key);
+
+/// Signs `input`. Nothing where `scheme` is for another kind of key. An ECDSA scheme says which
+/// hash; the curve is the key's (TLS 1.2 mixes them).
+std::optional<std::string> MakeSignature(EVP_PKEY* key, SignatureScheme scheme, ByteView input);
+
+/// Tells whether `signature` is one of `input` by `key`.
+bool VerifySignature(EVP_PKEY* key, SignatureScheme scheme, ByteView input, ByteView signature);
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_TLS_SIGNATURE_H_
