@@ -11,6 +11,7 @@
 #include "lib/tls/peer_chain.h"
 #include "lib/tls/session_memory.h"
 #include "lib/tls/tls_parameters.h"
+#include "lib/tls/verifier_question.h"
 #include "trestle/tls/sha256.h"
 
 namespace trestle {
@@ -83,29 +84,6 @@ ssl_verify_result_t VerifyShown(const SSL* ssl, ConnectionRecord& record, uint8_
   return ssl_verify_ok;
 }
 
-void AskVerifier(const SSL* ssl, const PeerVerifier& verifier, ConnectionRecord& record) {
-  HandshakeRecord& handshake = *record.handshake;
-  const std::string name = handshake.expected_name.ToString();
-  PeerToVerify peer{name, record.info.peer_chain, {}, SSL_session_reused(ssl) == 1};
-  const STACK_OF(CRYPTO_BUFFER)* buffers = SSL_get0_peer_certificates(ssl);
-  for (size_t i = 0; i < sk_CRYPTO_BUFFER_num(buffers); ++i) {
-    const CRYPTO_BUFFER* der = sk_CRYPTO_BUFFER_value(buffers, i);
-    peer.chain_der.emplace_back(CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der));
-  }
-  verifier.Verify(peer, handshake.verdict.Ask(record.wait));
-}
-
-ssl_verify_result_t HearVerifier(ConnectionRecord& record, uint8_t* out_alert) {
-  HandshakeRecord& handshake = *record.handshake;
-  if (!handshake.verdict.answered()) return ssl_verify_retry;
-  const absl::Status verdict = handshake.verdict.answer();
-  if (verdict.ok()) return ssl_verify_ok;
-  TlsError why =
-      GetTlsError(verdict).value_or(Refusal(ErrorCode::kCertificateUntrusted, verdict.message()));
-  why.detail = absl::StrCat("the verifier refuses the peer: ", why.detail);
-  return Refuse(record, std::move(why), SSL_AD_CERTIFICATE_UNKNOWN, out_alert);
-}
-
 ssl_verify_result_t VerifyPeer(SSL* ssl, uint8_t* out_alert) {
   ConnectionRecord& record = ConnectionRecord::Of(ssl);
   HandshakeRecord& handshake = *record.handshake;
@@ -114,7 +92,9 @@ ssl_verify_result_t VerifyPeer(SSL* ssl, uint8_t* out_alert) {
                                                              : VerifyShown(ssl, record, out_alert);
   const PeerVerifier* verifier = handshake.client->options().verifier.get();
   if (result != ssl_verify_ok || verifier == nullptr) return result;
-  AskVerifier(ssl, *verifier, record);
+  AskVerifier(*verifier, handshake.expected_name.ToString(), record.info.peer_chain,
+              SSL_get0_peer_certificates(ssl), SSL_session_reused(ssl) == 1, record,
+              handshake.verdict);
   return HearVerifier(record, out_alert);
 }
 

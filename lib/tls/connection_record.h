@@ -18,6 +18,7 @@
 #include "trestle/base/error.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/tls/certificate_store.h"
+#include "trestle/tls/credential_selector.h"
 #include "trestle/tls/tls_info.h"
 
 namespace trestle {
@@ -34,7 +35,8 @@ struct HandshakeRecord {
   const ServerTlsConfig* server = nullptr;  ///< One of the two is set.
   const ClientTlsConfig* client = nullptr;
   PeerName expected_name;                               ///< Client: what the peer must prove.
-  PendingAnswer<absl::Status> verdict;                  ///< Client: of the host's own verifier.
+  PendingAnswer<absl::Status> verdict;                  ///< Of the host's own verifier.
+  PendingAnswer<CredentialSelector::Answer> selection;  ///< Server: of the host's own selector.
   CertificateSet::Credentials offered;                  ///< What BoringSSL may choose from.
   std::shared_ptr<const ClientAuthRules> client_rules;  ///< Server: keeps the next one alive.
   const ClientAuthRule* client_rule = nullptr;          ///< Server: null where none applies.
@@ -42,6 +44,9 @@ struct HandshakeRecord {
   /// Server: whose session the ticket holds that the client came with.
   ChainInfo ticket_chain;
   std::shared_ptr<const PeerIdentity> ticket_identity;
+  PendingAnswer<absl::Status> ticket_verdict;  ///< About the client whose leaf this is:
+  std::string ticket_leaf;
+  std::shared_ptr<const PeerIdentity> shown_identity;  ///< Server: not asked the verifier yet.
   /// Why a callback refused: more than BoringSSL's own error says.
   std::optional<TlsError> refusal;
 };

@@ -17,6 +17,7 @@
 #include "lib/tls/connection_record.h"
 #include "lib/tls/peer_chain.h"
 #include "lib/tls/tls_parameters.h"
+#include "lib/tls/verifier_question.h"
 #include "trestle/base/bytes.h"
 #include "trestle/tls/tls_config.h"
 #include "trestle/wire/server_name.h"
@@ -56,24 +57,62 @@ bool ReadServerName(const SSL* ssl, ConnectionRecord& record) {
   return false;
 }
 
-// Notes the credentials for the record's server name: what is valid now, or if nothing is, the
-// rest, so that the client can say what is wrong. False, with a refusal noted, when there are none.
-bool ChooseCredentials(ConnectionRecord& record) {
+enum class Choice : uint8_t { kMade, kWaits, kNone };
+
+// Asks the host's selector, or hears its answer. kNone without a refusal noted: it has none.
+Choice AskSelector(const CredentialSelector& selector, ConnectionRecord& record) {
   HandshakeRecord& handshake = *record.handshake;
-  const std::shared_ptr<const CertificateSet> set =
-      handshake.server->options().certificates->current();
+  if (!handshake.selection.asked()) {
+    std::unique_ptr<PendingCall> call = selector.Select(record.info.server_name, record.scheduler,
+                                                        handshake.selection.Ask(record.wait));
+    if (!handshake.selection.answered()) {
+      record.wait.Keep("the selector of certificates", std::move(call));
+    }
+  }
+  if (!handshake.selection.answered()) return Choice::kWaits;
+  const CredentialSelector::Answer& answer = handshake.selection.answer();
+  if (!answer.ok()) {
+    handshake.refusal = GetTlsError(answer.status())
+                            .value_or(MakeRefusal(ErrorCode::kNoCertificate,
+                                                  std::string(answer.status().message())));
+    handshake.refusal->detail =
+        absl::StrCat("the selector has no certificate for \"", record.info.server_name,
+                     "\": ", handshake.refusal->detail);
+    return Choice::kNone;
+  }
+  const absl::Time now = record.scheduler.Now();
+  for (const bool valid : {true, false}) {
+    for (const std::shared_ptr<const Credential>& credential : *answer) {
+      if (handshake.offered.size() == CredentialSelector::kMaxOffered) break;
+      if (credential->ValidAt(now) == valid) handshake.offered.push_back(credential);
+    }
+    if (!handshake.offered.empty()) return Choice::kMade;
+  }
+  return Choice::kNone;
+}
+
+// Notes the credentials for the record's server name: what is valid now, or if nothing is, the
+// rest, so that the client can say what is wrong. kNone comes with a refusal noted.
+Choice ChooseCredentials(ConnectionRecord& record) {
+  HandshakeRecord& handshake = *record.handshake;
+  const ServerTlsOptions& options = handshake.server->options();
+  const std::shared_ptr<const CertificateSet> set = options.certificates->current();
   record.info.certificate_generation = set->generation();
   const absl::Time now = record.scheduler.Now();
   const std::string& name = record.info.server_name;
   if (!name.empty()) handshake.offered = set->Choose(name, now);
-  if (!handshake.offered.empty()) return true;
-  if (name.empty() || handshake.server->options().unknown_name == UnknownName::kFallback) {
+  if (!handshake.offered.empty()) return Choice::kMade;
+  if (!name.empty() && options.selector != nullptr) {
+    const Choice choice = AskSelector(*options.selector, record);
+    if (choice != Choice::kNone || handshake.refusal.has_value()) return choice;
+  }
+  if (name.empty() || options.unknown_name == UnknownName::kFallback) {
     handshake.offered = set->ChooseFallback(now);
-    return true;
+    return Choice::kMade;
   }
   handshake.refusal =
       MakeRefusal(ErrorCode::kNoCertificate, absl::StrCat("no certificate for \"", name, "\""));
-  return false;
+  return Choice::kNone;
 }
 
 bool OfferCredentials(SSL* ssl, const ConnectionRecord& record) {
@@ -98,9 +137,19 @@ bool OffersChallenge(const SSL_CLIENT_HELLO* hello) {
          AsText(ByteView(data, bytes)) == kOffer;
 }
 
+// Takes over who the client is, once the host's own verifier agrees.
+ssl_verify_result_t HearAboutClient(ConnectionRecord& record, uint8_t* out_alert) {
+  const ssl_verify_result_t result = HearVerifier(record, out_alert);
+  if (result == ssl_verify_ok) {
+    record.info.peer_identity = std::move(record.handshake->shown_identity);
+  }
+  return result;
+}
+
 ssl_verify_result_t VerifyClient(SSL* ssl, uint8_t* out_alert) {
   ConnectionRecord& record = ConnectionRecord::Of(ssl);
   HandshakeRecord& handshake = *record.handshake;
+  if (handshake.verdict.asked()) return HearAboutClient(record, out_alert);
   CertificateChain chain;
   if (!ReadChain(SSL_get0_peer_certificates(ssl), chain, record.info.peer_chain)) {
     handshake.refusal = MakeRefusal(ErrorCode::kCertificateUntrusted,
@@ -116,7 +165,13 @@ ssl_verify_result_t VerifyClient(SSL* ssl, uint8_t* out_alert) {
     handshake.refusal = std::move(failure->error);
     return ssl_verify_invalid;
   }
-  record.info.peer_identity = std::make_shared<const PeerIdentity>(std::move(identity));
+  handshake.shown_identity = std::make_shared<const PeerIdentity>(std::move(identity));
+  if (const PeerVerifier* verifier = handshake.server->options().client_verifier.get()) {
+    AskVerifier(*verifier, record.info.server_name, record.info.peer_chain,
+                SSL_get0_peer_certificates(ssl), /*resumed=*/false, record, handshake.verdict);
+    return HearAboutClient(record, out_alert);
+  }
+  record.info.peer_identity = std::move(handshake.shown_identity);
   return ssl_verify_ok;
 }
 
@@ -200,7 +255,14 @@ ssl_select_cert_result_t SelectCertificate(const SSL_CLIENT_HELLO* hello) {
     return AnswerChallenge(ssl, record, *acme_tokens);
   }
   record.handshake->offered.clear();
-  if (!ChooseCredentials(record)) return Refuse(ssl, SSL_AD_UNRECOGNIZED_NAME);
+  switch (ChooseCredentials(record)) {
+    case Choice::kMade:
+      break;
+    case Choice::kWaits:
+      return ssl_select_cert_retry;
+    case Choice::kNone:
+      return Refuse(ssl, SSL_AD_UNRECOGNIZED_NAME);
+  }
   if (!OfferCredentials(ssl, record) || !AskForCertificate(ssl, record) ||
       !IsolateSession(ssl, record)) {
     return Refuse(ssl, SSL_AD_INTERNAL_ERROR);

@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "lib/tls/client_auth_rules.h"
 #include "lib/tls/connection_record.h"
 #include "lib/tls/peer_chain.h"
+#include "lib/tls/verifier_question.h"
 #include "trestle/base/bytes.h"
 #include "trestle/tls/tls_config.h"
 
@@ -45,6 +47,17 @@ bool ClientIsStillWelcome(const SSL_SESSION* session, ConnectionRecord& record) 
   PeerIdentity identity;
   if (!ReadChain(buffers, chain, handshake.ticket_chain)) return false;
   if (rule->Judge(chain, record.scheduler.Now(), identity).has_value()) return false;
+  const CRYPTO_BUFFER* leaf = sk_CRYPTO_BUFFER_value(buffers, 0);
+  const absl::string_view leaf_der =
+      AsText(ByteView(CRYPTO_BUFFER_data(leaf), CRYPTO_BUFFER_len(leaf)));
+  const PeerVerifier* verifier = handshake.server->options().client_verifier.get();
+  if (verifier != nullptr && !handshake.ticket_verdict.asked()) {
+    handshake.ticket_leaf = std::string(leaf_der);
+    AskVerifier(*verifier, record.info.server_name, handshake.ticket_chain, buffers,
+                /*resumed=*/true, record, handshake.ticket_verdict);
+  }
+  // After a HelloRetryRequest a client could come with another ticket.
+  if (verifier != nullptr && handshake.ticket_leaf != leaf_der) return false;
   identity.resumed = true;
   handshake.ticket_identity = std::make_shared<const PeerIdentity>(std::move(identity));
   return true;
@@ -68,7 +81,11 @@ ssl_ticket_aead_result_t Open(SSL* ssl, uint8_t* out, size_t* out_bytes, size_t 
       SSL_SESSION_from_bytes(out, *out_bytes, SSL_get_SSL_CTX(ssl)));
   const bool welcome = session != nullptr && ClientIsStillWelcome(session.get(), record);
   ERR_clear_error();
-  return welcome ? ssl_ticket_aead_success : ssl_ticket_aead_ignore_ticket;
+  if (!welcome) return ssl_ticket_aead_ignore_ticket;
+  PendingAnswer<absl::Status>& verdict = handshake.ticket_verdict;
+  if (handshake.ticket_identity == nullptr || !verdict.asked()) return ssl_ticket_aead_success;
+  if (!verdict.answered()) return ssl_ticket_aead_retry;
+  return verdict.answer().ok() ? ssl_ticket_aead_success : ssl_ticket_aead_ignore_ticket;
 }
 
 constexpr SSL_TICKET_AEAD_METHOD kMethod = {MaxOverhead, Seal, Open};

@@ -27,14 +27,18 @@ using ::testing::HasSubstr;
 // Answers at once, if told to; else keeps the question.
 class RecordingVerifier final : public PeerVerifier {
  public:
-  void Verify(const PeerToVerify& peer,
-              absl::AnyInvocable<void(absl::Status)> done) const override {
+  std::unique_ptr<PendingCall> Verify(const PeerToVerify& peer, Scheduler& /*loop*/,
+                                      absl::AnyInvocable<void(absl::Status)> done) const override {
     names.push_back(std::string(peer.name));
     resumed.push_back(peer.resumed);
     EXPECT_EQ(peer.chain_der.size(), peer.chain.size());
     EXPECT_GT(peer.chain_der.at(0).size(), 100u);
-    if (at_once.has_value()) return done(*at_once);
-    answers.push_back(std::move(done));
+    if (at_once.has_value()) {
+      done(*at_once);
+    } else {
+      answers.push_back(std::move(done));
+    }
+    return nullptr;
   }
 
   std::optional<absl::Status> at_once;

@@ -19,6 +19,7 @@
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_authentication.h"
 #include "trestle/tls/client_session_cache.h"
+#include "trestle/tls/credential_selector.h"
 #include "trestle/tls/peer_verifier.h"
 #include "trestle/tls/ticket_key_ring.h"
 
@@ -90,6 +91,11 @@ struct ServerTlsOptions {
   std::shared_ptr<AcmeTokens> acme_tokens;
   /// Which clients must show a certificate. Null: none is asked. May be replaced in.
   std::shared_ptr<ClientAuthentication> client_authentication;
+  /// Asked about every client certificate that `client_authentication` lets in, also about one
+  /// whose session is resumed. Null: nobody is asked.
+  std::shared_ptr<const PeerVerifier> client_verifier;
+  /// Asked for certificates where `certificates` has none for a name. Null: nobody is asked.
+  std::shared_ptr<const CredentialSelector> selector;
   /// How long a handshake waits for an answer of this side's own, such as a signature, before it
   /// fails with ErrorCode::kTimeout.
   absl::Duration answer_timeout = absl::Seconds(5);

@@ -1,0 +1,29 @@
+// How a handshake asks a PeerVerifier, and hears its answer.
+#ifndef TRESTLE_LIB_TLS_VERIFIER_QUESTION_H_
+#define TRESTLE_LIB_TLS_VERIFIER_QUESTION_H_
+
+#include <openssl/ssl.h>
+
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "lib/tls/connection_record.h"
+#include "lib/tls/handshake_wait.h"
+#include "trestle/base/error.h"
+#include "trestle/tls/peer_verifier.h"
+#include "trestle/tls/tls_info.h"
+
+namespace trestle {
+
+/// Asks about the peer that shows `certificates`, or showed them when its session was made.
+void AskVerifier(const PeerVerifier& verifier, absl::string_view name, const ChainInfo& chain,
+                 const STACK_OF(CRYPTO_BUFFER) * certificates, bool resumed,
+                 ConnectionRecord& record, PendingAnswer<absl::Status>& verdict);
+
+/// Makes what the record's `verdict` is to BoringSSL: the code to return, a refusal, an alert.
+ssl_verify_result_t HearVerifier(ConnectionRecord& record, uint8_t* out_alert);
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_TLS_VERIFIER_QUESTION_H_
