@@ -20,6 +20,12 @@ std::string DescribeTls(const LegReport& leg) {
                       leg.tls->resumed ? "/resumed" : "");
 }
 
+// Names that came encrypted stay out of the log.
+std::string DescribeServerName(const ConnectionReport& report) {
+  if (report.front.tls.has_value() && report.front.tls->ech_accepted) return "(ech)";
+  return OrDash(report.server_name);
+}
+
 std::string DescribeClient(const LegReport& leg) {
   if (!leg.tls.has_value() || leg.tls->peer_identity == nullptr) return "";
   return absl::StrCat(" client_certificate=\"",
@@ -39,7 +45,7 @@ std::string DescribeConnection(const ConnectionReport& report) {
   const bool proxied = report.front.via != Endpoint();
   return absl::StrCat("client=", report.front.peer.ToString(),
                       proxied ? absl::StrCat(" via=", report.front.via.ToString()) : "",
-                      " mode=", ProxyModeName(report.mode), " sni=", OrDash(report.server_name),
+                      " mode=", ProxyModeName(report.mode), " sni=", DescribeServerName(report),
                       " front=", DescribeTls(report.front), DescribeClient(report.front),
                       " backend=", report.back.peer.ToString(), " back=", DescribeTls(report.back),
                       " up=", report.back.bytes_written, " down=", report.front.bytes_written,

@@ -35,6 +35,10 @@ ABSL_FLAG(std::string, ticket_keys_file, "",
           "each with the time from which it seals, or in order: previous, current, next; processes "
           "that share it resume each other's sessions; default: keys that end with the process");
 
+ABSL_FLAG(std::string, ech_keys_file, "",
+          "file with keys for encrypted ClientHellos: PRIVATE KEY and ECHCONFIG blocks (RFC 9934), "
+          "the pair whose config is published first; default: ECH is off");
+
 namespace trestle::examples {
 
 namespace {
@@ -56,6 +60,7 @@ struct FrontTls::Loaded {
   std::vector<std::shared_ptr<const Credential>> credentials;
   std::unique_ptr<ClientAuthOptions> clients;  // Null where nobody is asked.
   std::vector<TicketKey> ticket_keys;          // Empty without a file.
+  std::string ech_pem;                         // Empty without a file.
 };
 
 FrontTls::FrontTls(std::unique_ptr<ThreadPoolSigner> signers)
@@ -109,6 +114,12 @@ absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
   auto acme_tokens = AcmeTokensFromFlags();
   if (!acme_tokens.ok()) return acme_tokens.status();
   options.acme_tokens = *std::move(acme_tokens);
+  if (!loaded->ech_pem.empty()) {
+    auto ech_keys = EchKeys::FromPem(loaded->ech_pem);
+    if (!ech_keys.ok()) return FlagError("ech_keys_file", Sentence(ech_keys.status()));
+    options.ech_keys = front->ech_keys_ = *std::move(ech_keys);
+    LogLine(absl::StrCat("ech=", front->ech_keys_->PublishedConfigs()));
+  }
   auto config = ServerTlsConfig::Create(std::move(options));
   if (!config.ok()) return config.status();
   front->config_ = *std::move(config);
@@ -133,6 +144,12 @@ absl::StatusOr<FrontTls::Loaded> FrontTls::Load() {
   auto clients = ClientAuthFromFlags();
   if (!clients.ok()) return clients.status();
   loaded.clients = *std::move(clients);
+  const std::string ech_path = absl::GetFlag(FLAGS_ech_keys_file);
+  if (!ech_path.empty()) {
+    absl::StatusOr<std::string> pem = ReadFile(ech_path);
+    if (!pem.ok()) return pem.status();
+    loaded.ech_pem = *std::move(pem);
+  }
   const std::string keys_path = absl::GetFlag(FLAGS_ticket_keys_file);
   if (keys_path.empty()) return loaded;
   absl::StatusOr<std::vector<TicketKey>> keys = LoadTicketKeys(keys_path);
@@ -149,9 +166,19 @@ absl::StatusOr<std::string> FrontTls::Reload() {
     absl::StrAppend(&line, ", and ", loaded->credentials.size() - 1, " more certificates");
   }
   // What can still fail comes first: Load has tried the rest.
+  if (ech_keys_ != nullptr) {
+    // Tried on its own, because the new keys and the new certificates belong together.
+    auto ech_keys = EchKeys::FromPem(loaded->ech_pem);
+    if (!ech_keys.ok()) return FlagError("ech_keys_file", Sentence(ech_keys.status()));
+    auto certificates = CertificateStore::Create(loaded->credentials, absl::Now());
+    if (!certificates.ok()) return certificates.status();
+    absl::Status names = (*ech_keys)->CheckPublicNames(*(*certificates)->current());
+    if (!names.ok()) return names;
+  }
   absl::Status status = certificates_->Replace(std::move(loaded->credentials), absl::Now());
   if (status.ok() && clients_ != nullptr) status = clients_->Replace(*std::move(loaded->clients));
   if (status.ok() && ticket_keys_ != nullptr) status = ticket_keys_->Replace(loaded->ticket_keys);
+  if (status.ok() && ech_keys_ != nullptr) status = ech_keys_->Replace(loaded->ech_pem);
   if (!status.ok()) return status;
   return line;
 }
@@ -160,7 +187,7 @@ std::vector<std::string> FrontTls::files() const {
   std::vector<std::string> files = ClientAuthFiles();
   for (const std::string& path :
        {absl::GetFlag(FLAGS_cert), absl::GetFlag(FLAGS_key), absl::GetFlag(FLAGS_ocsp_file),
-        absl::GetFlag(FLAGS_ticket_keys_file)}) {
+        absl::GetFlag(FLAGS_ticket_keys_file), absl::GetFlag(FLAGS_ech_keys_file)}) {
     if (!path.empty()) files.push_back(path);
   }
   const std::string folder = absl::GetFlag(FLAGS_certs_dir);

@@ -12,6 +12,7 @@
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_authentication.h"
 #include "trestle/tls/credential_files.h"
+#include "trestle/tls/ech_keys.h"
 #include "trestle/tls/thread_pool_signer.h"
 #include "trestle/tls/ticket_key_ring.h"
 #include "trestle/tls/tls_config.h"
@@ -22,8 +23,8 @@ class FrontTls {
  public:
   /// Loads what the flags name: --cert, --key, --ocsp_file, --certs_dir, --key_passphrase_file,
   /// --signing_threads, those of front_options.h, --client_ca, --client_auth, --client_crl,
-  /// --client_allow, --ticket_keys_file, --acme_tokens_dir. With a ring of `shared_keys` there must
-  /// be no file of them.
+  /// --client_allow, --ticket_keys_file, --ech_keys_file, --acme_tokens_dir. With a ring of
+  /// `shared_keys` there must be no file of them.
   static absl::StatusOr<std::unique_ptr<FrontTls>> FromFlags(
       std::shared_ptr<TicketKeyRing> shared_keys = nullptr);
 
@@ -52,6 +53,7 @@ class FrontTls {
   std::shared_ptr<CertificateStore> certificates_;
   std::shared_ptr<ClientAuthentication> clients_;
   std::shared_ptr<TicketKeyRing> ticket_keys_;
+  std::shared_ptr<EchKeys> ech_keys_;
   std::shared_ptr<const ServerTlsConfig> config_;
 };
 

@@ -14,6 +14,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "trestle/base/bytes.h"
 #include "trestle/base/error.h"
 
 namespace trestle {
@@ -199,6 +200,33 @@ absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadPrivateKeyPem(absl::string_view pe
   return ConfigurationError(step == PemReader::Step::kDamaged
                                 ? "the private key's PEM block is damaged"
                                 : "the private key's text holds no PEM block \"PRIVATE KEY\"");
+}
+
+absl::StatusOr<std::vector<EchPemPair>> ReadEchPem(absl::string_view pem) {
+  std::vector<EchPemPair> pairs;
+  bssl::UniquePtr<EVP_PKEY> key;  // Waits for its config.
+  PemReader reader(pem);
+  PemBlock block;
+  PemReader::Step step;
+  while ((step = reader.Next(block)) == PemReader::Step::kBlock) {
+    if (HoldsPrivateKey(block)) {
+      if (key != nullptr) return ConfigurationError("a private key for ECH has no ECHCONFIG");
+      if (IsEncrypted(block)) return ConfigurationError("a private key for ECH is encrypted");
+      absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> parsed = ParsePrivateKey(block);
+      if (!parsed.ok()) return parsed.status();
+      key = *std::move(parsed);
+    } else if (absl::string_view(block.kind.get()) == "ECHCONFIG") {
+      if (key == nullptr) return ConfigurationError("an ECHCONFIG has no private key before it");
+      pairs.push_back({std::move(key), std::string(AsText({block.der.get(), block.der_bytes}))});
+      key = nullptr;
+    }
+  }
+  if (step == PemReader::Step::kDamaged) return ConfigurationError("a PEM block is damaged");
+  if (key != nullptr) return ConfigurationError("a private key for ECH has no ECHCONFIG");
+  if (pairs.empty()) {
+    return ConfigurationError("no PEM blocks \"PRIVATE KEY\" and \"ECHCONFIG\" for ECH");
+  }
+  return pairs;
 }
 
 }  // namespace trestle

@@ -36,6 +36,16 @@ absl::StatusOr<std::vector<bssl::UniquePtr<X509_CRL>>> ReadCrlsPem(absl::string_
 absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadPrivateKeyPem(
     absl::string_view pem, PassphraseCallback* passphrases = nullptr, absl::string_view name = "");
 
+/// A private key and the ECHConfigList that belongs to it, as it is.
+struct EchPemPair {
+  bssl::UniquePtr<EVP_PKEY> key;
+  std::string config_list;
+};
+
+/// Reads the pairs of `pem` (RFC 9934): a PRIVATE KEY block, then its ECHCONFIG block. Fails when
+/// there is none, a block has no other half, or one is damaged.
+absl::StatusOr<std::vector<EchPemPair>> ReadEchPem(absl::string_view pem);
+
 }  // namespace trestle
 
 #endif  // TRESTLE_LIB_TLS_PEM_H_

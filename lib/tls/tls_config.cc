@@ -96,6 +96,11 @@ absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> ServerTlsConfig::Create(
   }
   absl::Status compression = InstallCompression(context->get(), options.certificate_compressors);
   if (!compression.ok()) return compression;
+  if (options.ech_keys != nullptr) {
+    absl::Status ech = options.ech_keys->CheckPublicNames(*options.certificates->current());
+    if (ech.ok()) ech = options.ech_keys->Attach(context->get());
+    if (!ech.ok()) return ech;
+  }
   return std::shared_ptr<const ServerTlsConfig>(new ServerTlsConfig(
       std::move(options), PolicyDigest(*alpn, options.alpn_mismatch), context->release()));
 }
@@ -106,7 +111,10 @@ ServerTlsConfig::ServerTlsConfig(ServerTlsOptions options, std::string policy, S
       native_(native),
       compressed_(std::make_unique<CompressionCache>()) {}
 
-ServerTlsConfig::~ServerTlsConfig() { SSL_CTX_free(native_); }
+ServerTlsConfig::~ServerTlsConfig() {
+  if (options_.ech_keys != nullptr) options_.ech_keys->Detach(native_);
+  SSL_CTX_free(native_);
+}
 
 absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> ClientTlsConfig::Create(
     ClientTlsOptions options) {

@@ -111,6 +111,7 @@ void TlsEngine::State::FillInfo() {
   SSL_get0_alpn_selected(ssl, &alpn, &alpn_bytes);
   info.alpn = std::string(AsText(ByteView(alpn, alpn_bytes)));
   info.resumed = SSL_session_reused(ssl) == 1;
+  info.ech_accepted = SSL_ech_accepted(ssl) == 1;
   info.hello_retried = SSL_used_hello_retry_request(ssl) == 1;
   if (record_.resumption == nullptr) return;
   ResumptionRecord& resumption = *record_.resumption;

@@ -20,6 +20,7 @@
 #include "trestle/tls/client_authentication.h"
 #include "trestle/tls/client_session_cache.h"
 #include "trestle/tls/credential_selector.h"
+#include "trestle/tls/ech_keys.h"
 #include "trestle/tls/peer_verifier.h"
 #include "trestle/tls/ticket_key_ring.h"
 
@@ -96,6 +97,10 @@ struct ServerTlsOptions {
   std::shared_ptr<const PeerVerifier> client_verifier;
   /// Asked for certificates where `certificates` has none for a name. Null: nobody is asked.
   std::shared_ptr<const CredentialSelector> selector;
+  /// What opens encrypted ClientHellos (RFC 9849). `certificates` must have one for each public
+  /// name. Null: hellos that come encrypted are read as what is around them, and clients with a
+  /// config of this server's would be sent away.
+  std::shared_ptr<EchKeys> ech_keys;
   /// How long a handshake waits for an answer of this side's own, such as a signature, before it
   /// fails with ErrorCode::kTimeout.
   absl::Duration answer_timeout = absl::Seconds(5);

@@ -81,6 +81,8 @@ struct TlsInfo {
   bool resumed = false;
   /// Server: an ACME server came with a challenge, and has its answer. Nothing is to follow.
   bool acme_challenge = false;
+  /// The hello was encrypted (RFC 9849): who watches the network doesn't know `server_name`.
+  bool ech_accepted = false;
   bool hello_retried = false;  ///< The hello was sent twice: its key shares didn't suit the server.
   ChainInfo local_chain;       ///< What this side showed, leaf first; may be empty.
   /// What the peer showed, leaf first; may be empty. Of a resumed session, what a client had

@@ -1,0 +1,197 @@
+// Encrypted ClientHellos: opened, rotated, refused; and keys that can't be used.
+#include <openssl/hpke.h>
+#include <openssl/mem.h>
+#include <openssl/ssl.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/tls/resuming_client.h"
+#include "tests/tls/tls_fixture.h"
+#include "trestle/tls/ech_keys.h"
+
+namespace trestle::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr int kEchRequired = 121;
+
+std::string PemBlock(const char* kind, const std::string& der) {
+  return absl::StrCat("-----BEGIN ", kind, "-----\n", absl::Base64Escape(der), "\n-----END ", kind,
+                      "-----\n");
+}
+
+// A key with the config for it, made as bssl does.
+struct EchPair {
+  std::string key_pem;
+  std::string config_list;
+
+  std::string config_pem() const { return PemBlock("ECHCONFIG", config_list); }
+  std::string pem() const { return key_pem + config_pem(); }
+};
+
+EchPair NewEchPair(uint8_t id, const char* public_name) {
+  bssl::ScopedEVP_HPKE_KEY key;
+  EXPECT_TRUE(EVP_HPKE_KEY_generate(key.get(), EVP_hpke_x25519_hkdf_sha256()));
+  uint8_t* config = nullptr;
+  size_t config_bytes = 0;
+  EXPECT_TRUE(SSL_marshal_ech_config(&config, &config_bytes, id, key.get(), public_name, 64));
+  std::string list = {static_cast<char>(config_bytes >> 8), static_cast<char>(config_bytes & 0xff)};
+  list.append(reinterpret_cast<const char*>(config), config_bytes);
+  OPENSSL_free(config);
+  uint8_t raw[EVP_HPKE_MAX_PRIVATE_KEY_LENGTH];
+  size_t raw_bytes = 0;
+  EXPECT_TRUE(EVP_HPKE_KEY_private_key(key.get(), raw, &raw_bytes, sizeof(raw)));
+  // PKCS#8 of an X25519 key (RFC 8410 7).
+  std::string pkcs8;
+  EXPECT_TRUE(absl::HexStringToBytes("302e020100300506032b656e04220420", &pkcs8));
+  pkcs8.append(reinterpret_cast<const char*>(raw), raw_bytes);
+  return {PemBlock("PRIVATE KEY", pkcs8), list};
+}
+
+class EchTest : public TlsTest {
+ protected:
+  std::shared_ptr<const ServerTlsConfig> Config(std::shared_ptr<EchKeys> keys) {
+    ServerTlsOptions options;
+    options.certificates = MakeStore({LeafFor("public.test"), LeafFor("hidden.test")});
+    options.ech_keys = std::move(keys);
+    return MakeServerConfig(std::move(options));
+  }
+
+  // Connects for "hidden.test" with the configs of `list`.
+  std::unique_ptr<ResumingClient::Connection> Connect(
+      const std::shared_ptr<const ServerTlsConfig>& config, const std::string& list) {
+    auto connection = std::make_unique<ResumingClient::Connection>(ResumingClient::Connection{
+        TlsEngine::NewServer(config, loop_, Leg::kFront), {client_.context(), false}});
+    SSL* const ssl = connection->client.ssl();
+    SSL_set_tlsext_host_name(ssl, "hidden.test");
+    EXPECT_TRUE(
+        SSL_set1_ech_config_list(ssl, reinterpret_cast<const uint8_t*>(list.data()), list.size()));
+    connection->client.Handshake(*connection->server);
+    return connection;
+  }
+
+  // What the server told a client that it sent away.
+  static std::string RetryConfigs(ResumingClient::Connection& connection) {
+    const uint8_t* configs = nullptr;
+    size_t bytes = 0;
+    SSL_get0_ech_retry_configs(connection.client.ssl(), &configs, &bytes);
+    return std::string(reinterpret_cast<const char*>(configs), bytes);
+  }
+
+  static absl::Status Refusal(const std::string& pem) { return EchKeys::FromPem(pem).status(); }
+
+  ResumingClient client_{TLS1_3_VERSION};
+  const EchPair old_ = NewEchPair(1, "public.test");
+  const EchPair new_ = NewEchPair(2, "public.test");
+};
+
+TEST_F(EchTest, TheHiddenNameIsServed) {
+  const auto keys = *EchKeys::FromPem(old_.pem());
+  const auto config = Config(keys);
+  const auto connection = Connect(config, old_.config_list);
+  ASSERT_TRUE(connection->server->handshake_done()) << connection->server->status();
+  EXPECT_TRUE(SSL_ech_accepted(connection->client.ssl()));
+  EXPECT_TRUE(connection->server->info().ech_accepted);
+  EXPECT_EQ(connection->server->info().server_name, "hidden.test");
+  EXPECT_EQ(connection->server->info().local_chain.front().dns_names.front(), "hidden.test");
+  EXPECT_EQ(keys->PublishedConfigs(), absl::Base64Escape(old_.config_list));
+}
+
+TEST_F(EchTest, IsOffUnlessAskedFor) {
+  const auto config = Config(nullptr);
+  const auto connection = Connect(config, old_.config_list);
+  EXPECT_FALSE(connection->server->info().ech_accepted);
+  EXPECT_EQ(connection->server->info().server_name, "public.test");
+  EXPECT_TRUE(RetryConfigs(*connection).empty());
+}
+
+TEST_F(EchTest, PlainHellosAreServedAsBefore) {
+  const auto config = Config(*EchKeys::FromPem(old_.pem()));
+  EXPECT_FALSE(client_.Connect(config, loop_, "hidden.test"));
+  EXPECT_FALSE(client_.info().ech_accepted);
+}
+
+TEST_F(EchTest, OutdatedConfigsAreAnsweredWithNewOnes) {
+  const auto config = Config(*EchKeys::FromPem(new_.pem()));
+  const auto connection = Connect(config, old_.config_list);
+  EXPECT_EQ(ReadAll(*connection->server), "");
+  EXPECT_EQ(CodeOf(connection->server->status()), ErrorCode::kPeerAlert);
+  EXPECT_EQ(AlertOf(connection->server->status()), kEchRequired);
+  EXPECT_EQ(connection->server->info().local_chain.front().dns_names.front(), "public.test");
+  ASSERT_EQ(RetryConfigs(*connection), new_.config_list);
+  EXPECT_TRUE(Connect(config, RetryConfigs(*connection))->server->info().ech_accepted);
+}
+
+TEST_F(EchTest, KeysRotateWhileTheConfigIsInUse) {
+  const auto keys = *EchKeys::FromPem(old_.pem());
+  const auto config = Config(keys);
+  const auto accepted = [&](const EchPair& pair) {
+    return Connect(config, pair.config_list)->server->info().ech_accepted;
+  };
+  EXPECT_TRUE(accepted(old_));
+  EXPECT_FALSE(accepted(new_));
+  ASSERT_TRUE(keys->Replace(old_.pem() + new_.pem()).ok());
+  EXPECT_TRUE(accepted(old_));
+  EXPECT_TRUE(accepted(new_));
+  EXPECT_EQ(keys->PublishedConfigs(), absl::Base64Escape(old_.config_list));
+  ASSERT_TRUE(keys->Replace(new_.pem() + old_.pem()).ok());
+  EXPECT_TRUE(accepted(old_));
+  EXPECT_EQ(keys->PublishedConfigs(), absl::Base64Escape(new_.config_list));
+  ASSERT_TRUE(keys->Replace(new_.pem()).ok());
+  EXPECT_FALSE(accepted(old_));
+  EXPECT_EQ(CodeOf(keys->Replace("nonsense")), ErrorCode::kConfiguration);
+  EXPECT_TRUE(accepted(new_)) << "a bad file changes nothing";
+}
+
+TEST_F(EchTest, KeysOutliveTheirConfigs) {
+  const auto keys = *EchKeys::FromPem(old_.pem());
+  Config(keys).reset();
+  EXPECT_TRUE(keys->Replace(new_.pem()).ok());
+}
+
+TEST_F(EchTest, SessionsAreResumedUnderTheHiddenName) {
+  const auto config = Config(*EchKeys::FromPem(old_.pem()));
+  EXPECT_FALSE(client_.Connect(config, loop_, "hidden.test"));
+  EXPECT_TRUE(client_.Connect(config, loop_, "hidden.test"));
+}
+
+TEST_F(EchTest, ThePublicNameNeedsACertificate) {
+  ServerTlsOptions options;
+  options.certificates = MakeStore({LeafFor("hidden.test")});
+  options.ech_keys = *EchKeys::FromPem(old_.pem());
+  const absl::Status refused = ServerTlsConfig::Create(std::move(options)).status();
+  EXPECT_EQ(CodeOf(refused), ErrorCode::kConfiguration);
+  EXPECT_THAT(refused.message(), HasSubstr("no certificate for \"public.test\""));
+}
+
+TEST_F(EchTest, WhatCanNotBeUsedIsRefused) {
+  EXPECT_THAT(Refusal("").message(), HasSubstr("no PEM blocks"));
+  EXPECT_THAT(Refusal(old_.key_pem).message(), HasSubstr("has no ECHCONFIG"));
+  EXPECT_THAT(Refusal(old_.key_pem + old_.pem()).message(), HasSubstr("has no ECHCONFIG"));
+  EXPECT_THAT(Refusal(old_.config_pem()).message(), HasSubstr("no private key before it"));
+  EXPECT_THAT(Refusal(old_.key_pem + new_.config_pem()).message(),
+              HasSubstr("doesn't belong to the private key"));
+  EXPECT_THAT(Refusal(pki_.Issue(LeafFor("a.test")).key + old_.config_pem()).message(),
+              HasSubstr("not an X25519 key"));
+  EXPECT_THAT(Refusal("-----BEGIN PRIVATE KEY-----\n").message(), HasSubstr("damaged"));
+  EXPECT_THAT(Refusal(old_.key_pem + PemBlock("ECHCONFIG", std::string(1, '\0'))).message(),
+              HasSubstr("damaged"));
+  EXPECT_THAT(
+      Refusal(old_.key_pem + PemBlock("ECHCONFIG", std::string("\0\4\xfe\x0d\0\0", 6))).message(),
+      HasSubstr("not of RFC 9849"));
+  std::string many;
+  for (uint8_t id = 0; id <= EchKeys::kMaxKeys; ++id) many += NewEchPair(id, "public.test").pem();
+  EXPECT_THAT(Refusal(many).message(), HasSubstr("more than 16"));
+  EXPECT_EQ(CodeOf(Refusal(many)), ErrorCode::kConfiguration);
+}
+
+}  // namespace
+}  // namespace trestle::testing
