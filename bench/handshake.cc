@@ -1,13 +1,15 @@
-// Full and resumed TLS 1.3 handshakes, the server's side only: what one costs BoringSSL alone, and
-// what it costs with Trestle around it. Both are made in turns with the same client, whose own work
-// is not counted.
+// Full and resumed handshakes, with and without a client certificate, of each preset, the server's
+// side only: what one costs BoringSSL alone, and what it costs with Trestle around it. Both are
+// made in turns with the same client, whose own work is not counted.
 #include <openssl/ssl.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/log/check.h"
 #include "absl/time/clock.h"
 #include "bench/support/bare_tls.h"
 #include "bench/support/bench_main.h"
@@ -17,6 +19,7 @@
 #include "benchmark/benchmark.h"
 #include "trestle/testing/test_pki.h"
 #include "trestle/tls/certificate_store.h"
+#include "trestle/tls/client_authentication.h"
 #include "trestle/tls/tls_config.h"
 
 namespace trestle::bench {
@@ -29,13 +32,17 @@ constexpr char kHowToRead[] =
     "  vs_bare               rate beside bare BoringSSL; 1.0 would cost nothing extra\n"
     "  allocs / bare_allocs  calls of malloc for one handshake\n"
     "engine: TlsEngine by itself. stream: TlsStream over a transport. terminator: a connection\n"
-    "through the whole of TlsTerminator, with the backend dialed and both legs closed cleanly.";
+    "through the whole of TlsTerminator, with the backend dialed and both legs closed cleanly.\n"
+    "TLS 1.3 is the preset modern; tls12 is intermediate, with a client that has no more. mutual:\n"
+    "the client shows a certificate, which Trestle verifies and bare BoringSSL takes as it is.";
 
 struct Case {
   const char* name;
   KeyType key_type;
   TlsGroup group;
   bool resumed;
+  TlsPreset preset = TlsPreset::kModern;
+  bool mutual = false;
 };
 
 constexpr Case kCases[] = {
@@ -45,40 +52,77 @@ constexpr Case kCases[] = {
     {"rsa_2048/x25519mlkem768", KeyType::kRsa, TlsGroup::kX25519MlKem768, false},
     {"resumed/x25519", KeyType::kEcdsa, TlsGroup::kX25519, true},
     {"resumed/x25519mlkem768", KeyType::kEcdsa, TlsGroup::kX25519MlKem768, true},
+    {"tls12/ecdsa_p256/x25519", KeyType::kEcdsa, TlsGroup::kX25519, false,
+     TlsPreset::kIntermediate},
+    {"tls12/resumed", KeyType::kEcdsa, TlsGroup::kX25519, true, TlsPreset::kIntermediate},
+    {"mutual/ecdsa_p256/x25519", KeyType::kEcdsa, TlsGroup::kX25519, false, TlsPreset::kModern,
+     true},
+    {"mutual/resumed", KeyType::kEcdsa, TlsGroup::kX25519, true, TlsPreset::kModern, true},
 };
 
-std::shared_ptr<const Credential> SharedCredential(KeyType key_type) {
+const testing::TestPki& Pki() {
   static const testing::TestPki* const pki = new testing::TestPki(absl::Now());
+  return *pki;
+}
+
+std::shared_ptr<const Credential> SharedCredential(KeyType key_type) {
   const auto issue = [](KeyType type) {
     testing::LeafSpec leaf;
     leaf.dns_names = {"bench.test"};
     leaf.key_type = type;
-    return pki->IssueCredential(leaf);
+    return Pki().IssueCredential(leaf);
   };
   static const auto* const ecdsa = new auto(issue(KeyType::kEcdsa));
   static const auto* const rsa = new auto(issue(KeyType::kRsa));
   return key_type == KeyType::kRsa ? *rsa : *ecdsa;
 }
 
-std::shared_ptr<const ServerTlsConfig> NewConfig(std::shared_ptr<const Credential> credential,
-                                                 const std::vector<TlsGroup>& groups,
-                                                 absl::Time now) {
+std::shared_ptr<const ServerTlsConfig> NewConfig(const Case& wanted, absl::Time now) {
   ServerTlsOptions options;
-  options.certificates = *CertificateStore::Create({std::move(credential)}, now);
-  options.parameters.min_version = TlsVersion::kTls13;
-  options.parameters.groups = groups;
+  options.certificates = *CertificateStore::Create({SharedCredential(wanted.key_type)}, now);
+  options.parameters = ParametersOf(wanted.preset);
+  options.parameters.groups = {wanted.group};
+  if (wanted.mutual) {
+    ClientAuthOptions clients;
+    clients.otherwise.certificate = ClientCertificate::kRequired;
+    clients.otherwise.trust = *TrustStore::Create(Pki().ca_pem());
+    options.client_authentication = *ClientAuthentication::Create(std::move(clients));
+  }
   return *ServerTlsConfig::Create(std::move(options));
+}
+
+bssl::UniquePtr<SSL_CTX> NewClientContext(const Case& wanted) {
+  bssl::UniquePtr<SSL_CTX> context = NewBareClientContext({wanted.group});
+  if (wanted.preset == TlsPreset::kIntermediate) {
+    CHECK(SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION));
+  }
+  if (wanted.mutual) {
+    testing::LeafSpec leaf;
+    leaf.dns_names = {"client.test"};
+    leaf.server_auth = false;
+    static const auto* const credential = new auto(Pki().IssueCredential(leaf));
+    CHECK(SSL_CTX_add1_credential(context.get(), (*credential)->native()));
+  }
+  return context;
+}
+
+bssl::UniquePtr<SSL_CTX> NewBareContext(const Case& wanted) {
+  bssl::UniquePtr<SSL_CTX> context =
+      NewBareServerContext(*SharedCredential(wanted.key_type), {wanted.group});
+  if (!wanted.mutual) return context;
+  SSL_CTX_set_custom_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                            [](SSL*, uint8_t*) { return ssl_verify_ok; });
+  static constexpr uint8_t kPolicy[] = "bench";
+  CHECK(SSL_CTX_set_session_id_context(context.get(), kPolicy, sizeof(kPolicy)));
+  return context;
 }
 
 void RunCase(benchmark::State& state, Layer layer, const Case& wanted) {
   HotLoop loop(absl::Now());
-  const std::vector<TlsGroup> groups = {wanted.group};
-  const std::shared_ptr<const Credential> credential = SharedCredential(wanted.key_type);
-  const bssl::UniquePtr<SSL_CTX> client_context = NewBareClientContext(groups);
-  const bssl::UniquePtr<SSL_CTX> bare_context = NewBareServerContext(*credential, groups);
+  const bssl::UniquePtr<SSL_CTX> client_context = NewClientContext(wanted);
+  const bssl::UniquePtr<SSL_CTX> bare_context = NewBareContext(wanted);
   const std::unique_ptr<ServerSide> bare = NewBareServer(bare_context.get());
-  const std::unique_ptr<ServerSide> trestle =
-      NewServer(layer, NewConfig(credential, groups, loop.Now()), loop);
+  const std::unique_ptr<ServerSide> trestle = NewServer(layer, NewConfig(wanted, loop.Now()), loop);
 
   bssl::UniquePtr<SSL_SESSION> bare_session;
   bssl::UniquePtr<SSL_SESSION> trestle_session;

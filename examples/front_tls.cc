@@ -1,6 +1,7 @@
 #include "examples/front_tls.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/flags/flag.h"
@@ -60,7 +61,7 @@ struct FrontTls::Loaded {
   std::vector<std::shared_ptr<const Credential>> credentials;
   std::unique_ptr<ClientAuthOptions> clients;  // Null where nobody is asked.
   std::vector<TicketKey> ticket_keys;          // Empty without a file.
-  std::string ech_pem;                         // Empty without a file.
+  std::optional<std::string> ech_pem;          // Nothing without a file.
 };
 
 FrontTls::FrontTls(std::unique_ptr<ThreadPoolSigner> signers)
@@ -114,8 +115,8 @@ absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
   auto acme_tokens = AcmeTokensFromFlags();
   if (!acme_tokens.ok()) return acme_tokens.status();
   options.acme_tokens = *std::move(acme_tokens);
-  if (!loaded->ech_pem.empty()) {
-    auto ech_keys = EchKeys::FromPem(loaded->ech_pem);
+  if (loaded->ech_pem.has_value()) {
+    auto ech_keys = EchKeys::FromPem(*loaded->ech_pem);
     if (!ech_keys.ok()) return FlagError("ech_keys_file", Sentence(ech_keys.status()));
     options.ech_keys = front->ech_keys_ = *std::move(ech_keys);
     LogLine(absl::StrCat("ech=", front->ech_keys_->PublishedConfigs()));
@@ -168,7 +169,7 @@ absl::StatusOr<std::string> FrontTls::Reload() {
   // What can still fail comes first: Load has tried the rest.
   if (ech_keys_ != nullptr) {
     // Tried on its own, because the new keys and the new certificates belong together.
-    auto ech_keys = EchKeys::FromPem(loaded->ech_pem);
+    auto ech_keys = EchKeys::FromPem(*loaded->ech_pem);
     if (!ech_keys.ok()) return FlagError("ech_keys_file", Sentence(ech_keys.status()));
     auto certificates = CertificateStore::Create(loaded->credentials, absl::Now());
     if (!certificates.ok()) return certificates.status();
@@ -178,7 +179,7 @@ absl::StatusOr<std::string> FrontTls::Reload() {
   absl::Status status = certificates_->Replace(std::move(loaded->credentials), absl::Now());
   if (status.ok() && clients_ != nullptr) status = clients_->Replace(*std::move(loaded->clients));
   if (status.ok() && ticket_keys_ != nullptr) status = ticket_keys_->Replace(loaded->ticket_keys);
-  if (status.ok() && ech_keys_ != nullptr) status = ech_keys_->Replace(loaded->ech_pem);
+  if (status.ok() && ech_keys_ != nullptr) status = ech_keys_->Replace(*loaded->ech_pem);
   if (!status.ok()) return status;
   return line;
 }

@@ -215,6 +215,12 @@ TEST_P(InteropTest, CurlAgreesOnAProtocol) {
   EXPECT_THAT(curl.errors, HasSubstr("http/1.1"));
 }
 
+TEST_P(InteropTest, SignaturesMayComeFromOtherThreads) {
+  const auto proxy = Start({"--signing_threads=2"});
+  ExpectServed(Openssl(proxy->port, "/hello", {version().openssl}), *proxy);
+  ExpectServed(GnuTls(proxy->port), *proxy);
+}
+
 TEST_P(InteropTest, ThePresetModernLeavesTls12Behind) {
   const auto proxy = Start({"--tls_preset=modern"});
   const CommandResult result = GnuTls(proxy->port);

@@ -1,0 +1,153 @@
+// What RSA-2048 signatures do to a loop: how long its other work waits while so many handshakes a
+// second are asked for, with the signatures made on the loop and on other threads.
+#include <openssl/ssl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/log/check.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "bench/support/bare_tls.h"
+#include "bench/support/bench_main.h"
+#include "benchmark/benchmark.h"
+#include "trestle/posix/epoll_loop.h"
+#include "trestle/posix/thread_pool.h"
+#include "trestle/testing/test_pki.h"
+#include "trestle/tls/certificate_store.h"
+#include "trestle/tls/credential.h"
+#include "trestle/tls/thread_pool_signer.h"
+#include "trestle/tls/tls_config.h"
+#include "trestle/tls/tls_engine.h"
+
+namespace trestle::bench {
+namespace {
+
+constexpr char kHowToRead[] =
+    "One row is two seconds in which 500 handshakes with RSA-2048 a second are asked for, evenly,\n"
+    "each up to the server's signed flight; and 2,000 times a second a call is posted to the "
+    "loop.\n"
+    "  p50_us, p99_us, max_us  how long these calls waited\n"
+    "  flights                 handshakes that got so far\n"
+    "on_the_loop: the loop signs. 2_threads: a ThreadPoolSigner does. no_handshakes: what the\n"
+    "machine does to a loop by itself. With fewer processors than threads, the system divides.";
+
+constexpr int kSeconds = 2;
+constexpr int kCallsPerSecond = 2000;
+constexpr int kCallsPerHandshake = 4;
+
+using Clock = std::chrono::steady_clock;
+
+std::string NewHello() {
+  const bssl::UniquePtr<SSL_CTX> context = NewBareClientContext({TlsGroup::kX25519});
+  BarePeer client = BarePeer::Client(context.get());
+  client.Handshake();
+  return std::string(AsText(client.sent()));
+}
+
+std::shared_ptr<const ServerTlsConfig> NewConfig(SignerMaker* signers) {
+  const testing::TestPki pki(absl::Now());
+  testing::LeafSpec leaf;
+  leaf.dns_names = {"bench.test"};
+  leaf.key_type = KeyType::kRsa;
+  const testing::PemPair pair = pki.Issue(leaf);
+  CredentialOptions credential_options;
+  credential_options.signers = signers;
+  ServerTlsOptions options;
+  options.certificates = *CertificateStore::Create(
+      {*Credential::FromPem(pair.chain, pair.key, credential_options)}, absl::Now());
+  return *ServerTlsConfig::Create(std::move(options));
+}
+
+// The server's side of handshakes that end with its first flight. On the loop's thread.
+class Handshakes {
+ public:
+  Handshakes(EpollLoop& loop, std::shared_ptr<const ServerTlsConfig> config)
+      : loop_(loop), config_(std::move(config)) {}
+
+  void Begin() {
+    engines_.push_back(TlsEngine::NewServer(config_, loop_, Leg::kFront));
+    TlsEngine& engine = *engines_.back();
+    engine.received().Append(AsBytes(hello_));
+    engine.OnAnswer([this, &engine] { loop_.Post([this, &engine] { GoOn(engine); }); });
+    GoOn(engine);
+  }
+
+  size_t flights() const { return flights_; }
+
+ private:
+  void GoOn(TlsEngine& engine) {
+    engine.Handshake();
+    if (engine.waits_for_answer()) return;
+    CHECK(engine.status().ok()) << engine.status();
+    ++flights_;
+    engine.to_send().Clear();
+  }
+
+  EpollLoop& loop_;
+  const std::shared_ptr<const ServerTlsConfig> config_;
+  const std::string hello_ = NewHello();
+  std::vector<std::unique_ptr<TlsEngine>> engines_;
+  size_t flights_ = 0;
+};
+
+double Percentile(const std::vector<double>& sorted, double share) {
+  return sorted[std::min(sorted.size() - 1, static_cast<size_t>(share * sorted.size()))];
+}
+
+void RunCase(benchmark::State& state, bool handshakes_asked, SignerMaker* signers) {
+  const auto loop = *EpollLoop::Create();
+  Handshakes handshakes(*loop, NewConfig(signers));
+  std::vector<double> waited_us;
+  for (auto _ : state) {
+    std::thread thread([&loop] { loop->Run(); });
+    const Clock::time_point begin = Clock::now();
+    for (int i = 0; i < kSeconds * kCallsPerSecond; ++i) {
+      std::this_thread::sleep_until(begin +
+                                    std::chrono::microseconds(1'000'000) * i / kCallsPerSecond);
+      const Clock::time_point posted = Clock::now();
+      loop->PostFromAnyThread([&waited_us, posted] {
+        const std::chrono::duration<double, std::micro> waited = Clock::now() - posted;
+        waited_us.push_back(waited.count());
+      });
+      if (handshakes_asked && i % kCallsPerHandshake == 0) {
+        loop->PostFromAnyThread([&handshakes] { handshakes.Begin(); });
+      }
+    }
+    loop->PostFromAnyThread([&loop] { loop->Stop(); });
+    thread.join();
+  }
+  std::sort(waited_us.begin(), waited_us.end());
+  state.counters["p50_us"] = Percentile(waited_us, 0.5);
+  state.counters["p99_us"] = Percentile(waited_us, 0.99);
+  state.counters["max_us"] = waited_us.back();
+  state.counters["flights"] = static_cast<double>(handshakes.flights());
+}
+
+void RegisterAll() {
+  const auto add = [](const char* name, bool handshakes_asked, SignerMaker* signers) {
+    benchmark::RegisterBenchmark(
+        name, [=](benchmark::State& state) { RunCase(state, handshakes_asked, signers); })
+        ->Iterations(1)
+        ->UseRealTime()
+        ->Unit(benchmark::kMillisecond);
+  };
+  static auto* const signers = new ThreadPoolSigner(*ThreadPool::Create({2, 1024}));
+  add("signing/no_handshakes", false, nullptr);
+  add("signing/rsa_2048/on_the_loop", true, nullptr);
+  add("signing/rsa_2048/2_threads", true, signers);
+}
+
+}  // namespace
+}  // namespace trestle::bench
+
+int main(int argc, char** argv) {
+  trestle::bench::RegisterAll();
+  return trestle::bench::RunBenchmarks(argc, argv, trestle::bench::kHowToRead);
+}
