@@ -357,7 +357,8 @@ class Bridge final : public Subject {
         front_(loop_),
         back_(loop_),
         dialer_(loop_, back_),
-        sealer_(client_, shape), turn_bytes_(shape.turn_bytes) {
+        sealer_(client_, shape),
+        turn_bytes_(shape.turn_bytes) {
     TlsBridgeOptions options;
     options.front_tls = world.server_config;
     options.back_tls = world.client_config;
@@ -472,11 +473,10 @@ void RegisterAll() {
     for (Cipher cipher : ciphers) {
       for (const Shape& shape : kShapes) {
         const std::string title = std::string(name) + "/" + CipherName(cipher) + "/" + shape.name;
-        benchmark::RegisterBenchmark(title.c_str(),
-                                     [work = work, cipher, &shape](benchmark::State& state) {
-                                       RunCase(state, work, cipher, shape);
-                                     })
-            ->UseManualTime();
+        benchmark::RegisterBenchmark(title.c_str(), [work = work, cipher,
+                                                     &shape](benchmark::State& state) {
+          RunCase(state, work, cipher, shape);
+        })->UseManualTime();
       }
     }
   }

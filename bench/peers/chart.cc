@@ -35,21 +35,21 @@ std::string DrawPanel(const std::vector<const Figure*>& panel, int x, int y) {
   double most = 0;
   for (const Figure* figure : panel) most = std::max(most, figure->Median());
   const Figure& first = *panel.front();
-  std::string svg = absl::StrFormat(
-      "<text x='%d' y='%d' font-weight='bold'>%s: %s, %s</text>\n", x, y + 12,
-      ModeName(first.mode), MetricName(first.metric), MetricUnit(first.metric));
+  std::string svg =
+      absl::StrFormat("<text x='%d' y='%d' font-weight='bold'>%s: %s, %s</text>\n", x, y + 12,
+                      ModeName(first.mode), MetricName(first.metric), MetricUnit(first.metric));
   for (size_t i = 0; i < panel.size(); ++i) {
     const Figure& figure = *panel[i];
     const int top = y + 18 + static_cast<int>(i) * kBarHeight;
     const int width = most > 0 ? static_cast<int>(figure.Median() / most * kBarWidth) : 0;
-    absl::StrAppendFormat(
-        &svg,
-        "<text x='%d' y='%d' text-anchor='end'>%s</text>"
-        "<rect x='%d' y='%d' width='%d' height='%d' fill='%s'/>"
-        "<text x='%d' y='%d'>%.3g</text>\n",
-        x + kLabelWidth - 4, top + 11, Escape(figure.peer), x + kLabelWidth, top,
-        std::max(width, 1), kBarHeight - 3, figure.peer == kTrestleLabel ? "#1f6f8b" : "#b8c4cc",
-        x + kLabelWidth + width + 4, top + 11, figure.Median());
+    absl::StrAppendFormat(&svg,
+                          "<text x='%d' y='%d' text-anchor='end'>%s</text>"
+                          "<rect x='%d' y='%d' width='%d' height='%d' fill='%s'/>"
+                          "<text x='%d' y='%d'>%.3g</text>\n",
+                          x + kLabelWidth - 4, top + 11, Escape(figure.peer), x + kLabelWidth, top,
+                          std::max(width, 1), kBarHeight - 3,
+                          figure.peer == kTrestleLabel ? "#1f6f8b" : "#b8c4cc",
+                          x + kLabelWidth + width + 4, top + 11, figure.Median());
   }
   return svg;
 }

@@ -232,8 +232,7 @@ ssize_t Load::Client::AwaitEnd() {
   return 1;
 }
 
-Load::State::State(const LoadPlan& plan)
-    : plan_(plan), head_(RequestHead(plan)) {
+Load::State::State(const LoadPlan& plan) : plan_(plan), head_(RequestHead(plan)) {
   SSL_CTX_set_mode(plan.tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_session_cache_mode(plan.tls, SSL_SESS_CACHE_CLIENT);
   SSL_CTX_sess_set_new_cb(plan.tls, [](SSL* ssl, SSL_SESSION* session) {

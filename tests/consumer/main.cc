@@ -16,7 +16,8 @@ int main(int argc, char** argv) {
   }
   auto loop = *trestle::EpollLoop::Create();
   trestle::TcpDialer dialer(*loop);
-  auto credential = *trestle::Credential::FromPem(*trestle::ReadFile(argv[3]), *trestle::ReadFile(argv[4]));
+  auto credential =
+      *trestle::Credential::FromPem(*trestle::ReadFile(argv[3]), *trestle::ReadFile(argv[4]));
   trestle::ServerTlsOptions tls;
   tls.certificates = *trestle::CertificateStore::Create({credential}, loop->Now());
   trestle::TlsTerminatorOptions options;

@@ -1,4 +1,5 @@
-// README.md's programs: built as printed (see BUILD.bazel), short, and linked with what they need only.
+// README.md's programs: built as printed (see BUILD.bazel), short, and linked with what they need
+// only.
 #include <algorithm>
 #include <string>
 

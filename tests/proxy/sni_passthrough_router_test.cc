@@ -15,8 +15,8 @@
 namespace trestle {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::ClassicHello;
+using ::testing::HasSubstr;
 using testing::InRecords;
 using testing::MemoryDialer;
 using testing::SimulatedLoop;
