@@ -77,11 +77,17 @@ std::shared_ptr<const Credential> SharedCredential(KeyType key_type) {
   return key_type == KeyType::kRsa ? *rsa : *ecdsa;
 }
 
+// With TLS 1.2 the groups are also those of certificates.
+std::vector<TlsGroup> GroupsOf(const Case& wanted) {
+  if (wanted.preset == TlsPreset::kModern) return {wanted.group};
+  return {wanted.group, TlsGroup::kP256};
+}
+
 std::shared_ptr<const ServerTlsConfig> NewConfig(const Case& wanted, absl::Time now) {
   ServerTlsOptions options;
   options.certificates = *CertificateStore::Create({SharedCredential(wanted.key_type)}, now);
   options.parameters = ParametersOf(wanted.preset);
-  options.parameters.groups = {wanted.group};
+  options.parameters.groups = GroupsOf(wanted);
   if (wanted.mutual) {
     ClientAuthOptions clients;
     clients.otherwise.certificate = ClientCertificate::kRequired;
@@ -92,7 +98,7 @@ std::shared_ptr<const ServerTlsConfig> NewConfig(const Case& wanted, absl::Time 
 }
 
 bssl::UniquePtr<SSL_CTX> NewClientContext(const Case& wanted) {
-  bssl::UniquePtr<SSL_CTX> context = NewBareClientContext({wanted.group});
+  bssl::UniquePtr<SSL_CTX> context = NewBareClientContext(GroupsOf(wanted));
   if (wanted.preset == TlsPreset::kIntermediate) {
     CHECK(SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION));
   }
@@ -108,7 +114,7 @@ bssl::UniquePtr<SSL_CTX> NewClientContext(const Case& wanted) {
 
 bssl::UniquePtr<SSL_CTX> NewBareContext(const Case& wanted) {
   bssl::UniquePtr<SSL_CTX> context =
-      NewBareServerContext(*SharedCredential(wanted.key_type), {wanted.group});
+      NewBareServerContext(*SharedCredential(wanted.key_type), GroupsOf(wanted));
   if (!wanted.mutual) return context;
   SSL_CTX_set_custom_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
                             [](SSL*, uint8_t*) { return ssl_verify_ok; });

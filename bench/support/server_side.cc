@@ -146,19 +146,21 @@ Stopwatch MakeHandshake(ServerSide& server, SSL_CTX* client_context,
   client.ClearSent();
   client.Receive(server.sent());
   server.ClearSent();
-  CHECK(client.Handshake());
+  const bool done = client.Handshake();  // With TLS 1.2, a full one takes an answer more.
   const std::string finished(AsText(client.sent()));
   client.ClearSent();
   watch.Start();
   server.Receive(AsBytes(finished));
   server.Answer();
   watch.Stop();
+  client.Receive(server.sent());
+  CHECK(done || client.Handshake());
   if (session != nullptr) {
     CHECK(*session == nullptr || SSL_session_reused(client.native()));
     uint8_t none[1];
-    client.Receive(server.sent());
     client.ReadAll(none);
-    *session = client.session();
+    // TLS 1.2 goes on with the session it has.
+    if (bssl::UniquePtr<SSL_SESSION> next = client.session()) *session = std::move(next);
     CHECK(*session != nullptr);
   }
   server.ClearSent();
