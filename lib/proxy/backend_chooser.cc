@@ -23,21 +23,23 @@ uint64_t Mixed(uint64_t hash) {
 
 }  // namespace
 
-BackendChooser::Candidates BackendChooser::Order(const Backends& backends, const Endpoint& client) {
+BackendChooser::Candidates BackendChooser::Order(const Backends& backends, const Endpoint& client,
+                                                 absl::Time now) {
   if (backends.endpoints.size() == 1) return {backends.endpoints.front()};
-  using Ranked = std::tuple<uint64_t, uint64_t, size_t>;  // Rank, last use, place in the list.
+  // Ejected, rank, last use, place in the list.
+  using Ranked = std::tuple<bool, uint64_t, uint64_t, size_t>;
   absl::InlinedVector<Ranked, 8> ranked;
   for (size_t i = 0; i < backends.endpoints.size(); ++i) {
     const Endpoint& backend = backends.endpoints[i];
     const auto use = uses_.find(backend);
-    ranked.emplace_back(Rank(backends.balance, backend, client),
+    ranked.emplace_back(IsEjected(backend, now), Rank(backends.balance, backend, client),
                         use == uses_.end() ? 0 : use->second.last, i);
   }
   const size_t tries = std::min<size_t>(backends.max_tries, ranked.size());
   std::partial_sort(ranked.begin(), ranked.begin() + tries, ranked.end());
   Candidates candidates;
   for (size_t i = 0; i < tries; ++i) {
-    candidates.push_back(backends.endpoints[std::get<2>(ranked[i])]);
+    candidates.push_back(backends.endpoints[std::get<3>(ranked[i])]);
   }
   return candidates;
 }
@@ -63,18 +65,47 @@ uint64_t BackendChooser::Rank(Balance balance, const Endpoint& backend,
   return 0;
 }
 
-void BackendChooser::Opened(const Endpoint& backend) {
-  if (uses_.size() >= kMostRemembered) {
-    absl::erase_if(uses_, [](const auto& use) { return use.second.open == 0; });
-  }
+void BackendChooser::Opened(const Endpoint& backend, absl::Time now) {
+  ForgetSome();
   Use& use = uses_[backend];
   ++use.open;
   use.last = ++choices_;
+  if (use.ejection > absl::ZeroDuration() && now >= use.ejected_until) {
+    use.ejected_until = now + use.ejection;
+  }
 }
 
 void BackendChooser::Closed(const Endpoint& backend) {
   const auto use = uses_.find(backend);
   if (use != uses_.end() && use->second.open > 0) --use->second.open;
+}
+
+void BackendChooser::Failed(const Endpoint& backend, const EjectionOptions& options,
+                            absl::Time now) {
+  if (options.after_failures == 0) return;
+  Use& use = uses_[backend];
+  if (++use.failures < options.after_failures) return;
+  use.ejection = use.ejection == absl::ZeroDuration() ? options.first
+                                                      : std::min(2 * use.ejection, options.longest);
+  use.ejected_until = now + use.ejection;
+}
+
+void BackendChooser::Succeeded(const Endpoint& backend) {
+  const auto use = uses_.find(backend);
+  if (use == uses_.end()) return;
+  use->second.failures = 0;
+  use->second.ejection = absl::ZeroDuration();
+  use->second.ejected_until = absl::InfinitePast();
+}
+
+bool BackendChooser::IsEjected(const Endpoint& backend, absl::Time now) const {
+  const auto use = uses_.find(backend);
+  return use != uses_.end() && now < use->second.ejected_until;
+}
+
+void BackendChooser::ForgetSome() {
+  if (uses_.size() < kMostRemembered) return;
+  absl::erase_if(uses_, [](const auto& use) { return use.second.open == 0; });
 }
 
 }  // namespace trestle

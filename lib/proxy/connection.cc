@@ -6,7 +6,6 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
-#include "lib/proxy/backend_preamble.h"
 #include "lib/proxy/connection_set.h"
 #include "lib/proxy/proxy_header_leg.h"
 #include "trestle/base/error.h"
@@ -29,7 +28,7 @@ StreamEnd EndFor(Leg leg, bool relayed, ErrorCode code) {
 
 }  // namespace
 
-Connection::Connection(ConnectionSet& set, uint64_t id) : set_(set) {
+Connection::Connection(ConnectionSet& set, uint64_t id) : set_(set), back_connector_(set, report_) {
   report_.id = id;
   report_.mode = set.plan.mode();
   report_.accepted = stage_start_ = set.scheduler.Now();
@@ -41,7 +40,7 @@ void Connection::Start(std::unique_ptr<Transport> front) {
   const TransportInfo info = front->info();
   report_.front.local = info.local;
   report_.front.peer = info.peer;
-  front_opener_ = set_.plan.NewFront(set_.limiter);
+  front_opener_ = set_.plan.NewFront(set_.limiter, this);
   report_.front.via = info.via;
   // A block that hands a connection on has read its header.
   if (info.proxy_header == nullptr && set_.options.proxy_protocol_from.Contains(info.peer)) {
@@ -53,33 +52,76 @@ void Connection::Start(std::unique_ptr<Transport> front) {
                       [this](absl::Status status) { OnFrontOpen(std::move(status)); });
 }
 
+// Called from inside the front leg: nothing may be destroyed here.
+void Connection::OnHello(HelloToAnswer hello, Answer answer) {
+  const TransportInfo info = front_opener_->info();
+  front_facts_.server_name = report_.server_name = hello.server_name;
+  front_facts_.peer = report_.front.peer = info.peer;
+  const RouteTarget* target = nullptr;
+  early_failure_ = Choose(&target);
+  if (!early_failure_.ok()) return answer(early_failure_);
+  back_connector_.Choose(std::get<Backends>(*target), info.peer);
+  std::optional<absl::StatusOr<HelloAnswer>> decided =
+      set_.plan.AnswerHello(hello, back_connector_.first(), front_facts_);
+  if (decided.has_value()) {
+    early_failure_ = decided->status();
+    return answer(*std::move(decided));
+  }
+  hello_answer_ = std::move(answer);
+  stage_ = Stage::kOpeningBack;
+  phase_timer_.reset();
+  back_connector_.Open(front_facts_, info,
+                       [this](absl::Status status) { OnEarlyBackOpen(std::move(status)); });
+}
+
+// The front leg goes on: its end, good or bad, is told to OnFrontOpen.
+void Connection::OnEarlyBackOpen(absl::Status status) {
+  stage_ = Stage::kOpeningFront;
+  stage_start_ = set_.scheduler.Now();
+  early_failure_ = status;
+  LimitPhase(set_.options.handshake_timeout);
+  Answer answer = std::exchange(hello_answer_, nullptr);
+  if (!status.ok()) return answer(std::move(status));
+  back_ = back_connector_.Take();
+  answer(HelloAnswer{report_.back.tls->alpn});
+}
+
 void Connection::OnFrontOpen(absl::Status status) {
-  const absl::Time now = set_.scheduler.Now();
-  report_.times.front = now - stage_start_;
+  report_.times.front = set_.scheduler.Now() - report_.accepted;
   front_facts_ = front_opener_->facts();
   report_.server_name = front_facts_.server_name;
   report_.hello = front_facts_.hello;
+  if (!early_failure_.ok()) return Fail(early_failure_);
   if (!status.ok()) return Fail(status);
   report_.front.tls = front_facts_.tls;
   front_ = front_opener_->Take();
   front_opener_.reset();
   const TransportInfo info = front_->info();
   report_.front.local = info.local;
-  report_.front.peer = info.peer;
+  report_.front.peer = front_facts_.peer = info.peer;
   if (report_.front.tls.has_value() && report_.front.tls->acme_challenge) {
     return Close(absl::OkStatus());  // The handshake was all that the ACME server wanted.
   }
   if (set_.IsTooOld(*this)) return Cancel(kCertificatesReplaced);
   LimitByCertificate();
+  if (back_ != nullptr) return StartRelay();
+  if (back_connector_.chosen()) return OpenBack();
   ContentRouting* const content = set_.plan.content();
   if (content != nullptr && content->new_reader) {
     std::unique_ptr<ContentReader> reader = content->new_reader(report_);
     if (reader != nullptr) return ReadContent(std::move(reader), *content);
   }
+  const RouteTarget* target = nullptr;
+  if (absl::Status chosen = Choose(&target); !chosen.ok()) return Fail(chosen);
+  GoTo(*target);
+}
+
+absl::Status Connection::Choose(const RouteTarget** target) {
   absl::StatusOr<ConnectionPlan::Choice> choice = set_.plan.Choose(front_facts_);
-  if (!choice.ok()) return Fail(choice.status());
+  if (!choice.ok()) return choice.status();
   report_.route = choice->route;
-  GoTo(*choice->target);
+  *target = choice->target;
+  return absl::OkStatus();
 }
 
 void Connection::LimitByCertificate() {
@@ -116,20 +158,15 @@ void Connection::GoTo(const RouteTarget& target) {
   if (ConnectionHandler* const* handler = std::get_if<ConnectionHandler*>(&target)) {
     return HandOver(**handler);
   }
-  stage_ = Stage::kDialing;
-  stage_start_ = set_.scheduler.Now();
-  candidates_ = set_.chooser.Order(std::get<Backends>(target), report_.front.peer);
-  LimitPhase(set_.options.dial_timeout);
-  DialNext();
+  back_connector_.Choose(std::get<Backends>(target), report_.front.peer);
+  OpenBack();
 }
 
-void Connection::DialNext() {
-  const Endpoint& backend = candidates_[tried_++];
-  report_.back.peer = backend;
-  set_.chooser.Opened(backend);
-  dial_ = set_.dialer.Connect(backend, [this](absl::StatusOr<std::unique_ptr<Transport>> back) {
-    OnDialed(std::move(back));
-  });
+void Connection::OpenBack() {
+  stage_ = Stage::kOpeningBack;
+  phase_timer_.reset();
+  back_connector_.Open(front_facts_, front_->info(),
+                       [this](absl::Status status) { OnBackOpen(std::move(status)); });
 }
 
 void Connection::HandOver(ConnectionHandler& handler) {
@@ -140,53 +177,9 @@ void Connection::HandOver(ConnectionHandler& handler) {
   Finish();
 }
 
-void Connection::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back) {
-  const absl::Time now = set_.scheduler.Now();
-  report_.times.dial = now - stage_start_;
-  if (!back.ok()) {
-    if (tried_ == candidates_.size()) return Fail(AtLeg(back.status(), Leg::kBack, Phase::kDial));
-    set_.chooser.Closed(report_.back.peer);
-    return DialNext();
-  }
-  back_ = *std::move(back);
-  report_.back.local = back_->info().local;
-  stage_ = Stage::kOpeningBack;
-  stage_start_ = now;
-  if (absl::Status sent = SendPreamble(); !sent.ok()) return Fail(sent);
-  absl::StatusOr<std::unique_ptr<LegOpener>> opener =
-      set_.plan.NewBack(front_facts_, report_.back.peer);
-  if (!opener.ok()) return Fail(AtLeg(opener.status(), Leg::kBack, Phase::kHandshake));
-  if (*opener == nullptr) return StartRelay();
-  back_opener_ = *std::move(opener);
-  LimitPhase(set_.options.handshake_timeout);
-  back_opener_->Open(std::move(back_),
-                     [this](absl::Status status) { OnBackOpen(std::move(status)); });
-}
-
-absl::Status Connection::SendPreamble() {
-  const absl::StatusOr<std::string> preamble =
-      BackendPreamble(set_.options.proxy_protocol_to_backend, front_->info(), front_facts_);
-  if (!preamble.ok()) return AtLeg(preamble.status(), Leg::kBack, Phase::kDial);
-  size_t sent = 0;
-  while (sent < preamble->size()) {
-    const IoResult result = back_->Write(AsBytes(*preamble).subspan(sent));
-    // A fresh connection has room for far more; one that hasn't is broken.
-    if (result.state != IoState::kOk) {
-      return MakeError({ErrorCode::kTransport, Leg::kBack, Phase::kDial, std::nullopt,
-                        "the backend did not take the PROXY header"});
-    }
-    sent += result.bytes;
-  }
-  return absl::OkStatus();
-}
-
 void Connection::OnBackOpen(absl::Status status) {
-  report_.times.back = set_.scheduler.Now() - stage_start_;
-  LegFacts facts = back_opener_->facts();
-  report_.back.tls = std::move(facts.tls);
   if (!status.ok()) return Fail(status);
-  back_ = back_opener_->Take();
-  back_opener_.reset();
+  back_ = back_connector_.Take();
   StartRelay();
 }
 
@@ -225,14 +218,9 @@ void Connection::OnPhaseTimeout() {
       taken < set_.options.handshake_timeout) {
     return LimitPhase(set_.options.handshake_timeout - taken);
   }
-  std::string what = absl::StrCat("not finished within ", absl::FormatDuration(taken));
-  if (stage_ == Stage::kDialing) absl::StrAppend(&what, " (", report_.back.peer.ToString(), ")");
-  Fail(MakeError({ErrorCode::kTimeout, stage_leg(), stage_phase(), std::nullopt, std::move(what)}));
-}
-
-Leg Connection::stage_leg() const {
-  const bool front = stage_ == Stage::kOpeningFront || stage_ == Stage::kReadingContent;
-  return front ? Leg::kFront : Leg::kBack;
+  if (!early_failure_.ok()) return Fail(early_failure_);
+  Fail(MakeError({ErrorCode::kTimeout, Leg::kFront, stage_phase(), std::nullopt,
+                  absl::StrCat("not finished within ", absl::FormatDuration(taken))}));
 }
 
 Phase Connection::stage_phase() const {
@@ -242,10 +230,8 @@ Phase Connection::stage_phase() const {
                                                                          : Phase::kHello;
     case Stage::kReadingContent:
       return Phase::kRoute;
-    case Stage::kDialing:
-      return Phase::kDial;
     case Stage::kOpeningBack:
-      return Phase::kHandshake;
+      return back_connector_.phase();
     case Stage::kRelaying:
       return Phase::kRelay;
     case Stage::kClosing:
@@ -313,7 +299,6 @@ void Connection::SayLastWords() {
 
 void Connection::CollectLegs() {
   phase_timer_.reset();
-  dial_.reset();
   if (relay_ != nullptr) {
     report_.times.relay = set_.scheduler.Now() - stage_start_;
     report_.front.bytes_read = relay_->bytes_read(Leg::kFront);
@@ -327,9 +312,8 @@ void Connection::CollectLegs() {
   if (front_opener_ != nullptr) front_ = front_opener_->Take();
   if (content_ != nullptr) front_ = content_->Take();
   content_.reset();
-  if (back_opener_ != nullptr) back_ = back_opener_->Take();
   front_opener_.reset();
-  back_opener_.reset();
+  if (back_ == nullptr) back_ = back_connector_.Take();
 }
 
 void Connection::OnLegClosed() {
@@ -340,7 +324,7 @@ void Connection::Finish() {
   stage_ = Stage::kClosed;
   phase_timer_.reset();
   certificate_timer_.reset();
-  if (tried_ > 0) set_.chooser.Closed(report_.back.peer);
+  back_connector_.CountOut();
   report_.duration = set_.scheduler.Now() - report_.accepted;
   if (set_.observer != nullptr) set_.observer->OnClosed(report_);
   set_.Bury(report_.id);

@@ -12,11 +12,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "lib/proxy/backend_chooser.h"
+#include "lib/proxy/back_connector.h"
 #include "lib/proxy/connection_plan.h"
 #include "lib/proxy/content_leg.h"
 #include "lib/proxy/leg_closer.h"
-#include "trestle/io/dialer.h"
 #include "trestle/io/relay.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/io/transport.h"
@@ -27,7 +26,7 @@ namespace trestle {
 
 class ConnectionSet;
 
-class Connection {
+class Connection final : private HelloHook {
  public:
   Connection(ConnectionSet& set, uint64_t id);
   ~Connection();
@@ -51,29 +50,28 @@ class Connection {
   enum class Stage : uint8_t {
     kOpeningFront,
     kReadingContent,
-    kDialing,
     kOpeningBack,
     kRelaying,
     kClosing,
     kClosed
   };
 
+  void OnHello(HelloToAnswer hello, Answer answer) override;
   void OnFrontOpen(absl::Status status);
   void LimitByCertificate();
   void ReadContent(std::unique_ptr<ContentReader> reader, const ContentRouting& options);
   void OnContentRead(absl::Status status);
+  absl::Status Choose(const RouteTarget** target);
+  void OnEarlyBackOpen(absl::Status status);
+  void OpenBack();
   void GoTo(const RouteTarget& target);
-  void DialNext();
   void HandOver(ConnectionHandler& handler);
-  void OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back);
-  absl::Status SendPreamble();
   void OnBackOpen(absl::Status status);
   void StartRelay();
   void OnRelayDone(absl::Status status);
 
   void LimitPhase(absl::Duration limit);
   void OnPhaseTimeout();
-  Leg stage_leg() const;
   Phase stage_phase() const;
 
   void Fail(const absl::Status& status);
@@ -93,10 +91,9 @@ class Connection {
   std::unique_ptr<LegOpener> front_opener_;
   std::unique_ptr<ContentLeg> content_;
   std::string last_words_;  // The content reader's, to the client.
-  std::unique_ptr<LegOpener> back_opener_;
-  BackendChooser::Candidates candidates_;  // Backends to try; those before tried_ were.
-  size_t tried_ = 0;
-  std::unique_ptr<Dial> dial_;
+  BackConnector back_connector_;
+  Answer hello_answer_;         // While a hello waits for the backend.
+  absl::Status early_failure_;  // Why it was refused.
   std::unique_ptr<Transport> front_;
   std::unique_ptr<Transport> back_;
   std::unique_ptr<Inspector> inspector_;

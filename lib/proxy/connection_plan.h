@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -17,6 +18,7 @@
 #include "trestle/proxy/handshake_limiter.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/proxy/route_table.h"
+#include "trestle/tls/hello_hook.h"
 #include "trestle/tls/tls_info.h"
 
 namespace trestle {
@@ -28,6 +30,10 @@ struct LegFacts {
   std::optional<TlsInfo> tls;
   std::optional<HelloReport> hello;  ///< Of an opaque leg.
   std::string backend_name = {};     ///< What content routing chose; empty for the plan's own.
+  Endpoint peer;                     ///< The client; filled in by the connection.
+  /// To be offered to the backend in place of `alpn`, whose choice it is then; from a hello that
+  /// waits for an answer.
+  std::vector<std::string> alpn_to_offer = {};
 };
 
 /// Turns a fresh transport into an open leg: a TLS handshake, or reading the ClientHello.
@@ -48,6 +54,9 @@ class LegOpener {
 
   /// What is known so far. To be called before `Take`.
   virtual LegFacts facts() const = 0;
+
+  /// Where the leg leads, as far as that is known by now. To be called before `Take`.
+  virtual TransportInfo info() const = 0;
 };
 
 class ConnectionPlan {
@@ -61,9 +70,24 @@ class ConnectionPlan {
 
   virtual ProxyMode mode() const = 0;
 
-  /// Full handshakes on the front leg, if there are any, are to be made as `limiter` lets them; it
-  /// outlives the opener.
-  virtual std::unique_ptr<LegOpener> NewFront(HandshakeLimiter& limiter) = 0;
+  /// Full handshakes on the front leg, if there are any, are to be made as `limiter` lets them.
+  /// `hook` is for plans that want hellos to wait (`AnswerHello`). Both outlive the opener.
+  virtual std::unique_ptr<LegOpener> NewFront(HandshakeLimiter& limiter, HelloHook* hook) = 0;
+
+  /// Decides about a hello that waits: an answer, or nothing, for the backend to be asked, with
+  /// `facts.alpn_to_offer` filled in. `backend` is the one that comes first. Called only where the
+  /// plan gave the hook away.
+  virtual std::optional<absl::StatusOr<HelloAnswer>> AnswerHello(const HelloToAnswer& hello,
+                                                                 const Endpoint& backend,
+                                                                 LegFacts& facts) {
+    return (void)hello, (void)backend, (void)facts, HelloAnswer{};
+  }
+
+  /// Is told how opening a back leg went, and what it agreed on.
+  virtual void OnBackOpened(const LegFacts& front, const LegReport& back,
+                            const absl::Status& status) {
+    (void)front, (void)back, (void)status;
+  }
 
   /// Chooses where the connection goes, once the front leg is open.
   virtual absl::StatusOr<Choice> Choose(const LegFacts& front) = 0;

@@ -28,6 +28,7 @@ class HelloLeg final : public LegOpener, private TransportHandler {
   std::unique_ptr<Transport> Take() override;
   bool hello_received() const override { return reader_.state() == HelloState::kDone; }
   LegFacts facts() const override;
+  TransportInfo info() const override { return raw_->info(); }
 
  private:
   void OnReadable() override { ReadHello(); }

@@ -39,6 +39,8 @@ absl::Status CheckConnectionOptions(const ConnectionOptions& options) {
       {"dial_timeout", options.dial_timeout},
       {"close_timeout", options.close_timeout},
       {"idle_timeout", options.relay.idle_timeout},
+      {"ejection.first", options.ejection.first},
+      {"ejection.longest", options.ejection.longest},
   };
   for (const auto& [name, limit] : limits) {
     if (limit > absl::ZeroDuration() && limit < absl::InfiniteDuration()) continue;

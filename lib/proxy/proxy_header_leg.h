@@ -24,6 +24,7 @@ class ProxyHeaderLeg final : public LegOpener, private TransportHandler {
   void Open(std::unique_ptr<Transport> raw, absl::AnyInvocable<void(absl::Status)> done) override;
   std::unique_ptr<Transport> Take() override;
   bool hello_received() const override { return header_read_ && next_->hello_received(); }
+  TransportInfo info() const override { return header_read_ ? next_->info() : raw_->info(); }
   LegFacts facts() const override { return header_read_ ? next_->facts() : LegFacts(); }
 
  private:

@@ -37,7 +37,7 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
 
   ProxyMode mode() const override { return ProxyMode::kPassthrough; }
 
-  std::unique_ptr<LegOpener> NewFront(HandshakeLimiter& /*limiter*/) override {
+  std::unique_ptr<LegOpener> NewFront(HandshakeLimiter&, HelloHook*) override {
     return std::make_unique<HelloLeg>(scheduler_, options_.ja4_sha256);
   }
 

@@ -2,12 +2,19 @@
 
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/memory/memory.h"
+#include "lib/proxy/eager_alpn.h"
 #include "lib/proxy/option_checks.h"
 #include "lib/proxy/tls_front_plan.h"
 #include "lib/proxy/tls_leg.h"
 
 namespace trestle {
+namespace {
+
+using ByBackend = absl::flat_hash_map<Endpoint, std::shared_ptr<const ClientTlsConfig>>;
+
+}  // namespace
 
 class TlsBridge::Plan final : public TlsFrontPlan {
  public:
@@ -15,20 +22,88 @@ class TlsBridge::Plan final : public TlsFrontPlan {
       : TlsFrontPlan(scheduler, std::move(options.front_tls), std::move(options.backend),
                      std::move(options.new_inspector), std::move(options.content)),
         back_tls_(std::move(options.back_tls)),
+        back_tls_by_backend_(std::move(options.back_tls_by_backend)),
         back_sessions_(options.back_sessions),
-        backend_name_(std::move(options.backend_name)) {}
+        backend_name_(std::move(options.backend_name)),
+        verify_name_(std::move(options.backend_verify_name)),
+        copy_server_name_(options.copy_server_name),
+        compute_name_(std::move(options.compute_backend_name)),
+        is_eager_(options.eager_alpn.enabled),
+        eager_(options.eager_alpn) {}
 
   ProxyMode mode() const override { return ProxyMode::kBridge; }
+
+  std::unique_ptr<LegOpener> NewFront(HandshakeLimiter& limiter, HelloHook* hook) override {
+    return NewTlsFront(limiter, is_eager_ ? hook : nullptr);
+  }
+
+  std::optional<absl::StatusOr<HelloAnswer>> AnswerHello(const HelloToAnswer& hello,
+                                                         const Endpoint& backend,
+                                                         LegFacts& facts) override {
+    if (hello.alpn.empty()) return HelloAnswer{};
+    std::vector<std::string> common;
+    for (const std::string& protocol : front_tls().options().alpn) {
+      if (absl::c_linear_search(hello.alpn, protocol)) common.push_back(protocol);
+    }
+    if (common.empty() && front_tls().options().alpn_mismatch == AlpnMismatch::kServeWithout) {
+      return HelloAnswer{};
+    }
+    if (common.empty()) {
+      return MakeError({ErrorCode::kAlpnMismatch, Leg::kFront, Phase::kHandshake, std::nullopt,
+                        "the client offers none of the application protocols served here"});
+    }
+    const absl::Time now = scheduler().Now();
+    if (std::optional<std::string> known =
+            eager_.Remembered(backend, hello.server_name, common, now)) {
+      return HelloAnswer{*std::move(known)};
+    }
+    if (!eager_.MayDial(facts.peer, now)) return HelloAnswer{common.front()};
+    facts.alpn_to_offer = std::move(common);
+    return std::nullopt;
+  }
+
+  void OnBackOpened(const LegFacts& front, const LegReport& back,
+                    const absl::Status& status) override {
+    if (!is_eager_) return;
+    if (status.ok() && !front.alpn_to_offer.empty()) {
+      eager_.Remember(back.peer, front.server_name, front.alpn_to_offer, back.tls->alpn,
+                      scheduler().Now());
+    }
+    const std::optional<TlsError> error = GetTlsError(status);
+    if (!error.has_value()) return;
+    const bool about_alpn =
+        error->code == ErrorCode::kAlpnMismatch || error->code == ErrorCode::kPeerAlert;
+    if (about_alpn) eager_.Forget();
+  }
+
+  absl::StatusOr<Choice> Choose(const LegFacts& front) override {
+    if (copy_server_name_ && front.server_name.empty() && backend_name_.empty()) {
+      return MakeError(
+          {ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute, std::nullopt,
+           "the client sent no server name, which the backend's is to be copied from"});
+    }
+    return TlsFrontPlan::Choose(front);
+  }
 
   absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts& front,
                                                      const Endpoint& backend) override {
     ClientTlsTarget target;
+    target.server_name = NameFor(front, backend);
+    // A name that was computed wrongly must not be made up for by the other one, and content
+    // routing names backends of its own.
+    if (!target.server_name.empty() && front.backend_name.empty()) {
+      target.verify_name = verify_name_;
+    }
     target.endpoint = backend;
     target.sessions = &back_sessions_;
-    target.server_name = front.backend_name.empty() ? backend_name_ : front.backend_name;
-    if (!front.alpn.empty()) target.alpn.push_back(front.alpn);
+    if (!front.alpn_to_offer.empty()) {
+      target.alpn = front.alpn_to_offer;
+      target.alpn_optional = true;
+    } else if (!front.alpn.empty()) {
+      target.alpn.push_back(front.alpn);
+    }
     absl::StatusOr<std::unique_ptr<TlsEngine>> engine =
-        TlsEngine::NewClient(back_tls_, target, scheduler(), Leg::kBack);
+        TlsEngine::NewClient(BackTlsFor(backend), target, scheduler(), Leg::kBack);
     if (!engine.ok()) return engine.status();
     return std::make_unique<TlsLeg>(scheduler(), *std::move(engine));
   }
@@ -39,13 +114,58 @@ class TlsBridge::Plan final : public TlsFrontPlan {
     back_tls_ = std::move(back_tls);
   }
 
+  void ReplaceBackTlsByBackend(ByBackend by_backend) {
+    back_sessions_.Clear();
+    back_tls_by_backend_ = std::move(by_backend);
+  }
+
   const ClientSessionCache& back_sessions() const { return back_sessions_; }
 
  private:
+  const std::shared_ptr<const ClientTlsConfig>& BackTlsFor(const Endpoint& backend) const {
+    const auto own = back_tls_by_backend_.find(backend);
+    return own == back_tls_by_backend_.end() ? back_tls_ : own->second;
+  }
+
+  std::string NameFor(const LegFacts& front, const Endpoint& backend) {
+    if (!front.backend_name.empty()) return front.backend_name;
+    if (compute_name_) {
+      return compute_name_({front.server_name, front.alpn, front.peer, backend});
+    }
+    return copy_server_name_ && !front.server_name.empty() ? front.server_name : backend_name_;
+  }
+
   std::shared_ptr<const ClientTlsConfig> back_tls_;
+  ByBackend back_tls_by_backend_;
   ClientSessionCache back_sessions_;
   const std::string backend_name_;
+  const std::string verify_name_;
+  const bool copy_server_name_;
+  BackendNamer compute_name_;
+  const bool is_eager_;
+  EagerAlpn eager_;
 };
+
+namespace {
+
+bool HasNull(const ByBackend& by_backend) {
+  return absl::c_any_of(by_backend, [](const auto& entry) { return entry.second == nullptr; });
+}
+
+// Refuses unusable names now rather than at the first connection.
+absl::Status CheckNames(Scheduler& scheduler, const TlsBridgeOptions& options) {
+  const bool computed = static_cast<bool>(options.compute_backend_name);
+  if (computed && (options.copy_server_name || !options.backend_name.empty())) {
+    return MissingOption("the backend's name is computed: it can't be fixed or copied, too");
+  }
+  const bool fixed = !computed && !(options.copy_server_name && options.backend_name.empty());
+  ClientTlsTarget target;
+  target.server_name = fixed ? options.backend_name : "checked.later";
+  if (!target.server_name.empty()) target.verify_name = options.backend_verify_name;
+  return TlsEngine::NewClient(options.back_tls, target, scheduler, Leg::kBack).status();
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<TlsBridge>> TlsBridge::Create(Scheduler& scheduler, Dialer& dialer,
                                                              TlsBridgeOptions options,
@@ -57,12 +177,17 @@ absl::StatusOr<std::unique_ptr<TlsBridge>> TlsBridge::Create(Scheduler& schedule
   }
   if (absl::Status status = CheckContentRouting(options.content); !status.ok()) return status;
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
-  // Refuses an unusable backend_name now rather than at the first connection.
-  ClientTlsTarget target;
-  target.server_name = options.backend_name;
-  absl::StatusOr<std::unique_ptr<TlsEngine>> trial =
-      TlsEngine::NewClient(options.back_tls, target, scheduler, Leg::kBack);
-  if (!trial.ok()) return trial.status();
+  if (options.eager_alpn.enabled && options.front_tls->options().alpn.empty()) {
+    return MissingOption("eager_alpn needs application protocols in front_tls");
+  }
+  if (options.eager_alpn.enabled && options.content.new_reader) {
+    return MissingOption(
+        "eager_alpn has chosen the backend before there is any content to route by: leave out one");
+  }
+  if (HasNull(options.back_tls_by_backend)) {
+    return MissingOption("a backend in back_tls_by_backend has no config");
+  }
+  if (absl::Status status = CheckNames(scheduler, options); !status.ok()) return status;
   const ConnectionOptions connection = options.connection;
   auto plan = std::make_unique<Plan>(scheduler, std::move(options));
   Plan* const own_plan = plan.get();
@@ -77,6 +202,10 @@ TlsBridge::TlsBridge(Scheduler& scheduler, Dialer& dialer, const ConnectionOptio
 
 void TlsBridge::ReplaceBackTls(std::shared_ptr<const ClientTlsConfig> back_tls) {
   if (back_tls != nullptr) plan_->ReplaceBackTls(std::move(back_tls));
+}
+
+void TlsBridge::ReplaceBackTlsByBackend(ByBackend by_backend) {
+  if (!HasNull(by_backend)) plan_->ReplaceBackTlsByBackend(std::move(by_backend));
 }
 
 const ClientSessionCache& TlsBridge::back_sessions() const { return plan_->back_sessions(); }

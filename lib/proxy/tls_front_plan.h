@@ -29,12 +29,11 @@ class TlsFrontPlan : public ConnectionPlan {
         new_inspector_(std::move(new_inspector)),
         content_(std::move(content)) {}
 
-  std::unique_ptr<LegOpener> NewFront(HandshakeLimiter& limiter) final {
-    return std::make_unique<TlsLeg>(
-        scheduler_, TlsEngine::NewServer(front_tls_, scheduler_, Leg::kFront), &limiter);
+  std::unique_ptr<LegOpener> NewFront(HandshakeLimiter& limiter, HelloHook*) override {
+    return NewTlsFront(limiter, nullptr);
   }
 
-  absl::StatusOr<Choice> Choose(const LegFacts&) final {
+  absl::StatusOr<Choice> Choose(const LegFacts&) override {
     if (HasBackend(std::get<Backends>(backend_))) return Choice{"", &backend_};
     return MakeError({ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute, std::nullopt,
                       "there is no backend for connections whose content isn't read"});
@@ -48,6 +47,12 @@ class TlsFrontPlan : public ConnectionPlan {
 
  protected:
   Scheduler& scheduler() { return scheduler_; }
+  const ServerTlsConfig& front_tls() const { return *front_tls_; }
+
+  std::unique_ptr<LegOpener> NewTlsFront(HandshakeLimiter& limiter, HelloHook* hook) {
+    return std::make_unique<TlsLeg>(
+        scheduler_, TlsEngine::NewServer(front_tls_, scheduler_, Leg::kFront, hook), &limiter);
+  }
 
  private:
   Scheduler& scheduler_;

@@ -43,9 +43,11 @@ class TlsLeg final : public LegOpener {
 
   bool hello_received() const override { return stream_->hello_received(); }
 
+  TransportInfo info() const override { return stream_->info(); }
+
   LegFacts facts() const override {
     const TlsInfo& info = stream_->tls_info();
-    return {info.server_name, info.alpn, info, std::nullopt};
+    return {info.server_name, info.alpn, info, std::nullopt, {}, {}};
   }
 
  private:

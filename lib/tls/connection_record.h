@@ -11,6 +11,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "lib/tls/certificate_verifier.h"
 #include "lib/tls/handshake_wait.h"
@@ -19,6 +20,7 @@
 #include "trestle/io/scheduler.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/credential_selector.h"
+#include "trestle/tls/hello_hook.h"
 #include "trestle/tls/tls_info.h"
 
 namespace trestle {
@@ -34,7 +36,9 @@ struct VerifiedPeer;
 struct HandshakeRecord {
   const ServerTlsConfig* server = nullptr;  ///< One of the two is set.
   const ClientTlsConfig* client = nullptr;
-  PeerName expected_name;                               ///< Client: what the peer must prove.
+  PeerName expected_name;     ///< Client: what the peer must prove.
+  HelloHook* hook = nullptr;  ///< Server: null for none.
+  PendingAnswer<absl::StatusOr<HelloAnswer>> hello_answer;
   PendingAnswer<absl::Status> verdict;                  ///< Of the host's own verifier.
   PendingAnswer<CredentialSelector::Answer> selection;  ///< Server: of the host's own selector.
   CertificateSet::Credentials offered;                  ///< What BoringSSL may choose from.

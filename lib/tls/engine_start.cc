@@ -80,7 +80,7 @@ bool TlsEngine::State::Start(SSL_CTX* context) {
   return true;
 }
 
-void TlsEngine::State::StartServer(std::shared_ptr<const ServerTlsConfig> config) {
+void TlsEngine::State::StartServer(std::shared_ptr<const ServerTlsConfig> config, HelloHook* hook) {
   server_config_ = std::move(config);
   if (!Start(server_config_->native())) {
     Fail(ErrorCode::kInternal, "out of memory");
@@ -88,6 +88,7 @@ void TlsEngine::State::StartServer(std::shared_ptr<const ServerTlsConfig> config
   }
   record_.handshake->server = server_config_.get();
   small_records_first_ = server_config_->options().dynamic_record_sizing;
+  record_.handshake->hook = hook;
   SSL_set_accept_state(ssl_.get());
 }
 
@@ -98,9 +99,9 @@ bool TlsEngine::State::StartClient(std::shared_ptr<const ClientTlsConfig> config
   if (!Start(client_config_->native())) return false;
   SSL* ssl = ssl_.get();
   SSL_set_connect_state(ssl);
-  offers_alpn_ = !alpn.empty();
+  needs_alpn_ = !alpn.empty() && !target.alpn_optional;
   // SSL_set_alpn_protos, alone among its kind, answers 0 for success.
-  if (offers_alpn_ && SSL_set_alpn_protos(ssl, AsBytes(alpn).data(), alpn.size()) != 0)
+  if (!alpn.empty() && SSL_set_alpn_protos(ssl, AsBytes(alpn).data(), alpn.size()) != 0)
     return false;
   if (client_config_->options().request_staple) SSL_enable_ocsp_stapling(ssl);
   if (!sni.empty() && !SSL_set_tlsext_host_name(ssl, sni.c_str())) return false;
@@ -134,9 +135,9 @@ void TlsEngine::State::UseSessions(const ClientTlsTarget& target, const PeerName
 }
 
 std::unique_ptr<TlsEngine> TlsEngine::NewServer(std::shared_ptr<const ServerTlsConfig> config,
-                                                Scheduler& scheduler, Leg leg) {
+                                                Scheduler& scheduler, Leg leg, HelloHook* hook) {
   auto state = std::make_unique<State>(scheduler, leg);
-  state->StartServer(std::move(config));
+  state->StartServer(std::move(config), hook);
   return std::unique_ptr<TlsEngine>(new TlsEngine(std::move(state)));
 }
 

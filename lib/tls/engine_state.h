@@ -21,6 +21,7 @@
 #include "trestle/base/leg.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/io/transport.h"
+#include "trestle/tls/hello_hook.h"
 #include "trestle/tls/tls_config.h"
 #include "trestle/tls/tls_engine.h"
 #include "trestle/tls/tls_info.h"
@@ -38,7 +39,7 @@ class TlsEngine::State {
         leg_(leg),
         record_(scheduler) {}
 
-  void StartServer(std::shared_ptr<const ServerTlsConfig> config);
+  void StartServer(std::shared_ptr<const ServerTlsConfig> config, HelloHook* hook);
   bool StartClient(std::shared_ptr<const ClientTlsConfig> config, const std::string& sni,
                    PeerName name, const std::string& alpn, const ClientTlsTarget& target);
 
@@ -122,7 +123,7 @@ class TlsEngine::State {
   bool starved_ = false;  // BoringSSL holds no plaintext and has met no end.
   bool tickets_wait_ = false;
   bool close_notify_queued_ = false;
-  bool offers_alpn_ = false;
+  bool needs_alpn_ = false;
   bool small_records_first_ = false;
   size_t burst_bytes_ = 0;  // Written since the last long silence, where records begin small.
   absl::Time last_write_ = absl::InfinitePast();

@@ -15,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "lib/tls/client_auth_rules.h"
 #include "lib/tls/connection_record.h"
+#include "lib/tls/hello_answer.h"
 #include "lib/tls/peer_chain.h"
 #include "lib/tls/tls_parameters.h"
 #include "lib/tls/verifier_question.h"
@@ -267,7 +268,7 @@ ssl_select_cert_result_t SelectCertificate(const SSL_CLIENT_HELLO* hello) {
       !IsolateSession(ssl, record)) {
     return Refuse(ssl, SSL_AD_INTERNAL_ERROR);
   }
-  return ssl_select_cert_success;
+  return AskHelloHook(hello, record);
 }
 
 // Splits what RFC 7301 3.1 writes into names. BoringSSL has checked the form.
@@ -302,6 +303,8 @@ int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_bytes, const uint8_t*
     *out_bytes = in[0];
     return SSL_TLSEXT_ERR_OK;
   }
+  int answered = SSL_TLSEXT_ERR_NOACK;
+  if (SelectAnsweredAlpn(record, out, out_bytes, in, in_bytes, answered)) return answered;
   HandshakeRecord& handshake = *record.handshake;
   const std::vector<std::string>& spoken = handshake.server->options().alpn;
   if (spoken.empty()) return SSL_TLSEXT_ERR_NOACK;

@@ -118,9 +118,9 @@ void TlsEngine::State::FillInfo() {
   resumption.memory.LearnGroup(resumption.target, SSL_get_group_id(ssl), scheduler_.Now());
 }
 
-// RFC 7301 lets a server leave ALPN out. Whoever offered it needs the answer, though.
+// RFC 7301 lets a server leave ALPN out. Most who offer it need the answer, though.
 IoState TlsEngine::State::CheckAlpn() {
-  if (!offers_alpn_ || !record_.info.alpn.empty()) return IoState::kOk;
+  if (!needs_alpn_ || !record_.info.alpn.empty()) return IoState::kOk;
   SSL_send_fatal_alert(ssl_.get(), SSL_AD_NO_APPLICATION_PROTOCOL);
   ERR_clear_error();
   TlsError error;
@@ -255,7 +255,10 @@ IoState TlsEngine::State::Settle(int ssl_result) {
 
 IoState TlsEngine::State::WaitForAnswer() {
   Timer timer;
-  if (is_server()) {
+  // Who takes his time over a hello has limits of his own: those of dialing a backend, say.
+  const auto& hello_answer = record_.handshake->hello_answer;
+  const bool hook_thinks = hello_answer.asked() && !hello_answer.answered();
+  if (is_server() && !hook_thinks) {
     const absl::Duration limit = server_config_->options().answer_timeout;
     timer = scheduler_.RunAfter(limit, [this, limit] { FailWaiting(limit); });
   }

@@ -84,6 +84,17 @@ class SimulationTest : public ::testing::TestWithParam<std::tuple<ProxyMode, int
     };
   }
 
+  std::unique_ptr<ProxyBlock> NewBridge(std::shared_ptr<const ServerTlsConfig> front,
+                                        const ConnectionOptions& connection) {
+    TlsBridgeOptions options;
+    options.front_tls = std::move(front);
+    options.back_tls = ClientOf(pki);
+    options.backend = backend->endpoint;
+    options.backend_name = "app.test";
+    options.connection = connection;
+    return *TlsBridge::Create(loop, dialer, std::move(options), &observer);
+  }
+
   std::unique_ptr<ProxyBlock> NewBlock() {
     ConnectionOptions connection;
     connection.hello_timeout = connection.handshake_timeout = absl::Hours(10);
@@ -103,9 +114,7 @@ class SimulationTest : public ::testing::TestWithParam<std::tuple<ProxyMode, int
         return *TlsTerminator::Create(loop, dialer, {front, backend->endpoint, connection, {}},
                                       &observer);
       case ProxyMode::kBridge:
-        return *TlsBridge::Create(
-            loop, dialer, {front, ClientOf(pki), backend->endpoint, "app.test", connection, {}},
-            &observer);
+        return NewBridge(front, connection);
     }
     return nullptr;
   }

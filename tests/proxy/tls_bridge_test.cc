@@ -8,8 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/proxy/proxy_fixture.h"
-#include "tests/proxy/tls_fixture.h"
+#include "tests/proxy/bridge_fixture.h"
 
 namespace trestle {
 namespace {
@@ -19,86 +18,6 @@ using testing::LeafSpec;
 using testing::MemoryDialer;
 using testing::SimulatedLoop;
 using testing::TestPki;
-
-class BridgeTest : public ::testing::Test {
- protected:
-  BridgeTest() { ServeBackend(back_pki, {{"internal.test"}}); }
-
-  /// Backends from now on show this certificate.
-  void ServeBackend(const TestPki& pki, LeafSpec leaf, std::vector<std::string> alpn = {}) {
-    auto config = ServerFor(pki, loop.Now(), std::move(leaf), std::move(alpn));
-    backend.on_accept = [this, config](std::unique_ptr<Transport> raw) {
-      servers.push_back(TlsPeer::Server(loop, std::move(raw), config));
-    };
-  }
-
-  absl::StatusOr<std::unique_ptr<TlsBridge>> Make(const std::string& backend_name,
-                                                  std::vector<std::string> alpn = {}) {
-    TlsBridgeOptions options;
-    options.front_tls = ServerFor(front_pki, loop.Now(), {{"app.test"}}, std::move(alpn));
-    options.back_tls = ClientOf(back_pki);
-    options.backend = backend.endpoint;
-    for (const Endpoint& more : more_backends) options.backend.endpoints.push_back(more);
-    options.backend_name = backend_name;
-    options.back_sessions = back_sessions;
-    return TlsBridge::Create(loop, dialer, std::move(options), &observer);
-  }
-
-  TlsPeer& Connect(const ClientTlsTarget& target = {"app.test", {}}) {
-    if (bridge == nullptr) bridge = *Make("internal.test");
-    client = TlsPeer::Client(loop, ConnectTo(*bridge, loop), ClientOf(front_pki), target);
-    return *client;
-  }
-
-  /// One connection from its beginning to its good end. Returns the back leg's report.
-  TlsInfo ConnectAndClose() {
-    observer.closed.clear();
-    Connect().Send("question");
-    loop.RunReady();
-    // Tickets come with the answer: once it has sent close_notify, BoringSSL takes none.
-    if (!servers.empty()) servers.back()->Send("answer");
-    loop.RunReady();
-    client->End();
-    loop.RunReady();
-    if (servers.empty()) return {};
-    EXPECT_EQ(servers.back()->received(), "question");
-    servers.back()->End();
-    loop.RunReady();
-    EXPECT_EQ(observer.closed.size(), 1u);
-    const ConnectionReport report = observer.closed.at(0);
-    EXPECT_TRUE(report.status.ok()) << report.status;
-    observer.closed.clear();
-    return report.back.tls.value_or(TlsInfo{});
-  }
-
-  /// Connects, expects the back leg to be refused, and returns why.
-  TlsError BackFailure() {
-    Connect().Send("secret");
-    loop.RunReady();
-    EXPECT_TRUE(client->saw_end()) << "the client gets a clean close";
-    client->End();
-    loop.RunFor(absl::Seconds(10));
-    EXPECT_TRUE(observer.established.empty());
-    EXPECT_EQ(servers.at(0)->received(), "") << "nothing may reach an unverified backend";
-    EXPECT_EQ(observer.closed.size(), 1u);
-    const TlsError error = observer.error().value_or(TlsError{});
-    EXPECT_EQ(error.leg, Leg::kBack);
-    EXPECT_EQ(error.phase, Phase::kHandshake);
-    return error;
-  }
-
-  SimulatedLoop loop;
-  TestPki front_pki{loop.Now(), "Front CA"};
-  TestPki back_pki{loop.Now(), "Back CA"};
-  MemoryDialer dialer{loop};
-  TestBackend backend{loop, dialer, 1};
-  std::vector<Endpoint> more_backends;
-  ClientSessionCacheOptions back_sessions;
-  std::vector<std::unique_ptr<TlsPeer>> servers;
-  RecordingObserver observer;
-  std::unique_ptr<TlsBridge> bridge;
-  std::unique_ptr<TlsPeer> client;
-};
 
 TEST_F(BridgeTest, OpensANewSessionToTheBackend) {
   Connect().Send("question");

@@ -16,7 +16,8 @@ enum class Balance : uint8_t {
   kClientAddress,     ///< The same one for the same client address, while the list stays the same.
 };
 
-/// One address or several. Where dialing one fails, the next is tried, within the dial timeout.
+/// One address or several. Where dialing one fails, or the TLS handshake with it, the next is
+/// tried, within the timeouts of these phases.
 struct Backends {
   Backends() = default;
   /// One address, as most routes have.

@@ -52,6 +52,12 @@ struct LegReport {
   uint64_t bytes_spliced = 0;
 };
 
+/// A backend that failed before another one, or none, was reached.
+struct FailedTry {
+  Endpoint backend;
+  absl::Status status;
+};
+
 /// How long each phase took; zero for those that were not reached or don't exist in this mode.
 struct PhaseTimes {
   absl::Duration front;  ///< Front TLS handshake, or reading the ClientHello.
@@ -72,6 +78,7 @@ struct ConnectionReport {
   bool handed_over = false;  ///< A route gave the connection to another handler, which reports it.
   LegReport front;
   LegReport back;
+  std::vector<FailedTry> failed_tries;  ///< Before the one in `back`.
   PhaseTimes times;
   /// OK where both directions ended cleanly; else a TlsError (see base/error.h) with leg and phase.
   absl::Status status;

@@ -32,15 +32,26 @@ enum class ProxyProtocolOut : uint8_t {
   kV2,
 };
 
+/// When a backend is left out for a while, where there are others (passive health checking). One
+/// that fails to connect or to open its TLS so often in a row is ejected; when that time is over
+/// one connection tries it again, and another failure ejects it for twice as long. Each loop counts
+/// by itself.
+struct EjectionOptions {
+  uint32_t after_failures = 3;  ///< 0: never.
+  absl::Duration first = absl::Seconds(1);
+  absl::Duration longest = absl::Minutes(1);
+};
+
 /// Limits of a connection. Each phase that runs out of time ends the connection with
 /// ErrorCode::kTimeout, naming the leg and the phase. None may be infinite or zero.
 struct ConnectionOptions {
   /// From the first moment to a complete ClientHello: a total, not an idle time, so that a client
   /// that trickles bytes gains nothing.
   absl::Duration hello_timeout = absl::Seconds(5);
-  /// For a whole TLS handshake, on either leg.
+  /// For a whole TLS handshake, on either leg; on the back leg, for those with all backends that
+  /// are tried.
   absl::Duration handshake_timeout = absl::Seconds(10);
-  /// For connecting to the backend.
+  /// For connecting to the backend, or to those that are tried, together.
   absl::Duration dial_timeout = absl::Seconds(10);
   /// For getting a last alert out to a peer, and for the peer to close after a failure.
   absl::Duration close_timeout = absl::Seconds(5);
@@ -56,6 +67,7 @@ struct ConnectionOptions {
   ConnectionLimits limits;
   /// Idle time and buffer bounds once bytes flow.
   RelayOptions relay;
+  EjectionOptions ejection;
 };
 
 /// Makes the inspector of one connection, of which the report tells what is known when both legs

@@ -209,6 +209,8 @@ struct ClientTlsTarget {
   /// Application protocols to offer, in order; empty sends no ALPN. If the peer picks none of them
   /// the handshake fails with ErrorCode::kAlpnMismatch.
   std::vector<std::string> alpn;
+  /// Accepts a peer that leaves ALPN out. One that chooses what was not offered is refused anyway.
+  bool alpn_optional = false;
   /// What the peer must prove in place of `server_name`, which is then only sent: a DNS name, an IP
   /// address or a URI (SPIFFE ID). Empty: `server_name`. An empty name never means "no check".
   std::string verify_name = "";

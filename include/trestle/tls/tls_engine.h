@@ -14,6 +14,7 @@
 #include "trestle/base/leg.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/io/transport.h"
+#include "trestle/tls/hello_hook.h"
 #include "trestle/tls/tls_config.h"
 #include "trestle/tls/tls_info.h"
 
@@ -29,9 +30,10 @@ class TlsEngine {
   static constexpr size_t kSendLimitBytes = 64 * 1024;
 
   /// Makes the server's side of a connection. `leg` is the leg that failures name. `scheduler`
-  /// gives time and buffers, and must outlive the engine.
+  /// gives time and buffers, and must outlive the engine; so must `hook`, which may be null.
   static std::unique_ptr<TlsEngine> NewServer(std::shared_ptr<const ServerTlsConfig> config,
-                                              Scheduler& scheduler, Leg leg);
+                                              Scheduler& scheduler, Leg leg,
+                                              HelloHook* hook = nullptr);
 
   /// Makes the client's side. Fails with ErrorCode::kConfiguration for a target without a name (an
   /// empty name never means "no check") or with one that is neither a DNS name nor an IP address.

@@ -1,0 +1,145 @@
+#include "lib/proxy/back_connector.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lib/proxy/backend_preamble.h"
+#include "lib/proxy/connection_set.h"
+
+namespace trestle {
+
+void BackConnector::Choose(const Backends& backends, const Endpoint& client) {
+  candidates_ = set_.chooser.Order(backends, client, set_.scheduler.Now());
+}
+
+void BackConnector::Open(const LegFacts& facts, const TransportInfo& front,
+                         absl::AnyInvocable<void(absl::Status)> done) {
+  facts_ = &facts;
+  front_ = front;
+  done_ = std::move(done);
+  DialNext();
+}
+
+void BackConnector::DialNext() {
+  const Endpoint& backend = candidates_[tried_++];
+  report_.back.peer = backend;
+  set_.chooser.Opened(backend, set_.scheduler.Now());
+  counted_ = true;
+  phase_start_ = set_.scheduler.Now();
+  Limit(set_.options.dial_timeout, report_.times.dial);
+  dial_ = set_.dialer.Connect(backend, [this](absl::StatusOr<std::unique_ptr<Transport>> back) {
+    OnDialed(std::move(back));
+  });
+}
+
+void BackConnector::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back) {
+  CountTime();
+  if (!back.ok()) return TryNext(AtLeg(back.status(), Leg::kBack, Phase::kDial));
+  leg_ = *std::move(back);
+  report_.back.local = leg_->info().local;
+  OpenLeg();
+}
+
+void BackConnector::OpenLeg() {
+  if (absl::Status sent = SendPreamble(); !sent.ok()) return TryNext(std::move(sent));
+  absl::StatusOr<std::unique_ptr<LegOpener>> opener = set_.plan.NewBack(*facts_, report_.back.peer);
+  // Not the backend's fault: another one would not do better.
+  if (!opener.ok()) return Finish(AtLeg(opener.status(), Leg::kBack, Phase::kHandshake));
+  if (*opener == nullptr) return Finish(absl::OkStatus());
+  opener_ = *std::move(opener);
+  phase_start_ = set_.scheduler.Now();
+  Limit(set_.options.handshake_timeout, report_.times.back);
+  opener_->Open(std::move(leg_), [this](absl::Status status) { OnOpen(std::move(status)); });
+}
+
+absl::Status BackConnector::SendPreamble() {
+  const absl::StatusOr<std::string> preamble =
+      BackendPreamble(set_.options.proxy_protocol_to_backend, front_, *facts_);
+  if (!preamble.ok()) return AtLeg(preamble.status(), Leg::kBack, Phase::kDial);
+  size_t sent = 0;
+  while (sent < preamble->size()) {
+    const IoResult result = leg_->Write(AsBytes(*preamble).subspan(sent));
+    // A fresh connection has room for far more; one that hasn't is broken.
+    if (result.state != IoState::kOk) {
+      return MakeError({ErrorCode::kTransport, Leg::kBack, Phase::kDial, std::nullopt,
+                        "the backend did not take the PROXY header"});
+    }
+    sent += result.bytes;
+  }
+  return absl::OkStatus();
+}
+
+void BackConnector::OnOpen(absl::Status status) {
+  CountTime();
+  report_.back.tls = opener_->facts().tls;
+  if (!status.ok()) return TryNext(std::move(status));
+  leg_ = opener_->Take();
+  opener_.reset();
+  set_.plan.OnBackOpened(*facts_, report_.back, status);
+  Finish(absl::OkStatus());
+}
+
+void BackConnector::TryNext(absl::Status status) {
+  set_.plan.OnBackOpened(*facts_, report_.back, status);
+  set_.chooser.Failed(report_.back.peer, set_.options.ejection, set_.scheduler.Now());
+  if (tried_ == candidates_.size()) return Finish(std::move(status));
+  report_.failed_tries.push_back({report_.back.peer, std::move(status)});
+  report_.back.tls.reset();
+  CountOut();
+  DropLeg();
+  DialNext();
+}
+
+// What it had to say, an alert, is sent. Nobody waits for it to listen.
+void BackConnector::DropLeg() {
+  if (opener_ != nullptr) leg_ = opener_->Take();
+  opener_.reset();
+  if (leg_ != nullptr) leg_->ShutdownWrite(StreamEnd::kClean);
+  leg_.reset();
+}
+
+void BackConnector::Finish(absl::Status status) {
+  limit_.reset();
+  dial_.reset();
+  if (status.ok()) set_.chooser.Succeeded(report_.back.peer);
+  // The connector may be destroyed by the call.
+  absl::AnyInvocable<void(absl::Status)> done = std::exchange(done_, nullptr);
+  done(std::move(status));
+}
+
+std::unique_ptr<Transport> BackConnector::Take() {
+  limit_.reset();
+  dial_.reset();
+  done_ = nullptr;
+  if (opener_ != nullptr) leg_ = opener_->Take();
+  opener_.reset();
+  return std::move(leg_);
+}
+
+// A phase has one limit for all tries together.
+void BackConnector::Limit(absl::Duration limit, absl::Duration spent) {
+  limit_ = set_.scheduler.RunAfter(limit - spent, [this] { OnTimeout(); });
+}
+
+void BackConnector::OnTimeout() {
+  const Phase phase = this->phase();
+  CountTime();
+  const absl::Duration taken = phase == Phase::kDial ? report_.times.dial : report_.times.back;
+  std::string what = absl::StrCat("not finished within ", absl::FormatDuration(taken));
+  if (phase == Phase::kDial) absl::StrAppend(&what, " (", report_.back.peer.ToString(), ")");
+  if (opener_ != nullptr) report_.back.tls = opener_->facts().tls;
+  set_.chooser.Failed(report_.back.peer, set_.options.ejection, set_.scheduler.Now());
+  Finish(MakeError({ErrorCode::kTimeout, Leg::kBack, phase, std::nullopt, std::move(what)}));
+}
+
+void BackConnector::CountTime() {
+  absl::Duration& total = phase() == Phase::kDial ? report_.times.dial : report_.times.back;
+  total += set_.scheduler.Now() - phase_start_;
+}
+
+void BackConnector::CountOut() {
+  if (std::exchange(counted_, false)) set_.chooser.Closed(report_.back.peer);
+}
+
+}  // namespace trestle

@@ -1,0 +1,62 @@
+#include "lib/proxy/eager_alpn.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "trestle/base/bytes.h"
+
+namespace trestle {
+namespace {
+
+// What one customer of an access provider usually has.
+constexpr size_t kIpv4NetworkBytes = 3;
+constexpr size_t kIpv6NetworkBytes = 6;
+
+std::string NetworkOf(const Endpoint& client) {
+  const size_t bytes =
+      client.family() == Endpoint::Family::kIpv4 ? kIpv4NetworkBytes : kIpv6NetworkBytes;
+  return std::string(AsText(client.address().subspan(0, bytes)));
+}
+
+// Protocols may hold any byte, so their lengths go with them.
+std::string KeyFor(const Endpoint& backend, absl::string_view name,
+                   const std::vector<std::string>& offered) {
+  return absl::StrCat(AsText(backend.address()), ":", backend.port(), " ", name, " ",
+                      absl::StrJoin(offered, "", [](std::string* out, const std::string& protocol) {
+                        absl::StrAppend(out, protocol.size(), ":", protocol);
+                      }));
+}
+
+}  // namespace
+
+bool EagerAlpn::MayDial(const Endpoint& client, absl::Time now) {
+  if (dials_.size() >= options_.max_networks) {
+    absl::erase_if(dials_, [now](const auto& entry) { return now >= entry.second.window_end; });
+  }
+  std::string network = NetworkOf(client);
+  if (dials_.size() >= options_.max_networks && !dials_.contains(network)) return false;
+  Dials& dials = dials_[std::move(network)];
+  if (now >= dials.window_end) dials = {now + options_.window, 0};
+  if (dials.count >= options_.dials_per_network) return false;
+  ++dials.count;
+  return true;
+}
+
+std::optional<std::string> EagerAlpn::Remembered(const Endpoint& backend, absl::string_view name,
+                                                 const std::vector<std::string>& offered,
+                                                 absl::Time now) const {
+  const auto found = choices_.find(KeyFor(backend, name, offered));
+  if (found == choices_.end() || now >= found->second.until) return std::nullopt;
+  return found->second.alpn;
+}
+
+void EagerAlpn::Remember(const Endpoint& backend, absl::string_view name,
+                         const std::vector<std::string>& offered, std::string chosen,
+                         absl::Time now) {
+  // Clients write keys, by what they offer. They can make choices be forgotten, but no more.
+  if (choices_.size() >= options_.max_remembered) choices_.clear();
+  choices_[KeyFor(backend, name, offered)] = {std::move(chosen), now + options_.remember_for};
+}
+
+}  // namespace trestle
