@@ -50,19 +50,27 @@ class AdminObserver final : public ConnectionObserver {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LoadProbeConfig(const std::string& ca_path) {
-  const absl::StatusOr<std::string> ca = ReadFile(ca_path, kMaxCaBytes);
+  absl::StatusOr<std::string> ca = ReadFile(ca_path, kMaxCaBytes);
   if (!ca.ok()) return ca.status();
+  ClientTlsOptions options;
+  options.ca_pem = *std::move(ca);
+  absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = ProbeConfigFor(options);
+  if (config.ok()) return config;
+  return absl::InvalidArgumentError(absl::StrCat(ca_path, ": ", Sentence(config.status())));
+}
+
+absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const ClientTlsOptions& tls) {
+  absl::StatusOr<std::shared_ptr<const TrustStore>> trust =
+      TrustStore::Create(tls.ca_pem, tls.crl_pem);
+  if (!trust.ok()) return trust.status();
   ChainCheckerOptions checker_options;
-  absl::StatusOr<std::shared_ptr<const TrustStore>> trust = TrustStore::Create(*ca);
-  if (!trust.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat(ca_path, ": ", Sentence(trust.status())));
-  }
   checker_options.trust = *std::move(trust);
   absl::StatusOr<std::shared_ptr<const ChainChecker>> checker =
       ChainChecker::Create(std::move(checker_options));
   if (!checker.ok()) return checker.status();
   LegProbeOptions options;
   options.checker = *std::move(checker);
+  options.credential = tls.credential;
   return LegProbeConfig::Create(std::move(options));
 }
 

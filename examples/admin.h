@@ -20,6 +20,7 @@
 #include "trestle/posix/tcp_dialer.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/tls/ticket_key_ring.h"
+#include "trestle/tls/tls_config.h"
 #include "trestle/watch/certificate_monitor.h"
 #include "trestle/watch/leg_probe.h"
 
@@ -27,6 +28,9 @@ namespace trestle::examples {
 
 /// Makes what probes need of a PEM file with the CAs to trust.
 absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LoadProbeConfig(const std::string& ca_path);
+
+/// The same for a block's back leg: its CAs, its revocation lists and its own certificate.
+absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const ClientTlsOptions& tls);
 
 /// Adds a probe for each backend of each of `routes` that has a name of its own: a wildcard is none
 /// to ask for. Routes that lead to other blocks are passed over, and so is what is beyond 10,000.

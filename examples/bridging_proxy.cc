@@ -6,38 +6,85 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/clock.h"
-#include "examples/acme_tokens_dir.h"
 #include "examples/admin.h"
+#include "examples/back_tls.h"
+#include "examples/front_tls.h"
 #include "examples/http_flags.h"
-#include "examples/pem_files.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_bridge.h"
-#include "trestle/tls/certificate_store.h"
 #include "trestle/tls/tls_config.h"
 
-ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for clients, leaf first");
-ABSL_FLAG(std::string, key, "", "PEM file with the certificate's private key");
+ABSL_FLAG(bool, eager_alpn, false,
+          "lets the backend choose among --alpn: the client's hello waits for it");
 ABSL_FLAG(std::string, backend, "",
-          "IP:PORT of the backend, which speaks TLS; or give --http_routes");
-ABSL_FLAG(std::string, backend_ca, "",
-          "PEM file with the CAs that the backend may be certified by");
+          "IP:PORT of the backend, which speaks TLS; several, joined by +, take turns, and where "
+          "one fails the next is tried; or give --http_routes");
 ABSL_FLAG(std::string, backend_name, "",
           "name that the backend's certificate must be for; also sent to it as SNI");
+ABSL_FLAG(bool, copy_server_name, false,
+          "takes the name that the client asks for in place of --backend_name, which is for "
+          "clients that ask for none");
+ABSL_FLAG(std::string, backend_verify_name, "",
+          "DNS name, IP address or URI (SPIFFE ID) that the certificate must be for in place of "
+          "the name that is sent");
 ABSL_FLAG(bool, backend_resumption, true,
           "resumes TLS sessions with the backend; false: every connection makes a full handshake");
 
 namespace {
 
 constexpr char kUsage[] =
-    "Speaks TLS with clients and, in a session of its own, with a verified backend. SIGHUP loads\n"
-    "the certificate and the backend's CAs again; SIGTERM and SIGINT let open connections finish,\n"
+    "Speaks TLS with clients and, in a session of its own, with a verified backend. Files are\n"
+    "loaded again when they change and on SIGHUP; SIGTERM and SIGINT let open connections finish,\n"
     "a second one cuts them.\n\n"
     "  bridging_proxy --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem \\\n"
     "      --backend=127.0.0.1:9443 --backend_ca=ca.pem --backend_name=api.internal.example";
+
+using trestle::HttpRoute;
+
+// All that the flags say of the bridge itself. To be called for each thread.
+trestle::TlsBridgeOptions OptionsFromFlags() {
+  using namespace trestle::examples;
+  trestle::TlsBridgeOptions options;
+  options.copy_server_name = absl::GetFlag(FLAGS_copy_server_name);
+  options.backend_name = absl::GetFlag(FLAGS_backend_name);
+  if (!options.copy_server_name) OrExit(RequiredFlag("backend_name", options.backend_name));
+  options.backend_verify_name = absl::GetFlag(FLAGS_backend_verify_name);
+  options.eager_alpn.enabled = absl::GetFlag(FLAGS_eager_alpn);
+  if (!absl::GetFlag(FLAGS_backend_resumption)) options.back_sessions.max_sessions = 0;
+  return options;
+}
+
+// The backends of `routes`: as connections meet them, and by probes. A name that each client brings
+// along is none to probe for.
+absl::Status WatchBackends(const std::vector<HttpRoute>& routes,
+                           trestle::ProxyProtocolOut proxy_header,
+                           trestle::examples::Watched& watched) {
+  using namespace trestle::examples;
+  const absl::StatusOr<std::shared_ptr<const trestle::ClientTlsConfig>> tls = BackTlsFromFlags();
+  if (!tls.ok()) return tls.status();
+  const auto probe = ProbeConfigFor((*tls)->options());
+  if (!probe.ok()) return probe.status();
+  for (const HttpRoute& route : routes) {
+    watched.routes.push_back(
+        {route.host, trestle::ProxyMode::kBridge, route.backends.endpoints, route.backend_name});
+    if (route.backend_name.empty()) continue;
+    watched.targets.seen.push_back(route.backend_name);
+    for (const trestle::Endpoint& endpoint : route.backends.endpoints) {
+      trestle::MonitorTargets::Probed& back = watched.targets.probed.emplace_back();
+      back.name = route.backend_name;
+      back.config = *probe;
+      back.target.endpoint = endpoint;
+      back.target.server_name = route.backend_name;
+      if (route.host.empty()) back.target.verify_name = absl::GetFlag(FLAGS_backend_verify_name);
+      back.target.proxy_header = proxy_header;
+    }
+  }
+  return absl::OkStatus();
+}
 
 }  // namespace
 
@@ -47,77 +94,54 @@ int main(int argc, char** argv) {
   ParseCommandLine(argc, argv, kUsage);
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
   const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
-  const std::string cert = OrExit(RequiredFlag("cert", absl::GetFlag(FLAGS_cert)));
-  const std::string key = OrExit(RequiredFlag("key", absl::GetFlag(FLAGS_key)));
   const HttpFlags http = OrExit(HttpFromFlags());
-  const std::string ca = OrExit(RequiredFlag("backend_ca", absl::GetFlag(FLAGS_backend_ca)));
-  const std::string backend_name =
-      OrExit(RequiredFlag("backend_name", absl::GetFlag(FLAGS_backend_name)));
+  const std::string backend_name = OptionsFromFlags().backend_name;
   const std::vector<HttpRoute> routes =
       OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend), backend_name));
 
-  // The store is the one object that all threads share and that changes; configs never do.
-  const std::shared_ptr<CertificateStore> certificates =
-      OrExit(CertificateStore::Create({OrExit(LoadCredential(cert, key))}, absl::Now()));
-  ServerTlsOptions front_options;
-  front_options.certificates = certificates;
-  front_options.alpn = FrontProtocols(http);
-  front_options.acme_tokens = OrExit(AcmeTokensFromFlags());
-  const std::shared_ptr<const ServerTlsConfig> front_tls =
-      OrExit(ServerTlsConfig::Create(front_options));
-  const std::shared_ptr<const ClientTlsConfig> back_tls = OrExit(LoadClientTls(ca));
+  const std::unique_ptr<FrontTls> front =
+      OrExit(FrontTls::FromFlags(nullptr, FrontProtocols(http)));
+  const std::shared_ptr<const ClientTlsConfig> back_tls = OrExit(BackTlsFromFlags());
 
-  // Beside its own certificate, the backends': as connections meet them, and by probes.
   const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
-    absl::StatusOr<std::shared_ptr<const LegProbeConfig>> probe = LoadProbeConfig(ca);
-    if (!probe.ok()) return probe.status();
     Watched watched;
-    watched.targets.own = {certificates};
-    watched.ticket_keys = front_tls->options().ticket_keys;
-    for (const HttpRoute& route : routes) {
-      watched.routes.push_back(
-          {route.host, ProxyMode::kBridge, route.backends.endpoints, route.backend_name});
-      watched.targets.seen.push_back(route.backend_name);
-      for (const Endpoint& endpoint : route.backends.endpoints) {
-        MonitorTargets::Probed& back = watched.targets.probed.emplace_back();
-        back.name = route.backend_name;
-        back.config = *probe;
-        back.target.endpoint = endpoint;
-        back.target.server_name = route.backend_name;
-        back.target.proxy_header = connection_options.proxy_protocol_to_backend;
-      }
-    }
+    watched.targets.own = {front->certificates()};
+    watched.ticket_keys = front->config()->options().ticket_keys;
+    const absl::Status added =
+        WatchBackends(routes, connection_options.proxy_protocol_to_backend, watched);
+    if (!added.ok()) return added;
     return watched;
   }));
 
+  std::vector<std::string> files = front->files();
+  for (std::string& file : BackTlsFiles()) files.push_back(std::move(file));
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
-  host.OnReload([&]() -> absl::StatusOr<std::string> {
-    const absl::StatusOr<std::shared_ptr<const Credential>> loaded = LoadCredential(cert, key);
-    if (!loaded.ok()) return loaded.status();
-    const absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> new_tls = LoadClientTls(ca);
-    if (!new_tls.ok()) return new_tls.status();
-    // Both are good. New connections use them from here on; open ones go on.
-    if (absl::Status s = certificates->Replace({*loaded}, absl::Now()); !s.ok()) return s;
-    host.ForEachThread([&new_tls](Blocks& blocks) {
-      static_cast<TlsBridge&>(*blocks.back()).ReplaceBackTls(*new_tls);
-    });
-    host.DrainOlderCertificates(certificates->current()->generation());
-    return DescribeCredential(**loaded);
-  });
+  host.OnReload(
+      [&]() -> absl::StatusOr<std::string> {
+        const absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> new_tls = BackTlsFromFlags();
+        if (!new_tls.ok()) return new_tls.status();
+        absl::StatusOr<std::string> reloaded = front->Reload();
+        if (!reloaded.ok()) return reloaded;
+        // Both are good. New connections use them from here on; open ones go on.
+        host.ForEachThread([&new_tls](Blocks& blocks) {
+          static_cast<TlsBridge&>(*blocks.back()).ReplaceBackTls(*new_tls);
+        });
+        host.DrainOlderCertificates(front->certificates()->current()->generation());
+        return reloaded;
+      },
+      files);
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(routes, listener); };
     if (absl::Status loop = host.RefuseLoop(leads_to); !loop.ok()) return loop;
-    TlsBridgeOptions options;
-    options.front_tls = front_tls;
+    TlsBridgeOptions options = OptionsFromFlags();
+    options.front_tls = front->config();
     options.back_tls = back_tls;
     if (http.routes == nullptr) options.backend = routes.front().backends;
-    options.backend_name = backend_name;
     const absl::Status with_http =
         ApplyHttp(http, scheduler, options.new_inspector, options.content);
     if (!with_http.ok()) return with_http;
-    if (!absl::GetFlag(FLAGS_backend_resumption)) options.back_sessions.max_sessions = 0;
     options.connection = connection_options;
     return Alone(TlsBridge::Create(scheduler, dialer, std::move(options), observer));
   }));

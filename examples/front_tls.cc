@@ -70,7 +70,7 @@ FrontTls::FrontTls(std::unique_ptr<ThreadPoolSigner> signers)
       folder_(ReadPassphrase, signers_.get()) {}
 
 absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
-    std::shared_ptr<TicketKeyRing> shared_keys) {
+    std::shared_ptr<TicketKeyRing> shared_keys, std::vector<std::string> default_alpn) {
   if (shared_keys != nullptr && !absl::GetFlag(FLAGS_ticket_keys_file).empty()) {
     return absl::InvalidArgumentError(
         "--ticket_keys_file and ticket keys from elsewhere contradict each other");
@@ -99,6 +99,7 @@ absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
   ServerTlsOptions options;
   options.ticket_keys = std::move(shared_keys);
   if (absl::Status applied = ApplyFrontFlags(options); !applied.ok()) return applied;
+  if (options.alpn.empty()) options.alpn = std::move(default_alpn);
   auto certificates = CertificateStore::Create(std::move(loaded->credentials), absl::Now());
   if (!certificates.ok()) return certificates.status();
   options.certificates = front->certificates_ = *std::move(certificates);

@@ -26,7 +26,8 @@ class FrontTls {
   /// --client_allow, --ticket_keys_file, --ech_keys_file, --acme_tokens_dir. With a ring of
   /// `shared_keys` there must be no file of them.
   static absl::StatusOr<std::unique_ptr<FrontTls>> FromFlags(
-      std::shared_ptr<TicketKeyRing> shared_keys = nullptr);
+      std::shared_ptr<TicketKeyRing> shared_keys = nullptr,
+      std::vector<std::string> default_alpn = {});
 
   /// Loads all files again and, only if all are good, uses them for new connections. Open ones, and
   /// sessions as far as today's rules allow them, go on. Returns a line about what was loaded.

@@ -7,6 +7,7 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "examples/proxy_flags.h"
 #include "integrations/http2/http2_routes.h"
 
@@ -53,9 +54,13 @@ std::vector<std::string> FrontProtocols(const HttpFlags& flags) {
 absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags, absl::string_view backend,
                                                   const std::string& backend_name) {
   if (flags.routes == nullptr) {
-    const absl::StatusOr<Endpoint> endpoint = EndpointFromFlag("backend", backend);
-    if (!endpoint.ok()) return endpoint.status();
-    return std::vector<HttpRoute>{{"", "/", *endpoint, backend_name}};
+    Backends backends;
+    for (const absl::string_view item : absl::StrSplit(backend, '+')) {
+      const absl::StatusOr<Endpoint> endpoint = EndpointFromFlag("backend", item);
+      if (!endpoint.ok()) return endpoint.status();
+      backends.endpoints.push_back(*endpoint);
+    }
+    return std::vector<HttpRoute>{{"", "/", std::move(backends), backend_name}};
   }
   if (!backend.empty()) {
     return absl::InvalidArgumentError(

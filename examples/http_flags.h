@@ -31,8 +31,9 @@ absl::StatusOr<HttpFlags> HttpFromFlags();
 /// The application protocols to offer clients, where no flag says so.
 std::vector<std::string> FrontProtocols(const HttpFlags& flags);
 
-/// Says where connections may lead: the routes, or, without any, `backend` (--backend) alone. Fails
-/// where both or neither are given. Routes without a backend name get `backend_name`.
+/// Says where connections may lead: the routes, or, without any, `backend` (--backend: one, or
+/// several joined by +) alone. Fails where both or neither are given. Routes without a backend name
+/// get `backend_name`.
 absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags, absl::string_view backend,
                                                   const std::string& backend_name);
 

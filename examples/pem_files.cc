@@ -10,7 +10,6 @@
 #include "trestle/posix/file.h"
 
 namespace trestle::examples {
-namespace {
 
 // Public CAs have lists of tens of megabytes.
 constexpr size_t kMaxCrlBytes = 256 << 20;
@@ -19,18 +18,15 @@ absl::Status CannotUse(absl::string_view what, const absl::Status& why) {
   return absl::InvalidArgumentError(absl::StrCat("cannot use ", what, ": ", Sentence(why)));
 }
 
-}  // namespace
-
-absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(const std::string& cert_path,
-                                                                 const std::string& key_path,
-                                                                 const std::string& staple_path,
-                                                                 PassphraseCallback* passphrases,
-                                                                 SignerMaker* signers) {
+absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(
+    const std::string& cert_path, const std::string& key_path, const std::string& staple_path,
+    PassphraseCallback* passphrases, SignerMaker* signers, CredentialUse use) {
   const absl::StatusOr<std::string> chain = ReadFile(cert_path);
   if (!chain.ok()) return chain.status();
   const absl::StatusOr<std::string> key = ReadFile(key_path);
   if (!key.ok()) return key.status();
   CredentialOptions options;
+  options.use = use;
   options.passphrases = passphrases;
   options.signers = signers;
   options.key_name = key_path;

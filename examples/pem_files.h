@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "trestle/tls/credential.h"
 #include "trestle/tls/credential_files.h"
 #include "trestle/tls/ticket_keys.h"
@@ -20,11 +22,15 @@ namespace trestle::examples {
 /// OCSP response; `passphrases` is asked where the key is encrypted, `signers` who signs with it.
 absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(
     const std::string& cert_path, const std::string& key_path, const std::string& staple_path = "",
-    PassphraseCallback* passphrases = nullptr, SignerMaker* signers = nullptr);
+    PassphraseCallback* passphrases = nullptr, SignerMaker* signers = nullptr,
+    CredentialUse use = CredentialUse::kServer);
 
 /// Loads all certificates of a folder, with their keys; `files` remembers them for the next time.
 absl::StatusOr<std::vector<std::shared_ptr<const Credential>>> LoadCredentials(
     const std::string& folder, CredentialFiles& files);
+
+/// Says that `what` can't be used, and why.
+absl::Status CannotUse(absl::string_view what, const absl::Status& why);
 
 /// Makes a client config that trusts the CAs of a file and nobody else.
 absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> LoadClientTls(const std::string& ca_path);

@@ -15,7 +15,8 @@
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_terminator.h"
 
-ABSL_FLAG(std::string, backend, "", "IP:PORT that gets the clear text");
+ABSL_FLAG(std::string, backend, "",
+          "IP:PORT that gets the clear text; several, joined by +, take turns");
 
 namespace {
 

@@ -132,6 +132,7 @@ class Relay::Pipe {
   bool write_waits_ = false;  // Write answered kWouldBlock; OnWritable will come.
   bool held_ = false;         // The inspector wants to see more first.
   bool waits_ = false;        // The inspector wants the other direction to go on first.
+  bool asks_again_ = false;   // The inspector has more to say, pending bytes or not.
   bool decided_ = false;      // See TakeDecided().
   bool source_ended_ = false;
   bool source_failed_ = false;
@@ -171,7 +172,7 @@ Relay::Pipe::Outcome Relay::Pipe::CopyOnce() {
     const bool room = buffer_.size() < options_.buffer_bytes && !source_ended_;
     return room ? Fill() : Outcome::kWaiting;
   }
-  const bool undecided = !buffer_.empty() || (source_ended_ && !end_judged_);
+  const bool undecided = !buffer_.empty() || asks_again_ || (source_ended_ && !end_judged_);
   if (inspector_ != nullptr && undecided && !held_) return Judge();
   if (source_ended_) return Outcome::kEnded;
   return Fill();
@@ -213,25 +214,26 @@ IoResult Relay::Pipe::ReadSource() {
 Relay::Pipe::Outcome Relay::Pipe::Judge() {
   Verdict verdict = inspector_->Inspect(direction_, buffer_.view(), source_ended_);
   const size_t bytes = std::min(verdict.bytes(), buffer_.size());
+  asks_again_ = verdict.asks_again();
   switch (verdict.action()) {
     case Verdict::Action::kForward:
       if (bytes == 0 && !buffer_.empty()) break;
       forward_bytes_ = bytes;
       decided_ = true;
-      end_judged_ = source_ended_ && bytes == buffer_.size();
+      end_judged_ = source_ended_ && bytes == buffer_.size() && !asks_again_;
       return Outcome::kProgress;
     case Verdict::Action::kReplace:
       if (bytes == 0 && verdict.text().empty()) break;
       buffer_.Consume(bytes);
       replacement_ = verdict.text();
       decided_ = true;
-      end_judged_ = source_ended_ && buffer_.empty();
+      end_judged_ = source_ended_ && buffer_.empty() && !asks_again_;
       return Outcome::kProgress;
     case Verdict::Action::kBlock:
       blocked_ = std::move(verdict);
       return Outcome::kBlocked;
     case Verdict::Action::kWait:
-      waits_ = true;
+      waits_ = asks_again_ = true;
       return Outcome::kProgress;
     case Verdict::Action::kHold:
       break;

@@ -1,5 +1,6 @@
 #include "lib/tls/client_callbacks.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -74,13 +75,14 @@ ssl_verify_result_t VerifyShown(const SSL* ssl, ConnectionRecord& record, uint8_
   requirements.min_rsa_bits = handshake.client->options().min_rsa_bits;
   requirements.min_ec_bits = handshake.client->options().min_ec_bits;
   requirements.pins = handshake.client->pins();
+  requirements.check_crls = !handshake.client->options().crl_pem.empty();
   absl::Time valid_until;
   std::optional<ChainFailure> failure =
       VerifyChain(chain, requirements, record.scheduler.Now(), &valid_until);
   if (failure.has_value()) {
     return Refuse(record, std::move(failure->error), failure->alert, out_alert);
   }
-  NoteVerified(record, valid_until);
+  NoteVerified(record, std::min(valid_until, handshake.client->crls_end()));
   return ssl_verify_ok;
 }
 
@@ -124,6 +126,7 @@ std::string ClientPolicyDigest(const ClientTlsOptions& options) {
   AppendField(text, "max_version", absl::StrCat(static_cast<int>(options.parameters.max_version)));
   AppendField(text, "groups", groups);
   AppendField(text, "ca", options.ca_pem);
+  AppendField(text, "crl", options.crl_pem);
   for (const std::string& pin : options.pins) AppendField(text, "pin", pin);
   AppendField(text, "min_rsa_bits", absl::StrCat(options.min_rsa_bits));
   AppendField(text, "min_ec_bits", absl::StrCat(options.min_ec_bits));

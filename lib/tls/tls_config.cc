@@ -3,9 +3,11 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/algorithm/container.h"
+#include "absl/memory/memory.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -23,11 +25,28 @@
 namespace trestle {
 namespace {
 
-absl::StatusOr<bssl::UniquePtr<X509_STORE>> ReadRoots(const std::string& ca_pem) {
-  absl::StatusOr<std::shared_ptr<const TrustStore>> store = TrustStore::Create(ca_pem);
-  if (!store.ok()) return store.status();
-  X509_STORE_up_ref((*store)->native());
-  return bssl::UniquePtr<X509_STORE>((*store)->native());
+// Null where nothing is to be trusted.
+absl::StatusOr<std::shared_ptr<const TrustStore>> ReadTrust(const ClientTlsOptions& options) {
+  if (!options.dangerous_skip_verify || !options.ca_pem.empty()) {
+    return TrustStore::Create(options.ca_pem, options.crl_pem);
+  }
+  if (options.crl_pem.empty()) return nullptr;
+  return ConfigurationError("revocation lists need CA certificates: not with skip_verify alone");
+}
+
+// When the first of the revocation lists runs out.
+absl::StatusOr<absl::Time> EarliestNextUpdate(const std::string& crl_pem) {
+  absl::Time earliest = absl::InfiniteFuture();
+  if (crl_pem.empty()) return earliest;
+  const auto crls = ReadCrlsPem(crl_pem, "the CRL file");
+  if (!crls.ok()) return crls.status();
+  for (const bssl::UniquePtr<X509_CRL>& crl : *crls) {
+    int64_t seconds = 0;
+    const ASN1_TIME* next = X509_CRL_get0_nextUpdate(crl.get());
+    if (next == nullptr || !ASN1_TIME_to_posix(next, &seconds)) continue;
+    earliest = std::min(earliest, absl::FromUnixSeconds(seconds));
+  }
+  return earliest;
 }
 
 absl::StatusOr<std::vector<std::array<uint8_t, 32>>> ReadPins(
@@ -123,34 +142,34 @@ absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> ClientTlsConfig::Create(
   if (!pins.ok()) return pins.status();
   absl::StatusOr<bssl::UniquePtr<SSL_CTX>> context = MakeContext(options.parameters);
   if (!context.ok()) return context.status();
-  absl::StatusOr<bssl::UniquePtr<X509_STORE>> roots;
-  if (!options.dangerous_skip_verify || !options.ca_pem.empty()) {
-    roots = ReadRoots(options.ca_pem);
-    if (!roots.ok()) return roots.status();
-  } else {
-    roots = nullptr;
-  }
+  absl::StatusOr<std::shared_ptr<const TrustStore>> trust = ReadTrust(options);
+  if (!trust.ok()) return trust.status();
+  const absl::StatusOr<absl::Time> crls_end = EarliestNextUpdate(options.crl_pem);
+  if (!crls_end.ok()) return crls_end.status();
   if (options.credential != nullptr &&
       !SSL_CTX_add1_credential(context->get(), options.credential->native())) {
     ERR_clear_error();
     return ConfigurationError("the client's certificate can't be used");
   }
   InstallClientCallbacks(context->get());
-  return std::shared_ptr<const ClientTlsConfig>(new ClientTlsConfig(
-      std::move(options), *std::move(pins), context->release(), roots->release()));
+  auto config = absl::WrapUnique(new ClientTlsConfig(std::move(options), *std::move(pins),
+                                                     context->release(), *std::move(trust)));
+  config->crls_end_ = *crls_end;
+  return std::shared_ptr<const ClientTlsConfig>(std::move(config));
 }
 
 ClientTlsConfig::ClientTlsConfig(ClientTlsOptions options, Pins pins, SSL_CTX* native,
-                                 X509_STORE* roots)
+                                 std::shared_ptr<const TrustStore> trust)
     : options_(std::move(options)),
       pins_(std::move(pins)),
       policy_(ClientPolicyDigest(options_)),
       native_(native),
-      roots_(roots) {}
+      trust_(std::move(trust)) {}
 
-ClientTlsConfig::~ClientTlsConfig() {
-  SSL_CTX_free(native_);
-  X509_STORE_free(roots_);
+ClientTlsConfig::~ClientTlsConfig() { SSL_CTX_free(native_); }
+
+X509_STORE* ClientTlsConfig::roots() const {
+  return trust_ == nullptr ? nullptr : trust_->native();
 }
 
 }  // namespace trestle

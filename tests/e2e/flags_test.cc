@@ -179,7 +179,9 @@ TEST_F(FlagsTest, HelpTellsAllFlags) {
       {Mode::kOffload, {"cert", "key", "backend"}},
       {Mode::kPassthrough, {"routes", "default_backend", "no_name", "unknown_name"}},
       {Mode::kBridge,
-       {"cert", "key", "backend", "backend_ca", "backend_name", "backend_resumption"}}};
+       {"cert", "key", "backend", "backend_ca", "backend_name", "backend_resumption",
+        "backend_pins", "backend_crl", "backend_cert", "backend_key", "alpn", "eager_alpn",
+        "copy_server_name", "backend_verify_name"}}};
   for (const auto& [mode, flags] : own) {
     const CommandResult help = RunCommand({ExampleProgram(ProgramOf(mode)), "--help"}, kPatience);
     EXPECT_EQ(help.exit_status, 0);

@@ -111,6 +111,14 @@ class BadBackendTest : public BridgeTest, public ::testing::WithParamInterface<B
     backend.on_accept = std::move(call);
   }
 
+  /// The bridge has this revocation list.
+  void ChangeBackTls(const std::string& crl_pem) {
+    ClientTlsOptions tls;
+    tls.ca_pem = back_pki.ca_pem();
+    tls.crl_pem = crl_pem;
+    options.back_tls = *ClientTlsConfig::Create(std::move(tls));
+  }
+
   void ChangeBackTls(void (*change)(ClientTlsOptions&, const TestPki&)) {
     ClientTlsOptions tls;
     tls.ca_pem = back_pki.ca_pem();
@@ -213,6 +221,24 @@ const BadBackend kBadBackends[] = {
        test.Show(leaf);
      },
      ErrorCode::kCertificateUntrusted, Phase::kHandshake, 42, "SHA-1"},
+    {"Revoked",
+     [](BadBackendTest& test) {
+       const PemPair pair = test.back_pki.Issue(Internal());
+       test.Show(pair);
+       test.ChangeBackTls(test.back_pki.IssueCrl({pair}));
+     },
+     ErrorCode::kCertificateUntrusted, Phase::kHandshake, 44, "certificate revoked"},
+    {"OutdatedRevocationList",
+     [](BadBackendTest& test) {
+       test.ChangeBackTls(test.back_pki.IssueCrl({}, test.loop.Now() - absl::Hours(1)));
+     },
+     ErrorCode::kCertificateUntrusted, Phase::kHandshake, 45, "CRL has expired"},
+    {"NoRevocationListOfItsCa",
+     [](BadBackendTest& test) {
+       test.Show(TestPki(test.back_pki, "Unlisted CA").Issue(Internal()));
+       test.ChangeBackTls(test.back_pki.IssueCrl({}));
+     },
+     ErrorCode::kCertificateUntrusted, Phase::kHandshake, 48, "unable to get certificate CRL"},
     {"PinMismatch",
      [](BadBackendTest& test) {
        test.ChangeBackTls([](ClientTlsOptions& tls, const TestPki&) {

@@ -235,6 +235,20 @@ TEST_P(ClientResumptionTest, EndsWithTheCertificateAlsoWhileTheServerThinks) {
   EXPECT_EQ(cache_.sessions(), 0u);
 }
 
+TEST_P(ClientResumptionTest, EndsWithTheRevocationList) {
+  ClientTlsOptions options;
+  options.crl_pem = pki_.IssueCrl({}, loop_.Now() + absl::Minutes(30));
+  config_ = MakeClientConfig(options);
+  EXPECT_NE(config_->policy(), MakeClientConfig()->policy());
+  EXPECT_FALSE(Resumes(Target()));
+  loop_.RunFor(absl::Minutes(29));
+  EXPECT_TRUE(Resumes(Target()));
+  loop_.RunFor(absl::Minutes(2));
+  const std::unique_ptr<TlsEngine> client = NewClient(Target());
+  RawPeer(lax_.get(), /*is_server=*/true).Handshake(*client);
+  EXPECT_EQ(CodeOf(client->status()), ErrorCode::kCertificateUntrusted);
+}
+
 TEST_P(ClientResumptionTest, AFullHandshakeIsMadeAgainAfterTheMaximumAge) {
   const auto full_after = [this](absl::Duration age) {
     loop_.RunFor(age);

@@ -44,10 +44,18 @@ class Verdict {
     return Verdict(Action::kBlock, 0, std::move(last_words), std::move(reason));
   }
 
+  /// For Forward and Replace: there is more to be said. The inspector is asked again once this is
+  /// done, even if nothing is pending then.
+  Verdict AndAskAgain() && {
+    asks_again_ = true;
+    return std::move(*this);
+  }
+
   Action action() const { return action_; }
   size_t bytes() const { return bytes_; }
   const std::string& text() const { return text_; }
   const std::string& reason() const { return reason_; }
+  bool asks_again() const { return asks_again_; }
 
  private:
   Verdict(Action action, size_t bytes, std::string text, std::string reason)
@@ -57,6 +65,7 @@ class Verdict {
   size_t bytes_;
   std::string text_;
   std::string reason_;
+  bool asks_again_ = false;
 };
 
 /// Looks at one connection's clear text. One inspector serves one connection, both directions, on

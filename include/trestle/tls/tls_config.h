@@ -23,6 +23,7 @@
 #include "trestle/tls/ech_keys.h"
 #include "trestle/tls/peer_verifier.h"
 #include "trestle/tls/ticket_key_ring.h"
+#include "trestle/tls/trust_store.h"
 
 typedef struct ssl_ctx_st SSL_CTX;
 typedef struct x509_store_st X509_STORE;
@@ -149,6 +150,9 @@ struct ClientTlsOptions {
   TlsParameters parameters;
   /// Required, unless nothing is verified: the roots that peers must chain to, as PEM text.
   std::string ca_pem;
+  /// Revocation lists, as PEM text. If there are any, each CA of a peer's chain must have one that
+  /// is valid at the time (RFC 5280 5): without one, nobody knows who was revoked.
+  std::string crl_pem = "";
   /// Keys of which a peer's chain must have one, in addition to all else: base64 of the SHA-256 of
   /// the SubjectPublicKeyInfo, with or without "sha256/" in front (RFC 7469 2.4). Name a backup: a
   /// key that is kept elsewhere, for the day on which the first one is lost. Empty: any key.
@@ -179,7 +183,10 @@ class ClientTlsConfig {
   SSL_CTX* native() const { return native_; }
 
   /// The roots, parsed.
-  X509_STORE* roots() const { return roots_; }
+  X509_STORE* roots() const;
+
+  /// When the first of the revocation lists runs out; never, without any.
+  absl::Time crls_end() const { return crls_end_; }
 
   /// The pins, read.
   absl::Span<const std::array<uint8_t, 32>> pins() const { return pins_; }
@@ -191,13 +198,15 @@ class ClientTlsConfig {
  private:
   using Pins = std::vector<std::array<uint8_t, 32>>;
 
-  ClientTlsConfig(ClientTlsOptions options, Pins pins, SSL_CTX* native, X509_STORE* roots);
+  ClientTlsConfig(ClientTlsOptions options, Pins pins, SSL_CTX* native,
+                  std::shared_ptr<const TrustStore> trust);
 
   const ClientTlsOptions options_;
   const Pins pins_;
   const std::string policy_;
   SSL_CTX* const native_;
-  X509_STORE* const roots_;
+  const std::shared_ptr<const TrustStore> trust_;
+  absl::Time crls_end_ = absl::InfiniteFuture();
 };
 
 /// What one client connection asks for.

@@ -1,0 +1,201 @@
+// The bridge in front of nginx, haproxy and openssl s_server, with curl and h2load before it: the
+// protocol that the backend chooses, sessions, and certificates on both sides of the back leg.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/server_programs.h"
+
+namespace trestle::e2e {
+namespace {
+
+using ::testing::HasSubstr;
+
+class BridgeProgramsTest : public ServerProgramsTest {
+ protected:
+  BridgeProgramsTest() {
+    const testing::PemPair pair = WriteCertificate("back", LeafFor(kBackName));
+    WriteFile("back.both", pair.chain + pair.key);
+  }
+
+  std::unique_ptr<Process> NginxBackend(uint16_t port, bool h2) {
+    return StartNginx(
+        absl::StrCat(
+            "http { access_log off; ", TemporaryPaths(), "server { listen 127.0.0.1:", port, " ssl",
+            h2 ? " http2" : "", "; ssl_certificate ", PathOf("back.pem"), "; ssl_certificate_key ",
+            PathOf("back.key"),
+            "; location / { return 200 \"nginx $server_protocol $ssl_server_name\"; } } }\n"),
+        port);
+  }
+
+  std::unique_ptr<Process> HaproxyBackend(uint16_t port, const std::string& alpn) {
+    return StartHaproxy(
+        absl::StrCat("frontend back\n  bind 127.0.0.1:", port, " ssl crt ", PathOf("back.both"),
+                     " alpn ", alpn,
+                     "\n  http-request return status 200 content-type text/plain lf-string "
+                     "\"haproxy %[ssl_fc_alpn]\"\n"),
+        port);
+  }
+
+  std::unique_ptr<Process> OpensslBackend(uint16_t port, const std::vector<std::string>& more) {
+    std::vector<std::string> flags = {"-cert", PathOf("back.pem"), "-key", PathOf("back.key"),
+                                      "-www"};
+    flags.insert(flags.end(), more.begin(), more.end());
+    return StartOpenssl(flags, port);
+  }
+
+  std::unique_ptr<ProxyProcess> StartBridge(uint16_t port, std::vector<std::string> more = {}) {
+    return StartProxy(Mode::kBridge, absl::StrCat("127.0.0.1:", port), more);
+  }
+
+  // The version of HTTP that curl spoke through `proxy`, having offered both; and the body.
+  std::string VersionAndBody(const ProxyProcess& proxy) {
+    const CommandResult result =
+        Curl(proxy.port, "/", {"--http2", "--write-out", " over HTTP/%{http_version}"});
+    EXPECT_EQ(result.exit_status, 0) << result.errors << proxy.log();
+    return result.output;
+  }
+
+  const std::vector<std::string> eager_ = {"--alpn=h2,http/1.1", "--eager_alpn"};
+};
+
+TEST_F(BridgeProgramsTest, TheClientSeesTheBackendsChoice) {
+  const std::vector<uint16_t> ports = FreePorts(5);
+  const auto nginx_h2 = NginxBackend(ports[0], true);
+  const auto nginx_h1 = NginxBackend(ports[1], false);
+  const auto haproxy_h2 = HaproxyBackend(ports[2], "h2,http/1.1");
+  const auto haproxy_h1 = HaproxyBackend(ports[3], "http/1.1");
+  const auto openssl_h1 = OpensslBackend(ports[4], {"-alpn", "http/1.1"});
+  const struct {
+    uint16_t port;
+    const char* body;
+    const char* version;
+  } cases[] = {{ports[0], "nginx HTTP/2.0 back.test", " over HTTP/2"},
+               {ports[1], "nginx HTTP/1.1 back.test", " over HTTP/1.1"},
+               {ports[2], "haproxy h2", " over HTTP/2"},
+               {ports[3], "haproxy http/1.1", " over HTTP/1.1"},
+               {ports[4], "s_server", " over HTTP/1"}};  // It answers in HTTP/1.0.
+  for (const auto& c : cases) {
+    const auto proxy = StartBridge(c.port, eager_);
+    for (int i = 0; i < 2; ++i) {
+      const std::string seen = VersionAndBody(*proxy);
+      EXPECT_THAT(seen, HasSubstr(c.body));
+      EXPECT_TRUE(absl::EndsWith(seen, c.version)) << seen;
+    }
+  }
+}
+
+TEST_F(BridgeProgramsTest, LazilyABackendThatDoesNotSpeakItEndsTheConnection) {
+  const uint16_t port = FreePort();
+  const auto openssl = OpensslBackend(port, {"-alpn", "http/1.1"});
+  const auto proxy = StartBridge(port, {"--alpn=h2,http/1.1"});
+  EXPECT_NE(Curl(proxy->port, "/", {"--http2"}).exit_status, 0);
+  EXPECT_TRUE(proxy->WaitForLog("no_application_protocol")) << proxy->log();
+}
+
+TEST_F(BridgeProgramsTest, H2loadGetsAllItsAnswers) {
+  const std::string h2load = FindProgram("h2load");
+  if (h2load.empty()) return;
+  const uint16_t port = FreePort();
+  const auto nginx = NginxBackend(port, true);
+  const auto proxy = StartBridge(port, eager_);
+  const CommandResult result =
+      RunCommand({h2load, "-n", "200", "-c", "8", "-m", "10",
+                  absl::StrCat("--connect-to=127.0.0.1:", proxy->port),
+                  absl::StrCat("https://", kFrontName, ":", proxy->port, "/")},
+                 kPatience);
+  EXPECT_EQ(result.exit_status, 0) << result.errors;
+  EXPECT_THAT(result.output, HasSubstr("200 succeeded, 0 failed, 0 errored"));
+}
+
+TEST_F(BridgeProgramsTest, SessionsWithBackendsAreResumed) {
+  const std::vector<uint16_t> ports = FreePorts(3);
+  const auto nginx = NginxBackend(ports[0], false);
+  const auto haproxy = HaproxyBackend(ports[1], "http/1.1");
+  const auto openssl = OpensslBackend(ports[2], {});
+  for (const uint16_t port : ports) {
+    const auto proxy = StartBridge(port);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(Curl(proxy->port, "/").exit_status, 0);
+    EXPECT_TRUE(proxy->WaitForLog("/resumed")) << proxy->log();
+    const auto full = StartBridge(port, {"--backend_resumption=false"});
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(Curl(full->port, "/").exit_status, 0);
+    EXPECT_FALSE(absl::StrContains(full->log(), "/resumed")) << full->log();
+  }
+}
+
+TEST_F(BridgeProgramsTest, ABackendThatAsksGetsTheBridgesOwnCertificate) {
+  testing::LeafSpec leaf;
+  leaf.common_name = "the bridge";
+  leaf.server_auth = false;
+  WriteCertificate("bridge", leaf);
+  const uint16_t port = FreePort();
+  const auto openssl =
+      OpensslBackend(port, {"-Verify", "2", "-verify_return_error", "-CAfile", PathOf("ca.pem")});
+  const auto proxy = StartBridge(port, {absl::StrCat("--backend_cert=", PathOf("bridge.pem")),
+                                        absl::StrCat("--backend_key=", PathOf("bridge.key"))});
+  const CommandResult result = Curl(proxy->port, "/");
+  EXPECT_EQ(result.exit_status, 0) << result.errors << proxy->log();
+  EXPECT_THAT(result.output, HasSubstr("the bridge"));
+
+  const auto nobody = StartBridge(port);
+  EXPECT_NE(Curl(nobody->port, "/").exit_status, 0);
+  EXPECT_TRUE(nobody->WaitForLog("back leg")) << nobody->log();
+}
+
+TEST_F(BridgeProgramsTest, CasMayBeAFolderAndPinsAreKept) {
+  const uint16_t port = FreePort();
+  const auto nginx = NginxBackend(port, false);
+  const std::string no_pin = "--backend_pins=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+  const auto pinned = StartBridge(port, {no_pin});
+  EXPECT_NE(Curl(pinned->port, "/").exit_status, 0);
+  ASSERT_TRUE(pinned->WaitForLog("sha256/")) << pinned->log();
+  const std::string log = pinned->log();
+  const std::string pin = log.substr(log.find("sha256/"), 7 + 44);
+  // The test's own folder has ca.pem, and other certificates, which do no harm.
+  const auto proxy = StartBridge(
+      port, {absl::StrCat(no_pin, ",", pin), absl::StrCat("--backend_ca=", PathOf("."))});
+  EXPECT_EQ(Curl(proxy->port, "/").exit_status, 0) << proxy->log();
+}
+
+TEST_F(BridgeProgramsTest, ChangedCasAreUsedWithoutASignal) {
+  const testing::TestPki stranger(absl::Now(), "Stranger CA");
+  const uint16_t port = FreePort();
+  const auto nginx = NginxBackend(port, false);
+  const std::string ca = WriteFile("changing.crt", stranger.ca_pem());
+  const auto proxy = StartBridge(port, {absl::StrCat("--backend_ca=", ca)});
+  EXPECT_NE(Curl(proxy->port, "/").exit_status, 0);
+  EXPECT_TRUE(proxy->WaitForLog("certificate_untrusted")) << proxy->log();
+  WriteFile("changing.crt", pki_.ca_pem());
+  EXPECT_TRUE(proxy->WaitForLog("reloaded")) << proxy->log();
+  EXPECT_EQ(Curl(proxy->port, "/").exit_status, 0) << proxy->log();
+}
+
+TEST_F(BridgeProgramsTest, TheClientsNameMayBeCopied) {
+  WriteCertificate("back", LeafFor(kFrontName));
+  const uint16_t port = FreePort();
+  const auto nginx = NginxBackend(port, false);
+  const auto proxy = StartBridge(port, {"--copy_server_name"});
+  const CommandResult result = Curl(proxy->port, "/");
+  EXPECT_EQ(result.exit_status, 0) << result.errors << proxy->log();
+  EXPECT_THAT(result.output, HasSubstr(kFrontName));
+}
+
+TEST_F(BridgeProgramsTest, TheNextBackendIsTriedWhereOneFails) {
+  const testing::PemPair other = WriteCertificate("other", LeafFor("other.test"));
+  const auto wrong = StartTlsBackend(other);
+  const uint16_t port = FreePort();
+  const auto nginx = NginxBackend(port, false);
+  const auto proxy = StartProxy(Mode::kBridge, absl::StrCat(wrong->address(), "+127.0.0.1:", port));
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(Curl(proxy->port, "/").exit_status, 0) << proxy->log();
+  EXPECT_EQ(wrong->requests(), 0);
+}
+
+}  // namespace
+}  // namespace trestle::e2e
