@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "examples/connection_json.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle::examples {
@@ -59,10 +60,33 @@ void LogLine(absl::string_view text) {
   [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
 }
 
+bool AbslParseFlag(absl::string_view text, ConnectionLogFormat* format, std::string* error) {
+  for (const ConnectionLogFormat known :
+       {ConnectionLogFormat::kNone, ConnectionLogFormat::kText, ConnectionLogFormat::kJson}) {
+    *format = known;
+    if (text == AbslUnparseFlag(known)) return true;
+  }
+  *error = "it is text, json or none";
+  return false;
+}
+
+std::string AbslUnparseFlag(ConnectionLogFormat format) {
+  switch (format) {
+    case ConnectionLogFormat::kNone:
+      return "none";
+    case ConnectionLogFormat::kText:
+      return "text";
+    case ConnectionLogFormat::kJson:
+      return "json";
+  }
+  return "none";
+}
+
 void ConnectionLog::OnClosed(const ConnectionReport& report) {
-  const std::string now =
-      absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ ", absl::Now(), absl::UTCTimeZone());
-  LogLine(absl::StrCat(now, DescribeConnection(report)));
+  const absl::Time now = absl::Now();
+  if (format_ == ConnectionLogFormat::kJson) return LogLine(ConnectionAsJson(report, now));
+  LogLine(absl::StrCat(absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ ", now, absl::UTCTimeZone()),
+                       DescribeConnection(report)));
 }
 
 }  // namespace trestle::examples

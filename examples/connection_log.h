@@ -17,10 +17,25 @@ std::string DescribeConnection(const ConnectionReport& report);
 /// Writes a line to standard error in one piece, so that the lines of several threads don't mix.
 void LogLine(absl::string_view text);
 
-/// Has no state, so that all threads share one.
+enum class ConnectionLogFormat {
+  kNone,
+  kText,  ///< `DescribeConnection`, after the time.
+  kJson,  ///< `ConnectionAsJson`.
+};
+
+/// Reads and writes --log_connections.
+bool AbslParseFlag(absl::string_view text, ConnectionLogFormat* format, std::string* error);
+std::string AbslUnparseFlag(ConnectionLogFormat format);
+
+/// Changes no state, so that all threads share one.
 class ConnectionLog final : public ConnectionObserver {
  public:
+  explicit ConnectionLog(ConnectionLogFormat format) : format_(format) {}
+
   void OnClosed(const ConnectionReport& report) override;
+
+ private:
+  const ConnectionLogFormat format_;
 };
 
 }  // namespace trestle::examples

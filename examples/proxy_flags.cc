@@ -23,6 +23,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
+#include "examples/connection_log.h"
 #include "trestle/base/error.h"
 #include "trestle/base/ip_range.h"
 
@@ -56,8 +57,9 @@ ABSL_FLAG(double, max_handshakes_per_second, 0,
           "full TLS handshakes with clients a second; what resumes is not counted");
 ABSL_FLAG(double, max_handshakes_per_second_per_client, 0,
           "the same for each client: an IPv4 address, or 64 bits of an IPv6 address");
-ABSL_FLAG(bool, log_connections, false,
-          "writes one line about each finished connection to standard error");
+ABSL_FLAG(trestle::examples::ConnectionLogFormat, log_connections,
+          trestle::examples::ConnectionLogFormat::kNone,
+          "text or json: writes one line about each finished connection to standard error");
 
 namespace trestle::examples {
 namespace {

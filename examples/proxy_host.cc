@@ -107,7 +107,8 @@ class ProxyHost::Worker {
   std::thread thread_;
 };
 
-ProxyHost::ProxyHost(const ProxyHostOptions& options) : options_(options) {}
+ProxyHost::ProxyHost(const ProxyHostOptions& options)
+    : options_(options), log_(options.log_connections) {}
 
 ProxyHost::~ProxyHost() = default;
 
@@ -151,7 +152,8 @@ absl::Status ProxyHost::Run(BlockFactory new_blocks) {
 }
 
 absl::Status ProxyHost::StartWorkers(BlockFactory& new_blocks) {
-  ConnectionObserver* const observer = options_.log_connections ? &log_ : nullptr;
+  ConnectionObserver* const observer =
+      options_.log_connections == ConnectionLogFormat::kNone ? nullptr : &log_;
   for (int i = 0; i < options_.threads; ++i) {
     absl::StatusOr<std::unique_ptr<Worker>> worker = Worker::Create();
     if (!worker.ok()) return worker.status();

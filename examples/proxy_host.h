@@ -32,7 +32,7 @@ struct ProxyHostOptions {
   absl::Duration drain_timeout = absl::Seconds(30);
   /// How long connections that began with earlier certificates may go on; infinite: for ever.
   absl::Duration drain_on_reload = absl::InfiniteDuration();
-  bool log_connections = false;
+  ConnectionLogFormat log_connections = ConnectionLogFormat::kNone;
 };
 
 /// The blocks of one thread. The last one takes the connections, and may hand them to the others.

@@ -3,41 +3,10 @@
 #include <algorithm>
 #include <optional>
 
-#include "absl/strings/escaping.h"
-#include "nlohmann/json.hpp"
-#include "trestle/base/bytes.h"
-#include "trestle/base/error.h"
+#include "examples/json_values.h"
 
 namespace trestle::examples {
 namespace {
-
-// Keys keep the order in which they are put in.
-using Json = nlohmann::ordered_json;
-
-std::string Text(absl::string_view text) { return std::string(text); }
-
-// Null for times that are none.
-Json TimeOf(absl::Time time) {
-  if (time == absl::InfiniteFuture() || time == absl::InfinitePast()) return nullptr;
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
-}
-
-Json ErrorOf(const absl::Status& status) {
-  if (status.ok()) return nullptr;
-  const std::optional<TlsError> error = GetTlsError(status);
-  if (!error.has_value()) {
-    return {{"code", "internal"},
-            {"phase", nullptr},
-            {"alert", nullptr},
-            {"detail", Text(status.message())}};
-  }
-  Json alert = nullptr;
-  if (error->alert.has_value()) alert = AlertName(*error->alert);
-  return {{"code", Text(ErrorCodeName(error->code))},
-          {"phase", Text(PhaseName(error->phase))},
-          {"alert", alert},
-          {"detail", error->detail}};
-}
 
 Json FailureOf(const std::optional<FutureFailure>& failure) {
   if (!failure.has_value()) return nullptr;
@@ -45,23 +14,6 @@ Json FailureOf(const std::optional<FutureFailure>& failure) {
           {"part", Text(ChainPartName(failure->part))},
           {"subject", failure->subject},
           {"detail", failure->detail}};
-}
-
-Json CertificateOf(const CertificateInfo& certificate, absl::Time now) {
-  Json days = nullptr;
-  if (certificate.not_after != absl::InfinitePast()) {
-    days = absl::ToDoubleHours(certificate.not_after - now) / 24;
-  }
-  return {{"subject", certificate.subject},
-          {"issuer", certificate.issuer},
-          {"names", NamesOf(certificate)},
-          {"serial", certificate.serial},
-          {"key", certificate.key},
-          {"signature", certificate.signature},
-          {"not_before", TimeOf(certificate.not_before)},
-          {"not_after", TimeOf(certificate.not_after)},
-          {"days_left", days},
-          {"spki_sha256", absl::Base64Escape(AsText(certificate.spki_sha256))}};
 }
 
 Json ServedOf(const ChainReport& chain, absl::Time now) {
@@ -152,9 +104,7 @@ std::string LegsAsJson(const std::vector<ProbedLeg>& legs, absl::Time now, bool 
                          {"time", TimeOf(now)},
                          {"severity", Text(SeverityName(worst))},
                          {"legs", list}};
-  // Everything is printable ASCII but names from flags and files, which may be anything.
-  return document.dump(one_line ? -1 : 2, ' ', /*ensure_ascii=*/true,
-                       Json::error_handler_t::replace);
+  return Dump(document, one_line);
 }
 
 }  // namespace trestle::examples

@@ -33,7 +33,7 @@ class HttpTest : public ServerProgramsTest {
       if (flag != "--backend=") argv.push_back(flag);
     }
     argv.push_back(absl::StrCat("--http_routes=", routes));
-    argv.push_back("--log_connections");
+    argv.push_back("--log_connections=text");
     return StartProgram(argv);
   }
 

@@ -18,6 +18,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "tests/e2e/schema_checker.h"
 #include "tests/e2e/server_programs.h"
 #include "trestle/testing/test_pki.h"
 
@@ -33,54 +34,6 @@ using testing::TestPki;
 using Json = nlohmann::json;
 
 constexpr absl::Duration kDay = absl::Hours(24);
-
-// As much of JSON Schema as docs/leg_probe.schema.json uses.
-class SchemaChecker {
- public:
-  explicit SchemaChecker(const Json& schema) : definitions_(schema.at("definitions")) {}
-
-  void Check(const Json& value, const Json& schema, const std::string& where) const {
-    if (schema.contains("$ref")) {
-      const std::string name = schema.at("$ref").get<std::string>().substr(14);
-      return Check(value, definitions_.at(name), where);
-    }
-    if (schema.contains("allOf")) return Check(value, schema.at("allOf").at(0), where);
-    CheckType(value, schema.at("type"), where);
-    if (schema.contains("enum")) {
-      const Json& allowed = schema.at("enum");
-      EXPECT_NE(std::find(allowed.begin(), allowed.end(), value), allowed.end())
-          << where << ": " << value;
-    }
-    if (value.is_object()) CheckObject(value, schema, where);
-    if (value.is_array()) {
-      for (const Json& item : value) Check(item, schema.at("items"), where + "[]");
-    }
-  }
-
- private:
-  static void CheckType(const Json& value, const Json& type, const std::string& where) {
-    const std::string is = value.is_number() ? "number" : value.type_name();
-    const bool fits =
-        type.is_array() ? std::find(type.begin(), type.end(), is) != type.end() : type == is;
-    EXPECT_TRUE(fits) << where << " is a " << is << ", not a " << type;
-  }
-
-  void CheckObject(const Json& value, const Json& schema, const std::string& where) const {
-    const Json& properties = schema.at("properties");
-    for (const Json& name : schema.at("required")) {
-      EXPECT_TRUE(value.contains(name)) << where << " has no " << name;
-    }
-    for (const auto& [name, member] : value.items()) {
-      if (!properties.contains(name)) {
-        ADD_FAILURE() << where << " has " << name;
-        continue;
-      }
-      Check(member, properties.at(name), where + "." + name);
-    }
-  }
-
-  const Json& definitions_;
-};
 
 class LegProbeTest : public ServerProgramsTest {
  protected:

@@ -45,7 +45,7 @@ class OnePortTest : public ProxyTest {
   std::vector<std::string> Flags(const std::vector<std::string>& more = {}) const {
     std::vector<std::string> flags = {ExampleProgram("one_port"),
                                       "--listen=127.0.0.1:0",
-                                      "--log_connections",
+                                      "--log_connections=text",
                                       "--threads=2",
                                       "--cert=" + PathOf("own.pem"),
                                       "--key=" + PathOf("own.key"),

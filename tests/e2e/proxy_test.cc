@@ -129,7 +129,7 @@ std::unique_ptr<ProxyProcess> ProxyTest::StartProxy(Mode mode, const std::string
   std::vector<std::string> argv = prefix;
   argv.push_back(ExampleProgram(ProgramOf(mode)));
   Append(argv, FlagsFor(mode, backend));
-  argv.push_back("--log_connections");
+  argv.push_back("--log_connections=text");
   Append(argv, more_flags);
   return StartProgram(argv);
 }

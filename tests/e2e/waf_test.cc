@@ -99,7 +99,7 @@ class WafTest : public ProxyTest {
     for (const std::string& flag : FlagsFor(Mode::kBridge, backend_->address())) {
       argv.push_back(flag);
     }
-    argv.push_back("--log_connections");
+    argv.push_back("--log_connections=text");
     argv.insert(argv.end(), more_flags.begin(), more_flags.end());
     return StartProgram(argv);
   }
