@@ -127,7 +127,7 @@ TEST_F(CertificatesTest, AThousandReloadsUnderLoad) {
   constexpr size_t kMaxGrowthBytes = 4 << 20;
   Put("front", LeafFor(kFrontName));
   for (int i = 0; i < 20; ++i) Put(absl::StrCat("other", i), LeafFor(absl::StrCat(i, ".test")));
-  const auto proxy = Start({"--log_connections=false", "--threads=2"});
+  const auto proxy = Start({"--log_connections=none", "--threads=2"});
   const auto transfer = ConnectTls(proxy->port);
   ASSERT_NE(transfer, nullptr);
 

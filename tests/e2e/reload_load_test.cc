@@ -64,7 +64,7 @@ class ReloadLoadTest : public ProxyTest, public ::testing::WithParamInterface<Mo
     backend_ = StartBackend(GetParam());
     // What is freed is to be given back, to see what is not.
     proxy_ = StartProxy(GetParam(), backend_->address(),
-                        {"--threads=1", "--log_connections=false",
+                        {"--threads=1", "--log_connections=none",
                          absl::StrCat("--cert=", PathOf("current/front.pem")),
                          absl::StrCat("--key=", PathOf("current/front.key"))},
                         {"/usr/bin/env", "MALLOC_ARENA_MAX=1", "MALLOC_TRIM_THRESHOLD_=0",

@@ -48,7 +48,7 @@ TEST_F(TestsslTest, FindsNothingAboveLow) {
   const std::string testssl = FindProgram("testssl");
   ASSERT_FALSE(testssl.empty());
   const auto backend = StartBackend(Mode::kOffload);
-  const auto proxy = StartProxy(Mode::kOffload, backend->address(), {"--log_connections=false"});
+  const auto proxy = StartProxy(Mode::kOffload, backend->address(), {"--log_connections=none"});
   const std::string report = PathOf("report.csv");
   const CommandResult result = RunCommand({testssl,
                                            "--quiet",
