@@ -69,19 +69,13 @@ absl::Status WatchBackends(const std::vector<HttpRoute>& routes,
   const auto probe = ProbeConfigFor((*tls)->options());
   if (!probe.ok()) return probe.status();
   for (const HttpRoute& route : routes) {
-    watched.routes.push_back(
-        {route.host, trestle::ProxyMode::kBridge, route.backends.endpoints, route.backend_name});
-    if (route.backend_name.empty()) continue;
-    watched.targets.seen.push_back(route.backend_name);
-    for (const trestle::Endpoint& endpoint : route.backends.endpoints) {
-      trestle::MonitorTargets::Probed& back = watched.targets.probed.emplace_back();
-      back.name = route.backend_name;
-      back.config = *probe;
-      back.target.endpoint = endpoint;
-      back.target.server_name = route.backend_name;
-      if (route.host.empty()) back.target.verify_name = absl::GetFlag(FLAGS_backend_verify_name);
-      back.target.proxy_header = proxy_header;
-    }
+    trestle::MonitorTargets::Probed probed;
+    probed.config = *probe;
+    probed.target.proxy_header = proxy_header;
+    if (route.host.empty()) probed.target.verify_name = absl::GetFlag(FLAGS_backend_verify_name);
+    AddBridged(
+        {route.host, trestle::ProxyMode::kBridge, route.backends.endpoints, route.backend_name},
+        probed, watched);
   }
   return absl::OkStatus();
 }

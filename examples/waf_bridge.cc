@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "examples/admin.h"
 #include "examples/http_flags.h"
 #include "examples/pem_files.h"
 #include "examples/proxy_flags.h"
@@ -100,15 +101,33 @@ int main(int argc, char** argv) {
   const std::shared_ptr<const ModSecurityRules> rules = OrExit(LoadRules(listener));
   LogLine(absl::StrCat(rules->size(), " rules loaded"));
 
-  ServerTlsOptions front_options;
-  front_options.certificates =
+  const std::shared_ptr<CertificateStore> certificates =
       OrExit(CertificateStore::Create({OrExit(LoadCredential(cert, key))}, absl::Now()));
+  ServerTlsOptions front_options;
+  front_options.certificates = certificates;
   // No application protocol is offered: what agreed on HTTP/2 would be refused.
   const std::shared_ptr<const ServerTlsConfig> front_tls =
       OrExit(ServerTlsConfig::Create(front_options));
   const std::shared_ptr<const ClientTlsConfig> back_tls = OrExit(LoadClientTls(ca));
 
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
+    MonitorTargets::Probed probed;
+    const auto probe = LoadProbeConfig(ca);
+    if (!probe.ok()) return probe.status();
+    probed.config = *probe;
+    probed.target.proxy_header = connection_options.proxy_protocol_to_backend;
+    Watched watched;
+    watched.targets.own = {certificates};
+    watched.ticket_keys = front_tls->options().ticket_keys;
+    for (const HttpRoute& route : routes) {
+      AddBridged({route.host, ProxyMode::kBridge, route.backends.endpoints, route.backend_name},
+                 probed, watched);
+    }
+    return watched;
+  }));
+
   ProxyHost host(host_options);
+  host.SetWatcher(admin.get());
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(routes, listener); };

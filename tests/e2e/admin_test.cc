@@ -224,6 +224,18 @@ TEST_F(AdminTest, ATerminatorShowsItsOwnCertificateAndItsReloads) {
   EXPECT_THAT(Get(admin, "/metrics"), HasSubstr("\ntrestle_reload_generation 2\n"));
 }
 
+TEST_F(AdminTest, ABridgeWithAFirewallIsWatchedLikeOthers) {
+  const auto backend = StartBackend(Mode::kBridge);
+  std::vector<std::string> argv = {ExampleProgram("waf_bridge"), "--admin=127.0.0.1:0",
+                                   "--probe_interval=1s"};
+  for (const std::string& flag : FlagsFor(Mode::kBridge, backend->address())) {
+    argv.push_back(flag);
+  }
+  const auto proxy = StartProgram(argv);
+  EXPECT_THAT(WaitFor(AdminPort(*proxy), "/", "back.test<br><small>probe"),
+              HasSubstr("front.test<br><small>own"));
+}
+
 TEST_F(AdminTest, OnOnePortEachRouteIsWatchedInItsOwnWay) {
   LeafSpec legacy;
   legacy.dns_names = {"legacy.test"};
