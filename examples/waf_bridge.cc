@@ -112,7 +112,7 @@ int main(int argc, char** argv) {
 
   const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
     MonitorTargets::Probed probed;
-    const auto probe = LoadProbeConfig(ca);
+    const auto probe = ProbeConfigFor(back_tls->options());
     if (!probe.ok()) return probe.status();
     probed.config = *probe;
     probed.target.proxy_header = connection_options.proxy_protocol_to_backend;

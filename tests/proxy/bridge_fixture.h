@@ -91,6 +91,14 @@ class BridgeTest : public ::testing::Test {
     return error;
   }
 
+  /// After both ends have left: one report, and nothing of the connection in the bridge.
+  void ExpectNothingIsLeft() {
+    loop.RunFor(absl::Minutes(10));
+    EXPECT_EQ(observer.closed.size(), 1u);
+    EXPECT_EQ(bridge->open_connections(), 0u);
+    EXPECT_EQ(loop.buffers().lent_blocks(), 0u);
+  }
+
   testing::SimulatedLoop loop;
   testing::TestPki front_pki{loop.Now(), "Front CA"};
   testing::TestPki back_pki{loop.Now(), "Back CA"};
