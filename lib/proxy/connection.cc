@@ -28,7 +28,8 @@ StreamEnd EndFor(Leg leg, bool relayed, ErrorCode code) {
 
 }  // namespace
 
-Connection::Connection(ConnectionSet& set, uint64_t id) : set_(set), back_connector_(set, report_) {
+Connection::Connection(ConnectionSet& set, uint64_t id)
+    : set_(set), opening_(std::make_unique<Opening>(set, report_)) {
   report_.id = id;
   report_.mode = set.plan.mode();
   report_.accepted = stage_start_ = set.scheduler.Now();
@@ -40,72 +41,74 @@ void Connection::Start(std::unique_ptr<Transport> front) {
   const TransportInfo info = front->info();
   report_.front.local = info.local;
   report_.front.peer = info.peer;
-  front_opener_ = set_.plan.NewFront(set_.limiter, this);
+  opening_->front = set_.plan.NewFront(set_.limiter, this);
   report_.front.via = info.via;
   // A block that hands a connection on has read its header.
   if (info.proxy_header == nullptr && set_.options.proxy_protocol_from.Contains(info.peer)) {
     report_.front.via = info.peer;
-    front_opener_ = std::make_unique<ProxyHeaderLeg>(set_.scheduler, std::move(front_opener_));
+    opening_->front = std::make_unique<ProxyHeaderLeg>(set_.scheduler, std::move(opening_->front));
   }
   LimitPhase(set_.options.hello_timeout);
-  front_opener_->Open(std::move(front),
-                      [this](absl::Status status) { OnFrontOpen(std::move(status)); });
+  opening_->front->Open(std::move(front),
+                        [this](absl::Status status) { OnFrontOpen(std::move(status)); });
 }
 
 // Called from inside the front leg: nothing may be destroyed here.
 void Connection::OnHello(HelloToAnswer hello, Answer answer) {
-  const TransportInfo info = front_opener_->info();
-  front_facts_.server_name = report_.server_name = hello.server_name;
-  front_facts_.peer = report_.front.peer = info.peer;
+  Opening& opening = *opening_;
+  const TransportInfo info = opening.front->info();
+  opening.facts.server_name = report_.server_name = hello.server_name;
+  opening.facts.peer = report_.front.peer = info.peer;
   const RouteTarget* target = nullptr;
-  early_failure_ = Choose(&target);
-  if (!early_failure_.ok()) return answer(early_failure_);
-  back_connector_.Choose(std::get<Backends>(*target), info.peer);
+  opening.early_failure = Choose(&target);
+  if (!opening.early_failure.ok()) return answer(opening.early_failure);
+  opening.back.Choose(std::get<Backends>(*target), info.peer);
   std::optional<absl::StatusOr<HelloAnswer>> decided =
-      set_.plan.AnswerHello(hello, back_connector_.first(), front_facts_);
+      set_.plan.AnswerHello(hello, opening.back.first(), opening.facts);
   if (decided.has_value()) {
-    early_failure_ = decided->status();
+    opening.early_failure = decided->status();
     return answer(*std::move(decided));
   }
-  hello_answer_ = std::move(answer);
+  opening.hello_answer = std::move(answer);
   stage_ = Stage::kOpeningBack;
   phase_timer_.reset();
-  back_connector_.Open(front_facts_, info,
-                       [this](absl::Status status) { OnEarlyBackOpen(std::move(status)); });
+  opening.back.Open(opening.facts, info,
+                    [this](absl::Status status) { OnEarlyBackOpen(std::move(status)); });
 }
 
 // The front leg goes on: its end, good or bad, is told to OnFrontOpen.
 void Connection::OnEarlyBackOpen(absl::Status status) {
   stage_ = Stage::kOpeningFront;
   stage_start_ = set_.scheduler.Now();
-  early_failure_ = status;
+  opening_->early_failure = status;
   LimitPhase(set_.options.handshake_timeout);
-  Answer answer = std::exchange(hello_answer_, nullptr);
+  Answer answer = std::exchange(opening_->hello_answer, nullptr);
   if (!status.ok()) return answer(std::move(status));
-  back_ = back_connector_.Take();
+  back_ = opening_->back.Take();
   answer(HelloAnswer{report_.back.tls->alpn});
 }
 
 void Connection::OnFrontOpen(absl::Status status) {
+  Opening& opening = *opening_;
   report_.times.front = set_.scheduler.Now() - report_.accepted;
-  front_facts_ = front_opener_->facts();
-  report_.server_name = front_facts_.server_name;
-  report_.hello = front_facts_.hello;
-  if (!early_failure_.ok()) return Fail(early_failure_);
+  opening.facts = opening.front->facts();
+  report_.server_name = opening.facts.server_name;
+  report_.hello = opening.facts.hello;
+  if (!opening.early_failure.ok()) return Fail(opening.early_failure);
   if (!status.ok()) return Fail(status);
-  report_.front.tls = front_facts_.tls;
-  front_ = front_opener_->Take();
-  front_opener_.reset();
+  report_.front.tls = opening.facts.tls;
+  front_ = opening.front->Take();
+  opening.front.reset();
   const TransportInfo info = front_->info();
   report_.front.local = info.local;
-  report_.front.peer = front_facts_.peer = info.peer;
+  report_.front.peer = opening.facts.peer = info.peer;
   if (report_.front.tls.has_value() && report_.front.tls->acme_challenge) {
     return Close(absl::OkStatus());  // The handshake was all that the ACME server wanted.
   }
   if (set_.IsTooOld(*this)) return Cancel(kCertificatesReplaced);
   LimitByCertificate();
   if (back_ != nullptr) return StartRelay();
-  if (back_connector_.chosen()) return OpenBack();
+  if (opening.back.chosen()) return OpenBack();
   ContentRouting* const content = set_.plan.content();
   if (content != nullptr && content->new_reader) {
     std::unique_ptr<ContentReader> reader = content->new_reader(report_);
@@ -117,7 +120,7 @@ void Connection::OnFrontOpen(absl::Status status) {
 }
 
 absl::Status Connection::Choose(const RouteTarget** target) {
-  absl::StatusOr<ConnectionPlan::Choice> choice = set_.plan.Choose(front_facts_);
+  absl::StatusOr<ConnectionPlan::Choice> choice = set_.plan.Choose(opening_->facts);
   if (!choice.ok()) return choice.status();
   report_.route = choice->route;
   *target = choice->target;
@@ -137,20 +140,22 @@ void Connection::LimitByCertificate() {
 void Connection::ReadContent(std::unique_ptr<ContentReader> reader, const ContentRouting& options) {
   stage_ = Stage::kReadingContent;
   stage_start_ = set_.scheduler.Now();
-  content_ = std::make_unique<ContentLeg>(set_.scheduler, std::move(reader), options.max_bytes);
+  opening_->content =
+      std::make_unique<ContentLeg>(set_.scheduler, std::move(reader), options.max_bytes);
   LimitPhase(options.timeout);
-  content_->Read(std::move(front_),
-                 [this](absl::Status status) { OnContentRead(std::move(status)); });
+  opening_->content->Read(std::move(front_),
+                          [this](absl::Status status) { OnContentRead(std::move(status)); });
 }
 
 void Connection::OnContentRead(absl::Status status) {
-  front_ = content_->Take();
-  last_words_ = content_->last_words();
-  const std::shared_ptr<const ContentTarget> target = content_->target();
-  content_.reset();
+  Opening& opening = *opening_;
+  front_ = opening.content->Take();
+  opening.last_words = opening.content->last_words();
+  const std::shared_ptr<const ContentTarget> target = opening.content->target();
+  opening.content.reset();
   if (!status.ok()) return Fail(status);
   report_.route = target->route;
-  front_facts_.backend_name = target->backend_name;
+  opening.facts.backend_name = target->backend_name;
   GoTo(target->target);
 }
 
@@ -158,15 +163,15 @@ void Connection::GoTo(const RouteTarget& target) {
   if (ConnectionHandler* const* handler = std::get_if<ConnectionHandler*>(&target)) {
     return HandOver(**handler);
   }
-  back_connector_.Choose(std::get<Backends>(target), report_.front.peer);
+  opening_->back.Choose(std::get<Backends>(target), report_.front.peer);
   OpenBack();
 }
 
 void Connection::OpenBack() {
   stage_ = Stage::kOpeningBack;
   phase_timer_.reset();
-  back_connector_.Open(front_facts_, front_->info(),
-                       [this](absl::Status status) { OnBackOpen(std::move(status)); });
+  opening_->back.Open(opening_->facts, front_->info(),
+                      [this](absl::Status status) { OnBackOpen(std::move(status)); });
 }
 
 void Connection::HandOver(ConnectionHandler& handler) {
@@ -179,13 +184,13 @@ void Connection::HandOver(ConnectionHandler& handler) {
 
 void Connection::OnBackOpen(absl::Status status) {
   if (!status.ok()) return Fail(status);
-  back_ = back_connector_.Take();
+  back_ = opening_->back.Take();
   StartRelay();
 }
 
 void Connection::StartRelay() {
   phase_timer_.reset();
-  front_facts_ = {};  // The report has what is to be told; an idle connection keeps no more.
+  opening_.reset();
   stage_ = Stage::kRelaying;
   stage_start_ = set_.scheduler.Now();
   inspector_ = set_.plan.NewInspector(report_);
@@ -209,16 +214,16 @@ void Connection::LimitPhase(absl::Duration limit) {
 
 void Connection::OnPhaseTimeout() {
   if (stage_ == Stage::kClosing) {
-    if (front_closer_.has_value()) front_closer_->Cut();
-    if (back_closer_.has_value()) back_closer_->Cut();
+    if (closing_->front.has_value()) closing_->front->Cut();
+    if (closing_->back.has_value()) closing_->back->Cut();
     return Finish();
   }
   const absl::Duration taken = set_.scheduler.Now() - stage_start_;
-  if (stage_ == Stage::kOpeningFront && front_opener_->hello_received() &&
+  if (stage_ == Stage::kOpeningFront && opening_->front->hello_received() &&
       taken < set_.options.handshake_timeout) {
     return LimitPhase(set_.options.handshake_timeout - taken);
   }
-  if (!early_failure_.ok()) return Fail(early_failure_);
+  if (!opening_->early_failure.ok()) return Fail(opening_->early_failure);
   Fail(MakeError({ErrorCode::kTimeout, Leg::kFront, stage_phase(), std::nullopt,
                   absl::StrCat("not finished within ", absl::FormatDuration(taken))}));
 }
@@ -226,12 +231,12 @@ void Connection::OnPhaseTimeout() {
 Phase Connection::stage_phase() const {
   switch (stage_) {
     case Stage::kOpeningFront:
-      return front_opener_ != nullptr && front_opener_->hello_received() ? Phase::kHandshake
-                                                                         : Phase::kHello;
+      return opening_->front != nullptr && opening_->front->hello_received() ? Phase::kHandshake
+                                                                             : Phase::kHello;
     case Stage::kReadingContent:
       return Phase::kRoute;
     case Stage::kOpeningBack:
-      return back_connector_.phase();
+      return opening_->back.phase();
     case Stage::kRelaying:
       return Phase::kRelay;
     case Stage::kClosing:
@@ -260,8 +265,8 @@ void Connection::Cut() {
 }
 
 void Connection::Fail(const absl::Status& status) {
-  if (stage_ == Stage::kOpeningFront && front_opener_ != nullptr) {
-    report_.server_name = front_opener_->facts().server_name;
+  if (stage_ == Stage::kOpeningFront && opening_->front != nullptr) {
+    report_.server_name = opening_->front->facts().server_name;
   }
   Close(status);
 }
@@ -275,6 +280,7 @@ void Connection::Close(absl::Status status) {
   if (!relayed) SayLastWords();
   LimitPhase(set_.options.close_timeout);
   const ErrorCode code = CodeOf(report_.status);
+  closing_ = std::make_unique<Closing>();
   const auto close = [&](Leg leg, std::unique_ptr<Transport> transport,
                          std::optional<LegCloser>& closer) {
     if (transport == nullptr) return;
@@ -282,17 +288,18 @@ void Connection::Close(absl::Status status) {
     // A peer that let its time run out is not given more.
     closer.emplace(std::move(transport), end,
                    end == StreamEnd::kClean && code != ErrorCode::kTimeout);
-    if (!closer->Start([this] { OnLegClosed(); })) ++legs_closing_;
+    if (!closer->Start([this] { OnLegClosed(); })) ++closing_->legs_open;
   };
-  close(Leg::kFront, std::move(front_), front_closer_);
-  close(Leg::kBack, std::move(back_), back_closer_);
-  if (legs_closing_ == 0) Finish();
+  close(Leg::kFront, std::move(front_), closing_->front);
+  close(Leg::kBack, std::move(back_), closing_->back);
+  if (closing_->legs_open == 0) Finish();
 }
 
 void Connection::SayLastWords() {
   const std::optional<TlsError> error = GetTlsError(report_.status);
   if (!error.has_value() || front_ == nullptr) return;
-  const std::string words = last_words_.empty() ? set_.plan.LastWords(*error) : last_words_;
+  std::string words = std::move(opening_->last_words);
+  if (words.empty()) words = set_.plan.LastWords(*error);
   // A client that doesn't even take a few bytes at once is not waited for.
   if (!words.empty()) front_->Write(AsBytes(words));
 }
@@ -309,22 +316,28 @@ void Connection::CollectLegs() {
     report_.back.bytes_spliced = relay_->bytes_direct(Leg::kBack);
     relay_.reset();
   }
-  if (front_opener_ != nullptr) front_ = front_opener_->Take();
-  if (content_ != nullptr) front_ = content_->Take();
-  content_.reset();
-  front_opener_.reset();
-  if (back_ == nullptr) back_ = back_connector_.Take();
+  if (opening_ == nullptr) return;
+  if (opening_->front != nullptr) front_ = opening_->front->Take();
+  if (opening_->content != nullptr) front_ = opening_->content->Take();
+  opening_->content.reset();
+  opening_->front.reset();
+  if (back_ == nullptr) back_ = opening_->back.Take();
 }
 
 void Connection::OnLegClosed() {
-  if (--legs_closing_ == 0) Finish();
+  if (--closing_->legs_open == 0) Finish();
 }
 
 void Connection::Finish() {
   stage_ = Stage::kClosed;
   phase_timer_.reset();
   certificate_timer_.reset();
-  back_connector_.CountOut();
+  // Where bytes flowed, the connector is gone and the backend still counts the connection.
+  if (opening_ != nullptr) {
+    opening_->back.CountOut();
+  } else {
+    set_.chooser.Closed(report_.back.peer);
+  }
   report_.duration = set_.scheduler.Now() - report_.accepted;
   if (set_.observer != nullptr) set_.observer->OnClosed(report_);
   set_.Bury(report_.id);

@@ -56,6 +56,26 @@ class Connection final : private HelloHook {
     kClosed
   };
 
+  // What a connection has until bytes flow. An open one is rid of it: there may be many.
+  struct Opening {
+    Opening(ConnectionSet& set, ConnectionReport& report) : back(set, report) {}
+
+    LegFacts facts;  // Of the front leg.
+    std::unique_ptr<LegOpener> front;
+    std::unique_ptr<ContentLeg> content;
+    std::string last_words;  // The content reader's, to the client.
+    BackConnector back;
+    Answer hello_answer;         // While a hello waits for the backend.
+    absl::Status early_failure;  // Why it was refused.
+  };
+
+  // What a connection has that ends by saying goodbye.
+  struct Closing {
+    std::optional<LegCloser> front;
+    std::optional<LegCloser> back;
+    int legs_open = 0;
+  };
+
   void OnHello(HelloToAnswer hello, Answer answer) override;
   void OnFrontOpen(absl::Status status);
   void LimitByCertificate();
@@ -84,23 +104,15 @@ class Connection final : private HelloHook {
   ConnectionSet& set_;
   Stage stage_ = Stage::kOpeningFront;
   ConnectionReport report_;
-  LegFacts front_facts_;
   absl::Time stage_start_;
   Timer phase_timer_;
   Timer certificate_timer_;  // While the certificate's expiry ends the connection.
-  std::unique_ptr<LegOpener> front_opener_;
-  std::unique_ptr<ContentLeg> content_;
-  std::string last_words_;  // The content reader's, to the client.
-  BackConnector back_connector_;
-  Answer hello_answer_;         // While a hello waits for the backend.
-  absl::Status early_failure_;  // Why it was refused.
+  std::unique_ptr<Opening> opening_;
   std::unique_ptr<Transport> front_;
   std::unique_ptr<Transport> back_;
   std::unique_ptr<Inspector> inspector_;
   std::unique_ptr<Relay> relay_;
-  std::optional<LegCloser> front_closer_;
-  std::optional<LegCloser> back_closer_;
-  int legs_closing_ = 0;
+  std::unique_ptr<Closing> closing_;
 };
 
 }  // namespace trestle

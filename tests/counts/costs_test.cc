@@ -33,10 +33,10 @@ constexpr double kMostAllocationsAroundAHandshake = 20;  // 18 when this was wri
 // BoringSSL's buffer for a record that is opened or sealed.
 constexpr double kMostAllocationsPerRecord = 1.2;
 
-// Heap of an idle connection, whole; about a sixth above what it was when this was written.
-constexpr double kMostBytesIdleTerminator = 7'600;
-constexpr double kMostBytesIdleBridge = 12'200;
-constexpr double kMostBytesIdleRouter = 3'700;
+// Heap of an idle connection, whole; about a tenth above what it was when this was written.
+constexpr double kMostBytesIdleTerminator = 6'900;
+constexpr double kMostBytesIdleBridge = 11'500;
+constexpr double kMostBytesIdleRouter = 3'000;
 
 constexpr int64_t kNow = 1'800'000'000;
 constexpr char kName[] = "bench.test";  // What the clients of bench/support ask for.
