@@ -1,7 +1,6 @@
 #include "examples/front_tls.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "absl/flags/flag.h"
@@ -55,13 +54,17 @@ absl::StatusOr<std::string> ReadPassphrase(absl::string_view name) {
   return text;
 }
 
+// What to publish in DNS.
+void LogEchConfigs(const EchKeys& keys) { LogLine(absl::StrCat("ech=", keys.PublishedConfigs())); }
+
 }  // namespace
 
 struct FrontTls::Loaded {
   std::vector<std::shared_ptr<const Credential>> credentials;
   std::unique_ptr<ClientAuthOptions> clients;  // Null where nobody is asked.
   std::vector<TicketKey> ticket_keys;          // Empty without a file.
-  std::optional<std::string> ech_pem;          // Nothing without a file.
+  std::string ech_pem;
+  std::shared_ptr<EchKeys> ech_keys;  // Of `ech_pem`; null without a file.
 };
 
 FrontTls::FrontTls(std::unique_ptr<ThreadPoolSigner> signers)
@@ -116,12 +119,8 @@ absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
   auto acme_tokens = AcmeTokensFromFlags();
   if (!acme_tokens.ok()) return acme_tokens.status();
   options.acme_tokens = *std::move(acme_tokens);
-  if (loaded->ech_pem.has_value()) {
-    auto ech_keys = EchKeys::FromPem(*loaded->ech_pem);
-    if (!ech_keys.ok()) return FlagError("ech_keys_file", Sentence(ech_keys.status()));
-    options.ech_keys = front->ech_keys_ = *std::move(ech_keys);
-    LogLine(absl::StrCat("ech=", front->ech_keys_->PublishedConfigs()));
-  }
+  options.ech_keys = front->ech_keys_ = loaded->ech_keys;
+  if (front->ech_keys_ != nullptr) LogEchConfigs(*front->ech_keys_);
   auto config = ServerTlsConfig::Create(std::move(options));
   if (!config.ok()) return config.status();
   front->config_ = *std::move(config);
@@ -150,7 +149,10 @@ absl::StatusOr<FrontTls::Loaded> FrontTls::Load() {
   if (!ech_path.empty()) {
     absl::StatusOr<std::string> pem = ReadFile(ech_path);
     if (!pem.ok()) return pem.status();
+    auto keys = EchKeys::FromPem(*pem);
+    if (!keys.ok()) return CannotUse(ech_path, keys.status());
     loaded.ech_pem = *std::move(pem);
+    loaded.ech_keys = *std::move(keys);
   }
   const std::string keys_path = absl::GetFlag(FLAGS_ticket_keys_file);
   if (keys_path.empty()) return loaded;
@@ -170,19 +172,24 @@ absl::StatusOr<std::string> FrontTls::Reload() {
   // What can still fail comes first: Load has tried the rest.
   if (ech_keys_ != nullptr) {
     // Tried on its own, because the new keys and the new certificates belong together.
-    auto ech_keys = EchKeys::FromPem(*loaded->ech_pem);
-    if (!ech_keys.ok()) return FlagError("ech_keys_file", Sentence(ech_keys.status()));
     auto certificates = CertificateStore::Create(loaded->credentials, absl::Now());
     if (!certificates.ok()) return certificates.status();
-    absl::Status names = (*ech_keys)->CheckPublicNames(*(*certificates)->current());
+    absl::Status names = loaded->ech_keys->CheckPublicNames(*(*certificates)->current());
     if (!names.ok()) return names;
   }
   absl::Status status = certificates_->Replace(std::move(loaded->credentials), absl::Now());
   if (status.ok() && clients_ != nullptr) status = clients_->Replace(*std::move(loaded->clients));
   if (status.ok() && ticket_keys_ != nullptr) status = ticket_keys_->Replace(loaded->ticket_keys);
-  if (status.ok() && ech_keys_ != nullptr) status = ech_keys_->Replace(*loaded->ech_pem);
+  if (status.ok() && ech_keys_ != nullptr) status = ReplaceEchKeys(loaded->ech_pem);
   if (!status.ok()) return status;
   return line;
+}
+
+absl::Status FrontTls::ReplaceEchKeys(const std::string& pem) {
+  const std::string published = ech_keys_->PublishedConfigs();
+  absl::Status replaced = ech_keys_->Replace(pem);
+  if (replaced.ok() && ech_keys_->PublishedConfigs() != published) LogEchConfigs(*ech_keys_);
+  return replaced;
 }
 
 std::vector<std::string> FrontTls::files() const {

@@ -47,6 +47,7 @@ class FrontTls {
 
   explicit FrontTls(std::unique_ptr<ThreadPoolSigner> signers);
   absl::StatusOr<Loaded> Load();
+  absl::Status ReplaceEchKeys(const std::string& pem);
 
   const std::unique_ptr<ThreadPoolSigner> signers_;  // Null: the loops sign.
   PassphraseCallback passphrases_;

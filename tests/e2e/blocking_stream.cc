@@ -104,6 +104,12 @@ bool BlockingStream::Start(bool is_server, const std::string& server_name,
   } else {
     SSL_set_connect_state(ssl_.get());
     if (!server_name.empty()) SSL_set_tlsext_host_name(ssl_.get(), server_name.c_str());
+    const std::string& ech = settings.ech_config_list;
+    if (!ech.empty()) {
+      CHECK_EQ(SSL_set1_ech_config_list(ssl_.get(), reinterpret_cast<const uint8_t*>(ech.data()),
+                                        ech.size()),
+               1);
+    }
   }
   while (true) {
     ERR_clear_error();
@@ -281,6 +287,13 @@ std::string BlockingStream::peer_serial() const {
 
 bool BlockingStream::used_hello_retry_request() const {
   return SSL_used_hello_retry_request(ssl_.get()) == 1;
+}
+
+std::string BlockingStream::ech_retry_configs() const {
+  const uint8_t* configs = nullptr;
+  size_t bytes = 0;
+  SSL_get0_ech_retry_configs(ssl_.get(), &configs, &bytes);
+  return std::string(reinterpret_cast<const char*>(configs), bytes);
 }
 
 }  // namespace trestle::e2e

@@ -26,6 +26,7 @@ struct TlsSettings {
   std::vector<uint16_t> groups;  ///< SSL_GROUP_X25519; the first gets the client's key share.
   /// Cuts what is sent during the handshake into writes of so many bytes; 0: no cuts.
   size_t handshake_piece_bytes = 0;
+  std::string ech_config_list = {};  ///< A client's, to hide the name that it asks for.
 };
 
 /// How reading ended.
@@ -82,6 +83,9 @@ class BlockingStream {
   std::string peer_names() const;   ///< DNS names of the peer's certificate, "a.test,b.test".
   std::string peer_serial() const;  ///< In hexadecimal.
   bool used_hello_retry_request() const;
+
+  /// The configs that a client was told whose ECH was rejected, after its handshake failed by that.
+  std::string ech_retry_configs() const;
 
   /// Why TLS failed.
   const std::string& error() const { return error_; }

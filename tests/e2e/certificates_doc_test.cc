@@ -1,18 +1,17 @@
 // Runs docs/certificates.md: every line of its shell blocks, in order.
 
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/server_programs.h"
+#include "tests/e2e/shell_blocks.h"
 
 namespace trestle::e2e {
 namespace {
@@ -21,26 +20,8 @@ using ::testing::HasSubstr;
 
 class CertificatesDocTest : public ServerProgramsTest {};
 
-// What is within ```sh and ```.
-std::string ShellOf(const std::string& markdown) {
-  std::string shell;
-  bool inside = false;
-  for (const absl::string_view line : absl::StrSplit(markdown, '\n')) {
-    if (line == "```sh") {
-      inside = true;
-    } else if (line == "```") {
-      inside = false;
-    } else if (inside) {
-      absl::StrAppend(&shell, line, "\n");
-    }
-  }
-  return shell;
-}
-
 TEST_F(CertificatesDocTest, EveryCommandWorks) {
-  std::ifstream file("docs/certificates.md");
-  ASSERT_TRUE(file.good());
-  const std::string shell = ShellOf({std::istreambuf_iterator<char>(file), {}});
+  const std::string shell = absl::StrJoin(ShellBlocks("docs/certificates.md"), "");
   ASSERT_THAT(shell, HasSubstr("leg_probe --front="));
   // The ports of the text may be taken on this machine.
   const std::vector<uint16_t> ports = FreePorts(3);

@@ -102,7 +102,7 @@ TEST_F(FlagsTest, ValuesAreChecked) {
                 "a pool of 65 threads: it can have 1 to 64");
   ExpectRefusal(Mode::kOffload,
                 Change(offload_, {absl::StrCat("--ech_keys_file=", WriteFile("empty.pem", ""))}),
-                "no PEM blocks \"PRIVATE KEY\" and \"ECHCONFIG\" for ECH");
+                "empty.pem: no PEM blocks \"PRIVATE KEY\" and \"ECHCONFIG\" for ECH");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--drain_on_reload=-1s"}),
                 "--drain_on_reload must not be negative");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--after_certificate_expiry=-1s"}),
