@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/e2e/browser.h"
 #include "tests/e2e/server_programs.h"
 #include "trestle/testing/test_pki.h"
 
@@ -275,27 +276,14 @@ TEST_F(AdminTest, ABrowserShowsThePage) {
   const uint16_t admin = AdminPort(*proxy);
   WaitFor(admin, "/", "9 days left");
   const std::string picture = PathOf("page.png");
-  const std::vector<std::string> chromium = {"/usr/bin/env",
-                                             absl::StrCat("HOME=", PathOf("")),
-                                             FindProgram("chromium"),
-                                             "--headless=new",
-                                             "--no-sandbox",
-                                             "--disable-gpu",
-                                             "--disable-dev-shm-usage",
-                                             "--window-size=1200,700",
-                                             absl::StrCat("--user-data-dir=", PathOf("browser"))};
+  const Browser browser(PathOf(""));
   const std::string url = absl::StrCat("http://127.0.0.1:", admin, "/");
-  const auto run = [&](const std::string& what) {
-    std::vector<std::string> argv = chromium;
-    argv.insert(argv.end(), {what, url});
-    return RunCommand(argv, 2 * kPatience);
-  };
   // The text as the browser understood it, escapes and all.
-  const CommandResult dom = run("--dump-dom");
+  const CommandResult dom = browser.Open(url);
   EXPECT_THAT(dom.output, AllOf(HasSubstr("9 days left"), HasSubstr("<div class=\"leg warning\">"),
                                 HasSubstr("leaf \"CN=back.test\" expires on ")))
       << dom.errors;
-  const CommandResult shot = run(absl::StrCat("--screenshot=", picture));
+  const CommandResult shot = browser.Picture(url, picture);
   std::ifstream file(picture, std::ios::binary);
   const std::string png((std::istreambuf_iterator<char>(file)), {});
   EXPECT_THAT(png, ::testing::StartsWith("\x89PNG\r\n")) << shot.errors;

@@ -26,17 +26,6 @@ class HttpTest : public ServerProgramsTest {
     return std::make_unique<HttpBackend>(std::move(options));
   }
 
-  // A proxy that routes by HTTP instead of to one backend.
-  std::unique_ptr<ProxyProcess> StartRouting(Mode mode, const std::string& routes) const {
-    std::vector<std::string> argv = {ExampleProgram(ProgramOf(mode))};
-    for (const std::string& flag : FlagsFor(mode, "")) {
-      if (flag != "--backend=") argv.push_back(flag);
-    }
-    argv.push_back(absl::StrCat("--http_routes=", routes));
-    argv.push_back("--log_connections=text");
-    return StartProgram(argv);
-  }
-
   std::string Exchange(uint16_t port, const std::string& bytes) const {
     const auto client = ConnectTls(port);
     if (client == nullptr) return "no connection";
@@ -223,14 +212,10 @@ TEST_F(Http2Test, IsRoutedByHostAndRefusedWherePathsDecide) {
   const auto two = StartHttp2("two", ports[1]);
   const std::string first = absl::StrCat("127.0.0.1:", ports[0]);
   const std::string second = absl::StrCat("127.0.0.1:", ports[1]);
-  std::vector<std::string> argv = {ExampleProgram(ProgramOf(Mode::kBridge))};
-  for (const std::string& flag : FlagsFor(Mode::kBridge, "")) {
-    if (flag != "--backend=") argv.push_back(flag);
-  }
-  argv.push_back(absl::StrCat("--http_routes=", kFrontName, "=", first, ",split.test=", first,
-                              ",split.test/api=", second));
-  argv.push_back("--http2");
-  const auto proxy = StartProgram(argv);
+  const auto proxy = StartRouting(
+      Mode::kBridge,
+      absl::StrCat(kFrontName, "=", first, ",split.test=", first, ",split.test/api=", second),
+      {"--http2"});
   EXPECT_EQ(Get(proxy->port, "/api", "--http2"), "one|2");
   EXPECT_EQ(Get(proxy->port, "/api/x", "--http1.1", "split.test"), "two|1.1");
   EXPECT_EQ(Get(proxy->port, "/", "--http1.1", "split.test"), "one|1.1");

@@ -134,6 +134,17 @@ std::unique_ptr<ProxyProcess> ProxyTest::StartProxy(Mode mode, const std::string
   return StartProgram(argv);
 }
 
+std::unique_ptr<ProxyProcess> ProxyTest::StartRouting(
+    Mode mode, const std::string& routes, const std::vector<std::string>& more_flags) const {
+  std::vector<std::string> argv = {ExampleProgram(ProgramOf(mode))};
+  for (const std::string& flag : FlagsFor(mode, "")) {
+    if (flag != "--backend=") argv.push_back(flag);
+  }
+  Append(argv, {absl::StrCat("--http_routes=", routes), "--log_connections=text"});
+  Append(argv, more_flags);
+  return StartProgram(argv);
+}
+
 std::unique_ptr<ProxyProcess> ProxyTest::StartProgram(const std::vector<std::string>& argv) const {
   auto proxy = std::make_unique<ProxyProcess>(argv);
   proxy->WaitForLog(kListening);

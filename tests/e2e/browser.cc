@@ -1,0 +1,50 @@
+#include "tests/e2e/browser.h"
+
+#include <filesystem>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/proxy_test.h"
+
+namespace trestle::e2e {
+
+Browser::Browser(const std::string& folder) : home_(absl::StrCat(folder, "/home")) {
+  std::filesystem::create_directories(home_);
+}
+
+void Browser::Trust(const std::string& path) {
+  const std::string database = absl::StrCat(home_, "/.pki/nssdb");
+  std::filesystem::create_directories(database);
+  const std::vector<std::string> certutil = {FindProgram("certutil"), "-d",
+                                             absl::StrCat("sql:", database)};
+  for (const std::vector<std::string>& flags :
+       {std::vector<std::string>{"-N", "--empty-password"},
+        std::vector<std::string>{"-A", "-n", "test", "-t", "C,,", "-i", path}}) {
+    std::vector<std::string> argv = certutil;
+    argv.insert(argv.end(), flags.begin(), flags.end());
+    const CommandResult result = RunCommand(argv, kPatience);
+    EXPECT_EQ(result.exit_status, 0) << result.errors;
+  }
+}
+
+CommandResult Browser::Open(const std::string& url) const { return Run("--dump-dom", url); }
+
+CommandResult Browser::Picture(const std::string& url, const std::string& path) const {
+  return Run(absl::StrCat("--screenshot=", path), url);
+}
+
+CommandResult Browser::Run(const std::string& what, const std::string& url) const {
+  return RunCommand(
+      {"/usr/bin/env", absl::StrCat("HOME=", home_), FindProgram("chromium"), "--headless=new",
+       // Chromium's sandbox doesn't work for root, nor within other sandboxes.
+       "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1200,700",
+       "--no-first-run", "--disable-background-networking", "--disable-component-update",
+       "--disable-sync", "--disable-quic", "--no-proxy-server",
+       absl::StrCat("--host-resolver-rules=MAP ", kFrontName,
+                    " 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+       absl::StrCat("--user-data-dir=", home_, "/profile"), what, url},
+      2 * kPatience);
+}
+
+}  // namespace trestle::e2e

@@ -1,0 +1,35 @@
+// Browser: Chromium without a window, as a test's client. It reaches 127.0.0.1 and nothing else.
+#ifndef TRESTLE_TESTS_E2E_BROWSER_H_
+#define TRESTLE_TESTS_E2E_BROWSER_H_
+
+#include <string>
+
+#include "tests/e2e/process.h"
+
+namespace trestle::e2e {
+
+class Browser {
+ public:
+  /// Keeps its profile in `folder`, which belongs to a test, and finds kFrontName at 127.0.0.1.
+  explicit Browser(const std::string& folder);
+
+  /// Also believes certificates of the CA in `path`, as the browser of a user would who imported
+  /// it.
+  void Trust(const std::string& path);
+
+  /// Opens `url`, and returns the page as it is when all of it is loaded: scripts ran, escapes are
+  /// as the browser understood them.
+  CommandResult Open(const std::string& url) const;
+
+  /// Opens `url`, and writes a picture of the page to `path`.
+  CommandResult Picture(const std::string& url, const std::string& path) const;
+
+ private:
+  CommandResult Run(const std::string& what, const std::string& url) const;
+
+  const std::string home_;
+};
+
+}  // namespace trestle::e2e
+
+#endif  // TRESTLE_TESTS_E2E_BROWSER_H_
