@@ -62,7 +62,8 @@ const chat = (messages, last, done) => {
     done();
   };
 };
-chat(["Gr\u00fc\u00dfe \u2713", bytes, new Uint8Array(0), ""], socket => socket.close(4001, "bye"), () =>
+const messages = ["Gr\u00fc\u00dfe \u2713", bytes, new Uint8Array(0), ""];
+chat(messages, socket => socket.close(4001, "bye"), () =>
     chat([], socket => socket.send("close 4002"), () => frame.close()));
 </script>
 )";

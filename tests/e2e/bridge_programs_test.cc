@@ -1,5 +1,6 @@
-// The bridge in front of nginx, haproxy and openssl s_server, with curl and h2load before it: the
-// protocol that the backend chooses, sessions, and certificates on both sides of the back leg.
+// The bridge in front of nginx, haproxy and openssl s_server, with curl, h2load and openssl
+// s_client before it: the protocol that the backend chooses, sessions, and certificates of the back
+// leg.
 
 #include <memory>
 #include <string>
@@ -7,6 +8,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
@@ -63,6 +66,22 @@ class BridgeProgramsTest : public ServerProgramsTest {
     return result.output;
   }
 
+  // What s_client says of the handshake with `port`, having offered these protocols: "ALPN
+  // protocol: h2", "No ALPN negotiated", or the alert that it was sent.
+  std::string SClientSees(uint16_t port, const std::string& name, const std::string& offered) {
+    const CommandResult result =
+        RunCommand({FindProgram("openssl"), "s_client", "-connect",
+                    absl::StrCat("127.0.0.1:", port), "-servername", name, "-verify_hostname", name,
+                    "-verify_return_error", "-CAfile", PathOf("ca.pem"), "-alpn", offered},
+                   kPatience);
+    for (const absl::string_view line : absl::StrSplit(result.output, '\n')) {
+      if (absl::StrContains(line, "ALPN") && result.exit_status == 0) return std::string(line);
+    }
+    const size_t alert = result.errors.find("SSL alert number");
+    EXPECT_NE(alert, std::string::npos) << result.errors << result.output;
+    return alert == std::string::npos ? "" : result.errors.substr(alert, 20);
+  }
+
   const std::vector<std::string> eager_ = {"--alpn=h2,http/1.1", "--eager_alpn"};
 };
 
@@ -90,6 +109,57 @@ TEST_F(BridgeProgramsTest, TheClientSeesTheBackendsChoice) {
       EXPECT_TRUE(absl::EndsWith(seen, c.version)) << seen;
     }
   }
+}
+
+// Whatever the backend speaks and the client offers, s_client is told the same as without a bridge.
+TEST_F(BridgeProgramsTest, TheClientSeesWhatItWouldSeeWithoutTheBridge) {
+  constexpr char kHttp2[] = "ALPN protocol: h2";
+  constexpr char kHttp1[] = "ALPN protocol: http/1.1";
+  constexpr char kNone[] = "No ALPN negotiated";
+  constexpr char kRefused[] = "SSL alert number 120";  // no_application_protocol
+  const std::vector<uint16_t> ports = FreePorts(7);
+  const auto nginx_both = NginxBackend(ports[0], true);
+  const auto nginx_h1 = NginxBackend(ports[1], false);
+  const auto haproxy_h1_first = HaproxyBackend(ports[2], "http/1.1,h2");
+  const auto haproxy_h2 = HaproxyBackend(ports[3], "h2");
+  const auto openssl_h2 = OpensslBackend(ports[4], {"-alpn", "h2"});
+  const auto openssl_h1 = OpensslBackend(ports[5], {"-alpn", "http/1.1"});
+  const auto openssl_none = OpensslBackend(ports[6], {});
+  const struct {
+    uint16_t port;
+    // Seen by clients that offer h2 and http/1.1, http/1.1 and h2, h2, http/1.1.
+    const char* seen[4];
+  } cases[] = {
+      {ports[0], {kHttp2, kHttp2, kHttp2, kHttp1}},
+      {ports[1], {kHttp1, kHttp1, kRefused, kHttp1}},
+      {ports[2], {kHttp1, kHttp1, kHttp2, kHttp1}},
+      {ports[3], {kHttp2, kHttp2, kHttp2, kNone}},  // haproxy goes on without a protocol.
+      {ports[4], {kHttp2, kHttp2, kHttp2, kRefused}},
+      {ports[5], {kHttp1, kHttp1, kRefused, kHttp1}},
+      {ports[6], {kNone, kNone, kNone, kNone}},
+  };
+  constexpr const char* kOffers[] = {"h2,http/1.1", "http/1.1,h2", "h2", "http/1.1"};
+  for (const auto& c : cases) {
+    const auto proxy = StartBridge(c.port, eager_);
+    for (int i = 0; i < 4; ++i) {
+      SCOPED_TRACE(absl::StrCat("backend ", &c - cases, ", offered ", kOffers[i]));
+      EXPECT_EQ(SClientSees(c.port, kBackName, kOffers[i]), c.seen[i]);
+      EXPECT_EQ(SClientSees(proxy->port, kFrontName, kOffers[i]), c.seen[i]) << proxy->log();
+    }
+  }
+}
+
+TEST_F(BridgeProgramsTest, AClientThatSpeaksTooLittleForTheBackendIsToldSo) {
+  const uint16_t port = FreePort();
+  const auto openssl = OpensslBackend(port, {"-alpn", "h2"});
+  const auto proxy = StartBridge(port, eager_);
+  EXPECT_EQ(SClientSees(proxy->port, kFrontName, "http/1.1"), "SSL alert number 120");
+  EXPECT_TRUE(proxy->WaitForLog(
+      "status=\"back leg, handshake: peer_alert (no_application_protocol): the peer sent"))
+      << proxy->log();
+  // What the front doesn't speak, no backend is asked for.
+  EXPECT_EQ(SClientSees(proxy->port, kFrontName, "h3"), "SSL alert number 120");
+  EXPECT_TRUE(proxy->WaitForLog("status=\"front leg, handshake: alpn_mismatch: ")) << proxy->log();
 }
 
 TEST_F(BridgeProgramsTest, LazilyABackendThatDoesNotSpeakItEndsTheConnection) {

@@ -2,8 +2,9 @@
 
     websocket_server.py PAGE_FILE [CHAIN_FILE KEY_FILE]
 
-With a certificate it speaks TLS, and the ALPN protocol http/1.1. Prints "listening on 127.0.0.1:PORT", and for each
-WebSocket how it began and ended. The message "close CODE" has it closed from this side. Needs python3-websockets.
+With a certificate it speaks TLS, and the ALPN protocol http/1.1. Prints "listening on
+127.0.0.1:PORT", and for each WebSocket how it began and ended. The message "close CODE" has it
+closed from this side. Needs python3-websockets.
 """
 
 import asyncio
