@@ -110,18 +110,6 @@ void AddRoutes(absl::Span<const Route> routes, ProxyMode mode, Watched& watched)
   }
 }
 
-void AddBridged(const RouteLegs& route, const MonitorTargets::Probed& probed, Watched& watched) {
-  watched.routes.push_back(route);
-  if (route.back_name.empty()) return;
-  watched.targets.seen.push_back(route.back_name);
-  for (const Endpoint& endpoint : route.backends) {
-    MonitorTargets::Probed& back = watched.targets.probed.emplace_back(probed);
-    back.name = route.back_name;
-    back.target.endpoint = endpoint;
-    back.target.server_name = route.back_name;
-  }
-}
-
 absl::StatusOr<std::unique_ptr<Admin>> Admin::FromFlags(Source source) {
   const std::string listen = absl::GetFlag(FLAGS_admin);
   if (listen.empty()) return nullptr;

@@ -47,10 +47,6 @@ struct Watched {
 /// Adds `routes`, which lead straight to backends, to what the page shows.
 void AddRoutes(absl::Span<const Route> routes, ProxyMode mode, Watched& watched);
 
-/// Adds the backends of a bridge's route: as connections meet them, and by probes that are like
-/// `probed` but for the address and the name. A route without a name for them is only shown.
-void AddBridged(const RouteLegs& route, const MonitorTargets::Probed& probed, Watched& watched);
-
 class Admin final : public ProxyHostWatcher, private CertificateListener {
  public:
   /// Says what is to be watched; asked at the start and after each reload.

@@ -14,6 +14,7 @@
 #include "examples/http_flags.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
+#include "examples/tls_legs.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/tls/tls_config.h"
@@ -43,8 +44,6 @@ constexpr char kUsage[] =
     "  bridging_proxy --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem \\\n"
     "      --backend=127.0.0.1:9443 --backend_ca=ca.pem --backend_name=api.internal.example";
 
-using trestle::HttpRoute;
-
 // All that the flags say of the bridge itself. To be called for each thread.
 trestle::TlsBridgeOptions OptionsFromFlags() {
   using namespace trestle::examples;
@@ -56,28 +55,6 @@ trestle::TlsBridgeOptions OptionsFromFlags() {
   options.eager_alpn.enabled = absl::GetFlag(FLAGS_eager_alpn);
   if (!absl::GetFlag(FLAGS_backend_resumption)) options.back_sessions.max_sessions = 0;
   return options;
-}
-
-// The backends of `routes`: as connections meet them, and by probes. A name that each client brings
-// along is none to probe for.
-absl::Status WatchBackends(const std::vector<HttpRoute>& routes,
-                           trestle::ProxyProtocolOut proxy_header,
-                           trestle::examples::Watched& watched) {
-  using namespace trestle::examples;
-  const absl::StatusOr<std::shared_ptr<const trestle::ClientTlsConfig>> tls = BackTlsFromFlags();
-  if (!tls.ok()) return tls.status();
-  const auto probe = ProbeConfigFor((*tls)->options());
-  if (!probe.ok()) return probe.status();
-  for (const HttpRoute& route : routes) {
-    trestle::MonitorTargets::Probed probed;
-    probed.config = *probe;
-    probed.target.proxy_header = proxy_header;
-    if (route.host.empty()) probed.target.verify_name = absl::GetFlag(FLAGS_backend_verify_name);
-    AddBridged(
-        {route.host, trestle::ProxyMode::kBridge, route.backends.endpoints, route.backend_name},
-        probed, watched);
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -93,38 +70,23 @@ int main(int argc, char** argv) {
   const std::vector<HttpRoute> routes =
       OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend), backend_name));
 
-  const std::unique_ptr<FrontTls> front =
-      OrExit(FrontTls::FromFlags(nullptr, FrontProtocols(http)));
+  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(FrontProtocols(http)));
   const std::shared_ptr<const ClientTlsConfig> back_tls = OrExit(BackTlsFromFlags());
 
   const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
     Watched watched;
-    watched.targets.own = {front->certificates()};
-    watched.ticket_keys = front->config()->options().ticket_keys;
-    const absl::Status added =
-        WatchBackends(routes, connection_options.proxy_protocol_to_backend, watched);
+    WatchFront(*front, watched);
+    // A name that each client brings along is none to probe for.
+    const absl::Status added = WatchBridges(LegsOf(routes, ProxyMode::kBridge),
+                                            connection_options.proxy_protocol_to_backend,
+                                            absl::GetFlag(FLAGS_backend_verify_name), watched);
     if (!added.ok()) return added;
     return watched;
   }));
 
-  std::vector<std::string> files = front->files();
-  for (std::string& file : BackTlsFiles()) files.push_back(std::move(file));
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
-  host.OnReload(
-      [&]() -> absl::StatusOr<std::string> {
-        const absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> new_tls = BackTlsFromFlags();
-        if (!new_tls.ok()) return new_tls.status();
-        absl::StatusOr<std::string> reloaded = front->Reload();
-        if (!reloaded.ok()) return reloaded;
-        // Both are good. New connections use them from here on; open ones go on.
-        host.ForEachThread([&new_tls](Blocks& blocks) {
-          static_cast<TlsBridge&>(*blocks.back()).ReplaceBackTls(*new_tls);
-        });
-        host.DrainOlderCertificates(front->certificates()->current()->generation());
-        return reloaded;
-      },
-      files);
+  ServeTls(host, *front, 1);
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(routes, listener); };

@@ -54,6 +54,29 @@ absl::StatusOr<std::string> ReadPassphrase(absl::string_view name) {
   return text;
 }
 
+// --certs_dir is enough; what is given beside it must be whole.
+absl::Status CheckCertificateFlags() {
+  const std::string cert = absl::GetFlag(FLAGS_cert);
+  const std::string key = absl::GetFlag(FLAGS_key);
+  if (!absl::GetFlag(FLAGS_certs_dir).empty() && cert.empty() && key.empty() &&
+      absl::GetFlag(FLAGS_ocsp_file).empty()) {
+    return absl::OkStatus();
+  }
+  if (absl::Status status = RequiredFlag("cert", cert).status(); !status.ok()) return status;
+  return RequiredFlag("key", key).status();
+}
+
+// Null where the loops sign.
+absl::StatusOr<std::unique_ptr<ThreadPoolSigner>> SignersFromFlags() {
+  const int threads = absl::GetFlag(FLAGS_signing_threads);
+  if (threads == 0) return nullptr;
+  ThreadPoolOptions options;
+  options.threads = threads;
+  absl::StatusOr<std::unique_ptr<ThreadPool>> pool = ThreadPool::Create(options);
+  if (!pool.ok()) return pool.status();
+  return std::make_unique<ThreadPoolSigner>(*std::move(pool));
+}
+
 // What to publish in DNS.
 void LogEchConfigs(const EchKeys& keys) { LogLine(absl::StrCat("ech=", keys.PublishedConfigs())); }
 
@@ -73,34 +96,21 @@ FrontTls::FrontTls(std::unique_ptr<ThreadPoolSigner> signers)
       folder_(ReadPassphrase, signers_.get()) {}
 
 absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
-    std::shared_ptr<TicketKeyRing> shared_keys, std::vector<std::string> default_alpn) {
-  if (shared_keys != nullptr && !absl::GetFlag(FLAGS_ticket_keys_file).empty()) {
+    std::vector<std::string> default_alpn) {
+  if (absl::Status certificate = CheckCertificateFlags(); !certificate.ok()) return certificate;
+  absl::StatusOr<std::unique_ptr<ThreadPoolSigner>> signers = SignersFromFlags();
+  if (!signers.ok()) return signers.status();
+  absl::StatusOr<std::unique_ptr<TicketKeysRedis>> redis = TicketKeysRedis::FromFlags();
+  if (!redis.ok()) return redis.status();
+  if (*redis != nullptr && !absl::GetFlag(FLAGS_ticket_keys_file).empty()) {
     return absl::InvalidArgumentError(
-        "--ticket_keys_file and ticket keys from elsewhere contradict each other");
+        "--ticket_keys_file and --ticket_keys_redis exclude each other");
   }
-  const std::string cert = absl::GetFlag(FLAGS_cert);
-  const std::string key = absl::GetFlag(FLAGS_key);
-  if (absl::GetFlag(FLAGS_certs_dir).empty() || !cert.empty() || !key.empty() ||
-      !absl::GetFlag(FLAGS_ocsp_file).empty()) {
-    for (const auto& [flag, value] : {std::pair("cert", cert), std::pair("key", key)}) {
-      if (absl::StatusOr<std::string> given = RequiredFlag(flag, value); !given.ok()) {
-        return given.status();
-      }
-    }
-  }
-  std::unique_ptr<ThreadPoolSigner> signers;
-  if (const int threads = absl::GetFlag(FLAGS_signing_threads); threads != 0) {
-    ThreadPoolOptions options;
-    options.threads = threads;
-    absl::StatusOr<std::unique_ptr<ThreadPool>> pool = ThreadPool::Create(options);
-    if (!pool.ok()) return pool.status();
-    signers = std::make_unique<ThreadPoolSigner>(*std::move(pool));
-  }
-  auto front = absl::WrapUnique(new FrontTls(std::move(signers)));
+  auto front = absl::WrapUnique(new FrontTls(*std::move(signers)));
+  front->redis_ = *std::move(redis);
   absl::StatusOr<Loaded> loaded = front->Load();
   if (!loaded.ok()) return loaded.status();
   ServerTlsOptions options;
-  options.ticket_keys = std::move(shared_keys);
   if (absl::Status applied = ApplyFrontFlags(options); !applied.ok()) return applied;
   if (options.alpn.empty()) options.alpn = std::move(default_alpn);
   auto certificates = CertificateStore::Create(std::move(loaded->credentials), absl::Now());
@@ -111,6 +121,7 @@ absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
     if (!clients.ok()) return clients.status();
     options.client_authentication = front->clients_ = *std::move(clients);
   }
+  if (front->redis_ != nullptr) options.ticket_keys = front->redis_->ring();
   if (!loaded->ticket_keys.empty()) {
     auto ring = TicketKeyRing::FromKeys(loaded->ticket_keys);
     if (!ring.ok()) return ring.status();

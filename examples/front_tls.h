@@ -9,6 +9,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "examples/proxy_host.h"
+#include "examples/ticket_keys_redis.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_authentication.h"
 #include "trestle/tls/credential_files.h"
@@ -23,10 +25,9 @@ class FrontTls {
  public:
   /// Loads what the flags name: --cert, --key, --ocsp_file, --certs_dir, --key_passphrase_file,
   /// --signing_threads, those of front_options.h, --client_ca, --client_auth, --client_crl,
-  /// --client_allow, --ticket_keys_file, --ech_keys_file, --acme_tokens_dir. With a ring of
-  /// `shared_keys` there must be no file of them.
+  /// --client_allow, --ticket_keys_file, those of ticket_keys_redis.h, --ech_keys_file,
+  /// --acme_tokens_dir. Offers `default_alpn` where --alpn doesn't say anything else.
   static absl::StatusOr<std::unique_ptr<FrontTls>> FromFlags(
-      std::shared_ptr<TicketKeyRing> shared_keys = nullptr,
       std::vector<std::string> default_alpn = {});
 
   /// Loads all files again and, only if all are good, uses them for new connections. Open ones, and
@@ -35,6 +36,9 @@ class FrontTls {
 
   /// The files to watch for changes.
   std::vector<std::string> files() const;
+
+  /// What has to live on the main loop; null for nothing.
+  MainLoopPart* main_loop_part() const { return redis_.get(); }
 
   /// Never changes: what is loaded again changes inside.
   const std::shared_ptr<const ServerTlsConfig>& config() const { return config_; }
@@ -54,7 +58,8 @@ class FrontTls {
   CredentialFiles folder_;
   std::shared_ptr<CertificateStore> certificates_;
   std::shared_ptr<ClientAuthentication> clients_;
-  std::shared_ptr<TicketKeyRing> ticket_keys_;
+  std::shared_ptr<TicketKeyRing> ticket_keys_;  // Of a file; null without one.
+  std::unique_ptr<TicketKeysRedis> redis_;
   std::shared_ptr<EchKeys> ech_keys_;
   std::shared_ptr<const ServerTlsConfig> config_;
 };

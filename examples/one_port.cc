@@ -15,18 +15,18 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/clock.h"
 #include "examples/admin.h"
-#include "examples/pem_files.h"
+#include "examples/back_tls.h"
+#include "examples/front_tls.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
+#include "examples/tls_legs.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/proxy/route_text.h"
 #include "trestle/proxy/sni_passthrough_router.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/proxy/tls_terminator.h"
-#include "trestle/tls/certificate_store.h"
 #include "trestle/tls/tls_config.h"
 
 ABSL_FLAG(std::string, pass, "",
@@ -36,11 +36,6 @@ ABSL_FLAG(std::string, offload, "", "NAME=IP:PORT, likewise: backends that get t
 ABSL_FLAG(std::string, bridge, "",
           "NAME=IP:PORT, likewise: backends that get it in a TLS session of their own, and whose "
           "certificates must be for NAME");
-ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for clients, leaf first");
-ABSL_FLAG(std::string, key, "", "PEM file with the certificate's private key");
-ABSL_FLAG(std::string, backend_ca, "",
-          "PEM file with the CAs that bridged backends may be certified by");
-
 ABSL_FLAG(std::string, probe_ca, "",
           "PEM file with the CAs of the backends of --pass: with --admin, their certificates are "
           "looked at");
@@ -52,8 +47,8 @@ using namespace trestle::examples;
 
 constexpr char kUsage[] =
     "Passes, terminates and bridges TLS on one port, by the name that the client asks for. Other\n"
-    "names are refused. SIGHUP loads the certificate and the backends' CAs again; SIGTERM and\n"
-    "SIGINT let open connections finish, a second one cuts them.\n\n"
+    "names are refused. Files are loaded again when they change and on SIGHUP; SIGTERM and SIGINT\n"
+    "let open connections finish, a second one cuts them.\n\n"
     "  one_port --listen=127.0.0.1:8443 --pass=legacy.example=127.0.0.1:9443 \\\n"
     "      --offload=www.example=127.0.0.1:8080 --bridge=api.example=127.0.0.1:9444 \\\n"
     "      --cert=chain.pem --key=key.pem --backend_ca=ca.pem";
@@ -64,9 +59,8 @@ struct Settings {
   std::vector<Route> offload;
   std::vector<Route> bridge;
   ConnectionOptions connection;
-  std::shared_ptr<CertificateStore> certificates;  // Null where nothing is decrypted, as:
-  std::shared_ptr<const ServerTlsConfig> front_tls;
-  std::shared_ptr<const ClientTlsConfig> back_tls;
+  std::unique_ptr<FrontTls> front;                  // Null where nothing is decrypted.
+  std::shared_ptr<const ClientTlsConfig> back_tls;  // Null without bridges.
 
   bool LeadTo(const Endpoint& listener) const {
     const auto leads = [&](const Route& route) {
@@ -78,20 +72,6 @@ struct Settings {
   }
 };
 
-absl::StatusOr<std::shared_ptr<const Credential>> CredentialFromFlags() {
-  const absl::StatusOr<std::string> cert = RequiredFlag("cert", absl::GetFlag(FLAGS_cert));
-  if (!cert.ok()) return cert.status();
-  const absl::StatusOr<std::string> key = RequiredFlag("key", absl::GetFlag(FLAGS_key));
-  if (!key.ok()) return key.status();
-  return LoadCredential(*cert, *key);
-}
-
-absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> BackTlsFromFlags() {
-  const absl::StatusOr<std::string> ca =
-      RequiredFlag("backend_ca", absl::GetFlag(FLAGS_backend_ca));
-  return ca.ok() ? LoadClientTls(*ca) : ca.status();
-}
-
 Settings SettingsFromFlags() {
   Settings settings;
   settings.connection = OrExit(ConnectionOptionsFromFlags());
@@ -99,11 +79,7 @@ Settings SettingsFromFlags() {
   settings.offload = OrExit(ParseRouteList(absl::GetFlag(FLAGS_offload)));
   settings.bridge = OrExit(ParseRouteList(absl::GetFlag(FLAGS_bridge)));
   if (settings.offload.empty() && settings.bridge.empty()) return settings;
-  settings.certificates =
-      OrExit(CertificateStore::Create({OrExit(CredentialFromFlags())}, absl::Now()));
-  ServerTlsOptions front_options;
-  front_options.certificates = settings.certificates;
-  settings.front_tls = OrExit(ServerTlsConfig::Create(front_options));
+  settings.front = OrExit(FrontTls::FromFlags());
   if (!settings.bridge.empty()) settings.back_tls = OrExit(BackTlsFromFlags());
   return settings;
 }
@@ -122,7 +98,7 @@ class BlockSet {
                        "\": a backend's certificate is checked for one name, not a wildcard"));
     }
     TlsBridgeOptions options;
-    options.front_tls = settings_.front_tls;
+    options.front_tls = settings_.front->config();
     options.back_tls = settings_.back_tls;
     options.backend = std::get<Backends>(route.target);
     options.backend_name = route.pattern;
@@ -132,7 +108,7 @@ class BlockSet {
 
   absl::Status AddTerminator(const Route& route) {
     TlsTerminatorOptions options;
-    options.front_tls = settings_.front_tls;
+    options.front_tls = settings_.front->config();
     options.backend = std::get<Backends>(route.target);
     options.connection = settings_.connection;
     return Add(route, TlsTerminator::Create(scheduler_, dialer_, std::move(options), observer_));
@@ -181,45 +157,27 @@ absl::StatusOr<Blocks> MakeBlocks(Scheduler& scheduler, Dialer& dialer,
   return set.FinishWithRouter();
 }
 
-// Backends of bridges are verified by the same CAs as their connections.
 absl::StatusOr<Watched> WatchedOf(const Settings& settings) {
   Watched watched;
-  MonitorTargets& targets = watched.targets;
-  AddRoutes(settings.bridge, ProxyMode::kBridge, watched);
+  const ProxyProtocolOut proxy_header = settings.connection.proxy_protocol_to_backend;
+  if (settings.front != nullptr) WatchFront(*settings.front, watched);
+  std::vector<RouteLegs> bridges;
+  for (const Route& route : settings.bridge) {
+    bridges.push_back({route.pattern, ProxyMode::kBridge,
+                       std::get<Backends>(route.target).endpoints, route.pattern});
+  }
+  if (!bridges.empty()) {
+    const absl::Status added = WatchBridges(bridges, proxy_header, "", watched);
+    if (!added.ok()) return added;
+  }
   AddRoutes(settings.offload, ProxyMode::kOffload, watched);
   AddRoutes(settings.pass, ProxyMode::kPassthrough, watched);
-  if (settings.certificates != nullptr) targets.own = {settings.certificates};
-  if (settings.front_tls != nullptr)
-    watched.ticket_keys = settings.front_tls->options().ticket_keys;
-  const std::pair<const std::vector<Route>*, std::string> probed[] = {
-      {&settings.bridge, absl::GetFlag(FLAGS_backend_ca)},
-      {&settings.pass, absl::GetFlag(FLAGS_probe_ca)},
-  };
-  for (const auto& [routes, ca] : probed) {
-    if (routes->empty() || ca.empty()) continue;
-    const absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = LoadProbeConfig(ca);
-    if (!config.ok()) return config.status();
-    AddProbes(*routes, *config, settings.connection.proxy_protocol_to_backend, targets);
-  }
-  for (const Route& route : settings.bridge) targets.seen.push_back(route.pattern);
+  const std::string ca = absl::GetFlag(FLAGS_probe_ca);
+  if (settings.pass.empty() || ca.empty()) return watched;
+  const absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = LoadProbeConfig(ca);
+  if (!config.ok()) return config.status();
+  AddProbes(settings.pass, *config, proxy_header, watched.targets);
   return watched;
-}
-
-absl::StatusOr<std::string> Reload(ProxyHost& host, const Settings& settings) {
-  const absl::StatusOr<std::shared_ptr<const Credential>> loaded = CredentialFromFlags();
-  if (!loaded.ok()) return loaded.status();
-  const size_t bridges = settings.bridge.size();
-  absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> back_tls = settings.back_tls;
-  if (bridges > 0) back_tls = BackTlsFromFlags();
-  if (!back_tls.ok()) return back_tls.status();
-  // Both are good. New connections use them from here on; open ones go on.
-  if (absl::Status s = settings.certificates->Replace({*loaded}, absl::Now()); !s.ok()) return s;
-  host.ForEachThread([&](Blocks& blocks) {
-    for (size_t i = 0; i < bridges; ++i) {
-      static_cast<TlsBridge&>(*blocks[i]).ReplaceBackTls(*back_tls);
-    }
-  });
-  return DescribeCredential(**loaded);
 }
 
 }  // namespace
@@ -232,7 +190,7 @@ int main(int argc, char** argv) {
       OrExit(Admin::FromFlags([&] { return WatchedOf(settings); }));
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
-  if (settings.certificates != nullptr) host.OnReload([&] { return Reload(host, settings); });
+  if (settings.front != nullptr) ServeTls(host, *settings.front, settings.bridge.size());
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return settings.LeadTo(listener); };

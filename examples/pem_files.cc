@@ -53,17 +53,6 @@ absl::StatusOr<std::vector<std::shared_ptr<const Credential>>> LoadCredentials(
   return CannotUse(folder, credentials.status());
 }
 
-absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> LoadClientTls(const std::string& ca_path) {
-  absl::StatusOr<std::string> ca_pem = ReadFile(ca_path);
-  if (!ca_pem.ok()) return ca_pem.status();
-  ClientTlsOptions options;
-  options.ca_pem = *std::move(ca_pem);
-  absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> config =
-      ClientTlsConfig::Create(std::move(options));
-  if (config.ok()) return config;
-  return CannotUse(ca_path, config.status());
-}
-
 absl::StatusOr<std::shared_ptr<const TrustStore>> LoadTrustStore(const std::string& ca_path,
                                                                  const std::string& crl_path) {
   const absl::StatusOr<std::string> ca_pem = ReadFile(ca_path);

@@ -13,7 +13,6 @@
 #include "trestle/tls/credential.h"
 #include "trestle/tls/credential_files.h"
 #include "trestle/tls/ticket_keys.h"
-#include "trestle/tls/tls_config.h"
 #include "trestle/tls/trust_store.h"
 
 namespace trestle::examples {
@@ -31,9 +30,6 @@ absl::StatusOr<std::vector<std::shared_ptr<const Credential>>> LoadCredentials(
 
 /// Says that `what` can't be used, and why.
 absl::Status CannotUse(absl::string_view what, const absl::Status& why);
-
-/// Makes a client config that trusts the CAs of a file and nobody else.
-absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> LoadClientTls(const std::string& ca_path);
 
 /// Loads CAs and, unless `crl_path` is empty, revocation lists.
 absl::StatusOr<std::shared_ptr<const TrustStore>> LoadTrustStore(const std::string& ca_path,

@@ -11,7 +11,7 @@
 #include "examples/http_flags.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
-#include "examples/ticket_keys_redis.h"
+#include "examples/tls_legs.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_terminator.h"
 
@@ -38,31 +38,18 @@ int main(int argc, char** argv) {
   const HttpFlags http = OrExit(HttpFromFlags());
   const std::vector<HttpRoute> routes = OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend), ""));
 
-  const std::unique_ptr<TicketKeysRedis> redis = OrExit(TicketKeysRedis::FromFlags());
-  const std::unique_ptr<FrontTls> front =
-      OrExit(FrontTls::FromFlags(redis == nullptr ? nullptr : redis->ring()));
+  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags());
 
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&] {
     Watched watched;
-    watched.targets.own = {front->certificates()};
-    watched.ticket_keys = front->config()->options().ticket_keys;
-    for (const HttpRoute& route : routes) {
-      watched.routes.push_back({route.host, ProxyMode::kOffload, route.backends.endpoints, ""});
-    }
+    WatchFront(*front, watched);
+    watched.routes = LegsOf(routes, ProxyMode::kOffload);
     return watched;
   }));
 
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
-  host.AddPart(redis.get());
-  host.OnReload(
-      [&]() -> absl::StatusOr<std::string> {
-        absl::StatusOr<std::string> loaded = front->Reload();
-        if (!loaded.ok()) return loaded;
-        host.DrainOlderCertificates(front->certificates()->current()->generation());
-        return loaded;
-      },
-      front->files());
+  ServeTls(host, *front);
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(routes, listener); };

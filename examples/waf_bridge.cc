@@ -10,23 +10,19 @@
 #include "absl/flags/flag.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "examples/admin.h"
+#include "examples/back_tls.h"
+#include "examples/front_tls.h"
 #include "examples/http_flags.h"
-#include "examples/pem_files.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
+#include "examples/tls_legs.h"
 #include "integrations/modsecurity/modsecurity_guard.h"
 #include "trestle/proxy/tls_bridge.h"
-#include "trestle/tls/certificate_store.h"
 #include "trestle/tls/tls_config.h"
 
-ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for clients, leaf first");
-ABSL_FLAG(std::string, key, "", "PEM file with the certificate's private key");
 ABSL_FLAG(std::string, backend, "",
           "IP:PORT of the backend, which speaks TLS; or give --http_routes");
-ABSL_FLAG(std::string, backend_ca, "",
-          "PEM file with the CAs that the backend may be certified by");
 ABSL_FLAG(std::string, backend_name, "",
           "name that the backend's certificate must be for; also sent to it as SNI");
 ABSL_FLAG(std::string, rules, "",
@@ -42,11 +38,10 @@ ABSL_FLAG(uint32_t, max_body, 128 * 1024,
 namespace {
 
 constexpr char kUsage[] =
-    "Speaks TLS with clients, has a web application firewall judge each request, and passes on "
-    "what\n"
-    "it doesn't deny, in a TLS session of its own with a verified backend. HTTP/1.1 only. Rules "
-    "that\n"
-    "match are logged. SIGTERM and SIGINT let open connections finish, a second one cuts them.\n\n"
+    "Speaks TLS with clients, has a web application firewall judge each request, and passes on\n"
+    "what it doesn't deny, in a TLS session of its own with a verified backend. HTTP/1.1 only.\n"
+    "Rules that match are logged. Files but the rules are loaded again when they change and on\n"
+    "SIGHUP; SIGTERM and SIGINT let open connections finish, a second one cuts them.\n\n"
     "  waf_bridge --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem --threads=4 \\\n"
     "      --backend=127.0.0.1:9443 --backend_ca=ca.pem --backend_name=api.internal.example";
 
@@ -86,9 +81,6 @@ int main(int argc, char** argv) {
   ParseCommandLine(argc, argv, kUsage);
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
   const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
-  const std::string cert = OrExit(RequiredFlag("cert", absl::GetFlag(FLAGS_cert)));
-  const std::string key = OrExit(RequiredFlag("key", absl::GetFlag(FLAGS_key)));
-  const std::string ca = OrExit(RequiredFlag("backend_ca", absl::GetFlag(FLAGS_backend_ca)));
   const std::string backend_name =
       OrExit(RequiredFlag("backend_name", absl::GetFlag(FLAGS_backend_name)));
   HttpFlags http = OrExit(HttpFromFlags());
@@ -101,39 +93,33 @@ int main(int argc, char** argv) {
   const std::shared_ptr<const ModSecurityRules> rules = OrExit(LoadRules(listener));
   LogLine(absl::StrCat(rules->size(), " rules loaded"));
 
-  const std::shared_ptr<CertificateStore> certificates =
-      OrExit(CertificateStore::Create({OrExit(LoadCredential(cert, key))}, absl::Now()));
-  ServerTlsOptions front_options;
-  front_options.certificates = certificates;
-  // No application protocol is offered: what agreed on HTTP/2 would be refused.
-  const std::shared_ptr<const ServerTlsConfig> front_tls =
-      OrExit(ServerTlsConfig::Create(front_options));
-  const std::shared_ptr<const ClientTlsConfig> back_tls = OrExit(LoadClientTls(ca));
+  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags());
+  for (const std::string& protocol : front->config()->options().alpn) {
+    if (protocol != "http/1.1") {
+      OrExit(FlagError("alpn", absl::StrCat("has ", protocol, ": the rules are for http/1.1")));
+    }
+  }
+  const std::shared_ptr<const ClientTlsConfig> back_tls = OrExit(BackTlsFromFlags());
 
   const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
-    MonitorTargets::Probed probed;
-    const auto probe = ProbeConfigFor(back_tls->options());
-    if (!probe.ok()) return probe.status();
-    probed.config = *probe;
-    probed.target.proxy_header = connection_options.proxy_protocol_to_backend;
     Watched watched;
-    watched.targets.own = {certificates};
-    watched.ticket_keys = front_tls->options().ticket_keys;
-    for (const HttpRoute& route : routes) {
-      AddBridged({route.host, ProxyMode::kBridge, route.backends.endpoints, route.backend_name},
-                 probed, watched);
-    }
+    WatchFront(*front, watched);
+    const absl::Status added =
+        WatchBridges(LegsOf(routes, ProxyMode::kBridge),
+                     connection_options.proxy_protocol_to_backend, "", watched);
+    if (!added.ok()) return added;
     return watched;
   }));
 
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
+  ServeTls(host, *front, 1);
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(routes, listener); };
     if (absl::Status loop = host.RefuseLoop(leads_to); !loop.ok()) return loop;
     TlsBridgeOptions options;
-    options.front_tls = front_tls;
+    options.front_tls = front->config();
     options.back_tls = back_tls;
     if (http.routes == nullptr) options.backend = routes.front().backends;
     options.backend_name = backend_name;

@@ -91,7 +91,7 @@ TEST_F(FlagsTest, ValuesAreChecked) {
                 "--ticket_keys_redis is wrong");
   const std::string redis = "--ticket_keys_redis=127.0.0.1:6379";
   ExpectRefusal(Mode::kOffload, Change(offload_, {redis, "--ticket_keys_file=x"}),
-                "--ticket_keys_file and ticket keys from elsewhere contradict each other");
+                "--ticket_keys_file and --ticket_keys_redis exclude each other");
   ExpectRefusal(Mode::kOffload, Change(offload_, {redis, "--ticket_keys_redis_user=x"}),
                 "a user of Redis needs a password");
   ExpectRefusal(Mode::kOffload, Change(offload_, {redis, "--ticket_keys_rotate_every=15s"}),

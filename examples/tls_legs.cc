@@ -1,0 +1,79 @@
+#include "examples/tls_legs.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "examples/back_tls.h"
+#include "trestle/proxy/tls_bridge.h"
+#include "trestle/tls/tls_config.h"
+
+namespace trestle::examples {
+namespace {
+
+absl::StatusOr<std::string> Reload(ProxyHost& host, FrontTls& front, size_t bridges) {
+  absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> back_tls = nullptr;
+  if (bridges > 0) back_tls = BackTlsFromFlags();
+  if (!back_tls.ok()) return back_tls.status();
+  absl::StatusOr<std::string> reloaded = front.Reload();
+  if (!reloaded.ok()) return reloaded;
+  // Both are good. New connections use them from here on; open ones go on.
+  if (bridges > 0) {
+    host.ForEachThread([&](Blocks& blocks) {
+      for (size_t i = 0; i < bridges; ++i) {
+        static_cast<TlsBridge&>(*blocks[i]).ReplaceBackTls(*back_tls);
+      }
+    });
+  }
+  host.DrainOlderCertificates(front.certificates()->current()->generation());
+  return reloaded;
+}
+
+}  // namespace
+
+void ServeTls(ProxyHost& host, FrontTls& front, size_t bridges) {
+  std::vector<std::string> files = front.files();
+  if (bridges > 0) {
+    for (std::string& file : BackTlsFiles()) files.push_back(std::move(file));
+  }
+  host.OnReload([&host, &front, bridges] { return Reload(host, front, bridges); }, files);
+  host.AddPart(front.main_loop_part());
+}
+
+void WatchFront(const FrontTls& front, Watched& watched) {
+  watched.targets.own = {front.certificates()};
+  watched.ticket_keys = front.config()->options().ticket_keys;
+}
+
+std::vector<RouteLegs> LegsOf(absl::Span<const HttpRoute> routes, ProxyMode mode) {
+  std::vector<RouteLegs> legs;
+  for (const HttpRoute& route : routes) {
+    legs.push_back({route.host, mode, route.backends.endpoints, route.backend_name});
+  }
+  return legs;
+}
+
+absl::Status WatchBridges(absl::Span<const RouteLegs> routes, ProxyProtocolOut proxy_header,
+                          const std::string& verify_name, Watched& watched) {
+  const absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> tls = BackTlsFromFlags();
+  if (!tls.ok()) return tls.status();
+  const auto probe = ProbeConfigFor((*tls)->options());
+  if (!probe.ok()) return probe.status();
+  for (const RouteLegs& route : routes) {
+    watched.routes.push_back(route);
+    if (route.back_name.empty()) continue;
+    watched.targets.seen.push_back(route.back_name);
+    for (const Endpoint& endpoint : route.backends) {
+      MonitorTargets::Probed& probed = watched.targets.probed.emplace_back();
+      probed.name = route.back_name;
+      probed.config = *probe;
+      probed.target.endpoint = endpoint;
+      probed.target.server_name = route.back_name;
+      probed.target.proxy_header = proxy_header;
+      if (route.name.empty()) probed.target.verify_name = verify_name;
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace trestle::examples

@@ -1,0 +1,42 @@
+// What the example proxies that end TLS do with their legs, once FrontTls and back_tls.h have made
+// them: load all of it again, and show it to --admin.
+#ifndef TRESTLE_EXAMPLES_TLS_LEGS_H_
+#define TRESTLE_EXAMPLES_TLS_LEGS_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "examples/admin.h"
+#include "examples/front_tls.h"
+#include "examples/proxy_host.h"
+#include "integrations/http1/http_routes.h"
+#include "integrations/prometheus/legs_page.h"
+#include "trestle/proxy/observer.h"
+#include "trestle/proxy/proxy_block.h"
+
+namespace trestle::examples {
+
+/// Has `host` load the files of `front` again when one of them changes and on SIGHUP, and with them
+/// those of back_tls.h, if any of its blocks are bridges: the first `bridges` ones of each thread.
+/// New connections use them if all are good. Also has it run what `front` needs. Both must outlive
+/// `ProxyHost::Run`.
+void ServeTls(ProxyHost& host, FrontTls& front, size_t bridges = 0);
+
+/// Adds the certificates and the ticket keys of `front`.
+void WatchFront(const FrontTls& front, Watched& watched);
+
+/// `routes` as the page of --admin shows them.
+std::vector<RouteLegs> LegsOf(absl::Span<const HttpRoute> routes, ProxyMode mode);
+
+/// Adds the routes of bridges: as connections meet their backends, and by probes, verified as the
+/// flags of back_tls.h say; those of the route for any name by `verify_name`, unless it is empty. A
+/// route without a name for them is only shown.
+absl::Status WatchBridges(absl::Span<const RouteLegs> routes, ProxyProtocolOut proxy_header,
+                          const std::string& verify_name, Watched& watched);
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_TLS_LEGS_H_
