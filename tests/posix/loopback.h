@@ -21,6 +21,7 @@
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 #include "lib/posix/socket.h"
+#include "tests/support/counting_handler.h"
 #include "trestle/base/error.h"
 #include "trestle/io/transport.h"
 #include "trestle/posix/epoll_loop.h"
@@ -107,21 +108,7 @@ inline void RawReset(OwnedFd& fd) {
   fd.Reset();
 }
 
-/// Counts callbacks, and does what a test asks for in them.
-struct CountingHandler final : TransportHandler {
-  void OnReadable() override {
-    ++readable;
-    if (on_readable) on_readable();
-  }
-  void OnWritable() override {
-    ++writable;
-    if (on_writable) on_writable();
-  }
-  int readable = 0;
-  int writable = 0;
-  absl::AnyInvocable<void()> on_readable;
-  absl::AnyInvocable<void()> on_writable;
-};
+using testing::CountingHandler;
 
 /// Reads once into a buffer of `size` bytes.
 inline std::string ReadOnce(Transport& from, IoState* state, size_t size = 65536) {

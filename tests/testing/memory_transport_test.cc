@@ -10,18 +10,12 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "tests/support/counting_handler.h"
 #include "trestle/base/error.h"
 #include "trestle/testing/simulated_loop.h"
 
 namespace trestle::testing {
 namespace {
-
-struct Counter final : TransportHandler {
-  void OnReadable() override { ++readable; }
-  void OnWritable() override { ++writable; }
-  int readable = 0;
-  int writable = 0;
-};
 
 // Reads once, at most `limit` bytes.
 std::string ReadOnce(Transport& from, IoState* state, size_t limit = 1 << 16) {
@@ -56,8 +50,8 @@ class MemoryTransportTest : public ::testing::Test {
   }
 
   SimulatedLoop loop_;
-  Counter on_a_;
-  Counter on_b_;
+  CountingHandler on_a_;
+  CountingHandler on_b_;
   std::unique_ptr<Transport> a_;
   std::unique_ptr<Transport> b_;
   IoState state_ = IoState::kOk;
@@ -103,7 +97,7 @@ TEST_F(MemoryTransportTest, CallbackGoesToTheHandlerOfThatTime) {
   Connect();
   ReadAll(*b_, &state_);
   a_->Write(AsBytes("x"));
-  Counter other;
+  CountingHandler other;
   b_->SetHandler(&other);
   loop_.RunUntilIdle();
   EXPECT_EQ(on_b_.readable, 0);
