@@ -1,6 +1,5 @@
 // Backends of every bad kind behind a bridge: what the report says, what the backend is told, and
 // what the client sees: a clean end, and never a byte that it sent on its way to such a backend.
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include <cstdint>
@@ -16,6 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/proxy/bridge_fixture.h"
+#include "tests/proxy/raw_backend.h"
 #include "tests/tls/tls_fixture.h"
 
 namespace trestle {
@@ -26,45 +26,6 @@ using ::testing::HasSubstr;
 using testing::LeafSpec;
 using testing::PemPair;
 using testing::TestPki;
-
-/// A backend made of bare BoringSSL, which can do what no TlsEngine would.
-class RawBackend final : public TransportHandler {
- public:
-  RawBackend(Scheduler& loop, std::unique_ptr<Transport> transport, SSL_CTX* context)
-      : transport_(std::move(transport)), tls_(context, /*is_server=*/true) {
-    transport_->SetHandler(this);
-    start_ = loop.RunAfter(absl::ZeroDuration(), [this] { OnReadable(); });
-  }
-  ~RawBackend() { transport_->SetHandler(nullptr); }
-
-  void OnReadable() override {
-    std::array<uint8_t, 16384> bytes;
-    while (true) {
-      const IoResult result = transport_->Read(absl::MakeSpan(bytes));
-      if (result.state != IoState::kOk) break;
-      tls_.GiveInput(AsText(ByteView(bytes.data(), result.bytes)));
-    }
-    int error = tls_.Handshake();
-    if (error == SSL_ERROR_NONE) received += tls_.ReadAll(&error);
-    if (error == SSL_ERROR_SSL) {
-      const int reason = ERR_GET_REASON(ERR_peek_error());
-      if (reason >= SSL_AD_REASON_OFFSET) alert_heard = reason - SSL_AD_REASON_OFFSET;
-    }
-    const std::string out = tls_.TakeOutput();
-    if (!out.empty()) transport_->Write(AsBytes(out));
-    if (after_output && !out.empty()) after_output(*transport_);
-  }
-  void OnWritable() override {}
-
-  absl::AnyInvocable<void(Transport&)> after_output;
-  std::string received;
-  int alert_heard = -1;
-
- private:
-  std::unique_ptr<Transport> transport_;
-  testing::RawPeer tls_;
-  Timer start_;
-};
 
 class BadBackendTest;
 
