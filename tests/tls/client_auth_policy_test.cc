@@ -1,0 +1,99 @@
+// What can't be configured of client authentication: each contradiction and unusable file is refused
+// with words of its own.
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/tls/tls_fixture.h"
+#include "trestle/tls/client_authentication.h"
+
+namespace trestle::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class ClientPolicyTest : public TlsTest {
+ protected:
+  std::string Refusal(const ClientAuthOptions& options) {
+    const auto made = ClientAuthentication::Create(options);
+    if (made.ok()) return "";
+    EXPECT_EQ(CodeOf(made.status()), ErrorCode::kConfiguration);
+    return GetTlsError(made.status())->detail;
+  }
+
+  std::string Refusal(const ClientAuthPolicy& policy) {
+    ClientAuthOptions options;
+    options.by_name = {{"a.test", policy}};
+    return Refusal(options);
+  }
+
+  ClientAuthPolicy Required() {
+    ClientAuthPolicy policy;
+    policy.certificate = ClientCertificate::kRequired;
+    policy.trust = *TrustStore::Create(pki_.ca_pem());
+    return policy;
+  }
+};
+
+TEST_F(ClientPolicyTest, ContradictionsAreRefused) {
+  EXPECT_EQ(Refusal(Required()), "");
+  ClientAuthPolicy policy = Required();
+  policy.trust = nullptr;
+  EXPECT_THAT(Refusal(policy), HasSubstr("no CAs to trust"));
+  policy = Required();
+  policy.max_intermediates = 9;
+  EXPECT_THAT(Refusal(policy), HasSubstr("limit of intermediate certificates is 9"));
+  policy.max_intermediates = -1;
+  EXPECT_THAT(Refusal(policy), HasSubstr("-1"));
+  policy = Required();
+  policy.allowed.dns_names = {"a.*.test"};
+  EXPECT_THAT(Refusal(policy), HasSubstr("a star may only be"));
+  policy = Required();
+  policy.allowed.uri_names = {"a.test"};
+  EXPECT_THAT(Refusal(policy), HasSubstr("is no URI"));
+}
+
+TEST_F(ClientPolicyTest, NamesAreCheckedAndUnique) {
+  ClientAuthOptions options;
+  options.by_name = {{"a..test", Required()}};
+  EXPECT_THAT(Refusal(options), HasSubstr("empty label"));
+  options.by_name = {{"*.a.test", Required()}, {"*.A.test.", ClientAuthPolicy()}};
+  EXPECT_THAT(Refusal(options), HasSubstr("two client policies for \"*.a.test\""));
+}
+
+// CVE-2026-27586: a CA file that can't be used must not mean that anybody comes in.
+TEST_F(ClientPolicyTest, UnusableFilesAreRefused) {
+  const auto refusal = [](const std::string& cas, const std::string& crls) {
+    const auto made = TrustStore::Create(cas, crls);
+    if (made.ok()) return std::string();
+    EXPECT_EQ(CodeOf(made.status()), ErrorCode::kConfiguration);
+    return GetTlsError(made.status())->detail;
+  };
+  const std::string ca = pki_.ca_pem();
+  const std::string crl = pki_.IssueCrl({});
+  EXPECT_EQ(refusal(ca, ""), "");
+  EXPECT_EQ(refusal(ca + crl, ca + crl), "") << "blocks of other kinds are passed over";
+  EXPECT_THAT(refusal("", ""), HasSubstr("no CA certificates"));
+  EXPECT_THAT(refusal("hello", ""), HasSubstr("no PEM block \"CERTIFICATE\""));
+  EXPECT_THAT(refusal(ca.substr(0, ca.size() / 2), ""), HasSubstr("damaged"));
+  EXPECT_THAT(refusal("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", ""),
+              HasSubstr("doesn't parse"));
+  EXPECT_THAT(refusal(ca, "hello"), HasSubstr("no PEM block \"X509 CRL\""));
+  EXPECT_THAT(refusal(ca, crl.substr(0, crl.size() / 2)), HasSubstr("damaged"));
+  EXPECT_THAT(refusal(ca, "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"),
+              HasSubstr("doesn't parse"));
+}
+
+TEST_F(ClientPolicyTest, StoresAreTheSameByTheirCas) {
+  TestPki other(loop_.Now(), "Other CA");
+  const auto digest = [](const std::string& cas, const std::string& crls = "") {
+    return (*TrustStore::Create(cas, crls))->digest();
+  };
+  const std::string both = digest(pki_.ca_pem() + other.ca_pem());
+  EXPECT_EQ(both, digest(other.ca_pem() + pki_.ca_pem() + pki_.ca_pem()));
+  EXPECT_EQ(both, digest(pki_.ca_pem() + other.ca_pem(), pki_.IssueCrl({})));
+  EXPECT_NE(both, digest(pki_.ca_pem()));
+}
+
+}  // namespace
+}  // namespace trestle::testing
