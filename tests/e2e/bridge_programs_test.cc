@@ -2,6 +2,7 @@
 // s_client before it: the protocol that the backend chooses, sessions, and certificates of the back
 // leg.
 
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -197,6 +198,52 @@ TEST_F(BridgeProgramsTest, SessionsWithBackendsAreResumed) {
     const auto full = StartBridge(port, {"--backend_resumption=false"});
     for (int i = 0; i < 3; ++i) EXPECT_EQ(Curl(full->port, "/").exit_status, 0);
     EXPECT_FALSE(absl::StrContains(full->log(), "/resumed")) << full->log();
+  }
+}
+
+// nginx says of each connection: resumed ("r") or not ("."), for which name, with whose
+// certificate.
+TEST_F(BridgeProgramsTest, SessionsWithBackendsAreOfOneNameAndOneIdentity) {
+  testing::LeafSpec both = LeafFor(kFrontName);
+  both.dns_names.push_back("other.test");
+  WriteCertificate("back", both);
+  WriteCertificate("front", both);
+  const std::string own = PathOf("own.both");
+  const auto become = [&](const std::string& name) {
+    testing::LeafSpec leaf;
+    leaf.common_name = name;
+    leaf.server_auth = false;
+    const testing::PemPair pair = pki_.Issue(leaf);
+    WriteFile("own.new", pair.chain + pair.key);
+    ASSERT_EQ(std::rename(PathOf("own.new").c_str(), own.c_str()), 0);
+  };
+  become("alice");
+  const uint16_t port = FreePort();
+  const auto nginx = StartNginx(
+      absl::StrCat("http { access_log off; ", TemporaryPaths(), "server { listen 127.0.0.1:", port,
+                   " ssl; ssl_verify_client optional_no_ca; ssl_certificate ", PathOf("back.pem"),
+                   "; ssl_certificate_key ", PathOf("back.key"), "; location / { return 200 ",
+                   "\"$ssl_session_reused $ssl_server_name $ssl_client_s_dn\"; } } }\n"),
+      port);
+  const auto proxy = StartBridge(port, {"--copy_server_name", absl::StrCat("--backend_cert=", own),
+                                        absl::StrCat("--backend_key=", own)});
+  const auto get = [&](const std::string& name) {
+    const CommandResult result = RunCommand(
+        {FindProgram("curl"), "--silent", "--show-error", "--noproxy", "*", "--cacert",
+         PathOf("ca.pem"), "--resolve", absl::StrCat(name, ":", proxy->port, ":127.0.0.1"),
+         absl::StrCat("https://", name, ":", proxy->port, "/")},
+        kPatience);
+    EXPECT_EQ(result.exit_status, 0) << result.errors << proxy->log();
+    return result.output;
+  };
+  for (const char* who : {"alice", "bob"}) {
+    for (const char* resumed : {".", "r", "r"}) {
+      EXPECT_EQ(get("front.test"), absl::StrCat(resumed, " front.test CN=", who)) << proxy->log();
+      EXPECT_EQ(get("other.test"), absl::StrCat(resumed, " other.test CN=", who)) << proxy->log();
+    }
+    if (who == absl::string_view("bob")) break;
+    become("bob");
+    EXPECT_TRUE(proxy->WaitForLog("reloaded")) << proxy->log();
   }
 }
 
