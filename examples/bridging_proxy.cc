@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "examples/admin.h"
 #include "examples/back_tls.h"
+#include "examples/capture.h"
 #include "examples/front_tls.h"
 #include "examples/http_flags.h"
 #include "examples/proxy_flags.h"
@@ -84,6 +85,7 @@ int main(int argc, char** argv) {
     return watched;
   }));
 
+  const std::unique_ptr<PcapFile> capture = OrExit(CaptureFromFlags());
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
   ServeTls(host, *front, 1);
@@ -98,6 +100,7 @@ int main(int argc, char** argv) {
     const absl::Status with_http =
         ApplyHttp(http, scheduler, options.new_inspector, options.content);
     if (!with_http.ok()) return with_http;
+    AddCapture(capture.get(), scheduler, options.new_inspector);
     options.connection = connection_options;
     return Alone(TlsBridge::Create(scheduler, dialer, std::move(options), observer));
   }));

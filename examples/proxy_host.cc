@@ -119,7 +119,9 @@ void ProxyHost::OnReload(absl::AnyInvocable<absl::StatusOr<std::string>()> reloa
 }
 
 absl::Status ProxyHost::Run(BlockFactory new_blocks) {
+  // Both come as errors of the call, too.
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
   RaiseDescriptorLimit();
   if (absl::Status status = BlockSignals(kSignals); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<EpollLoop>> main_loop = EpollLoop::Create();

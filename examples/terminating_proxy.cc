@@ -7,6 +7,7 @@
 #include "absl/flags/flag.h"
 #include "absl/status/statusor.h"
 #include "examples/admin.h"
+#include "examples/capture.h"
 #include "examples/front_tls.h"
 #include "examples/http_flags.h"
 #include "examples/proxy_flags.h"
@@ -47,6 +48,7 @@ int main(int argc, char** argv) {
     return watched;
   }));
 
+  const std::unique_ptr<PcapFile> capture = OrExit(CaptureFromFlags());
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
   ServeTls(host, *front);
@@ -60,6 +62,7 @@ int main(int argc, char** argv) {
     const absl::Status with_http =
         ApplyHttp(http, scheduler, options.new_inspector, options.content);
     if (!with_http.ok()) return with_http;
+    AddCapture(capture.get(), scheduler, options.new_inspector);
     options.connection = connection_options;
     return Alone(TlsTerminator::Create(scheduler, dialer, std::move(options), observer));
   }));

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "examples/admin.h"
 #include "examples/back_tls.h"
+#include "examples/capture.h"
 #include "examples/front_tls.h"
 #include "examples/http_flags.h"
 #include "examples/proxy_flags.h"
@@ -111,6 +112,7 @@ int main(int argc, char** argv) {
     return watched;
   }));
 
+  const std::unique_ptr<PcapFile> capture = OrExit(CaptureFromFlags());
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
   ServeTls(host, *front, 1);
@@ -130,6 +132,7 @@ int main(int argc, char** argv) {
     const absl::Status applied =
         ApplyHttp(http, scheduler, options.new_inspector, options.content, std::move(with_waf));
     if (!applied.ok()) return applied;
+    AddCapture(capture.get(), scheduler, options.new_inspector);
     return Alone(TlsBridge::Create(scheduler, dialer, std::move(options), observer));
   }));
 }

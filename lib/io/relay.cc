@@ -12,8 +12,6 @@
 namespace trestle {
 namespace {
 
-constexpr Leg Other(Leg leg) { return leg == Leg::kFront ? Leg::kBack : Leg::kFront; }
-
 absl::Status BlockedStatus(Direction direction, absl::string_view reason) {
   const Leg leg = direction == Direction::kToBackend ? Leg::kFront : Leg::kBack;
   return MakeError(

@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "tests/e2e/bulk_bytes.h"
 #include "tests/e2e/proxy_test.h"
+#include "tests/support/pcap_reader.h"
 
 namespace trestle::e2e {
 namespace {
@@ -139,6 +140,19 @@ TEST_F(WafTest, OrdinaryRequestsArriveUnharmed) {
     EXPECT_EQ(ReadAll(PathOf(absl::StrCat("answer", i))), expected) << request.path;
   }
   EXPECT_EQ(backend_->requests(), 200);
+}
+
+TEST_F(WafTest, ACaptureHasTheAttackThatTheBackendNeverSaw) {
+  const std::string path = PathOf("capture.pcap");
+  const auto proxy = StartWaf({"--dangerous_capture_file=" + path});
+  const CommandResult curl = Curl(proxy->port, "/hello?id=1%27%20OR%20%271%27=%271");
+  EXPECT_EQ(curl.output, "403 Forbidden\n") << curl.errors << proxy->log();
+  EXPECT_TRUE(proxy->WaitForLog("blocked_by_inspector")) << proxy->log();
+  const auto streams = ReadStreams(ReadAll(path));
+  ASSERT_TRUE(streams.ok()) << streams.status();
+  ASSERT_EQ(streams->size(), 1u);
+  EXPECT_THAT(streams->front().to_server, HasSubstr("GET /hello?id=1%27%20OR"));
+  EXPECT_EQ(backend_->requests(), 0);
 }
 
 TEST_F(WafTest, AttacksAreDeniedAndAudited) {

@@ -12,6 +12,9 @@ namespace trestle {
 /// backend.
 enum class Leg : uint8_t { kFront, kBack };
 
+/// The leg on the other side.
+constexpr Leg Other(Leg leg) { return leg == Leg::kFront ? Leg::kBack : Leg::kFront; }
+
 /// Names a leg for people: "front" or "back".
 constexpr absl::string_view LegName(Leg leg) { return leg == Leg::kFront ? "front" : "back"; }
 
