@@ -1,9 +1,40 @@
 #include "integrations/http1/answer_follower.h"
 
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "integrations/http1/http_message.h"
 
 namespace trestle {
+namespace {
+
+// Names of protocols that are asked for are shorter.
+constexpr size_t kMaxFieldBytes = 64;
+
+void AppendBounded(std::string& text, absl::string_view piece) {
+  text.append(piece.data(), std::min(piece.size(), kMaxFieldBytes - text.size()));
+}
+
+}  // namespace
+
+bool UpgradeField::Names(absl::string_view protocol) const {
+  return upgrades_ == 1 && absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(upgrade_), protocol);
+}
+
+void UpgradeField::OnFieldName(absl::string_view piece) { AppendBounded(name_, piece); }
+
+void UpgradeField::OnFieldValue(absl::string_view piece) { AppendBounded(value_, piece); }
+
+void UpgradeField::OnFieldEnd() {
+  if (absl::EqualsIgnoreCase(name_, "Upgrade")) {
+    ++upgrades_;
+    upgrade_ = value_.size() < kMaxFieldBytes ? value_ : "";
+  }
+  name_.clear();
+  value_.clear();
+}
 
 Verdict AnswerFollower::Judge(absl::string_view pending) {
   if (agreed_ || pending.empty()) return Verdict::Forward(pending.size());
@@ -11,10 +42,12 @@ Verdict AnswerFollower::Judge(absl::string_view pending) {
   if (expected_.empty()) return Verdict::Block("the backend sent bytes that nobody had asked for");
   if (!in_message_) {
     reader_.BeginAnswer(expected_.front().head, expected_.front().connect);
+    upgrade_.Begin();
     in_message_ = true;
     passed_on_ = false;
   }
-  const size_t bytes = reader_.Read(pending, ignore_);
+  MessageSink& fields = expected_.front().upgrade.empty() ? ignore_ : upgrade_;
+  const size_t bytes = reader_.Read(pending, fields);
   if (reader_.state() == MessageReader::State::kFailed) {
     const bool page = !passed_on_ && !begun_;
     return Verdict::Block(absl::StrCat("the backend's answer is no HTTP: ", reader_.error()),
@@ -30,8 +63,9 @@ Verdict AnswerFollower::Judge(absl::string_view pending) {
 Verdict AnswerFollower::OnMessageEnd(size_t bytes) {
   in_message_ = false;
   const int status = reader_.status();
-  const Expected request = expected_.front();
-  if (status == 101 && !request.upgrade) {
+  const Expected& request = expected_.front();
+  // A status alone can be what an attacker has a backend fetch and repeat.
+  if (status == 101 && (request.upgrade.empty() || !upgrade_.Names(request.upgrade))) {
     return Verdict::Block("the backend changed to a protocol that nobody had asked for");
   }
   if (status / 100 == 1 && status != 101) return Verdict::Forward(bytes);

@@ -5,6 +5,8 @@
 
 #include <cstddef>
 #include <deque>
+#include <string>
+#include <utility>
 
 #include "absl/strings/string_view.h"
 #include "integrations/http1/message_reader.h"
@@ -12,16 +14,36 @@
 
 namespace trestle {
 
+/// Collects the Upgrade field of a head: a backend that changes to another protocol says to which
+/// (RFC 9110 7.8).
+class UpgradeField final : public MessageSink {
+ public:
+  void Begin() { *this = {}; }
+
+  /// Tells whether there is exactly one, and it names `protocol`.
+  bool Names(absl::string_view protocol) const;
+
+  void OnFieldName(absl::string_view piece) override;
+  void OnFieldValue(absl::string_view piece) override;
+  void OnFieldEnd() override;
+
+ private:
+  std::string name_;  // Of the field under way; cut where it is none of these anyway.
+  std::string value_;
+  std::string upgrade_;
+  int upgrades_ = 0;
+};
+
 class AnswerFollower {
  public:
   /// A request that was passed on.
   struct Expected {
     bool head = false;
     bool connect = false;
-    bool upgrade = false;
+    std::string upgrade = {};  ///< The protocol that was asked for; empty for none.
   };
 
-  void Expect(const Expected& request) { expected_.push_back(request); }
+  void Expect(Expected request) { expected_.push_back(std::move(request)); }
 
   /// Judges what the backend sent.
   Verdict Judge(absl::string_view pending);
@@ -39,6 +61,7 @@ class AnswerFollower {
   std::deque<Expected> expected_;
   MessageReader reader_;
   MessageSink ignore_;
+  UpgradeField upgrade_;  // Of the answer to a request for one.
   bool in_message_ = false;
   bool passed_on_ = false;  // Some bytes of this message.
   bool begun_ = false;

@@ -155,11 +155,12 @@ Verdict Http1Inspector::OnWholeHead(absl::string_view head_bytes) {
   HttpRefusal refusal;
   const std::optional<HttpRequestHead> head = ReadRequestHead(head_bytes, options_.limits, refusal);
   if (!head.has_value()) return Refuse(std::move(refusal));
-  request_ = {head->method == "HEAD", head->method == "CONNECT", UpgradeAllowed(*head)};
+  request_ = {head->method == "HEAD", head->method == "CONNECT",
+              std::string(UpgradeAllowed(*head) ? head->upgrade : "")};
   if (std::optional<HttpRefusal> no = CheckPolicy(*head)) return Refuse(*std::move(no));
   if (std::optional<HttpRefusal> no = AskGuards(*head)) return Refuse(*std::move(no));
   Begin(*head);
-  std::string text = rewriter_.Rewrite(*head, request_.upgrade, last_request_);
+  std::string text = rewriter_.Rewrite(*head, !request_.upgrade.empty(), last_request_);
   if (!head->has_body()) {
     if (std::optional<HttpRefusal> no = EndOfGuarded()) return Refuse(*std::move(no));
     guarded_ = false;
@@ -300,7 +301,7 @@ std::optional<HttpRefusal> Http1Inspector::EndOfGuarded() {
 }
 
 void Http1Inspector::EndRequest() {
-  const bool asked = request_.upgrade || request_.connect;
+  const bool asked = !request_.upgrade.empty() || request_.connect;
   state_ = asked ? State::kAgreement : (last_request_ ? State::kOver : State::kHead);
   // What is refused from here on is another request.
   request_ = {};
@@ -351,6 +352,12 @@ absl::StatusOr<InspectorFactory> NewHttp1InspectorFactory(Scheduler& scheduler,
   if (options.head_timeout <= absl::ZeroDuration() ||
       options.head_timeout == absl::InfiniteDuration()) {
     return BadOption("the time for a request's head must be positive and finite");
+  }
+  for (const std::string& protocol : options.upgrades) {
+    if (protocol.empty()) return BadOption("an upgrade names no protocol");
+    if (absl::EqualsIgnoreCase(protocol, "h2c")) {
+      return BadOption("an upgrade to h2c would let requests pass unread");
+    }
   }
   auto shared = std::make_shared<SharedOptions>(SharedOptions{std::move(options), scheduler});
   return InspectorFactory(

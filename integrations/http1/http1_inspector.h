@@ -44,8 +44,9 @@ struct Http1Options {
   /// nothing is put into them or taken out. Else they are refused.
   bool pass_http2 = false;
 
-  /// The protocols that a request may ask to change to. Once the backend agrees (101), both
-  /// directions pass unread. A request that asks for another one loses its Upgrade field.
+  /// The protocols that a request may ask to change to. Once the backend agrees (101, naming the
+  /// same protocol), both directions pass unread. A request that asks for another one loses its
+  /// Upgrade field. `h2c` can't be among them: it is HTTP's requests again, unread.
   std::vector<std::string> upgrades = {"websocket"};
   /// Lets CONNECT through, and after the backend's 2xx all that follows unread. Else 405.
   bool allow_connect = false;
@@ -77,7 +78,7 @@ bool SpeaksHttp2(const ConnectionReport& connection);
 /// connection, once the answers before it are out: with a page where the client can still tell
 /// whose answer it is. The observer is told by ErrorCode::kBlockedByInspector. Connections on which
 /// HTTP/2 was agreed on are refused likewise: don't offer it. Fails with ErrorCode::kConfiguration
-/// where a limit is no limit.
+/// where a limit is no limit, or an upgrade none that can be allowed.
 absl::StatusOr<InspectorFactory> NewHttp1InspectorFactory(Scheduler& scheduler,
                                                           Http1Options options);
 

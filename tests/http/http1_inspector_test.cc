@@ -1,5 +1,5 @@
-// The inspector beyond single requests: answers and their order, refusals between them, upgrades,
-// guards, what backends are told, time.
+// The inspector beyond single requests: answers and their order, refusals between them, guards,
+// what backends are told, time.
 #include "integrations/http1/http1_inspector.h"
 
 #include <memory>
@@ -23,11 +23,6 @@ using ::testing::StartsWith;
 constexpr char kGet[] = "GET / HTTP/1.1\r\nHost: app.test\r\n\r\n";
 constexpr char kBad[] = "GET / HTTP/1.1\nHost: app.test\r\n\r\n";
 constexpr char kOk[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-constexpr char kUpgrade[] =
-    "GET /chat HTTP/1.1\r\nHost: app.test\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n";
-constexpr char kAgreed[] =
-    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n";
-
 int Count(absl::string_view text, absl::string_view what) {
   int count = 0;
   for (size_t at = text.find(what); at != absl::string_view::npos; at = text.find(what, at + 1)) {
@@ -206,47 +201,6 @@ TEST(Http1InspectorTest, AnAnswerThatBreaksIsCutWithoutAPage) {
   c.FromBackend("no size\r\n");
   EXPECT_NE(c.blocked(), "");
   EXPECT_EQ(c.at_client(), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-}
-
-TEST(Http1InspectorTest, AfterAnAgreedUpgradeBothDirectionsAreOpaque) {
-  Http1Connection c(QuietOptions());
-  c.FromClient(absl::StrCat(kUpgrade, "\x81\x05 early"));
-  EXPECT_EQ(c.at_backend(), kUpgrade) << "what follows waits until the backend has agreed";
-  c.FromBackend(absl::StrCat(kAgreed, "\x81\x02hi"));
-  EXPECT_EQ(c.at_backend(), absl::StrCat(kUpgrade, "\x81\x05 early"));
-  c.FromClient("\n\r\n no HTTP");
-  c.FromBackend("neither");
-  EXPECT_THAT(c.at_backend(), ::testing::EndsWith("\n\r\n no HTTP"));
-  EXPECT_EQ(c.at_client(), absl::StrCat(kAgreed, "\x81\x02hineither"));
-  EXPECT_EQ(c.blocked(), "");
-}
-
-TEST(Http1InspectorTest, AfterARefusedUpgradeRequestsAreReadAsBefore) {
-  Http1Connection c(QuietOptions());
-  c.FromClient(absl::StrCat(kUpgrade, kGet, kBad));
-  c.FromBackend(kOk);
-  EXPECT_EQ(c.at_backend(), absl::StrCat(kUpgrade, kGet));
-  c.FromBackend(kOk);
-  EXPECT_EQ(c.blocked(), "a line that ends in a bare LF");
-}
-
-TEST(Http1InspectorTest, AnUpgradeThatNobodyAskedForIsRefused) {
-  Http1Connection c(QuietOptions());
-  c.FromClient(kGet);
-  c.FromBackend(kAgreed);
-  EXPECT_EQ(c.blocked(), "the backend changed to a protocol that nobody had asked for");
-}
-
-TEST(Http1InspectorTest, ConnectWhereAllowed) {
-  Http1Options options = QuietOptions();
-  options.allow_connect = true;
-  Http1Connection c(std::move(options));
-  const std::string connect = "CONNECT app.test:443 HTTP/1.1\r\nHost: app.test:443\r\n\r\n";
-  c.FromClient(connect + "\x16\x03\x01");
-  EXPECT_EQ(c.at_backend(), connect);
-  c.FromBackend("HTTP/1.1 200 OK\r\n\r\nopaque");
-  EXPECT_EQ(c.at_backend(), connect + "\x16\x03\x01");
-  EXPECT_THAT(c.at_client(), ::testing::EndsWith("opaque"));
 }
 
 TEST(Http1InspectorTest, BackendsAreToldOfTheClient) {
