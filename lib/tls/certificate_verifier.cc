@@ -115,6 +115,21 @@ std::string UntrustedText(const CertificateInfo& certificate, int verify_error) 
                       Facts(certificate));
 }
 
+// Why nobody knows whether a certificate was revoked; null where that isn't what is wrong.
+const char* MissingListText(int verify_error) {
+  switch (verify_error) {
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+    case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+      return "there is no revocation list of its issuer";
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+      return "the revocation list of its issuer has run out";
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+      return "the revocation list of its issuer is not valid yet";
+    default:
+      return nullptr;
+  }
+}
+
 ChainFailure Explain(int verify_error, const CertificateInfo& certificate, const PeerName* name,
                      absl::Time now) {
   ChainFailure failure;
@@ -136,6 +151,13 @@ ChainFailure Explain(int verify_error, const CertificateInfo& certificate, const
     default:
       failure.error.code = ErrorCode::kCertificateUntrusted;
       failure.error.detail = UntrustedText(certificate, verify_error);
+      if (const char* missing = MissingListText(verify_error)) {
+        // It isn't the peer that has to do something about it.
+        failure.alert = SSL_AD_CERTIFICATE_UNKNOWN;
+        failure.error.detail =
+            absl::StrCat("certificate ", Quoted(certificate.subject),
+                         " can't be checked for revocation: ", missing, Facts(certificate));
+      }
       break;
   }
   return failure;
@@ -349,6 +371,14 @@ std::optional<ChainFailure> VerifyChain(const CertificateChain& chain,
   if (verify_error == X509_V_OK) verify_error = X509_V_ERR_UNSPECIFIED;
   X509* at_fault = X509_STORE_CTX_get_current_cert(verifier.get());
   if (at_fault == nullptr) at_fault = chain.front().get();
+  if (IsAboutIssuer(verify_error) &&
+      X509_STORE_CTX_get_error_depth(verifier.get()) > requirements.max_intermediates) {
+    ChainFailure too_long =
+        Untrusted(at_fault, absl::StrCat("is one intermediate too many: at most ",
+                                         requirements.max_intermediates, " may lead to a CA"));
+    too_long.alert = SSL_AD_UNKNOWN_CA;
+    return too_long;
+  }
   return Explain(verify_error, DescribeCertificate(at_fault), name, now);
 }
 

@@ -286,6 +286,10 @@ IoState TlsEngine::State::FailByErrorQueue() {
   scene.is_server = is_server();
   scene.handshake_done = handshake_done_;
   scene.hello_answered = hello_answered_;
+  // BoringSSL tells the peer nothing where a signature failed.
+  if (record_.signing_failure != nullptr && !record_.alert_sent.has_value()) {
+    SSL_send_fatal_alert(ssl_.get(), SSL_AD_INTERNAL_ERROR);
+  }
   return Fail(ExplainSslError(packed_error, record_, scene));
 }
 

@@ -193,13 +193,15 @@ const BadBackend kBadBackends[] = {
      [](BadBackendTest& test) {
        test.ChangeBackTls(test.back_pki.IssueCrl({}, test.loop.Now() - absl::Hours(1)));
      },
-     ErrorCode::kCertificateUntrusted, Phase::kHandshake, 45, "CRL has expired"},
+     ErrorCode::kCertificateUntrusted, Phase::kHandshake, 46,
+     "the revocation list of its issuer has run out"},
     {"NoRevocationListOfItsCa",
      [](BadBackendTest& test) {
        test.Show(TestPki(test.back_pki, "Unlisted CA").Issue(Internal()));
        test.ChangeBackTls(test.back_pki.IssueCrl({}));
      },
-     ErrorCode::kCertificateUntrusted, Phase::kHandshake, 48, "unable to get certificate CRL"},
+     ErrorCode::kCertificateUntrusted, Phase::kHandshake, 46,
+     "there is no revocation list of its issuer"},
     {"PinMismatch",
      [](BadBackendTest& test) {
        test.ChangeBackTls([](ClientTlsOptions& tls, const TestPki&) {

@@ -1,0 +1,31 @@
+// Rows of front_errors_test.cc: a client or a host that makes a front leg fail, and what comes of
+// it.
+#ifndef TRESTLE_TESTS_PROXY_FRONT_ERROR_ROWS_H_
+#define TRESTLE_TESTS_PROXY_FRONT_ERROR_ROWS_H_
+
+#include <functional>
+#include <ostream>
+#include <vector>
+
+#include "tests/proxy/front_scene.h"
+#include "trestle/base/error.h"
+
+namespace trestle::testing {
+
+struct FrontErrorRow {
+  const char* name;
+  ErrorCode code;
+  Phase phase;
+  int alert;  ///< What the client gets, or kNoAlert.
+  const char* words;
+  std::function<void(FrontScene&)> play;
+};
+
+inline void PrintTo(const FrontErrorRow& row, std::ostream* out) { *out << row.name; }
+
+/// All of them. A row's name is its test's.
+std::vector<FrontErrorRow> FrontErrorRows();
+
+}  // namespace trestle::testing
+
+#endif  // TRESTLE_TESTS_PROXY_FRONT_ERROR_ROWS_H_

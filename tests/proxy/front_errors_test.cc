@@ -1,0 +1,133 @@
+// Every way in which a front leg can fail: what the client does, what the host is told of it, and
+// which alert the client gets. A code without a row fails here; a new one doesn't even compile.
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/proxy/front_error_rows.h"
+#include "tests/proxy/front_scene.h"
+#include "trestle/proxy/tls_terminator.h"
+
+namespace trestle::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// Whose failure a code is.
+enum class Place { kFrontLeg, kBackLeg, kSetUp };
+
+/// Nothing for values that are no code. No default: the compiler asks for new codes.
+std::optional<Place> PlaceOf(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kNotTls:
+    case ErrorCode::kMalformedHello:
+    case ErrorCode::kHelloTooLarge:
+    case ErrorCode::kNoRoute:
+    case ErrorCode::kNoCertificate:
+    case ErrorCode::kNoCommonParameters:
+    case ErrorCode::kPeerAlert:
+    case ErrorCode::kCertificateExpired:
+    case ErrorCode::kCertificateUntrusted:
+    case ErrorCode::kClientCertificateMissing:
+    case ErrorCode::kAlpnMismatch:
+    case ErrorCode::kTruncated:
+    case ErrorCode::kTimeout:
+    case ErrorCode::kBlockedByInspector:
+    case ErrorCode::kOverLimit:
+    case ErrorCode::kProtocol:
+    case ErrorCode::kTransport:
+    case ErrorCode::kCancelled:
+    case ErrorCode::kInternal:
+      return Place::kFrontLeg;
+    case ErrorCode::kNameMismatch:
+      // A client's certificate is not for a name that anybody asked for: names that aren't on the
+      // list make it untrusted. Back legs: tests/tls/verification_test.cc, bad_backends_test.cc.
+      return Place::kBackLeg;
+    case ErrorCode::kConfiguration:
+      // Found before there are connections: ConfigurationIsForTheSetUp below, and the tests of
+      // every Create().
+      return Place::kSetUp;
+  }
+  return std::nullopt;
+}
+
+class FrontErrorsTest : public ::testing::TestWithParam<FrontErrorRow> {};
+
+INSTANTIATE_TEST_SUITE_P(Rows, FrontErrorsTest, ::testing::ValuesIn(FrontErrorRows()),
+                         [](const auto& info) { return info.param.name; });
+
+TEST_P(FrontErrorsTest, IsToldToTheHostAndTheClient) {
+  const FrontErrorRow& row = GetParam();
+  FrontScene scene;
+  row.play(scene);
+  scene.Finish();
+  ASSERT_FALSE(scene.observer.closed.empty()) << "nothing failed";
+  const absl::Status& status = scene.failure();
+  const std::optional<TlsError> error = GetTlsError(status);
+  ASSERT_TRUE(error.has_value()) << status;
+  EXPECT_EQ(error->code, row.code) << status;
+  EXPECT_EQ(error->phase, row.phase) << status;
+  EXPECT_NE(error->leg, Leg::kBack) << status;
+  EXPECT_THAT(error->detail, HasSubstr(row.words));
+  EXPECT_EQ(scene.alert(), row.alert) << status;
+  if (row.alert != kNoAlert) {
+    EXPECT_EQ(error->alert, row.alert) << status;
+  }
+}
+
+TEST(FrontErrorsListTest, EveryCodeOfAFrontLegHasARow) {
+  const std::vector<FrontErrorRow> rows = FrontErrorRows();
+  int codes = 0;
+  for (int value = 0; value <= 0xff; ++value) {
+    const ErrorCode code = static_cast<ErrorCode>(value);
+    const std::optional<Place> place = PlaceOf(code);
+    if (!place.has_value()) continue;
+    ++codes;
+    const bool has_row = std::any_of(rows.begin(), rows.end(),
+                                     [code](const FrontErrorRow& row) { return row.code == code; });
+    EXPECT_EQ(has_row, *place == Place::kFrontLeg) << ErrorCodeName(code);
+  }
+  EXPECT_GT(codes, 20);
+}
+
+// Whoever opens one connection too many gets a reset, which says nothing and costs nothing.
+TEST(FrontErrorsListTest, EveryCountOfRefusalsHasARow) {
+  FrontScene scene;
+  scene.proxy.connection.limits.connections = 1;
+  scene.Start();
+  scene.Join();
+  scene.Join();
+  RefusalCounts sum = scene.block().refused();
+  for (const FrontErrorRow& row : FrontErrorRows()) {
+    if (row.code != ErrorCode::kOverLimit) continue;
+    FrontScene own;
+    row.play(own);
+    const RefusalCounts& counts = own.block().refused();
+    sum.full_handshakes += counts.full_handshakes;
+    sum.full_handshakes_per_second += counts.full_handshakes_per_second;
+    sum.full_handshakes_per_second_per_client += counts.full_handshakes_per_second_per_client;
+  }
+  static_assert(sizeof(RefusalCounts) == 4 * sizeof(uint64_t), "a new count needs a row");
+  EXPECT_EQ(sum.connections, 1u);
+  EXPECT_EQ(sum.full_handshakes, 1u);
+  EXPECT_EQ(sum.full_handshakes_per_second, 1u);
+  EXPECT_EQ(sum.full_handshakes_per_second_per_client, 1u);
+}
+
+TEST(FrontErrorsListTest, ConfigurationIsForTheSetUp) {
+  FrontScene scene;
+  const auto block =
+      TlsTerminator::Create(scene.loop, scene.dialer, TlsTerminatorOptions(), &scene.observer);
+  const std::optional<TlsError> error = GetTlsError(block.status());
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code, ErrorCode::kConfiguration);
+  EXPECT_EQ(error->phase, Phase::kSetUp);
+  EXPECT_EQ(error->leg, std::nullopt);
+}
+
+}  // namespace
+}  // namespace trestle::testing
