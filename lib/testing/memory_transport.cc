@@ -59,6 +59,8 @@ struct Side {
   Timer wake;
   absl::Status status;
 
+  bool StallsNow() const { return link.stall_after_bytes == passed_bytes; }
+  bool HasLinkEnd() const { return link.end_after_bytes == passed_bytes; }
   bool silent() const { return life == Life::kAborted || life == Life::kDestroyed; }
   bool ResetArrived(absl::Time now) const { return reset_at.has_value() && *reset_at <= now; }
   bool FinArrived(absl::Time now) const {
@@ -84,6 +86,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Prepare(sides_[0], b_to_a, a);
     Prepare(sides_[1], a_to_b, b);
     if (a_to_b.reset_after_bytes == 0u || b_to_a.reset_after_bytes == 0u) ResetBoth(loop.Now());
+    for (Side& side : sides_) {
+      if (side.HasLinkEnd()) side.fin_at = loop.Now();
+    }
   }
 
   Side& side(int end) { return sides_[end]; }
@@ -127,6 +132,12 @@ size_t Connection::Room(int end) {
   if (to.link.reset_after_bytes.has_value()) {
     room = std::min<uint64_t>(room, *to.link.reset_after_bytes - to.passed_bytes);
   }
+  if (to.link.stall_after_bytes.has_value()) {
+    room = std::min<uint64_t>(room, *to.link.stall_after_bytes - to.passed_bytes);
+  }
+  if (to.link.end_after_bytes.has_value() && !to.HasLinkEnd()) {
+    room = std::min<uint64_t>(room, *to.link.end_after_bytes - to.passed_bytes);
+  }
   return room;
 }
 
@@ -151,6 +162,7 @@ void Connection::ResetBoth(absl::Time when) {
 
 void Connection::ResetPeer(int end, absl::Time when) {
   Side& to = peer(end);
+  if (to.StallsNow()) return;
   if (!to.reset_at.has_value() || when < *to.reset_at) to.reset_at = when;
 }
 
@@ -205,6 +217,7 @@ IoResult Connection::Write(int end, ByteView data) {
     Settle(end);
     return {data.size(), IoState::kOk};
   }
+  if (to.HasLinkEnd()) return {data.size(), IoState::kOk};
   const size_t bytes = std::min(data.size(), Room(end));
   if (bytes == 0) {
     side.write_owed = true;
@@ -222,6 +235,7 @@ IoResult Connection::Write(int end, ByteView data) {
     ResetBoth(arrives);
     Settle(end);
   }
+  if (to.HasLinkEnd()) to.fin_at = arrives;
   Settle(1 - end);
   return {bytes, IoState::kOk};
 }
@@ -236,7 +250,7 @@ IoResult Connection::ShutdownWrite(int end, StreamEnd how) {
   const bool first_call = !side.write_ended;
   side.write_ended = true;
   if (how == StreamEnd::kTruncated) return FinishCut(end, now);
-  if (first_call) {
+  if (first_call && !to.StallsNow() && !to.HasLinkEnd()) {
     to.fin_at = now + to.link.latency;
     Settle(1 - end);
   }
@@ -283,7 +297,9 @@ void Connection::Close(int end) {
   side.wake.reset();
   if (!was_open) return;
   Side& to = peer(end);
-  if (!side.write_ended) to.fin_at = now + to.link.latency;
+  if (!side.write_ended && !to.StallsNow() && !to.HasLinkEnd()) {
+    to.fin_at = now + to.link.latency;
+  }
   // Bytes that are still on their way here will find the socket gone.
   if (!side.inbound.empty()) ResetPeer(end, side.inbound.back().arrives + to.link.latency);
   side.DropInbound();

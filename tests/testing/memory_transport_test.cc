@@ -319,6 +319,52 @@ TEST_F(MemoryTransportTest, CutAfterNoBytesFailsTheFirstCalls) {
   EXPECT_EQ(state_, IoState::kFailed);
 }
 
+TEST_F(MemoryTransportTest, AStalledDirectionDeliversNothingMore) {
+  MemoryLink link;
+  link.stall_after_bytes = 5;
+  Connect(link);
+  EXPECT_EQ(a_->Write(AsBytes("0123456789")).bytes, 5u);
+  EXPECT_EQ(a_->Write(AsBytes("56789")).state, IoState::kWouldBlock);
+  EXPECT_EQ(ReadAll(*b_, &state_), "01234");
+  EXPECT_EQ(state_, IoState::kWouldBlock);
+  a_->ShutdownWrite(StreamEnd::kClean);
+  a_->Abort();
+  a_.reset();
+  loop_.RunUntilIdle();
+  ReadAll(*b_, &state_);
+  EXPECT_EQ(state_, IoState::kWouldBlock) << "neither an end nor a reset comes through";
+  EXPECT_EQ(on_b_.readable, 0);
+}
+
+TEST_F(MemoryTransportTest, TheOtherDirectionOfAStalledOneGoesOn) {
+  MemoryLink link;
+  link.stall_after_bytes = 0;
+  Connect(link);
+  EXPECT_EQ(a_->Write(AsBytes("x")).state, IoState::kWouldBlock);
+  b_->Write(AsBytes("text"));
+  b_->ShutdownWrite(StreamEnd::kClean);
+  EXPECT_EQ(ReadAll(*a_, &state_), "text");
+  EXPECT_EQ(state_, IoState::kEndOfStream);
+}
+
+TEST_F(MemoryTransportTest, ADirectionEndsAfterCountedBytes) {
+  for (const uint64_t bytes : {0u, 5u}) {
+    MemoryLink link;
+    link.end_after_bytes = bytes;
+    Connect(link);
+    const std::string text = "0123456789";
+    for (size_t sent = 0; sent < text.size();) {
+      const IoResult result = a_->Write(AsBytes(text).subspan(sent));
+      ASSERT_EQ(result.state, IoState::kOk) << "the writer doesn't know";
+      sent += result.bytes;
+    }
+    EXPECT_EQ(ReadAll(*b_, &state_), text.substr(0, bytes));
+    EXPECT_EQ(state_, IoState::kEndOfStream);
+    b_->Write(AsBytes("text"));
+    EXPECT_EQ(ReadAll(*a_, &state_), "text");
+  }
+}
+
 struct Destroyer final : TransportHandler {
   void OnReadable() override { victim.reset(); }
   void OnWritable() override { FAIL() << "a callback after destruction"; }

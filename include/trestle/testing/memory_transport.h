@@ -31,6 +31,11 @@ struct MemoryLink {
   /// Cuts both directions as if by RST once so many bytes were written. Those bytes still arrive;
   /// 0 cuts a connection that carried nothing.
   std::optional<uint64_t> reset_after_bytes;
+  /// Delivers so many bytes and then nothing more, be it bytes, an end or a reset: a peer whose
+  /// machine is gone. Its writes wait for ever.
+  std::optional<uint64_t> stall_after_bytes;
+  /// Ends the direction, as if by FIN, after so many bytes; what is written after that is lost.
+  std::optional<uint64_t> end_after_bytes;
 };
 
 /// Makes two transports that are each other's peer. `a_to_b` shapes what `first` writes. Endpoints

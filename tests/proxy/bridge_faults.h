@@ -1,0 +1,188 @@
+// BridgeFaults: a short exchange through a bridge with one fault at one byte of one of the four
+// directions between the client, the bridge and the backend; and what must hold then.
+#ifndef TRESTLE_TESTS_PROXY_BRIDGE_FAULTS_H_
+#define TRESTLE_TESTS_PROXY_BRIDGE_FAULTS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
+#include "gtest/gtest.h"
+#include "tests/proxy/bridge_fixture.h"
+
+namespace trestle {
+
+enum class FaultPlace : uint8_t { kFromClient, kToClient, kToBackend, kFromBackend };
+enum class Fault : uint8_t {
+  kReset,  ///< Both directions are gone.
+  kEnd,    ///< The sender ends in the middle, as a process that dies; for what comes from a peer.
+  kStall,  ///< The direction delivers nothing more, and nobody is told.
+};
+
+/// For names of tests: "FromClient", "Reset".
+inline const char* NameOf(FaultPlace place) {
+  constexpr const char* kNames[] = {"FromClient", "ToClient", "ToBackend", "FromBackend"};
+  return kNames[static_cast<int>(place)];
+}
+inline const char* NameOf(Fault fault) {
+  constexpr const char* kNames[] = {"Reset", "End", "Stall"};
+  return kNames[static_cast<int>(fault)];
+}
+
+class BridgeFaults : public BridgeTest {
+ protected:
+  BridgeFaults(FaultPlace place, Fault fault, TlsVersion version, std::string protocol)
+      : place_(place), fault_(fault), protocol_(std::move(protocol)) {
+    server_config_ = ServerFor(back_pki, loop.Now(), {{"internal.test"}}, {protocol_}, version);
+    client_config_ = SmallHellos(front_pki, version);
+    back_config_ = SmallHellos(back_pki, version);
+    front_config_ = ServerFor(front_pki, loop.Now(), {{"app.test"}}, {protocol_}, version);
+  }
+
+  /// Options of the bridge to be tested.
+  TlsBridgeOptions FaultOptions() {
+    TlsBridgeOptions options = Options("internal.test", {protocol_});
+    options.front_tls = front_config_;
+    options.back_tls = back_config_;
+    // Full handshakes only, so that each round has the same bytes.
+    options.back_sessions.max_sessions = 0;
+    return options;
+  }
+
+  /// What the backend must have got of the question, and the client of the answer, when the bridge
+  /// has read so many bytes of it and the leg to them is sound.
+  virtual std::string AtBackend(uint64_t bytes) { return question.substr(0, bytes); }
+  virtual std::string AtClient(uint64_t bytes) { return answer.substr(0, bytes); }
+
+  /// Faults at each offset, until the exchange is over before they come.
+  void TryEveryOffset() {
+    constexpr uint64_t kFarBeyond = 20'000;
+    ASSERT_TRUE(Exchange(kFarBeyond)) << observer.closed.at(0).status;
+    int well_in_a_row = 0;
+    uint64_t offset = 0;
+    for (; well_in_a_row < 50; ++offset) {
+      ASSERT_LT(offset, kFarBeyond);
+      SCOPED_TRACE(offset);
+      well_in_a_row = Exchange(offset) ? well_in_a_row + 1 : 0;
+      if (HasFailure()) break;
+    }
+    EXPECT_GT(offset, 300u) << "a handshake has more bytes than that";
+    loop.RunFor(absl::Minutes(10));
+    EXPECT_EQ(loop.buffers().lent_blocks(), 0u);
+  }
+
+  std::string question;
+  std::string answer;
+  bool waits_for_question = false;  ///< The backend doesn't answer before it has the whole of it.
+
+ private:
+  // Without a post-quantum share there are fewer bytes to fail at.
+  static std::shared_ptr<const ClientTlsConfig> SmallHellos(const testing::TestPki& pki,
+                                                            TlsVersion version) {
+    ClientTlsOptions options;
+    options.ca_pem = pki.ca_pem();
+    options.parameters.max_version = version;
+    options.parameters.groups = {TlsGroup::kX25519, TlsGroup::kP256};
+    return *ClientTlsConfig::Create(std::move(options));
+  }
+
+  testing::MemoryLink LinkFor(FaultPlace where, uint64_t offset) const {
+    testing::MemoryLink link;
+    if (place_ != where) return link;
+    switch (fault_) {
+      case Fault::kReset:
+        link.reset_after_bytes = offset;
+        break;
+      case Fault::kEnd:
+        link.end_after_bytes = offset;
+        break;
+      case Fault::kStall:
+        link.stall_after_bytes = offset;
+        break;
+    }
+    return link;
+  }
+
+  // One exchange with the fault at `offset`. True when it was complete and ended well.
+  bool Exchange(uint64_t offset) {
+    observer.closed.clear();
+    observer.established.clear();
+    dialer.Listen(
+        backend.endpoint,
+        [this](std::unique_ptr<Transport> raw) {
+          servers.push_back(TlsPeer::Server(loop, std::move(raw), server_config_));
+          if (!waits_for_question) Answer();
+        },
+        {}, LinkFor(FaultPlace::kToBackend, offset), LinkFor(FaultPlace::kFromBackend, offset));
+    auto [client_end, front] = testing::NewMemoryPair(
+        loop, LinkFor(FaultPlace::kFromClient, offset), LinkFor(FaultPlace::kToClient, offset));
+    bridge->Serve(std::move(front));
+    client =
+        TlsPeer::Client(loop, std::move(client_end), client_config_, {"app.test", {protocol_}});
+    client->Send(question);
+    client->End();
+    loop.RunReady();
+    // Two of each of the four TLS streams, and two of the relay.
+    EXPECT_LE(loop.buffers().lent_blocks(), 10u);
+    if (waits_for_question && !servers.empty() &&
+        servers.back()->received() == AtBackend(question.size())) {
+      Answer();
+      loop.RunReady();
+    }
+    Check();
+    const bool well = observer.closed.size() == 1 && observer.closed[0].status.ok();
+    client.reset();
+    servers.clear();
+    return well;
+  }
+
+  void Answer() {
+    servers.back()->Send(answer);
+    servers.back()->End();
+  }
+
+  void Check() {
+    // Peers that don't close after a fault are waited for, and those that are silent; nothing else
+    // is.
+    if (observer.closed.empty()) loop.RunFor(absl::Seconds(30));
+    if (observer.closed.empty() && fault_ == Fault::kStall) loop.RunFor(absl::Minutes(10));
+    ASSERT_EQ(observer.closed.size(), 1u);
+    EXPECT_LE(observer.established.size(), 1u);
+    EXPECT_EQ(bridge->open_connections(), 0u);
+    const ConnectionReport& report = observer.closed[0];
+    const std::string at_backend = servers.empty() ? "" : servers.back()->received();
+    const std::string at_client = client->received();
+    const std::string whole_question = AtBackend(question.size());
+    const std::string whole_answer = AtClient(answer.size());
+    EXPECT_TRUE(absl::StartsWith(whole_question, at_backend)) << at_backend;
+    EXPECT_TRUE(absl::StartsWith(whole_answer, at_client)) << at_client;
+    // What the broken leg had delivered reaches the other one.
+    if (place_ <= FaultPlace::kToClient) {
+      EXPECT_EQ(at_backend, AtBackend(report.front.bytes_read));
+    } else {
+      EXPECT_EQ(at_client, AtClient(report.back.bytes_read));
+    }
+    if (report.status.ok()) {
+      EXPECT_EQ(at_backend, whole_question);
+      EXPECT_EQ(at_client, whole_answer);
+    } else {
+      EXPECT_TRUE(GetTlsError(report.status).has_value()) << report.status;
+    }
+  }
+
+  const FaultPlace place_;
+  const Fault fault_;
+  const std::string protocol_;
+  std::shared_ptr<const ServerTlsConfig> front_config_;
+  std::shared_ptr<const ClientTlsConfig> back_config_;
+  std::shared_ptr<const ServerTlsConfig> server_config_;
+  std::shared_ptr<const ClientTlsConfig> client_config_;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_TESTS_PROXY_BRIDGE_FAULTS_H_
