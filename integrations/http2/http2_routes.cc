@@ -50,6 +50,10 @@ class Http2RouteReader final : public ContentReader {
   ContentAnswer Choose() {
     const std::optional<std::string> host = HostOf(reader_.authority());
     if (!host.has_value()) return Refuse({400, "the request's host isn't a name or an address"});
+    // Servers differ in which of the two they go by.
+    if (!reader_.host().empty() && HostOf(reader_.host()) != host) {
+      return Refuse({400, ":authority and host name different hosts"});
+    }
     if (!HostAllowed(hosts_, server_name_, *host)) {
       return Refuse({421, "the request is for another host than the ClientHello was"});
     }

@@ -1,10 +1,16 @@
 #include "integrations/http2/request_reader.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
 namespace trestle {
+namespace {
+
+constexpr size_t kFrameHeaderBytes = 9;
+
+}  // namespace
 
 struct Http2Callbacks {
   static Http2RequestReader& Of(void* reader) { return *static_cast<Http2RequestReader*>(reader); }
@@ -27,9 +33,11 @@ struct Http2Callbacks {
 
   static int OnFrame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     Http2RequestReader& reader = Of(user);
+    // nghttp2 would ignore what follows, unless it came with the same bytes.
+    if (frame->hd.type == NGHTTP2_GOAWAY) reader.Refuse(400, "the client went before it asked");
     const bool request = frame->hd.type == NGHTTP2_HEADERS && frame->hd.stream_id == reader.stream_;
     if (!request || reader.state_ != Http2RequestReader::State::kReading) return 0;
-    if (reader.authority_.empty()) reader.authority_ = std::move(reader.host_);
+    if (reader.authority_.empty()) reader.authority_ = std::exchange(reader.host_, {});
     reader.state_ = Http2RequestReader::State::kComplete;
     return 0;
   }
@@ -61,11 +69,27 @@ Http2RequestReader::Http2RequestReader(const Http1Limits& limits) : limits_(limi
 Http2RequestReader::~Http2RequestReader() { nghttp2_session_del(session_); }
 
 Http2RequestReader::State Http2RequestReader::Feed(ByteView bytes) {
-  const ssize_t taken = nghttp2_session_mem_recv(session_, bytes.data(), bytes.size());
+  waiting_.append(AsText(bytes).data(), bytes.size());
+  const size_t whole = WholeHeaders();
+  if (whole == 0) return state_;
+  const ssize_t taken = nghttp2_session_mem_recv(session_, AsBytes(waiting_).data(), whole);
+  waiting_.erase(0, whole);
   if (taken < 0 && state_ == State::kReading) {
     Refuse(400, absl::StrCat("no HTTP/2: ", nghttp2_strerror(static_cast<int>(taken))));
   }
   return state_;
+}
+
+size_t Http2RequestReader::WholeHeaders() {
+  size_t end = 0;
+  while (true) {
+    const size_t body = std::min(waiting_.size() - end, unread_);
+    end += body;
+    unread_ -= body;
+    if (unread_ > 0 || waiting_.size() - end < kFrameHeaderBytes) return end;
+    const ByteView header = AsBytes(waiting_).subspan(end);
+    unread_ = kFrameHeaderBytes + (size_t{header[0]} << 16 | size_t{header[1]} << 8 | header[2]);
+  }
 }
 
 void Http2RequestReader::OnField(absl::string_view name, absl::string_view value) {

@@ -29,6 +29,8 @@ class Http2RequestReader {
   /// Of the request, once complete. Empty where it has none.
   const std::string& authority() const { return authority_; }
   const std::string& path() const { return path_; }
+  /// The field beside `authority`, if there is one.
+  const std::string& host() const { return host_; }
   /// Why it is refused.
   const HttpRefusal& refusal() const { return refusal_; }
 
@@ -40,6 +42,9 @@ class Http2RequestReader {
 
  private:
   friend struct Http2Callbacks;
+  // Counts the waiting bytes that don't end within a frame's header: nghttp2 takes each call that
+  // does for a CONTINUATION frame of its own, and refuses more than a few of them.
+  size_t WholeHeaders();
   void OnField(absl::string_view name, absl::string_view value);
   void Refuse(int status, std::string reason);
   std::string End(uint32_t error_code);
@@ -48,7 +53,9 @@ class Http2RequestReader {
   const Http1Limits limits_;
   nghttp2_session* session_ = nullptr;
   State state_ = State::kReading;
-  int32_t stream_ = 0;  // The first request's; 0 until it begins.
+  std::string waiting_;
+  size_t unread_ = NGHTTP2_CLIENT_MAGIC_LEN;  // Of the preface or the frame that is under way.
+  int32_t stream_ = 0;                        // The first request's; 0 until it begins.
   size_t head_bytes_ = 0;
   size_t fields_ = 0;
   std::string authority_;

@@ -242,6 +242,72 @@ TEST_F(Http2RoutesTest, HostsThatAreSplitByPathNeedHttp1) {
   EXPECT_THAT(observer.error()->detail, HasSubstr("need HTTP/1.1"));
 }
 
+TEST_F(Http2RoutesTest, HostBesideTheAuthorityMustBeTheSame) {
+  const auto send = [this](const std::string& host) {
+    Start(kRoutes, AnyHost());
+    observer.closed.clear();  // Of the bridge before.
+    Fields fields = Get("c.test:443");
+    fields.emplace_back("host", host);
+    Http2Client http2;
+    Send(http2.Request(fields));
+  };
+  for (const char* same : {"c.test", "C.TEST:443", "c.test."}) {
+    send(same);
+    EXPECT_EQ(at_two.size(), 1u) << same;
+  }
+  for (const char* other : {"b.test", "internal.test", "c.test.evil", "c test", ":443"}) {
+    send(other);
+    EXPECT_EQ(at_one.size() + at_two.size(), 0u) << other;
+    client->End();
+    loop.RunFor(absl::Seconds(10));
+    ASSERT_TRUE(observer.error().has_value());
+    EXPECT_EQ(observer.error()->code, ErrorCode::kBlockedByInspector);
+    EXPECT_THAT(observer.error()->detail,
+                ::testing::AnyOf(HasSubstr("different hosts"), HasSubstr("no HTTP/2: ")));
+  }
+}
+
+// HEADERS of three bytes, and a CONTINUATION frame for each few of the rest.
+TEST_F(Http2RoutesTest, ARequestInContinuationsMayBeCutAnywhere) {
+  Http2Client http2;
+  const std::string request = http2.Request(Get("c.test"));
+  const size_t last = request.rfind(std::string("\x01\x05\0\0\0\x01", 6));
+  ASSERT_NE(last, std::string::npos);
+  const std::string head = request.substr(last + 6);
+  const size_t piece = head.size() / 4 + 1;
+  std::string bytes = request.substr(0, last - 3);
+  for (size_t at = 0; at < head.size(); at += piece) {
+    const std::string part = head.substr(at, piece);
+    const bool ends = at + piece >= head.size();
+    bytes += std::string("\0\0", 2) + static_cast<char>(part.size());
+    bytes += at == 0 ? std::string("\x01\x01", 2) : std::string(1, '\x09') + (ends ? '\x04' : '\0');
+    bytes += std::string("\0\0\0\x01", 4) + part;
+  }
+  for (const size_t step : {size_t{1}, size_t{5}, bytes.size()}) {
+    Start(kRoutes, AnyHost());
+    for (size_t at = 0; at < bytes.size(); at += step) Send(bytes.substr(at, step));
+    ASSERT_EQ(at_two.size(), 1u) << step;
+    EXPECT_EQ(at_two[0]->received(), bytes);
+  }
+}
+
+TEST_F(Http2RoutesTest, AClientThatGoesBeforeItsRequestIsRefused) {
+  Http2Client http2;
+  const std::string request = http2.Request(Get("c.test"));
+  const std::string goaway("\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0", 17);
+  const std::string bytes = request.substr(0, 24 + 9) + goaway + request.substr(24 + 9);
+  for (const size_t step : {size_t{1}, bytes.size()}) {
+    Start(kRoutes, AnyHost());
+    observer.closed.clear();
+    for (size_t at = 0; at < bytes.size(); at += step) Send(bytes.substr(at, step));
+    client->End();
+    loop.RunFor(absl::Seconds(10));
+    EXPECT_EQ(at_two.size(), 0u);
+    ASSERT_TRUE(observer.error().has_value());
+    EXPECT_THAT(observer.error()->detail, HasSubstr("went before it asked"));
+  }
+}
+
 TEST_F(Http2RoutesTest, WhatIsNoHttp2IsRefused) {
   Start(kRoutes);
   Send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n");

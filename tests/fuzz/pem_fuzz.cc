@@ -1,0 +1,76 @@
+// Files that operators give: as CAs, revocation lists, chains, private keys, ECH keys, and OCSP
+// responses. Whatever is in them is taken or refused with a typed error, the same each time.
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "trestle/base/error.h"
+#include "trestle/testing/test_pki.h"
+#include "trestle/tls/credential.h"
+#include "trestle/tls/ech_keys.h"
+#include "trestle/tls/private_key.h"
+#include "trestle/tls/trust_store.h"
+
+namespace trestle {
+namespace {
+
+void Require(bool condition, const char* what) {
+  if (condition) return;
+  std::fprintf(stderr, "violated: %s\n", what);
+  std::abort();
+}
+
+// Returns whether it was taken.
+template <typename T>
+bool Judge(const absl::StatusOr<T>& made) {
+  if (made.ok()) {
+    Require(*made != nullptr, "what is taken is there");
+    return true;
+  }
+  const auto error = GetTlsError(made.status());
+  Require(error.has_value() && error->code == ErrorCode::kConfiguration, "errors are typed");
+  Require(!error->detail.empty(), "errors say what is wrong");
+  return false;
+}
+
+struct Good {
+  Good() : pki(absl::UnixEpoch() + absl::Hours(24 * 365 * 56)), leaf(pki.Issue({{"a.test"}})) {}
+  const testing::TestPki pki;
+  const testing::PemPair leaf;
+};
+
+void ReadAll(absl::string_view text) {
+  static const Good* const good = new Good();
+  const auto store = TrustStore::Create(text);
+  if (Judge(store)) {
+    Require((*TrustStore::Create(text))->digest() == (*store)->digest(), "reading is stable");
+    Require(!(*store)->ca_names().empty(), "a store has a CA");
+    Require(!(*store)->has_crls(), "CRLs among CAs are passed over");
+  }
+  Judge(TrustStore::Create(good->pki.ca_pem(), text));
+  Judge(PrivateKey::FromPem(text));
+  Judge(EchKeys::FromPem(text));
+  const auto credential = Credential::FromPem(text, text);
+  if (Judge(credential)) {
+    Require(!(*credential)->chain().empty(), "a credential has a leaf");
+    Require(!(*credential)->names().empty(), "a server's leaf has a name");
+  }
+  Judge(Credential::FromPem(text, good->leaf.key));
+  CredentialOptions stapled;
+  stapled.staple = std::string(text);
+  Judge(Credential::FromPem(good->leaf.chain + good->pki.ca_pem(), good->leaf.key, stapled));
+}
+
+}  // namespace
+}  // namespace trestle
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size > 32 * 1024) return 0;
+  trestle::ReadAll(absl::string_view(reinterpret_cast<const char*>(data), size));
+  return 0;
+}
