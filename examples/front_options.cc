@@ -31,6 +31,9 @@ ABSL_FLAG(std::string, certificate_compression, "",
 ABSL_FLAG(
     bool, dynamic_record_sizing, false,
     "begins answers with small TLS records, so that clients can use their first bytes sooner");
+ABSL_FLAG(int, session_cache, 0,
+          "TLS 1.2 clients that know no session tickets resume, too: so many sessions are kept, "
+          "about 1 KiB each");
 ABSL_FLAG(std::string, dangerous_key_log, "",
           "appends the secrets of all connections to this file (SSLKEYLOGFILE form): whoever reads "
           "it reads them");
@@ -88,6 +91,13 @@ absl::Status ApplyCompression(ServerTlsOptions& options) {
   return absl::OkStatus();
 }
 
+absl::Status ApplySessionCache(ServerTlsOptions& options) {
+  const int sessions = absl::GetFlag(FLAGS_session_cache);
+  if (sessions < 0) return FlagError("session_cache", "must not be negative");
+  if (sessions > 0) options.session_cache = std::make_shared<ServerSessionCache>(sessions);
+  return absl::OkStatus();
+}
+
 absl::Status ApplyKeyLog(ServerTlsOptions& options) {
   const std::string path = absl::GetFlag(FLAGS_dangerous_key_log);
   if (path.empty()) return absl::OkStatus();
@@ -106,6 +116,7 @@ absl::Status ApplyFrontFlags(ServerTlsOptions& options) {
   absl::Status status = ApplyPreset(options);
   if (status.ok()) status = ApplyAlpn(options);
   if (status.ok()) status = ApplyCompression(options);
+  if (status.ok()) status = ApplySessionCache(options);
   if (status.ok()) status = ApplyKeyLog(options);
   return status;
 }

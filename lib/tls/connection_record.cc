@@ -11,8 +11,8 @@ void NoteChains(const SSL* ssl, ConnectionRecord& record) {
   if (SSL_session_reused(ssl)) {
     if (record.handshake->server == nullptr) return;
     if (!offers.empty()) record.info.certificate_expires = offers[0]->chain().front().not_after;
-    record.info.peer_chain = std::move(record.handshake->ticket_chain);
-    record.info.peer_identity = std::move(record.handshake->ticket_identity);
+    record.info.peer_chain = std::move(record.handshake->resumed_chain);
+    record.info.peer_identity = std::move(record.handshake->resumed_identity);
     return;
   }
   const SSL_CREDENTIAL* selected = SSL_get0_selected_credential(ssl);

@@ -45,11 +45,11 @@ struct HandshakeRecord {
   std::shared_ptr<const ClientAuthRules> client_rules;  ///< Server: keeps the next one alive.
   const ClientAuthRule* client_rule = nullptr;          ///< Server: null where none applies.
   absl::AnyInvocable<absl::Status()> admit;  ///< Server: asked before a full handshake, if set.
-  /// Server: whose session the ticket holds that the client came with.
-  ChainInfo ticket_chain;
-  std::shared_ptr<const PeerIdentity> ticket_identity;
-  PendingAnswer<absl::Status> ticket_verdict;  ///< About the client whose leaf this is:
-  std::string ticket_leaf;
+  /// Server: whose session it is that the client wants to resume.
+  ChainInfo resumed_chain;
+  std::shared_ptr<const PeerIdentity> resumed_identity;
+  PendingAnswer<absl::Status> resumed_verdict;  ///< About the client whose leaf this is:
+  std::string resumed_leaf;
   std::shared_ptr<const PeerIdentity> shown_identity;  ///< Server: not asked the verifier yet.
   /// Why a callback refused: more than BoringSSL's own error says.
   std::optional<TlsError> refusal;

@@ -16,8 +16,8 @@
 #include "lib/tls/client_callbacks.h"
 #include "lib/tls/compression_cache.h"
 #include "lib/tls/pem.h"
+#include "lib/tls/resumption_callbacks.h"
 #include "lib/tls/server_callbacks.h"
-#include "lib/tls/ticket_callbacks.h"
 #include "lib/tls/tls_parameters.h"
 #include "trestle/tls/trust_store.h"
 #include "trestle/wire/server_name.h"
@@ -109,7 +109,7 @@ absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> ServerTlsConfig::Create(
   if (!context.ok()) return context.status();
   if (options.ticket_keys == nullptr) options.ticket_keys = TicketKeyRing::InMemory();
   InstallServerCallbacks(context->get());
-  InstallTicketCallbacks(context->get());
+  InstallResumptionCallbacks(context->get(), options.session_cache != nullptr);
   if (options.dangerous_key_log != nullptr) {
     InstallKeyLog(context->get(), *options.dangerous_key_log);
   }

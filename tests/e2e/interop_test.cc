@@ -206,6 +206,18 @@ TEST_P(InteropTest, OpensslShowsItsCertificateAndComesBack) {
   EXPECT_THAT(resumed.output, HasSubstr(absl::StrCat("Reused, ", version().name)));
 }
 
+// Those of TLS 1.3 are not what -no_ticket is about.
+TEST_P(InteropTest, OpensslComesBackWithoutTicketsWhereThereIsACache) {
+  const auto proxy = Start({"--session_cache=10"});
+  ExpectServed(Openssl(proxy->port, "/hello",
+                       {version().openssl, "-no_ticket", "-sess_out", PathOf("session")}),
+               *proxy);
+  const CommandResult resumed = Openssl(
+      proxy->port, "/hello", {version().openssl, "-no_ticket", "-sess_in", PathOf("session")});
+  ExpectServed(resumed, *proxy);
+  EXPECT_THAT(resumed.output, HasSubstr(absl::StrCat("Reused, ", version().name)));
+}
+
 TEST_P(InteropTest, CurlAgreesOnAProtocol) {
   const auto proxy = Start({"--alpn=http/1.1"});
   const CommandResult curl =

@@ -95,6 +95,7 @@ TEST_P(TlsProgramsTest, HelpTellsAllFlagsOfTheFront) {
                            "alpn_mismatch",
                            "certificate_compression",
                            "dynamic_record_sizing",
+                           "session_cache",
                            "dangerous_key_log",
                            "drain_on_reload",
                            "after_certificate_expiry",

@@ -80,12 +80,14 @@ class AcmeTokensTest : public TlsTest, public ::testing::WithParamInterface<uint
   AcmeTokensTest() {
     SSL_CTX_set_min_proto_version(context_.get(), GetParam());
     SSL_CTX_set_max_proto_version(context_.get(), GetParam());
+    SSL_CTX_set_options(context_.get(), SSL_OP_NO_TICKET);
   }
 
   void MakeConfig(std::shared_ptr<AcmeTokens> tokens) {
     ServerTlsOptions options;
     options.acme_tokens = std::move(tokens);
     options.alpn = {"h2"};
+    options.session_cache = sessions_;
     config_ = MakeServerConfig(std::move(options));
   }
 
@@ -104,6 +106,7 @@ class AcmeTokensTest : public TlsTest, public ::testing::WithParamInterface<uint
     EXPECT_TRUE(server_->handshake_done()) << server_->status();
     EXPECT_TRUE(server_->info().acme_challenge);
     EXPECT_EQ(server_->info().alpn, "acme-tls/1");
+    EXPECT_EQ(sessions_->sessions(), 0u);
     bssl::UniquePtr<X509> certificate(SSL_get_peer_certificate(client.ssl()));
     return certificate == nullptr ? Answer() : ReadAnswer(certificate.get());
   }
@@ -116,6 +119,7 @@ class AcmeTokensTest : public TlsTest, public ::testing::WithParamInterface<uint
   }
 
   const bssl::UniquePtr<SSL_CTX> context_ = MakeRawContext();
+  const std::shared_ptr<ServerSessionCache> sessions_ = std::make_shared<ServerSessionCache>();
   std::shared_ptr<const ServerTlsConfig> config_;
   std::unique_ptr<TlsEngine> server_;
   std::unique_ptr<RawPeer> client_;

@@ -1,5 +1,5 @@
-// What can't be configured of client authentication: each contradiction and unusable file is refused
-// with words of its own.
+// What can't be configured of client authentication: each contradiction and unusable file is
+// refused with words of its own.
 #include <string>
 
 #include "gmock/gmock.h"

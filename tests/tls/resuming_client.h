@@ -16,9 +16,22 @@
 
 namespace trestle::testing {
 
+/// In place of a version: TLS 1.2, by session ID.
+inline constexpr uint16_t kTls12WithoutTickets = 0x12;
+
+/// The ways in which sessions come back.
+inline auto WaysToResume() {
+  return ::testing::Values(uint16_t{TLS1_2_VERSION}, uint16_t{TLS1_3_VERSION},
+                           kTls12WithoutTickets);
+}
+
 class ResumingClient {
  public:
   explicit ResumingClient(uint16_t version) : context_(MakeRawContext()) {
+    if (version == kTls12WithoutTickets) {
+      version = TLS1_2_VERSION;
+      SSL_CTX_set_options(context_.get(), SSL_OP_NO_TICKET);
+    }
     SSL_CTX_set_min_proto_version(context_.get(), version);
     SSL_CTX_set_max_proto_version(context_.get(), version);
     SSL_CTX_set_session_cache_mode(context_.get(), SSL_SESS_CACHE_CLIENT);
@@ -89,6 +102,7 @@ class ResumingClient {
 
 /// Names a test by its TLS version.
 inline std::string VersionName(const ::testing::TestParamInfo<uint16_t>& info) {
+  if (info.param == kTls12WithoutTickets) return "Tls12WithoutTickets";
   return info.param == TLS1_2_VERSION ? "Tls12" : "Tls13";
 }
 

@@ -1,4 +1,4 @@
-// Session tickets: who resumes, for how long, and what never resumes.
+// Sessions, by ticket and by ID: who resumes, for how long, and what never resumes.
 #include <openssl/ssl.h>
 
 #include <cstdint>
@@ -17,6 +17,7 @@ class ResumptionTest : public TlsTest, public ::testing::WithParamInterface<uint
   ServerTlsOptions Options() {
     ServerTlsOptions options;
     options.certificates = MakeStore({LeafFor("a.test"), LeafFor("b.test")});
+    options.session_cache = std::make_shared<ServerSessionCache>();
     return options;
   }
 
@@ -24,10 +25,12 @@ class ResumptionTest : public TlsTest, public ::testing::WithParamInterface<uint
   ServerTlsOptions FleetOptions() {
     ServerTlsOptions options = Options();
     options.ticket_keys = fleet_keys_;
+    options.session_cache = fleet_cache_;
     return options;
   }
 
   const std::shared_ptr<TicketKeyRing> fleet_keys_ = TicketKeyRing::InMemory();
+  const std::shared_ptr<ServerSessionCache> fleet_cache_ = std::make_shared<ServerSessionCache>();
 
   ResumingClient client_{GetParam()};
 };
@@ -142,8 +145,75 @@ TEST_P(ResumptionTest, TicketsAgeByTheSchedulersTime) {
   EXPECT_FALSE(client_.Connect(config, loop_, "a.test"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Versions, ResumptionTest,
-                         ::testing::Values(TLS1_2_VERSION, TLS1_3_VERSION), VersionName);
+INSTANTIATE_TEST_SUITE_P(Versions, ResumptionTest, WaysToResume(), VersionName);
+
+class ServerSessionCacheTest : public TlsTest {
+ protected:
+  std::shared_ptr<const ServerTlsConfig> Config(std::shared_ptr<ServerSessionCache> cache) {
+    ServerTlsOptions options;
+    options.session_cache = std::move(cache);
+    return MakeServerConfig(std::move(options));
+  }
+
+  bool Connects(ResumingClient& client, const std::shared_ptr<const ServerTlsConfig>& config) {
+    return client.Connect(config, loop_, "a.test");
+  }
+};
+
+TEST_F(ServerSessionCacheTest, WithoutOneClientsWithoutTicketsDoNotResume) {
+  ResumingClient client(kTls12WithoutTickets);
+  const auto config = Config(nullptr);
+  EXPECT_FALSE(Connects(client, config));
+  EXPECT_EQ(client.sessions(), 0u);
+}
+
+TEST_F(ServerSessionCacheTest, KeepsNothingForClientsWithTickets) {
+  const auto cache = std::make_shared<ServerSessionCache>();
+  const auto config = Config(cache);
+  for (const uint16_t version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    ResumingClient client(version);
+    EXPECT_FALSE(Connects(client, config));
+    EXPECT_TRUE(Connects(client, config));
+  }
+  EXPECT_EQ(cache->sessions(), 0u);
+}
+
+TEST_F(ServerSessionCacheTest, TheLeastRecentlyUsedGoesFirst) {
+  const auto cache = std::make_shared<ServerSessionCache>(2);
+  const auto config = Config(cache);
+  ResumingClient one(kTls12WithoutTickets);
+  ResumingClient two(kTls12WithoutTickets);
+  ResumingClient three(kTls12WithoutTickets);
+  EXPECT_FALSE(Connects(one, config));
+  EXPECT_FALSE(Connects(two, config));
+  EXPECT_TRUE(Connects(one, config));
+  EXPECT_FALSE(Connects(three, config));
+  EXPECT_EQ(cache->sessions(), 2u);
+  EXPECT_TRUE(Connects(one, config));
+  EXPECT_TRUE(Connects(three, config));
+  EXPECT_FALSE(Connects(two, config));
+  EXPECT_EQ(cache->sessions(), 2u);
+}
+
+TEST_F(ServerSessionCacheTest, ClearForgetsAll) {
+  const auto cache = std::make_shared<ServerSessionCache>();
+  const auto config = Config(cache);
+  ResumingClient client(kTls12WithoutTickets);
+  EXPECT_FALSE(Connects(client, config));
+  EXPECT_EQ(cache->sessions(), 1u);
+  cache->Clear();
+  EXPECT_EQ(cache->sessions(), 0u);
+  EXPECT_FALSE(Connects(client, config));
+}
+
+TEST_F(ServerSessionCacheTest, NoRoomIsNoCache) {
+  const auto cache = std::make_shared<ServerSessionCache>(0);
+  const auto config = Config(cache);
+  ResumingClient client(kTls12WithoutTickets);
+  EXPECT_FALSE(Connects(client, config));
+  EXPECT_FALSE(Connects(client, config));
+  EXPECT_EQ(cache->sessions(), 0u);
+}
 
 }  // namespace
 }  // namespace trestle::testing

@@ -243,6 +243,7 @@ class ClientVerifierTest : public ServerAnswersTest {
     ServerTlsOptions options;
     options.client_authentication = *ClientAuthentication::Create(std::move(authentication));
     options.client_verifier = verifier_;
+    options.session_cache = std::make_shared<ServerSessionCache>();
     return MakeServerConfig(std::move(options));
   }
 
@@ -256,8 +257,7 @@ class ClientVerifierTest : public ServerAnswersTest {
   const std::shared_ptr<HeldVerifier> verifier_ = std::make_shared<HeldVerifier>();
 };
 
-INSTANTIATE_TEST_SUITE_P(Versions, ClientVerifierTest,
-                         ::testing::Values(TLS1_2_VERSION, TLS1_3_VERSION), VersionName);
+INSTANTIATE_TEST_SUITE_P(Versions, ClientVerifierTest, WaysToResume(), VersionName);
 
 TEST_P(ClientVerifierTest, LetsClientsInWhenItSaysSo) {
   ShowCertificate();

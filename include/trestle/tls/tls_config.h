@@ -22,6 +22,7 @@
 #include "trestle/tls/credential_selector.h"
 #include "trestle/tls/ech_keys.h"
 #include "trestle/tls/peer_verifier.h"
+#include "trestle/tls/server_session_cache.h"
 #include "trestle/tls/ticket_key_ring.h"
 #include "trestle/tls/trust_store.h"
 
@@ -108,6 +109,9 @@ struct ServerTlsOptions {
   /// What session tickets are sealed with. Null: keys of this config's own, which end with it. One
   /// ring may serve several configs: sessions don't cross from one policy or name to another.
   std::shared_ptr<TicketKeyRing> ticket_keys;
+  /// Keeps the sessions of TLS 1.2 clients that know no tickets. Null: they don't resume. One cache
+  /// may serve several configs, as a ring may.
+  std::shared_ptr<ServerSessionCache> session_cache;
   /// How certificates are compressed for clients that can decompress them (RFC 8879), in order of
   /// preference; each algorithm once. What is made for a credential is kept for the next client.
   std::vector<std::shared_ptr<const CertificateCompressor>> certificate_compressors;
