@@ -25,6 +25,10 @@ ABSL_FLAG(bool, http2, false,
           "--http_routes go by the name that the client asked for, or its first request's host. "
           "bridging_proxy offers h2 and http/1.1 then, terminating_proxy what --alpn says");
 
+ABSL_FLAG(std::string, http_trusted_proxies, "",
+          "IP addresses or CIDR ranges, comma-separated, of HTTP proxies in front: their "
+          "X-Forwarded-For and Forwarded are added to, those of all others are taken out");
+
 namespace trestle::examples {
 
 absl::StatusOr<HttpFlags> HttpFromFlags() {
@@ -32,6 +36,14 @@ absl::StatusOr<HttpFlags> HttpFromFlags() {
   const std::string text = absl::GetFlag(FLAGS_http_routes);
   flags.http2 = absl::GetFlag(FLAGS_http2);
   flags.inspect = absl::GetFlag(FLAGS_http) || !text.empty();
+  if (const std::string ranges = absl::GetFlag(FLAGS_http_trusted_proxies); !ranges.empty()) {
+    absl::StatusOr<TrustedPeers> trusted = TrustedPeers::Parse(ranges);
+    if (!trusted.ok()) {
+      return FlagError("http_trusted_proxies",
+                       absl::StrCat("is wrong: ", Sentence(trusted.status())));
+    }
+    flags.trusted_proxies = *std::move(trusted);
+  }
   if (text.empty()) return flags;
   absl::StatusOr<std::vector<HttpRoute>> routes = ParseHttpRoutes(text);
   if (routes.ok()) {
@@ -83,7 +95,11 @@ bool LeadsTo(const std::vector<HttpRoute>& routes, const Endpoint& listener) {
 absl::Status ApplyHttp(const HttpFlags& flags, Scheduler& scheduler,
                        InspectorFactory& new_inspector, ContentRouting& content,
                        Http1Options http) {
-  if (!flags.inspect) return absl::OkStatus();
+  if (!flags.inspect) {
+    if (flags.trusted_proxies.ranges().empty()) return absl::OkStatus();
+    return FlagError("http_trusted_proxies", "needs --http or --http_routes");
+  }
+  http.forwarding.append_from = flags.trusted_proxies;
   if (flags.routes != nullptr) {
     KeepToRoutes(flags.routes, http);
     content.new_reader = NewHttpRouteReaderFactory(flags.routes);

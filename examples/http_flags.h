@@ -12,6 +12,7 @@
 #include "integrations/http1/http1_inspector.h"
 #include "integrations/http1/http_routes.h"
 #include "trestle/base/endpoint.h"
+#include "trestle/base/ip_range.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/proxy/content_routing.h"
 #include "trestle/proxy/proxy_block.h"
@@ -23,9 +24,10 @@ struct HttpFlags {
   bool inspect = false;
   bool http2 = false;                        ///< Is offered to clients, and passes unread.
   std::shared_ptr<const HttpRoutes> routes;  ///< Null: the backend is fixed.
+  TrustedPeers trusted_proxies;              ///< What they say of their clients is added to.
 };
 
-/// Reads --http, --http2 and --http_routes.
+/// Reads --http, --http2, --http_routes and --http_trusted_proxies.
 absl::StatusOr<HttpFlags> HttpFromFlags();
 
 /// The application protocols to offer clients, where no flag says so.

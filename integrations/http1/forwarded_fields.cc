@@ -5,9 +5,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
+#include "trestle/proxy/xfcc.h"
 
 namespace trestle {
 namespace {
@@ -25,43 +25,38 @@ std::string AddressOf(const Endpoint& endpoint) {
   return std::string(address);
 }
 
-// A value in double quotes: certificates may hold anything.
-std::string Quoted(absl::string_view value) {
-  std::string quoted = "\"";
-  for (const char c : value) {
-    if (c == '"' || c == '\\') quoted += '\\';
-    quoted += absl::ascii_isprint(static_cast<unsigned char>(c)) ? c : '?';
+// What a field's value may hold. Certificates may hold anything.
+std::string Printable(std::string value) {
+  for (char& c : value) {
+    if (!absl::ascii_isprint(static_cast<unsigned char>(c))) c = '?';
   }
-  return quoted + "\"";
+  return value;
 }
 
-std::string ClientCertificate(const CertificateInfo& leaf) {
-  std::vector<std::string> parts = {absl::StrCat("Subject=", Quoted(leaf.subject))};
-  for (const std::string& name : leaf.uri_names)
-    parts.push_back(absl::StrCat("URI=", Quoted(name)));
-  for (const std::string& name : leaf.dns_names)
-    parts.push_back(absl::StrCat("DNS=", Quoted(name)));
-  return absl::StrJoin(parts, ";");
+// Tells whether every quoted string in `value` ends (RFC 9110 5.6.4).
+bool QuotesMatch(absl::string_view value) {
+  bool quoted = false;
+  for (size_t i = 0; i < value.size(); ++i) {
+    if (value[i] == '"') quoted = !quoted;
+    if (value[i] == '\\' && quoted) ++i;
+  }
+  return !quoted;
 }
 
 }  // namespace
 
 HeadRewriter::HeadRewriter(const ForwardingOptions& options, const ConnectionReport& connection)
-    : options_(options) {
+    : options_(options), trusted_(options.append_from.Contains(connection.front.peer)) {
   const bool known = connection.front.peer.family() != Endpoint::Family::kNone;
-  const std::string address = known ? AddressOf(connection.front.peer) : "unknown";
-  const absl::string_view scheme = connection.front.tls.has_value() ? "https" : "http";
-  if (options.x_forwarded) {
-    absl::StrAppend(&fixed_fields_, "X-Forwarded-For: ", address, "\r\nX-Forwarded-Proto: ", scheme,
-                    "\r\n");
-  }
-  const bool v6 = absl::StrContains(address, ':');
-  forwarded_for_ =
-      absl::StrCat("for=", v6 ? absl::StrCat("\"[", address, "]\"") : address, ";proto=", scheme);
+  address_ = known ? AddressOf(connection.front.peer) : "unknown";
+  scheme_ = connection.front.tls.has_value() ? "https" : "http";
+  const bool v6 = absl::StrContains(address_, ':');
+  forwarded_for_ = absl::StrCat("for=", v6 ? absl::StrCat("\"[", address_, "]\"") : address_,
+                                ";proto=", scheme_);
   if (options.client_certificate && connection.front.tls.has_value() &&
-      !connection.front.tls->peer_chain.empty()) {
-    absl::StrAppend(&fixed_fields_, "X-Forwarded-Client-Cert: ",
-                    ClientCertificate(connection.front.tls->peer_chain.front()), "\r\n");
+      connection.front.tls->peer_identity != nullptr) {
+    xfcc_ = absl::StrCat("X-Forwarded-Client-Cert: ",
+                         Printable(XfccElement(*connection.front.tls->peer_identity)), "\r\n");
   }
 }
 
@@ -100,13 +95,38 @@ std::string HeadRewriter::Rewrite(const HttpRequestHead& head, bool upgrade, boo
   } else if (head.minor_version == 0) {
     absl::StrAppend(&text, "Connection: keep-alive\r\n");
   }
-  absl::StrAppend(&text, fixed_fields_);
-  if (options_.forwarded) {
-    absl::StrAppend(&text, "Forwarded: ", forwarded_for_);
-    if (!head.authority.empty()) absl::StrAppend(&text, ";host=\"", head.authority, "\"");
-    absl::StrAppend(&text, "\r\n");
-  }
+  if (options_.x_forwarded) AppendXForwarded(head, text);
+  absl::StrAppend(&text, xfcc_);
+  if (options_.forwarded) AppendForwarded(head, text);
   return text + "\r\n";
+}
+
+// What a trusted proxy sent under `name`, all of it, to be added to; of others nothing.
+std::string HeadRewriter::Earlier(const HttpRequestHead& head, absl::string_view name) const {
+  std::string earlier;
+  if (!trusted_) return earlier;
+  for (const HttpField& field : head.fields) {
+    if (!absl::EqualsIgnoreCase(field.name, name) || field.value.empty()) continue;
+    absl::StrAppend(&earlier, earlier.empty() ? "" : ", ", field.value);
+  }
+  return earlier;
+}
+
+void HeadRewriter::AppendXForwarded(const HttpRequestHead& head, std::string& text) const {
+  const std::string earlier = Earlier(head, "X-Forwarded-For");
+  const std::string proto = Earlier(head, "X-Forwarded-Proto");
+  const bool known_proto = proto == "http" || proto == "https";
+  absl::StrAppend(&text, "X-Forwarded-For: ", earlier, earlier.empty() ? "" : ", ", address_,
+                  "\r\nX-Forwarded-Proto: ", known_proto ? proto : scheme_, "\r\n");
+}
+
+void HeadRewriter::AppendForwarded(const HttpRequestHead& head, std::string& text) const {
+  const std::string earlier = Earlier(head, "Forwarded");
+  absl::StrAppend(&text, "Forwarded: ");
+  if (!earlier.empty() && QuotesMatch(earlier)) absl::StrAppend(&text, earlier, ", ");
+  absl::StrAppend(&text, forwarded_for_);
+  if (!head.authority.empty()) absl::StrAppend(&text, ";host=\"", head.authority, "\"");
+  absl::StrAppend(&text, "\r\n");
 }
 
 }  // namespace trestle

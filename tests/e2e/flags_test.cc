@@ -51,6 +51,16 @@ class FlagsTest : public ProxyTest {
   const std::vector<std::string> bridge_ = FlagsFor(Mode::kBridge, backend_);
 };
 
+TEST_F(FlagsTest, TrustedProxiesAreChecked) {
+  for (const Mode mode : {Mode::kBridge, Mode::kOffload}) {
+    const auto& flags = mode == Mode::kBridge ? bridge_ : offload_;
+    ExpectRefusal(mode, Change(flags, {"--http=true", "--http_trusted_proxies=10.0.0.0/33"}),
+                  "--http_trusted_proxies is wrong: ");
+    ExpectRefusal(mode, Change(flags, {"--http_trusted_proxies=10.0.0.0/8"}),
+                  "--http_trusted_proxies needs --http or --http_routes");
+  }
+}
+
 TEST_F(FlagsTest, HttpRoutesAreChecked) {
   const auto refuse = [&](const std::string& routes, const std::string& words) {
     ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend", "--http_routes=" + routes}), words);

@@ -3,8 +3,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/server_programs.h"
@@ -135,24 +137,69 @@ TEST_F(HttpTest, ARequestForAnotherHostIsMisdirected) {
   EXPECT_EQ(backend->requests(), 0);
 }
 
-TEST_F(HttpTest, BackendsAreToldOfTheClient) {
-  WriteCertificate("back", LeafFor(kBackName));
-  const uint16_t port = FreePort();
-  const auto nginx = StartNginx(
-      absl::StrCat("http { access_log off; ", TemporaryPaths(), " server { listen 127.0.0.1:", port,
-                   " ssl; ssl_certificate ", PathOf("back.pem"), "; ssl_certificate_key ",
-                   PathOf("back.key"),
-                   "; location / { return 200 \"$http_x_forwarded_for|$http_x_forwarded_proto|"
-                   "$http_forwarded|$http_x_real_ip\"; } } }"),
-      port);
-  ASSERT_NE(nginx, nullptr);
-  const auto proxy = StartProxy(Mode::kBridge, absl::StrCat("127.0.0.1:", port), {"--http"});
-  const CommandResult curl = Curl(proxy->port, "/",
-                                  {"--header", "X-Forwarded-For: 1.2.3.4", "--header",
-                                   "X-Real-IP: 1.2.3.4", "--header", "Forwarded: for=1.2.3.4"});
-  EXPECT_EQ(curl.output, absl::StrCat("127.0.0.1|https|for=127.0.0.1;proto=https;host=\"",
-                                      kFrontName, ":", proxy->port, "\"|"))
-      << curl.errors << proxy->log();
+// A backend that answers with what it was told of the client.
+class ForwardingTest : public HttpTest {
+ protected:
+  std::unique_ptr<Process> StartTelling(uint16_t port) const {
+    WriteCertificate("back", LeafFor(kBackName));
+    return StartNginx(
+        absl::StrCat("http { access_log off; ", TemporaryPaths(),
+                     " server { listen 127.0.0.1:", port, " ssl; ssl_certificate ",
+                     PathOf("back.pem"), "; ssl_certificate_key ", PathOf("back.key"),
+                     "; location / { return 200 \"$http_x_forwarded_for|$http_x_forwarded_proto|"
+                     "$http_forwarded|$http_x_real_ip|$http_x_forwarded_client_cert\"; } } }"),
+        port);
+  }
+
+  // Through a bridge with `flags`; curl says things of itself.
+  std::string Told(const std::vector<std::string>& flags,
+                   const std::vector<std::string>& curl_flags = {}) const {
+    const uint16_t port = FreePort();
+    const auto nginx = StartTelling(port);
+    if (nginx == nullptr) return "no nginx";
+    const auto proxy = StartProxy(Mode::kBridge, absl::StrCat("127.0.0.1:", port), flags);
+    std::vector<std::string> argv = {"--header", "X-Forwarded-For: 1.2.3.4",
+                                     "--header", "X-Forwarded-Proto: http",
+                                     "--header", "X-Real-IP: 1.2.3.4",
+                                     "--header", "Forwarded: for=1.2.3.4",
+                                     "--header", "X-Forwarded-Client-Cert: Subject=root"};
+    argv.insert(argv.end(), curl_flags.begin(), curl_flags.end());
+    const CommandResult curl = Curl(proxy->port, "/", argv);
+    EXPECT_EQ(curl.exit_status, 0) << curl.errors << proxy->log();
+    const std::string host = absl::StrCat(";host=\"", kFrontName, ":", proxy->port, "\"");
+    return absl::StrReplaceAll(curl.output, {{host, ";host=FRONT"}});
+  }
+};
+
+TEST_F(ForwardingTest, BackendsAreToldOfTheClient) {
+  const std::string own = "127.0.0.1|https|for=127.0.0.1;proto=https;host=FRONT||";
+  EXPECT_EQ(Told({"--http"}), own);
+  EXPECT_EQ(Told({"--http", "--http_trusted_proxies=10.0.0.0/8"}), own);
+}
+
+TEST_F(ForwardingTest, TrustedProxiesAreAddedTo) {
+  EXPECT_EQ(Told({"--http", "--http_trusted_proxies=10.0.0.0/8,127.0.0.0/8"}),
+            "1.2.3.4, 127.0.0.1|http|for=1.2.3.4, for=127.0.0.1;proto=https;host=FRONT||");
+}
+
+TEST_F(ForwardingTest, TheHashOfAClientsCertificateIsTheOneThatOpensslTells) {
+  testing::LeafSpec alice = LeafFor("alice.test");
+  alice.common_name = "alice";
+  alice.uri_names = {"spiffe://td.test/alice"};
+  alice.server_auth = false;
+  WriteCertificate("alice", alice);
+  const CommandResult openssl =
+      RunCommand({FindProgram("openssl"), "x509", "-in", PathOf("alice.pem"), "-noout", "-sha256",
+                  "-fingerprint"},
+                 kPatience);
+  std::string hash = openssl.output.substr(openssl.output.find('=') + 1);
+  absl::StripAsciiWhitespace(&hash);
+  hash = absl::AsciiStrToLower(absl::StrReplaceAll(hash, {{":", ""}}));
+  ASSERT_EQ(hash.size(), 64u) << openssl.output << openssl.errors;
+  EXPECT_THAT(Told({"--http", "--client_ca=" + PathOf("ca.pem")},
+                   {"--cert", PathOf("alice.pem"), "--key", PathOf("alice.key")}),
+              EndsWith(absl::StrCat("|Hash=", hash, ";Subject=\"CN=alice\";",
+                                    "URI=spiffe://td.test/alice;DNS=alice.test")));
 }
 
 class Http2Test : public HttpTest {

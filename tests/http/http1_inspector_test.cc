@@ -215,11 +215,12 @@ TEST(Http1InspectorTest, BackendsAreToldOfTheClient) {
 TEST(Http1InspectorTest, BackendsAreToldOfIpv6AndCertificates) {
   ConnectionReport report = ReportOfAppTest();
   report.front.peer = *Endpoint::Parse("[2001:db8::7]:40000");
-  CertificateInfo leaf;
-  leaf.subject = "CN=ro\"ot\r\nX-Evil: 1";
-  leaf.uri_names = {"spiffe://client.test/app"};
-  leaf.dns_names = {"client.test"};
-  report.front.tls->peer_chain = ChainInfo({leaf});
+  auto identity = std::make_shared<PeerIdentity>();
+  identity->subject = "CN=ro\"ot\r\nX-Evil: 1";
+  identity->uri_names = {"spiffe://client.test/app"};
+  identity->dns_names = {"client.test"};
+  identity->certificate_sha256.fill(0xab);
+  report.front.tls->peer_identity = std::move(identity);
   Http1Options options;
   options.forwarding.strip = {"X-Internal"};
   Http1Connection c(std::move(options), report);
@@ -227,9 +228,57 @@ TEST(Http1InspectorTest, BackendsAreToldOfIpv6AndCertificates) {
   EXPECT_EQ(c.at_backend(),
             "GET / HTTP/1.1\r\nHost: app.test\r\nX-Forwarded-For: 2001:db8::7\r\n"
             "X-Forwarded-Proto: https\r\n"
-            "X-Forwarded-Client-Cert: Subject=\"CN=ro\\\"ot??X-Evil: 1\";"
-            "URI=\"spiffe://client.test/app\";DNS=\"client.test\"\r\n"
+            "X-Forwarded-Client-Cert: Hash="
+            "abababababababababababababababababababababababababababababababab;"
+            "Subject=\"CN=ro\\22ot??X-Evil: 1\";URI=spiffe://client.test/app;DNS=client.test\r\n"
             "Forwarded: for=\"[2001:db8::7]\";proto=https;host=\"app.test\"\r\n\r\n");
+}
+
+// Through a proxy in front, of 192.0.2.0/24 as is the client of these tests.
+std::string FromTrusted(absl::string_view fields, const std::string& ranges = "192.0.2.0/24") {
+  Http1Options options;
+  options.forwarding.append_from = *TrustedPeers::Parse(ranges);
+  Http1Connection c(std::move(options));
+  c.FromClient(absl::StrCat("GET / HTTP/1.1\r\nHost: app.test\r\n", fields, "\r\n"));
+  EXPECT_EQ(c.blocked(), "");
+  const std::string begin = "GET / HTTP/1.1\r\nHost: app.test\r\n";
+  EXPECT_THAT(c.at_backend(), StartsWith(begin));
+  return c.at_backend().substr(begin.size());
+}
+
+TEST(Http1InspectorTest, WhatATrustedProxySaysIsAddedTo) {
+  const std::string said =
+      "X-Forwarded-For: 10.0.0.1\r\nForwarded: for=10.0.0.1;proto=http\r\n"
+      "x-forwarded-for: 10.0.0.2\r\nX-Forwarded-Proto: http\r\n";
+  EXPECT_EQ(FromTrusted(said),
+            "X-Forwarded-For: 10.0.0.1, 10.0.0.2, 192.0.2.7\r\nX-Forwarded-Proto: http\r\n"
+            "Forwarded: for=10.0.0.1;proto=http, for=192.0.2.7;proto=https;host=\"app.test\""
+            "\r\n\r\n");
+  const std::string own =
+      "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n"
+      "Forwarded: for=192.0.2.7;proto=https;host=\"app.test\"\r\n\r\n";
+  EXPECT_EQ(FromTrusted(""), own);
+  EXPECT_EQ(FromTrusted("X-Forwarded-For:\r\nForwarded:\r\n"), own);
+  // Anybody else's is taken out, as without the option.
+  EXPECT_EQ(FromTrusted(said, "192.0.2.8,198.51.100.0/24"), own);
+}
+
+TEST(Http1InspectorTest, ATrustedProxyIsTrustedWithNothingElse) {
+  const std::string own =
+      "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n"
+      "Forwarded: for=192.0.2.7;proto=https;host=\"app.test\"\r\n\r\n";
+  EXPECT_EQ(FromTrusted("X_Forwarded_For: 10.0.0.1\r\nX-Forwarded-Host: evil.test\r\n"
+                        "X-Forwarded-Client-Cert: Subject=\"CN=root\"\r\nX-Real-IP: 10.0.0.1\r\n"),
+            own);
+  for (const char* proto : {"ftp", "https, http", "HTTPS\r\nX-Forwarded-Proto: http"}) {
+    EXPECT_EQ(FromTrusted(absl::StrCat("X-Forwarded-Proto: ", proto, "\r\n")), own) << proto;
+  }
+  // What is added must not end up in a quoted string.
+  for (const char* open : {"for=\"", "for=\"a\\\"", "for=a, for=\"b\"\""}) {
+    EXPECT_EQ(FromTrusted(absl::StrCat("Forwarded: ", open, "\r\n")), own) << open;
+  }
+  EXPECT_THAT(FromTrusted("Forwarded: for=\"[2001:db8::1]\", for=\"_a\\\"b\"\r\n"),
+              HasSubstr("Forwarded: for=\"[2001:db8::1]\", for=\"_a\\\"b\", for=192.0.2.7;"));
 }
 
 TEST(Http1InspectorTest, HostsByPolicy) {
