@@ -12,11 +12,9 @@
 #include "trestle/posix/ca_files.h"
 #include "trestle/posix/file.h"
 
-ABSL_FLAG(
-    std::string, backend_ca, "",
-    "PEM file, or folder of PEM files (read again on SIGHUP, not when it changes), with the CAs "
-    "that the backend may be certified by; or "
-    "\"system\" for those that this machine trusts");
+ABSL_FLAG(std::string, backend_ca, "",
+          "PEM file, or folder of PEM files, with the CAs that the backend may be certified by; or "
+          "\"system\" for those that this machine trusts");
 ABSL_FLAG(std::string, backend_crl, "",
           "PEM file with revocation lists, one of each CA; without: nobody is known to be revoked");
 ABSL_FLAG(std::string, backend_pins, "",
@@ -79,7 +77,10 @@ std::vector<std::string> BackTlsFiles() {
   std::vector<std::string> files;
   const absl::StatusOr<std::string> ca = CaPath();
   std::error_code ignored;
-  if (ca.ok() && !std::filesystem::is_directory(*ca, ignored)) files.push_back(*ca);
+  if (ca.ok()) {
+    const bool folder = std::filesystem::is_directory(*ca, ignored);
+    files.push_back(folder ? absl::StrCat(*ca, "/") : *ca);
+  }
   for (const std::string& path :
        {absl::GetFlag(FLAGS_backend_crl), absl::GetFlag(FLAGS_backend_cert),
         absl::GetFlag(FLAGS_backend_key)}) {

@@ -16,7 +16,8 @@ namespace trestle::examples {
 /// To be called again for a reload: files are read each time.
 absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> BackTlsFromFlags();
 
-/// The files that a change of is worth a reload. A folder of CAs is not among them.
+/// The files that a change of is worth a reload. A folder of CAs is among them, with a "/" at the
+/// end; what links in it lead to elsewhere is not.
 std::vector<std::string> BackTlsFiles();
 
 }  // namespace trestle::examples

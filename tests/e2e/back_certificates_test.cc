@@ -1,9 +1,12 @@
 // The bridge and backends whose certificates must not be accepted: refused before the client's
 // bytes reach them, with a log line that says which leg, what is wrong, and the date or the names.
 
+#include <filesystem>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
@@ -72,6 +75,38 @@ TEST_F(BackCertificatesTest, ACertificateForClientsIsRefused) {
   leaf.server_auth = false;
   EXPECT_THAT(LogOfRefusal(pki_.Issue(leaf)),
               HasSubstr("status=\"back leg, handshake: certificate_untrusted"));
+}
+
+TEST_F(BackCertificatesTest, AFolderOfCasIsReadAgainWhenAnythingInItChanges) {
+  const testing::TestPki other(absl::Now(), "Other CA");
+  const std::string folder = PathOf("cas");
+  std::filesystem::create_directory(folder);
+  WriteFile("cas/first.pem", pki_.ca_pem());
+  const auto backend = StartTlsBackend(other.Issue(LeafFor(kBackName)));
+  const auto proxy = StartProxy(Mode::kBridge, backend->address(), {"--backend_ca=" + folder});
+  EXPECT_NE(Curl(proxy->port, "/hello").output, "hello from backend");
+  EXPECT_TRUE(proxy->WaitForLog("certificate_untrusted")) << proxy->log();
+
+  // Whole at once, so that each change is one.
+  const std::string second = PathOf("cas/second.pem");
+  std::filesystem::rename(WriteFile("new", other.ca_pem()), second);
+  EXPECT_TRUE(proxy->WaitForLog("reloaded: ")) << proxy->log();
+  EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend") << proxy->log();
+
+  std::filesystem::rename(WriteFile("new", "-----BEGIN CERTIFICATE-----\nno base64\n"), second);
+  EXPECT_TRUE(proxy->WaitForLog("reload failed, what was loaded before stays in use: "))
+      << proxy->log();
+  EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend") << proxy->log();
+
+  // Without its CA the backend is a stranger again; resumption doesn't make up for that.
+  std::filesystem::remove(second);
+  const auto reloads = [&] {
+    return std::vector<std::string>(absl::StrSplit(proxy->log(), "\nreloaded: ")).size() - 1;
+  };
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (reloads() < 2 && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(20));
+  EXPECT_GE(reloads(), 2u) << proxy->log();
+  EXPECT_NE(Curl(proxy->port, "/hello").output, "hello from backend");
 }
 
 TEST_F(BackCertificatesTest, ABackendThatTalksBeforeTlsIsRefused) {
