@@ -40,6 +40,7 @@ class AdminObserver final : public ConnectionObserver {
       : metrics_(std::move(metrics)), sightings_(metrics_.get(), std::move(on_sighting)) {}
 
   void OnEstablished(const ConnectionReport& report) override { sightings_.OnEstablished(report); }
+  void OnTurnedAway(Limit limit) override { sightings_.OnTurnedAway(limit); }
   void OnClosed(const ConnectionReport& report) override { sightings_.OnClosed(report); }
 
  private:

@@ -34,6 +34,8 @@ ABSL_FLAG(
 ABSL_FLAG(int, session_cache, 0,
           "TLS 1.2 clients that know no session tickets resume, too: so many sessions are kept, "
           "about 1 KiB each");
+ABSL_FLAG(int, max_key_updates_per_minute, trestle::ServerTlsOptions().max_key_updates_per_minute,
+          "KeyUpdates that a client may send within a minute");
 ABSL_FLAG(std::string, dangerous_key_log, "",
           "appends the secrets of all connections to this file (SSLKEYLOGFILE form): whoever reads "
           "it reads them");
@@ -113,6 +115,7 @@ absl::Status ApplyKeyLog(ServerTlsOptions& options) {
 
 absl::Status ApplyFrontFlags(ServerTlsOptions& options) {
   options.dynamic_record_sizing = absl::GetFlag(FLAGS_dynamic_record_sizing);
+  options.max_key_updates_per_minute = absl::GetFlag(FLAGS_max_key_updates_per_minute);
   absl::Status status = ApplyPreset(options);
   if (status.ok()) status = ApplyAlpn(options);
   if (status.ok()) status = ApplyCompression(options);

@@ -1,5 +1,6 @@
 // The flags about what a front leg negotiates: --tls_preset, --alpn, --alpn_mismatch,
-// --certificate_compression, --dynamic_record_sizing, --session_cache, --dangerous_key_log.
+// --certificate_compression, --dynamic_record_sizing, --session_cache,
+// --max_key_updates_per_minute, --dangerous_key_log.
 #ifndef TRESTLE_EXAMPLES_FRONT_OPTIONS_H_
 #define TRESTLE_EXAMPLES_FRONT_OPTIONS_H_
 

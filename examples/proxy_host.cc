@@ -253,14 +253,14 @@ void ProxyHost::LogRefusals() const {
       sum.full_handshakes_per_second_per_client += refused.full_handshakes_per_second_per_client;
     }
   }
-  const std::pair<absl::string_view, uint64_t> counts[] = {
-      {"max_connections", sum.connections},
-      {"max_full_handshakes", sum.full_handshakes},
-      {"max_handshakes_per_second", sum.full_handshakes_per_second},
-      {"max_handshakes_per_second_per_client", sum.full_handshakes_per_second_per_client},
+  const std::pair<Limit, uint64_t> counts[] = {
+      {Limit::kConnections, sum.connections},
+      {Limit::kFullHandshakes, sum.full_handshakes},
+      {Limit::kHandshakesPerSecond, sum.full_handshakes_per_second},
+      {Limit::kHandshakesPerSecondPerClient, sum.full_handshakes_per_second_per_client},
   };
-  for (const auto& [flag, count] : counts) {
-    if (count > 0) LogLine(absl::StrCat("refused because of --", flag, ": ", count));
+  for (const auto& [limit, count] : counts) {
+    if (count > 0) LogLine(absl::StrCat("refused because of --", LimitName(limit), ": ", count));
   }
 }
 

@@ -135,7 +135,8 @@ class ProxyMetrics::Families {
                    .Register(registry)),
         refusals_(BuildCounter()
                       .Name("trestle_refusals_total")
-                      .Help("Connections that failed, by leg, phase and error code")
+                      .Help("Connections that failed, by leg, phase, error code and, over a limit, "
+                            "which one")
                       .Register(registry)),
         hello_bytes_(BuildHistogram()
                          .Name("trestle_hello_bytes")
@@ -157,6 +158,10 @@ class ProxyMetrics::Families {
     generation_.Set(1);
     open_.Add({});
     for (const char* result : {"ok", "failed"}) reloads_.Add({{"result", result}});
+  }
+
+  void TurnedAway(Limit limit) {
+    CountRefusal({ErrorCode::kOverLimit, Leg::kFront, Phase::kHello, std::nullopt, "", limit});
   }
 
   void Opened() { open_.Add({}).Increment(); }
@@ -197,11 +202,11 @@ class ProxyMetrics::Families {
   }
 
   void CountRefusal(const TlsError& error) {
-    refusals_
-        .Add({{"leg", error.leg.has_value() ? String(LegName(*error.leg)) : "none"},
-              {"phase", String(PhaseName(error.phase))},
-              {"reason", String(ErrorCodeName(error.code))}})
-        .Increment();
+    Labels labels = {{"leg", error.leg.has_value() ? String(LegName(*error.leg)) : "none"},
+                     {"phase", String(PhaseName(error.phase))},
+                     {"reason", String(ErrorCodeName(error.code))}};
+    if (error.limit.has_value()) labels.emplace("limit", LimitName(*error.limit));
+    refusals_.Add(labels).Increment();
   }
 
   void CountHandshake(Leg leg, const LegReport& report, absl::Duration time,
@@ -248,6 +253,11 @@ class ProxyMetrics::Observer final : public ConnectionObserver {
     open_.insert(KeyOf(report));
     families_.Opened();
     if (next_ != nullptr) next_->OnEstablished(report);
+  }
+
+  void OnTurnedAway(Limit limit) override {
+    families_.TurnedAway(limit);
+    if (next_ != nullptr) next_->OnTurnedAway(limit);
   }
 
   void OnClosed(const ConnectionReport& report) override {

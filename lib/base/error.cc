@@ -12,9 +12,9 @@ namespace {
 
 constexpr absl::string_view kPayloadUrl = "trestle/TlsError";
 
-// The payload: code, phase, leg, alert (each one byte, 0xff and a presence byte where unset),
-// detail.
-constexpr size_t kHeaderBytes = 5;
+// The payload: code, phase, leg, alert, limit (each one byte, 0xff and a presence byte where
+// unset), detail.
+constexpr size_t kHeaderBytes = 6;
 constexpr uint8_t kUnset = 0xff;
 
 absl::StatusCode StatusCodeFor(ErrorCode code) {
@@ -113,6 +113,24 @@ absl::string_view ErrorCodeName(ErrorCode code) {
   return "internal";
 }
 
+absl::string_view LimitName(Limit limit) {
+  switch (limit) {
+    case Limit::kConnections:
+      return "max_connections";
+    case Limit::kFullHandshakes:
+      return "max_full_handshakes";
+    case Limit::kHandshakesPerSecond:
+      return "max_handshakes_per_second";
+    case Limit::kHandshakesPerSecondPerClient:
+      return "max_handshakes_per_second_per_client";
+    case Limit::kKeyUpdates:
+      return "max_key_updates_per_minute";
+    case Limit::kTasks:
+      return "waiting_tasks";
+  }
+  return "";
+}
+
 absl::string_view PhaseName(Phase phase) {
   switch (phase) {
     case Phase::kSetUp:
@@ -207,6 +225,8 @@ absl::Status MakeError(const TlsError& error) {
       static_cast<char>(error.leg.has_value() ? static_cast<uint8_t>(*error.leg) : kUnset));
   payload.push_back(static_cast<char>(error.alert.has_value()));
   payload.push_back(static_cast<char>(error.alert.value_or(0)));
+  payload.push_back(
+      static_cast<char>(error.limit.has_value() ? static_cast<uint8_t>(*error.limit) : kUnset));
   payload.append(error.detail);
   absl::Status status(StatusCodeFor(error.code), Message(error));
   status.SetPayload(kPayloadUrl, absl::Cord(std::move(payload)));
@@ -222,6 +242,7 @@ std::optional<TlsError> GetTlsError(const absl::Status& status) {
   error.phase = static_cast<Phase>(payload[1]);
   if (static_cast<uint8_t>(payload[2]) != kUnset) error.leg = static_cast<Leg>(payload[2]);
   if (payload[3] != 0) error.alert = static_cast<uint8_t>(payload[4]);
+  if (static_cast<uint8_t>(payload[5]) != kUnset) error.limit = static_cast<Limit>(payload[5]);
   error.detail = payload.substr(kHeaderBytes);
   return error;
 }

@@ -53,8 +53,9 @@ absl::Status ThreadPool::Run(Task task) {
     return EdgeError(ErrorCode::kCancelled, Phase::kSetUp, "the threads of the pool have ended");
   }
   if (waiting_.size() >= max_waiting_) {
-    return EdgeError(ErrorCode::kOverLimit, Phase::kSetUp,
-                     absl::StrCat(max_waiting_, " tasks wait for a thread already"));
+    return MakeError({ErrorCode::kOverLimit, std::nullopt, Phase::kSetUp, std::nullopt,
+                      absl::StrCat(max_waiting_, " tasks wait for a thread already"),
+                      Limit::kTasks});
   }
   waiting_.push_back(std::move(task));
   return absl::OkStatus();

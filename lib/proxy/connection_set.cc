@@ -19,7 +19,11 @@ ConnectionSet::~ConnectionSet() {
 }
 
 void ConnectionSet::Serve(std::unique_ptr<Transport> transport) {
-  if (!limiter.AllowsConnection(open_.size())) return transport->Abort();
+  if (!limiter.AllowsConnection(open_.size())) {
+    transport->Abort();
+    if (observer != nullptr) observer->OnTurnedAway(Limit::kConnections);
+    return;
+  }
   const uint64_t id = ++last_id_;
   auto connection = std::make_unique<Connection>(*this, id);
   Connection& started = *connection;

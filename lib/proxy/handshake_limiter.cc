@@ -15,10 +15,10 @@ constexpr absl::Duration kBetweenSweeps = absl::Seconds(1);
 
 double Burst(double per_second) { return std::max(per_second, 1.0); }
 
-absl::Status OverLimit(uint64_t& count, std::string detail) {
+absl::Status OverLimit(uint64_t& count, Limit limit, std::string detail) {
   ++count;
-  return MakeError(
-      {ErrorCode::kOverLimit, Leg::kFront, Phase::kHandshake, std::nullopt, std::move(detail)});
+  return MakeError({ErrorCode::kOverLimit, Leg::kFront, Phase::kHandshake, std::nullopt,
+                    std::move(detail), limit});
 }
 
 }  // namespace
@@ -61,7 +61,7 @@ bool HandshakeLimiter::active() const {
 
 absl::Status HandshakeLimiter::Begin(const Endpoint& client, absl::Time now) {
   if (limits_.full_handshakes > 0 && under_way_ >= limits_.full_handshakes) {
-    return OverLimit(refused_.full_handshakes,
+    return OverLimit(refused_.full_handshakes, Limit::kFullHandshakes,
                      absl::StrCat("more than ", limits_.full_handshakes,
                                   " full handshakes would be under way at a time"));
   }
@@ -71,13 +71,14 @@ absl::Status HandshakeLimiter::Begin(const Endpoint& client, absl::Time now) {
     own = BucketOf(client, now);
     if (!own->Has(now)) {
       return OverLimit(refused_.full_handshakes_per_second_per_client,
+                       Limit::kHandshakesPerSecondPerClient,
                        absl::StrCat("more than ", limits_.full_handshakes_per_second_per_client,
                                     " full handshakes a second from this client's network"));
     }
   }
   if (limits_.full_handshakes_per_second > 0) {
     if (!overall_.Has(now)) {
-      return OverLimit(refused_.full_handshakes_per_second,
+      return OverLimit(refused_.full_handshakes_per_second, Limit::kHandshakesPerSecond,
                        absl::StrCat("more than ", limits_.full_handshakes_per_second,
                                     " full handshakes a second"));
     }

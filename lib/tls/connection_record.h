@@ -67,8 +67,8 @@ struct ResumptionRecord {
 /// for one; BoringSSL bounds only those that follow each other without data in between.
 class KeyUpdateCount {
  public:
-  /// Far above what the limits on keys call for: that is one in hundreds of gigabytes.
-  static constexpr int kMostPerMinute = 60;
+  void SetLimit(int most_per_minute) { most_per_minute_ = most_per_minute; }
+  int most_per_minute() const { return most_per_minute_; }
 
   void Add(absl::Time now) {
     if (now - minute_start_ >= absl::Minutes(1)) {
@@ -77,11 +77,12 @@ class KeyUpdateCount {
     }
     ++count_;
   }
-  bool too_many() const { return count_ > kMostPerMinute; }
+  bool too_many() const { return count_ > most_per_minute_; }
 
  private:
   absl::Time minute_start_ = absl::InfinitePast();
   int count_ = 0;
+  int most_per_minute_ = 60;  // Of servers, and of clients unless told otherwise.
 };
 
 /// One per SSL, from its making to its end.

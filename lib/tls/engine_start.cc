@@ -87,6 +87,7 @@ void TlsEngine::State::StartServer(std::shared_ptr<const ServerTlsConfig> config
     return;
   }
   record_.handshake->server = server_config_.get();
+  record_.key_updates.SetLimit(server_config_->options().max_key_updates_per_minute);
   small_records_first_ = server_config_->options().dynamic_record_sizing;
   record_.handshake->hook = hook;
   SSL_set_accept_state(ssl_.get());

@@ -100,6 +100,9 @@ absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> ServerTlsConfig::Create(
   if (options.certificates == nullptr) {
     return ConfigurationError("a TLS server needs a certificate store");
   }
+  if (options.max_key_updates_per_minute < 1) {
+    return ConfigurationError("max_key_updates_per_minute must be at least 1");
+  }
   if (options.answer_timeout <= absl::ZeroDuration()) {
     return ConfigurationError("answer_timeout must be more than nothing");
   }

@@ -311,7 +311,8 @@ IoState TlsEngine::State::FailKeyUpdates() {
   error.code = ErrorCode::kOverLimit;
   error.alert = record_.alert_sent;
   error.detail = absl::StrCat("the peer changed its keys more than ",
-                              KeyUpdateCount::kMostPerMinute, " times within a minute");
+                              record_.key_updates.most_per_minute(), " times within a minute");
+  error.limit = Limit::kKeyUpdates;
   return Fail(std::move(error));
 }
 

@@ -31,6 +31,10 @@ void CertificateSightings::OnEstablished(const ConnectionReport& report) {
   if (next_ != nullptr) next_->OnEstablished(report);
 }
 
+void CertificateSightings::OnTurnedAway(Limit limit) {
+  if (next_ != nullptr) next_->OnTurnedAway(limit);
+}
+
 void CertificateSightings::OnClosed(const ConnectionReport& report) {
   if (report.back.tls.has_value() && IsRefusal(report.status)) Look(report);
   if (next_ != nullptr) next_->OnClosed(report);

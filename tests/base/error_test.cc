@@ -36,6 +36,7 @@ TEST(ErrorTest, WhatIsUnsetStaysUnset) {
   ASSERT_TRUE(error.has_value());
   EXPECT_FALSE(error->leg.has_value());
   EXPECT_FALSE(error->alert.has_value());
+  EXPECT_FALSE(error->limit.has_value());
   EXPECT_EQ(status.message(), "relay: timeout");
 }
 
@@ -44,6 +45,24 @@ TEST(ErrorTest, TheMessageSaysWhereWhatAndWhy) {
                                          "the backend doesn't know our CA"});
   EXPECT_EQ(status.message(),
             "back leg, handshake: peer_alert (unknown_ca): the backend doesn't know our CA");
+}
+
+TEST(ErrorTest, LimitsAreKeptAndHaveNames) {
+  std::set<absl::string_view> names;
+  for (const Limit limit :
+       {Limit::kConnections, Limit::kFullHandshakes, Limit::kHandshakesPerSecond,
+        Limit::kHandshakesPerSecondPerClient, Limit::kKeyUpdates, Limit::kTasks}) {
+    names.insert(LimitName(limit));
+    TlsError error;
+    error.code = ErrorCode::kOverLimit;
+    error.detail = "too many";
+    error.limit = limit;
+    const auto read = GetTlsError(AtLeg(MakeError(error), Leg::kFront, Phase::kRelay));
+    ASSERT_TRUE(read.has_value());
+    EXPECT_EQ(read->limit, limit);
+    EXPECT_EQ(read->detail, "too many");
+  }
+  EXPECT_EQ(names.size(), 6u);
 }
 
 TEST(ErrorTest, StatusesOfOthersCarryNone) {

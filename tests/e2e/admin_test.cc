@@ -290,6 +290,19 @@ TEST_F(AdminTest, ABrowserShowsThePage) {
   EXPECT_GT(png.size(), 10000u);  // An empty page takes a tenth of that.
 }
 
+TEST_F(AdminTest, RefusalsAreCountedByTheirLimit) {
+  const auto backend = StartBackend(Mode::kOffload);
+  const auto proxy = StartProxy(Mode::kOffload, backend->address(),
+                                {"--admin=127.0.0.1:0", "--max_connections=1"});
+  const uint16_t admin = AdminPort(*proxy);
+  const auto open = ConnectTls(proxy->port);
+  ASSERT_NE(open, nullptr);
+  EXPECT_EQ(ConnectTls(proxy->port), nullptr);
+  WaitFor(admin, "/metrics",
+          "trestle_refusals_total{leg=\"front\",limit=\"max_connections\",phase=\"hello\","
+          "reason=\"over_limit\"} 1");
+}
+
 TEST_F(AdminTest, HealthIsLostWhileDraining) {
   const auto backend = StartBackend(Mode::kOffload);
   const auto proxy = StartProxy(Mode::kOffload, backend->address(), {"--admin=127.0.0.1:0"});

@@ -220,6 +220,7 @@ TEST_F(FlagsTest, FrontFlagsAreChecked) {
   refuse({"--tls_preset=old"}, "--tls_preset must be modern or intermediate");
   refuse({"--alpn_mismatch=maybe"}, "--alpn_mismatch must be refuse or serve");
   refuse({"--alpn=h2,h2"}, "an application protocol is there twice");
+  refuse({"--max_key_updates_per_minute=0"}, "max_key_updates_per_minute must be at least 1");
   refuse({"--certificate_compression=lzma"}, "neither brotli nor zlib");
   refuse({"--dangerous_key_log=/nonexistent/keys"}, "--dangerous_key_log can't be written");
   refuse({"--ocsp_file=" + WriteFile("staple", "x")}, "staple: a staple needs its issuer's");

@@ -41,9 +41,11 @@ constexpr absl::Duration kDay = absl::Hours(24);
 class Counter final : public ConnectionObserver {
  public:
   void OnEstablished(const ConnectionReport&) override { ++established; }
+  void OnTurnedAway(Limit) override { ++turned_away; }
   void OnClosed(const ConnectionReport&) override { ++closed; }
 
   int established = 0;
+  int turned_away = 0;
   int closed = 0;
 };
 
@@ -125,6 +127,31 @@ TEST_F(MetricsTest, ConnectionsHandshakesAndBytesAreCounted) {
         "trestle_bytes_total{direction=\"written\",leg=\"front\"} 6000",
         "trestle_hello_bytes_bucket{le=\"1400\"} 0", "trestle_hello_bytes_bucket{le=\"2048\"} 1",
         "trestle_hello_records_sum 2"}) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("\n", line, "\n")));
+  }
+  ExpectPromtoolLikes(text);
+}
+
+TEST_F(MetricsTest, RefusalsTellWhichLimit) {
+  Counter next;
+  const std::unique_ptr<ConnectionObserver> observer = metrics_.NewObserver(&next);
+  observer->OnTurnedAway(Limit::kConnections);
+  observer->OnTurnedAway(Limit::kConnections);
+  ConnectionReport refused;
+  for (const Limit limit : {Limit::kHandshakesPerSecond, Limit::kHandshakesPerSecondPerClient}) {
+    refused.status = MakeError(
+        {ErrorCode::kOverLimit, Leg::kFront, Phase::kHandshake, std::nullopt, "too many", limit});
+    observer->OnClosed(refused);
+  }
+  const std::string text = metrics_.Text(now_);
+  EXPECT_EQ(next.turned_away, 2);
+  for (const char* line :
+       {"trestle_refusals_total{leg=\"front\",limit=\"max_connections\",phase=\"hello\","
+        "reason=\"over_limit\"} 2",
+        "trestle_refusals_total{leg=\"front\",limit=\"max_handshakes_per_second\","
+        "phase=\"handshake\",reason=\"over_limit\"} 1",
+        "trestle_refusals_total{leg=\"front\",limit=\"max_handshakes_per_second_per_client\","
+        "phase=\"handshake\",reason=\"over_limit\"} 1"}) {
     EXPECT_THAT(text, HasSubstr(absl::StrCat("\n", line, "\n")));
   }
   ExpectPromtoolLikes(text);

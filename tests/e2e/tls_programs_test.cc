@@ -99,7 +99,8 @@ TEST_P(TlsProgramsTest, HelpTellsAllFlagsOfTheFront) {
                            "dangerous_key_log",
                            "drain_on_reload",
                            "after_certificate_expiry",
-                           "max_full_handshakes"}) {
+                           "max_full_handshakes",
+                           "max_key_updates_per_minute"}) {
     EXPECT_THAT(help.output, HasSubstr(absl::StrCat("\n  --", flag)));
   }
   EXPECT_THAT(help.output, HasSubstr("loaded again when they"));

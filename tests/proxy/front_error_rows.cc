@@ -504,16 +504,17 @@ std::vector<Row> TrafficRows() {
        [](FrontScene& scene) {
          SignWith(scene, std::make_shared<FailingSigner>(
                              MakeError({ErrorCode::kOverLimit, std::nullopt, Phase::kHandshake,
-                                        std::nullopt, "no thread is free"})));
+                                        std::nullopt, "no thread is free", Limit::kTasks})));
          scene.Start();
          scene.Join();
        }},
       {"TooManyKeyUpdates", ErrorCode::kOverLimit, Phase::kRelay, SSL_AD_UNEXPECTED_MESSAGE,
-       "changed its keys more than 60 times",
+       "changed its keys more than 5 times",
        [](FrontScene& scene) {
+         scene.tls.max_key_updates_per_minute = 5;
          scene.Start();
          scene.Join();
-         for (int i = 0; i <= 60; ++i) {
+         for (int i = 0; i <= 5; ++i) {
            ASSERT_TRUE(SSL_key_update(scene.peer().ssl(), SSL_KEY_UPDATE_NOT_REQUESTED));
            scene.Send("x");
          }

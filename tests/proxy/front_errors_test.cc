@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -94,6 +95,40 @@ TEST(FrontErrorsListTest, EveryCodeOfAFrontLegHasARow) {
   EXPECT_GT(codes, 20);
 }
 
+/// Tells whether a row's error names the limit. Nothing for values that are no limit.
+std::optional<bool> IsMetWithinAConnection(Limit limit) {
+  switch (limit) {
+    case Limit::kFullHandshakes:
+    case Limit::kHandshakesPerSecond:
+    case Limit::kHandshakesPerSecondPerClient:
+    case Limit::kKeyUpdates:
+    case Limit::kTasks:
+      return true;
+    case Limit::kConnections:
+      return false;  // EveryCountOfRefusalsHasARow.
+  }
+  return std::nullopt;
+}
+
+TEST(FrontErrorsListTest, EveryLimitIsNamedByARow) {
+  std::set<Limit> named;
+  for (const FrontErrorRow& row : FrontErrorRows()) {
+    if (row.code != ErrorCode::kOverLimit) continue;
+    FrontScene scene;
+    row.play(scene);
+    scene.Finish();
+    const std::optional<TlsError> error = GetTlsError(scene.failure());
+    ASSERT_TRUE(error.has_value() && error->limit.has_value()) << row.name;
+    EXPECT_TRUE(named.insert(*error->limit).second) << row.name;
+  }
+  for (int value = 0; value <= 0xff; ++value) {
+    const Limit limit = static_cast<Limit>(value);
+    const std::optional<bool> met = IsMetWithinAConnection(limit);
+    if (!met.has_value()) continue;
+    EXPECT_EQ(named.count(limit) > 0, *met) << LimitName(limit);
+  }
+}
+
 // Whoever opens one connection too many gets a reset, which says nothing and costs nothing.
 TEST(FrontErrorsListTest, EveryCountOfRefusalsHasARow) {
   FrontScene scene;
@@ -111,6 +146,7 @@ TEST(FrontErrorsListTest, EveryCountOfRefusalsHasARow) {
     sum.full_handshakes_per_second += counts.full_handshakes_per_second;
     sum.full_handshakes_per_second_per_client += counts.full_handshakes_per_second_per_client;
   }
+  EXPECT_EQ(scene.observer.turned_away, std::vector<Limit>{Limit::kConnections});
   static_assert(sizeof(RefusalCounts) == 4 * sizeof(uint64_t), "a new count needs a row");
   EXPECT_EQ(sum.connections, 1u);
   EXPECT_EQ(sum.full_handshakes, 1u);

@@ -21,6 +21,7 @@ namespace trestle {
 class RecordingObserver final : public ConnectionObserver {
  public:
   void OnEstablished(const ConnectionReport& report) override { established.push_back(report); }
+  void OnTurnedAway(Limit limit) override { turned_away.push_back(limit); }
   void OnClosed(const ConnectionReport& report) override { closed.push_back(report); }
 
   /// The failure of the only connection that closed; empty if it closed well, or none did.
@@ -30,6 +31,7 @@ class RecordingObserver final : public ConnectionObserver {
 
   std::vector<ConnectionReport> established;
   std::vector<ConnectionReport> closed;
+  std::vector<Limit> turned_away;
 };
 
 /// A backend that keeps every connection it gets.

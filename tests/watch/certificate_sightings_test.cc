@@ -13,9 +13,11 @@ namespace {
 class Counter final : public ConnectionObserver {
  public:
   void OnEstablished(const ConnectionReport&) override { ++established; }
+  void OnTurnedAway(Limit) override { ++turned_away; }
   void OnClosed(const ConnectionReport&) override { ++closed; }
 
   int established = 0;
+  int turned_away = 0;
   int closed = 0;
 };
 
@@ -48,6 +50,12 @@ class CertificateSightingsTest : public ::testing::Test {
   CertificateSightings sightings_{
       &next_, [this](CertificateSighting sighting) { told_.push_back(std::move(sighting)); }};
 };
+
+TEST_F(CertificateSightingsTest, WhoIsTurnedAwayIsPassedOn) {
+  sightings_.OnTurnedAway(Limit::kConnections);
+  EXPECT_EQ(next_.turned_away, 1);
+  EXPECT_TRUE(told_.empty());
+}
 
 TEST_F(CertificateSightingsTest, OnlyNewsIsTold) {
   const ChainInfo first = Chain("CN=first");

@@ -41,6 +41,16 @@ enum class ErrorCode : uint8_t {
 /// Where in a connection's life the failure came.
 enum class Phase : uint8_t { kSetUp, kHello, kRoute, kDial, kHandshake, kRelay, kDrain };
 
+/// Whose limit it was that ErrorCode::kOverLimit tells of.
+enum class Limit : uint8_t {
+  kConnections,                   ///< ConnectionLimits::connections.
+  kFullHandshakes,                ///< ConnectionLimits::full_handshakes.
+  kHandshakesPerSecond,           ///< …::full_handshakes_per_second.
+  kHandshakesPerSecondPerClient,  ///< …::full_handshakes_per_second_per_client.
+  kKeyUpdates,                    ///< ServerTlsOptions::max_key_updates_per_minute.
+  kTasks,                         ///< Of a pool of threads: what waits for one.
+};
+
 /// One failure. `detail` is a sentence for people, without a full stop at its end; it never holds
 /// raw bytes from the network.
 struct TlsError {
@@ -49,10 +59,14 @@ struct TlsError {
   Phase phase = Phase::kSetUp;
   std::optional<uint8_t> alert;  ///< The TLS alert received, or sent because of this (RFC 8446 6).
   std::string detail;
+  std::optional<Limit> limit = {};  ///< With ErrorCode::kOverLimit, where it is one of ours.
 };
 
 /// Names a code in snake_case, as logs and metrics show it: "certificate_expired".
 absl::string_view ErrorCodeName(ErrorCode code);
+
+/// Names a limit as metrics show it, like the examples' flag for it: "max_connections".
+absl::string_view LimitName(Limit limit);
 
 /// Names a phase: "handshake".
 absl::string_view PhaseName(Phase phase);

@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
+#include "trestle/base/error.h"
 #include "trestle/tls/tls_info.h"
 
 namespace trestle {
@@ -91,6 +92,9 @@ class ConnectionObserver {
 
   /// Both legs are open; bytes flow from here on. Not called for connections that fail before.
   virtual void OnEstablished(const ConnectionReport& report) { (void)report; }
+
+  /// A connection was reset at once, unread, because of `limit`. There is no report about it.
+  virtual void OnTurnedAway(Limit limit) { (void)limit; }
 
   /// The connection is over. Called exactly once for each connection that a block took.
   virtual void OnClosed(const ConnectionReport& report) = 0;

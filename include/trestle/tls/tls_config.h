@@ -106,6 +106,10 @@ struct ServerTlsOptions {
   /// How long a handshake waits for an answer of this side's own, such as a signature, before it
   /// fails with ErrorCode::kTimeout.
   absl::Duration answer_timeout = absl::Seconds(5);
+  /// KeyUpdates (RFC 8446 4.6.3) that a client may send within a minute, before it is refused with
+  /// ErrorCode::kOverLimit: each costs new keys, and an answer if it asks for one. From 1. The
+  /// default is far above what limits on keys call for, which is one in hundreds of gigabytes.
+  int max_key_updates_per_minute = 60;
   /// What session tickets are sealed with. Null: keys of this config's own, which end with it. One
   /// ring may serve several configs: sessions don't cross from one policy or name to another.
   std::shared_ptr<TicketKeyRing> ticket_keys;

@@ -39,6 +39,7 @@ class CertificateSightings final : public ConnectionObserver {
   CertificateSightings(ConnectionObserver* next, Callback on_sighting);
 
   void OnEstablished(const ConnectionReport& report) override;
+  void OnTurnedAway(Limit limit) override;
   void OnClosed(const ConnectionReport& report) override;
 
  private:
