@@ -69,6 +69,8 @@ std::vector<PathEntry> TracePath(const std::string& path) {
     if (target->front() == '/') at = "/";
     PushParts(*target, parts);
   }
+  // The path ends in "." or "..".
+  if (at != "/") entries.push_back({Parent(at), at.substr(at.rfind('/') + 1)});
   return entries;
 }
 

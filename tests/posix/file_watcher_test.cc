@@ -263,6 +263,19 @@ TEST_F(FileWatcherTest, AFolderIsAllThatIsInIt) {
   EXPECT_EQ(seen_, Paths());
 }
 
+TEST_F(FileWatcherTest, AFolderMayBeWrittenWithDotsAtTheEnd) {
+  const std::string folder = In("certs");
+  MakeDirectory(folder);
+  MakeDirectory(folder + "/within");
+  Link(".", folder + "/self");
+  for (const std::string& dots : {folder + "/./", folder + "/within/../", folder + "/self/"}) {
+    SCOPED_TRACE(dots);
+    Watch({dots});
+    Write(folder + "/a", dots);
+    EXPECT_EQ(Seen(1), Paths{dots});
+  }
+}
+
 TEST_F(FileWatcherTest, AFolderMayComeLaterOrBehindALink) {
   const std::string link = In("current");
   const Paths changed = {link + "/"};
