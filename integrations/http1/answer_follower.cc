@@ -10,6 +10,9 @@
 namespace trestle {
 namespace {
 
+// "HTTP/1.1 200": what comes next is no digit (RFC 9112 4).
+constexpr size_t kStatusEnd = 12;
+
 // Names of protocols that are asked for are shorter.
 constexpr size_t kMaxFieldBytes = 64;
 
@@ -43,21 +46,30 @@ Verdict AnswerFollower::Judge(absl::string_view pending) {
   if (!in_message_) {
     reader_.BeginAnswer(expected_.front().head, expected_.front().connect);
     upgrade_.Begin();
+    read_ = 0;
     in_message_ = true;
     passed_on_ = false;
   }
   MessageSink& fields = expected_.front().upgrade.empty() ? ignore_ : upgrade_;
   const size_t bytes = reader_.Read(pending, fields);
-  if (reader_.state() == MessageReader::State::kFailed) {
-    const bool page = !passed_on_ && !begun_;
-    return Verdict::Block(absl::StrCat("the backend's answer is no HTTP: ", reader_.error()),
-                          page ? RefusalPage(502, expected_.front().head) : "");
+  // llhttp takes zeros in front of a status, which readers may then take for another one.
+  if (read_ <= kStatusEnd && kStatusEnd < read_ + bytes &&
+      absl::ascii_isdigit(static_cast<unsigned char>(pending[kStatusEnd - read_]))) {
+    return NoHttp("a status of more than three digits");
   }
+  if (reader_.state() == MessageReader::State::kFailed) return NoHttp(reader_.error());
+  read_ += bytes;
   passed_on_ = true;
   const bool interim = reader_.status() / 100 == 1 && reader_.status() != 101;
   begun_ = begun_ || (reader_.head_done() && !interim);
   if (reader_.state() == MessageReader::State::kComplete) return OnMessageEnd(bytes);
   return Verdict::Forward(bytes);
+}
+
+Verdict AnswerFollower::NoHttp(absl::string_view problem) const {
+  const bool page = !passed_on_ && !begun_;
+  return Verdict::Block(absl::StrCat("the backend's answer is no HTTP: ", problem),
+                        page ? RefusalPage(502, expected_.front().head) : "");
 }
 
 Verdict AnswerFollower::OnMessageEnd(size_t bytes) {

@@ -4,6 +4,7 @@
 #define TRESTLE_INTEGRATIONS_HTTP1_ANSWER_FOLLOWER_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <string>
 #include <utility>
@@ -57,12 +58,14 @@ class AnswerFollower {
 
  private:
   Verdict OnMessageEnd(size_t bytes);
+  Verdict NoHttp(absl::string_view problem) const;
 
   std::deque<Expected> expected_;
   MessageReader reader_;
   MessageSink ignore_;
   UpgradeField upgrade_;  // Of the answer to a request for one.
   bool in_message_ = false;
+  uint64_t read_ = 0;       // Bytes of this message.
   bool passed_on_ = false;  // Some bytes of this message.
   bool begun_ = false;
   bool agreed_ = false;

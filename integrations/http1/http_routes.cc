@@ -214,10 +214,13 @@ const std::vector<HttpRoutes::PathRoute>* HttpRoutes::RoutesOf(absl::string_view
   return paths;
 }
 
+bool HttpRoutes::AnyPath(const std::vector<PathRoute>& paths) {
+  return paths.size() == 1 && paths.front().path.empty();
+}
+
 std::shared_ptr<const ContentTarget> HttpRoutes::FindOnly(absl::string_view host) const {
   const std::vector<PathRoute>* const paths = RoutesOf(host);
-  const bool only = paths != nullptr && paths->size() == 1 && paths->front().path.empty();
-  return only ? paths->front().target : nullptr;
+  return paths != nullptr && AnyPath(*paths) ? paths->front().target : nullptr;
 }
 
 std::shared_ptr<const ContentTarget> HttpRoutes::Find(absl::string_view host,
@@ -229,7 +232,7 @@ std::shared_ptr<const ContentTarget> HttpRoutes::Find(absl::string_view host,
     return nullptr;
   }
   std::string plain(absl::StartsWith(path, "/") ? path : "/");
-  if (paths->size() > 1) {
+  if (!AnyPath(*paths)) {
     std::optional<std::string> decoded = PlainPath(plain);
     if (!decoded.has_value()) {
       refusal = {400, "a path that routes and backends may read differently"};

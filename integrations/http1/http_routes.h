@@ -37,10 +37,10 @@ class HttpRoutes {
   static absl::StatusOr<std::shared_ptr<const HttpRoutes>> Create(std::vector<HttpRoute> routes);
 
   /// Finds the route of a request: the most specific pattern that covers the host, and of its
-  /// routes the one with the longest path. Where the host has several, paths are compared without
-  /// percent-encoding, and those that backends may read in another way ("/a/../b", "//", "%2f",
-  /// "\") are refused with 400. No pattern: 421. No path: 404. The result is null then, and
-  /// `refusal` set.
+  /// routes the one with the longest path. Unless the host has one route for all paths, they are
+  /// compared without percent-encoding, and those that backends may read in another way ("/a/../b",
+  /// "//", "%2f", "\") are refused with 400. No pattern: 421. No path: 404. The result is null
+  /// then, and `refusal` set.
   std::shared_ptr<const ContentTarget> Find(absl::string_view host, absl::string_view path,
                                             HttpRefusal& refusal) const;
 
@@ -60,6 +60,7 @@ class HttpRoutes {
   };
 
   const std::vector<PathRoute>* RoutesOf(absl::string_view host) const;
+  static bool AnyPath(const std::vector<PathRoute>& paths);
 
   absl::Status Add(const HttpRoute& route);
 

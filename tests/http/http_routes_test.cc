@@ -55,8 +55,13 @@ TEST(HttpRoutesTest, TheMostSpecificHostAndTheLongestPathWin) {
       {"b.test", "/any", "default/any"},
       {"", "/any", "default/any"},
       {"b.test", "/", "404"},
-      // A host with one route only: nothing hangs on how its paths are read.
+      // A host with one route for all paths: nothing hangs on how they are read.
       {"x.a.test", "/a//../b", "*.a.test/"},
+      // One route for some paths leaves others out.
+      {"b.test", "/any/../secret", "400"},
+      {"b.test", "/any/%2e%2e/secret", "400"},
+      {"b.test", "/any%2f..%2fsecret", "400"},
+      {"b.test", "/%61ny", "default/any"},
       {"a.test", "/api/../x", "400"},
       {"a.test", "/api/%2e%2E/x", "400"},
       {"a.test", "/./api", "400"},

@@ -1,0 +1,116 @@
+// Paths that clients ask for, and the routes that operators write. Whatever a backend makes of a
+// path that was routed (decodes it once or twice, merges slashes, resolves dots, drops parameters,
+// takes backslashes for slashes), the route for that would have been the same one.
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "integrations/http1/http_routes.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+void Require(bool condition, const char* what) {
+  if (condition) return;
+  std::fprintf(stderr, "violated: %s\n", what);
+  std::abort();
+}
+
+// Takes percent-encoding off, and leaves what is none.
+std::string Decode(absl::string_view path) {
+  std::string plain;
+  for (size_t i = 0; i < path.size(); ++i) {
+    uint32_t code = 0;
+    const absl::string_view digits = path.substr(i + 1, 2);
+    const bool encoded = path[i] == '%' && digits.size() == 2 &&
+                         absl::ascii_isxdigit(static_cast<unsigned char>(digits[0])) &&
+                         absl::SimpleHexAtoi(digits, &code);
+    plain += encoded ? static_cast<char>(code) : path[i];
+    if (encoded) i += 2;
+  }
+  return plain;
+}
+
+// What the most obliging of backends makes of a path.
+std::string Resolve(std::string path) {
+  for (char& c : path) {
+    if (c == '\\') c = '/';
+  }
+  path = path.substr(0, path.find('\0'));
+  std::vector<absl::string_view> kept;
+  for (absl::string_view segment : absl::StrSplit(path, '/')) {
+    segment = segment.substr(0, segment.find(';'));
+    if (segment == "..") {
+      if (!kept.empty()) kept.pop_back();
+    } else if (!segment.empty() && segment != ".") {
+      kept.push_back(segment);
+    }
+  }
+  std::string resolved;
+  for (const absl::string_view segment : kept) absl::StrAppend(&resolved, "/", segment);
+  return resolved.empty() ? "/" : resolved;
+}
+
+const HttpRoutes& Fixed() {
+  static const auto* const routes = new std::shared_ptr<const HttpRoutes>(*HttpRoutes::Create(
+      *ParseHttpRoutes("a.test=192.0.2.1:1,a.test/api=192.0.2.1:2,a.test/api/v2=192.0.2.1:3,"
+                       "b.test/only/this=192.0.2.1:4")));
+  return **routes;
+}
+
+// By resolved paths alone.
+std::string RouteOf(absl::string_view host, absl::string_view path) {
+  const auto under = [path](absl::string_view prefix) {
+    return path == prefix || absl::StartsWith(path, absl::StrCat(prefix, "/"));
+  };
+  if (host == "b.test") return under("/only/this") ? "b.test/only/this" : "";
+  return under("/api/v2") ? "a.test/api/v2" : (under("/api") ? "a.test/api" : "a.test/");
+}
+
+void RoutePath(absl::string_view host, const std::string& path) {
+  HttpRefusal refusal;
+  const auto target = Fixed().Find(host, path, refusal);
+  Require((target == nullptr) == !refusal.reason.empty(), "a refusal has a reason");
+  if (target == nullptr) return;
+  std::string decoded = path;
+  for (int times = 1; times <= 3; ++times) {
+    decoded = Decode(decoded);
+    Require(RouteOf(host, Resolve(decoded)) == target->route, "backends agree with the route");
+  }
+}
+
+void ReadRoutes(absl::string_view text) {
+  auto parsed = ParseHttpRoutes(text);
+  const auto made = parsed.ok() ? HttpRoutes::Create(*std::move(parsed)) : parsed.status();
+  if (!made.ok()) {
+    const auto error = GetTlsError(made.status());
+    Require(error.has_value() && error->code == ErrorCode::kConfiguration, "errors are typed");
+    return;
+  }
+  for (const HttpRoute& route : (*made)->routes()) {
+    Require(!route.backends.endpoints.empty() && absl::StartsWith(route.path, "/"), "whole routes");
+  }
+}
+
+}  // namespace
+}  // namespace trestle
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size > 8 * 1024) return 0;
+  const std::string text(reinterpret_cast<const char*>(data), size);
+  // Targets that have no path ("*", an authority) are no business of backends' readers.
+  trestle::RoutePath("a.test", absl::StrCat("/", text));
+  trestle::RoutePath("b.test", absl::StrCat("/", text));
+  trestle::ReadRoutes(text);
+  return 0;
+}
