@@ -142,7 +142,8 @@ bool HttpBackend::Answer(BlockingStream& stream, const std::string& head, std::s
 }
 
 bool HttpBackend::Echo(BlockingStream& stream, const std::string& rest) {
-  stream.Write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+  stream.Write(
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
   stream.Write(rest);
   std::string buffer(BulkBytes::kBlockBytes, '\0');
   while (const size_t bytes = stream.Read(buffer.data(), buffer.size())) {
