@@ -43,10 +43,12 @@ std::optional<std::string> PlainPath(absl::string_view path) {
       }
       c = static_cast<char>(code);
       // Taken off once more by somebody, these would be part of the path's structure.
-      if (c == '/' || c == '%' || code < 0x20 || code == 0x7f) return std::nullopt;
+      if (c == '/' || c == '%') return std::nullopt;
       i += 2;
     }
-    if (c == '\\' || c == ';') return std::nullopt;
+    if (c == '\\' || c == ';' || absl::ascii_iscntrl(static_cast<unsigned char>(c))) {
+      return std::nullopt;
+    }
     plain += c;
   }
   if (absl::StrContains(plain, "//")) return std::nullopt;

@@ -73,11 +73,14 @@ TEST(HttpRoutesTest, TheMostSpecificHostAndTheLongestPathWin) {
       {"a.test", "/%6", "400"},
       {"a.test", "/%zz", "400"},
       {"a.test", "/%00", "400"},
+      {"a.test", "/api%7f", "400"},
+      {"a.test", "/api\tx", "400"},
       {"a.test", "/x/..;/api", "400"},
   };
   for (const auto& [host, path, expected] : rows) {
     EXPECT_EQ(Find(*routes, host, path), expected) << host << path;
   }
+  EXPECT_EQ(Find(*routes, "a.test", std::string("/api\0x", 6)), "400");
   EXPECT_EQ(Find(*Routes("a.test=192.0.2.1:1"), "b.test", "/"), "421");
 }
 
