@@ -145,7 +145,7 @@ TEST(RelayTest, ASlowReaderSlowsTheSenderDownAndMemoryStaysBounded) {
   constexpr size_t kBytes = 64 * 1024 * 1024;
   r.backend->Send(std::string(kBytes, 'x'));
   loop.RunReady();
-  // Two links of 64 KiB and one buffer of 64 KiB lie between the backend and the client.
+  // Two links of 64 KiB and one buffer lie between the backend and the client.
   EXPECT_GE(r.backend->unsent_bytes(), kBytes - 256 * 1024);
   EXPECT_LE(loop.buffers().lent_blocks(), 2u);
 }

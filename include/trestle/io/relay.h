@@ -21,8 +21,10 @@ namespace trestle {
 struct RelayOptions {
   /// Ends the relay with ErrorCode::kTimeout when no byte moved for so long, either way.
   absl::Duration idle_timeout = absl::Minutes(5);
-  /// Bytes held per direction at most; also the most that an inspector can see at once.
-  size_t buffer_bytes = 64 * 1024;
+  /// Bytes held per direction at most; also the most that an inspector can see at once. Three full
+  /// TLS records, as here, leave in one packet of the kernel's; what it splits for the network card
+  /// must stay below 64 KiB with all headers, and four make a second, small one.
+  size_t buffer_bytes = 48 * 1024;
   /// Bytes moved per direction before other connections of the loop get their turn.
   size_t turn_bytes = 256 * 1024;
   /// Lets bulk bypass this process where both legs can do that (`Transport::direct_pipes`) and
