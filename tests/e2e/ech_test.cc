@@ -26,8 +26,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// Where Bazel puts it, seen from the folder of a test's runfiles.
-constexpr char kBssl[] = "external/boringssl/bssl";
+// Where Bazel puts it, old and new releases, seen from the folder that tests run in.
+constexpr char kBssl[] = "../boringssl/bssl";
 // As docs/front_tls.md has it. What is hidden is kFrontName.
 constexpr char kPublicName[] = "public.example";
 
