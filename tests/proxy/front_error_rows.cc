@@ -7,75 +7,17 @@
 #include <string>
 #include <utility>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
+#include "tests/proxy/unhelpful_hosts.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/proxy/sni_passthrough_router.h"
-#include "trestle/tls/credential_selector.h"
-#include "trestle/tls/peer_verifier.h"
 #include "trestle/tls/signer.h"
 
 namespace trestle::testing {
 namespace {
 
 using Row = FrontErrorRow;
-
-// ---- what hosts may plug in, at its worst
-// ---------------------------------------------------------
-
-class FailingSigner final : public Signer {
- public:
-  explicit FailingSigner(absl::Status failure) : failure_(std::move(failure)) {}
-  std::unique_ptr<PendingCall> Sign(SignatureScheme, ByteView, Scheduler&,
-                                    Done done) const override {
-    done(failure_);
-    return nullptr;
-  }
-
- private:
-  const absl::Status failure_;
-};
-
-class SilentSigner final : public Signer {
- public:
-  std::unique_ptr<PendingCall> Sign(SignatureScheme, ByteView, Scheduler&, Done) const override {
-    return nullptr;
-  }
-};
-
-class FailingSelector final : public CredentialSelector {
- public:
-  std::unique_ptr<PendingCall> Select(absl::string_view, Scheduler&, Done done) const override {
-    done(absl::UnavailableError("the vault is sealed"));
-    return nullptr;
-  }
-};
-
-class RefusingVerifier final : public PeerVerifier {
- public:
-  std::unique_ptr<PendingCall> Verify(const PeerToVerify&, Scheduler&,
-                                      absl::AnyInvocable<void(absl::Status)> done) const override {
-    done(absl::PermissionDeniedError("not on the payroll"));
-    return nullptr;
-  }
-};
-
-class BlockingInspector final : public Inspector {
- public:
-  Verdict Inspect(Direction, ByteView, bool) override { return Verdict::Block("an attack", ""); }
-};
-
-class RefusingReader final : public ContentReader {
- public:
-  explicit RefusingReader(ContentAnswer answer) : answer_(std::move(answer)) {}
-  ContentAnswer Read(ByteView bytes, bool) override {
-    return bytes.empty() ? ContentAnswer::ReadMore() : answer_;
-  }
-
- private:
-  const ContentAnswer answer_;
-};
 
 void ReadWith(FrontScene& scene, const ContentAnswer& answer) {
   scene.proxy.content.new_reader = [answer](const ConnectionReport&) {
@@ -88,9 +30,6 @@ void SignWith(FrontScene& scene, std::shared_ptr<const Signer> signer) {
   scene.tls.certificates = *CertificateStore::Create(
       {*Credential::FromSigner(pair.chain, std::move(signer))}, scene.loop.Now());
 }
-
-// ---- clients
-// --------------------------------------------------------------------------------------
 
 LeafSpec Client() {
   LeafSpec leaf;
