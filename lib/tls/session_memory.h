@@ -6,10 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
@@ -65,7 +65,7 @@ class SessionMemory {
   };
   struct Target {
     std::string key;
-    std::vector<Kept> sessions;  // Oldest first.
+    std::deque<Kept> sessions;  // Oldest first.
     uint16_t group = 0;
     absl::Time group_learned;
   };

@@ -17,7 +17,7 @@ struct ClientSessionCacheOptions {
   /// Sessions in all. 0: none are kept, and every handshake is a full one.
   size_t max_sessions = 4096;
   /// Sessions of one target (see `ClientTlsTarget`): as many as it gets connections at a time.
-  size_t max_sessions_per_target = 64;
+  size_t max_sessions_per_target = 1024;
   /// Targets of which anything is remembered.
   size_t max_targets = 1024;
   /// Memory of it all, as far as can be told: tickets, certificates, descriptions, bookkeeping.
