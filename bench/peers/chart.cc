@@ -8,14 +8,20 @@
 namespace trestle::bench {
 namespace {
 
-constexpr int kPanelWidth = 300;
+constexpr int kColumns = 3;
+constexpr int kPanelWidth = 330;
 constexpr int kBarHeight = 16;
-constexpr int kLabelWidth = 110;
+constexpr int kLabelWidth = 150;
 constexpr int kBarWidth = 120;
 constexpr int kHeadHeight = 34;
 
 std::string Escape(const std::string& text) {
   return absl::StrReplaceAll(text, {{"&", "&amp;"}, {"<", "&lt;"}});
+}
+
+// With about three digits.
+std::string FigureText(double value) {
+  return absl::StrFormat("%.*f", value >= 100 ? 0 : value >= 10 ? 1 : 2, value);
 }
 
 // The figures of one panel, in the order in which they were measured.
@@ -45,11 +51,11 @@ std::string DrawPanel(const std::vector<const Figure*>& panel, int x, int y) {
     absl::StrAppendFormat(&svg,
                           "<text x='%d' y='%d' text-anchor='end'>%s</text>"
                           "<rect x='%d' y='%d' width='%d' height='%d' fill='%s'/>"
-                          "<text x='%d' y='%d'>%.3g</text>\n",
+                          "<text x='%d' y='%d'>%s</text>\n",
                           x + kLabelWidth - 4, top + 11, Escape(figure.peer), x + kLabelWidth, top,
                           std::max(width, 1), kBarHeight - 3,
                           figure.peer == kTrestleLabel ? "#1f6f8b" : "#b8c4cc",
-                          x + kLabelWidth + width + 4, top + 11, figure.Median());
+                          x + kLabelWidth + width + 4, top + 11, FigureText(figure.Median()));
   }
   return svg;
 }
@@ -59,23 +65,27 @@ std::string DrawPanel(const std::vector<const Figure*>& panel, int x, int y) {
 std::string AsSvg(const std::vector<Figure>& figures) {
   std::string panels;
   int y = 0;
-  int columns = 0;
   for (Mode mode : {Mode::kOffload, Mode::kPassthrough, Mode::kBridge}) {
     int column = 0;
     size_t rows = 0;
+    const auto end_row = [&] {
+      if (rows > 0) y += kHeadHeight + static_cast<int>(rows) * kBarHeight;
+      column = 0;
+      rows = 0;
+    };
     for (Metric metric : kAllMetrics) {
       const std::vector<const Figure*> panel = PanelOf(figures, mode, metric);
       if (panel.empty()) continue;
-      panels += DrawPanel(panel, column++ * kPanelWidth, y);
+      panels += DrawPanel(panel, column * kPanelWidth, y);
       rows = std::max(rows, panel.size());
+      if (++column == kColumns) end_row();
     }
-    columns = std::max(columns, column);
-    if (rows > 0) y += kHeadHeight + static_cast<int>(rows) * kBarHeight;
+    end_row();
   }
   return absl::StrFormat(
       "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 %d %d' font-family='sans-serif' "
       "font-size='11'>\n<rect width='100%%' height='100%%' fill='white'/>\n%s</svg>\n",
-      columns * kPanelWidth, y, panels);
+      kColumns * kPanelWidth, y, panels);
 }
 
 }  // namespace trestle::bench
