@@ -23,8 +23,8 @@ Json FailureOf(const absl::Status& status) {
 }
 
 // Null where a leg didn't get as far as to agree on anything.
-Json TlsOf(const std::optional<TlsInfo>& tls, absl::Time now) {
-  if (!tls.has_value()) return nullptr;
+Json TlsOf(const TlsInfo* tls, absl::Time now) {
+  if (tls == nullptr) return nullptr;
   Json shown = nullptr;
   if (!tls->local_chain.empty()) shown = CertificateOf(tls->local_chain.front(), now);
   Json peer = Json::array();
@@ -46,7 +46,7 @@ Json LegOf(const LegReport& leg, absl::Time now) {
   return {{"local", AddressOf(leg.local)},      {"peer", AddressOf(leg.peer)},
           {"via", AddressOf(leg.via)},          {"bytes_read", leg.bytes_read},
           {"bytes_written", leg.bytes_written}, {"bytes_spliced", leg.bytes_spliced},
-          {"tls", TlsOf(leg.tls, now)}};
+          {"tls", TlsOf(leg.tls.get(), now)}};
 }
 
 Json HelloOf(const std::optional<HelloReport>& hello) {
@@ -61,7 +61,7 @@ Json HelloOf(const std::optional<HelloReport>& hello) {
 const char* OutcomeOf(const ConnectionReport& report) {
   if (report.handed_over) return "handed_over";
   if (!report.status.ok()) return "failed";
-  return report.front.tls.has_value() && report.front.tls->acme_challenge ? "acme_challenge" : "ok";
+  return report.front.tls != nullptr && report.front.tls->acme_challenge ? "acme_challenge" : "ok";
 }
 
 }  // namespace

@@ -16,26 +16,26 @@ constexpr size_t kMaxSubjectBytes = 200;
 std::string OrDash(absl::string_view text) { return std::string(text.empty() ? "-" : text); }
 
 std::string DescribeTls(const LegReport& leg) {
-  if (!leg.tls.has_value() || leg.tls->version.empty()) return "-";
+  if (leg.tls == nullptr || leg.tls->version.empty()) return "-";
   return absl::StrCat(leg.tls->version, "/", OrDash(leg.tls->cipher), "/", OrDash(leg.tls->group),
                       leg.tls->resumed ? "/resumed" : "");
 }
 
 // Names that came encrypted stay out of the log.
 std::string DescribeServerName(const ConnectionReport& report) {
-  if (report.front.tls.has_value() && report.front.tls->ech_accepted) return "(ech)";
+  if (report.front.tls != nullptr && report.front.tls->ech_accepted) return "(ech)";
   return OrDash(report.server_name);
 }
 
 std::string DescribeClient(const LegReport& leg) {
-  if (!leg.tls.has_value() || leg.tls->peer_identity == nullptr) return "";
+  if (leg.tls == nullptr || leg.tls->peer_identity == nullptr) return "";
   return absl::StrCat(" client_certificate=\"",
                       EscapeForLog(leg.tls->peer_identity->subject, kMaxSubjectBytes), "\"");
 }
 
 std::string DescribeStatus(const ConnectionReport& report) {
   if (report.handed_over) return "handed over";
-  if (report.front.tls.has_value() && report.front.tls->acme_challenge) return "ok, acme-tls/1";
+  if (report.front.tls != nullptr && report.front.tls->acme_challenge) return "ok, acme-tls/1";
   return report.status.ok() ? "ok" : std::string(report.status.message());
 }
 

@@ -40,7 +40,7 @@ bool IsPassthrough(const Scenario& scenario) {
 
 // Read off what the proxy and the backend saw, not off the mode.
 Cell WhereDecrypted(const Scenario& scenario) {
-  const bool at_proxy = scenario.report.front.tls.has_value();
+  const bool at_proxy = scenario.report.front.tls != nullptr;
   const bool at_backend = scenario.back_tls.has_value();
   if (at_proxy && at_backend) return {"at the proxy", "and at the backend"};
   return {at_proxy ? "at the proxy only" : at_backend ? "at the backend only" : "nowhere"};
@@ -144,7 +144,7 @@ std::vector<std::string> FindFailures(const Scenario& scenario, bool arrived) {
              !answer.tls.cipher.empty(),
          "the client's leg is not TLS 1.3 with post-quantum key exchange");
   expect(report.server_name == scenario.server_name, "the proxy read another server name");
-  expect(report.front.tls.has_value() == scenario.proxy_decrypts,
+  expect((report.front.tls != nullptr) == scenario.proxy_decrypts,
          "the proxy did not decrypt where it should, or did where it should not");
   expect(scenario.wiretap_bytes > 0, "the wiretap heard nothing, so it proves nothing");
 
@@ -161,7 +161,7 @@ std::vector<std::string> FindFailures(const Scenario& scenario, bool arrived) {
          "the backend did not show its own certificate");
   if (!scenario.back_tls.has_value()) return failures;
   if (scenario.proxy_decrypts) {
-    expect(report.back.tls.has_value() && SameTls(*report.back.tls, *scenario.back_tls) &&
+    expect(report.back.tls != nullptr && SameTls(*report.back.tls, *scenario.back_tls) &&
                SerialOf(report.back.tls->peer_chain) == scenario.back_serial,
            "the proxy's own session to the backend is not what the backend saw");
   } else {

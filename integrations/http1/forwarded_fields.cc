@@ -49,11 +49,11 @@ HeadRewriter::HeadRewriter(const ForwardingOptions& options, const ConnectionRep
     : options_(options), trusted_(options.append_from.Contains(connection.front.peer)) {
   const bool known = connection.front.peer.family() != Endpoint::Family::kNone;
   address_ = known ? AddressOf(connection.front.peer) : "unknown";
-  scheme_ = connection.front.tls.has_value() ? "https" : "http";
+  scheme_ = connection.front.tls != nullptr ? "https" : "http";
   const bool v6 = absl::StrContains(address_, ':');
   forwarded_for_ = absl::StrCat("for=", v6 ? absl::StrCat("\"[", address_, "]\"") : address_,
                                 ";proto=", scheme_);
-  if (options.client_certificate && connection.front.tls.has_value() &&
+  if (options.client_certificate && connection.front.tls != nullptr &&
       connection.front.tls->peer_identity != nullptr) {
     xfcc_ = absl::StrCat("X-Forwarded-Client-Cert: ",
                          Printable(XfccElement(*connection.front.tls->peer_identity)), "\r\n");

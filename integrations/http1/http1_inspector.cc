@@ -338,7 +338,7 @@ bool HostAllowed(Http1Options::HostPolicy policy, const std::string& server_name
 }
 
 bool SpeaksHttp2(const ConnectionReport& connection) {
-  return connection.front.tls.has_value() && connection.front.tls->alpn == "h2";
+  return connection.front.tls != nullptr && connection.front.tls->alpn == "h2";
 }
 
 absl::StatusOr<InspectorFactory> NewHttp1InspectorFactory(Scheduler& scheduler,

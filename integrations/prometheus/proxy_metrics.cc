@@ -198,7 +198,7 @@ class ProxyMetrics::Families {
  private:
   static size_t HelloBytesOf(const ConnectionReport& report) {
     if (report.hello.has_value()) return report.hello->bytes;
-    return report.front.tls.has_value() ? report.front.tls->hello_bytes : 0;
+    return report.front.tls != nullptr ? report.front.tls->hello_bytes : 0;
   }
 
   void CountRefusal(const TlsError& error) {
@@ -212,8 +212,8 @@ class ProxyMetrics::Families {
   void CountHandshake(Leg leg, const LegReport& report, absl::Duration time,
                       const std::optional<TlsError>& error) {
     const bool failed = error.has_value() && error->leg == leg && error->phase == Phase::kHandshake;
-    if (!report.tls.has_value() && !failed) return;
-    const bool known = report.tls.has_value() && !failed;
+    if (report.tls == nullptr && !failed) return;
+    const bool known = report.tls != nullptr && !failed;
     handshakes_
         .Add({{"leg", String(LegName(leg))},
               {"result", failed ? String(ErrorCodeName(error->code)) : "ok"},

@@ -48,7 +48,7 @@ absl::StatusOr<std::string> BackendPreamble(ProxyProtocolOut kind, const Transpo
   }
   if (!facts.server_name.empty()) header.authority = facts.server_name;
   if (!facts.alpn.empty()) header.alpn = facts.alpn;
-  if (facts.tls.has_value()) header.ssl = SslInfoOf(*facts.tls);
+  if (facts.tls != nullptr) header.ssl = SslInfoOf(*facts.tls);
   ProxyHeaderV2Options options;
   options.crc32c = true;
   absl::StatusOr<std::string> written = WriteProxyHeaderV2(header, options);

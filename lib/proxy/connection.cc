@@ -102,7 +102,7 @@ void Connection::OnFrontOpen(absl::Status status) {
   const TransportInfo info = front_->info();
   report_.front.local = info.local;
   report_.front.peer = opening.facts.peer = info.peer;
-  if (report_.front.tls.has_value() && report_.front.tls->acme_challenge) {
+  if (report_.front.tls != nullptr && report_.front.tls->acme_challenge) {
     return Close(absl::OkStatus());  // The handshake was all that the ACME server wanted.
   }
   if (set_.IsTooOld(*this)) return Cancel(kCertificatesReplaced);
@@ -128,7 +128,7 @@ absl::Status Connection::Choose(const RouteTarget** target) {
 }
 
 void Connection::LimitByCertificate() {
-  if (!report_.front.tls.has_value()) return;
+  if (report_.front.tls == nullptr) return;
   const absl::Time end =
       report_.front.tls->certificate_expires + set_.options.after_certificate_expiry;
   if (end == absl::InfiniteFuture()) return;

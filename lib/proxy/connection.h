@@ -41,7 +41,7 @@ class Connection final : private HelloHook {
 
   /// Of the certificates that the client met; 0 where there are none, or not yet.
   uint64_t certificate_generation() const {
-    return report_.front.tls.has_value() ? report_.front.tls->certificate_generation : 0;
+    return report_.front.tls != nullptr ? report_.front.tls->certificate_generation : 0;
   }
 
   bool holds_buffers() const { return relay_ != nullptr && relay_->holds_buffers(); }

@@ -26,11 +26,11 @@ namespace trestle {
 /// What opening a leg brought to light.
 struct LegFacts {
   std::string server_name;
-  std::string alpn;  ///< Agreed on; empty on an opaque leg.
-  std::optional<TlsInfo> tls;
-  std::optional<HelloReport> hello;  ///< Of an opaque leg.
-  std::string backend_name = {};     ///< What content routing chose; empty for the plan's own.
-  Endpoint peer;                     ///< The client; filled in by the connection.
+  std::string alpn;                    ///< Agreed on; empty on an opaque leg.
+  std::shared_ptr<const TlsInfo> tls;  ///< Null on an opaque leg.
+  std::optional<HelloReport> hello;    ///< Of an opaque leg.
+  std::string backend_name = {};       ///< What content routing chose; empty for the plan's own.
+  Endpoint peer;                       ///< The client; filled in by the connection.
   /// To be offered to the backend in place of `alpn`, whose choice it is then; from a hello that
   /// waits for an answer.
   std::vector<std::string> alpn_to_offer = {};

@@ -47,7 +47,7 @@ class TlsLeg final : public LegOpener {
 
   LegFacts facts() const override {
     const TlsInfo& info = stream_->tls_info();
-    return {info.server_name, info.alpn, info, std::nullopt, {}, {}};
+    return {info.server_name, info.alpn, stream_->shared_tls_info(), std::nullopt, {}, {}};
   }
 
  private:

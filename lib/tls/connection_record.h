@@ -87,7 +87,9 @@ class KeyUpdateCount {
 
 /// One per SSL, from its making to its end.
 struct ConnectionRecord : SigningRecord {
-  TlsInfo info;
+  /// Reports share it, and may outlive the connection.
+  const std::shared_ptr<TlsInfo> shared_info = std::make_shared<TlsInfo>();
+  TlsInfo& info = *shared_info;
   bool hello_received = false;            ///< Server: a whole hello, not judged yet.
   std::optional<uint8_t> alert_received;  ///< The last one that isn't close_notify.
   std::optional<uint8_t> alert_sent;      ///< Only fatal ones: the first is the last.

@@ -64,6 +64,7 @@ class TlsEngine::State {
   bool handshake_done() const { return handshake_done_; }
   bool hello_received() const { return record_.hello_received; }
   const TlsInfo& info() const { return record_.info; }
+  std::shared_ptr<const TlsInfo> shared_info() const { return record_.shared_info; }
   ServedChain served_chain() const;
   Leg leg() const { return leg_; }
 

@@ -359,6 +359,7 @@ void TlsEngine::OnAnswer(absl::AnyInvocable<void()> call) { state_->OnAnswer(std
 bool TlsEngine::handshake_done() const { return state_->handshake_done(); }
 bool TlsEngine::hello_received() const { return state_->hello_received(); }
 const TlsInfo& TlsEngine::info() const { return state_->info(); }
+std::shared_ptr<const TlsInfo> TlsEngine::shared_info() const { return state_->shared_info(); }
 ServedChain TlsEngine::served_chain() const { return state_->served_chain(); }
 Leg TlsEngine::leg() const { return state_->leg(); }
 bool TlsEngine::holds_buffers() const { return state_->holds_buffers(); }

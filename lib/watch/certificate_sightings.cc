@@ -27,7 +27,7 @@ CertificateSightings::CertificateSightings(ConnectionObserver* next, Callback on
     : next_(next), on_sighting_(std::move(on_sighting)) {}
 
 void CertificateSightings::OnEstablished(const ConnectionReport& report) {
-  if (report.back.tls.has_value()) Look(report);
+  if (report.back.tls != nullptr) Look(report);
   if (next_ != nullptr) next_->OnEstablished(report);
 }
 
@@ -36,7 +36,7 @@ void CertificateSightings::OnTurnedAway(Limit limit) {
 }
 
 void CertificateSightings::OnClosed(const ConnectionReport& report) {
-  if (report.back.tls.has_value() && IsRefusal(report.status)) Look(report);
+  if (report.back.tls != nullptr && IsRefusal(report.status)) Look(report);
   if (next_ != nullptr) next_->OnClosed(report);
 }
 

@@ -29,14 +29,14 @@ constexpr int kConnections = 64;
 constexpr int kRecords = 256;
 
 // Beside BoringSSL's own, for all that Trestle puts around one connection.
-constexpr double kMostAllocationsAroundAHandshake = 20;  // 18 when this was written.
+constexpr double kMostAllocationsAroundAHandshake = 22;  // 20 when this was written.
 // BoringSSL's buffer for a record that is opened or sealed.
 constexpr double kMostAllocationsPerRecord = 1.2;
 
 // Heap of an idle connection, whole; about a tenth above what it was when this was written.
-constexpr double kMostBytesIdleTerminator = 6'900;
-constexpr double kMostBytesIdleBridge = 11'500;
-constexpr double kMostBytesIdleRouter = 3'000;
+constexpr double kMostBytesIdleTerminator = 6'500;
+constexpr double kMostBytesIdleBridge = 11'200;
+constexpr double kMostBytesIdleRouter = 2'600;
 
 constexpr int64_t kNow = 1'800'000'000;
 constexpr char kName[] = "bench.test";  // What the clients of bench/support ask for.
@@ -98,6 +98,7 @@ class CostsTest : public ::testing::Test {
     options.back_tls = *ClientTlsConfig::Create(std::move(client));
     options.backend = backend_;
     options.backend_name = kName;
+    options.back_sessions.max_sessions_per_target = 16;  // The warm-up fills it.
     return *TlsBridge::Create(loop_, dialer_, std::move(options));
   }
 

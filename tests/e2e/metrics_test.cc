@@ -55,13 +55,15 @@ class MetricsTest : public ::testing::Test {
     ConnectionReport report;
     report.id = id;
     report.mode = ProxyMode::kBridge;
-    report.front.tls.emplace();
-    report.front.tls->version = "TLSv1.3";
-    report.front.tls->group = "X25519MLKEM768";
-    report.back.tls.emplace();
-    report.back.tls->version = "TLSv1.2";
-    report.back.tls->group = "X25519";
-    report.back.tls->resumed = true;
+    TlsInfo front;
+    front.version = "TLSv1.3";
+    front.group = "X25519MLKEM768";
+    report.front.tls = std::make_shared<const TlsInfo>(front);
+    TlsInfo back;
+    back.version = "TLSv1.2";
+    back.group = "X25519";
+    back.resumed = true;
+    report.back.tls = std::make_shared<const TlsInfo>(back);
     report.times.front = absl::Milliseconds(3);
     report.times.back = absl::Milliseconds(30);
     report.front.bytes_read = 100;
@@ -167,7 +169,9 @@ TEST_F(MetricsTest, AHelloIsCountedOnceThoughARouterHandsItOver) {
   routed.hello->records = 2;
   observer->OnClosed(routed);
   ConnectionReport bridged = Bridged(1);
-  bridged.front.tls->hello_bytes = 1500;
+  TlsInfo front = *bridged.front.tls;
+  front.hello_bytes = 1500;
+  bridged.front.tls = std::make_shared<const TlsInfo>(front);
   observer->OnClosed(bridged);
   EXPECT_THAT(metrics_.Text(now_), AllOf(HasSubstr("\ntrestle_hello_bytes_count 1\n"),
                                          HasSubstr("\ntrestle_hello_bytes_sum 1500\n"),
@@ -202,8 +206,10 @@ TEST_F(MetricsTest, ClientsCannotMakeSeries) {
   const auto close = [&](int i) {
     ConnectionReport report = Bridged(static_cast<uint64_t>(i));
     report.server_name = absl::StrCat("n", i, ".test");
-    report.front.tls->server_name = report.server_name;
-    report.front.tls->alpn = absl::StrCat("p", i);
+    TlsInfo front = *report.front.tls;
+    front.server_name = report.server_name;
+    front.alpn = absl::StrCat("p", i);
+    report.front.tls = std::make_shared<const TlsInfo>(front);
     report.front.peer = *Endpoint::Parse(absl::StrCat("192.0.2.1:", 1000 + i));
     report.hello.emplace();
     report.hello->alpn = {report.front.tls->alpn};

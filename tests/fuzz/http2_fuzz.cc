@@ -33,8 +33,9 @@ std::unique_ptr<ContentReader> NewReader() {
   options.hosts = Http1Options::HostPolicy::kAny;
   static ContentReaderFactory factory = NewHttp2RouteReaderFactory(Routes(), options, {});
   ConnectionReport report;
-  report.front.tls.emplace();
-  report.front.tls->alpn = "h2";
+  TlsInfo tls;
+  tls.alpn = "h2";
+  report.front.tls = std::make_shared<const TlsInfo>(std::move(tls));
   return factory(report);
 }
 

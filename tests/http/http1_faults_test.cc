@@ -72,8 +72,9 @@ class Http1FaultsTest : public BridgeFaults, public ::testing::WithParamInterfac
     if (!is_new) return known->second;
     ConnectionReport report;
     report.server_name = "app.test";
-    report.front.tls.emplace();
-    report.front.tls->alpn = "http/1.1";
+    TlsInfo tls;
+    tls.alpn = "http/1.1";
+    report.front.tls = std::make_shared<const TlsInfo>(std::move(tls));
     const std::unique_ptr<Inspector> inspector = oracle_(report);
     auto [client_end, front] = testing::NewMemoryPair(loop);
     auto [back, backend_end] = testing::NewMemoryPair(loop);

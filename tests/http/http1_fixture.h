@@ -22,8 +22,9 @@ inline ConnectionReport ReportOfAppTest() {
   ConnectionReport report;
   report.server_name = "app.test";
   report.front.peer = *Endpoint::Parse("192.0.2.7:40000");
-  report.front.tls.emplace();
-  report.front.tls->alpn = "http/1.1";
+  TlsInfo tls;
+  tls.alpn = "http/1.1";
+  report.front.tls = std::make_shared<const TlsInfo>(std::move(tls));
   return report;
 }
 

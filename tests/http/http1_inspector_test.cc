@@ -235,7 +235,9 @@ TEST(Http1InspectorTest, BackendsAreToldOfIpv6AndCertificates) {
   identity->uri_names = {"spiffe://client.test/app"};
   identity->dns_names = {"client.test"};
   identity->certificate_sha256.fill(0xab);
-  report.front.tls->peer_identity = std::move(identity);
+  TlsInfo tls = *report.front.tls;
+  tls.peer_identity = std::move(identity);
+  report.front.tls = std::make_shared<const TlsInfo>(std::move(tls));
   Http1Options options;
   options.forwarding.strip = {"X-Internal"};
   Http1Connection c(std::move(options), report);
@@ -318,7 +320,9 @@ TEST(Http1InspectorTest, HostsByPolicy) {
 
 TEST(Http1InspectorTest, Http2IsRefused) {
   ConnectionReport report = ReportOfAppTest();
-  report.front.tls->alpn = "h2";
+  TlsInfo tls = *report.front.tls;
+  tls.alpn = "h2";
+  report.front.tls = std::make_shared<const TlsInfo>(std::move(tls));
   Http1Connection c(QuietOptions(), report);
   c.FromClient("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
   EXPECT_THAT(c.blocked(), StartsWith("HTTP/2 was agreed on"));

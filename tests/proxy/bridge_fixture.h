@@ -72,7 +72,7 @@ class BridgeTest : public ::testing::Test {
     const ConnectionReport report = observer.closed.at(0);
     EXPECT_TRUE(report.status.ok()) << report.status;
     observer.closed.clear();
-    return report.back.tls.value_or(TlsInfo{});
+    return report.back.tls == nullptr ? TlsInfo{} : *report.back.tls;
   }
 
   /// Connects, expects the back leg to be refused, and returns why.

@@ -101,8 +101,8 @@ TEST_P(ClientCertificateTest, IsToldToTheObserverAndTheBackend) {
   UseCertificate();
   Connect();
   ASSERT_EQ(observer_.established.size(), 1u);
-  const std::optional<TlsInfo>& tls = observer_.established[0].front.tls;
-  ASSERT_TRUE(tls.has_value() && tls->peer_identity != nullptr);
+  const std::shared_ptr<const TlsInfo>& tls = observer_.established[0].front.tls;
+  ASSERT_TRUE(tls != nullptr && tls->peer_identity != nullptr);
   EXPECT_EQ(tls->peer_identity->subject, "CN=alice");
   const ProxySslInfo ssl = SslInfoAtBackend();
   EXPECT_EQ(ssl.client, ProxySslInfo::kClientSsl | ProxySslInfo::kClientCertConnection |

@@ -73,7 +73,7 @@ TEST_F(RouterTest, PassesTheUntouchedStreamToTheBackendOfTheName) {
   EXPECT_EQ(report.front.bytes_read, flight.size());
   EXPECT_EQ(report.back.bytes_written, flight.size());
   EXPECT_EQ(report.front.bytes_written, 13u);
-  EXPECT_FALSE(report.front.tls.has_value());
+  EXPECT_EQ(report.front.tls, nullptr);
   EXPECT_EQ(router->open_connections(), 0u);
 }
 

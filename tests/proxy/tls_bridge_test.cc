@@ -35,8 +35,8 @@ TEST_F(BridgeTest, OpensANewSessionToTheBackend) {
   const ConnectionReport& report = observer.closed[0];
   EXPECT_TRUE(report.status.ok()) << report.status;
   EXPECT_EQ(report.mode, ProxyMode::kBridge);
-  ASSERT_TRUE(report.front.tls.has_value());
-  ASSERT_TRUE(report.back.tls.has_value());
+  ASSERT_NE(report.front.tls, nullptr);
+  ASSERT_NE(report.back.tls, nullptr);
   EXPECT_EQ(report.front.tls->server_name, "app.test");
   ASSERT_FALSE(report.back.tls->peer_chain.empty());
   EXPECT_THAT(report.back.tls->peer_chain[0].dns_names, ::testing::ElementsAre("internal.test"));

@@ -35,9 +35,10 @@ class CertificateSightingsTest : public ::testing::Test {
     report.accepted = absl::FromUnixSeconds(1'767'225'600);
     report.times.back = absl::Seconds(1);
     report.back.peer = *Endpoint::Parse("192.0.2." + std::to_string(host) + ":443");
-    report.back.tls.emplace();
-    report.back.tls->server_name = name;
-    report.back.tls->peer_chain = chain;
+    TlsInfo tls;
+    tls.server_name = name;
+    tls.peer_chain = chain;
+    report.back.tls = std::make_shared<const TlsInfo>(std::move(tls));
     return report;
   }
 
@@ -84,7 +85,9 @@ TEST_F(CertificateSightingsTest, AResumedSessionTellsOfThePast) {
   sightings_.OnEstablished(Report("a.test", old_chain));
   sightings_.OnEstablished(Report("a.test", Chain("CN=new")));
   ConnectionReport resumed = Report("a.test", old_chain);
-  resumed.back.tls->resumed = true;
+  TlsInfo tls = *resumed.back.tls;
+  tls.resumed = true;
+  resumed.back.tls = std::make_shared<const TlsInfo>(std::move(tls));
   sightings_.OnEstablished(resumed);
   EXPECT_EQ(told_.size(), 2u);
   resumed.status = Error(ErrorCode::kCertificateExpired, Leg::kBack);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -42,8 +43,8 @@ struct LegReport {
   Endpoint peer;
   /// The proxy in front, where `peer` and `local` are what it told (PROXY protocol).
   Endpoint via;
-  /// What TLS agreed on this leg; empty where Trestle spoke no TLS on it or didn't get that far.
-  std::optional<TlsInfo> tls;
+  /// What TLS agreed on this leg; null where Trestle spoke no TLS on it or didn't get that far.
+  std::shared_ptr<const TlsInfo> tls;
   /// Bytes that the relay read from / that were taken by this leg: clear text on a TLS leg, the
   /// whole stream with its ClientHello on an opaque one.
   uint64_t bytes_read = 0;

@@ -100,6 +100,8 @@ class TlsEngine {
 
   /// What was agreed; complete once `handshake_done()`. Before that, what is known so far.
   const TlsInfo& info() const;
+  /// The same, to be kept: it outlives the engine.
+  std::shared_ptr<const TlsInfo> shared_info() const;
 
   /// Client: copies what the server sent, once it has; also after a failure.
   ServedChain served_chain() const;

@@ -42,6 +42,8 @@ class TlsStream final : public Transport, private TransportHandler {
 
   /// What the handshake agreed; during it, what is known so far.
   const TlsInfo& tls_info() const { return engine_->info(); }
+  /// The same, to be kept: it outlives the stream.
+  std::shared_ptr<const TlsInfo> shared_tls_info() const { return engine_->shared_info(); }
 
   /// Client: copies the certificates that the server sent, and its staple where that was asked for.
   ServedChain served_chain() const { return engine_->served_chain(); }
