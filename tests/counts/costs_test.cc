@@ -29,7 +29,7 @@ constexpr int kConnections = 64;
 constexpr int kRecords = 256;
 
 // Beside BoringSSL's own, for all that Trestle puts around one connection.
-constexpr double kMostAllocationsAroundAHandshake = 22;  // 20 when this was written.
+constexpr double kMostAllocationsAroundAHandshake = 20;  // As many as when this was written.
 // BoringSSL's buffer for a record that is opened or sealed.
 constexpr double kMostAllocationsPerRecord = 1.2;
 
