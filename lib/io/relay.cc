@@ -13,9 +13,8 @@ namespace trestle {
 namespace {
 
 absl::Status BlockedStatus(Direction direction, absl::string_view reason) {
-  const Leg leg = direction == Direction::kToBackend ? Leg::kFront : Leg::kBack;
-  return MakeError(
-      {ErrorCode::kBlockedByInspector, leg, Phase::kRelay, std::nullopt, std::string(reason)});
+  return MakeError({ErrorCode::kBlockedByInspector, SourceOf(direction), Phase::kRelay,
+                    std::nullopt, std::string(reason)});
 }
 
 }  // namespace
@@ -85,7 +84,7 @@ class Relay::Pipe {
 
   Leg failed_leg() const { return failed_leg_; }
   const Verdict& blocked() const { return *blocked_; }
-  Leg source_leg() const { return direction_ == Direction::kToBackend ? Leg::kFront : Leg::kBack; }
+  Leg source_leg() const { return SourceOf(direction_); }
   Direction direction() const { return direction_; }
   uint64_t bytes_read() const { return bytes_read_; }
   uint64_t bytes_written() const { return bytes_written_; }

@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "lib/posix/system_error.h"
-#include "trestle/base/leg.h"
 #include "trestle/wire/pcap.h"
 
 namespace trestle {
@@ -38,10 +37,6 @@ uint32_t InitialSequence(absl::Time now) {
   return static_cast<uint32_t>(static_cast<uint64_t>(absl::ToUnixMicros(now)) / 4);
 }
 
-Leg SenderOf(Direction direction) {
-  return direction == Direction::kToBackend ? Leg::kFront : Leg::kBack;
-}
-
 }  // namespace
 
 // One connection's part of the file.
@@ -60,13 +55,13 @@ class PcapFile::Sink final : public CaptureSink {
 
   void OnBytes(Direction direction, ByteView bytes, absl::Time now) override {
     std::string out;
-    packets_->AppendBytes(SenderOf(direction), bytes, now, out);
+    packets_->AppendBytes(SourceOf(direction), bytes, now, out);
     file_.Append(out);
   }
 
   void OnEnd(Direction direction, absl::Time now) override {
     std::string out;
-    packets_->AppendEnd(SenderOf(direction), now, out);
+    packets_->AppendEnd(SourceOf(direction), now, out);
     file_.Append(out);
   }
 

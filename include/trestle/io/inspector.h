@@ -9,11 +9,17 @@
 #include <utility>
 
 #include "trestle/base/bytes.h"
+#include "trestle/base/leg.h"
 
 namespace trestle {
 
 /// Which way bytes flow through a relay.
 enum class Direction : uint8_t { kToBackend, kToClient };
+
+/// The leg that bytes of `direction` come from.
+constexpr Leg SourceOf(Direction direction) {
+  return direction == Direction::kToBackend ? Leg::kFront : Leg::kBack;
+}
 
 /// What becomes of the pending bytes. Made by one of the four functions.
 class Verdict {
