@@ -161,6 +161,14 @@ def trestle_dependencies():
                     "        \"//absl/status:__pkg__\",\n        \"//visibility:private\",\n",
                     "        \"//absl/status:__pkg__\",\n",
                 ],
+                # Processors that Bazel 4.2.3 does not know: it stops over them when Clang compiles. `arm` is the
+                # older name of aarch32; the two PowerPC names lose AES instructions in Abseil's random numbers.
+                "absl/random/internal/BUILD.bazel": [
+                    "        \"@platforms//cpu:aarch32\",\n",
+                    "        \"@platforms//cpu:arm\",\n",
+                    "        \"@platforms//cpu:ppc32\",\n        \"@platforms//cpu:ppc64le\",\n",
+                    "",
+                ],
                 # Debian's copy has bounds checks on also without assertions; upstream's gets the same.
                 "absl/base/options.h": [
                     "#define ABSL_OPTION_HARDENED 0\n",
