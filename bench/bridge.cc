@@ -203,7 +203,10 @@ class Courier final {
     Measured([this] { subject_.Accept(); });
     client_.Handshake();
     bool moving = true;
-    while (moving) moving = Carry(client_, /*is_client=*/true) | Carry(backend_, false);
+    while (moving) {
+      const bool client_moved = Carry(client_, /*is_client=*/true);
+      moving = Carry(backend_, /*is_client=*/false) || client_moved;
+    }
     // After the tickets: who is closing reads none.
     client_.Close();
     backend_.Close();
