@@ -75,7 +75,8 @@ class Handshakes {
     engines_.push_back(TlsEngine::NewServer(config_, loop_, Leg::kFront));
     TlsEngine& engine = *engines_.back();
     engine.received().Append(AsBytes(hello_));
-    engine.OnAnswer([this, &engine] { loop_.Post([this, &engine] { GoOn(engine); }); });
+    engine.OnAnswer(
+        [this, &engine] { loop_.PostFromAnyThread([this, &engine] { GoOn(engine); }); });
     GoOn(engine);
   }
 

@@ -198,7 +198,7 @@ class Rounds {
   }
 
   void Start() {
-    round_start_ = loop_.Now();
+    round_start_ = loop_.MonotonicNow();
     results_.assign(legs_.size(), ProbedLeg());
     done_ = failed_ = 0;
     for (size_t i = 0; i < legs_.size(); ++i) {
@@ -238,7 +238,7 @@ class Rounds {
                    : worst == Severity::kWarning ? kExitWarning
                                                  : EXIT_SUCCESS;
     if (interval_ == absl::ZeroDuration()) return loop_.Stop();
-    const absl::Duration spent = loop_.Now() - round_start_;
+    const absl::Duration spent = loop_.MonotonicNow() - round_start_;
     next_round_ =
         loop_.RunAfter(std::max(interval_ - spent, absl::ZeroDuration()), [this] { Start(); });
   }
@@ -267,7 +267,7 @@ class Rounds {
   const bool progress_;
   bool colours_ = false;
   FindingOptions options_;
-  absl::Time round_start_;
+  MonotonicTime round_start_;
   std::vector<ProbedLeg> results_;
   size_t done_ = 0;
   size_t failed_ = 0;

@@ -79,10 +79,11 @@ class ProxyHost::Worker {
   }
 
   void Drain(absl::Duration timeout, absl::AnyInvocable<void()> done) {
-    listener_->Retire([this, deadline = loop_->Now() + timeout, done = std::move(done)]() mutable {
-      listener_.reset();
-      DrainBlocks(blocks_.size(), deadline, std::move(done));
-    });
+    listener_->Retire(
+        [this, deadline = loop_->MonotonicNow() + timeout, done = std::move(done)]() mutable {
+          listener_.reset();
+          DrainBlocks(blocks_.size(), deadline, std::move(done));
+        });
   }
 
   EpollLoop& loop() { return *loop_; }
@@ -91,9 +92,9 @@ class ProxyHost::Worker {
 
  private:
   // One after the other, from the last: until it is drained it may hand connections to the others.
-  void DrainBlocks(size_t count, absl::Time deadline, absl::AnyInvocable<void()> done) {
+  void DrainBlocks(size_t count, MonotonicTime deadline, absl::AnyInvocable<void()> done) {
     if (count == 0) return done();
-    const absl::Duration left = std::max(deadline - loop_->Now(), absl::ZeroDuration());
+    const absl::Duration left = std::max(deadline - loop_->MonotonicNow(), absl::ZeroDuration());
     blocks_[count - 1]->Drain(left, [this, count, deadline, done = std::move(done)]() mutable {
       DrainBlocks(count - 1, deadline, std::move(done));
     });

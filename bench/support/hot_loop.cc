@@ -26,7 +26,9 @@ class HotLoop::PendingTimer final : public PendingCall {
   absl::AnyInvocable<void()> call_;
 };
 
-void HotLoop::Post(absl::AnyInvocable<void()> call) { due_.push_back({std::move(call), nullptr}); }
+void HotLoop::PostFromAnyThread(absl::AnyInvocable<void()> call) {
+  due_.push_back({std::move(call), nullptr});
+}
 
 Timer HotLoop::RunAfter(absl::Duration delay, absl::AnyInvocable<void()> call) {
   auto timer = std::make_unique<PendingTimer>(*this, std::move(call));

@@ -17,9 +17,11 @@ class HotLoop final : public Scheduler {
   explicit HotLoop(absl::Time now) : now_(now) {}
 
   absl::Time Now() const override { return now_; }
-  void Post(absl::AnyInvocable<void()> call) override;
+  MonotonicTime MonotonicNow() const override {
+    return MonotonicTime::FromStart(absl::ZeroDuration());
+  }
   /// What is measured has one thread.
-  void PostFromAnyThread(absl::AnyInvocable<void()> call) override { Post(std::move(call)); }
+  void PostFromAnyThread(absl::AnyInvocable<void()> call) override;
 
   /// A call without delay is made by the next `RunReady`; any other is never due.
   [[nodiscard]] Timer RunAfter(absl::Duration delay, absl::AnyInvocable<void()> call) override;

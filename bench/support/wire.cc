@@ -37,7 +37,7 @@ class Wire::End final : public Transport {
   // Called from outside the loop only, so that the loop itself isn't needed for it.
   void WakeReader() {
     if (!std::exchange(read_owed_, false)) return;
-    wire_.loop_.Post([&wire = wire_] {
+    wire_.loop_.PostFromAnyThread([&wire = wire_] {
       if (wire.end_ != nullptr && wire.end_->handler_ != nullptr) wire.end_->handler_->OnReadable();
     });
   }
@@ -68,7 +68,7 @@ void Wire::DeliverEnd() {
 }
 
 std::unique_ptr<Dial> WireDialer::Connect(const Endpoint& /*endpoint*/, Callback done) {
-  loop_.Post([this, done = std::move(done)]() mutable { done(wire_.NewEnd()); });
+  loop_.PostFromAnyThread([this, done = std::move(done)]() mutable { done(wire_.NewEnd()); });
   return std::make_unique<Dial>();
 }
 

@@ -236,7 +236,7 @@ void Demonstration::FinishScenario() {
   const bool arrived = absl::StrContains(scenario.backend->last_request(), secret_);
   scenario.failures = FindFailures(scenario, arrived);
   ++next_;
-  loop_.Post([this] { RunNext(); });
+  loop_.PostFromAnyThread([this] { RunNext(); });
 }
 
 }  // namespace trestle::examples

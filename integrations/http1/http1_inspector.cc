@@ -82,7 +82,7 @@ class Http1Inspector final : public Inspector, private MessageSink {
   HeadScanner scanner_;
   MessageReader reader_;
   AnswerFollower answers_;
-  std::optional<absl::Time> head_began_;
+  std::optional<MonotonicTime> head_began_;
   int empty_lines_ = 0;
 
   // The request under way.
@@ -129,7 +129,7 @@ Verdict Http1Inspector::OnHead(absl::string_view pending, bool end) {
     if (++empty_lines_ > kMaxEmptyLines) return Refuse({400, "empty lines instead of a request"});
     return Verdict::Replace(2, "");
   }
-  const absl::Time now = shared_->scheduler.Now();
+  const MonotonicTime now = shared_->scheduler.MonotonicNow();
   if (!head_began_.has_value()) head_began_ = now;
   if (now - *head_began_ > options_.head_timeout) {
     return Refuse({408, "the head took longer than its limit"});

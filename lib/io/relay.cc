@@ -339,7 +339,7 @@ void Relay::Start(absl::AnyInvocable<void(absl::Status)> done) {
   done_ = std::move(done);
   front_.SetHandler(&front_handler_);
   back_.SetHandler(&back_handler_);
-  last_activity_ = scheduler_.Now();
+  last_activity_ = scheduler_.MonotonicNow();
   WatchIdle(options_.idle_timeout);
   SchedulePump();
 }
@@ -379,7 +379,7 @@ void Relay::Pump() {
   const uint64_t moved_before = BytesMoved();
   const bool backend_turn_over = PumpPipe(*to_backend_, *to_client_);
   const bool client_turn_over = PumpPipe(*to_client_, *to_backend_);
-  if (BytesMoved() != moved_before) last_activity_ = scheduler_.Now();
+  if (BytesMoved() != moved_before) last_activity_ = scheduler_.MonotonicNow();
   if (to_backend_->done() && to_client_->done()) return Finish();
   if (backend_turn_over || client_turn_over) SchedulePump();
 }
@@ -440,7 +440,7 @@ void Relay::SchedulePump() {
 
 void Relay::WatchIdle(absl::Duration delay) {
   idle_timer_ = scheduler_.RunAfter(delay, [this] {
-    const absl::Duration idle = scheduler_.Now() - last_activity_;
+    const absl::Duration idle = scheduler_.MonotonicNow() - last_activity_;
     if (idle < options_.idle_timeout) return WatchIdle(options_.idle_timeout - idle);
     if (outcome_.ok()) {
       outcome_ = MakeError(

@@ -21,12 +21,14 @@ namespace {
 
 constexpr int kEventsPerTurn = 256;
 constexpr int64_t kNsPerMs = 1'000'000;
+// What arrived passes a few layers on its way, each by a call without delay.
+constexpr int kMostRounds = 8;
 constexpr uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 
-int64_t ReadClock(clockid_t clock) {
+timespec ReadClock(clockid_t clock) {
   timespec time = {};
   clock_gettime(clock, &time);
-  return static_cast<int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+  return time;
 }
 
 uint64_t Tag(int fd, uint32_t generation) {
@@ -35,7 +37,18 @@ uint64_t Tag(int fd, uint32_t generation) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<EpollLoop>> EpollLoop::Create() {
+absl::Time SystemClocks::Wall() const { return absl::TimeFromTimespec(ReadClock(CLOCK_REALTIME)); }
+
+MonotonicTime SystemClocks::Monotonic() const {
+  return MonotonicTime::FromStart(absl::DurationFromTimespec(ReadClock(CLOCK_MONOTONIC)));
+}
+
+const SystemClocks& SystemClocks::Get() {
+  static const SystemClocks clocks;
+  return clocks;
+}
+
+absl::StatusOr<std::unique_ptr<EpollLoop>> EpollLoop::Create(const SystemClocks& clocks) {
   OwnedFd epoll(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll.valid()) return SystemError("cannot open an epoll descriptor", errno);
   OwnedFd wake_up(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -46,37 +59,43 @@ absl::StatusOr<std::unique_ptr<EpollLoop>> EpollLoop::Create() {
   if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake_up.get(), &event) != 0) {
     return SystemError("cannot watch an eventfd", errno);
   }
-  return absl::WrapUnique(new EpollLoop(std::move(epoll), std::move(wake_up)));
+  return absl::WrapUnique(new EpollLoop(clocks, std::move(epoll), std::move(wake_up)));
 }
 
-EpollLoop::EpollLoop(OwnedFd epoll, OwnedFd wake_up)
-    : epoll_(std::move(epoll)),
+EpollLoop::EpollLoop(const SystemClocks& clocks, OwnedFd epoll, OwnedFd wake_up)
+    : clocks_(clocks),
+      epoll_(std::move(epoll)),
       wake_up_(std::move(wake_up)),
-      timers_(std::make_unique<TimerHeap>()) {
+      timers_(std::make_unique<TimerHeap>()),
+      without_delay_(std::make_unique<TimerHeap>()) {
   ReadClocks();
 }
 
 EpollLoop::~EpollLoop() {
   TakeForeignCalls();
   // What the dropped calls captured may post, or arm timers, while it is destroyed.
-  while (!posted_.empty() || timers_->next_due_ns() != TimerHeap::kNever) {
+  while (!posted_.empty() || !timers_->empty() || !without_delay_->empty()) {
     const auto doomed = std::exchange(posted_, {});
     timers_->Clear();
+    without_delay_->Clear();
   }
 }
 
 absl::Time EpollLoop::Now() const {
   if (!in_turn_) ReadClocks();
-  return absl::FromUnixNanos(wall_ns_);
+  return wall_;
 }
 
-void EpollLoop::Post(absl::AnyInvocable<void()> call) { posted_.push_back(std::move(call)); }
+MonotonicTime EpollLoop::MonotonicNow() const {
+  if (!in_turn_) ReadClocks();
+  return monotonic_;
+}
 
 Timer EpollLoop::RunAfter(absl::Duration delay, absl::AnyInvocable<void()> call) {
-  if (!in_turn_) ReadClocks();
-  const int64_t delay_ns = std::max<int64_t>(0, absl::ToInt64Nanoseconds(delay));
-  const bool finite = delay_ns < TimerHeap::kNever - monotonic_ns_;
-  return timers_->Add(finite ? monotonic_ns_ + delay_ns : TimerHeap::kNever, std::move(call));
+  if (delay <= absl::ZeroDuration()) return without_delay_->Add(0, std::move(call));
+  // Not from the start of the turn: what came earlier in it may have taken longer than the delay.
+  const MonotonicTime due = clocks_.Monotonic() + delay;
+  return timers_->Add(absl::ToInt64Nanoseconds(due.since_start()), std::move(call));
 }
 
 void EpollLoop::Run() {
@@ -85,20 +104,50 @@ void EpollLoop::Run() {
 
 void EpollLoop::RunTurn(absl::Duration max_wait) {
   ReadClocks();
+  DispatchReady(WaitMilliseconds(max_wait));
+  MakeCallsWithoutDelay();
+  if (timers_->next_due_ns() <= monotonic_ns()) {
+    ReadWhatArrived();
+    timers_->RunDue(monotonic_ns());
+  }
+  in_turn_ = false;
+}
+
+// Returns whether more may be ready.
+bool EpollLoop::DispatchReady(int wait_ms) {
   std::array<epoll_event, kEventsPerTurn> events;
-  const int count =
-      epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, WaitMilliseconds(max_wait));
+  const int count = epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, wait_ms);
   CHECK(count >= 0 || errno == EINTR) << "epoll_wait failed";
-  ReadClocks();
-  in_turn_ = true;
+  if (!std::exchange(in_turn_, true)) ReadClocks();
   for (int i = 0; i < count; ++i) {
     const uint64_t tag = events[i].data.u64;
     Dispatch(static_cast<int>(tag & 0xffffffff), static_cast<uint32_t>(tag >> 32),
              events[i].events);
   }
-  timers_->RunDue(monotonic_ns_);
-  MakePostedCalls();
-  in_turn_ = false;
+  return count < 0 || count == kEventsPerTurn;
+}
+
+// Returns whether there were any.
+bool EpollLoop::MakeCallsWithoutDelay() {
+  const bool any = !posted_.empty() || !without_delay_->empty();
+  running_.swap(posted_);
+  for (absl::AnyInvocable<void()>& pending : running_) {
+    // Moved out, so that what the call captured dies right after it.
+    absl::AnyInvocable<void()> call = std::move(pending);
+    call();
+  }
+  running_.clear();
+  without_delay_->RunDue(0);
+  return any;
+}
+
+// Makes the calls for all that was ready when this turn's time was read. The kernel's list is a
+// queue: no more than there are descriptors were ready then.
+void EpollLoop::ReadWhatArrived() {
+  const size_t most_batches = watched_.size() / kEventsPerTurn + 1;
+  bool more = true;
+  for (size_t i = 0; i < most_batches && more; ++i) more = DispatchReady(0);
+  for (int i = 0; i < kMostRounds && MakeCallsWithoutDelay(); ++i) continue;
 }
 
 void EpollLoop::Stop() {
@@ -131,19 +180,16 @@ absl::Status EpollLoop::Watch(int fd, FdWatcher& watcher) {
 void EpollLoop::Unwatch(int fd) { watched_[fd].watcher = nullptr; }
 
 void EpollLoop::ReadClocks() const {
-  const int64_t monotonic_ns = ReadClock(CLOCK_MONOTONIC);
-  const int64_t ran_on_ns = wall_ns_ + (monotonic_ns - monotonic_ns_);
-  monotonic_ns_ = monotonic_ns;
-  const int64_t system_ns = ReadClock(CLOCK_REALTIME);
-  wall_ns_ = wall_ns_ == 0 ? system_ns : std::max(system_ns, ran_on_ns);
+  monotonic_ = clocks_.Monotonic();
+  wall_ = clocks_.Wall();
 }
 
 int EpollLoop::WaitMilliseconds(absl::Duration max_wait) const {
-  if (!posted_.empty()) return 0;
+  if (!posted_.empty() || !without_delay_->empty()) return 0;
   int64_t wait_ns = std::max<int64_t>(0, absl::ToInt64Nanoseconds(max_wait));
   const int64_t due_ns = timers_->next_due_ns();
   if (due_ns != TimerHeap::kNever) {
-    wait_ns = std::min(wait_ns, std::max<int64_t>(0, due_ns - monotonic_ns_));
+    wait_ns = std::min(wait_ns, std::max<int64_t>(0, due_ns - monotonic_ns()));
   }
   if (wait_ns == std::numeric_limits<int64_t>::max()) return -1;
   // Rounded up, or the loop would spin through the last millisecond before a timer.
@@ -173,16 +219,6 @@ void EpollLoop::TakeForeignCalls() {
     calls.swap(foreign_calls_);
   }
   for (absl::AnyInvocable<void()>& call : calls) posted_.push_back(std::move(call));
-}
-
-void EpollLoop::MakePostedCalls() {
-  running_.swap(posted_);
-  for (absl::AnyInvocable<void()>& pending : running_) {
-    // Moved out, so that what the call captured dies right after it.
-    absl::AnyInvocable<void()> call = std::move(pending);
-    call();
-  }
-  running_.clear();
 }
 
 }  // namespace trestle

@@ -192,7 +192,7 @@ bool FileWatcher::TouchFolders(int watch) {
 }
 
 void FileWatcher::OnEvent() {
-  const absl::Time now = loop_.Now();
+  const MonotonicTime now = loop_.MonotonicNow();
   if (settled_ == nullptr) first_event_ = now;
   const absl::Duration left = first_event_ + kLongestChange * options_.settle_time - now;
   settled_ = loop_.RunAfter(std::min(options_.settle_time, left), [this] { OnSettled(); });
@@ -202,7 +202,7 @@ void FileWatcher::OnSettled() {
   settled_.reset();
   if (!WatchPaths().ok()) {
     ++failures_;
-    first_event_ = loop_.Now();
+    first_event_ = loop_.MonotonicNow();
     settled_ = loop_.RunAfter(kRetryDelay, [this] { OnSettled(); });
   }
   ReportChanges();

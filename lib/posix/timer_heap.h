@@ -31,6 +31,8 @@ class TimerHeap {
   /// Tells when the first timer is due; kNever where there is none.
   int64_t next_due_ns() const { return nodes_.empty() ? kNever : nodes_.front().due_ns; }
 
+  bool empty() const { return nodes_.empty(); }
+
   /// Drops all calls.
   void Clear();
 

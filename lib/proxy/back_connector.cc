@@ -10,7 +10,7 @@
 namespace trestle {
 
 void BackConnector::Choose(const Backends& backends, const Endpoint& client) {
-  candidates_ = set_.chooser.Order(backends, client, set_.scheduler.Now());
+  candidates_ = set_.chooser.Order(backends, client, set_.scheduler.MonotonicNow());
 }
 
 void BackConnector::Open(const LegFacts& facts, const TransportInfo& front,
@@ -24,9 +24,9 @@ void BackConnector::Open(const LegFacts& facts, const TransportInfo& front,
 void BackConnector::DialNext() {
   const Endpoint& backend = candidates_[tried_++];
   report_.back.peer = backend;
-  set_.chooser.Opened(backend, set_.scheduler.Now());
+  set_.chooser.Opened(backend, set_.scheduler.MonotonicNow());
   counted_ = true;
-  phase_start_ = set_.scheduler.Now();
+  phase_start_ = set_.scheduler.MonotonicNow();
   Limit(set_.options.dial_timeout, report_.times.dial);
   dial_ = set_.dialer.Connect(backend, [this](absl::StatusOr<std::unique_ptr<Transport>> back) {
     OnDialed(std::move(back));
@@ -48,7 +48,7 @@ void BackConnector::OpenLeg() {
   if (!opener.ok()) return Finish(AtLeg(opener.status(), Leg::kBack, Phase::kHandshake));
   if (*opener == nullptr) return Finish(absl::OkStatus());
   opener_ = *std::move(opener);
-  phase_start_ = set_.scheduler.Now();
+  phase_start_ = set_.scheduler.MonotonicNow();
   Limit(set_.options.handshake_timeout, report_.times.back);
   opener_->Open(std::move(leg_), [this](absl::Status status) { OnOpen(std::move(status)); });
 }
@@ -82,7 +82,7 @@ void BackConnector::OnOpen(absl::Status status) {
 
 void BackConnector::TryNext(absl::Status status) {
   set_.plan.OnBackOpened(*facts_, report_.back, status);
-  set_.chooser.Failed(report_.back.peer, set_.options.ejection, set_.scheduler.Now());
+  set_.chooser.Failed(report_.back.peer, set_.options.ejection, set_.scheduler.MonotonicNow());
   if (tried_ == candidates_.size()) return Finish(std::move(status));
   report_.failed_tries.push_back({report_.back.peer, std::move(status)});
   report_.back.tls.reset();
@@ -129,13 +129,13 @@ void BackConnector::OnTimeout() {
   std::string what = absl::StrCat("not finished within ", absl::FormatDuration(taken));
   if (phase == Phase::kDial) absl::StrAppend(&what, " (", report_.back.peer.ToString(), ")");
   if (opener_ != nullptr) report_.back.tls = opener_->facts().tls;
-  set_.chooser.Failed(report_.back.peer, set_.options.ejection, set_.scheduler.Now());
+  set_.chooser.Failed(report_.back.peer, set_.options.ejection, set_.scheduler.MonotonicNow());
   Finish(MakeError({ErrorCode::kTimeout, Leg::kBack, phase, std::nullopt, std::move(what)}));
 }
 
 void BackConnector::CountTime() {
   absl::Duration& total = phase() == Phase::kDial ? report_.times.dial : report_.times.back;
-  total += set_.scheduler.Now() - phase_start_;
+  total += set_.scheduler.MonotonicNow() - phase_start_;
 }
 
 void BackConnector::CountOut() {

@@ -72,7 +72,7 @@ class BackConnector {
   bool counted_ = false;  // The chooser counts this connection at report_.back.peer.
   const LegFacts* facts_ = nullptr;
   TransportInfo front_;
-  absl::Time phase_start_;
+  MonotonicTime phase_start_;
   Timer limit_;
   std::unique_ptr<Dial> dial_;
   std::unique_ptr<LegOpener> opener_;

@@ -24,7 +24,7 @@ uint64_t Mixed(uint64_t hash) {
 }  // namespace
 
 BackendChooser::Candidates BackendChooser::Order(const Backends& backends, const Endpoint& client,
-                                                 absl::Time now) {
+                                                 MonotonicTime now) {
   if (backends.endpoints.size() == 1) return {backends.endpoints.front()};
   // Ejected, rank, last use, place in the list.
   using Ranked = std::tuple<bool, uint64_t, uint64_t, size_t>;
@@ -65,7 +65,7 @@ uint64_t BackendChooser::Rank(Balance balance, const Endpoint& backend,
   return 0;
 }
 
-void BackendChooser::Opened(const Endpoint& backend, absl::Time now) {
+void BackendChooser::Opened(const Endpoint& backend, MonotonicTime now) {
   ForgetSome();
   Use& use = uses_[backend];
   ++use.open;
@@ -81,7 +81,7 @@ void BackendChooser::Closed(const Endpoint& backend) {
 }
 
 void BackendChooser::Failed(const Endpoint& backend, const EjectionOptions& options,
-                            absl::Time now) {
+                            MonotonicTime now) {
   if (options.after_failures == 0) return;
   Use& use = uses_[backend];
   if (++use.failures < options.after_failures) return;
@@ -95,10 +95,10 @@ void BackendChooser::Succeeded(const Endpoint& backend) {
   if (use == uses_.end()) return;
   use->second.failures = 0;
   use->second.ejection = absl::ZeroDuration();
-  use->second.ejected_until = absl::InfinitePast();
+  use->second.ejected_until = MonotonicTime();
 }
 
-bool BackendChooser::IsEjected(const Endpoint& backend, absl::Time now) const {
+bool BackendChooser::IsEjected(const Endpoint& backend, MonotonicTime now) const {
   const auto use = uses_.find(backend);
   return use != uses_.end() && now < use->second.ejected_until;
 }

@@ -9,6 +9,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
+#include "trestle/base/monotonic_time.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/proxy_block.h"
 
@@ -21,20 +22,20 @@ class BackendChooser {
   /// Orders `backends` for a connection from `client`: the one to try first, and those to go on
   /// with where that fails, at most `max_tries` of them. Ejected ones come last: where all are,
   /// they are tried rather than nobody.
-  Candidates Order(const Backends& backends, const Endpoint& client, absl::Time now);
+  Candidates Order(const Backends& backends, const Endpoint& client, MonotonicTime now);
 
   /// Counts a connection to `backend` in, and out again. A backend whose ejection is over gets this
   /// one connection to prove itself, before others come.
-  void Opened(const Endpoint& backend, absl::Time now);
+  void Opened(const Endpoint& backend, MonotonicTime now);
   void Closed(const Endpoint& backend);
 
   /// Notes that opening a leg to `backend` failed: ejects it, if that has happened too often.
-  void Failed(const Endpoint& backend, const EjectionOptions& options, absl::Time now);
+  void Failed(const Endpoint& backend, const EjectionOptions& options, MonotonicTime now);
 
   /// Notes that it went well: what failed before is forgotten.
   void Succeeded(const Endpoint& backend);
 
-  bool IsEjected(const Endpoint& backend, absl::Time now) const;
+  bool IsEjected(const Endpoint& backend, MonotonicTime now) const;
 
  private:
   struct Use {
@@ -42,7 +43,7 @@ class BackendChooser {
     uint32_t failures = 0;    // Since the last success.
     uint64_t last = 0;        // Number of the choice that used it last.
     absl::Duration ejection;  // How long the last one was; zero: none since the last success.
-    absl::Time ejected_until = absl::InfinitePast();
+    MonotonicTime ejected_until;
   };
 
   void ForgetSome();

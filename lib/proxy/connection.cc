@@ -13,6 +13,9 @@
 namespace trestle {
 namespace {
 
+// So often a connection looks at the date that ends it.
+constexpr absl::Duration kDateCheck = absl::Minutes(30);
+
 ErrorCode CodeOf(const absl::Status& status) {
   const std::optional<TlsError> error = GetTlsError(status);
   return error.has_value() ? error->code : ErrorCode::kInternal;
@@ -32,7 +35,8 @@ Connection::Connection(ConnectionSet& set, uint64_t id)
     : set_(set), opening_(std::make_unique<Opening>(set, report_)) {
   report_.id = id;
   report_.mode = set.plan.mode();
-  report_.accepted = stage_start_ = set.scheduler.Now();
+  report_.accepted = set.scheduler.Now();
+  start_ = stage_start_ = set.scheduler.MonotonicNow();
 }
 
 Connection::~Connection() = default;
@@ -79,7 +83,7 @@ void Connection::OnHello(HelloToAnswer hello, Answer answer) {
 // The front leg goes on: its end, good or bad, is told to OnFrontOpen.
 void Connection::OnEarlyBackOpen(absl::Status status) {
   stage_ = Stage::kOpeningFront;
-  stage_start_ = set_.scheduler.Now();
+  stage_start_ = set_.scheduler.MonotonicNow();
   opening_->early_failure = status;
   LimitPhase(set_.options.handshake_timeout);
   Answer answer = std::exchange(opening_->hello_answer, nullptr);
@@ -90,7 +94,7 @@ void Connection::OnEarlyBackOpen(absl::Status status) {
 
 void Connection::OnFrontOpen(absl::Status status) {
   Opening& opening = *opening_;
-  report_.times.front = set_.scheduler.Now() - report_.accepted;
+  report_.times.front = set_.scheduler.MonotonicNow() - start_;
   opening.facts = opening.front->facts();
   report_.server_name = opening.facts.server_name;
   report_.hello = opening.facts.hello;
@@ -131,15 +135,22 @@ void Connection::LimitByCertificate() {
   if (report_.front.tls == nullptr) return;
   const absl::Time end =
       report_.front.tls->certificate_expires + set_.options.after_certificate_expiry;
-  if (end == absl::InfiniteFuture()) return;
-  const absl::Duration left = std::max(end - set_.scheduler.Now(), absl::ZeroDuration());
-  certificate_timer_ = set_.scheduler.RunAfter(
-      left, [this] { Cancel("the certificate that the client was shown has expired"); });
+  if (end != absl::InfiniteFuture()) EndWithCertificate(end);
+}
+
+// The date is asked for again and again, for the system's clock may be set meanwhile.
+void Connection::EndWithCertificate(absl::Time end) {
+  const absl::Duration left = end - set_.scheduler.Now();
+  certificate_timer_ =
+      set_.scheduler.RunAfter(std::clamp(left, absl::ZeroDuration(), kDateCheck), [this, end] {
+        if (set_.scheduler.Now() < end) return EndWithCertificate(end);
+        Cancel("the certificate that the client was shown has expired");
+      });
 }
 
 void Connection::ReadContent(std::unique_ptr<ContentReader> reader, const ContentRouting& options) {
   stage_ = Stage::kReadingContent;
-  stage_start_ = set_.scheduler.Now();
+  stage_start_ = set_.scheduler.MonotonicNow();
   opening_->content =
       std::make_unique<ContentLeg>(set_.scheduler, std::move(reader), options.max_bytes);
   LimitPhase(options.timeout);
@@ -192,7 +203,7 @@ void Connection::StartRelay() {
   phase_timer_.reset();
   opening_.reset();
   stage_ = Stage::kRelaying;
-  stage_start_ = set_.scheduler.Now();
+  stage_start_ = set_.scheduler.MonotonicNow();
   inspector_ = set_.plan.NewInspector(report_);
   relay_ = std::make_unique<Relay>(set_.scheduler, *front_, *back_, inspector_.get(),
                                    set_.options.relay);
@@ -218,7 +229,7 @@ void Connection::OnPhaseTimeout() {
     if (closing_->back.has_value()) closing_->back->Cut();
     return Finish();
   }
-  const absl::Duration taken = set_.scheduler.Now() - stage_start_;
+  const absl::Duration taken = set_.scheduler.MonotonicNow() - stage_start_;
   if (stage_ == Stage::kOpeningFront && opening_->front->hello_received() &&
       taken < set_.options.handshake_timeout) {
     return LimitPhase(set_.options.handshake_timeout - taken);
@@ -307,7 +318,7 @@ void Connection::SayLastWords() {
 void Connection::CollectLegs() {
   phase_timer_.reset();
   if (relay_ != nullptr) {
-    report_.times.relay = set_.scheduler.Now() - stage_start_;
+    report_.times.relay = set_.scheduler.MonotonicNow() - stage_start_;
     report_.front.bytes_read = relay_->bytes_read(Leg::kFront);
     report_.front.bytes_written = relay_->bytes_written(Leg::kFront);
     report_.front.bytes_spliced = relay_->bytes_direct(Leg::kFront);
@@ -338,7 +349,7 @@ void Connection::Finish() {
   } else {
     set_.chooser.Closed(report_.back.peer);
   }
-  report_.duration = set_.scheduler.Now() - report_.accepted;
+  report_.duration = set_.scheduler.MonotonicNow() - start_;
   if (set_.observer != nullptr) set_.observer->OnClosed(report_);
   set_.Bury(report_.id);
 }

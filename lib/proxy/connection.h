@@ -79,6 +79,7 @@ class Connection final : private HelloHook {
   void OnHello(HelloToAnswer hello, Answer answer) override;
   void OnFrontOpen(absl::Status status);
   void LimitByCertificate();
+  void EndWithCertificate(absl::Time end);
   void ReadContent(std::unique_ptr<ContentReader> reader, const ContentRouting& options);
   void OnContentRead(absl::Status status);
   absl::Status Choose(const RouteTarget** target);
@@ -104,7 +105,8 @@ class Connection final : private HelloHook {
   ConnectionSet& set_;
   Stage stage_ = Stage::kOpeningFront;
   ConnectionReport report_;
-  absl::Time stage_start_;
+  MonotonicTime start_;  // As report_.accepted.
+  MonotonicTime stage_start_;
   Timer phase_timer_;
   Timer certificate_timer_;  // While the certificate's expiry ends the connection.
   std::unique_ptr<Opening> opening_;

@@ -63,7 +63,7 @@ void ConnectionSet::CancelAll() {
 }
 
 void ConnectionSet::DrainOlderCertificates(uint64_t generation, absl::Duration timeout) {
-  const absl::Time at = scheduler.Now() + timeout;
+  const MonotonicTime at = scheduler.MonotonicNow() + timeout;
   if (endings_.size() < kMaxEndings) {
     endings_.push_back({generation, at});
   } else {
@@ -79,9 +79,9 @@ bool ConnectionSet::IsTooOld(const Connection& connection) const {
 }
 
 void ConnectionSet::EndGenerations() {
-  const absl::Time now = scheduler.Now();
+  const MonotonicTime now = scheduler.MonotonicNow();
   const uint64_t oldest_before = oldest_generation_;
-  absl::Time next = absl::InfiniteFuture();
+  MonotonicTime next = MonotonicTime::InfiniteFuture();
   for (const Ending& ending : endings_) {
     if (ending.at > now) {
       next = std::min(next, ending.at);
@@ -92,7 +92,7 @@ void ConnectionSet::EndGenerations() {
   endings_.erase(std::remove_if(endings_.begin(), endings_.end(),
                                 [now](const Ending& ending) { return ending.at <= now; }),
                  endings_.end());
-  next_ending_ = next == absl::InfiniteFuture()
+  next_ending_ = next == MonotonicTime::InfiniteFuture()
                      ? nullptr
                      : scheduler.RunAfter(next - now, [this] { EndGenerations(); });
   if (oldest_generation_ == oldest_before) return;

@@ -35,7 +35,7 @@ class ConnectionSet {
         options(options),
         observer(observer),
         plan(plan),
-        limiter(options.limits, scheduler.Now()) {}
+        limiter(options.limits, scheduler.MonotonicNow()) {}
 
   /// Cuts what is still open.
   ~ConnectionSet();
@@ -63,7 +63,7 @@ class ConnectionSet {
   // Connections with certificates of an earlier generation are to end at that time.
   struct Ending {
     uint64_t generation;
-    absl::Time at;
+    MonotonicTime at;
   };
 
   void CancelAll();

@@ -30,7 +30,7 @@ std::string KeyFor(const Endpoint& backend, absl::string_view name,
 
 }  // namespace
 
-bool EagerAlpn::MayDial(const Endpoint& client, absl::Time now) {
+bool EagerAlpn::MayDial(const Endpoint& client, MonotonicTime now) {
   if (dials_.size() >= options_.max_networks) {
     absl::erase_if(dials_, [now](const auto& entry) { return now >= entry.second.window_end; });
   }
@@ -45,7 +45,7 @@ bool EagerAlpn::MayDial(const Endpoint& client, absl::Time now) {
 
 std::optional<std::string> EagerAlpn::Remembered(const Endpoint& backend, absl::string_view name,
                                                  const std::vector<std::string>& offered,
-                                                 absl::Time now) const {
+                                                 MonotonicTime now) const {
   const auto found = choices_.find(KeyFor(backend, name, offered));
   if (found == choices_.end() || now >= found->second.until) return std::nullopt;
   return found->second.alpn;
@@ -53,7 +53,7 @@ std::optional<std::string> EagerAlpn::Remembered(const Endpoint& backend, absl::
 
 void EagerAlpn::Remember(const Endpoint& backend, absl::string_view name,
                          const std::vector<std::string>& offered, std::string chosen,
-                         absl::Time now) {
+                         MonotonicTime now) {
   // Clients write keys, by what they offer. They can make choices be forgotten, but no more.
   if (choices_.size() >= options_.max_remembered) choices_.clear();
   choices_[KeyFor(backend, name, offered)] = {std::move(chosen), now + options_.remember_for};

@@ -12,8 +12,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
+#include "trestle/base/monotonic_time.h"
 #include "trestle/proxy/tls_bridge.h"
 
 namespace trestle {
@@ -24,27 +24,27 @@ class EagerAlpn {
 
   /// Whether a client at `client` may have a backend dialed before it has done anything but send a
   /// hello. Counts the dial if so.
-  bool MayDial(const Endpoint& client, absl::Time now);
+  bool MayDial(const Endpoint& client, MonotonicTime now);
 
   /// What `backend`, asked for `name`, chose of `offered` last; empty is a choice, too.
   std::optional<std::string> Remembered(const Endpoint& backend, absl::string_view name,
                                         const std::vector<std::string>& offered,
-                                        absl::Time now) const;
+                                        MonotonicTime now) const;
 
   void Remember(const Endpoint& backend, absl::string_view name,
-                const std::vector<std::string>& offered, std::string chosen, absl::Time now);
+                const std::vector<std::string>& offered, std::string chosen, MonotonicTime now);
 
   /// Forgets all choices: one turned out to be outdated.
   void Forget() { choices_.clear(); }
 
  private:
   struct Dials {
-    absl::Time window_end;
+    MonotonicTime window_end;
     uint32_t count = 0;
   };
   struct Choice {
     std::string alpn;
-    absl::Time until;
+    MonotonicTime until;
   };
 
   const EagerAlpnOptions options_;

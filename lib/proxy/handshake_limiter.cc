@@ -23,27 +23,27 @@ absl::Status OverLimit(uint64_t& count, Limit limit, std::string detail) {
 
 }  // namespace
 
-TokenBucket::TokenBucket(double per_second, absl::Time now)
+TokenBucket::TokenBucket(double per_second, MonotonicTime now)
     : per_second_(per_second), tokens_(Burst(per_second)), filled_at_(now) {}
 
-void TokenBucket::Refill(absl::Time now) {
+void TokenBucket::Refill(MonotonicTime now) {
   if (now <= filled_at_) return;
   const double gained = absl::ToDoubleSeconds(now - filled_at_) * per_second_;
   tokens_ = std::min(tokens_ + gained, Burst(per_second_));
   filled_at_ = now;
 }
 
-bool TokenBucket::Has(absl::Time now) {
+bool TokenBucket::Has(MonotonicTime now) {
   Refill(now);
   return tokens_ >= 1;
 }
 
-bool TokenBucket::IsFull(absl::Time now) {
+bool TokenBucket::IsFull(MonotonicTime now) {
   Refill(now);
   return tokens_ >= Burst(per_second_);
 }
 
-HandshakeLimiter::HandshakeLimiter(const ConnectionLimits& limits, absl::Time now)
+HandshakeLimiter::HandshakeLimiter(const ConnectionLimits& limits, MonotonicTime now)
     : limits_(limits),
       overall_(limits.full_handshakes_per_second, now),
       crowd_(limits.full_handshakes_per_second_per_client, now) {}
@@ -59,7 +59,7 @@ bool HandshakeLimiter::active() const {
          limits_.full_handshakes_per_second_per_client > 0;
 }
 
-absl::Status HandshakeLimiter::Begin(const Endpoint& client, absl::Time now) {
+absl::Status HandshakeLimiter::Begin(const Endpoint& client, MonotonicTime now) {
   if (limits_.full_handshakes > 0 && under_way_ >= limits_.full_handshakes) {
     return OverLimit(refused_.full_handshakes, Limit::kFullHandshakes,
                      absl::StrCat("more than ", limits_.full_handshakes,
@@ -103,7 +103,7 @@ HandshakeLimiter::ClientNetwork HandshakeLimiter::NetworkOf(const Endpoint& clie
   return network;
 }
 
-TokenBucket* HandshakeLimiter::BucketOf(const Endpoint& client, absl::Time now) {
+TokenBucket* HandshakeLimiter::BucketOf(const Endpoint& client, MonotonicTime now) {
   const ClientNetwork network = NetworkOf(client);
   const auto found = clients_.find(network);
   if (found != clients_.end()) return &found->second;
@@ -114,7 +114,7 @@ TokenBucket* HandshakeLimiter::BucketOf(const Endpoint& client, absl::Time now) 
 }
 
 // A full bucket is as good as none.
-void HandshakeLimiter::ForgetIdleClients(absl::Time now) {
+void HandshakeLimiter::ForgetIdleClients(MonotonicTime now) {
   if (now - swept_at_ < kBetweenSweeps) return;
   swept_at_ = now;
   absl::erase_if(clients_, [now](auto& client) { return client.second.IsFull(now); });

@@ -52,7 +52,7 @@ class TlsBridge::Plan final : public TlsFrontPlan {
       return MakeError({ErrorCode::kAlpnMismatch, Leg::kFront, Phase::kHandshake, std::nullopt,
                         "the client offers none of the application protocols served here"});
     }
-    const absl::Time now = scheduler().Now();
+    const MonotonicTime now = scheduler().MonotonicNow();
     if (std::optional<std::string> known =
             eager_.Remembered(backend, hello.server_name, common, now)) {
       return HelloAnswer{*std::move(known)};
@@ -67,7 +67,7 @@ class TlsBridge::Plan final : public TlsFrontPlan {
     if (!is_eager_) return;
     if (status.ok() && !front.alpn_to_offer.empty()) {
       eager_.Remember(back.peer, front.server_name, front.alpn_to_offer, back.tls->alpn,
-                      scheduler().Now());
+                      scheduler().MonotonicNow());
     }
     const std::optional<TlsError> error = GetTlsError(status);
     if (!error.has_value()) return;

@@ -30,7 +30,7 @@ class TlsLeg final : public LegOpener {
   void Open(std::unique_ptr<Transport> raw, absl::AnyInvocable<void(absl::Status)> done) override {
     if (limiter_ != nullptr && limiter_->active()) {
       engine_->SetAdmission([this, client = raw->info().peer] {
-        absl::Status admitted = limiter_->Begin(client, scheduler_.Now());
+        absl::Status admitted = limiter_->Begin(client, scheduler_.MonotonicNow());
         limited_ = admitted.ok();
         return admitted;
       });

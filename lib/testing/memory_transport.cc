@@ -25,7 +25,7 @@ Endpoint TestNetEndpoint(uint16_t port) {
 }
 
 struct Segment {
-  absl::Time arrives;
+  MonotonicTime arrives;
   std::string bytes;
   size_t taken = 0;
 };
@@ -44,8 +44,8 @@ struct Side {
   std::deque<Segment> inbound;
   size_t inbound_bytes = 0;
   uint64_t passed_bytes = 0;
-  std::optional<absl::Time> fin_at;
-  std::optional<absl::Time> reset_at;
+  std::optional<MonotonicTime> fin_at;
+  std::optional<MonotonicTime> reset_at;
 
   Endpoint endpoint;
   Life life = Life::kOpen;
@@ -62,15 +62,17 @@ struct Side {
   bool StallsNow() const { return link.stall_after_bytes == passed_bytes; }
   bool HasLinkEnd() const { return link.end_after_bytes == passed_bytes; }
   bool silent() const { return life == Life::kAborted || life == Life::kDestroyed; }
-  bool ResetArrived(absl::Time now) const { return reset_at.has_value() && *reset_at <= now; }
-  bool FinArrived(absl::Time now) const {
+  bool ResetArrived(MonotonicTime now) const { return reset_at.has_value() && *reset_at <= now; }
+  bool FinArrived(MonotonicTime now) const {
     return fin_at.has_value() && *fin_at <= now && (!reset_at.has_value() || *fin_at <= *reset_at);
   }
-  bool BytesArrived(absl::Time now) const {
+  bool BytesArrived(MonotonicTime now) const {
     return !inbound.empty() && inbound.front().arrives <= now &&
            (!reset_at.has_value() || inbound.front().arrives <= *reset_at);
   }
-  bool AllArrived(absl::Time now) const { return inbound.empty() || inbound.back().arrives <= now; }
+  bool AllArrived(MonotonicTime now) const {
+    return inbound.empty() || inbound.back().arrives <= now;
+  }
   void DropInbound() {
     inbound.clear();
     inbound_bytes = 0;
@@ -85,9 +87,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
       : loop_(loop) {
     Prepare(sides_[0], b_to_a, a);
     Prepare(sides_[1], a_to_b, b);
-    if (a_to_b.reset_after_bytes == 0u || b_to_a.reset_after_bytes == 0u) ResetBoth(loop.Now());
+    if (a_to_b.reset_after_bytes == 0u || b_to_a.reset_after_bytes == 0u)
+      ResetBoth(loop.MonotonicNow());
     for (Side& side : sides_) {
-      if (side.HasLinkEnd()) side.fin_at = loop.Now();
+      if (side.HasLinkEnd()) side.fin_at = loop.MonotonicNow();
     }
   }
 
@@ -108,16 +111,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   Side& peer(int end) { return sides_[1 - end]; }
   size_t Room(int end);
-  bool CanRead(int end, absl::Time now);
-  bool CanWrite(int end, absl::Time now);
-  void ResetBoth(absl::Time when);
-  void ResetPeer(int end, absl::Time when);
+  bool CanRead(int end, MonotonicTime now);
+  bool CanWrite(int end, MonotonicTime now);
+  void ResetBoth(MonotonicTime when);
+  void ResetPeer(int end, MonotonicTime when);
   IoResult Fail(Side& side);
-  IoResult FinishCut(int end, absl::Time now);
+  IoResult FinishCut(int end, MonotonicTime now);
 
   // Makes the callbacks that are due, from the loop, and arms a timer for those that will be.
   void Settle(int end);
-  void ArmWake(int end, absl::Time now);
+  void ArmWake(int end, MonotonicTime now);
   void DeliverReadable(int end);
   void DeliverWritable(int end);
 
@@ -141,26 +144,26 @@ size_t Connection::Room(int end) {
   return room;
 }
 
-bool Connection::CanRead(int end, absl::Time now) {
+bool Connection::CanRead(int end, MonotonicTime now) {
   const Side& side = sides_[end];
   return side.life == Life::kCut || side.BytesArrived(now) || side.FinArrived(now) ||
          side.ResetArrived(now);
 }
 
-bool Connection::CanWrite(int end, absl::Time now) {
+bool Connection::CanWrite(int end, MonotonicTime now) {
   const Side& side = sides_[end];
   if (side.life == Life::kCut || side.ResetArrived(now)) return true;
   if (side.cutting) return peer(end).AllArrived(now);
   return Room(end) > 0 || peer(end).life != Life::kOpen;
 }
 
-void Connection::ResetBoth(absl::Time when) {
+void Connection::ResetBoth(MonotonicTime when) {
   for (Side& side : sides_) {
     if (!side.reset_at.has_value() || when < *side.reset_at) side.reset_at = when;
   }
 }
 
-void Connection::ResetPeer(int end, absl::Time when) {
+void Connection::ResetPeer(int end, MonotonicTime when) {
   Side& to = peer(end);
   if (to.StallsNow()) return;
   if (!to.reset_at.has_value() || when < *to.reset_at) to.reset_at = when;
@@ -177,7 +180,7 @@ IoResult Connection::Read(int end, MutableByteView out) {
   Side& side = sides_[end];
   CHECK(!side.silent()) << "Read after Abort";
   CHECK(!out.empty()) << "Read into nothing";
-  const absl::Time now = loop_.Now();
+  const MonotonicTime now = loop_.MonotonicNow();
   if (side.life == Life::kCut) return {0, IoState::kFailed};
   if (!side.BytesArrived(now)) {
     if (side.FinArrived(now)) return {0, IoState::kEndOfStream};
@@ -209,7 +212,7 @@ IoResult Connection::Write(int end, ByteView data) {
   CHECK(!side.silent()) << "Write after Abort";
   CHECK(!side.write_ended) << "Write after ShutdownWrite";
   CHECK(!data.empty()) << "Write of nothing";
-  const absl::Time now = loop_.Now();
+  const MonotonicTime now = loop_.MonotonicNow();
   if (side.ResetArrived(now)) return Fail(side);
   if (to.life != Life::kOpen) {
     // The bytes travel to a socket that is gone, and a RST travels back.
@@ -224,7 +227,7 @@ IoResult Connection::Write(int end, ByteView data) {
     Settle(end);
     return {0, IoState::kWouldBlock};
   }
-  const absl::Time arrives = now + to.link.latency;
+  const MonotonicTime arrives = now + to.link.latency;
   if (to.inbound.empty() || to.inbound.back().arrives != arrives) {
     to.inbound.push_back({arrives, {}});
   }
@@ -245,7 +248,7 @@ IoResult Connection::ShutdownWrite(int end, StreamEnd how) {
   Side& to = peer(end);
   CHECK(!side.silent()) << "ShutdownWrite after Abort";
   if (side.life == Life::kCut) return {0, IoState::kOk};
-  const absl::Time now = loop_.Now();
+  const MonotonicTime now = loop_.MonotonicNow();
   if (side.ResetArrived(now)) return Fail(side);
   const bool first_call = !side.write_ended;
   side.write_ended = true;
@@ -257,7 +260,7 @@ IoResult Connection::ShutdownWrite(int end, StreamEnd how) {
   return {0, IoState::kOk};
 }
 
-IoResult Connection::FinishCut(int end, absl::Time now) {
+IoResult Connection::FinishCut(int end, MonotonicTime now) {
   Side& side = sides_[end];
   side.cutting = !peer(end).AllArrived(now);
   if (side.cutting) {
@@ -283,13 +286,13 @@ void Connection::Abort(int end) {
   side.DropInbound();
   if (was_cut) return;
   peer(end).DropInbound();
-  ResetPeer(end, loop_.Now() + peer(end).link.latency);
+  ResetPeer(end, loop_.MonotonicNow() + peer(end).link.latency);
   Settle(1 - end);
 }
 
 void Connection::Close(int end) {
   Side& side = sides_[end];
-  const absl::Time now = loop_.Now();
+  const MonotonicTime now = loop_.MonotonicNow();
   if (side.life == Life::kOpen && side.BytesArrived(now)) Abort(end);
   const bool was_open = side.life == Life::kOpen;
   side.life = Life::kDestroyed;
@@ -309,31 +312,31 @@ void Connection::Close(int end) {
 void Connection::Settle(int end) {
   Side& side = sides_[end];
   if (side.silent()) return;
-  const absl::Time now = loop_.Now();
+  const MonotonicTime now = loop_.MonotonicNow();
   if (side.read_owed && !side.read_posted && CanRead(end, now)) {
     side.read_posted = true;
-    loop_.Post([self = shared_from_this(), end] { self->DeliverReadable(end); });
+    loop_.PostFromAnyThread([self = shared_from_this(), end] { self->DeliverReadable(end); });
   }
   if (side.write_owed && !side.write_posted && CanWrite(end, now)) {
     side.write_posted = true;
-    loop_.Post([self = shared_from_this(), end] { self->DeliverWritable(end); });
+    loop_.PostFromAnyThread([self = shared_from_this(), end] { self->DeliverWritable(end); });
   }
   ArmWake(end, now);
 }
 
-void Connection::ArmWake(int end, absl::Time now) {
+void Connection::ArmWake(int end, MonotonicTime now) {
   Side& side = sides_[end];
   side.wake.reset();
   if (!side.read_owed && !side.write_owed) return;
-  absl::Time next = absl::InfiniteFuture();
-  const auto consider = [&](absl::Time when) {
+  MonotonicTime next = MonotonicTime::InfiniteFuture();
+  const auto consider = [&](MonotonicTime when) {
     if (when > now) next = std::min(next, when);
   };
   if (!side.inbound.empty()) consider(side.inbound.front().arrives);
   if (side.fin_at.has_value()) consider(*side.fin_at);
   if (side.reset_at.has_value()) consider(*side.reset_at);
   if (side.cutting && !peer(end).inbound.empty()) consider(peer(end).inbound.back().arrives);
-  if (next == absl::InfiniteFuture()) return;
+  if (next == MonotonicTime::InfiniteFuture()) return;
   side.wake = loop_.RunAfter(next - now, [weak = weak_from_this(), end] {
     if (const std::shared_ptr<Connection> self = weak.lock()) self->Settle(end);
   });
@@ -344,7 +347,7 @@ void Connection::DeliverReadable(int end) {
   side.read_posted = false;
   if (side.silent() || !side.read_owed) return;
   // Somebody may have read everything since: the callback stays owed then.
-  if (!CanRead(end, loop_.Now())) return Settle(end);
+  if (!CanRead(end, loop_.MonotonicNow())) return Settle(end);
   side.read_owed = false;
   if (side.handler != nullptr) side.handler->OnReadable();
 }
@@ -353,7 +356,7 @@ void Connection::DeliverWritable(int end) {
   Side& side = sides_[end];
   side.write_posted = false;
   if (side.silent() || !side.write_owed) return;
-  if (!CanWrite(end, loop_.Now())) return Settle(end);
+  if (!CanWrite(end, loop_.MonotonicNow())) return Settle(end);
   side.write_owed = false;
   if (side.handler != nullptr) side.handler->OnWritable();
 }
@@ -439,7 +442,7 @@ std::unique_ptr<Dial> MemoryDialer::Connect(const Endpoint& endpoint, Callback d
       target->delay, [&loop = loop_, target, endpoint, local, done = std::move(done)]() mutable {
         if (!target->acceptor) return done(target->status);
         auto pair = NewPairBetween(loop, target->to_listener, target->to_dialer, local, endpoint);
-        loop.Post(
+        loop.PostFromAnyThread(
             [target, far = std::move(pair.second)]() mutable { target->acceptor(std::move(far)); });
         done(std::move(pair.first));
       }));

@@ -16,7 +16,7 @@ constexpr int64_t kStartUnixSeconds = 1767225600;  // 2026-01-01T00:00:00Z
 
 struct SimulatedLoop::State {
   // When it is due, then a random number (the seed's order), then a serial number.
-  using Key = std::tuple<absl::Time, uint64_t, uint64_t>;
+  using Key = std::tuple<MonotonicTime, uint64_t, uint64_t>;
 
   class PendingTimer final : public PendingCall {
    public:
@@ -55,7 +55,8 @@ struct SimulatedLoop::State {
     return true;
   }
 
-  absl::Time now = absl::FromUnixSeconds(kStartUnixSeconds);
+  MonotonicTime now = MonotonicTime::FromStart(absl::ZeroDuration());
+  absl::Time clock_start = absl::FromUnixSeconds(kStartUnixSeconds);  // The date at the start.
   std::mt19937_64 random;
   uint64_t timers_made = 0;
   std::deque<absl::AnyInvocable<void()>> posted;
@@ -72,9 +73,15 @@ SimulatedLoop::~SimulatedLoop() {
   }
 }
 
-absl::Time SimulatedLoop::Now() const { return state_->now; }
+absl::Time SimulatedLoop::Now() const { return state_->clock_start + state_->now.since_start(); }
 
-void SimulatedLoop::Post(absl::AnyInvocable<void()> call) {
+MonotonicTime SimulatedLoop::MonotonicNow() const { return state_->now; }
+
+void SimulatedLoop::SetClock(absl::Time now) {
+  state_->clock_start = now - state_->now.since_start();
+}
+
+void SimulatedLoop::PostFromAnyThread(absl::AnyInvocable<void()> call) {
   state_->posted.push_back(std::move(call));
 }
 
@@ -92,23 +99,23 @@ size_t SimulatedLoop::RunReady(size_t max_calls) {
 }
 
 size_t SimulatedLoop::RunFor(absl::Duration duration, size_t max_calls) {
-  const absl::Time end = state_->now + duration;
+  const MonotonicTime end = state_->now + duration;
   const size_t made = RunUntil(end, max_calls);
   if (made < max_calls) state_->now = std::max(state_->now, end);
   return made;
 }
 
 size_t SimulatedLoop::RunUntilIdle(size_t max_calls) {
-  return RunUntil(absl::InfiniteFuture(), max_calls);
+  return RunUntil(MonotonicTime::InfiniteFuture(), max_calls);
 }
 
-size_t SimulatedLoop::RunUntil(absl::Time end, size_t max_calls) {
+size_t SimulatedLoop::RunUntil(MonotonicTime end, size_t max_calls) {
   size_t made = 0;
   while (true) {
     made += RunReady(max_calls - made);
     if (made >= max_calls || state_->timers.empty()) return made;
-    const absl::Time next = std::get<0>(state_->timers.begin()->first);
-    if (next > end || next == absl::InfiniteFuture()) return made;
+    const MonotonicTime next = std::get<0>(state_->timers.begin()->first);
+    if (next > end || next == MonotonicTime::InfiniteFuture()) return made;
     state_->now = next;
   }
 }

@@ -35,9 +35,9 @@ TlsError Refusal(ErrorCode code, absl::string_view detail) {
 // Remembers for this connection's sessions what they stand on.
 void NoteVerified(ConnectionRecord& record, absl::Time valid_until) {
   if (record.resumption == nullptr) return;
-  const absl::Time now = record.scheduler.Now();
   record.resumption->peer = std::make_shared<const VerifiedPeer>(
-      VerifiedPeer{record.handshake->client->policy(), now, valid_until, record.info.peer_chain});
+      VerifiedPeer{record.handshake->client->policy(), record.scheduler.MonotonicNow(), valid_until,
+                   record.info.peer_chain});
 }
 
 // The same certificates, name and policy give the same verdict, but for the dates. They were

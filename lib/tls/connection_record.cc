@@ -47,7 +47,7 @@ void OnMessage(int is_write, int /*version*/, int content_type, const void* byte
   if (content_type != SSL3_RT_HANDSHAKE || is_write != 0 || size == 0) return;
   if (*static_cast<const uint8_t*>(bytes) != SSL3_MT_KEY_UPDATE) return;
   ConnectionRecord& record = ConnectionRecord::Of(ssl);
-  record.key_updates.Add(record.scheduler.Now());
+  record.key_updates.Add(record.scheduler.MonotonicNow());
 }
 
 }  // namespace

@@ -12,7 +12,6 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "lib/tls/certificate_verifier.h"
 #include "lib/tls/handshake_wait.h"
 #include "lib/tls/signing_record.h"
@@ -70,7 +69,7 @@ class KeyUpdateCount {
   void SetLimit(int most_per_minute) { most_per_minute_ = most_per_minute; }
   int most_per_minute() const { return most_per_minute_; }
 
-  void Add(absl::Time now) {
+  void Add(MonotonicTime now) {
     if (now - minute_start_ >= absl::Minutes(1)) {
       minute_start_ = now;
       count_ = 0;
@@ -80,7 +79,7 @@ class KeyUpdateCount {
   bool too_many() const { return count_ > most_per_minute_; }
 
  private:
-  absl::Time minute_start_ = absl::InfinitePast();
+  MonotonicTime minute_start_;
   int count_ = 0;
   int most_per_minute_ = 60;  // Of servers, and of clients unless told otherwise.
 };

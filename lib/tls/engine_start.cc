@@ -121,15 +121,15 @@ void TlsEngine::State::UseSessions(const ClientTlsTarget& target, const PeerName
                                    const std::string& alpn) {
   SessionMemory& memory = target.sessions->memory();
   const std::string& policy = client_config_->policy();
-  const absl::Time now = scheduler_.Now();
   record_.resumption = std::make_unique<ResumptionRecord>(ResumptionRecord{
       memory, absl::StrCat(policy, AsText(target.endpoint.address()), ":", target.endpoint.port(),
                            " ", record_.info.server_name, " ", name.ToString(), " ", alpn)});
   ResumptionRecord& resumption = *record_.resumption;
-  if (const uint16_t group = memory.LearnedGroup(resumption.target, now); group != 0) {
+  const uint16_t group = memory.LearnedGroup(resumption.target, scheduler_.MonotonicNow());
+  if (group != 0) {
     SSL_set1_client_key_shares(ssl_.get(), &group, 1);
   }
-  ClientSession session = memory.Take(resumption.target, policy, now);
+  ClientSession session = memory.Take(resumption.target, policy, scheduler_);
   if (session.session == nullptr || !SSL_set_session(ssl_.get(), session.session.get())) return;
   resumption.offered = true;
   resumption.peer = std::move(session.peer);

@@ -127,7 +127,7 @@ class TlsEngine::State {
   bool needs_alpn_ = false;
   bool small_records_first_ = false;
   size_t burst_bytes_ = 0;  // Written since the last long silence, where records begin small.
-  absl::Time last_write_ = absl::InfinitePast();
+  MonotonicTime last_write_;
   bssl::UniquePtr<SSL> ssl_;  // Last: it refers to the rest.
 };
 

@@ -41,15 +41,17 @@ absl::string_view VerifiedPeer::Objection(absl::string_view policy, absl::Time n
   return "";
 }
 
-ClientSession SessionMemory::Take(absl::string_view key, absl::string_view policy, absl::Time now) {
+ClientSession SessionMemory::Take(absl::string_view key, absl::string_view policy,
+                                  const Scheduler& clock) {
   const auto found = by_key_.find(key);
   if (found == by_key_.end()) return {};
   Target& target = Touch(key);
+  const absl::Time now = clock.Now();
   while (!target.sessions.empty()) {
     const size_t newest = target.sessions.size() - 1;
     const ClientSession& kept = target.sessions[newest].session;
     const bool good = !Outdated(kept.session.get(), now) &&
-                      now - kept.peer->verified_at < options_.max_age &&
+                      clock.MonotonicNow() - kept.peer->verified_at < options_.max_age &&
                       kept.peer->Objection(policy, now).empty();
     ClientSession taken;
     if (good) taken = {bssl::UpRef(kept.session), kept.peer};
@@ -84,14 +86,14 @@ void SessionMemory::Forget(absl::string_view key) {
   while (!target.sessions.empty()) DropSession(target, target.sessions.size() - 1);
 }
 
-uint16_t SessionMemory::LearnedGroup(absl::string_view key, absl::Time now) const {
+uint16_t SessionMemory::LearnedGroup(absl::string_view key, MonotonicTime now) const {
   const auto found = by_key_.find(key);
   if (found == by_key_.end()) return 0;
   const Target& target = *found->second;
   return now - target.group_learned < options_.trust_group_for ? target.group : uint16_t{0};
 }
 
-void SessionMemory::LearnGroup(absl::string_view key, uint16_t group, absl::Time now) {
+void SessionMemory::LearnGroup(absl::string_view key, uint16_t group, MonotonicTime now) {
   Target& target = Touch(key);
   // While it is trusted, a choice says nothing new: the server had no other share to choose.
   if (target.group != group || now - target.group_learned >= options_.trust_group_for) {

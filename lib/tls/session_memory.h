@@ -14,6 +14,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "trestle/base/monotonic_time.h"
+#include "trestle/io/scheduler.h"
 #include "trestle/tls/client_session_cache.h"
 #include "trestle/tls/tls_info.h"
 
@@ -21,9 +23,9 @@ namespace trestle {
 
 /// What a full handshake found out about a server. The sessions that come of it stand on it.
 struct VerifiedPeer {
-  std::string policy;      ///< `ClientTlsConfig::policy()` of who verified.
-  absl::Time verified_at;  ///< When the certificate was shown.
-  absl::Time valid_until;  ///< The earliest end of all that was relied on.
+  std::string policy;         ///< `ClientTlsConfig::policy()` of who verified.
+  MonotonicTime verified_at;  ///< When the certificate was shown.
+  absl::Time valid_until;     ///< The earliest end of all that was relied on.
   ChainInfo chain;
 
   /// Why the chain must not be relied on at `now` under `policy`; empty while it may be.
@@ -39,9 +41,9 @@ class SessionMemory {
  public:
   explicit SessionMemory(const ClientSessionCacheOptions& options) : options_(options) {}
 
-  /// Gives the newest session of a target that is still good at `now`, or null ones. One for single
-  /// use leaves the memory.
-  ClientSession Take(absl::string_view key, absl::string_view policy, absl::Time now);
+  /// Gives the newest session of a target that is still good, or null ones. One for single use
+  /// leaves the memory.
+  ClientSession Take(absl::string_view key, absl::string_view policy, const Scheduler& clock);
 
   /// Keeps a session, if the bounds allow.
   void Put(absl::string_view key, ClientSession session);
@@ -50,8 +52,8 @@ class SessionMemory {
   void Forget(absl::string_view key);
 
   /// The group that the target chose last, for SSL_set1_client_key_shares; 0 when unknown.
-  uint16_t LearnedGroup(absl::string_view key, absl::Time now) const;
-  void LearnGroup(absl::string_view key, uint16_t group, absl::Time now);
+  uint16_t LearnedGroup(absl::string_view key, MonotonicTime now) const;
+  void LearnGroup(absl::string_view key, uint16_t group, MonotonicTime now);
 
   void Clear();
   size_t sessions() const { return sessions_; }
@@ -67,7 +69,7 @@ class SessionMemory {
     std::string key;
     std::deque<Kept> sessions;  // Oldest first.
     uint16_t group = 0;
-    absl::Time group_learned;
+    MonotonicTime group_learned;
   };
   using Place = std::list<Target>::iterator;
 

@@ -160,8 +160,20 @@ absl::Time TicketKeyRing::SealingSince(absl::Time now) const {
   return has_come && since >= kFirstTime ? since : absl::InfinitePast();
 }
 
+// A refresh is due within a period, unless a clock that was ahead decided on it. The second period
+// is for threads whose turns began earlier, and for small corrections.
+bool TicketKeyRing::WasSetBack(absl::Time now) const {
+  return due_ != absl::InfiniteFuture() && due_ - now > 2 * every_;
+}
+
 void TicketKeyRing::Refresh(absl::Time now) {
   if (source_ == nullptr) {
+    if (WasSetBack(now)) {
+      own_.erase(
+          std::remove_if(own_.begin(), own_.end(),
+                         [&](const TicketKey& key) { return key.seal_from() > now + every_; }),
+          own_.end());
+    }
     own_ = RotateTicketKeys(std::move(own_), now, every_);
     due_ = own_.back().seal_from();
     absl::StatusOr<std::shared_ptr<const Keys>> derived = Derive(own_);
@@ -182,7 +194,7 @@ void TicketKeyRing::Refresh(absl::Time now) {
 
 std::shared_ptr<const TicketKeyRing::Keys> TicketKeyRing::CurrentAt(absl::Time now) {
   absl::MutexLock lock(&mutex_);
-  if (now >= due_) Refresh(now);
+  if (now >= due_ || WasSetBack(now)) Refresh(now);
   return current_;
 }
 

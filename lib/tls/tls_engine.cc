@@ -115,7 +115,7 @@ void TlsEngine::State::FillInfo() {
   info.hello_retried = SSL_used_hello_retry_request(ssl) == 1;
   if (record_.resumption == nullptr) return;
   ResumptionRecord& resumption = *record_.resumption;
-  resumption.memory.LearnGroup(resumption.target, SSL_get_group_id(ssl), scheduler_.Now());
+  resumption.memory.LearnGroup(resumption.target, SSL_get_group_id(ssl), scheduler_.MonotonicNow());
 }
 
 // RFC 7301 lets a server leave ALPN out. Most who offer it need the answer, though.
@@ -185,7 +185,7 @@ void TlsEngine::State::QueueTickets() {
 }
 
 void TlsEngine::State::NoteBurst() {
-  const absl::Time now = scheduler_.Now();
+  const MonotonicTime now = scheduler_.MonotonicNow();
   if (now - last_write_ >= kBurstGap) burst_bytes_ = 0;
   last_write_ = now;
 }

@@ -269,7 +269,7 @@ void CertificateMonitor::OnReport(const std::string& id, uint64_t incarnation,
   entry.probing = false;
   // A reload came in between: what the old CAs say no longer counts.
   if (entry.config.get() != config) return ScheduleProbe(entry, absl::ZeroDuration());
-  const absl::Duration spent = scheduler_.Now() - report.started;
+  const absl::Duration spent = scheduler_.MonotonicNow() - report.started_moment;
   const absl::Duration wait = options_.probe_interval * (0.9 + 0.1 * Chance()) - spent;
   ScheduleProbe(entry, std::max(wait, absl::ZeroDuration()));
 
@@ -294,7 +294,9 @@ void CertificateMonitor::CorrectSeen(const ProbeReport& report) {
       target.server_name.empty() ? target.endpoint.ToString() : target.server_name;
   const auto found =
       entries_.find(IdOf(CertificateSource::kSeen, Leg::kBack, name, target.endpoint));
-  if (found == entries_.end() || found->second->status.updated >= report.started) return;
+  if (found == entries_.end()) return;
+  const absl::Time updated = found->second->status.updated;
+  if (updated == report.started || IsNewerThan(*found->second, report.started)) return;
   Observation observation;
   observation.when = scheduler_.Now();
   observation.chain = report.chain->path;
@@ -318,7 +320,7 @@ void CertificateMonitor::OnSighting(const CertificateSighting& sighting) {
       IdOf(CertificateSource::kSeen, Leg::kBack, sighting.name, sighting.endpoint);
   const auto known = entries_.find(id);
   // Other threads, or a probe, may have told of a later one already.
-  if (known != entries_.end() && known->second->status.updated > sighting.when) return;
+  if (known != entries_.end() && IsNewerThan(*known->second, sighting.when)) return;
   if (known == entries_.end()) {
     size_t endpoints = 0;
     for (const auto& [unused, entry] : entries_) {
@@ -421,6 +423,11 @@ void CertificateMonitor::TellReplaced(const Entry& entry, const CertificateStatu
                           " before it would have failed: ", before.failure->detail));
 }
 
+// What seems to come from the future was dated by a clock that has been set back since.
+bool CertificateMonitor::IsNewerThan(const Entry& entry, absl::Time when) const {
+  return entry.status.updated > when && entry.status.updated <= scheduler_.Now();
+}
+
 int CertificateMonitor::TierOf(const Entry& entry) const {
   if (!entry.status.failure.has_value()) return kFarAway;
   const absl::Duration left = entry.status.failure->when - scheduler_.Now();
@@ -443,8 +450,9 @@ void CertificateMonitor::TellThreshold(Entry& entry) {
   if (entry.met.empty()) return;
   const int tier = TierOf(entry);
   int& told_tier = entry.met.front().told_tier;
-  if (tier <= told_tier) return;
-  told_tier = tier;
+  // Back in a lower tier: the system's clock had been wrong. What comes is told again.
+  const bool next = tier > std::exchange(told_tier, tier);
+  if (!next) return;
   if (tier > static_cast<int>(thresholds_.size())) {
     return Tell(entry, CertificateEvent::Kind::kExpired, 0,
                 absl::StrCat("verification fails: ", entry.status.failure->detail));
@@ -471,9 +479,9 @@ void CertificateMonitor::WakeForThresholds() {
   absl::Time next = scheduler_.Now() + kMaxSleep;
   bool any = false;
   for (const auto& [id, entry] : entries_) {
-    const absl::Time tier = NextTierOf(*entry);
-    any |= tier != absl::InfiniteFuture();
-    next = std::min(next, tier);
+    // Also where all were told: the system's clock may be set back.
+    any |= entry->status.failure.has_value();
+    next = std::min(next, NextTierOf(*entry));
   }
   threshold_timer_.reset();
   if (!any) return;

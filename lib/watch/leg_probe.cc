@@ -69,6 +69,7 @@ LegProbe::LegProbe(Scheduler& scheduler, Dialer& dialer,
       done_(std::move(done)),
       dialogue_(target.start_tls) {
   report_.started = scheduler.Now();
+  report_.started_moment = scheduler.MonotonicNow();
   report_.target = std::move(target);
   EnterStage(Stage::kDialing, config_->options().dial_timeout);
   dial_ = dialer.Connect(report_.target.endpoint,
@@ -81,11 +82,11 @@ LegProbe::~LegProbe() = default;
 
 void LegProbe::EnterStage(Stage stage, absl::Duration limit) {
   stage_ = stage;
-  stage_start_ = scheduler_.Now();
+  stage_start_ = scheduler_.MonotonicNow();
   limit_ = scheduler_.RunAfter(limit, [this] { OnTimeout(); });
 }
 
-absl::Duration LegProbe::StageTime() const { return scheduler_.Now() - stage_start_; }
+absl::Duration LegProbe::StageTime() const { return scheduler_.MonotonicNow() - stage_start_; }
 
 void LegProbe::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> transport) {
   report_.times.dial = StageTime();

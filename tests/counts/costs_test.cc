@@ -64,7 +64,8 @@ class PathDialer final : public Dialer {
  public:
   explicit PathDialer(HotLoop& loop) : loop_(loop) {}
   std::unique_ptr<Dial> Connect(const Endpoint& /*endpoint*/, Callback done) override {
-    loop_.Post([wire = wire, done = std::move(done)]() mutable { done(wire->NewEnd()); });
+    loop_.PostFromAnyThread(
+        [wire = wire, done = std::move(done)]() mutable { done(wire->NewEnd()); });
     return std::make_unique<Dial>();
   }
   Wire* wire = nullptr;

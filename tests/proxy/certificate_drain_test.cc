@@ -140,6 +140,19 @@ TEST_P(CertificateDrainTest, NothingEndsUnasked) {
   EXPECT_EQ(StillOpen(), 1u) << "not even after the certificate's end";
 }
 
+TEST_P(CertificateDrainTest, TheEndOfACertificateIsADateOfTheSystemsClock) {
+  connection_options_.after_certificate_expiry = absl::ZeroDuration();
+  Start();
+  Connect();
+  loop_.SetClock(loop_.Now() - absl::Hours(100));
+  loop_.RunFor(absl::Hours(950));
+  EXPECT_EQ(StillOpen(), 1u) << "not by the clock as it was";
+  loop_.SetClock(loop_.Now() + absl::Hours(100));
+  loop_.RunFor(absl::Hours(1));
+  EXPECT_EQ(StillOpen(), 0u) << "by the clock as it is";
+  ExpectCut(0, kExpired);
+}
+
 TEST_P(CertificateDrainTest, CallsAddUp) {
   Connect();
   terminator_->DrainOlderCertificates(Replace(), absl::Minutes(2));

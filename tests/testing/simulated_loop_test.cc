@@ -20,9 +20,9 @@ TEST(SimulatedLoopTest, StartsAtTheDocumentedTime) {
 TEST(SimulatedLoopTest, PostedCallsRunInOrderAndNeverInside) {
   SimulatedLoop loop(7);
   std::vector<int> order;
-  loop.Post([&] {
+  loop.PostFromAnyThread([&] {
     order.push_back(1);
-    loop.Post([&] { order.push_back(3); });
+    loop.PostFromAnyThread([&] { order.push_back(3); });
     order.push_back(2);
   });
   EXPECT_TRUE(order.empty());
@@ -102,7 +102,7 @@ TEST(SimulatedLoopTest, TimersOutliveTheLoop) {
   auto loop = std::make_unique<SimulatedLoop>();
   timer = loop->RunAfter(absl::Seconds(1), [] { FAIL(); });
   Timer inner = loop->RunAfter(absl::Seconds(1), [] { FAIL(); });
-  loop->Post([inner = std::move(inner)] { FAIL(); });
+  loop->PostFromAnyThread([inner = std::move(inner)] { FAIL(); });
   loop.reset();
   timer.reset();
 }
@@ -111,9 +111,9 @@ TEST(SimulatedLoopTest, EndlessWorkStopsAtTheGuard) {
   SimulatedLoop loop;
   struct Again {
     SimulatedLoop& loop;
-    void operator()() const { loop.Post(Again{loop}); }
+    void operator()() const { loop.PostFromAnyThread(Again{loop}); }
   };
-  loop.Post(Again{loop});
+  loop.PostFromAnyThread(Again{loop});
   EXPECT_EQ(loop.RunReady(100), 100u);
   const absl::Time before = loop.Now();
   EXPECT_EQ(loop.RunFor(absl::Seconds(1), 100), 100u);

@@ -215,6 +215,32 @@ TEST(TicketKeyRingTest, KeysFromMemoryOpenForOneMorePeriod) {
   EXPECT_EQ(Open(*ring, late, kStart + 2 * every), std::nullopt);
 }
 
+TEST(TicketKeyRingTest, OneBadJumpOfTheClockDoesNotStopTheRotation) {
+  const absl::Duration every = absl::Hours(12);
+  const auto ring = TicketKeyRing::InMemory(every);
+  Seal(*ring, "before", kStart);
+  Seal(*ring, "meanwhile", kStart + 60 * every);
+  const std::string after = Seal(*ring, "after", kStart + absl::Minutes(1));
+  EXPECT_EQ(Open(*ring, after, kStart + absl::Minutes(2)), "after");
+  const std::string next = Seal(*ring, "next", kStart + 2 * every);
+  EXPECT_NE(next.substr(0, 16), after.substr(0, 16));
+  EXPECT_EQ(Open(*ring, after, kStart + 3 * every), std::nullopt);
+}
+
+TEST(TicketKeyRingTest, OneBadJumpOfTheClockDoesNotStopTheQuestionsToTheSource) {
+  int asked = 0;
+  auto ring = *TicketKeyRing::FromSource(
+      [&](absl::Time) -> absl::StatusOr<std::vector<TicketKey>> {
+        ++asked;
+        return Parsed(Base64Key('a'));
+      },
+      kStart, absl::Minutes(1));
+  Seal(*ring, "meanwhile", kStart + absl::Hours(24 * 30));
+  Seal(*ring, "after", kStart + absl::Minutes(1));
+  Seal(*ring, "later", kStart + absl::Minutes(3));
+  EXPECT_EQ(asked, 4);
+}
+
 TEST(TicketKeyRingTest, TellsSinceWhenItsKeySeals) {
   const absl::Duration every = absl::Hours(12);
   const auto ring = TicketKeyRing::InMemory(every);

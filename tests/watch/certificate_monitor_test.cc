@@ -77,6 +77,33 @@ class CertificateMonitorTest : public ProbeTest {
   std::optional<CertificateMonitor> monitor_;
 };
 
+TEST_F(CertificateMonitorTest, OneBadJumpOfTheClockSilencesNoThreshold) {
+  auto store =
+      *CertificateStore::Create({pki_.IssueCredential(Leaf("a.test", 40 * kDay))}, loop_.Now());
+  MonitorTargets targets;
+  targets.own = {store};
+  ASSERT_TRUE(Start().Watch(targets).ok());
+  loop_.SetClock(loop_.Now() + 60 * kDay);
+  loop_.RunFor(kDay);
+  EXPECT_THAT(log_.Take(), ElementsAre("a.test expired"));
+  loop_.SetClock(loop_.Now() - 60 * kDay);
+  loop_.RunFor(12 * kDay);
+  EXPECT_THAT(log_.Take(), ElementsAre("a.test will_fail 30"));
+}
+
+TEST_F(CertificateMonitorTest, OneBadJumpOfTheClockHidesNoSighting) {
+  MonitorTargets targets;
+  targets.seen = {"back.test"};
+  ASSERT_TRUE(Start().Watch(targets).ok());
+  loop_.SetClock(loop_.Now() + 30 * kDay);
+  monitor_->OnSighting(
+      Sighting("back.test", 1, pki_.IssueCredential(Leaf("back.test", 60 * kDay))));
+  loop_.SetClock(loop_.Now() - 30 * kDay);
+  const auto renewed = pki_.IssueCredential(Leaf("back.test", 90 * kDay));
+  monitor_->OnSighting(Sighting("back.test", 1, renewed));
+  EXPECT_EQ(Only().chain.front().serial, renewed->chain().front().serial);
+}
+
 TEST_F(CertificateMonitorTest, EachThresholdIsToldOnceAndInTime) {
   const absl::Time end = loop_.Now() + 40 * kDay;
   auto store =

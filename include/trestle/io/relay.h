@@ -91,7 +91,7 @@ class Relay final {
   const std::unique_ptr<Pipe> to_client_;
   absl::Status outcome_;  // The first failure.
   absl::AnyInvocable<void(absl::Status)> done_;
-  absl::Time last_activity_;
+  MonotonicTime last_activity_;
   Timer idle_timer_;
   Timer next_pump_;
 };

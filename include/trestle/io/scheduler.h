@@ -1,5 +1,5 @@
-// Scheduler: the loop as the library sees it: time, later calls, and memory to borrow. The host
-// owns it; posix/epoll_loop.h is one, testing/simulated_loop.h another with virtual time.
+// Scheduler: the loop as the library sees it: two clocks, later calls, and memory to borrow. The
+// host owns it; posix/epoll_loop.h is one, testing/simulated_loop.h another with virtual time.
 #ifndef TRESTLE_IO_SCHEDULER_H_
 #define TRESTLE_IO_SCHEDULER_H_
 
@@ -8,6 +8,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
 #include "trestle/base/bytes.h"
+#include "trestle/base/monotonic_time.h"
 
 namespace trestle {
 
@@ -18,25 +19,40 @@ class PendingCall {
 };
 using Timer = std::unique_ptr<PendingCall>;
 
-/// One loop on one thread. All calls come from that thread, but for `PostFromAnyThread`.
+/// One loop. Calls to it come from its thread, except for `PostFromAnyThread`. A strand of a thread
+/// pool is as good as a thread: calls must not overlap, and each must see what earlier ones wrote.
+///
+/// Everything that the library does later is a call of the loop. Calls never nest: none is made
+/// inside a function of the scheduler, a transport or a dialer.
 class Scheduler {
  public:
   virtual ~Scheduler() = default;
 
-  /// Tells the time: wall-clock, so that certificates can be judged by it, and never backwards.
-  /// May be as old as the current turn of the loop.
+  /// Tells the date by the system's clock as it is set now. It jumps in both directions when the
+  /// clock is set. Certificates, tickets and reports are dated with it; durations use
+  /// `MonotonicNow`. May be as old as the current turn of the loop.
   virtual absl::Time Now() const = 0;
 
-  /// Calls `call` soon, from the loop and after everything that is on the stack has returned.
-  /// Calls are made in the order in which they were posted.
-  virtual void Post(absl::AnyInvocable<void()> call) = 0;
+  /// Tells the moment by a clock that runs evenly and never goes back, whatever `Now` does. Idle
+  /// times, limits and ages are measured with it. May be as old as the current turn of the loop.
+  virtual MonotonicTime MonotonicNow() const = 0;
 
-  /// `Post` from any thread: how what is done elsewhere comes back to the loop, which must be alive
-  /// for the whole of the call.
+  /// Calls `call` soon, from the loop. Calls of one thread are made in the order in which they were
+  /// posted. May be used by any thread, the loop's own included, while the loop is alive for the
+  /// whole of the call. A loop that is destroyed drops calls that are still due, on its own thread.
   virtual void PostFromAnyThread(absl::AnyInvocable<void()> call) = 0;
 
-  /// Calls `call` once, no earlier than `delay` from now, unless the timer is destroyed before.
-  /// The timer may be destroyed inside its own call, and after the scheduler is gone.
+  /// Calls `call` once, from the loop, no earlier than `delay` from now by the clock of
+  /// `MonotonicNow`, unless the timer is destroyed before. A delay of zero or less is due as soon
+  /// as the loop's current call has returned; the library uses both. An infinite delay is never
+  /// due. No order is promised among calls that are due, nor between them and posted calls.
+  ///
+  /// Positive delays are limits, and a limit must not beat input that is there. Before a loop that
+  /// watches sockets makes such a call, it makes the callbacks for what had arrived when the call
+  /// became due, and the calls without delay that follow from them.
+  ///
+  /// The timer may be destroyed inside its own call, and after the scheduler is gone. A scheduler
+  /// that is destroyed drops the calls that are still due.
   [[nodiscard]] virtual Timer RunAfter(absl::Duration delay, absl::AnyInvocable<void()> call) = 0;
 
   /// The blocks that this loop's buffers are made of.

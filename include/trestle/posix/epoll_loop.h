@@ -23,6 +23,19 @@ namespace trestle {
 
 class TimerHeap;
 
+/// The clocks that a loop reads: those of the system. Tests replace them, to set the date or to
+/// let time pass at a certain place of a turn.
+class SystemClocks {
+ public:
+  virtual ~SystemClocks() = default;
+
+  virtual absl::Time Wall() const;          ///< CLOCK_REALTIME.
+  virtual MonotonicTime Monotonic() const;  ///< CLOCK_MONOTONIC.
+
+  /// The real ones.
+  static const SystemClocks& Get();
+};
+
 /// Is told when a descriptor became ready.
 class FdWatcher {
  public:
@@ -37,23 +50,30 @@ class FdWatcher {
 
 /// A loop on one thread; calls come from that thread unless a function says otherwise. One turn
 /// waits for descriptors and then makes the calls that are due: those of at most 256 descriptors,
-/// then timers, then posted calls. What a timer arms and what a posted call posts is for the next
-/// turn, so that none of the three can starve the others.
+/// then posted calls and those without delay, then timers. What such a call posts or arms is for
+/// the next turn, so that none of them can starve the others.
+///
+/// A timer that is due waits for all descriptors that were ready when its time had come, however
+/// many they are, and for a bounded number of rounds of the calls that follow from them. So after a
+/// pause of any length what peers had sent is read before a limit is judged.
 class EpollLoop final : public Scheduler {
  public:
   /// Opens a loop: two descriptors. Fails with ErrorCode::kTransport where the system has no more.
-  static absl::StatusOr<std::unique_ptr<EpollLoop>> Create();
+  /// `clocks` must outlive the loop.
+  static absl::StatusOr<std::unique_ptr<EpollLoop>> Create(
+      const SystemClocks& clocks = SystemClocks::Get());
 
   /// Drops all calls that are still due. Watchers must be gone by now; timers may outlive the loop.
   ~EpollLoop() override;
   EpollLoop(const EpollLoop&) = delete;
   EpollLoop& operator=(const EpollLoop&) = delete;
 
-  /// Tells the wall-clock time as of the start of the turn; outside of turns, the time now. When
-  /// the system's clock is set forward, so is this one; when it is set back, this one runs on as if
-  /// it had not been, until the system's clock has caught up. Timers don't depend on either.
+  /// Tells CLOCK_REALTIME as of the start of the turn; outside of turns, now.
   absl::Time Now() const override;
-  void Post(absl::AnyInvocable<void()> call) override;
+
+  /// Tells CLOCK_MONOTONIC as of the start of the turn; outside of turns, now. It stands still
+  /// while the machine is suspended.
+  MonotonicTime MonotonicNow() const override;
 
   /// Costs O(log timers) to arm and to cancel, and no system call. Resolution: 1 ms, rounded up.
   [[nodiscard]] Timer RunAfter(absl::Duration delay, absl::AnyInvocable<void()> call) override;
@@ -92,24 +112,29 @@ class EpollLoop final : public Scheduler {
     uint32_t generation = 0;
   };
 
-  EpollLoop(OwnedFd epoll, OwnedFd wake_up);
+  EpollLoop(const SystemClocks& clocks, OwnedFd epoll, OwnedFd wake_up);
 
   void ReadClocks() const;
   int WaitMilliseconds(absl::Duration max_wait) const;
+  int64_t monotonic_ns() const { return absl::ToInt64Nanoseconds(monotonic_.since_start()); }
+  bool DispatchReady(int wait_ms);
+  bool MakeCallsWithoutDelay();
+  void ReadWhatArrived();
   void Dispatch(int fd, uint32_t generation, uint32_t events);
   void Wake();
   void TakeForeignCalls() ABSL_LOCKS_EXCLUDED(foreign_mutex_);
-  void MakePostedCalls();
 
+  const SystemClocks& clocks_;
   const OwnedFd epoll_;
   const OwnedFd wake_up_;
   std::vector<Watched> watched_;  // By descriptor number.
   SplicePipes splice_pipes_;
 
   bool in_turn_ = false;
-  mutable int64_t monotonic_ns_ = 0;
-  mutable int64_t wall_ns_ = 0;
+  mutable MonotonicTime monotonic_;
+  mutable absl::Time wall_;
   const std::unique_ptr<TimerHeap> timers_;
+  const std::unique_ptr<TimerHeap> without_delay_;  // All due at once.
 
   std::vector<absl::AnyInvocable<void()>> posted_;
   std::vector<absl::AnyInvocable<void()>> running_;

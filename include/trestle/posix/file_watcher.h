@@ -94,7 +94,7 @@ class FileWatcher final : private FdWatcher {
   Callback on_change_;
   Timer settled_;
   Timer more_events_;
-  absl::Time first_event_;  // Of those that the timer stands for.
+  MonotonicTime first_event_;  // Of those that the timer stands for.
   uint64_t failures_ = 0;
   bool* destroyed_ = nullptr;  // Points to a flag on the stack while a callback runs.
 };

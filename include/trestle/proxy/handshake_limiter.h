@@ -9,8 +9,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
+#include "trestle/base/monotonic_time.h"
 
 namespace trestle {
 
@@ -42,20 +42,20 @@ struct RefusalCounts {
 class TokenBucket {
  public:
   /// A full bucket.
-  TokenBucket(double per_second, absl::Time now);
+  TokenBucket(double per_second, MonotonicTime now);
 
   /// Tells whether there is a token / takes one.
-  bool Has(absl::Time now);
+  bool Has(MonotonicTime now);
   void Take() { tokens_ -= 1; }
 
-  bool IsFull(absl::Time now);
+  bool IsFull(MonotonicTime now);
 
  private:
-  void Refill(absl::Time now);
+  void Refill(MonotonicTime now);
 
   double per_second_;
   double tokens_;
-  absl::Time filled_at_;
+  MonotonicTime filled_at_;
 };
 
 class HandshakeLimiter {
@@ -64,7 +64,7 @@ class HandshakeLimiter {
   /// everywhere costs bounded memory.
   static constexpr size_t kMaxClients = 1 << 16;
 
-  HandshakeLimiter(const ConnectionLimits& limits, absl::Time now);
+  HandshakeLimiter(const ConnectionLimits& limits, MonotonicTime now);
 
   /// Tells whether another connection may be opened beside `open` others; counts those that may
   /// not.
@@ -74,7 +74,7 @@ class HandshakeLimiter {
   bool active() const;
 
   /// Lets a full handshake with `client` begin, which `Finish` ends; else ErrorCode::kOverLimit.
-  absl::Status Begin(const Endpoint& client, absl::Time now);
+  absl::Status Begin(const Endpoint& client, MonotonicTime now);
   void Finish() { --under_way_; }
 
   size_t under_way() const { return under_way_; }
@@ -85,8 +85,8 @@ class HandshakeLimiter {
   using ClientNetwork = std::array<uint8_t, 17>;
 
   ClientNetwork NetworkOf(const Endpoint& client) const;
-  TokenBucket* BucketOf(const Endpoint& client, absl::Time now);
-  void ForgetIdleClients(absl::Time now);
+  TokenBucket* BucketOf(const Endpoint& client, MonotonicTime now);
+  void ForgetIdleClients(MonotonicTime now);
 
   const ConnectionLimits limits_;
   RefusalCounts refused_;
@@ -94,7 +94,7 @@ class HandshakeLimiter {
   TokenBucket overall_;
   TokenBucket crowd_;  // Clients that there is no room to remember.
   absl::flat_hash_map<ClientNetwork, TokenBucket> clients_;
-  absl::Time swept_at_ = absl::InfinitePast();
+  MonotonicTime swept_at_;
 };
 
 }  // namespace trestle

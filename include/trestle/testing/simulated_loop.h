@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <memory>
 #include <random>
-#include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
@@ -28,13 +27,19 @@ class SimulatedLoop final : public Scheduler {
   SimulatedLoop(const SimulatedLoop&) = delete;
   SimulatedLoop& operator=(const SimulatedLoop&) = delete;
 
+  /// Runs with the monotonic clock, unless `SetClock` moves it.
   absl::Time Now() const override;
-  void Post(absl::AnyInvocable<void()> call) override;
+  MonotonicTime MonotonicNow() const override;
+
   /// The simulation has one thread.
-  void PostFromAnyThread(absl::AnyInvocable<void()> call) override { Post(std::move(call)); }
+  void PostFromAnyThread(absl::AnyInvocable<void()> call) override;
 
   /// A negative delay counts as zero; an infinite one is never due.
   [[nodiscard]] Timer RunAfter(absl::Duration delay, absl::AnyInvocable<void()> call) override;
+
+  /// Sets the system's clock to `now`, forward or back. The monotonic clock and the timers don't
+  /// notice.
+  void SetClock(absl::Time now);
 
   /// Makes calls until none is due at the present moment. Time stands still. Returns how many were
   /// made; stops after `max_calls` (a test's guard against endless loops: check the result).
@@ -54,7 +59,7 @@ class SimulatedLoop final : public Scheduler {
  private:
   struct State;
 
-  size_t RunUntil(absl::Time end, size_t max_calls);
+  size_t RunUntil(MonotonicTime end, size_t max_calls);
 
   std::shared_ptr<State> state_;
 };

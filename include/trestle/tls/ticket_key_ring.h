@@ -74,6 +74,7 @@ class TicketKeyRing {
 
   static absl::StatusOr<std::shared_ptr<const Keys>> Derive(const std::vector<TicketKey>& keys);
   std::shared_ptr<const Keys> CurrentAt(absl::Time now);
+  bool WasSetBack(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Refresh(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const absl::Duration every_;  // Infinite where keys come by Replace.

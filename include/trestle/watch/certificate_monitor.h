@@ -170,6 +170,7 @@ class CertificateMonitor {
   void TellThreshold(Entry& entry);
   void Tell(const Entry& entry, CertificateEvent::Kind kind, int days, std::string detail);
   void WakeForThresholds();
+  bool IsNewerThan(const Entry& entry, absl::Time when) const;
   int TierOf(const Entry& entry) const;
   absl::Time NextTierOf(const Entry& entry) const;
   double Chance();

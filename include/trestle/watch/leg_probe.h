@@ -88,7 +88,8 @@ struct ProbeTimes {
 
 struct ProbeReport {
   LegProbeTarget target;
-  absl::Time started;
+  absl::Time started;            ///< The date.
+  MonotonicTime started_moment;  ///< The same moment, for what counts from it.
   Endpoint local;
   ProbeTimes times;
   /// OK where the handshake was finished, whatever its certificates; else why not.
@@ -142,7 +143,7 @@ class LegProbe final : private TransportHandler {
   Callback done_;
   ProbeReport report_;
   Stage stage_ = Stage::kDialing;
-  absl::Time stage_start_;
+  MonotonicTime stage_start_;
   Timer limit_;
   std::unique_ptr<Dial> dial_;
   std::unique_ptr<Transport> transport_;  // Until TLS begins.
