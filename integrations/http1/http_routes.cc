@@ -17,8 +17,6 @@
 namespace trestle {
 namespace {
 
-constexpr ServerNameRules kHostRules = {/*allow_underscore=*/true};
-
 absl::Status BadRoute(absl::string_view detail) {
   return MakeError(
       {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(detail)});
@@ -157,7 +155,7 @@ absl::Status HttpRoutes::Add(const HttpRoute& route) {
   const std::string quoted = absl::StrCat("the route \"", EscapeForLog(NameOf(route)), "\" ");
   std::string key;
   if (!route.host.empty()) {
-    const absl::StatusOr<NamePattern> pattern = NamePattern::Parse(route.host, kHostRules);
+    const absl::StatusOr<NamePattern> pattern = NamePattern::Parse(route.host);
     if (!pattern.ok()) {
       return BadRoute(absl::StrCat(quoted, "has a bad host: ", pattern.status().message()));
     }
@@ -172,7 +170,7 @@ absl::Status HttpRoutes::Add(const HttpRoute& route) {
                                  "percent-encoding or query"));
   }
   if (!route.backend_name.empty()) {
-    const absl::StatusOr<std::string> name = NormalizeServerName(route.backend_name, kHostRules);
+    const absl::StatusOr<std::string> name = NormalizeServerName(route.backend_name);
     if (!name.ok()) {
       return BadRoute(absl::StrCat(quoted, "has a bad backend name: ", name.status().message()));
     }

@@ -81,7 +81,7 @@ absl::StatusOr<AcmeIdentifier> AcmeIdentifier::Parse(absl::string_view text) {
   const absl::StatusOr<Endpoint> address =
       Endpoint::Parse(ipv6 ? absl::StrCat("[", text, "]:0") : absl::StrCat(text, ":0"));
   if (address.ok()) return OfAddress(*address);
-  absl::StatusOr<std::string> name = NormalizeServerName(text, {/*allow_underscore=*/true});
+  absl::StatusOr<std::string> name = NormalizeServerName(text);
   if (name.ok()) return FromServerName(*name);
   return ConfigurationError(absl::StrCat(
       "\"", EscapeForLog(text),

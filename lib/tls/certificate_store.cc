@@ -12,9 +12,6 @@ namespace {
 
 using Credentials = CertificateSet::Credentials;
 
-// Certificates for internal names may have underscores; what the SNI says is held to the same rule.
-constexpr ServerNameRules kRules = {/*allow_underscore=*/true};
-
 // The order in which credentials are offered: the first one that the client can verify is used.
 int OfferRank(KeyType type) {
   switch (type) {
@@ -76,7 +73,7 @@ Credentials CertificateSet::Choose(absl::string_view server_name, absl::Time now
 Credentials CertificateSet::ChooseFallback(absl::Time now) const {
   const std::vector<std::string>& names = all_.front()->names();
   if (names.empty()) return {all_.front()};
-  const absl::StatusOr<NamePattern> pattern = NamePattern::Parse(names.front(), kRules);
+  const absl::StatusOr<NamePattern> pattern = NamePattern::Parse(names.front());
   if (!pattern.ok() || pattern->kind() == NamePattern::Kind::kAnyDepth) return {all_.front()};
   if (pattern->kind() == NamePattern::Kind::kExact) return Choose(pattern->base(), now);
   return Pick(wildcards_.at(pattern->base()), now);
@@ -104,7 +101,7 @@ std::shared_ptr<CertificateSet> CertificateSet::Make(
 void CertificateSet::Add(const std::shared_ptr<const Credential>& credential) {
   for (const std::string& name : credential->names()) {
     // A name that no client could ask for is no reason to refuse the names beside it.
-    absl::StatusOr<NamePattern> pattern = NamePattern::Parse(name, kRules);
+    absl::StatusOr<NamePattern> pattern = NamePattern::Parse(name);
     if (!pattern.ok() || pattern->kind() == NamePattern::Kind::kAnyDepth) continue;
     Names& names = pattern->kind() == NamePattern::Kind::kExact ? exact_ : wildcards_;
     Credentials& all = names[pattern->base()];

@@ -324,7 +324,7 @@ absl::StatusOr<PeerName> PeerName::Parse(absl::string_view text) {
     name.ip_address = *std::move(address);
     return name;
   }
-  absl::StatusOr<std::string> dns_name = NormalizeServerName(text, {/*allow_underscore=*/true});
+  absl::StatusOr<std::string> dns_name = NormalizeServerName(text);
   if (!dns_name.ok()) {
     return ConfigurationError(absl::StrCat("\"", EscapeForLog(text),
                                            "\" is neither a DNS name nor an IP address nor a URI (",

@@ -25,9 +25,6 @@
 namespace trestle {
 namespace {
 
-// Certificates for internal names may have underscores; what the SNI says is held to the same rule.
-constexpr ServerNameRules kRules = {/*allow_underscore=*/true};
-
 ByteView Contents(const ASN1_STRING* string) {
   return ByteView(ASN1_STRING_get0_data(string), static_cast<size_t>(ASN1_STRING_length(string)));
 }
@@ -152,7 +149,7 @@ absl::StatusOr<ClientAuthRule> ClientAuthRule::Make(ClientAuthPolicy policy) {
   if (absl::Status status = CheckPolicy(policy); !status.ok()) return status;
   ClientAuthRule rule;
   for (const std::string& name : policy.allowed.dns_names) {
-    absl::StatusOr<NamePattern> pattern = NamePattern::Parse(name, kRules);
+    absl::StatusOr<NamePattern> pattern = NamePattern::Parse(name);
     if (!pattern.ok()) return ConfigurationError(std::string(pattern.status().message()));
     rule.allowed_dns_names_.push_back(*std::move(pattern));
   }
@@ -174,7 +171,7 @@ bool ClientAuthRule::Allows(const PeerIdentity& identity) const {
   }
   for (const std::string& name : identity.dns_names) {
     // A certificate's wildcard doesn't parse: it is no client's name.
-    const absl::StatusOr<std::string> normal = NormalizeServerName(name, kRules);
+    const absl::StatusOr<std::string> normal = NormalizeServerName(name);
     if (normal.ok() && absl::c_any_of(allowed_dns_names_, [&](const NamePattern& pattern) {
           return pattern.Matches(*normal);
         })) {
@@ -211,7 +208,7 @@ absl::StatusOr<std::shared_ptr<const ClientAuthRules>> ClientAuthRules::Make(
   if (!otherwise.ok()) return otherwise.status();
   rules->otherwise_ = *std::move(otherwise);
   for (NamedClientAuthPolicy& named : options.by_name) {
-    absl::StatusOr<NamePattern> pattern = NamePattern::Parse(named.names, kRules);
+    absl::StatusOr<NamePattern> pattern = NamePattern::Parse(named.names);
     if (!pattern.ok()) return ConfigurationError(std::string(pattern.status().message()));
     absl::StatusOr<ClientAuthRule> rule = ClientAuthRule::Make(std::move(named.policy));
     if (!rule.ok()) return rule.status();

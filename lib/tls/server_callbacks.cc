@@ -47,7 +47,7 @@ TlsError MakeRefusal(ErrorCode code, std::string detail) {
 bool ReadServerName(const SSL* ssl, ConnectionRecord& record) {
   const char* raw = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   if (raw == nullptr) return true;
-  absl::StatusOr<std::string> name = NormalizeServerName(raw, {/*allow_underscore=*/true});
+  absl::StatusOr<std::string> name = NormalizeServerName(raw);
   if (name.ok()) {
     record.info.server_name = *std::move(name);
     return true;

@@ -118,8 +118,7 @@ std::string EscapeForLog(absl::string_view raw, size_t max_bytes) {
   return text;
 }
 
-absl::StatusOr<NamePattern> NamePattern::Parse(absl::string_view text,
-                                               const ServerNameRules& rules) {
+absl::StatusOr<NamePattern> NamePattern::Parse(absl::string_view text) {
   Kind kind = Kind::kExact;
   absl::string_view base = text;
   if (absl::StartsWith(base, "**.")) {
@@ -135,7 +134,7 @@ absl::StatusOr<NamePattern> NamePattern::Parse(absl::string_view text,
                      "\" refused: a star may only be the whole left-most label, as in \"*.a.test\" "
                      "or \"**.a.test\""));
   }
-  absl::StatusOr<std::string> normal = NormalizeServerName(base, rules);
+  absl::StatusOr<std::string> normal = NormalizeServerName(base);
   if (!normal.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("name pattern \"", EscapeForLog(text), "\": ", normal.status().message()));

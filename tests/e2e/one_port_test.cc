@@ -93,6 +93,12 @@ TEST_F(OnePortTest, TheNameChoosesWhatIsDoneWithTls) {
   EXPECT_THAT(Ask(proxy->port, "other.test"), HasSubstr("UNRECOGNIZED_NAME"));
 }
 
+TEST_F(OnePortTest, NamesWithUnderscoresArePassed) {
+  const auto proxy = StartProgram(
+      {ExampleProgram("one_port"), "--listen=127.0.0.1:0", "--pass=a_b.internal=" + addresses_[0]});
+  EXPECT_THAT(Ask(proxy->port, "a_b.internal"), EndsWith("hello from pass"));
+}
+
 TEST_F(OnePortTest, APassingRouterNeedsNoCertificate) {
   const auto proxy = StartProgram(
       {ExampleProgram("one_port"), "--listen=127.0.0.1:0", "--pass=*.pass.test=" + addresses_[0]});

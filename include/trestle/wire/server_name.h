@@ -22,10 +22,11 @@ inline constexpr size_t kMaxServerNameBytes = 253;
 /// The longest label of a name, in bytes (RFC 1035 2.3.4).
 inline constexpr size_t kMaxLabelBytes = 63;
 
-/// What a server name may hold beside letters, digits, hyphens and dots.
+/// What a server name may hold beside letters, digits, hyphens and dots. The default holds for SNI,
+/// routes, certificates and HTTP hosts alike: a name that one of them takes, all of them take.
 struct ServerNameRules {
-  /// Allows '_' anywhere in a label. No host name has one (RFC 952), some internal DNS names do.
-  bool allow_underscore = false;
+  /// Allows '_' anywhere in a label: internal DNS names have it, host names don't (RFC 952).
+  bool allow_underscore = true;
 };
 
 /// Brings `name` into the form that every comparison uses: ASCII lower case (RFC 4343), without the
@@ -33,8 +34,8 @@ struct ServerNameRules {
 ///
 /// Refuses, with kInvalidArgument and the reason as the message (it holds no bytes of `name`): the
 /// empty name, more than `kMaxServerNameBytes`, empty labels and labels over `kMaxLabelBytes`,
-/// labels that begin or end with a hyphen, bytes outside letters, digits and hyphen (NUL, UTF-8 and
-/// ports among them), and IP literals (RFC 6066 3): whatever ends in a numeric label is taken for
+/// labels that begin or end with a hyphen, bytes that `rules` don't allow (NUL, UTF-8 and ports
+/// among them), and IP literals (RFC 6066 3): whatever ends in a numeric label is taken for
 /// IPv4. A-labels ("xn--…") pass as they are, since SNI carries nothing else.
 absl::StatusOr<std::string> NormalizeServerName(absl::string_view name,
                                                 const ServerNameRules& rules = {});
@@ -55,8 +56,7 @@ class NamePattern {
 
   /// Reads a pattern and normalises its base as `NormalizeServerName` does. A star anywhere else
   /// ("w*.test", "a.*.test", "*") is refused with kInvalidArgument and a reason.
-  static absl::StatusOr<NamePattern> Parse(absl::string_view text,
-                                           const ServerNameRules& rules = {});
+  static absl::StatusOr<NamePattern> Parse(absl::string_view text);
 
   Kind kind() const { return kind_; }
 
