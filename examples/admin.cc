@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <set>
 #include <utility>
 #include <variant>
 
@@ -12,8 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "examples/connection_log.h"
-#include "examples/proxy_flags.h"
-#include "trestle/posix/file.h"
+#include "examples/program.h"
+#include "trestle/posix/ca_files.h"
 #include "trestle/tls/chain_checker.h"
 #include "trestle/tls/trust_store.h"
 #include "trestle/watch/certificate_sightings.h"
@@ -28,9 +27,6 @@ namespace {
 
 // What the admin server shows of certificates is at most so old.
 constexpr absl::Duration kRefresh = absl::Seconds(1);
-
-// All CAs of the public web take 200 KB.
-constexpr size_t kMaxCaBytes = 16 << 20;
 
 // The observer of one thread: counts, and tells the main loop of chains that are new.
 class AdminObserver final : public ConnectionObserver {
@@ -51,7 +47,7 @@ class AdminObserver final : public ConnectionObserver {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LoadProbeConfig(const std::string& ca_path) {
-  absl::StatusOr<std::string> ca = ReadFile(ca_path, kMaxCaBytes);
+  absl::StatusOr<std::string> ca = ReadCaCertificates(ca_path);
   if (!ca.ok()) return ca.status();
   ClientTlsOptions options;
   options.ca_pem = *std::move(ca);
@@ -79,13 +75,10 @@ void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegPr
                ProxyProtocolOut proxy_header, MonitorTargets& targets) {
   // Each has a timer, and a chain in memory.
   constexpr size_t kMaxProbed = 10000;
-  std::set<std::string> known;
   for (const Route& route : routes) {
     const Backends* const backends = std::get_if<Backends>(&route.target);
     if (route.pattern.empty() || route.pattern.front() == '*' || backends == nullptr) continue;
     for (const Endpoint& endpoint : backends->endpoints) {
-      // A name may have further routes for single protocols.
-      if (!known.insert(absl::StrCat(route.pattern, " ", endpoint.ToString())).second) continue;
       if (targets.probed.size() == kMaxProbed) return;
       MonitorTargets::Probed& probed = targets.probed.emplace_back();
       probed.name = route.pattern;

@@ -26,7 +26,7 @@
 
 namespace trestle::examples {
 
-/// Makes what probes need of a PEM file with the CAs to trust.
+/// Makes what probes need of a PEM file, or a folder of them, with the CAs to trust.
 absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LoadProbeConfig(const std::string& ca_path);
 
 /// The same for a block's back leg: its CAs, its revocation lists and its own certificate.

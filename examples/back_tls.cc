@@ -1,16 +1,12 @@
 #include "examples/back_tls.h"
 
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "absl/flags/flag.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "examples/pem_files.h"
-#include "examples/proxy_flags.h"
+#include "examples/program.h"
 #include "trestle/posix/ca_files.h"
-#include "trestle/posix/file.h"
 
 ABSL_FLAG(std::string, backend_ca, "",
           "PEM file, or folder of PEM files, with the CAs that the backend may be certified by; or "
@@ -41,7 +37,7 @@ absl::Status AddCredential(ClientTlsOptions& options) {
   }
   if (cert_path.empty()) return absl::OkStatus();
   absl::StatusOr<std::shared_ptr<const Credential>> credential =
-      LoadCredential(cert_path, key_path, "", nullptr, nullptr, CredentialUse::kClient);
+      LoadCredential(cert_path, key_path, "", nullptr, CredentialUse::kClient);
   if (!credential.ok()) return credential.status();
   options.credential = *std::move(credential);
   return absl::OkStatus();
@@ -57,13 +53,9 @@ absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> BackTlsFromFlags() {
   ClientTlsOptions options;
   options.ca_pem = *std::move(ca_pem);
   if (const std::string crl_path = absl::GetFlag(FLAGS_backend_crl); !crl_path.empty()) {
-    absl::StatusOr<std::string> crl_pem = ReadFile(crl_path);
+    absl::StatusOr<std::string> crl_pem = ReadRevocationLists(crl_path);
     if (!crl_pem.ok()) return crl_pem.status();
     options.crl_pem = *std::move(crl_pem);
-    // Nothing in it must not mean that there is no need to look.
-    if (options.crl_pem.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(crl_path, " is empty"));
-    }
   }
   options.pins = absl::StrSplit(absl::GetFlag(FLAGS_backend_pins), ',', absl::SkipEmpty());
   if (absl::Status status = AddCredential(options); !status.ok()) return status;
@@ -76,11 +68,7 @@ absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> BackTlsFromFlags() {
 std::vector<std::string> BackTlsFiles() {
   std::vector<std::string> files;
   const absl::StatusOr<std::string> ca = CaPath();
-  std::error_code ignored;
-  if (ca.ok()) {
-    const bool folder = std::filesystem::is_directory(*ca, ignored);
-    files.push_back(folder ? absl::StrCat(*ca, "/") : *ca);
-  }
+  if (ca.ok()) files.push_back(WatchedPath(*ca));
   for (const std::string& path :
        {absl::GetFlag(FLAGS_backend_crl), absl::GetFlag(FLAGS_backend_cert),
         absl::GetFlag(FLAGS_backend_key)}) {

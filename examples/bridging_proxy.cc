@@ -11,8 +11,10 @@
 #include "examples/admin.h"
 #include "examples/back_tls.h"
 #include "examples/capture.h"
+#include "examples/connection_flags.h"
 #include "examples/front_tls.h"
 #include "examples/http_flags.h"
+#include "examples/program.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
 #include "examples/tls_legs.h"
@@ -68,8 +70,7 @@ int main(int argc, char** argv) {
   const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
   const HttpFlags http = OrExit(HttpFromFlags());
   const std::string backend_name = OptionsFromFlags().backend_name;
-  const std::vector<HttpRoute> routes =
-      OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend), backend_name));
+  const std::vector<HttpRoute> routes = OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend)));
 
   const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(FrontProtocols(http)));
   const std::shared_ptr<const ClientTlsConfig> back_tls = OrExit(BackTlsFromFlags());
@@ -77,10 +78,9 @@ int main(int argc, char** argv) {
   const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
     Watched watched;
     WatchFront(*front, watched);
-    // A name that each client brings along is none to probe for.
-    const absl::Status added = WatchBridges(LegsOf(routes, ProxyMode::kBridge),
-                                            connection_options.proxy_protocol_to_backend,
-                                            absl::GetFlag(FLAGS_backend_verify_name), watched);
+    const absl::Status added = WatchBridges(
+        LegsOf(routes, ProxyMode::kBridge), connection_options.proxy_protocol_to_backend,
+        {backend_name, absl::GetFlag(FLAGS_backend_verify_name)}, watched);
     if (!added.ok()) return added;
     return watched;
   }));

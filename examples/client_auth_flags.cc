@@ -13,10 +13,12 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "examples/pem_files.h"
-#include "examples/proxy_flags.h"
+#include "examples/program.h"
 
-ABSL_FLAG(std::string, client_ca, "",
-          "PEM file with the CAs that clients' certificates must chain to; asks clients for them");
+ABSL_FLAG(
+    std::string, client_ca, "",
+    "PEM file, or folder of PEM files, with the CAs that clients' certificates must chain to; asks "
+    "clients for them");
 ABSL_FLAG(std::string, client_crl, "",
           "PEM file with revocation lists; then each CA of a client's chain must have a valid one");
 ABSL_FLAG(std::string, client_auth, "",
@@ -116,7 +118,7 @@ std::vector<std::string> ClientAuthFiles() {
   std::vector<std::string> files;
   for (const std::string& path :
        {absl::GetFlag(FLAGS_client_ca), absl::GetFlag(FLAGS_client_crl)}) {
-    if (!path.empty()) files.push_back(path);
+    if (!path.empty()) files.push_back(WatchedPath(path));
   }
   return files;
 }

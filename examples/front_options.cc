@@ -12,7 +12,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "examples/proxy_flags.h"
+#include "examples/program.h"
 #include "integrations/compression/brotli_compressor.h"
 #include "integrations/compression/zlib_compressor.h"
 #include "trestle/posix/owned_fd.h"

@@ -11,7 +11,7 @@
 #include "examples/client_auth_flags.h"
 #include "examples/front_options.h"
 #include "examples/pem_files.h"
-#include "examples/proxy_flags.h"
+#include "examples/program.h"
 #include "trestle/posix/file.h"
 #include "trestle/posix/thread_pool.h"
 #include "trestle/tls/ticket_keys.h"
@@ -25,8 +25,6 @@ ABSL_FLAG(
     "folder with NAME.pem (or .crt, .cer) certificate chains, their private keys inside or in "
     "NAME.key, OCSP responses in NAME.ocsp; several for a name, and others beside --cert, are "
     "fine");
-ABSL_FLAG(std::string, key_passphrase_file, "",
-          "file with the passphrase of encrypted private keys, in its first line");
 ABSL_FLAG(int, signing_threads, 0,
           "threads that make the signatures of RSA keys, so that other connections don't wait for "
           "them; 0: the threads that serve connections do");
@@ -42,17 +40,6 @@ ABSL_FLAG(std::string, ech_keys_file, "",
 namespace trestle::examples {
 
 namespace {
-
-absl::StatusOr<std::string> ReadPassphrase(absl::string_view name) {
-  const std::string path = absl::GetFlag(FLAGS_key_passphrase_file);
-  if (path.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the private key in ", name, " is encrypted, and there is no --key_passphrase_file"));
-  }
-  absl::StatusOr<std::string> text = ReadFile(path);
-  if (text.ok()) text->resize(std::min(text->size(), text->find_first_of("\r\n")));
-  return text;
-}
 
 // --certs_dir is enough; what is given beside it must be whole.
 absl::Status CheckCertificateFlags() {
@@ -91,9 +78,7 @@ struct FrontTls::Loaded {
 };
 
 FrontTls::FrontTls(std::unique_ptr<ThreadPoolSigner> signers)
-    : signers_(std::move(signers)),
-      passphrases_(ReadPassphrase),
-      folder_(ReadPassphrase, signers_.get()) {}
+    : signers_(std::move(signers)), folder_(ReadKeyPassphrase, signers_.get()) {}
 
 absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
     std::vector<std::string> default_alpn) {
@@ -143,7 +128,7 @@ absl::StatusOr<FrontTls::Loaded> FrontTls::Load() {
   const std::string cert = absl::GetFlag(FLAGS_cert);
   if (!cert.empty()) {
     auto credential = LoadCredential(cert, absl::GetFlag(FLAGS_key), absl::GetFlag(FLAGS_ocsp_file),
-                                     &passphrases_, signers_.get());
+                                     signers_.get(), CredentialUse::kServer);
     if (!credential.ok()) return credential.status();
     loaded.credentials.push_back(*std::move(credential));
   }
@@ -207,7 +192,8 @@ std::vector<std::string> FrontTls::files() const {
   std::vector<std::string> files = ClientAuthFiles();
   for (const std::string& path :
        {absl::GetFlag(FLAGS_cert), absl::GetFlag(FLAGS_key), absl::GetFlag(FLAGS_ocsp_file),
-        absl::GetFlag(FLAGS_ticket_keys_file), absl::GetFlag(FLAGS_ech_keys_file)}) {
+        absl::GetFlag(FLAGS_ticket_keys_file), absl::GetFlag(FLAGS_ech_keys_file),
+        KeyPassphraseFile()}) {
     if (!path.empty()) files.push_back(path);
   }
   const std::string folder = absl::GetFlag(FLAGS_certs_dir);

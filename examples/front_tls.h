@@ -54,7 +54,6 @@ class FrontTls {
   absl::Status ReplaceEchKeys(const std::string& pem);
 
   const std::unique_ptr<ThreadPoolSigner> signers_;  // Null: the loops sign.
-  PassphraseCallback passphrases_;
   CredentialFiles folder_;
   std::shared_ptr<CertificateStore> certificates_;
   std::shared_ptr<ClientAuthentication> clients_;

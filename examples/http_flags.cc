@@ -8,7 +8,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "examples/proxy_flags.h"
+#include "examples/program.h"
 #include "integrations/http2/http2_routes.h"
 
 ABSL_FLAG(bool, http, false,
@@ -63,27 +63,23 @@ std::vector<std::string> FrontProtocols(const HttpFlags& flags) {
   return {"h2", "http/1.1"};
 }
 
-absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags, absl::string_view backend,
-                                                  const std::string& backend_name) {
+absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags,
+                                                  absl::string_view backend) {
   if (flags.routes == nullptr) {
     Backends backends;
     for (const absl::string_view item : absl::StrSplit(backend, '+')) {
-      const absl::StatusOr<Endpoint> endpoint = EndpointFromFlag("backend", item);
+      const absl::StatusOr<Endpoint> endpoint = ServerFromFlag("backend", item);
       if (!endpoint.ok()) return endpoint.status();
       backends.endpoints.push_back(*endpoint);
     }
-    return std::vector<HttpRoute>{{"", "/", std::move(backends), backend_name}};
+    return std::vector<HttpRoute>{{"", "/", std::move(backends), ""}};
   }
   if (!backend.empty()) {
     return absl::InvalidArgumentError(
         "--backend and --http_routes exclude each other; the route default=IP:PORT is for all "
         "else");
   }
-  std::vector<HttpRoute> routes = flags.routes->routes();
-  for (HttpRoute& route : routes) {
-    if (route.backend_name.empty()) route.backend_name = backend_name;
-  }
-  return routes;
+  return flags.routes->routes();
 }
 
 bool LeadsTo(const std::vector<HttpRoute>& routes, const Endpoint& listener) {

@@ -34,10 +34,9 @@ absl::StatusOr<HttpFlags> HttpFromFlags();
 std::vector<std::string> FrontProtocols(const HttpFlags& flags);
 
 /// Says where connections may lead: the routes, or, without any, `backend` (--backend: one, or
-/// several joined by +) alone. Fails where both or neither are given. Routes without a backend name
-/// get `backend_name`.
-absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags, absl::string_view backend,
-                                                  const std::string& backend_name);
+/// several joined by +) alone. Fails where both or neither are given.
+absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags,
+                                                  absl::string_view backend);
 
 /// Sets what a block on the loop of `scheduler` needs for it, where anything was asked for. `http`
 /// may have guards, which come after the routes.

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -24,10 +23,11 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
+#include "examples/help_text.h"
 #include "examples/leg_probe/leg_json.h"
 #include "examples/leg_probe/leg_table.h"
 #include "examples/leg_probe/legs.h"
-#include "trestle/base/error.h"
+#include "examples/program.h"
 #include "trestle/posix/epoll_loop.h"
 #include "trestle/posix/file.h"
 #include "trestle/posix/signal_watcher.h"
@@ -43,7 +43,7 @@ ABSL_FLAG(std::string, legs_file, "",
           "file with a route on each line: [LABEL] front=IP:PORT,NAME back=IP:PORT,NAME, each leg "
           "followed by settings of its own (ca= crl= intermediates= cert= key= verify= alpn= "
           "starttls= proxy_header=)");
-ABSL_FLAG(std::string, ca, "", "PEM file with the CAs to trust");
+ABSL_FLAG(std::string, ca, "", "PEM file, or folder of PEM files, with the CAs to trust");
 ABSL_FLAG(std::string, front_ca, "", "the same for front legs; default --ca");
 ABSL_FLAG(std::string, back_ca, "", "the same for back legs; default --ca");
 ABSL_FLAG(std::string, crl, "",
@@ -89,32 +89,23 @@ constexpr char kUsage[] =
   std::exit(kExitUsage);
 }
 
-[[noreturn]] void PrintHelp() {
-  std::map<std::string, const absl::CommandLineFlag*> flags;
-  for (const auto& [name, flag] : absl::GetAllFlags()) {
-    if (absl::EndsWith(flag->Filename(), "examples/leg_probe.cc")) flags.emplace(name, flag);
-  }
-  absl::PrintF("%s\n\nFlags:\n", kUsage);
-  for (const auto& [name, flag] : flags) {
-    const std::string value = flag->DefaultValue();
-    absl::PrintF("  --%-14s %s%s\n", name, flag->Help(),
-                 value.empty() || value == "false" ? "" : absl::StrCat("; default ", value));
-  }
-  std::exit(EXIT_SUCCESS);
+// Of this program and of what it shares with the proxies; Abseil has others.
+bool IsOwn(const absl::CommandLineFlag& flag) {
+  return absl::StrContains(flag.Filename(), "examples/");
 }
 
 // Abseil's own parser leaves with status 1, which means something else here.
 void ParseFlags(int argc, char** argv) {
+  AnswerHelpAndVersion(argc, argv, kUsage);
   for (int i = 1; i < argc; ++i) {
     absl::string_view argument = argv[i];
-    if (argument == "--help" || argument == "-help" || argument == "-h") PrintHelp();
     if (!absl::ConsumePrefix(&argument, "--")) {
       FailUsage(absl::StrCat("\"", argument, "\" is no flag; see --help for what there is"));
     }
     const size_t equals = argument.find('=');
     const absl::string_view name = argument.substr(0, equals);
     absl::CommandLineFlag* flag = absl::FindCommandLineFlag(name);
-    if (flag == nullptr || !absl::EndsWith(flag->Filename(), "examples/leg_probe.cc")) {
+    if (flag == nullptr || !IsOwn(*flag)) {
       FailUsage(absl::StrCat("there is no flag --", name, "; see --help for what there is"));
     }
     std::string value = "true";
@@ -126,11 +117,6 @@ void ParseFlags(int argc, char** argv) {
     std::string problem;
     if (!flag->ParseFrom(value, &problem)) FailUsage(absl::StrCat("--", name, ": ", problem));
   }
-}
-
-std::string Sentence(const absl::Status& status) {
-  const std::optional<TlsError> error = GetTlsError(status);
-  return error.has_value() ? error->detail : std::string(status.message());
 }
 
 LegSettings FrontSettings() {

@@ -17,7 +17,9 @@
 #include "absl/strings/string_view.h"
 #include "examples/admin.h"
 #include "examples/back_tls.h"
+#include "examples/connection_flags.h"
 #include "examples/front_tls.h"
+#include "examples/program.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
 #include "examples/tls_legs.h"
@@ -37,7 +39,8 @@ ABSL_FLAG(std::string, bridge, "",
           "NAME=IP:PORT, likewise: backends that get it in a TLS session of their own, and whose "
           "certificates must be for NAME");
 ABSL_FLAG(std::string, probe_ca, "",
-          "PEM file with the CAs of the backends of --pass: with --admin, their certificates are "
+          "PEM file, or folder of PEM files, with the CAs of the backends of --pass: with --admin, "
+          "their certificates are "
           "looked at");
 
 namespace {
@@ -167,7 +170,7 @@ absl::StatusOr<Watched> WatchedOf(const Settings& settings) {
                        std::get<Backends>(route.target).endpoints, route.pattern});
   }
   if (!bridges.empty()) {
-    const absl::Status added = WatchBridges(bridges, proxy_header, "", watched);
+    const absl::Status added = WatchBridges(bridges, proxy_header, {}, watched);
     if (!added.ok()) return added;
   }
   AddRoutes(settings.offload, ProxyMode::kOffload, watched);

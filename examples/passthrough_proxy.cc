@@ -13,6 +13,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "examples/admin.h"
+#include "examples/connection_flags.h"
+#include "examples/program.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
 #include "trestle/posix/file.h"
@@ -34,7 +36,8 @@ ABSL_FLAG(std::string, no_name, "default",
           "what becomes of clients that send no name: default (the default backend), alert "
           "(unrecognized_name), close (without a word)");
 ABSL_FLAG(std::string, probe_ca, "",
-          "PEM file with the CAs of the backends: with --admin, their certificates are looked at");
+          "PEM file, or folder of PEM files, with the CAs of the backends: with --admin, their "
+          "certificates are looked at");
 ABSL_FLAG(std::string, unknown_name, "default",
           "what becomes of clients that ask for a name without a route: default, alert or close");
 
@@ -66,7 +69,7 @@ absl::StatusOr<std::vector<Route>> ReadRoutes() {
   absl::StatusOr<std::vector<Route>> routes = ParseRouteList(absl::GetFlag(FLAGS_routes));
   if (!routes.ok()) return routes.status();
   if (const std::string backend = absl::GetFlag(FLAGS_default_backend); !backend.empty()) {
-    const absl::StatusOr<Endpoint> endpoint = EndpointFromFlag("default_backend", backend);
+    const absl::StatusOr<Endpoint> endpoint = ServerFromFlag("default_backend", backend);
     if (!endpoint.ok()) return endpoint.status();
     routes->push_back({"", *endpoint});
   }

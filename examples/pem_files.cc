@@ -1,33 +1,51 @@
 #include "examples/pem_files.h"
 
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
+#include "absl/flags/flag.h"
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
-#include "examples/proxy_flags.h"
+#include "examples/program.h"
+#include "trestle/posix/ca_files.h"
 #include "trestle/posix/file.h"
+
+ABSL_FLAG(std::string, key_passphrase_file, "",
+          "file with the passphrase of encrypted private keys, in its first line");
 
 namespace trestle::examples {
 
-// Public CAs have lists of tens of megabytes.
-constexpr size_t kMaxCrlBytes = 256 << 20;
-
-absl::Status CannotUse(absl::string_view what, const absl::Status& why) {
-  return absl::InvalidArgumentError(absl::StrCat("cannot use ", what, ": ", Sentence(why)));
+absl::StatusOr<std::string> ReadKeyPassphrase(absl::string_view key_name) {
+  const std::string path = KeyPassphraseFile();
+  if (path.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the private key in ", key_name, " is encrypted, and there is no --key_passphrase_file"));
+  }
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (text.ok()) text->resize(std::min(text->size(), text->find_first_of("\r\n")));
+  return text;
 }
 
-absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(
-    const std::string& cert_path, const std::string& key_path, const std::string& staple_path,
-    PassphraseCallback* passphrases, SignerMaker* signers, CredentialUse use) {
+std::string KeyPassphraseFile() { return absl::GetFlag(FLAGS_key_passphrase_file); }
+
+absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(const std::string& cert_path,
+                                                                 const std::string& key_path,
+                                                                 const std::string& staple_path,
+                                                                 SignerMaker* signers,
+                                                                 CredentialUse use) {
   const absl::StatusOr<std::string> chain = ReadFile(cert_path);
   if (!chain.ok()) return chain.status();
   const absl::StatusOr<std::string> key = ReadFile(key_path);
   if (!key.ok()) return key.status();
+  PassphraseCallback passphrases = ReadKeyPassphrase;
   CredentialOptions options;
   options.use = use;
-  options.passphrases = passphrases;
+  options.passphrases = &passphrases;
   options.signers = signers;
   options.key_name = key_path;
   if (!staple_path.empty()) {
@@ -55,18 +73,21 @@ absl::StatusOr<std::vector<std::shared_ptr<const Credential>>> LoadCredentials(
 
 absl::StatusOr<std::shared_ptr<const TrustStore>> LoadTrustStore(const std::string& ca_path,
                                                                  const std::string& crl_path) {
-  const absl::StatusOr<std::string> ca_pem = ReadFile(ca_path);
+  const absl::StatusOr<std::string> ca_pem = ReadCaCertificates(ca_path);
   if (!ca_pem.ok()) return ca_pem.status();
   absl::StatusOr<std::string> crl_pem = std::string();
-  if (!crl_path.empty()) crl_pem = ReadFile(crl_path, kMaxCrlBytes);
+  if (!crl_path.empty()) crl_pem = ReadRevocationLists(crl_path);
   if (!crl_pem.ok()) return crl_pem.status();
-  if (!crl_path.empty() && crl_pem->empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot use ", crl_path, ": it is empty"));
-  }
   absl::StatusOr<std::shared_ptr<const TrustStore>> trust = TrustStore::Create(*ca_pem, *crl_pem);
   if (trust.ok()) return trust;
   return CannotUse(crl_path.empty() ? ca_path : absl::StrCat(ca_path, " with ", crl_path),
                    trust.status());
+}
+
+std::string WatchedPath(const std::string& path) {
+  std::error_code ignored;
+  const bool folder = std::filesystem::is_directory(path, ignored);
+  return folder && !absl::EndsWith(path, "/") ? absl::StrCat(path, "/") : path;
 }
 
 absl::StatusOr<std::vector<TicketKey>> LoadTicketKeys(const std::string& path) {

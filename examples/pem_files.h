@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "trestle/tls/credential.h"
@@ -17,23 +16,32 @@
 
 namespace trestle::examples {
 
+/// Reads the passphrase of the encrypted private key in the file `key_name`, from the file that
+/// --key_passphrase_file names. Fails where there is none.
+absl::StatusOr<std::string> ReadKeyPassphrase(absl::string_view key_name);
+
+/// The value of --key_passphrase_file.
+std::string KeyPassphraseFile();
+
 /// Loads a certificate chain (leaf first), its private key and, unless `staple_path` is empty, an
-/// OCSP response; `passphrases` is asked where the key is encrypted, `signers` who signs with it.
-absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(
-    const std::string& cert_path, const std::string& key_path, const std::string& staple_path = "",
-    PassphraseCallback* passphrases = nullptr, SignerMaker* signers = nullptr,
-    CredentialUse use = CredentialUse::kServer);
+/// OCSP response. `ReadKeyPassphrase` decrypts the key; `signers` (may be null) makes what signs
+/// with it.
+absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(const std::string& cert_path,
+                                                                 const std::string& key_path,
+                                                                 const std::string& staple_path,
+                                                                 SignerMaker* signers,
+                                                                 CredentialUse use);
 
 /// Loads all certificates of a folder, with their keys; `files` remembers them for the next time.
 absl::StatusOr<std::vector<std::shared_ptr<const Credential>>> LoadCredentials(
     const std::string& folder, CredentialFiles& files);
 
-/// Says that `what` can't be used, and why.
-absl::Status CannotUse(absl::string_view what, const absl::Status& why);
-
-/// Loads CAs and, unless `crl_path` is empty, revocation lists.
+/// Loads CAs (a file, or a folder of files) and, unless `crl_path` is empty, revocation lists.
 absl::StatusOr<std::shared_ptr<const TrustStore>> LoadTrustStore(const std::string& ca_path,
                                                                  const std::string& crl_path);
+
+/// `path` as ProxyHost::OnReload takes it: a folder ends in "/".
+std::string WatchedPath(const std::string& path);
 
 /// Loads ticket keys.
 absl::StatusOr<std::vector<TicketKey>> LoadTicketKeys(const std::string& path);

@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/blocking_counter.h"
-#include "examples/proxy_flags.h"
+#include "examples/program.h"
 #include "trestle/posix/file_watcher.h"
 #include "trestle/posix/signal_watcher.h"
 #include "trestle/posix/tcp_dialer.h"

@@ -11,13 +11,12 @@
 #include <string>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "examples/program.h"
 #include "examples/quickstart/demonstration.h"
 #include "examples/quickstart/findings.h"
 #include "trestle/posix/epoll_loop.h"
@@ -126,9 +125,9 @@ int Main() {
 }  // namespace trestle::examples
 
 int main(int argc, char** argv) {
-  absl::SetProgramUsageMessage(
-      "shows the three ways to treat TLS, side by side and checked.\n\n  quickstart [--serve]");
-  absl::ParseCommandLine(argc, argv);
+  trestle::examples::ParseCommandLine(
+      argc, argv,
+      "Shows the three ways to treat TLS, side by side and checked.\n\n  quickstart [--serve]");
   signal(SIGPIPE, SIG_IGN);
   if (!trestle::BlockSignals(trestle::examples::kSignals).ok()) return EXIT_FAILURE;
   return trestle::examples::Main();

@@ -8,8 +8,10 @@
 #include "absl/status/statusor.h"
 #include "examples/admin.h"
 #include "examples/capture.h"
+#include "examples/connection_flags.h"
 #include "examples/front_tls.h"
 #include "examples/http_flags.h"
+#include "examples/program.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
 #include "examples/tls_legs.h"
@@ -37,7 +39,7 @@ int main(int argc, char** argv) {
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
   const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
   const HttpFlags http = OrExit(HttpFromFlags());
-  const std::vector<HttpRoute> routes = OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend), ""));
+  const std::vector<HttpRoute> routes = OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend)));
 
   const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags());
 

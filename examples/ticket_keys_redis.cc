@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "examples/connection_log.h"
-#include "examples/proxy_flags.h"
+#include "examples/program.h"
 #include "trestle/posix/file.h"
 
 ABSL_FLAG(
@@ -59,7 +59,7 @@ absl::StatusOr<std::string> ReadPassword() {
 absl::StatusOr<std::unique_ptr<TicketKeysRedis>> TicketKeysRedis::FromFlags() {
   const std::string address = absl::GetFlag(FLAGS_ticket_keys_redis);
   if (address.empty()) return nullptr;
-  absl::StatusOr<Endpoint> redis = EndpointFromFlag("ticket_keys_redis", address);
+  absl::StatusOr<Endpoint> redis = ServerFromFlag("ticket_keys_redis", address);
   if (!redis.ok()) return redis.status();
   absl::StatusOr<std::string> password = ReadPassword();
   if (!password.ok()) return password.status();

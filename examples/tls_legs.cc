@@ -54,23 +54,26 @@ std::vector<RouteLegs> LegsOf(absl::Span<const HttpRoute> routes, ProxyMode mode
 }
 
 absl::Status WatchBridges(absl::Span<const RouteLegs> routes, ProxyProtocolOut proxy_header,
-                          const std::string& verify_name, Watched& watched) {
+                          const BackNames& own, Watched& watched) {
   const absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> tls = BackTlsFromFlags();
   if (!tls.ok()) return tls.status();
   const auto probe = ProbeConfigFor((*tls)->options());
   if (!probe.ok()) return probe.status();
   for (const RouteLegs& route : routes) {
-    watched.routes.push_back(route);
-    if (route.back_name.empty()) continue;
-    watched.targets.seen.push_back(route.back_name);
-    for (const Endpoint& endpoint : route.backends) {
+    RouteLegs& shown = watched.routes.emplace_back(route);
+    const bool has_own_name = shown.back_name.empty();
+    if (has_own_name) shown.back_name = own.backend_name;
+    // A name that each client brings along is none to probe for.
+    if (shown.back_name.empty()) continue;
+    watched.targets.seen.push_back(shown.back_name);
+    for (const Endpoint& endpoint : shown.backends) {
       MonitorTargets::Probed& probed = watched.targets.probed.emplace_back();
-      probed.name = route.back_name;
+      probed.name = shown.back_name;
       probed.config = *probe;
       probed.target.endpoint = endpoint;
-      probed.target.server_name = route.back_name;
+      probed.target.server_name = shown.back_name;
       probed.target.proxy_header = proxy_header;
-      if (route.name.empty()) probed.target.verify_name = verify_name;
+      if (has_own_name) probed.target.verify_name = own.verify_name;
     }
   }
   return absl::OkStatus();

@@ -31,11 +31,17 @@ void WatchFront(const FrontTls& front, Watched& watched);
 /// `routes` as the page of --admin shows them.
 std::vector<RouteLegs> LegsOf(absl::Span<const HttpRoute> routes, ProxyMode mode);
 
+/// The names of a bridge's backends, as in TlsBridgeOptions.
+struct BackNames {
+  std::string backend_name = {};  ///< Empty: each connection has its own.
+  std::string verify_name = {};   ///< Empty: `backend_name`.
+};
+
 /// Adds the routes of bridges: as connections meet their backends, and by probes, verified as the
-/// flags of back_tls.h say; those of the route for any name by `verify_name`, unless it is empty. A
-/// route without a name for them is only shown.
+/// flags of back_tls.h say. Routes without a name of their own have the bridge's, `own`; without
+/// either they are only shown.
 absl::Status WatchBridges(absl::Span<const RouteLegs> routes, ProxyProtocolOut proxy_header,
-                          const std::string& verify_name, Watched& watched);
+                          const BackNames& own, Watched& watched);
 
 }  // namespace trestle::examples
 

@@ -13,8 +13,10 @@
 #include "examples/admin.h"
 #include "examples/back_tls.h"
 #include "examples/capture.h"
+#include "examples/connection_flags.h"
 #include "examples/front_tls.h"
 #include "examples/http_flags.h"
+#include "examples/program.h"
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
 #include "examples/tls_legs.h"
@@ -87,8 +89,7 @@ int main(int argc, char** argv) {
   HttpFlags http = OrExit(HttpFromFlags());
   if (http.http2) OrExit(absl::InvalidArgumentError("--http2 would pass by the rules"));
   http.inspect = true;
-  const std::vector<HttpRoute> routes =
-      OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend), backend_name));
+  const std::vector<HttpRoute> routes = OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend)));
 
   LogMatches listener;
   const std::shared_ptr<const ModSecurityRules> rules = OrExit(LoadRules(listener));
@@ -107,7 +108,7 @@ int main(int argc, char** argv) {
     WatchFront(*front, watched);
     const absl::Status added =
         WatchBridges(LegsOf(routes, ProxyMode::kBridge),
-                     connection_options.proxy_protocol_to_backend, "", watched);
+                     connection_options.proxy_protocol_to_backend, {backend_name}, watched);
     if (!added.ok()) return added;
     return watched;
   }));

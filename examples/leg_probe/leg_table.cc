@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
+#include "examples/wrapped_text.h"
 #include "trestle/base/error.h"
 
 namespace trestle::examples {
@@ -153,26 +153,6 @@ std::vector<Row> RowsAt(absl::Time now) {
       {"dial", [](const ProbedLeg& l) { return Milliseconds(l.report.times.dial); }},
       {"handshake", [](const ProbedLeg& l) { return Milliseconds(l.report.times.handshake); }},
   };
-}
-
-// Lines of at most `width` characters, cut between words where that is possible.
-std::vector<std::string> Wrap(absl::string_view text, size_t width) {
-  std::vector<std::string> lines;
-  for (absl::string_view paragraph : absl::StrSplit(text, '\n')) {
-    while (paragraph.size() > width) {
-      size_t cut = paragraph.rfind(' ', width);
-      if (cut == absl::string_view::npos || cut == 0) cut = width;
-      lines.emplace_back(paragraph.substr(0, cut));
-      paragraph.remove_prefix(cut);
-      while (!paragraph.empty() && paragraph.front() == ' ') paragraph.remove_prefix(1);
-    }
-    lines.emplace_back(paragraph);
-  }
-  return lines;
-}
-
-std::string Padded(absl::string_view text, size_t width) {
-  return absl::StrCat(text, std::string(width - std::min(width, text.size()), ' '));
 }
 
 // `columns` has the texts of one row, a column each; `legs` are whose.

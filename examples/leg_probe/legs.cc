@@ -6,8 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "trestle/base/error.h"
-#include "trestle/posix/file.h"
+#include "examples/pem_files.h"
+#include "examples/program.h"
+#include "trestle/posix/ca_files.h"
 #include "trestle/tls/chain_checker.h"
 #include "trestle/tls/credential.h"
 #include "trestle/tls/trust_store.h"
@@ -15,33 +16,17 @@
 namespace trestle::examples {
 namespace {
 
-// A file of all public CAs has 200 KB; a large CRL some megabytes.
-constexpr size_t kMaxFileBytes = 64 << 20;
-
 absl::Status Wrong(absl::string_view what) { return absl::InvalidArgumentError(what); }
 
 absl::Status Wrong(absl::string_view what, const absl::Status& why) {
-  const std::optional<TlsError> error = GetTlsError(why);
-  return Wrong(absl::StrCat(what, ": ", error.has_value() ? error->detail : why.message()));
-}
-
-// "" for no file.
-absl::StatusOr<std::string> ReadIfAny(const std::string& path) {
-  if (path.empty()) return std::string();
-  return ReadFile(path, kMaxFileBytes);
+  return Wrong(absl::StrCat(what, ": ", Sentence(why)));
 }
 
 absl::StatusOr<std::shared_ptr<const Credential>> ReadCredential(const LegSettings& settings) {
   if (settings.cert.empty() || settings.key.empty()) {
     return Wrong("a client certificate needs both cert and key");
   }
-  const absl::StatusOr<std::string> cert = ReadIfAny(settings.cert);
-  if (!cert.ok()) return cert.status();
-  const absl::StatusOr<std::string> key = ReadIfAny(settings.key);
-  if (!key.ok()) return key.status();
-  absl::StatusOr<std::shared_ptr<const Credential>> credential = Credential::FromPem(*cert, *key);
-  if (credential.ok()) return credential;
-  return Wrong(absl::StrCat(settings.cert, " with ", settings.key), credential.status());
+  return LoadCredential(settings.cert, settings.key, "", nullptr, CredentialUse::kClient);
 }
 
 }  // namespace
@@ -160,6 +145,9 @@ absl::StatusOr<std::vector<LegToProbe>> LegReader::ReadSide(Leg leg, const SideT
   std::vector<std::string> parts = absl::StrSplit(side.address_and_names, ',');
   const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(parts.front());
   if (!endpoint.ok()) return Wrong(absl::StrCat(LegName(leg), " is wrong"), endpoint.status());
+  if (absl::Status s = endpoint->CheckDialable(); !s.ok()) {
+    return Wrong(absl::StrCat(LegName(leg), " is wrong"), s);
+  }
   const absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = ConfigFor(side.settings);
   if (!config.ok()) return Wrong(absl::StrCat(LegName(leg), " leg"), config.status());
   if (parts.size() == 1) parts.emplace_back();  // No name: the address itself is verified.
@@ -188,18 +176,16 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LegReader::ConfigFor(
   std::shared_ptr<const LegProbeConfig>& known = configs_[id];
   if (known != nullptr) return known;
   if (settings.ca.empty()) return Wrong("no CA file was given (--ca or ca=)");
-  const absl::StatusOr<std::string> ca = ReadIfAny(settings.ca);
-  if (!ca.ok()) return ca.status();
-  const absl::StatusOr<std::string> crl = ReadIfAny(settings.crl);
-  if (!crl.ok()) return crl.status();
-  absl::StatusOr<std::string> intermediates = ReadIfAny(settings.intermediates);
-  if (!intermediates.ok()) return intermediates.status();
-
   ChainCheckerOptions checker_options;
-  absl::StatusOr<std::shared_ptr<const TrustStore>> trust = TrustStore::Create(*ca, *crl);
-  if (!trust.ok()) return Wrong(settings.ca, trust.status());
+  absl::StatusOr<std::shared_ptr<const TrustStore>> trust =
+      LoadTrustStore(settings.ca, settings.crl);
+  if (!trust.ok()) return trust.status();
   checker_options.trust = *std::move(trust);
-  checker_options.known_intermediates_pem = *std::move(intermediates);
+  if (!settings.intermediates.empty()) {
+    absl::StatusOr<std::string> intermediates = ReadCaCertificates(settings.intermediates);
+    if (!intermediates.ok()) return intermediates.status();
+    checker_options.known_intermediates_pem = *std::move(intermediates);
+  }
   absl::StatusOr<std::shared_ptr<const ChainChecker>> checker =
       ChainChecker::Create(std::move(checker_options));
   if (!checker.ok()) return Wrong(settings.intermediates, checker.status());

@@ -175,7 +175,9 @@ absl::Status HttpRoutes::Add(const HttpRoute& route) {
       return BadRoute(absl::StrCat(quoted, "has a bad backend name: ", name.status().message()));
     }
   }
-  if (route.backends.endpoints.empty()) return BadRoute(absl::StrCat(quoted, "has no backend"));
+  if (absl::Status usable = CheckBackends(route.backends); !usable.ok()) {
+    return BadRoute(absl::StrCat(quoted, "is wrong: ", GetTlsError(usable)->detail));
+  }
   if (path->back() == '/') path->pop_back();
   std::vector<PathRoute>& paths = hosts_[key];
   for (const PathRoute& other : paths) {

@@ -36,7 +36,7 @@ void Wipe(std::string& text) {
 
 absl::Status CheckOptions(const RedisTicketKeysOptions& options) {
   const auto refuse = [](const char* what) { return KeysError(ErrorCode::kConfiguration, what); };
-  if (options.redis.family() == Endpoint::Family::kNone) return refuse("Redis has no address");
+  if (absl::Status dialable = options.redis.CheckDialable(); !dialable.ok()) return dialable;
   if (options.name.empty()) return refuse("the ticket keys in Redis have no name");
   if (options.password.empty() && !options.user.empty()) {
     return refuse("a user of Redis needs a password");

@@ -68,6 +68,20 @@ absl::StatusOr<Endpoint> Endpoint::Parse(absl::string_view text) {
       text, "write an IPv4 address, or an IPv6 address in brackets; names are not resolved");
 }
 
+absl::Status Endpoint::CheckDialable() const {
+  absl::string_view why;
+  if (family_ == Family::kNone) {
+    why = "it has no address";
+  } else if (IsUnspecified()) {
+    why = "it stands for every address of a machine; name one, as in 127.0.0.1";
+  } else if (port_ == 0) {
+    why = "port 0 stands for any free port; name one";
+  }
+  if (why.empty()) return absl::OkStatus();
+  return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
+                    absl::StrCat("nobody can be dialed at \"", ToString(), "\": ", why)});
+}
+
 ByteView Endpoint::address() const {
   switch (family_) {
     case Family::kNone:

@@ -20,7 +20,6 @@
 namespace trestle {
 namespace {
 
-constexpr size_t kMaxBytes = 16 * 1024 * 1024;
 constexpr size_t kHashDigits = 8;
 
 constexpr const char* kSystemBundles[] = {
@@ -73,13 +72,11 @@ absl::StatusOr<std::string> ReadFolder(const std::string& folder) {
   std::string text;
   std::set<std::string> seen;
   for (const std::string& path : *files) {
-    absl::StatusOr<std::string> file = ReadFile(path, kMaxBytes);
+    const size_t room = kMaxTrustBytes - std::min(text.size(), kMaxTrustBytes);
+    absl::StatusOr<std::string> file = ReadFile(path, room);
     if (!file.ok()) return file.status();
     if (!seen.insert(*file).second) continue;
     absl::StrAppend(&text, *file, "\n");
-    if (text.size() > kMaxBytes) {
-      return Unusable(folder, absl::StrCat("has more than ", kMaxBytes, " bytes of certificates"));
-    }
   }
   return text;
 }
@@ -87,7 +84,13 @@ absl::StatusOr<std::string> ReadFolder(const std::string& folder) {
 }  // namespace
 
 absl::StatusOr<std::string> ReadCaCertificates(const std::string& path) {
-  return IsFolder(path) ? ReadFolder(path) : ReadFile(path, kMaxBytes);
+  return IsFolder(path) ? ReadFolder(path) : ReadFile(path, kMaxTrustBytes);
+}
+
+absl::StatusOr<std::string> ReadRevocationLists(const std::string& path) {
+  absl::StatusOr<std::string> text = ReadFile(path, kMaxTrustBytes);
+  if (text.ok() && text->empty()) return Unusable(path, "is empty: it must hold revocation lists");
+  return text;
 }
 
 absl::StatusOr<std::string> FindSystemCas() {

@@ -3,10 +3,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 
 #include "absl/strings/str_cat.h"
 #include "lib/posix/system_error.h"
@@ -25,6 +27,12 @@ absl::Status CannotRead(const std::string& path, absl::string_view why) {
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) {
   const OwnedFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return CannotRead(path, ErrnoText(errno));
+  const std::string too_large = absl::StrCat("it is larger than ", max_bytes, " bytes");
+  struct stat info;
+  if (fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode) &&
+      static_cast<uint64_t>(info.st_size) > max_bytes) {
+    return CannotRead(path, too_large);
+  }
   std::string text;
   std::array<char, 16 * 1024> block;
   while (true) {
@@ -33,9 +41,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) 
     if (bytes < 0) return CannotRead(path, ErrnoText(errno));
     if (bytes == 0) return text;
     text.append(block.data(), static_cast<size_t>(bytes));
-    if (text.size() > max_bytes) {
-      return CannotRead(path, absl::StrCat("it is larger than ", max_bytes, " bytes"));
-    }
+    if (text.size() > max_bytes) return CannotRead(path, too_large);
   }
 }
 

@@ -1,6 +1,9 @@
 #include "trestle/proxy/backends.h"
 
 #include <algorithm>
+#include <optional>
+
+#include "trestle/base/error.h"
 
 namespace trestle {
 namespace {
@@ -12,17 +15,28 @@ bool IsLoopback(const Endpoint& endpoint) {
          std::all_of(address.begin(), address.end() - 1, [](uint8_t byte) { return byte == 0; });
 }
 
+absl::Status BadBackends(const char* detail) {
+  return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, detail});
+}
+
 }  // namespace
+
+absl::Status CheckBackends(const Backends& backends) {
+  if (backends.endpoints.empty()) return BadBackends("there is no backend");
+  if (backends.max_tries == 0) return BadBackends("max_tries of backends must be at least 1");
+  for (const Endpoint& endpoint : backends.endpoints) {
+    if (absl::Status dialable = endpoint.CheckDialable(); !dialable.ok()) return dialable;
+  }
+  return absl::OkStatus();
+}
 
 bool LeadsTo(const Backends& backends, const Endpoint& listener) {
   return std::any_of(
       backends.endpoints.begin(), backends.endpoints.end(), [&](const Endpoint& backend) {
         if (backend == listener) return true;
-        if (backend.port() != listener.port() || backend.family() != listener.family())
-          return false;
-        // A listener on all addresses is on each of this machine; dialing "all" means loopback.
-        return (listener.IsUnspecified() && (IsLoopback(backend) || backend.IsUnspecified())) ||
-               (IsLoopback(listener) && backend.IsUnspecified());
+        // A listener on all addresses is on loopback, too.
+        return listener.IsUnspecified() && IsLoopback(backend) &&
+               backend.port() == listener.port() && backend.family() == listener.family();
       });
 }
 

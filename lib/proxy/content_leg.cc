@@ -17,6 +17,12 @@ absl::Status RouteError(ErrorCode code, std::string detail) {
   return MakeError({code, Leg::kFront, Phase::kRoute, std::nullopt, std::move(detail)});
 }
 
+// A reader is the host's own: what it names wrongly isn't the client's fault.
+absl::Status CheckTarget(const ContentTarget& target) {
+  const Backends* const backends = std::get_if<Backends>(&target.target);
+  return backends == nullptr ? absl::OkStatus() : CheckBackends(*backends);
+}
+
 }  // namespace
 
 ContentLeg::~ContentLeg() {
@@ -74,7 +80,7 @@ bool ContentLeg::Ask(bool end_of_stream) {
       return false;
     case ContentAnswer::Action::kGo:
       target_ = answer.target();
-      Finish(absl::OkStatus());
+      Finish(CheckTarget(*target_));
       return true;
     case ContentAnswer::Action::kNoRoute:
       Finish(RouteError(ErrorCode::kNoRoute, answer.reason()));

@@ -14,9 +14,10 @@ namespace trestle {
 /// The status for an option that is missing or unusable.
 absl::Status MissingOption(absl::string_view what);
 
-inline bool HasBackend(const Backends& backends) {
-  return !backends.endpoints.empty() && backends.endpoints.front() != Endpoint();
-}
+inline bool HasBackend(const Backends& backends) { return !backends.endpoints.empty(); }
+
+/// Fails when a block's own backend can't be used. It may be missing with content routing.
+absl::Status CheckOwnBackend(const Backends& backend, const ContentRouting& content);
 
 /// Fails when a limit is zero or infinite.
 absl::Status CheckConnectionOptions(const ConnectionOptions& options);

@@ -15,6 +15,12 @@ absl::Status MissingOption(absl::string_view what) {
       {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(what)});
 }
 
+absl::Status CheckOwnBackend(const Backends& backend, const ContentRouting& content) {
+  if (HasBackend(backend)) return CheckBackends(backend);
+  if (content.new_reader) return absl::OkStatus();
+  return MissingOption("the block needs a backend, or content routing");
+}
+
 namespace {
 
 absl::Status CheckLimits(const ConnectionLimits& limits) {

@@ -102,11 +102,8 @@ class RouteTable::Builder {
       if (*handler == nullptr) return BadRoute(Described(route) + " leads to no handler");
     } else {
       const Backends& backends = std::get<Backends>(route.target);
-      if (backends.endpoints.empty() || backends.max_tries == 0) {
-        return BadRoute(Described(route) + " has no backend to try");
-      }
-      for (const Endpoint& endpoint : backends.endpoints) {
-        if (endpoint == Endpoint()) return BadRoute(Described(route) + " has an empty backend");
+      if (absl::Status usable = CheckBackends(backends); !usable.ok()) {
+        return BadRoute(absl::StrCat(Described(route), ": ", GetTlsError(usable)->detail));
       }
       if (backends.endpoints.size() == 1) {
         const auto [known, added] = single_backends_.emplace(backends.endpoints.front(), next);

@@ -77,6 +77,7 @@ absl::StatusOr<Backends> ParseBackends(absl::string_view text) {
   for (const absl::string_view item : absl::StrSplit(text, '+')) {
     const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(item);
     if (!endpoint.ok()) return endpoint.status();
+    if (absl::Status dialable = endpoint->CheckDialable(); !dialable.ok()) return dialable;
     backends.endpoints.push_back(*endpoint);
   }
   return backends;

@@ -172,9 +172,7 @@ absl::StatusOr<std::unique_ptr<TlsBridge>> TlsBridge::Create(Scheduler& schedule
                                                              ConnectionObserver* observer) {
   if (options.front_tls == nullptr) return MissingOption("the bridge needs front_tls");
   if (options.back_tls == nullptr) return MissingOption("the bridge needs back_tls");
-  if (!HasBackend(options.backend) && !options.content.new_reader) {
-    return MissingOption("the bridge needs a backend, or content routing");
-  }
+  if (absl::Status s = CheckOwnBackend(options.backend, options.content); !s.ok()) return s;
   if (absl::Status status = CheckContentRouting(options.content); !status.ok()) return status;
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
   if (options.eager_alpn.enabled && options.front_tls->options().alpn.empty()) {

@@ -24,9 +24,7 @@ absl::StatusOr<std::unique_ptr<TlsTerminator>> TlsTerminator::Create(Scheduler& 
                                                                      TlsTerminatorOptions options,
                                                                      ConnectionObserver* observer) {
   if (options.front_tls == nullptr) return MissingOption("the terminator needs front_tls");
-  if (!HasBackend(options.backend) && !options.content.new_reader) {
-    return MissingOption("the terminator needs a backend, or content routing");
-  }
+  if (absl::Status s = CheckOwnBackend(options.backend, options.content); !s.ok()) return s;
   if (absl::Status status = CheckContentRouting(options.content); !status.ok()) return status;
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
   auto plan =

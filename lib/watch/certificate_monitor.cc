@@ -1,14 +1,17 @@
 #include "trestle/watch/certificate_monitor.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/types/span.h"
 #include "trestle/base/error.h"
 #include "trestle/watch/probe_findings.h"
+#include "trestle/watch/start_tls.h"
 
 namespace trestle {
 namespace {
@@ -36,6 +39,15 @@ std::string IdOf(CertificateSource source, Leg leg, absl::string_view name,
                  const Endpoint& endpoint) {
   return absl::StrCat(static_cast<int>(source), " ", static_cast<int>(leg), " ", name, " ",
                       endpoint.ToString());
+}
+
+// Whatever else a probe says makes it another one: the same server may be asked in several ways.
+std::string IdOf(const MonitorTargets::Probed& probed) {
+  const LegProbeTarget& target = probed.target;
+  return absl::StrCat(IdOf(CertificateSource::kProbe, probed.leg, probed.name, target.endpoint),
+                      " ", target.server_name, " ", target.verify_name, " ",
+                      absl::StrJoin(target.alpn, ","), " ", StartTlsName(target.start_tls), " ",
+                      static_cast<int>(target.proxy_header));
 }
 
 // The earliest end among the certificates that lead upwards from the leaf.
@@ -175,14 +187,15 @@ absl::Status CertificateMonitor::Check(const MonitorTargets& targets) const {
   for (const auto& store : targets.own) {
     if (store == nullptr) return Wrong("a certificate store to watch is null");
   }
-  std::set<std::string> ids;
+  std::map<std::string, const LegProbeConfig*> configs;
   for (const MonitorTargets::Probed& probed : targets.probed) {
     if (probed.config == nullptr) return Wrong("a leg to probe has no config");
-    const std::string id =
-        IdOf(CertificateSource::kProbe, probed.leg, probed.name, probed.target.endpoint);
-    if (!ids.insert(id).second) {
+    if (absl::Status s = probed.target.endpoint.CheckDialable(); !s.ok()) return s;
+    const auto [known, added] = configs.emplace(IdOf(probed), probed.config.get());
+    if (!added && known->second != probed.config.get()) {
       return Wrong(absl::StrCat("the ", LegName(probed.leg), " leg \"", probed.name, "\" at ",
-                                probed.target.endpoint.ToString(), " is to be probed twice"));
+                                probed.target.endpoint.ToString(),
+                                " is to be probed with two configs"));
     }
   }
   return absl::OkStatus();
@@ -201,7 +214,7 @@ absl::Status CertificateMonitor::Watch(MonitorTargets targets) {
 void CertificateMonitor::DropUnwatched() {
   std::set<std::string> probed;
   for (const MonitorTargets::Probed& p : targets_.probed) {
-    probed.insert(IdOf(CertificateSource::kProbe, p.leg, p.name, p.target.endpoint));
+    probed.insert(IdOf(p));
   }
   for (auto it = entries_.begin(); it != entries_.end();) {
     const CertificateStatus& status = it->second->status;
@@ -217,7 +230,7 @@ void CertificateMonitor::DropUnwatched() {
 
 void CertificateMonitor::WatchProbed(std::vector<MonitorTargets::Probed> probed) {
   for (MonitorTargets::Probed& p : probed) {
-    const std::string id = IdOf(CertificateSource::kProbe, p.leg, p.name, p.target.endpoint);
+    const std::string id = IdOf(p);
     Entry& entry = EntryFor(id, CertificateSource::kProbe, p.leg, p.name, p.target.endpoint);
     const bool changed = entry.config != p.config;
     entry.config = std::move(p.config);

@@ -65,5 +65,24 @@ TEST(EndpointTest, TellsWhatStandsForAllAddresses) {
   EXPECT_FALSE(Endpoint().IsUnspecified());
 }
 
+TEST(EndpointTest, OnlyAnAddressWithAPortCanBeDialed) {
+  EXPECT_TRUE(Endpoint::Parse("127.0.0.1:1")->CheckDialable().ok());
+  EXPECT_TRUE(Endpoint::Parse("[::1]:65535")->CheckDialable().ok());
+  const std::pair<Endpoint, const char*> rows[] = {
+      {Endpoint(), "it has no address"},
+      {*Endpoint::Parse("127.0.0.1:0"), "port 0"},
+      {*Endpoint::Parse("[::1]:0"), "port 0"},
+      {*Endpoint::Parse("0.0.0.0:1"), "every address of a machine"},
+      {*Endpoint::Parse("[::]:1"), "every address of a machine"},
+  };
+  for (const auto& [endpoint, words] : rows) {
+    const std::optional<TlsError> error = GetTlsError(endpoint.CheckDialable());
+    ASSERT_TRUE(error.has_value()) << endpoint.ToString();
+    EXPECT_EQ(error->code, ErrorCode::kConfiguration);
+    EXPECT_THAT(error->detail, HasSubstr(words));
+    EXPECT_THAT(error->detail, HasSubstr(endpoint.ToString()));
+  }
+}
+
 }  // namespace
 }  // namespace trestle

@@ -315,6 +315,22 @@ TEST_F(AdminTest, HealthIsLostWhileDraining) {
   EXPECT_THAT(Get(admin, "/healthz"), HasSubstr("503 Service Unavailable"));
 }
 
+TEST_F(AdminTest, HostsThatShareABackendShareItsProbe) {
+  LeafSpec back;
+  back.dns_names = {kBackName, "verified.test"};
+  const auto backend = StartTlsBackend(pki_.Issue(back));
+  const auto proxy = StartRouting(
+      Mode::kBridge,
+      absl::StrCat("a.test=", backend->address(), ",b.test=", backend->address(),
+                   ",c.test=", backend->address(), "@", kBackName),
+      {"--admin=127.0.0.1:0", "--probe_interval=1s", "--backend_verify_name=verified.test"});
+  const uint16_t admin = AdminPort(*proxy);
+  WaitFor(admin, "/metrics", Metric("good", kBackName, "probe") + "1");
+  EXPECT_THAT(Get(admin, "/"),
+              AllOf(HasSubstr("a.test<br><small>bridge"), HasSubstr("b.test<br><small>bridge"),
+                    HasSubstr("c.test<br><small>bridge"), Not(HasSubstr("not watched"))));
+}
+
 TEST_F(AdminTest, WrongFlagsAreToldInASentence) {
   const std::vector<std::string> flags = {ExampleProgram("passthrough_proxy"),
                                           "--listen=127.0.0.1:0", "--routes=a.test=127.0.0.1:1"};

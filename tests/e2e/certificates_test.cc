@@ -80,15 +80,8 @@ TEST_F(CertificatesTest, ValidOverExpired) {
 }
 
 TEST_F(CertificatesTest, EncryptedKeysAreReadWithTheirPassphrase) {
-  const std::string openssl = FindProgram("openssl");
-  ASSERT_FALSE(openssl.empty());
   Put("front", LeafFor(kFrontName));
-  const CommandResult encrypted =
-      RunCommand({openssl, "pkcs8", "-topk8", "-in", PathOf("certs/front.key"), "-out",
-                  PathOf("certs/front.new"), "-passout", "pass:sesame", "-v2", "aes-256-cbc"},
-                 kPatience);
-  ASSERT_EQ(encrypted.exit_status, 0) << encrypted.errors;
-  std::filesystem::rename(PathOf("certs/front.new"), PathOf("certs/front.key"));
+  EncryptKey("certs/front.key", "sesame");
   const auto proxy =
       Start({absl::StrCat("--key_passphrase_file=", WriteFile("passphrase", "sesame\n"))});
   EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend");

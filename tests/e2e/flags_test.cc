@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
@@ -82,6 +83,58 @@ TEST_F(FlagsTest, RequiredFlagsAreMissed) {
   ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend_ca"}), "--backend_ca is required");
   ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend_name"}), "--backend_name is required");
   ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend_name="}), "--backend_name is required");
+}
+
+TEST_F(FlagsTest, ServersThatNobodyCanDialAreRefused) {
+  const std::pair<const char*, const char*> rows[] = {{"127.0.0.1:0", "port 0 stands for any"},
+                                                      {"0.0.0.0:80", "every address of a machine"},
+                                                      {"[::]:80", "every address of a machine"}};
+  for (const auto& [address, words] : rows) {
+    const auto with = [&, address = std::string(address)](const std::string& flag) {
+      return absl::StrCat("--", flag, address);
+    };
+    ExpectRefusal(Mode::kOffload, Change(offload_, {with("backend=")}), words);
+    ExpectRefusal(Mode::kOffload, Change(offload_, {with("ticket_keys_redis=")}), words);
+    ExpectRefusal(Mode::kBridge, Change(bridge_, {with("backend=127.0.0.1:1+")}), words);
+    ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend", with("http_routes=a.test=")}),
+                  words);
+    ExpectRefusal(Mode::kPassthrough, Change(passthrough_, {with("routes=a.test=")}), words);
+    ExpectRefusal(Mode::kPassthrough, Change(passthrough_, {with("default_backend=")}), words);
+    const std::string file = WriteFile("routes", absl::StrCat("a.test ", address, "\n"));
+    ExpectRefusal(Mode::kPassthrough, Change(passthrough_, {"--routes_file=" + file}), words);
+  }
+}
+
+TEST_F(FlagsTest, AnEncryptedBackendKeyIsReadWithItsPassphrase) {
+  testing::LeafSpec leaf = LeafFor("client.test");
+  leaf.server_auth = false;
+  WriteCertificate("client", leaf);
+  EncryptKey("client.key", "sesame");
+  std::vector<std::string> flags = {"--backend_cert=" + PathOf("client.pem"),
+                                    "--backend_key=" + PathOf("client.key")};
+  ExpectRefusal(Mode::kBridge, Change(bridge_, flags),
+                "client.key is encrypted, and there is no --key_passphrase_file");
+  flags.push_back("--key_passphrase_file=" + WriteFile("passphrase", "sesame\n"));
+  EXPECT_NE(StartProxy(Mode::kBridge, backend_, flags)->port, 0);
+}
+
+TEST_F(FlagsTest, FilesOfCasAndRevocationListsHaveOneLimit) {
+  // Its content doesn't matter: a file of 2 MiB is read, one over the limit is not.
+  const std::string some = WriteFile("some", std::string(2 << 20, '\n'));
+  const std::string huge = WriteFile("huge", "");
+  std::filesystem::resize_file(huge, (256 << 20) + 1);
+  const std::string ca = "--client_ca=" + PathOf("ca.pem");
+  const auto check = [&](Mode mode, const std::vector<std::string>& base,
+                         std::vector<std::string> more, const std::string& flag) {
+    more.push_back(absl::StrCat("--", flag, "=", huge));
+    ExpectRefusal(mode, Change(base, more), "huge: it is larger than 268435456 bytes");
+    more.back() = absl::StrCat("--", flag, "=", some);
+    ExpectRefusal(mode, Change(base, more), "no ");  // "no certificate", "no revocation list"
+  };
+  check(Mode::kOffload, offload_, {}, "client_ca");
+  check(Mode::kOffload, offload_, {ca}, "client_crl");
+  check(Mode::kBridge, bridge_, {}, "backend_ca");
+  check(Mode::kBridge, bridge_, {}, "backend_crl");
 }
 
 TEST_F(FlagsTest, ValuesAreChecked) {
@@ -214,7 +267,7 @@ TEST_F(FlagsTest, FrontFlagsAreChecked) {
   refuse({"--client_ca=" + PathOf("none.pem")}, "none.pem: No such file");
   refuse({"--client_ca=" + PathOf("front.key")}, "holds no PEM block");
   refuse({ca, "--client_crl=" + PathOf("ca.pem")}, "holds no PEM block \"X509 CRL\"");
-  refuse({ca, "--client_crl=" + WriteFile("empty", "")}, "it is empty");
+  refuse({ca, "--client_crl=" + WriteFile("empty", "")}, "is empty: it must hold revocation lists");
   refuse({ca, "--client_auth=maybe"}, "the mode \"maybe\"");
   refuse({ca, "--client_auth=a..test=none"}, "--client_auth is wrong");
   refuse({ca, "--client_allow=alice"}, "begins with neither dns:, uri: nor key:");

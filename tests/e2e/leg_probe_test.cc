@@ -183,6 +183,29 @@ TEST_F(LegProbeTest, AClientCertificateIsShown) {
   EXPECT_EQ(with.exit_status, 0) << with.output;
 }
 
+TEST_F(LegProbeTest, AClientCertificateNeedsNoNamesAndItsKeyMayBeEncrypted) {
+  LeafSpec client = Leaf("client.test");
+  client.dns_names = {};
+  client.common_name = "client without names";
+  client.server_auth = false;
+  WriteCertificate("server", Leaf("a.test"));
+  WriteCertificate("client", client);
+  EncryptKey("client.key", "sesame");
+  const uint16_t port = FreePort();
+  const auto server =
+      StartOpenssl({"-cert", PathOf("server.pem"), "-key", PathOf("server.key"), "-Verify", "1",
+                    "-verify_return_error", "-CAfile", PathOf("ca.pem")},
+                   port);
+  const std::vector<std::string> flags = {absl::StrCat("--back=127.0.0.1:", port, ",a.test"),
+                                          absl::StrCat("--cert=", PathOf("client.pem")),
+                                          absl::StrCat("--key=", PathOf("client.key"))};
+  ExpectUsageError(flags, "client.key is encrypted, and there is no --key_passphrase_file");
+  std::vector<std::string> with = flags;
+  with.push_back(absl::StrCat("--key_passphrase_file=", WriteFile("passphrase", "sesame\n")));
+  const CommandResult probed = Probe(with);
+  EXPECT_EQ(probed.exit_status, 0) << probed.output << probed.errors;
+}
+
 TEST_F(LegProbeTest, StaplesAndResumptionAreSeen) {
   LeafSpec spec = Leaf("a.test");
   spec.must_staple = true;
@@ -345,6 +368,7 @@ TEST_F(LegProbeTest, UsageErrorsHaveAStatusOfTheirOwn) {
   ExpectUsageError({"--starttls=ftp", "--back=127.0.0.1:1"}, "starttls must be");
   ExpectUsageError({"--proxy_header=v3", "--back=127.0.0.1:1"}, "proxy_header must be");
   ExpectUsageError({"--back=localhost:1"}, "back is wrong");
+  ExpectUsageError({"--back=127.0.0.1:0"}, "back is wrong: nobody can be dialed");
   ExpectUsageError({"--back=127.0.0.1:1"}, "no CA file", /*with_ca=*/false);
   ExpectUsageError({"--back=127.0.0.1:1", "--crl=/nowhere"}, "/nowhere");
   ExpectUsageError({"--back=127.0.0.1:1", absl::StrCat("--cert=", PathOf("ca.pem"))},

@@ -94,6 +94,15 @@ testing::PemPair ProxyTest::WriteCertificate(const std::string& name,
   return certificate;
 }
 
+void ProxyTest::EncryptKey(const std::string& name, const std::string& passphrase) const {
+  const CommandResult encrypted =
+      RunCommand({FindProgram("openssl"), "pkcs8", "-topk8", "-in", PathOf(name), "-out",
+                  PathOf(name + ".new"), "-passout", "pass:" + passphrase, "-v2", "aes-256-cbc"},
+                 kPatience);
+  CHECK_EQ(encrypted.exit_status, 0) << encrypted.errors;
+  std::filesystem::rename(PathOf(name + ".new"), PathOf(name));
+}
+
 std::unique_ptr<HttpBackend> ProxyTest::StartBackend(Mode mode, const TlsSettings& tls) const {
   if (mode == Mode::kOffload) return std::make_unique<HttpBackend>(HttpBackend::Options());
   const std::string name = mode == Mode::kPassthrough ? kFrontName : kBackName;

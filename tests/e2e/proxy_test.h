@@ -59,6 +59,9 @@ class ProxyTest : public ::testing::Test {
   /// Mints a certificate, and writes NAME.pem and NAME.key.
   testing::PemPair WriteCertificate(const std::string& name, const testing::LeafSpec& leaf) const;
 
+  /// Encrypts the private key in the file NAME of the test's folder with `passphrase`.
+  void EncryptKey(const std::string& name, const std::string& passphrase) const;
+
   /// Starts the backend that suits `mode`: clear text for offload, else with a certificate for
   /// kFrontName (passthrough) or kBackName (bridge).
   std::unique_ptr<HttpBackend> StartBackend(Mode mode, const TlsSettings& tls = {}) const;

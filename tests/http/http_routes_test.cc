@@ -114,7 +114,11 @@ TEST(HttpRoutesTest, MistakesAreTyped) {
   HttpRoute empty;
   empty.host = "a.test";
   EXPECT_THAT(std::string(HttpRoutes::Create({empty}).status().message()),
-              HasSubstr("has no backend"));
+              HasSubstr("there is no backend"));
+  HttpRoute nobody;
+  nobody.host = "a.test";
+  nobody.backends = *Endpoint::Parse("127.0.0.1:0");
+  EXPECT_THAT(std::string(HttpRoutes::Create({nobody}).status().message()), HasSubstr("port 0"));
 }
 
 TEST(HttpRoutesTest, ReadsBackendsAndNames) {

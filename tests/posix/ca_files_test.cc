@@ -62,12 +62,25 @@ TEST_F(CaFilesTest, NamesWhatCannotBeUsed) {
   EXPECT_THAT(DetailOf(ReadCaCertificates(folder_).status()), HasSubstr("dangling.pem"));
 }
 
-TEST_F(CaFilesTest, HasALimit) {
-  const std::string half(9 * 1024 * 1024, 'x');
-  Write("a.pem", half);
-  EXPECT_TRUE(ReadCaCertificates(folder_).ok());
-  Write("b.pem", half + "y");
-  EXPECT_THAT(DetailOf(ReadCaCertificates(folder_).status()), HasSubstr("more than 16777216"));
+TEST_F(CaFilesTest, HasALimitForAllFilesTogether) {
+  Write("a.pem", "ten bytes.");
+  Write("b.pem", "");
+  std::filesystem::resize_file(folder_ + "/b.pem", kMaxTrustBytes);  // Takes no room on the disk.
+  EXPECT_THAT(DetailOf(ReadCaCertificates(folder_).status()),
+              HasSubstr("b.pem: it is larger than 268435445 bytes"));
+  std::filesystem::resize_file(folder_ + "/b.pem", kMaxTrustBytes + 1);
+  EXPECT_THAT(DetailOf(ReadCaCertificates(folder_ + "/b.pem").status()),
+              HasSubstr("it is larger than 268435456 bytes"));
+}
+
+TEST_F(CaFilesTest, RevocationListsHaveTheSameLimitAndMustBeThere) {
+  Write("crl.pem", "");
+  EXPECT_THAT(DetailOf(ReadRevocationLists(folder_ + "/crl.pem").status()), HasSubstr("is empty"));
+  Write("crl.pem", "a list");
+  EXPECT_EQ(ReadRevocationLists(folder_ + "/crl.pem").value_or("failed"), "a list");
+  std::filesystem::resize_file(folder_ + "/crl.pem", kMaxTrustBytes + 1);
+  EXPECT_THAT(DetailOf(ReadRevocationLists(folder_ + "/crl.pem").status()),
+              HasSubstr("it is larger than 268435456 bytes"));
 }
 
 TEST_F(CaFilesTest, FindsTheSystemsOrSaysWhatToDo) {

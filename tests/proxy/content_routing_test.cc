@@ -260,6 +260,20 @@ TEST_F(ContentRoutingTest, AConnectionMayBeHandedToAnotherBlock) {
   EXPECT_EQ(terminator->open_connections(), 1u);
 }
 
+TEST_F(ContentRoutingTest, ATargetThatNobodyCanDialIsTheHostsFault) {
+  for (const Backends& bad : {Backends(), Backends(*Endpoint::Parse("127.0.0.1:0")),
+                              Backends(*Endpoint::Parse("0.0.0.0:1"))}) {
+    observer.closed.clear();
+    targets["bad"] = std::make_shared<const ContentTarget>(ContentTarget{bad, "", "bad"});
+    Connect().Send("bad\n");
+    loop.RunReady();
+    client->End();
+    loop.RunFor(absl::Seconds(10));
+    ASSERT_EQ(observer.closed.size(), 1u);
+    EXPECT_EQ(GetTlsError(observer.closed[0].status)->code, ErrorCode::kConfiguration);
+  }
+}
+
 TEST_F(ContentRoutingTest, OptionsAreChecked) {
   const auto code = [&](TlsBridgeOptions options) {
     const auto made = TlsBridge::Create(loop, dialer, std::move(options), &observer);
@@ -268,6 +282,17 @@ TEST_F(ContentRoutingTest, OptionsAreChecked) {
   TlsBridgeOptions neither = BridgeOptions();
   neither.content.new_reader = nullptr;
   EXPECT_EQ(code(std::move(neither)), ErrorCode::kConfiguration);
+  for (const char* nobody : {"127.0.0.1:0", "0.0.0.0:1", "[::]:1"}) {
+    TlsBridgeOptions bridge_options = BridgeOptions();
+    bridge_options.backend = *Endpoint::Parse(nobody);
+    EXPECT_EQ(code(std::move(bridge_options)), ErrorCode::kConfiguration) << nobody;
+    TlsTerminatorOptions terminator;
+    terminator.front_tls = ServerFor(pki, loop.Now(), {{"app.test"}});
+    terminator.backend = *Endpoint::Parse(nobody);
+    const auto made = TlsTerminator::Create(loop, dialer, std::move(terminator), nullptr);
+    ASSERT_FALSE(made.ok()) << nobody;
+    EXPECT_EQ(GetTlsError(made.status())->code, ErrorCode::kConfiguration) << nobody;
+  }
   TlsBridgeOptions no_time = BridgeOptions();
   no_time.content.timeout = absl::InfiniteDuration();
   EXPECT_EQ(code(std::move(no_time)), ErrorCode::kConfiguration);

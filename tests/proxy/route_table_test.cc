@@ -79,7 +79,9 @@ TEST(RouteTableTest, BadTablesAreRefusedWithTheReason) {
   ExpectRefused({{"a.*.test", Backend(1)}}, "a.*.test");
   ExpectRefused({{"127.0.0.1", Backend(1)}}, "127.0.0.1");
   ExpectRefused({{"a.test", Backends()}}, "no backend");
-  ExpectRefused({{"a.test", Endpoint()}}, "empty backend");
+  ExpectRefused({{"a.test", Endpoint()}}, "has no address");
+  ExpectRefused({{"a.test", Backend(0)}}, "port 0");
+  ExpectRefused({{"a.test", Backends({Backend(1), *Endpoint::Parse("[::]:1")})}}, "every address");
   ExpectRefused({{"a.test", Backend(1), "h2"}, {"a.test", Backend(2), "h2"}}, "is there twice");
   ExpectRefused({{"a.test", static_cast<ConnectionHandler*>(nullptr)}}, "no handler");
 }
@@ -102,6 +104,14 @@ TEST(RouteTableTest, RoutesOfAProtocolComeFirstWhateverTheName) {
   EXPECT_EQ(port("b.test", {"h2"}), 2) << "no h2 route for this name";
 }
 
+TEST(RouteTableTest, NamesWithUnderscoresAreRouted) {
+  const auto table =
+      RouteTable::Create({{"A_b.internal", Backend(1)}, {"*._tcp.internal", Backend(2)}});
+  ASSERT_TRUE(table.ok()) << table.status();
+  EXPECT_EQ((*table)->Find("a_b.internal")->pattern, "a_b.internal");
+  EXPECT_EQ((*table)->Find("_x._tcp.internal")->pattern, "*._tcp.internal");
+}
+
 TEST(RouteTableTest, KnowsWhenARouteLeadsBackToTheListener) {
   const auto leads = [](const char* backend, const char* listener) {
     const auto table = RouteTable::Create(
@@ -112,7 +122,6 @@ TEST(RouteTableTest, KnowsWhenARouteLeadsBackToTheListener) {
   EXPECT_TRUE(leads("127.0.0.1:443", "0.0.0.0:443"));
   EXPECT_TRUE(leads("127.9.9.9:443", "0.0.0.0:443"));
   EXPECT_TRUE(leads("[::1]:443", "[::]:443"));
-  EXPECT_TRUE(leads("0.0.0.0:443", "127.0.0.1:443"));
   EXPECT_FALSE(leads("127.0.0.1:444", "127.0.0.1:443"));
   EXPECT_FALSE(leads("127.0.0.2:443", "127.0.0.1:443"));
   EXPECT_FALSE(leads("192.0.2.9:443", "0.0.0.0:443"));

@@ -37,7 +37,8 @@ TEST(RouteTextTest, DefaultIsTheDefaultInAnyCase) {
 
 TEST(RouteTextTest, ABadListQuotesTheItem) {
   for (const char* bad : {"a.test", "=127.0.0.1:1", "a.test=", "a.test=localhost:1",
-                          "a.test=127.0.0.1:1+", "a.test=127.0.0.1:99999"}) {
+                          "a.test=127.0.0.1:1+", "a.test=127.0.0.1:99999", "a.test=127.0.0.1:0",
+                          "a.test=0.0.0.0:1", "a.test=127.0.0.1:1+[::]:1"}) {
     const auto routes = ParseRouteList(bad);
     ASSERT_FALSE(routes.ok()) << bad;
     ASSERT_TRUE(GetTlsError(routes.status()).has_value());

@@ -342,6 +342,7 @@ TEST_F(RedisTicketKeysTest, OptionsThatMakeNoSenseAreRefused) {
     return !made.ok() && GetTlsError(made.status())->code == ErrorCode::kConfiguration;
   };
   EXPECT_TRUE(refused([](auto& options) { options.redis = Endpoint(); }));
+  EXPECT_TRUE(refused([](auto& options) { options.redis = *Endpoint::Parse("127.0.0.1:0"); }));
   EXPECT_TRUE(refused([](auto& options) { options.name = ""; }));
   EXPECT_TRUE(refused([](auto& options) { options.user = "x"; }));
   EXPECT_TRUE(refused([](auto& options) { options.rotate_every = options.refresh_every; }));

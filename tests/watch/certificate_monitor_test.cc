@@ -441,10 +441,28 @@ TEST_F(CertificateMonitorTest, AThousandLegsMissNoEventAndDoubleNone) {
   }
 }
 
+TEST_F(CertificateMonitorTest, WhatIsThereTwiceIsProbedOnceAndVariantsEachForThemselves) {
+  ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", 90 * kDay))));
+  MonitorTargets targets;
+  targets.probed = {Probed(1, "a.test"), Probed(1, "a.test"), Probed(1, "a.test")};
+  targets.probed[2].target.verify_name = "b.test";
+  CertificateMonitor& monitor = Start();
+  ASSERT_TRUE(monitor.Watch(targets).ok());
+  loop_.RunFor(absl::Minutes(1));
+  const std::vector<CertificateStatus> known = monitor.Snapshot();
+  ASSERT_EQ(known.size(), 2u);
+  EXPECT_NE(known[0].status.ok(), known[1].status.ok()) << "a.test is good, b.test a mismatch";
+}
+
 TEST_F(CertificateMonitorTest, OptionsAndTargetsMustBeUsable) {
-  MonitorTargets twice;
-  twice.probed = {Probed(1, "a.test"), Probed(1, "a.test")};
-  EXPECT_EQ(CodeOf(Start().Watch(twice)), ErrorCode::kConfiguration);
+  MonitorTargets nobody;
+  nobody.probed = {Probed(1, "a.test")};
+  nobody.probed[0].target.endpoint = *Endpoint::Parse("127.0.0.1:0");
+  EXPECT_EQ(CodeOf(Start().Watch(nobody)), ErrorCode::kConfiguration);
+  MonitorTargets two_configs;
+  two_configs.probed = {Probed(1, "a.test"), Probed(1, "a.test")};
+  two_configs.probed[1].config = *LegProbeConfig::Create(two_configs.probed[0].config->options());
+  EXPECT_EQ(CodeOf(Start().Watch(two_configs)), ErrorCode::kConfiguration);
   MonitorTargets no_config;
   no_config.probed.emplace_back();
   EXPECT_EQ(CodeOf(Start().Watch(no_config)), ErrorCode::kConfiguration);

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "trestle/base/bytes.h"
@@ -37,6 +38,11 @@ class Endpoint {
 
   /// Tells whether the address is 0.0.0.0 or [::]: to a listener, all addresses of the machine.
   bool IsUnspecified() const;
+
+  /// Fails with ErrorCode::kConfiguration where nobody can be dialed: no address, an unspecified
+  /// one (0.0.0.0, [::]), or port 0. For backends, probes and servers; listeners may have all of
+  /// these.
+  absl::Status CheckDialable() const;
 
   /// Writes the endpoint as `Parse` reads it, IPv6 in the form of RFC 5952; "-" for kNone.
   std::string ToString() const;

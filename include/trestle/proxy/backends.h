@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "trestle/base/endpoint.h"
 
 namespace trestle {
@@ -30,6 +31,10 @@ struct Backends {
   /// How many addresses are tried for one connection at most, the first one included.
   uint8_t max_tries = 3;
 };
+
+/// Fails with ErrorCode::kConfiguration where `backends` has no address, one that nobody can be
+/// dialed at (see `Endpoint::CheckDialable`), or no try. Blocks and route tables refuse these.
+absl::Status CheckBackends(const Backends& backends);
 
 /// Tells whether one of `backends` is `listener` itself, as far as addresses alone show: a proxy
 /// with such a backend would dial itself for ever. A listener on all addresses counts as one on

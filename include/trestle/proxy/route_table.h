@@ -47,8 +47,8 @@ class RouteTable {
   };
 
   /// Checks and indexes `routes`; their order doesn't matter. Fails with ErrorCode::kConfiguration
-  /// for an invalid pattern, a pattern that is there twice for one protocol, a null handler, a
-  /// target without backends, or no route at all.
+  /// for an invalid pattern, a pattern that is there twice for one protocol, a null handler,
+  /// backends that `CheckBackends` refuses, or no route at all.
   static absl::StatusOr<std::shared_ptr<const RouteTable>> Create(const std::vector<Route>& routes);
 
   /// Finds the route of a hello with this normalised server name ("" for none), offering the

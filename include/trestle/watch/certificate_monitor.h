@@ -117,6 +117,7 @@ struct MonitorTargets {
   std::vector<std::shared_ptr<const CertificateStore>> own;
   /// Names of backends, as sightings have them; sightings of others are left out.
   std::vector<std::string> seen;
+  /// Several routes may lead to one server: what is there more than once is probed once.
   std::vector<Probed> probed;
 };
 
