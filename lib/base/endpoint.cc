@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
@@ -14,6 +15,15 @@ namespace {
 
 constexpr size_t kIpv4Bytes = 4;
 constexpr size_t kIpv6Bytes = 16;
+constexpr uint8_t kMappedPrefix[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+// The IPv4 address within an IPv4-mapped one; what is not mapped stays.
+ByteView Unmapped(ByteView address) {
+  const bool mapped =
+      address.size() == kIpv6Bytes &&
+      std::equal(std::begin(kMappedPrefix), std::end(kMappedPrefix), address.begin());
+  return mapped ? address.subspan(sizeof kMappedPrefix) : address;
+}
 
 absl::Status BadEndpoint(absl::string_view text, absl::string_view why) {
   return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
@@ -33,6 +43,7 @@ absl::StatusOr<uint16_t> ParsePort(absl::string_view whole, absl::string_view te
 }  // namespace
 
 Endpoint::Endpoint(ByteView address, uint16_t port) : port_(port) {
+  address = Unmapped(address);
   if (address.size() == kIpv4Bytes) family_ = Family::kIpv4;
   if (address.size() == kIpv6Bytes) family_ = Family::kIpv6;
   if (family_ == Family::kNone) return;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -16,7 +17,6 @@ namespace trestle {
 namespace {
 
 constexpr int kMappedPrefixBits = 96;
-constexpr uint8_t kMappedPrefix[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 absl::Status BadRange(absl::string_view text, absl::string_view why) {
   return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
@@ -47,16 +47,6 @@ int ParsePrefix(absl::string_view text, int max) {
   return canonical && absl::SimpleAtoi(text, &bits) && bits <= max ? bits : -1;
 }
 
-bool IsMapped(const Endpoint& endpoint) {
-  return endpoint.family() == Endpoint::Family::kIpv6 &&
-         std::equal(std::begin(kMappedPrefix), std::end(kMappedPrefix), endpoint.address().begin());
-}
-
-Endpoint Unmapped(const Endpoint& endpoint) {
-  if (!IsMapped(endpoint)) return endpoint;
-  return Endpoint(endpoint.address().subspan(sizeof kMappedPrefix), endpoint.port());
-}
-
 // The address with all bits behind the first `bits` at zero, and no port.
 Endpoint FirstBits(const Endpoint& endpoint, int bits) {
   uint8_t address[16] = {};
@@ -76,24 +66,24 @@ absl::StatusOr<IpRange> IpRange::Parse(absl::string_view text) {
   if (address.family() == Endpoint::Family::kNone) {
     return BadRange(text, "write ADDRESS or ADDRESS/BITS, such as 192.0.2.0/24; no names");
   }
-  const int max_bits = static_cast<int>(8 * address.address().size());
+  const bool ipv6_text = absl::StrContains(text, ':');
+  const int max_bits = ipv6_text ? 128 : 32;
   int bits = max_bits;
   if (slash != absl::string_view::npos) bits = ParsePrefix(text.substr(slash + 1), max_bits);
   if (bits < 0) {
     return BadRange(text, absl::StrCat("behind the slash must be a number from 0 to ", max_bits));
   }
-  if (IsMapped(address)) {
+  if (ipv6_text && address.family() == Endpoint::Family::kIpv4) {
     if (bits < kMappedPrefixBits) {
       return BadRange(text, "an IPv4-mapped address needs at least 96 bits; better write IPv4");
     }
     bits -= kMappedPrefixBits;
   }
-  return IpRange(FirstBits(Unmapped(address), bits), bits);
+  return IpRange(FirstBits(address, bits), bits);
 }
 
 bool IpRange::Contains(const Endpoint& endpoint) const {
-  const Endpoint address = Unmapped(endpoint);
-  return address.family() == network_.family() && FirstBits(address, prefix_bits_) == network_;
+  return endpoint.family() == network_.family() && FirstBits(endpoint, prefix_bits_) == network_;
 }
 
 std::string IpRange::ToString() const {

@@ -134,9 +134,10 @@ std::string IpText(ByteView address) {
   if (address.size() != 4 && address.size() != 16) {
     return absl::StrCat("0x", absl::BytesToHexString(AsText(address.subspan(0, 32))));
   }
-  const std::string text = Endpoint(address, 0).ToString();
+  const Endpoint endpoint(address, 0);
+  const std::string text = endpoint.ToString();
   const absl::string_view without_port = absl::string_view(text).substr(0, text.rfind(':'));
-  if (address.size() == 4) return std::string(without_port);
+  if (endpoint.family() == Endpoint::Family::kIpv4) return std::string(without_port);
   return std::string(without_port.substr(1, without_port.size() - 2));
 }
 

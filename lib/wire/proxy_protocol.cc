@@ -28,13 +28,6 @@ size_t LastU16(absl::string_view bytes) {
                              static_cast<uint8_t>(bytes[end - 1]));
 }
 
-Endpoint AsIpv6(const Endpoint& endpoint) {
-  if (endpoint.family() != Endpoint::Family::kIpv4) return endpoint;
-  std::array<uint8_t, 16> mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};  // RFC 4291 2.5.5.2.
-  std::copy(endpoint.address().begin(), endpoint.address().end(), mapped.begin() + 12);
-  return Endpoint(ByteView(mapped.data(), mapped.size()), endpoint.port());
-}
-
 }  // namespace
 
 ProxyHeader ProxyHeader::ForTcp(const Endpoint& source, const Endpoint& destination) {
@@ -44,16 +37,11 @@ ProxyHeader ProxyHeader::ForTcp(const Endpoint& source, const Endpoint& destinat
   }
   ProxyHeader header;
   header.transport = ProxyTransport::kStream;
-  if (source.family() == Endpoint::Family::kIpv4 &&
-      destination.family() == Endpoint::Family::kIpv4) {
-    header.family = ProxyFamily::kIpv4;
-    header.source = source;
-    header.destination = destination;
-    return header;
-  }
-  header.family = ProxyFamily::kIpv6;
-  header.source = AsIpv6(source);
-  header.destination = AsIpv6(destination);
+  const bool both_ipv4 =
+      source.family() == Endpoint::Family::kIpv4 && destination.family() == Endpoint::Family::kIpv4;
+  header.family = both_ipv4 ? ProxyFamily::kIpv4 : ProxyFamily::kIpv6;
+  header.source = source;
+  header.destination = destination;
   return header;
 }
 

@@ -22,18 +22,40 @@ absl::Status CannotWrite(absl::string_view why) {
                     absl::StrCat("no PROXY protocol header: ", why)});
 }
 
+bool EndpointFits(const Endpoint& endpoint, ProxyFamily family) {
+  switch (family) {
+    case ProxyFamily::kIpv4:
+      return endpoint.family() == Endpoint::Family::kIpv4;
+    case ProxyFamily::kIpv6:
+      return endpoint.family() != Endpoint::Family::kNone;
+    case ProxyFamily::kUnspecified:
+    case ProxyFamily::kUnix:
+      return endpoint.family() == Endpoint::Family::kNone;
+  }
+  return false;
+}
+
 bool EndpointsFit(const ProxyHeader& header) {
-  Endpoint::Family family = Endpoint::Family::kNone;
-  if (header.family == ProxyFamily::kIpv4) family = Endpoint::Family::kIpv4;
-  if (header.family == ProxyFamily::kIpv6) family = Endpoint::Family::kIpv6;
-  return header.source.family() == family && header.destination.family() == family;
+  return EndpointFits(header.source, header.family) &&
+         EndpointFits(header.destination, header.family);
+}
+
+// The address as a header of `family` has it.
+std::string AddressBytes(const Endpoint& endpoint, ProxyFamily family) {
+  std::string bytes;
+  if (family == ProxyFamily::kIpv6 && endpoint.family() == Endpoint::Family::kIpv4) {
+    bytes = std::string(10, '\0') + "\xff\xff";  // RFC 4291 2.5.5.2.
+  }
+  absl::StrAppend(&bytes, AsText(endpoint.address()));
+  return bytes;
 }
 
 // inet_ntop writes some addresses with an IPv4 tail, which 2.1 doesn't know; those get all groups.
-std::string AddressText(const Endpoint& endpoint) {
-  const ByteView address = endpoint.address();
+std::string AddressText(const Endpoint& endpoint, ProxyFamily family) {
+  const std::string bytes = AddressBytes(endpoint, family);
+  const ByteView address = AsBytes(bytes);
   char text[INET6_ADDRSTRLEN];
-  if (endpoint.family() == Endpoint::Family::kIpv4) {
+  if (family == ProxyFamily::kIpv4) {
     return inet_ntop(AF_INET, address.data(), text, sizeof text);
   }
   const std::string compressed = inet_ntop(AF_INET6, address.data(), text, sizeof text);
@@ -99,7 +121,8 @@ void AppendAddresses(const ProxyHeader& header, std::string& out) {
     AppendPath(header.destination_path, out);
     return;
   }
-  absl::StrAppend(&out, AsText(header.source.address()), AsText(header.destination.address()));
+  absl::StrAppend(&out, AddressBytes(header.source, header.family),
+                  AddressBytes(header.destination, header.family));
   AppendU16(header.source.port(), out);
   AppendU16(header.destination.port(), out);
 }
@@ -152,8 +175,9 @@ absl::StatusOr<std::string> WriteProxyHeaderV1(const ProxyHeader& header) {
   }
   if (!EndpointsFit(header)) return CannotWrite("an endpoint isn't of the header's family");
   return absl::StrCat(wire_internal::kProxyV1Signature, is_ipv4 ? " TCP4 " : " TCP6 ",
-                      AddressText(header.source), " ", AddressText(header.destination), " ",
-                      header.source.port(), " ", header.destination.port(), "\r\n");
+                      AddressText(header.source, header.family), " ",
+                      AddressText(header.destination, header.family), " ", header.source.port(),
+                      " ", header.destination.port(), "\r\n");
 }
 
 absl::StatusOr<std::string> WriteProxyHeaderV2(const ProxyHeader& header,

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/hash/hash.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "trestle/base/error.h"
@@ -28,6 +29,21 @@ TEST(EndpointTest, GivesTheAddressInNetworkByteOrder) {
   EXPECT_EQ(endpoint.port(), 443);
   EXPECT_EQ(Endpoint(endpoint.address(), 443), endpoint);
   EXPECT_NE(Endpoint(endpoint.address(), 444), endpoint);
+}
+
+TEST(EndpointTest, AnIpv4MappedAddressIsTheIpv4AddressWithinIt) {
+  const Endpoint ipv4 = *Endpoint::Parse("192.0.2.7:443");
+  for (const char* text : {"[::ffff:192.0.2.7]:443", "[::ffff:c000:207]:443"}) {
+    const Endpoint mapped = *Endpoint::Parse(text);
+    EXPECT_EQ(mapped, ipv4);
+    EXPECT_EQ(absl::HashOf(mapped), absl::HashOf(ipv4));
+    EXPECT_EQ(mapped.ToString(), "192.0.2.7:443");
+  }
+  // Neighbours of the prefix (RFC 4291 2.5.5.2) are IPv6.
+  for (const char* text : {"[::fffe:192.0.2.7]:1", "[::1:ffff:c000:207]:1", "[::192.0.2.7]:1"}) {
+    EXPECT_EQ(Endpoint::Parse(text)->family(), Endpoint::Family::kIpv6) << text;
+  }
+  EXPECT_TRUE(Endpoint::Parse("[::ffff:0.0.0.0]:1")->IsUnspecified());
 }
 
 TEST(EndpointTest, ANewOneLeadsNowhere) {

@@ -106,6 +106,16 @@ TEST_F(HandshakeLimiterTest, EachClientNetworkHasItsOwnRate) {
   EXPECT_EQ(Begin(limiter, 5, "192.0.2.1:1"), 1);
 }
 
+// As dual-stack sockets and PROXY headers tell them: one /64 has all of IPv4.
+TEST_F(HandshakeLimiterTest, IPv4MappedAddressesAreClientsOfTheirOwn) {
+  ConnectionLimits limits;
+  limits.full_handshakes_per_second_per_client = 1;
+  HandshakeLimiter limiter(limits, now_);
+  EXPECT_EQ(Begin(limiter, 5, "[::ffff:192.0.2.1]:1"), 1);
+  EXPECT_EQ(Begin(limiter, 5, "[::ffff:192.0.2.2]:1"), 1);
+  EXPECT_EQ(Begin(limiter, 5, "192.0.2.1:1"), 0) << "the same client";
+}
+
 TEST_F(HandshakeLimiterTest, ClientNetworksAreAsWideAsAskedFor) {
   ConnectionLimits limits;
   limits.full_handshakes_per_second_per_client = 1;

@@ -83,7 +83,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"PROXY TCP4 0.0.0.0 0.0.0.0 0 0\r\n", "0.0.0.0:0", "0.0.0.0:0"},
         Case{"PROXY TCP6 2001:DB8::1 2001:0db8:0:0:0:0:0:2 1 2\r\n", "[2001:db8::1]:1",
              "[2001:db8::2]:2"},
-        Case{"PROXY TCP6 ::ffff:192.0.2.1 :: 1 2\r\n", "[::ffff:192.0.2.1]:1", "[::]:2"},
+        Case{"PROXY TCP6 ::ffff:192.0.2.1 :: 1 2\r\n", "192.0.2.1:1", "[::]:2"},
         Case{"PROXY UNKNOWN\r\n", "-", "-"}, Case{"PROXY UNKNOWN \r\n", "-", "-"},
         Case{"PROXY UNKNOWN 192.0.2.1 192.0.2.2 1 2\r\n", "-", "-"},
         Case{"PROXY UNKNOWN  \x01\xff anything\t\r\n", "-", "-"},

@@ -41,11 +41,19 @@ TEST(ProxyHeaderWriterTest, WritesV1AsTheSpecificationHasIt) {
 TEST(ProxyHeaderWriterTest, MapsTheOneIpv4AddressOfAPair) {
   const ProxyHeader header = Tcp("192.0.2.1:1", "[2001:db8::1]:2");
   EXPECT_EQ(header.family, ProxyFamily::kIpv6);
-  EXPECT_EQ(header.source.ToString(), "[::ffff:192.0.2.1]:1");
   // 2.1 knows groups of hexadecimal digits only.
   EXPECT_EQ(*WriteProxyHeaderV1(header), "PROXY TCP6 0:0:0:0:0:ffff:c000:201 2001:db8::1 1 2\r\n");
   EXPECT_EQ(Judge(*WriteProxyHeaderV1(header)).header.source, header.source);
+  EXPECT_EQ(Judge(*WriteProxyHeaderV2(header)).header.source, header.source);
+  EXPECT_EQ(header.source.ToString(), "192.0.2.1:1");
   EXPECT_EQ(Tcp("[2001:db8::1]:2", "192.0.2.1:1").destination, header.source);
+}
+
+// As HAProxy sends it from a dual-stack listener.
+TEST(ProxyHeaderWriterTest, AHeaderOfMappedAddressesIsToldOnAsIpv4) {
+  const ProxyHeader in = Judge("PROXY TCP6 ::ffff:192.0.2.1 ::ffff:192.0.2.2 1 2\r\n").header;
+  EXPECT_EQ(*WriteProxyHeaderV1(ProxyHeader::ForTcp(in.source, in.destination)),
+            "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n");
 }
 
 TEST(ProxyHeaderWriterTest, SendsNoAddressesWhereOneIsMissing) {
@@ -101,11 +109,10 @@ TEST(ProxyHeaderWriterTest, NeverCallsAMissingCertificateVerified) {
 }
 
 TEST(ProxyHeaderWriterTest, RefusesHeadersThatContradictThemselves) {
-  ProxyHeader header = Tcp("192.0.2.1:1", "192.0.2.2:2");
-  header.family = ProxyFamily::kIpv6;
+  ProxyHeader header = Tcp("192.0.2.1:1", "[2001:db8::1]:2");
+  header.family = ProxyFamily::kIpv4;
   ExpectCannotWrite(WriteProxyHeaderV1(header), "family");
   ExpectCannotWrite(WriteProxyHeaderV2(header), "family");
-  header.family = ProxyFamily::kIpv4;
   header.destination = Endpoint();
   ExpectCannotWrite(WriteProxyHeaderV1(header), "family");
   ExpectCannotWrite(WriteProxyHeaderV2(header), "family");

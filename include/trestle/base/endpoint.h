@@ -14,7 +14,9 @@
 
 namespace trestle {
 
-/// An IPv4 or IPv6 address with a port. Never a host name: Trestle doesn't resolve names.
+/// An IPv4 or IPv6 address with a port. Never a host name: Trestle doesn't resolve names. An
+/// IPv4-mapped IPv6 address (RFC 4291 2.5.5.2), as dual-stack sockets and PROXY headers have them,
+/// becomes the IPv4 address within it: comparisons, hashes and ranges never see two forms of one.
 class Endpoint {
  public:
   enum class Family : uint8_t { kNone, kIpv4, kIpv6 };

@@ -100,7 +100,9 @@ struct ProxyHeader {
   ProxyCommand command = ProxyCommand::kProxy;
   ProxyFamily family = ProxyFamily::kUnspecified;
   ProxyTransport transport = ProxyTransport::kUnspecified;
-  Endpoint source;       ///< The client; of family kNone unless `family` is kIpv4 or kIpv6.
+  /// The client; of family kNone unless `family` is kIpv4 or kIpv6. Of family kIpv6 it may be an
+  /// IPv4 endpoint, which was, and will be, an IPv4-mapped address in the header.
+  Endpoint source;
   Endpoint destination;  ///< What the client connected to; the same.
   /// Of family kUnix: a path, a NUL and an abstract name, or empty for an unnamed socket.
   std::string source_path;
@@ -115,7 +117,7 @@ struct ProxyHeader {
   bool has_crc32c = false;  ///< There was a checksum, and it was right (2.2.3). Writers ignore it.
 
   /// Makes the header for a TCP connection from `source` to `destination`. If just one is IPv4, it
-  /// becomes an IPv4-mapped IPv6 address; if one is of family kNone, this is `Local()`.
+  /// will be written as an IPv4-mapped IPv6 address; if one is of family kNone, this is `Local()`.
   static ProxyHeader ForTcp(const Endpoint& source, const Endpoint& destination);
 
   /// Makes the header that leaves the transport's own addresses standing: every receiver must
