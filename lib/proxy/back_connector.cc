@@ -13,10 +13,10 @@ void BackConnector::Choose(const Backends& backends, const Endpoint& client) {
   candidates_ = set_.chooser.Order(backends, client, set_.scheduler.MonotonicNow());
 }
 
-void BackConnector::Open(const LegFacts& facts, const TransportInfo& front,
+void BackConnector::Open(const LegFacts& facts, const ConnectionOrigin& origin,
                          absl::AnyInvocable<void(absl::Status)> done) {
   facts_ = &facts;
-  front_ = front;
+  origin_ = &origin;
   done_ = std::move(done);
   DialNext();
 }
@@ -55,7 +55,7 @@ void BackConnector::OpenLeg() {
 
 absl::Status BackConnector::SendPreamble() {
   const absl::StatusOr<std::string> preamble =
-      BackendPreamble(set_.options.proxy_protocol_to_backend, front_, *facts_);
+      BackendPreamble(set_.options.proxy_protocol_to_backend, *origin_, *facts_);
   if (!preamble.ok()) return AtLeg(preamble.status(), Leg::kBack, Phase::kDial);
   size_t sent = 0;
   while (sent < preamble->size()) {

@@ -36,10 +36,10 @@ class BackConnector {
   /// The backend that comes first; only after `Choose`.
   const Endpoint& first() const { return candidates_.front(); }
 
-  /// Starts; only after `Choose`. `facts` is what is known of the front leg, `front` its
-  /// transport's info; `facts` must stay until `done` is called, once, from the loop. The connector
-  /// may be destroyed in it.
-  void Open(const LegFacts& facts, const TransportInfo& front,
+  /// Starts; only after `Choose`. `facts` is what is known of the front leg, `origin` where its
+  /// connection comes from; both must stay until `done` is called, once, from the loop. The
+  /// connector may be destroyed in it.
+  void Open(const LegFacts& facts, const ConnectionOrigin& origin,
             absl::AnyInvocable<void(absl::Status)> done);
 
   /// Gives the leg away: open, or, at any other time, for its end; null where there is none.
@@ -71,7 +71,7 @@ class BackConnector {
   size_t tried_ = 0;
   bool counted_ = false;  // The chooser counts this connection at report_.back.peer.
   const LegFacts* facts_ = nullptr;
-  TransportInfo front_;
+  const ConnectionOrigin* origin_ = nullptr;
   MonotonicTime phase_start_;
   Timer limit_;
   std::unique_ptr<Dial> dial_;

@@ -36,15 +36,15 @@ ProxySslInfo SslInfoOf(const TlsInfo& tls) {
 
 }  // namespace
 
-absl::StatusOr<std::string> BackendPreamble(ProxyProtocolOut kind, const TransportInfo& front,
+absl::StatusOr<std::string> BackendPreamble(ProxyProtocolOut kind, const ConnectionOrigin& origin,
                                             const LegFacts& facts) {
   if (kind == ProxyProtocolOut::kNone) return std::string();
-  ProxyHeader header = ProxyHeader::ForTcp(front.peer, front.local);
+  ProxyHeader header = ProxyHeader::ForTcp(origin.peer, origin.local);
   if (kind == ProxyProtocolOut::kV1) return WriteProxyHeaderV1(header);
-  if (front.proxy_header != nullptr) {
-    header.unique_id = front.proxy_header->unique_id;
-    header.unknown_tlvs = front.proxy_header->unknown_tlvs;
-    header.ssl = front.proxy_header->ssl;
+  if (origin.proxy_header != nullptr) {
+    header.unique_id = origin.proxy_header->unique_id;
+    header.unknown_tlvs = origin.proxy_header->unknown_tlvs;
+    header.ssl = origin.proxy_header->ssl;
   }
   if (!facts.server_name.empty()) header.authority = facts.server_name;
   if (!facts.alpn.empty()) header.alpn = facts.alpn;

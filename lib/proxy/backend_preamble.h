@@ -6,13 +6,13 @@
 
 #include "absl/status/statusor.h"
 #include "lib/proxy/connection_plan.h"
-#include "trestle/io/transport.h"
+#include "trestle/proxy/accepted.h"
 #include "trestle/proxy/proxy_block.h"
 
 namespace trestle {
 
-/// Writes the header for a connection whose open front leg is `front`. Empty for kNone.
-absl::StatusOr<std::string> BackendPreamble(ProxyProtocolOut kind, const TransportInfo& front,
+/// Writes the header for a connection from `origin`. Empty for kNone.
+absl::StatusOr<std::string> BackendPreamble(ProxyProtocolOut kind, const ConnectionOrigin& origin,
                                             const LegFacts& facts);
 
 }  // namespace trestle

@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "lib/proxy/connection_set.h"
 #include "lib/proxy/proxy_header_leg.h"
@@ -29,6 +30,22 @@ StreamEnd EndFor(Leg leg, bool relayed, ErrorCode code) {
   return blocked && leg == Leg::kFront ? StreamEnd::kClean : StreamEnd::kTruncated;
 }
 
+// The one check that the name (and the protocols) that chose a route are those that TLS goes by.
+// They differ where the hello was encrypted.
+absl::Status CheckSameRoute(const RoutedHello& routed, const HelloToAnswer& hello) {
+  if (hello.server_name == routed.server_name && hello.alpn == routed.report.alpn) {
+    return absl::OkStatus();
+  }
+  const bool leads_here =
+      !routed.checks.empty() && absl::c_all_of(routed.checks, [&](const auto& check) {
+        return check->LeadsToSameHandler(hello.server_name, hello.alpn);
+      });
+  if (leads_here) return absl::OkStatus();
+  return MakeError({ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute, std::nullopt,
+                    absl::StrCat("the route was chosen by \"", routed.server_name,
+                                 "\"; what the hello that TLS answers asks for leads elsewhere")});
+}
+
 }  // namespace
 
 Connection::Connection(ConnectionSet& set, uint64_t id)
@@ -41,32 +58,57 @@ Connection::Connection(ConnectionSet& set, uint64_t id)
 
 Connection::~Connection() = default;
 
-void Connection::Start(std::unique_ptr<Transport> front) {
-  const TransportInfo info = front->info();
-  report_.front.local = info.local;
-  report_.front.peer = info.peer;
-  opening_->front = set_.plan.NewFront(set_.limiter, this);
-  report_.front.via = info.via;
-  // A block that hands a connection on has read its header.
-  if (info.proxy_header == nullptr && set_.options.proxy_protocol_from.Contains(info.peer)) {
-    report_.front.via = info.peer;
-    opening_->front = std::make_unique<ProxyHeaderLeg>(set_.scheduler, std::move(opening_->front));
+void Connection::Start(Accepted accepted) {
+  Opening& opening = *opening_;
+  if (accepted.time != MonotonicTime()) start_ = accepted.time;
+  const absl::Duration waited = set_.scheduler.MonotonicNow() - start_;
+  report_.accepted -= waited;
+  opening.origin = std::move(accepted.origin);
+  opening.routed = std::move(accepted.hello);
+  if (opening.routed != nullptr) {
+    report_.hello = opening.routed->report;
+    report_.route = opening.routed->route;
   }
-  LimitPhase(set_.options.hello_timeout);
-  opening_->front->Open(std::move(front),
-                        [this](absl::Status status) { OnFrontOpen(std::move(status)); });
+  opening.front =
+      set_.plan.NewFront({set_.limiter, opening.origin, opening.routed.get(), *this,
+                          [this](const HelloToAnswer& hello) { return OnHelloComplete(hello); }});
+  // A block that hands a connection on has read its header.
+  const bool header_read = opening.origin.proxy_header != nullptr;
+  if (!header_read && set_.options.proxy_protocol_from.Contains(opening.origin.peer)) {
+    opening.origin.via = opening.origin.peer;
+    opening.front =
+        std::make_unique<ProxyHeaderLeg>(set_.scheduler, std::move(opening.front), opening.origin);
+  }
+  ReportOrigin();
+  LimitPhase(std::max(set_.options.hello_timeout - waited, absl::ZeroDuration()));
+  opening.front->Open(std::move(accepted.transport),
+                      [this](absl::Status status) { OnFrontOpen(std::move(status)); });
+}
+
+void Connection::ReportOrigin() {
+  const ConnectionOrigin& origin = opening_->origin;
+  report_.front.local = origin.local;
+  report_.front.peer = opening_->facts.peer = origin.peer;
+  report_.front.via = origin.via;
+}
+
+// Called from inside the front leg: nothing may be destroyed here.
+absl::Status Connection::OnHelloComplete(const HelloToAnswer& hello) {
+  stage_start_ = set_.scheduler.MonotonicNow();
+  LimitPhase(set_.options.handshake_timeout);
+  if (opening_->routed == nullptr) return absl::OkStatus();
+  return CheckSameRoute(*opening_->routed, hello);
 }
 
 // Called from inside the front leg: nothing may be destroyed here.
 void Connection::OnHello(HelloToAnswer hello, Answer answer) {
   Opening& opening = *opening_;
-  const TransportInfo info = opening.front->info();
   opening.facts.server_name = report_.server_name = hello.server_name;
-  opening.facts.peer = report_.front.peer = info.peer;
+  ReportOrigin();
   const RouteTarget* target = nullptr;
   opening.early_failure = Choose(&target);
   if (!opening.early_failure.ok()) return answer(opening.early_failure);
-  opening.back.Choose(std::get<Backends>(*target), info.peer);
+  opening.back.Choose(std::get<Backends>(*target), opening.origin.peer);
   std::optional<absl::StatusOr<HelloAnswer>> decided =
       set_.plan.AnswerHello(hello, opening.back.first(), opening.facts);
   if (decided.has_value()) {
@@ -76,7 +118,7 @@ void Connection::OnHello(HelloToAnswer hello, Answer answer) {
   opening.hello_answer = std::move(answer);
   stage_ = Stage::kOpeningBack;
   phase_timer_.reset();
-  opening.back.Open(opening.facts, info,
+  opening.back.Open(opening.facts, opening.origin,
                     [this](absl::Status status) { OnEarlyBackOpen(std::move(status)); });
 }
 
@@ -97,15 +139,13 @@ void Connection::OnFrontOpen(absl::Status status) {
   report_.times.front = set_.scheduler.MonotonicNow() - start_;
   opening.facts = opening.front->facts();
   report_.server_name = opening.facts.server_name;
-  report_.hello = opening.facts.hello;
+  if (opening.facts.hello.has_value()) report_.hello = opening.facts.hello;
+  ReportOrigin();
   if (!opening.early_failure.ok()) return Fail(opening.early_failure);
   if (!status.ok()) return Fail(status);
   report_.front.tls = opening.facts.tls;
   front_ = opening.front->Take();
   opening.front.reset();
-  const TransportInfo info = front_->info();
-  report_.front.local = info.local;
-  report_.front.peer = opening.facts.peer = info.peer;
   if (report_.front.tls != nullptr && report_.front.tls->acme_challenge) {
     return Close(absl::OkStatus());  // The handshake was all that the ACME server wanted.
   }
@@ -126,7 +166,8 @@ void Connection::OnFrontOpen(absl::Status status) {
 absl::Status Connection::Choose(const RouteTarget** target) {
   absl::StatusOr<ConnectionPlan::Choice> choice = set_.plan.Choose(opening_->facts);
   if (!choice.ok()) return choice.status();
-  report_.route = choice->route;
+  if (!choice->route.empty()) report_.route = choice->route;
+  opening_->check = choice->check;
   *target = choice->target;
   return absl::OkStatus();
 }
@@ -181,7 +222,7 @@ void Connection::GoTo(const RouteTarget& target) {
 void Connection::OpenBack() {
   stage_ = Stage::kOpeningBack;
   phase_timer_.reset();
-  opening_->back.Open(opening_->facts, front_->info(),
+  opening_->back.Open(opening_->facts, opening_->origin,
                       [this](absl::Status status) { OnBackOpen(std::move(status)); });
 }
 
@@ -189,8 +230,25 @@ void Connection::HandOver(ConnectionHandler& handler) {
   phase_timer_.reset();
   front_->SetHandler(nullptr);
   report_.handed_over = true;
-  handler.Serve(std::move(front_));
+  handler.Serve(TakeAccepted());
   Finish();
+}
+
+Accepted Connection::TakeAccepted() {
+  Opening& opening = *opening_;
+  Accepted accepted(std::move(front_));
+  accepted.time = start_;
+  accepted.origin = std::move(opening.origin);
+  // What is behind TLS that was ended here has nothing to do with its hello.
+  if (!opening.facts.hello.has_value()) return accepted;
+  auto hello = std::make_shared<RoutedHello>();
+  hello->server_name = opening.facts.server_name;
+  hello->report = *opening.facts.hello;
+  hello->route = report_.route;
+  if (opening.routed != nullptr) hello->checks = opening.routed->checks;
+  if (opening.check != nullptr) hello->checks.push_back(std::move(opening.check));
+  accepted.hello = std::move(hello);
+  return accepted;
 }
 
 void Connection::OnBackOpen(absl::Status status) {
@@ -230,10 +288,6 @@ void Connection::OnPhaseTimeout() {
     return Finish();
   }
   const absl::Duration taken = set_.scheduler.MonotonicNow() - stage_start_;
-  if (stage_ == Stage::kOpeningFront && opening_->front->hello_received() &&
-      taken < set_.options.handshake_timeout) {
-    return LimitPhase(set_.options.handshake_timeout - taken);
-  }
   if (!opening_->early_failure.ok()) return Fail(opening_->early_failure);
   Fail(MakeError({ErrorCode::kTimeout, Leg::kFront, stage_phase(), std::nullopt,
                   absl::StrCat("not finished within ", absl::FormatDuration(taken))}));
@@ -278,6 +332,7 @@ void Connection::Cut() {
 void Connection::Fail(const absl::Status& status) {
   if (stage_ == Stage::kOpeningFront && opening_->front != nullptr) {
     report_.server_name = opening_->front->facts().server_name;
+    ReportOrigin();
   }
   Close(status);
 }

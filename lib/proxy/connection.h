@@ -19,6 +19,7 @@
 #include "trestle/io/relay.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/io/transport.h"
+#include "trestle/proxy/accepted.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/proxy/proxy_block.h"
 
@@ -31,7 +32,7 @@ class Connection final : private HelloHook {
   Connection(ConnectionSet& set, uint64_t id);
   ~Connection();
 
-  void Start(std::unique_ptr<Transport> front);
+  void Start(Accepted accepted);
 
   /// Ends the connection because this side wants it: legs get their last words, within limits.
   void Cancel(absl::string_view why);
@@ -60,7 +61,10 @@ class Connection final : private HelloHook {
   struct Opening {
     Opening(ConnectionSet& set, ConnectionReport& report) : back(set, report) {}
 
-    LegFacts facts;  // Of the front leg.
+    ConnectionOrigin origin;
+    std::shared_ptr<const RoutedHello> routed;  // Null where no router was before.
+    LegFacts facts;                             // Of the front leg.
+    std::shared_ptr<const RouteCheck> check;    // Of the route chosen here, if it has one.
     std::unique_ptr<LegOpener> front;
     std::unique_ptr<ContentLeg> content;
     std::string last_words;  // The content reader's, to the client.
@@ -76,6 +80,7 @@ class Connection final : private HelloHook {
     int legs_open = 0;
   };
 
+  absl::Status OnHelloComplete(const HelloToAnswer& hello);
   void OnHello(HelloToAnswer hello, Answer answer) override;
   void OnFrontOpen(absl::Status status);
   void LimitByCertificate();
@@ -87,6 +92,8 @@ class Connection final : private HelloHook {
   void OpenBack();
   void GoTo(const RouteTarget& target);
   void HandOver(ConnectionHandler& handler);
+  Accepted TakeAccepted();
+  void ReportOrigin();
   void OnBackOpen(absl::Status status);
   void StartRelay();
   void OnRelayDone(absl::Status status);

@@ -14,6 +14,7 @@
 #include "trestle/base/error.h"
 #include "trestle/io/inspector.h"
 #include "trestle/io/transport.h"
+#include "trestle/proxy/accepted.h"
 #include "trestle/proxy/content_routing.h"
 #include "trestle/proxy/handshake_limiter.h"
 #include "trestle/proxy/observer.h"
@@ -54,9 +55,21 @@ class LegOpener {
 
   /// What is known so far. To be called before `Take`.
   virtual LegFacts facts() const = 0;
+};
 
-  /// Where the leg leads, as far as that is known by now. To be called before `Take`.
-  virtual TransportInfo info() const = 0;
+/// What a front leg is opened with. What is referred to outlives the opener.
+struct FrontContext {
+  /// Full handshakes, if there are any, are to be made as this lets them.
+  HandshakeLimiter& limiter;
+  /// Changes once, when a PROXY header was read.
+  const ConnectionOrigin& origin;
+  /// Null where no hello was read before.
+  const RoutedHello* routed;
+  /// For plans that want hellos to wait (`AnswerHello`).
+  HelloHook& hook;
+  /// To be called by a leg that ends TLS, with each complete hello, before it is answered. Says
+  /// why it must be refused.
+  absl::AnyInvocable<absl::Status(const HelloToAnswer&)> check_hello;
 };
 
 class ConnectionPlan {
@@ -64,15 +77,14 @@ class ConnectionPlan {
   struct Choice {
     std::string route;
     const RouteTarget* target = nullptr;  // Not null; valid until the loop's next call.
+    std::shared_ptr<const RouteCheck> check = nullptr;  // Where a hello led to a handler.
   };
 
   virtual ~ConnectionPlan() = default;
 
   virtual ProxyMode mode() const = 0;
 
-  /// Full handshakes on the front leg, if there are any, are to be made as `limiter` lets them.
-  /// `hook` is for plans that want hellos to wait (`AnswerHello`). Both outlive the opener.
-  virtual std::unique_ptr<LegOpener> NewFront(HandshakeLimiter& limiter, HelloHook* hook) = 0;
+  virtual std::unique_ptr<LegOpener> NewFront(FrontContext context) = 0;
 
   /// Decides about a hello that waits: an answer, or nothing, for the backend to be asked, with
   /// `facts.alpn_to_offer` filled in. `backend` is the one that comes first. Called only where the

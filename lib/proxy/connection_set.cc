@@ -18,9 +18,9 @@ ConnectionSet::~ConnectionSet() {
   for (auto& [id, connection] : open) connection->Cut();
 }
 
-void ConnectionSet::Serve(std::unique_ptr<Transport> transport) {
+void ConnectionSet::Serve(Accepted accepted) {
   if (!limiter.AllowsConnection(open_.size())) {
-    transport->Abort();
+    accepted.transport->Abort();
     if (observer != nullptr) observer->OnTurnedAway(Limit::kConnections);
     return;
   }
@@ -28,7 +28,7 @@ void ConnectionSet::Serve(std::unique_ptr<Transport> transport) {
   auto connection = std::make_unique<Connection>(*this, id);
   Connection& started = *connection;
   open_.emplace(id, std::move(connection));
-  started.Start(std::move(transport));
+  started.Start(std::move(accepted));
 }
 
 bool ConnectionSet::holds_buffers() const {

@@ -40,7 +40,7 @@ class ConnectionSet {
   /// Cuts what is still open.
   ~ConnectionSet();
 
-  void Serve(std::unique_ptr<Transport> transport);
+  void Serve(Accepted accepted);
   void Drain(absl::Duration timeout, absl::AnyInvocable<void()> done);
   void DrainOlderCertificates(uint64_t generation, absl::Duration timeout);
   /// Whether the time of the connection's certificates ran out before it was open.

@@ -37,6 +37,11 @@ std::unique_ptr<Transport> HelloLeg::Take() {
 
 LegFacts HelloLeg::facts() const {
   LegFacts facts;
+  if (routed_ != nullptr) {
+    facts.server_name = routed_->server_name;
+    facts.hello = routed_->report;
+    return facts;
+  }
   if (reader_.state() != HelloState::kDone) return facts;
   const ClientHello& hello = reader_.hello();
   facts.server_name = hello.server_name;
@@ -50,6 +55,7 @@ LegFacts HelloLeg::facts() const {
 }
 
 void HelloLeg::ReadHello() {
+  if (routed_ != nullptr) return Finish(absl::OkStatus());
   std::array<uint8_t, kReadBytes> bytes;
   while (reader_.state() == HelloState::kNeedMore) {
     const IoResult result = raw_->Read(absl::MakeSpan(bytes));

@@ -19,16 +19,22 @@ class HelloLeg final : public LegOpener, private TransportHandler {
  public:
   using Sha256Pointer = std::array<uint8_t, 32> (*)(ByteView);
 
-  /// `ja4_sha256` may be null: no fingerprint then.
-  HelloLeg(Scheduler& scheduler, Sha256Pointer ja4_sha256)
-      : scheduler_(scheduler), ja4_sha256_(ja4_sha256) {}
+  /// `ja4_sha256` may be null: no fingerprint then. A hello that was `routed` before is not read
+  /// again, unless for its fingerprint; null where it was not.
+  HelloLeg(Scheduler& scheduler, Sha256Pointer ja4_sha256, const RoutedHello* routed)
+      : scheduler_(scheduler),
+        ja4_sha256_(ja4_sha256),
+        routed_(routed != nullptr && (ja4_sha256 == nullptr || !routed->report.ja4.empty())
+                    ? routed
+                    : nullptr) {}
   ~HelloLeg() override;
 
   void Open(std::unique_ptr<Transport> raw, absl::AnyInvocable<void(absl::Status)> done) override;
   std::unique_ptr<Transport> Take() override;
-  bool hello_received() const override { return reader_.state() == HelloState::kDone; }
+  bool hello_received() const override {
+    return routed_ != nullptr || reader_.state() == HelloState::kDone;
+  }
   LegFacts facts() const override;
-  TransportInfo info() const override { return raw_->info(); }
 
  private:
   void OnReadable() override { ReadHello(); }
@@ -38,6 +44,7 @@ class HelloLeg final : public LegOpener, private TransportHandler {
 
   Scheduler& scheduler_;
   const Sha256Pointer ja4_sha256_;
+  const RoutedHello* const routed_;
   ClientHelloReader reader_;
   std::unique_ptr<Transport> raw_;
   absl::AnyInvocable<void(absl::Status)> done_;

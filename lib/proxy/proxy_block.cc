@@ -77,9 +77,7 @@ ProxyBlock::ProxyBlock(Scheduler& scheduler, Dialer& dialer, const ConnectionOpt
 
 ProxyBlock::~ProxyBlock() = default;
 
-void ProxyBlock::Serve(std::unique_ptr<Transport> transport) {
-  connections_->Serve(std::move(transport));
-}
+void ProxyBlock::Serve(Accepted connection) { connections_->Serve(std::move(connection)); }
 
 void ProxyBlock::Drain(absl::Duration timeout, absl::AnyInvocable<void()> done) {
   connections_->Drain(timeout, std::move(done));

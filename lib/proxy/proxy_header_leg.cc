@@ -56,11 +56,18 @@ void ProxyHeaderLeg::ReadHeader() {
 
 void ProxyHeaderLeg::OpenNext(ByteView surplus) {
   header_read_ = true;
+  NoteOrigin(reader_.TakeHeader());
   raw_->SetHandler(nullptr);
-  next_->Open(std::make_unique<PrefixedTransport>(
-                  std::string(AsText(surplus)), std::move(raw_),
-                  std::make_shared<const ProxyHeader>(reader_.TakeHeader())),
+  next_->Open(std::make_unique<PrefixedTransport>(std::string(AsText(surplus)), std::move(raw_)),
               std::move(done_));
+}
+
+void ProxyHeaderLeg::NoteOrigin(ProxyHeader header) {
+  if (header.family == ProxyFamily::kIpv4 || header.family == ProxyFamily::kIpv6) {
+    origin_.peer = header.source;
+    origin_.local = header.destination;
+  }
+  origin_.proxy_header = std::make_shared<const ProxyHeader>(std::move(header));
 }
 
 void ProxyHeaderLeg::Fail(absl::Status status) {

@@ -17,14 +17,14 @@ namespace trestle {
 
 class ProxyHeaderLeg final : public LegOpener, private TransportHandler {
  public:
-  ProxyHeaderLeg(Scheduler& scheduler, std::unique_ptr<LegOpener> next)
-      : scheduler_(scheduler), next_(std::move(next)) {}
+  /// What the header tells is written into `origin`, which outlives the leg, before `next` opens.
+  ProxyHeaderLeg(Scheduler& scheduler, std::unique_ptr<LegOpener> next, ConnectionOrigin& origin)
+      : scheduler_(scheduler), next_(std::move(next)), origin_(origin) {}
   ~ProxyHeaderLeg() override;
 
   void Open(std::unique_ptr<Transport> raw, absl::AnyInvocable<void(absl::Status)> done) override;
   std::unique_ptr<Transport> Take() override;
   bool hello_received() const override { return header_read_ && next_->hello_received(); }
-  TransportInfo info() const override { return header_read_ ? next_->info() : raw_->info(); }
   LegFacts facts() const override { return header_read_ ? next_->facts() : LegFacts(); }
 
  private:
@@ -32,10 +32,12 @@ class ProxyHeaderLeg final : public LegOpener, private TransportHandler {
   void OnWritable() override {}
   void ReadHeader();
   void OpenNext(ByteView surplus);
+  void NoteOrigin(ProxyHeader header);
   void Fail(absl::Status status);
 
   Scheduler& scheduler_;
   const std::unique_ptr<LegOpener> next_;
+  ConnectionOrigin& origin_;
   ProxyHeaderReader reader_;
   bool header_read_ = false;
   std::unique_ptr<Transport> raw_;

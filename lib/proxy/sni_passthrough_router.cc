@@ -30,31 +30,81 @@ absl::Status CheckRoutes(const RouteTable* routes, Unrouted no_name, Unrouted un
 
 }  // namespace
 
+namespace {
+
+// How hellos are routed: immutable, so that a decision can be asked for again.
+struct Routing {
+  std::shared_ptr<const RouteTable> routes;
+  Unrouted no_name;
+  Unrouted unknown_name;
+
+  // Nothing where the hello is to be refused.
+  std::optional<RouteTable::Match> Find(absl::string_view server_name,
+                                        absl::Span<const std::string> alpn) const {
+    const std::optional<RouteTable::Match> match = routes->Find(server_name, alpn);
+    if (!match.has_value()) return std::nullopt;
+    // A default route limited to a protocol is meant for hellos of any name.
+    const bool covered = !match->is_default || !match->alpn.empty();
+    if (covered || IfUnrouted(server_name) == Unrouted::kDefaultRoute) return match;
+    return std::nullopt;
+  }
+
+  Unrouted IfUnrouted(absl::string_view server_name) const {
+    return server_name.empty() ? no_name : unknown_name;
+  }
+};
+
+class SameHandlerCheck final : public RouteCheck {
+ public:
+  SameHandlerCheck(std::shared_ptr<const Routing> routing, const ConnectionHandler* handler)
+      : routing_(std::move(routing)), handler_(handler) {}
+
+  bool LeadsToSameHandler(absl::string_view server_name,
+                          absl::Span<const std::string> alpn) const override {
+    const std::optional<RouteTable::Match> match = routing_->Find(server_name, alpn);
+    if (!match.has_value()) return false;
+    const auto* handler = std::get_if<ConnectionHandler*>(match->target);
+    return handler != nullptr && *handler == handler_;
+  }
+
+ private:
+  const std::shared_ptr<const Routing> routing_;
+  const ConnectionHandler* const handler_;  // Only to be compared.
+};
+
+}  // namespace
+
 class SniPassthroughRouter::Plan final : public ConnectionPlan {
  public:
   Plan(Scheduler& scheduler, SniPassthroughRouterOptions options)
-      : scheduler_(scheduler), options_(std::move(options)) {}
+      : scheduler_(scheduler),
+        ja4_sha256_(options.ja4_sha256),
+        routing_(std::make_shared<const Routing>(
+            Routing{std::move(options.routes), options.no_name, options.unknown_name})) {}
 
   ProxyMode mode() const override { return ProxyMode::kPassthrough; }
 
-  std::unique_ptr<LegOpener> NewFront(HandshakeLimiter&, HelloHook*) override {
-    return std::make_unique<HelloLeg>(scheduler_, options_.ja4_sha256);
+  std::unique_ptr<LegOpener> NewFront(FrontContext context) override {
+    return std::make_unique<HelloLeg>(scheduler_, ja4_sha256_, context.routed);
   }
 
   absl::StatusOr<Choice> Choose(const LegFacts& front) override {
     const std::optional<RouteTable::Match> match =
-        options_.routes->Find(front.server_name, front.hello->alpn);
-    const Unrouted unrouted = front.server_name.empty() ? options_.no_name : options_.unknown_name;
-    // A default route limited to a protocol is meant for hellos of any name.
-    const bool covered = match.has_value() && (!match->is_default || !match->alpn.empty());
-    if (covered || (match.has_value() && unrouted == Unrouted::kDefaultRoute)) {
-      return Choice{std::string(match->pattern), match->target};
+        routing_->Find(front.server_name, front.hello->alpn);
+    if (match.has_value()) {
+      Choice choice{std::string(match->pattern), match->target};
+      if (const auto* handler = std::get_if<ConnectionHandler*>(match->target)) {
+        choice.check = std::make_shared<const SameHandlerCheck>(routing_, *handler);
+      }
+      return choice;
     }
     TlsError error;
     error.code = ErrorCode::kNoRoute;
     error.leg = Leg::kFront;
     error.phase = Phase::kRoute;
-    if (unrouted != Unrouted::kClose) error.alert = kAlertUnrecognizedName;
+    if (routing_->IfUnrouted(front.server_name) != Unrouted::kClose) {
+      error.alert = kAlertUnrecognizedName;
+    }
     error.detail = front.server_name.empty()
                        ? "the ClientHello has no server name, and there is no route for that"
                        : absl::StrCat("no route for \"", front.server_name, "\"");
@@ -79,9 +129,11 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
   }
 
   absl::Status ReplaceRoutes(std::shared_ptr<const RouteTable> routes) {
-    absl::Status status = CheckRoutes(routes.get(), options_.no_name, options_.unknown_name);
-    if (status.ok()) options_.routes = std::move(routes);
-    return status;
+    const Unrouted no_name = routing_->no_name;
+    const Unrouted unknown_name = routing_->unknown_name;
+    if (absl::Status s = CheckRoutes(routes.get(), no_name, unknown_name); !s.ok()) return s;
+    routing_ = std::make_shared<const Routing>(Routing{std::move(routes), no_name, unknown_name});
+    return absl::OkStatus();
   }
 
  private:
@@ -92,7 +144,8 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
   }
 
   Scheduler& scheduler_;
-  SniPassthroughRouterOptions options_;
+  std::array<uint8_t, 32> (*const ja4_sha256_)(ByteView);
+  std::shared_ptr<const Routing> routing_;
 };
 
 absl::StatusOr<std::unique_ptr<SniPassthroughRouter>> SniPassthroughRouter::Create(

@@ -33,8 +33,9 @@ class TlsBridge::Plan final : public TlsFrontPlan {
 
   ProxyMode mode() const override { return ProxyMode::kBridge; }
 
-  std::unique_ptr<LegOpener> NewFront(HandshakeLimiter& limiter, HelloHook* hook) override {
-    return NewTlsFront(limiter, is_eager_ ? hook : nullptr);
+  std::unique_ptr<LegOpener> NewFront(FrontContext context) override {
+    HelloHook* const hook = is_eager_ ? &context.hook : nullptr;
+    return NewTlsFront(std::move(context), hook);
   }
 
   std::optional<absl::StatusOr<HelloAnswer>> AnswerHello(const HelloToAnswer& hello,

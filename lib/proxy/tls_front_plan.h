@@ -29,8 +29,8 @@ class TlsFrontPlan : public ConnectionPlan {
         new_inspector_(std::move(new_inspector)),
         content_(std::move(content)) {}
 
-  std::unique_ptr<LegOpener> NewFront(HandshakeLimiter& limiter, HelloHook*) override {
-    return NewTlsFront(limiter, nullptr);
+  std::unique_ptr<LegOpener> NewFront(FrontContext context) override {
+    return NewTlsFront(std::move(context), nullptr);
   }
 
   absl::StatusOr<Choice> Choose(const LegFacts&) override {
@@ -49,9 +49,10 @@ class TlsFrontPlan : public ConnectionPlan {
   Scheduler& scheduler() { return scheduler_; }
   const ServerTlsConfig& front_tls() const { return *front_tls_; }
 
-  std::unique_ptr<LegOpener> NewTlsFront(HandshakeLimiter& limiter, HelloHook* hook) {
-    return std::make_unique<TlsLeg>(
-        scheduler_, TlsEngine::NewServer(front_tls_, scheduler_, Leg::kFront, hook), &limiter);
+  std::unique_ptr<LegOpener> NewTlsFront(FrontContext context, HelloHook* hook) {
+    return std::make_unique<TlsLeg>(scheduler_,
+                                    TlsEngine::NewServer(front_tls_, scheduler_, Leg::kFront, hook),
+                                    std::move(context));
   }
 
  private:

@@ -19,18 +19,26 @@ namespace trestle {
 
 class TlsLeg final : public LegOpener {
  public:
-  /// With a `limiter`, which must outlive this, full handshakes are made as far as it lets them.
-  TlsLeg(Scheduler& scheduler, std::unique_ptr<TlsEngine> engine,
-         HandshakeLimiter* limiter = nullptr)
-      : scheduler_(scheduler), engine_(std::move(engine)), limiter_(limiter) {}
+  /// A back leg.
+  TlsLeg(Scheduler& scheduler, std::unique_ptr<TlsEngine> engine)
+      : scheduler_(scheduler), engine_(std::move(engine)) {}
+
+  /// A front leg.
+  TlsLeg(Scheduler& scheduler, std::unique_ptr<TlsEngine> engine, FrontContext front)
+      : scheduler_(scheduler),
+        engine_(std::move(engine)),
+        limiter_(&front.limiter),
+        origin_(&front.origin) {
+    engine_->SetHelloCheck(std::move(front.check_hello));
+  }
   ~TlsLeg() override {
     if (limited_) limiter_->Finish();
   }
 
   void Open(std::unique_ptr<Transport> raw, absl::AnyInvocable<void(absl::Status)> done) override {
     if (limiter_ != nullptr && limiter_->active()) {
-      engine_->SetAdmission([this, client = raw->info().peer] {
-        absl::Status admitted = limiter_->Begin(client, scheduler_.MonotonicNow());
+      engine_->SetAdmission([this] {
+        absl::Status admitted = limiter_->Begin(origin_->peer, scheduler_.MonotonicNow());
         limited_ = admitted.ok();
         return admitted;
       });
@@ -43,8 +51,6 @@ class TlsLeg final : public LegOpener {
 
   bool hello_received() const override { return stream_->hello_received(); }
 
-  TransportInfo info() const override { return stream_->info(); }
-
   LegFacts facts() const override {
     const TlsInfo& info = stream_->tls_info();
     return {info.server_name, info.alpn, stream_->shared_tls_info(), std::nullopt, {}, {}};
@@ -53,8 +59,9 @@ class TlsLeg final : public LegOpener {
  private:
   Scheduler& scheduler_;
   std::unique_ptr<TlsEngine> engine_;
-  HandshakeLimiter* const limiter_;
-  bool limited_ = false;  // Counts as under way there.
+  HandshakeLimiter* const limiter_ = nullptr;       // Of a front leg.
+  const ConnectionOrigin* const origin_ = nullptr;  // Likewise.
+  bool limited_ = false;                            // Counts as under way there.
   std::unique_ptr<TlsStream> stream_;
 };
 

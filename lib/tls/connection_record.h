@@ -44,6 +44,8 @@ struct HandshakeRecord {
   std::shared_ptr<const ClientAuthRules> client_rules;  ///< Server: keeps the next one alive.
   const ClientAuthRule* client_rule = nullptr;          ///< Server: null where none applies.
   absl::AnyInvocable<absl::Status()> admit;  ///< Server: asked before a full handshake, if set.
+  /// Server: asked about the hello before anything is made of it, if set.
+  absl::AnyInvocable<absl::Status(const HelloToAnswer&)> check_hello;
   /// Server: whose session it is that the client wants to resume.
   ChainInfo resumed_chain;
   std::shared_ptr<const PeerIdentity> resumed_identity;

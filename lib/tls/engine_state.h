@@ -55,6 +55,10 @@ class TlsEngine::State {
     if (record_.handshake != nullptr) record_.handshake->admit = std::move(admit);
   }
 
+  void SetHelloCheck(absl::AnyInvocable<absl::Status(const HelloToAnswer&)> check) {
+    if (record_.handshake != nullptr) record_.handshake->check_hello = std::move(check);
+  }
+
   ByteQueue& received() { return received_; }
   ByteQueue& to_send() { return to_send_; }
   void EndReceived() { received_ended_ = true; }

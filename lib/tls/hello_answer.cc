@@ -69,14 +69,24 @@ ssl_select_cert_result_t RefuseHello(SSL* ssl, const absl::Status& why, Connecti
   return ssl_select_cert_error;
 }
 
+HelloToAnswer Describe(const SSL_CLIENT_HELLO* hello, const ConnectionRecord& record) {
+  return {record.info.server_name, OfferedAlpn(hello), record.info.ech_accepted};
+}
+
 }  // namespace
+
+ssl_select_cert_result_t CheckHello(const SSL_CLIENT_HELLO* hello, ConnectionRecord& record) {
+  if (record.handshake->check_hello == nullptr) return ssl_select_cert_success;
+  const absl::Status checked =
+      std::exchange(record.handshake->check_hello, nullptr)(Describe(hello, record));
+  return checked.ok() ? ssl_select_cert_success : RefuseHello(hello->ssl, checked, record);
+}
 
 ssl_select_cert_result_t AskHelloHook(const SSL_CLIENT_HELLO* hello, ConnectionRecord& record) {
   HandshakeRecord& handshake = *record.handshake;
   if (handshake.hook == nullptr) return ssl_select_cert_success;
   if (!handshake.hello_answer.asked()) {
-    handshake.hook->OnHello({record.info.server_name, OfferedAlpn(hello)},
-                            handshake.hello_answer.Ask(record.wait));
+    handshake.hook->OnHello(Describe(hello, record), handshake.hello_answer.Ask(record.wait));
   }
   if (!handshake.hello_answer.answered()) return ssl_select_cert_retry;
   const absl::StatusOr<HelloAnswer>& answer = handshake.hello_answer.answer();

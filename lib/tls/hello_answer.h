@@ -10,6 +10,10 @@ namespace trestle {
 
 struct ConnectionRecord;
 
+/// Asks the record's check, if it has one and for the first time, about `hello`: success, or error
+/// with the alert sent and the refusal noted.
+ssl_select_cert_result_t CheckHello(const SSL_CLIENT_HELLO* hello, ConnectionRecord& record);
+
 /// Lets the record's hook, if it has one, decide about `hello`: success, retry while it thinks, or
 /// error with the alert sent and the refusal noted.
 ssl_select_cert_result_t AskHelloHook(const SSL_CLIENT_HELLO* hello, ConnectionRecord& record);

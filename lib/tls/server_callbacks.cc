@@ -245,12 +245,14 @@ ssl_select_cert_result_t SelectCertificate(const SSL_CLIENT_HELLO* hello) {
   SSL* ssl = hello->ssl;
   ConnectionRecord& record = ConnectionRecord::Of(ssl);
   record.hello_received = true;
+  record.info.ech_accepted = SSL_ech_accepted(ssl) == 1;
   // Asked again after a HelloRetryRequest; and what BoringSSL passes is without the header.
   if (record.info.hello_bytes == 0) {
     record.info.hello_bytes =
         static_cast<uint32_t>(SSL3_HM_HEADER_LENGTH + hello->client_hello_len);
   }
   if (!ReadServerName(ssl, record)) return Refuse(ssl, SSL_AD_UNRECOGNIZED_NAME);
+  if (CheckHello(hello, record) == ssl_select_cert_error) return ssl_select_cert_error;
   AcmeTokens* const acme_tokens = record.handshake->server->options().acme_tokens.get();
   if (acme_tokens != nullptr && OffersChallenge(hello)) {
     return AnswerChallenge(ssl, record, *acme_tokens);

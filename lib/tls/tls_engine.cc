@@ -345,6 +345,9 @@ ByteQueue& TlsEngine::received() { return state_->received(); }
 void TlsEngine::SetAdmission(absl::AnyInvocable<absl::Status()> admit) {
   state_->SetAdmission(std::move(admit));
 }
+void TlsEngine::SetHelloCheck(absl::AnyInvocable<absl::Status(const HelloToAnswer&)> check) {
+  state_->SetHelloCheck(std::move(check));
+}
 void TlsEngine::EndReceived() { state_->EndReceived(); }
 ByteQueue& TlsEngine::to_send() { return state_->to_send(); }
 IoState TlsEngine::Handshake() { return state_->Handshake(); }

@@ -120,7 +120,7 @@ void FrontScene::Cut() {
 }
 
 void FrontScene::ConnectByBrokenSocket(const std::string& words) {
-  block_->Serve(std::make_unique<BrokenSocket>(words));
+  block_->Serve(std::unique_ptr<Transport>(std::make_unique<BrokenSocket>(words)));
   loop.RunReady();
 }
 

@@ -5,18 +5,18 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "trestle/io/transport.h"
 
 namespace trestle {
 
 /// A transport that first yields `prefix` and then what `inner` yields. `inner` must not be owed a
-/// callback for a read (rule 3) other than one that may also be spurious for the new owner. With a
-/// `header`, `info()` tells the addresses that a proxy in front vouched for, where it told any.
+/// callback for a read (rule 3) other than one that may also be spurious for the new owner.
 class PrefixedTransport final : public Transport {
  public:
-  PrefixedTransport(std::string prefix, std::unique_ptr<Transport> inner,
-                    std::shared_ptr<const ProxyHeader> header = nullptr);
+  PrefixedTransport(std::string prefix, std::unique_ptr<Transport> inner)
+      : prefix_(std::move(prefix)), inner_(std::move(inner)) {}
 
   IoResult Read(MutableByteView out) override;
   IoResult Write(ByteView data) override { return inner_->Write(data); }
@@ -42,7 +42,6 @@ class PrefixedTransport final : public Transport {
   std::string prefix_;
   size_t taken_ = 0;
   const std::unique_ptr<Transport> inner_;
-  const std::shared_ptr<const ProxyHeader> header_;
 };
 
 }  // namespace trestle

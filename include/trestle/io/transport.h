@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
 #include "absl/status/status.h"
 #include "trestle/base/bytes.h"
@@ -46,16 +45,10 @@ class TransportHandler {
   ~TransportHandler() = default;
 };
 
-struct ProxyHeader;
-
 /// Where a transport leads.
 struct TransportInfo {
   Endpoint local;
   Endpoint peer;
-  /// What a trusted proxy in front told of the connection (wire/proxy_protocol.h); `local` and
-  /// `peer` are then what it said. Null where there is none.
-  std::shared_ptr<const ProxyHeader> proxy_header = nullptr;
-  Endpoint via;  ///< That proxy; kNone where there is no header.
   /// The socket below, or -1 where there is none or where its bytes are not this stream's bytes.
   int fd = -1;
 };

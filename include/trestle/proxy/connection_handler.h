@@ -2,9 +2,7 @@
 #ifndef TRESTLE_PROXY_CONNECTION_HANDLER_H_
 #define TRESTLE_PROXY_CONNECTION_HANDLER_H_
 
-#include <memory>
-
-#include "trestle/io/transport.h"
+#include "trestle/proxy/accepted.h"
 
 namespace trestle {
 
@@ -14,9 +12,11 @@ class ConnectionHandler {
  public:
   virtual ~ConnectionHandler() = default;
 
-  /// Takes over `transport`, an accepted connection, and never gives it back. Returns at once; what
-  /// becomes of the connection is told to the handler's observer.
-  virtual void Serve(std::unique_ptr<Transport> transport) = 0;
+  /// Takes over `connection` and never gives it back. A plain transport converts: it is a
+  /// connection that begins now. Returns at once; the handler's observer is told how it ends.
+  /// A handler that passes a connection on hands over the `Accepted` that it got, with what it has
+  /// read since.
+  virtual void Serve(Accepted connection) = 0;
 };
 
 }  // namespace trestle

@@ -72,12 +72,15 @@ struct PhaseTimes {
 struct ConnectionReport {
   uint64_t id = 0;  ///< Counts up from 1 in each block.
   ProxyMode mode = ProxyMode::kOffload;
-  absl::Time accepted;
+  absl::Time accepted;  ///< By the first handler; `duration` and `times` begin here.
   absl::Duration duration;
   std::string server_name;  ///< From the client's SNI, normalised; empty when it sent none.
-  std::optional<HelloReport> hello;  ///< Of a passthrough, once it is complete.
-  std::string route;         ///< The pattern that matched, "default", or empty without routing.
-  bool handed_over = false;  ///< A route gave the connection to another handler, which reports it.
+  std::optional<HelloReport> hello;  ///< As a router read it, in this block or before it.
+  /// The pattern that matched, "default", or empty without routing; the last router's, if this
+  /// block is behind one and doesn't route itself.
+  std::string route;
+  /// A route gave the connection to another handler, whose report has what is here, too.
+  bool handed_over = false;
   LegReport front;
   LegReport back;
   std::vector<FailedTry> failed_tries;  ///< Before the one in `back`.

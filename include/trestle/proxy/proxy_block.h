@@ -48,8 +48,8 @@ struct ConnectionOptions {
   /// From the first moment to a complete ClientHello: a total, not an idle time, so that a client
   /// that trickles bytes gains nothing.
   absl::Duration hello_timeout = absl::Seconds(5);
-  /// For a whole TLS handshake, on either leg; on the back leg, for those with all backends that
-  /// are tried.
+  /// For a whole TLS handshake: on the front leg from the complete ClientHello on; on the back leg
+  /// for those with all backends that are tried, together.
   absl::Duration handshake_timeout = absl::Seconds(10);
   /// For connecting to the backend, or to those that are tried, together.
   absl::Duration dial_timeout = absl::Seconds(10);
@@ -81,8 +81,8 @@ class ProxyBlock : public ConnectionHandler {
   /// Destroying a block cuts its connections; the observer is told of each.
   ~ProxyBlock() override;
 
-  /// Also resets `transport` where too many connections are open.
-  void Serve(std::unique_ptr<Transport> transport) final;
+  /// Also resets the connection where too many are open.
+  void Serve(Accepted connection) final;
 
   /// Lets open connections finish for at most `timeout`, then cuts what is left with
   /// ErrorCode::kCancelled. `done` is called once, from the loop, when none is open. The host stops

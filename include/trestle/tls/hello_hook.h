@@ -11,10 +11,11 @@
 
 namespace trestle {
 
-/// A hello whose server name has a certificate here.
+/// A complete hello, as TLS will answer it: of an encrypted one (ECH), what is inside.
 struct HelloToAnswer {
   std::string server_name;        ///< Normalised; empty where there is none.
   std::vector<std::string> alpn;  ///< Offered, in the client's order; empty without ALPN.
+  bool encrypted = false;         ///< Nobody on the network knows the name (RFC 9849).
 };
 
 struct HelloAnswer {

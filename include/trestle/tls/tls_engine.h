@@ -60,6 +60,11 @@ class TlsEngine {
   /// the handshake with the alert internal_error. Not asked once the engine failed.
   void SetAdmission(absl::AnyInvocable<absl::Status()> admit);
 
+  /// Server: sets who is asked, once, about the complete hello, before a certificate is chosen or
+  /// anything else is made of it. A failure becomes this engine's, with the alert that fits its
+  /// code, as with a HelloHook. `check` must not destroy the engine.
+  void SetHelloCheck(absl::AnyInvocable<absl::Status(const HelloToAnswer&)> check);
+
   /// Goes on with the handshake. kOk: it is finished. kWouldBlock: more must be received first.
   /// kFailed: see `status()`. `Read` and `Write` answer kWouldBlock before it is finished.
   IoState Handshake();

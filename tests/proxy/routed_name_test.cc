@@ -1,0 +1,393 @@
+// The name that chose a route and the name that TLS goes by, where they differ: encrypted hellos,
+// a second hello, sessions, challenges; and addresses that a header told.
+#include <openssl/ssl.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/proxy/proxy_fixture.h"
+#include "tests/proxy/raw_client.h"
+#include "tests/proxy/tls_fixture.h"
+#include "tests/tls/ech_pair.h"
+#include "trestle/base/ip_range.h"
+#include "trestle/proxy/accepted.h"
+#include "trestle/proxy/sni_passthrough_router.h"
+#include "trestle/proxy/tls_bridge.h"
+#include "trestle/proxy/tls_terminator.h"
+#include "trestle/testing/client_hello_kit.h"
+#include "trestle/tls/client_authentication.h"
+#include "trestle/tls/ech_keys.h"
+#include "trestle/tls/trust_store.h"
+
+namespace trestle::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr int kUnrecognizedName = 112;
+constexpr char kAcme[] = "acme-tls/1";
+
+enum class Block { kTerminator, kBridge };
+
+// As in examples/one_port: a router, and behind it blocks that share one front config. Who asks
+// for admin.test needs a certificate; others don't.
+class RoutedNameTest : public ::testing::TestWithParam<Block> {
+ protected:
+  RoutedNameTest() : context_(MakeRawContext()) {
+    ServerTlsOptions tls;
+    std::vector<std::shared_ptr<const Credential>> credentials;
+    for (const char* name : {"admin.test", "status.test", "*.wild.test"}) {
+      credentials.push_back(pki_.IssueCredential(LeafFor(name)));
+    }
+    tls.certificates = *CertificateStore::Create(std::move(credentials), loop_.Now());
+    ClientAuthOptions clients;
+    clients.by_name = {{"admin.test", {ClientCertificate::kRequired}}};
+    clients.by_name[0].policy.trust = *TrustStore::Create(pki_.ca_pem(), "");
+    tls.client_authentication = *ClientAuthentication::Create(std::move(clients));
+    std::string pem;
+    for (const EchPair* pair : {&admin_ech_, &status_ech_, &wild_ech_}) pem += pair->pem();
+    tls.ech_keys = *EchKeys::FromPem(pem);
+    front_ = *ServerTlsConfig::Create(std::move(tls));
+    SSL_CTX_set_session_cache_mode(context_.get(), SSL_SESS_CACHE_CLIENT);
+    SSL_CTX_set_app_data(context_.get(), this);
+    SSL_CTX_sess_set_new_cb(context_.get(), [](SSL* ssl, SSL_SESSION* session) {
+      auto* self = static_cast<RoutedNameTest*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+      self->session_.reset(session);
+      return 1;
+    });
+    for (TestBackend* backend : {&admin_, &status_, &wild_, &acme_}) {
+      if (GetParam() == Block::kBridge) ServeTls(*backend);
+      blocks_.push_back(NewBlock(*backend));
+    }
+    routes_ = *RouteTable::Create({{"admin.test", blocks_[0].get()},
+                                   {"status.test", blocks_[1].get()},
+                                   {"*.wild.test", blocks_[2].get()},
+                                   {"*.wild.test", blocks_[3].get(), kAcme}});
+    router_ = NewRouter(routes_);
+  }
+
+  static LeafSpec LeafFor(const std::string& name) {
+    LeafSpec leaf;
+    leaf.dns_names = {name};
+    return leaf;
+  }
+
+  void ServeTls(TestBackend& backend) {
+    backend.on_accept = [this, &backend](std::unique_ptr<Transport> raw) {
+      const auto config = ServerFor(pki_, loop_.Now(), LeafFor("internal.test"));
+      servers_.push_back(TlsPeer::Server(loop_, std::move(raw), config));
+      reached_.push_back(&backend);
+    };
+  }
+
+  std::unique_ptr<ProxyBlock> NewBlock(const TestBackend& backend) {
+    if (GetParam() == Block::kBridge) {
+      TlsBridgeOptions options;
+      options.front_tls = front_;
+      options.back_tls = ClientOf(pki_);
+      options.backend = backend.endpoint;
+      options.backend_name = "internal.test";
+      options.connection = connection_;
+      return *TlsBridge::Create(loop_, dialer_, std::move(options), &observer_);
+    }
+    TlsTerminatorOptions options;
+    options.front_tls = front_;
+    options.backend = backend.endpoint;
+    options.connection = connection_;
+    return *TlsTerminator::Create(loop_, dialer_, std::move(options), &observer_);
+  }
+
+  std::unique_ptr<SniPassthroughRouter> NewRouter(std::shared_ptr<const RouteTable> routes) {
+    SniPassthroughRouterOptions options;
+    options.routes = std::move(routes);
+    options.connection = connection_;
+    return *SniPassthroughRouter::Create(loop_, dialer_, std::move(options), &router_observer_);
+  }
+
+  RawClient& Connect(ProxyBlock& to) {
+    client_ = std::make_unique<RawClient>(loop_, ConnectTo(to, loop_), context_.get());
+    return *client_;
+  }
+
+  // What `backend` got in clear text from its only connection.
+  std::string ReceivedBy(const TestBackend& backend) const {
+    if (GetParam() == Block::kTerminator) {
+      return backend.peers.size() == 1 ? backend.peers[0]->received() : "";
+    }
+    return reached_.size() == 1 && reached_[0] == &backend ? servers_[0]->received() : "";
+  }
+
+  // The failure of the block that got the connection.
+  TlsError Failure() {
+    client_->End();
+    loop_.RunFor(ConnectionOptions().close_timeout);
+    EXPECT_EQ(observer_.closed.size(), 1u);
+    return observer_.error().value_or(TlsError{});
+  }
+
+  void ExpectRefused() {
+    EXPECT_FALSE(client_->done());
+    EXPECT_EQ(client_->alert(), kUnrecognizedName);
+    EXPECT_EQ(dialer_.dials(), 0u);
+    const TlsError error = Failure();
+    EXPECT_EQ(error.code, ErrorCode::kNoRoute) << error.detail;
+    EXPECT_EQ(error.leg, Leg::kFront);
+    EXPECT_EQ(error.alert, kUnrecognizedName);
+  }
+
+  SimulatedLoop loop_;
+  TestPki pki_{loop_.Now()};
+  MemoryDialer dialer_{loop_};
+  TestBackend admin_{loop_, dialer_, 1};
+  TestBackend status_{loop_, dialer_, 2};
+  TestBackend wild_{loop_, dialer_, 3};
+  TestBackend acme_{loop_, dialer_, 4};
+  const EchPair admin_ech_ = NewEchPair(1, "admin.test");
+  const EchPair status_ech_ = NewEchPair(2, "status.test");
+  const EchPair wild_ech_ = NewEchPair(3, "public.wild.test");
+  const EchPair unknown_ech_ = NewEchPair(4, "public.wild.test");  // Of no key of the server's.
+  std::shared_ptr<const ServerTlsConfig> front_;
+  ConnectionOptions connection_;
+  RecordingObserver observer_;
+  RecordingObserver router_observer_;
+  std::vector<std::unique_ptr<TlsPeer>> servers_;
+  std::vector<const TestBackend*> reached_;
+  std::vector<std::unique_ptr<ProxyBlock>> blocks_;
+  std::shared_ptr<const RouteTable> routes_;
+  std::unique_ptr<SniPassthroughRouter> router_;
+  bssl::UniquePtr<SSL_CTX> context_;
+  bssl::UniquePtr<SSL_SESSION> session_;
+  std::unique_ptr<RawClient> client_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Blocks, RoutedNameTest,
+                         ::testing::Values(Block::kTerminator, Block::kBridge),
+                         [](const auto& info) {
+                           return info.param == Block::kTerminator ? "Terminator" : "Bridge";
+                         });
+
+TEST_P(RoutedNameTest, WithoutEncryptedHellosRouteAndPolicyGoByOneName) {
+  Connect(*router_).Join("admin.test", "secret");
+  EXPECT_EQ(dialer_.dials(), 0u);
+  EXPECT_EQ(Failure().code, ErrorCode::kClientCertificateMissing);
+  observer_.closed.clear();
+  Connect(*router_).Join("status.test", "question");
+  EXPECT_EQ(ReceivedBy(status_), "question");
+}
+
+// The outer name leads to the backend that wants certificates, the inner one has a policy without.
+TEST_P(RoutedNameTest, AnInnerNameWithoutPolicyDoesNotOpenTheOuterNamesBackend) {
+  Connect(*router_).UseEch(admin_ech_.config_list);
+  client_->Join("status.test", "attack");
+  ExpectRefused();
+}
+
+TEST_P(RoutedNameTest, TheInnerNameMustLeadWhereTheOuterDid) {
+  struct Case {
+    const char* what;
+    const EchPair& ech;
+    const char* inner;
+  };
+  for (const Case& c : {Case{"to a stricter one", status_ech_, "admin.test"},
+                        Case{"from a wildcard to another route", wild_ech_, "status.test"},
+                        Case{"to no route at all", wild_ech_, "unknown.test"},
+                        Case{"deeper than the wildcard", wild_ech_, "a.b.wild.test"}}) {
+    SCOPED_TRACE(c.what);
+    observer_.closed.clear();
+    Connect(*router_).UseEch(c.ech.config_list);
+    client_->Join(c.inner, "attack");
+    ExpectRefused();
+  }
+}
+
+TEST_P(RoutedNameTest, AnInnerNameOfTheSameHandlerIsServed) {
+  Connect(*router_).UseEch(wild_ech_.config_list);
+  client_->Join("hidden.wild.test", "question");
+  ASSERT_TRUE(client_->done());
+  EXPECT_TRUE(SSL_ech_accepted(client_->ssl()));
+  EXPECT_EQ(ReceivedBy(wild_), "question");
+  EXPECT_EQ(observer_.established.at(0).server_name, "hidden.wild.test");
+  EXPECT_EQ(observer_.established.at(0).route, "*.wild.test");
+}
+
+TEST_P(RoutedNameTest, ARejectedEncryptedHelloGoesByItsOuterName) {
+  Connect(*router_).UseEch(unknown_ech_.config_list);
+  client_->Join("status.test", "question");
+  EXPECT_FALSE(client_->done());
+  EXPECT_EQ(Failure().code, ErrorCode::kPeerAlert) << "ech_required, from the client";
+  EXPECT_EQ(ReceivedBy(wild_), "");
+  EXPECT_EQ(ReceivedBy(status_), "");
+  EXPECT_EQ(observer_.closed[0].server_name, "public.wild.test");
+}
+
+TEST_P(RoutedNameTest, AChallengeUnderAnInnerNameIsNotAnsweredElsewhere) {
+  Connect(*router_).UseEch(admin_ech_.config_list);
+  client_->Offer(kAcme);
+  client_->Join("hidden.wild.test", "");
+  ExpectRefused();
+}
+
+TEST_P(RoutedNameTest, EachRouterOnTheWayMustAgree) {
+  // The first router knows names that the second one doesn't tell apart.
+  const auto inner = NewRouter(*RouteTable::Create({{"", blocks_[2].get()}}));
+  const auto outer = NewRouter(
+      *RouteTable::Create({{"*.wild.test", inner.get()}, {"status.test", blocks_[1].get()}}));
+  Connect(*outer).UseEch(wild_ech_.config_list);
+  client_->Join("hidden.wild.test", "question");
+  EXPECT_EQ(ReceivedBy(wild_), "question");
+  client_.reset();
+  loop_.RunFor(absl::Minutes(1));
+  const size_t dials = dialer_.dials();
+  observer_.closed.clear();
+  Connect(*outer).UseEch(wild_ech_.config_list);
+  client_->Join("status.test", "attack");
+  EXPECT_EQ(client_->alert(), kUnrecognizedName);
+  EXPECT_EQ(dialer_.dials(), dials);
+  EXPECT_EQ(Failure().code, ErrorCode::kNoRoute);
+}
+
+TEST_P(RoutedNameTest, OneReportHasTheStagesOfTheRouterToo) {
+  const absl::Time begin = loop_.Now();
+  Connect(*router_);
+  loop_.RunFor(absl::Seconds(2));
+  client_->Join("status.test", "question");
+  ASSERT_EQ(observer_.established.size(), 1u);
+  const ConnectionReport& report = observer_.established[0];
+  EXPECT_EQ(report.accepted, begin);
+  EXPECT_EQ(report.route, "status.test");
+  ASSERT_TRUE(report.hello.has_value());
+  EXPECT_GT(report.hello->bytes, 0u);
+  EXPECT_GE(report.times.front, absl::Seconds(2));
+  EXPECT_TRUE(router_observer_.closed.at(0).handed_over);
+}
+
+// A block behind a router has no hello timeout of its own on top.
+TEST_P(RoutedNameTest, TheTimeForTheHelloBeginsAtTheAccept) {
+  auto [end, front] = NewMemoryPair(loop_);
+  Accepted late(std::move(front));
+  late.time = loop_.MonotonicNow() - absl::Seconds(4);
+  blocks_[1]->Serve(std::move(late));
+  loop_.RunFor(absl::Seconds(1));
+  loop_.RunFor(ConnectionOptions().close_timeout);
+  ASSERT_TRUE(observer_.error().has_value());
+  EXPECT_EQ(observer_.error()->code, ErrorCode::kTimeout);
+}
+
+// RFC 8446 4.1.2 forbids it; TLS goes by the first hello, as the router did.
+TEST_P(RoutedNameTest, ASecondHelloWithAnotherNameChangesNothing) {
+  constexpr uint16_t kP384 = 24;
+  constexpr uint16_t kX25519 = 29;
+  const auto hello = [](absl::string_view name, uint16_t share) {
+    return InRecords(
+        ClassicHello(name).SetGroups({kX25519, kP384}).SetKeyShares({share}).Message());
+  };
+  Connect(*router_).Say(hello("status.test", kP384));
+  client_->Say(hello("admin.test", kX25519));
+  EXPECT_EQ(dialer_.dials(), 0u);
+  EXPECT_EQ(Failure().code, ErrorCode::kTruncated);
+  const ConnectionReport& report = observer_.closed[0];
+  EXPECT_EQ(report.server_name, "status.test");
+  EXPECT_EQ(report.route, "status.test");
+}
+
+TEST_P(RoutedNameTest, ASessionOfOneNameOpensNoOther) {
+  Connect(*router_).Join("status.test", "question");
+  ASSERT_EQ(ReceivedBy(status_), "question");
+  if (GetParam() == Block::kBridge) {
+    servers_[0]->Send("answer");
+  } else {
+    status_.peers[0]->Send("answer");
+  }
+  client_->Pump();
+  ASSERT_NE(session_, nullptr);
+  const size_t dials = dialer_.dials();
+  const auto session = std::move(session_);
+  client_.reset();
+  loop_.RunFor(absl::Minutes(1));
+  observer_.closed.clear();
+  for (const EchPair* ech : {static_cast<const EchPair*>(nullptr), &admin_ech_}) {
+    observer_.closed.clear();
+    Connect(*router_);
+    SSL_set_session(client_->ssl(), session.get());
+    if (ech != nullptr) client_->UseEch(ech->config_list);
+    client_->Join("admin.test", "attack");
+    EXPECT_EQ(dialer_.dials(), dials);
+    EXPECT_FALSE(SSL_session_reused(client_->ssl()));
+    EXPECT_EQ(Failure().code, ErrorCode::kClientCertificateMissing);
+  }
+}
+
+// A handler of an embedder's own that read the hello, and has no way to route again.
+TEST_P(RoutedNameTest, WithoutAWayToAskAgainOnlyTheSameHelloWillDo) {
+  struct Case {
+    const char* name;
+    const char* alpn;
+    bool served;
+  };
+  for (const Case& c : {Case{"status.test", "h2", true}, Case{"status.test", "http/1.1", false},
+                        Case{"", "h2", false}, Case{"admin.test", "h2", false}}) {
+    observer_.closed.clear();
+    RoutedHello hello;
+    hello.server_name = c.name;
+    hello.report.alpn = {c.alpn};
+    auto [end, front] = NewMemoryPair(loop_);
+    Accepted accepted(std::move(front));
+    accepted.hello = std::make_shared<const RoutedHello>(std::move(hello));
+    blocks_[1]->Serve(std::move(accepted));
+    client_ = std::make_unique<RawClient>(loop_, std::move(end), context_.get());
+    client_->Offer("h2");
+    client_->Join("status.test", "question");
+    EXPECT_EQ(client_->done(), c.served) << c.name << " " << c.alpn;
+    if (!c.served) EXPECT_EQ(Failure().code, ErrorCode::kNoRoute);
+    client_.reset();
+    loop_.RunFor(absl::Minutes(10));
+  }
+}
+
+// ---- addresses ----
+
+class RoutedAddressTest : public RoutedNameTest {
+ protected:
+  RoutedAddressTest() {
+    connection_.proxy_protocol_from = *TrustedPeers::Parse("192.0.2.0/24");
+    connection_.limits.full_handshakes_per_second_per_client = 1;
+    blocks_[1] = NewBlock(status_);
+    router_ = NewRouter(*RouteTable::Create({{"status.test", blocks_[1].get()}}));
+  }
+
+  bool Serves(const std::string& header) {
+    client_.reset();
+    loop_.RunReady();
+    Connect(*router_).Say(header);
+    client_->Join("status.test", "question");
+    return client_->done();
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Blocks, RoutedAddressTest,
+                         ::testing::Values(Block::kTerminator, Block::kBridge),
+                         [](const auto& info) {
+                           return info.param == Block::kTerminator ? "Terminator" : "Bridge";
+                         });
+
+TEST_P(RoutedAddressTest, LimitsBehindARouterGoByTheClientThatTheHeaderTells) {
+  EXPECT_TRUE(Serves("PROXY TCP4 198.51.100.1 203.0.113.9 1 443\r\n"));
+  EXPECT_TRUE(Serves("PROXY TCP4 198.51.100.2 203.0.113.9 1 443\r\n"));
+  EXPECT_FALSE(Serves("PROXY TCP4 198.51.100.1 203.0.113.9 2 443\r\n"));
+  EXPECT_EQ(observer_.established.at(0).front.peer.ToString(), "198.51.100.1:1");
+  EXPECT_THAT(observer_.established[0].front.via.ToString(), HasSubstr("192.0.2."));
+}
+
+TEST_P(RoutedAddressTest, IPv4MappedClientsOfAHeaderAreNotOneClient) {
+  EXPECT_TRUE(Serves("PROXY TCP6 ::ffff:198.51.100.1 ::ffff:203.0.113.9 1 443\r\n"));
+  EXPECT_TRUE(Serves("PROXY TCP6 ::ffff:198.51.100.2 ::ffff:203.0.113.9 1 443\r\n"));
+  EXPECT_FALSE(Serves("PROXY TCP4 198.51.100.2 203.0.113.9 1 443\r\n")) << "the same client";
+}
+
+}  // namespace
+}  // namespace trestle::testing
