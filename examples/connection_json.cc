@@ -66,7 +66,8 @@ const char* OutcomeOf(const ConnectionReport& report) {
 
 }  // namespace
 
-std::string ConnectionAsJson(const ConnectionReport& report, absl::Time now) {
+std::string ConnectionAsJson(const ConnectionReport& whole_report, absl::Time now) {
+  const ConnectionReport report = WithoutHiddenNames(whole_report);
   Json failed_tries = Json::array();
   for (const FailedTry& failed : report.failed_tries) {
     failed_tries.push_back(

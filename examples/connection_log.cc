@@ -21,12 +21,6 @@ std::string DescribeTls(const LegReport& leg) {
                       leg.tls->resumed ? "/resumed" : "");
 }
 
-// Names that came encrypted stay out of the log.
-std::string DescribeServerName(const ConnectionReport& report) {
-  if (report.front.tls != nullptr && report.front.tls->ech_accepted) return "(ech)";
-  return OrDash(report.server_name);
-}
-
 std::string DescribeClient(const LegReport& leg) {
   if (leg.tls == nullptr || leg.tls->peer_identity == nullptr) return "";
   return absl::StrCat(" client_certificate=\"",
@@ -41,12 +35,13 @@ std::string DescribeStatus(const ConnectionReport& report) {
 
 }  // namespace
 
-std::string DescribeConnection(const ConnectionReport& report) {
+std::string DescribeConnection(const ConnectionReport& whole_report) {
+  const ConnectionReport report = WithoutHiddenNames(whole_report);
   const absl::Duration duration = absl::Trunc(report.duration, absl::Microseconds(100));
   const bool proxied = report.front.via != Endpoint();
   return absl::StrCat("client=", report.front.peer.ToString(),
                       proxied ? absl::StrCat(" via=", report.front.via.ToString()) : "",
-                      " mode=", ProxyModeName(report.mode), " sni=", DescribeServerName(report),
+                      " mode=", ProxyModeName(report.mode), " sni=", OrDash(report.server_name),
                       " front=", DescribeTls(report.front), DescribeClient(report.front),
                       " backend=", report.back.peer.ToString(), " back=", DescribeTls(report.back),
                       " up=", report.back.bytes_written, " down=", report.front.bytes_written,

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/proxy/connection_set.h"
 #include "lib/proxy/proxy_header_leg.h"
+#include "lib/wire/hidden_name.h"
 #include "trestle/base/error.h"
 
 namespace trestle {
@@ -28,6 +29,13 @@ StreamEnd EndFor(Leg leg, bool relayed, ErrorCode code) {
   if (!relayed) return StreamEnd::kClean;
   const bool blocked = code == ErrorCode::kBlockedByInspector;
   return blocked && leg == Leg::kFront ? StreamEnd::kClean : StreamEnd::kTruncated;
+}
+
+absl::Status WithoutName(const absl::Status& status, const std::string& name) {
+  std::optional<TlsError> error = GetTlsError(status);
+  if (!error.has_value()) return status;
+  error->detail = wire_internal::HideName(error->detail, name);
+  return MakeError(*error);
 }
 
 // The one check that the name (and the protocols) that chose a route are those that TLS goes by.
@@ -94,6 +102,7 @@ void Connection::ReportOrigin() {
 
 // Called from inside the front leg: nothing may be destroyed here.
 absl::Status Connection::OnHelloComplete(const HelloToAnswer& hello) {
+  report_.server_name_hidden = hello.encrypted;
   stage_start_ = set_.scheduler.MonotonicNow();
   LimitPhase(set_.options.handshake_timeout);
   if (opening_->routed == nullptr) return absl::OkStatus();
@@ -277,6 +286,16 @@ void Connection::OnRelayDone(absl::Status status) {
   Fail(status);
 }
 
+// A name that came encrypted may be in any message: a backend's certificate, a content reader's
+// or an inspector's reason can quote it.
+void Connection::HideName() {
+  if (!report_.server_name_hidden) return;
+  report_.status = WithoutName(report_.status, report_.server_name);
+  for (FailedTry& failed : report_.failed_tries) {
+    failed.status = WithoutName(failed.status, report_.server_name);
+  }
+}
+
 void Connection::LimitPhase(absl::Duration limit) {
   phase_timer_ = set_.scheduler.RunAfter(limit, [this] { OnPhaseTimeout(); });
 }
@@ -404,6 +423,7 @@ void Connection::Finish() {
   } else {
     set_.chooser.Closed(report_.back.peer);
   }
+  HideName();
   report_.duration = set_.scheduler.MonotonicNow() - start_;
   if (set_.observer != nullptr) set_.observer->OnClosed(report_);
   set_.Bury(report_.id);

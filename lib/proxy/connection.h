@@ -106,6 +106,7 @@ class Connection final : private HelloHook {
   void Close(absl::Status status);
   void SayLastWords();
   void CollectLegs();
+  void HideName();
   void OnLegClosed();
   void Finish();
 

@@ -1,5 +1,11 @@
 #include "trestle/proxy/observer.h"
 
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "lib/wire/hidden_name.h"
+
 namespace trestle {
 
 absl::string_view ProxyModeName(ProxyMode mode) {
@@ -12,6 +18,22 @@ absl::string_view ProxyModeName(ProxyMode mode) {
       return "bridge";
   }
   return "offload";
+}
+
+ConnectionReport WithoutHiddenNames(const ConnectionReport& report) {
+  ConnectionReport shown = report;
+  if (!report.server_name_hidden) return shown;
+  shown.route = wire_internal::HideName(report.route, report.server_name);
+  shown.server_name = std::string(wire_internal::kHiddenName);
+  for (LegReport* leg : {&shown.front, &shown.back}) {
+    if (leg->tls == nullptr) continue;
+    TlsInfo tls = *leg->tls;
+    if (!tls.server_name.empty()) tls.server_name = shown.server_name;
+    // The names of the servers' certificates; a client's own has nothing to do with it.
+    (leg == &shown.front ? tls.local_chain : tls.peer_chain) = ChainInfo();
+    leg->tls = std::make_shared<const TlsInfo>(std::move(tls));
+  }
+  return shown;
 }
 
 }  // namespace trestle

@@ -19,6 +19,7 @@
 #include "lib/tls/peer_chain.h"
 #include "lib/tls/tls_parameters.h"
 #include "lib/tls/verifier_question.h"
+#include "lib/wire/hidden_name.h"
 #include "trestle/base/bytes.h"
 #include "trestle/tls/tls_config.h"
 #include "trestle/wire/server_name.h"
@@ -52,9 +53,11 @@ bool ReadServerName(const SSL* ssl, ConnectionRecord& record) {
     record.info.server_name = *std::move(name);
     return true;
   }
+  const std::string quoted =
+      record.info.ech_accepted ? std::string(wire_internal::kHiddenName) : EscapeForLog(raw);
   record.handshake->refusal = MakeRefusal(
-      ErrorCode::kMalformedHello, absl::StrCat("the hello's server name \"", EscapeForLog(raw),
-                                               "\": ", name.status().message()));
+      ErrorCode::kMalformedHello,
+      absl::StrCat("the hello's server name \"", quoted, "\": ", name.status().message()));
   return false;
 }
 

@@ -17,6 +17,7 @@
 #include "lib/tls/session_memory.h"
 #include "lib/tls/ssl_error.h"
 #include "lib/wire/first_bytes.h"
+#include "lib/wire/hidden_name.h"
 
 namespace trestle {
 namespace {
@@ -324,6 +325,9 @@ IoState TlsEngine::State::Fail(ErrorCode code, std::string detail) {
 }
 
 IoState TlsEngine::State::Fail(TlsError error) {
+  if (record_.info.ech_accepted) {
+    error.detail = wire_internal::HideName(error.detail, record_.info.server_name);
+  }
   error.leg = leg_;
   error.phase = handshake_done_ ? Phase::kRelay : Phase::kHandshake;
   status_ = MakeError(error);

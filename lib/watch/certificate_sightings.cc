@@ -42,6 +42,8 @@ void CertificateSightings::OnClosed(const ConnectionReport& report) {
 
 void CertificateSightings::Look(const ConnectionReport& report) {
   const TlsInfo& tls = *report.back.tls;
+  // What a client asked for in secret is not to be told on, and neither are certificates for it.
+  if (report.server_name_hidden && tls.server_name == report.server_name) return;
   const bool refused = IsRefusal(report.status);
   // A resumed session has the chain of its first connection, which the backend may have replaced
   // since; of others, no chain is no news.

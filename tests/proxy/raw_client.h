@@ -72,6 +72,9 @@ class RawClient {
     } while (Receive());
   }
 
+  /// Sends what TLS has to say, without reading.
+  void SendOutput() { Say(peer_.TakeOutput()); }
+
   /// Sends bytes below TLS.
   void Say(absl::string_view bytes) {
     EXPECT_EQ(transport_->Write(AsBytes(bytes)).bytes, bytes.size());

@@ -46,8 +46,10 @@ class RoutedNameTest : public ::testing::TestWithParam<Block> {
     }
     tls.certificates = *CertificateStore::Create(std::move(credentials), loop_.Now());
     ClientAuthOptions clients;
-    clients.by_name = {{"admin.test", {ClientCertificate::kRequired}}};
-    clients.by_name[0].policy.trust = *TrustStore::Create(pki_.ca_pem(), "");
+    NamedClientAuthPolicy& admin = clients.by_name.emplace_back();
+    admin.names = "admin.test";
+    admin.policy.certificate = ClientCertificate::kRequired;
+    admin.policy.trust = *TrustStore::Create(pki_.ca_pem(), "");
     tls.client_authentication = *ClientAuthentication::Create(std::move(clients));
     std::string pem;
     for (const EchPair* pair : {&admin_ech_, &status_ech_, &wild_ech_}) pem += pair->pem();
@@ -69,12 +71,6 @@ class RoutedNameTest : public ::testing::TestWithParam<Block> {
                                    {"*.wild.test", blocks_[2].get()},
                                    {"*.wild.test", blocks_[3].get(), kAcme}});
     router_ = NewRouter(routes_);
-  }
-
-  static LeafSpec LeafFor(const std::string& name) {
-    LeafSpec leaf;
-    leaf.dns_names = {name};
-    return leaf;
   }
 
   void ServeTls(TestBackend& backend) {

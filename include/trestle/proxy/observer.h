@@ -75,6 +75,9 @@ struct ConnectionReport {
   absl::Time accepted;  ///< By the first handler; `duration` and `times` begin here.
   absl::Duration duration;
   std::string server_name;  ///< From the client's SNI, normalised; empty when it sent none.
+  /// `server_name` came encrypted (ECH, RFC 9849), and doesn't belong into a log: see
+  /// `WithoutHiddenNames`. `status` and `failed_tries` don't have it.
+  bool server_name_hidden = false;
   std::optional<HelloReport> hello;  ///< As a router read it, in this block or before it.
   /// The pattern that matched, "default", or empty without routing; the last router's, if this
   /// block is behind one and doesn't route itself.
@@ -88,6 +91,10 @@ struct ConnectionReport {
   /// OK where both directions ended cleanly; else a TlsError (see base/error.h) with leg and phase.
   absl::Status status;
 };
+
+/// Copies a report for a log, without what tells a server name that came encrypted: "(ech)" stands
+/// in its place, and the certificates for it that were shown on either leg are left out.
+ConnectionReport WithoutHiddenNames(const ConnectionReport& report);
 
 /// Called on the loop's thread, from the loop. Must not destroy the block that calls.
 class ConnectionObserver {
