@@ -1,9 +1,9 @@
 #include "lib/tls/peer_chain.h"
 
 #include <utility>
-#include <vector>
 
 #include "lib/tls/certificate_info.h"
+#include "trestle/base/bytes.h"
 
 namespace trestle {
 
@@ -17,6 +17,16 @@ bool ReadChain(const STACK_OF(CRYPTO_BUFFER) * buffers, CertificateChain& chain,
   }
   description = ChainInfo(std::move(described));
   return !chain.empty() && chain.back() != nullptr;
+}
+
+std::vector<std::string> CopyChain(const STACK_OF(CRYPTO_BUFFER) * buffers) {
+  std::vector<std::string> certificates;
+  for (size_t i = 0; buffers != nullptr && i < sk_CRYPTO_BUFFER_num(buffers); ++i) {
+    const CRYPTO_BUFFER* buffer = sk_CRYPTO_BUFFER_value(buffers, i);
+    certificates.emplace_back(
+        AsText(ByteView(CRYPTO_BUFFER_data(buffer), CRYPTO_BUFFER_len(buffer))));
+  }
+  return certificates;
 }
 
 }  // namespace trestle

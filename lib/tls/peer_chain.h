@@ -5,6 +5,9 @@
 #include <openssl/pool.h>
 #include <openssl/stack.h>
 
+#include <string>
+#include <vector>
+
 #include "lib/tls/certificate_verifier.h"
 #include "trestle/tls/tls_info.h"
 
@@ -14,6 +17,9 @@ namespace trestle {
 /// one that doesn't parse: then those before it are there.
 bool ReadChain(const STACK_OF(CRYPTO_BUFFER) * buffers, CertificateChain& chain,
                ChainInfo& description);
+
+/// Copies `buffers`; null has none.
+std::vector<std::string> CopyChain(const STACK_OF(CRYPTO_BUFFER) * buffers);
 
 }  // namespace trestle
 

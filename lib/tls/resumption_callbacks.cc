@@ -60,6 +60,7 @@ bool ClientIsStillWelcome(const SSL_SESSION* session, ConnectionRecord& record) 
   // After a HelloRetryRequest a client could come with another ticket.
   if (verifier != nullptr && handshake.resumed_leaf != leaf_der) return false;
   identity.resumed = true;
+  identity.certificates = CopyChain(buffers);
   handshake.resumed_identity = std::make_shared<const PeerIdentity>(std::move(identity));
   return true;
 }

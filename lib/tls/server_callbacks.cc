@@ -169,6 +169,7 @@ ssl_verify_result_t VerifyClient(SSL* ssl, uint8_t* out_alert) {
     handshake.refusal = std::move(failure->error);
     return ssl_verify_invalid;
   }
+  identity.certificates = CopyChain(SSL_get0_peer_certificates(ssl));
   handshake.shown_identity = std::make_shared<const PeerIdentity>(std::move(identity));
   if (const PeerVerifier* verifier = handshake.server->options().client_verifier.get()) {
     AskVerifier(*verifier, record.info.server_name, record.info.peer_chain,

@@ -13,6 +13,7 @@
 #include "absl/base/optimization.h"
 #include "absl/strings/str_cat.h"
 #include "lib/tls/engine_state.h"
+#include "lib/tls/peer_chain.h"
 #include "lib/tls/session_clock.h"
 #include "lib/tls/session_memory.h"
 #include "lib/tls/ssl_error.h"
@@ -208,12 +209,7 @@ bool TlsEngine::State::holds_buffers() const {
 ServedChain TlsEngine::State::served_chain() const {
   ServedChain served;
   if (ssl_ == nullptr || is_server()) return served;
-  const STACK_OF(CRYPTO_BUFFER)* buffers = SSL_get0_peer_certificates(ssl_.get());
-  for (size_t i = 0; i < sk_CRYPTO_BUFFER_num(buffers); ++i) {
-    const CRYPTO_BUFFER* buffer = sk_CRYPTO_BUFFER_value(buffers, i);
-    served.certificates.emplace_back(
-        AsText(ByteView(CRYPTO_BUFFER_data(buffer), CRYPTO_BUFFER_len(buffer))));
-  }
+  served.certificates = CopyChain(SSL_get0_peer_certificates(ssl_.get()));
   const uint8_t* staple = nullptr;
   size_t staple_bytes = 0;
   SSL_get0_ocsp_response(ssl_.get(), &staple, &staple_bytes);

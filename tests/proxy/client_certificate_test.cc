@@ -13,6 +13,7 @@
 #include "tests/proxy/tls_fixture.h"
 #include "tests/tls/tls_fixture.h"
 #include "trestle/proxy/tls_terminator.h"
+#include "trestle/tls/sha256.h"
 #include "trestle/wire/proxy_protocol.h"
 
 namespace trestle {
@@ -109,6 +110,20 @@ TEST_P(ClientCertificateTest, IsToldToTheObserverAndTheBackend) {
                             ProxySslInfo::kClientCertSession);
   EXPECT_TRUE(ssl.client_certificate_verified());
   EXPECT_EQ(ssl.common_name, "alice");
+}
+
+TEST_P(ClientCertificateTest, IsKeptAsItCame) {
+  Start(ClientCertificate::kRequired);
+  UseCertificate();
+  Connect();
+  Connect();
+  ASSERT_EQ(observer_.established.size(), 2u);
+  for (const ConnectionReport& report : observer_.established) {
+    const PeerIdentity& identity = *report.front.tls->peer_identity;
+    ASSERT_EQ(identity.certificates.size(), 1u);
+    EXPECT_EQ(Sha256(AsBytes(identity.certificates[0])), identity.certificate_sha256);
+  }
+  EXPECT_TRUE(observer_.established[1].front.tls->resumed);
 }
 
 TEST_P(ClientCertificateTest, OfAResumedSessionIsOfTheSessionOnly) {

@@ -32,6 +32,8 @@ struct PeerIdentity {
   /// The certificate was shown on an earlier connection, whose session this one resumes. It was
   /// judged again for this one.
   bool resumed = false;
+  /// The certificates that the client showed, DER, its own first.
+  std::vector<std::string> certificates;
 };
 
 }  // namespace trestle
