@@ -176,6 +176,10 @@ absl::StatusOr<std::unique_ptr<TlsBridge>> TlsBridge::Create(Scheduler& schedule
   if (absl::Status s = CheckOwnBackend(options.backend, options.content); !s.ok()) return s;
   if (absl::Status status = CheckContentRouting(options.content); !status.ok()) return status;
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
+  if (!options.dangerous_unread_http2) {
+    absl::Status status = CheckUnreadHttp2(options.front_tls->options(), options.connection);
+    if (!status.ok()) return status;
+  }
   if (options.eager_alpn.enabled && options.front_tls->options().alpn.empty()) {
     return MissingOption("eager_alpn needs application protocols in front_tls");
   }

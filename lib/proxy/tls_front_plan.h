@@ -7,6 +7,8 @@
 #include <utility>
 #include <variant>
 
+#include "absl/algorithm/container.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lib/proxy/connection_plan.h"
 #include "lib/proxy/option_checks.h"
@@ -14,10 +16,31 @@
 #include "trestle/io/scheduler.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/proxy_block.h"
+#include "trestle/tls/client_authentication.h"
 #include "trestle/tls/tls_config.h"
 #include "trestle/tls/tls_engine.h"
 
 namespace trestle {
+
+/// Fails where HTTP/2 would pass unread beside policies or identities that its requests don't keep
+/// to; see `dangerous_unread_http2` of the blocks' options.
+inline absl::Status CheckUnreadHttp2(const ServerTlsOptions& front,
+                                     const ConnectionOptions& connection) {
+  if (!absl::c_linear_search(front.alpn, "h2") || front.client_authentication == nullptr) {
+    return absl::OkStatus();
+  }
+  if (front.client_authentication->differs_by_name()) {
+    return MissingOption(
+        "h2 is offered and policies for client certificates differ by server name: an HTTP/2 "
+        "connection of one name carries requests for another one, which nothing here reads; "
+        "dangerous_unread_http2 allows it");
+  }
+  if (connection.proxy_protocol_to_backend != ProxyProtocolOut::kV2) return absl::OkStatus();
+  return MissingOption(
+      "h2 is offered and PROXY v2 headers tell the backend of client certificates: an HTTP/2 "
+      "connection of one name carries requests for another one, which nothing here reads; "
+      "dangerous_unread_http2 allows it");
+}
 
 class TlsFrontPlan : public ConnectionPlan {
  public:

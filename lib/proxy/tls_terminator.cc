@@ -27,6 +27,10 @@ absl::StatusOr<std::unique_ptr<TlsTerminator>> TlsTerminator::Create(Scheduler& 
   if (absl::Status s = CheckOwnBackend(options.backend, options.content); !s.ok()) return s;
   if (absl::Status status = CheckContentRouting(options.content); !status.ok()) return status;
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
+  if (!options.dangerous_unread_http2) {
+    absl::Status status = CheckUnreadHttp2(options.front_tls->options(), options.connection);
+    if (!status.ok()) return status;
+  }
   auto plan =
       std::make_unique<Plan>(scheduler, std::move(options.front_tls), std::move(options.backend),
                              std::move(options.new_inspector), std::move(options.content));

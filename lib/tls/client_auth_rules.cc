@@ -220,6 +220,14 @@ absl::StatusOr<std::shared_ptr<const ClientAuthRules>> ClientAuthRules::Make(
   return std::shared_ptr<const ClientAuthRules>(std::move(rules));
 }
 
+bool ClientAuthRules::differ() const {
+  return absl::c_any_of(by_name_, [&](const Names& names) {
+    return absl::c_any_of(names, [&](const Names::value_type& named) {
+      return named.second.digest() != otherwise_.digest();
+    });
+  });
+}
+
 const ClientAuthRule& ClientAuthRules::Find(absl::string_view server_name) const {
   const ClientAuthRule* found = &otherwise_;
   if (server_name.empty()) return *found;

@@ -52,6 +52,9 @@ class ClientAuthRules {
   /// The rule for a normalised server name, or for hellos without one.
   const ClientAuthRule& Find(absl::string_view server_name) const;
 
+  /// Tells whether any two of the rules let in other clients.
+  bool differ() const;
+
  private:
   using Names = absl::flat_hash_map<std::string, ClientAuthRule>;
 

@@ -29,6 +29,8 @@ absl::Status ClientAuthentication::Replace(ClientAuthOptions options) {
   return absl::OkStatus();
 }
 
+bool ClientAuthentication::differs_by_name() const { return current()->differ(); }
+
 std::shared_ptr<const ClientAuthRules> ClientAuthentication::current() const {
   absl::MutexLock lock(&mutex_);
   return current_;

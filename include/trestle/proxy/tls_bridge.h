@@ -71,6 +71,12 @@ struct TlsBridgeOptions {
   InspectorFactory new_inspector = {};
   /// Chooses the backend by what the client sends first, instead of `backend`.
   ContentRouting content = {};
+  /// Lets `front_tls` offer `h2` where policies for client certificates differ by server name, or
+  /// where PROXY v2 headers tell the backend of client certificates. An HTTP/2 connection carries
+  /// requests for any host (RFC 9113 9.1.1), and the block reads none of them. A client that one
+  /// name's policy lets in can therefore send requests for another name. False: `Create` fails with
+  /// ErrorCode::kConfiguration in these cases.
+  bool dangerous_unread_http2 = false;
   /// Back legs resume sessions of earlier ones, with the same endpoint, name, protocol and policy
   /// only. `max_sessions` 0: every back leg makes a full handshake. A backend's TLS 1.3 sessions
   /// come with its first bytes: a client that ends its direction before that brings none.

@@ -23,6 +23,12 @@ struct TlsTerminatorOptions {
   InspectorFactory new_inspector = {};
   /// Chooses the backend by what the client sends first, instead of `backend`.
   ContentRouting content = {};
+  /// Lets `front_tls` offer `h2` where policies for client certificates differ by server name, or
+  /// where PROXY v2 headers tell the backend of client certificates. An HTTP/2 connection carries
+  /// requests for any host (RFC 9113 9.1.1), and the block reads none of them. A client that one
+  /// name's policy lets in can therefore send requests for another name. False: `Create` fails with
+  /// ErrorCode::kConfiguration in these cases.
+  bool dangerous_unread_http2 = false;
 };
 
 class TlsTerminator final : public ProxyBlock {

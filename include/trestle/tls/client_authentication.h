@@ -71,6 +71,10 @@ class ClientAuthentication {
   /// only revocation lists changed it is, unless they or the dates forbid it by then.
   absl::Status Replace(ClientAuthOptions options);
 
+  /// Tells whether at least two server names, or a name and the lack of one, have policies that
+  /// differ in more than the revocation lists.
+  bool differs_by_name() const;
+
   /// For the tls floor: what applies now.
   std::shared_ptr<const ClientAuthRules> current() const;
 
