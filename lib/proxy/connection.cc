@@ -151,7 +151,10 @@ void Connection::OnFrontOpen(absl::Status status) {
   if (opening.facts.hello.has_value()) report_.hello = opening.facts.hello;
   ReportOrigin();
   if (!opening.early_failure.ok()) return Fail(opening.early_failure);
-  if (!status.ok()) return Fail(status);
+  if (!status.ok()) {
+    opening.last_words = opening.front->last_words();
+    return Fail(status);
+  }
   report_.front.tls = opening.facts.tls;
   front_ = opening.front->Take();
   opening.front.reset();

@@ -55,6 +55,10 @@ class LegOpener {
 
   /// What is known so far. To be called before `Take`.
   virtual LegFacts facts() const = 0;
+
+  /// What the peer is told after a failure, as raw bytes; empty for nothing, or where the leg has
+  /// an engine of its own that says it. To be called before `Take`.
+  virtual std::string last_words() const { return {}; }
 };
 
 /// What a front leg is opened with. What is referred to outlives the opener.

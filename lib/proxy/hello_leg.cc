@@ -1,10 +1,10 @@
 #include "lib/proxy/hello_leg.h"
 
 #include <array>
-#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "lib/wire/first_bytes.h"
 #include "trestle/base/error.h"
 #include "trestle/io/prefixed_transport.h"
 #include "trestle/wire/hello_fingerprint.h"
@@ -52,6 +52,12 @@ LegFacts HelloLeg::facts() const {
   report.segments = reader_.segments();
   if (ja4_sha256_ != nullptr) report.ja4 = Ja4(hello, ja4_sha256_);
   return facts;
+}
+
+std::string HelloLeg::last_words() const {
+  const bool http =
+      reader_.state() == HelloState::kNotTls && wire_internal::IsPlainHttpRequest(reader_.replay());
+  return answer_plain_http_ && http ? std::string(wire_internal::PlainHttpAnswer()) : "";
 }
 
 void HelloLeg::ReadHello() {

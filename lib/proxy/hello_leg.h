@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -19,11 +20,14 @@ class HelloLeg final : public LegOpener, private TransportHandler {
  public:
   using Sha256Pointer = std::array<uint8_t, 32> (*)(ByteView);
 
-  /// `ja4_sha256` may be null: no fingerprint then. A hello that was `routed` before is not read
-  /// again, unless for its fingerprint; null where it was not.
-  HelloLeg(Scheduler& scheduler, Sha256Pointer ja4_sha256, const RoutedHello* routed)
+  /// `ja4_sha256` may be null: no fingerprint then. `answer_plain_http`: as the router's option. A
+  /// hello that was `routed` before is not read again, unless for its fingerprint; null where it
+  /// was not.
+  HelloLeg(Scheduler& scheduler, Sha256Pointer ja4_sha256, bool answer_plain_http,
+           const RoutedHello* routed)
       : scheduler_(scheduler),
         ja4_sha256_(ja4_sha256),
+        answer_plain_http_(answer_plain_http),
         routed_(routed != nullptr && (ja4_sha256 == nullptr || !routed->report.ja4.empty())
                     ? routed
                     : nullptr) {}
@@ -35,6 +39,7 @@ class HelloLeg final : public LegOpener, private TransportHandler {
     return routed_ != nullptr || reader_.state() == HelloState::kDone;
   }
   LegFacts facts() const override;
+  std::string last_words() const override;
 
  private:
   void OnReadable() override { ReadHello(); }
@@ -44,6 +49,7 @@ class HelloLeg final : public LegOpener, private TransportHandler {
 
   Scheduler& scheduler_;
   const Sha256Pointer ja4_sha256_;
+  const bool answer_plain_http_;
   const RoutedHello* const routed_;
   ClientHelloReader reader_;
   std::unique_ptr<Transport> raw_;

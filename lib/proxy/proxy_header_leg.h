@@ -26,6 +26,7 @@ class ProxyHeaderLeg final : public LegOpener, private TransportHandler {
   std::unique_ptr<Transport> Take() override;
   bool hello_received() const override { return header_read_ && next_->hello_received(); }
   LegFacts facts() const override { return header_read_ ? next_->facts() : LegFacts(); }
+  std::string last_words() const override { return header_read_ ? next_->last_words() : ""; }
 
  private:
   void OnReadable() override { ReadHeader(); }

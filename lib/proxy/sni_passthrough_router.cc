@@ -79,13 +79,14 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
   Plan(Scheduler& scheduler, SniPassthroughRouterOptions options)
       : scheduler_(scheduler),
         ja4_sha256_(options.ja4_sha256),
+        answer_plain_http_(options.answer_plain_http),
         routing_(std::make_shared<const Routing>(
             Routing{std::move(options.routes), options.no_name, options.unknown_name})) {}
 
   ProxyMode mode() const override { return ProxyMode::kPassthrough; }
 
   std::unique_ptr<LegOpener> NewFront(FrontContext context) override {
-    return std::make_unique<HelloLeg>(scheduler_, ja4_sha256_, context.routed);
+    return std::make_unique<HelloLeg>(scheduler_, ja4_sha256_, answer_plain_http_, context.routed);
   }
 
   absl::StatusOr<Choice> Choose(const LegFacts& front) override {
@@ -145,6 +146,7 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
 
   Scheduler& scheduler_;
   std::array<uint8_t, 32> (*const ja4_sha256_)(ByteView);
+  const bool answer_plain_http_;
   std::shared_ptr<const Routing> routing_;
 };
 

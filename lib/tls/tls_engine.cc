@@ -60,6 +60,7 @@ IoState TlsEngine::State::Handshake() {
 }
 
 // A peer that doesn't speak TLS gets no bytes of it, and its own bytes go no further than here.
+// Where asked for, a client that speaks HTTP is told so in its own protocol.
 IoState TlsEngine::State::JudgeFirstBytes() {
   if (first_bytes_judged_) return IoState::kOk;
   const wire_internal::FirstBytesVerdict verdict =
@@ -68,6 +69,10 @@ IoState TlsEngine::State::JudgeFirstBytes() {
   if (!verdict.decided && !received_ended_) return IoState::kWouldBlock;
   first_bytes_judged_ = true;
   if (verdict.state != HelloState::kNotTls) return IoState::kOk;
+  const bool answers = is_server() && record_.handshake->server->options().answer_plain_http;
+  if (answers && wire_internal::IsPlainHttpRequest(received_.view().subspan(0, kFirstBytes))) {
+    to_send_.Append(AsBytes(wire_internal::PlainHttpAnswer()));
+  }
   return Fail(is_server() ? ErrorCode::kNotTls : ErrorCode::kProtocol,
               absl::StrCat("the peer does not speak TLS: ", verdict.detail));
 }

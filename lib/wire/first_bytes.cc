@@ -18,6 +18,7 @@ constexpr HelloState kTls = HelloState::kNeedMore;
 constexpr HelloState kNotTls = HelloState::kNotTls;
 constexpr HelloState kMalformed = HelloState::kMalformed;
 constexpr absl::string_view kHttp = "plaintext HTTP on a TLS port";
+constexpr absl::string_view kHttpAnswer = "a plaintext HTTP answer on a TLS port";
 constexpr absl::string_view kSslV2 = "an SSLv2 hello, which RFC 6176 forbids";
 constexpr absl::string_view kPostgres =
     "a PostgreSQL request; Postgres clients need sslnegotiation=direct here";
@@ -41,7 +42,7 @@ constexpr Signature kSignatures[] = {
     {"CON", kNotTls, kHttp},
     {"TRA", kNotTls, kHttp},
     {"PROP", kNotTls, kHttp},
-    {"HTT", kNotTls, kHttp},
+    {"HTT", kNotTls, kHttpAnswer},
     {"PRI", kNotTls, "plaintext HTTP/2 on a TLS port"},
     {"PROX", kNotTls, "a PROXY protocol v1 header where none is expected"},
     {{"\r\n\r\n\0", 5}, kNotTls, "a PROXY protocol v2 header where none is expected"},
@@ -66,6 +67,17 @@ bool MatchesSoFar(const Signature& signature, ByteView prefix) {
 }
 
 }  // namespace
+
+bool IsPlainHttpRequest(ByteView prefix) {
+  const FirstBytesVerdict verdict = JudgeFirstBytes(prefix);
+  return verdict.decided && verdict.detail == kHttp;
+}
+
+absl::string_view PlainHttpAnswer() {
+  return "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 37\r\n"
+         "Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+         "400 This port speaks HTTPS, not HTTP\n";
+}
 
 FirstBytesVerdict JudgeFirstBytes(ByteView prefix) {
   // What nearly every connection begins with needs no search.

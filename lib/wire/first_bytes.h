@@ -15,6 +15,12 @@ struct FirstBytesVerdict {
   absl::string_view detail;                  // Lives forever.
 };
 
+// Tells whether a connection that begins with `prefix` is an HTTP/1.x request without TLS.
+bool IsPlainHttpRequest(ByteView prefix);
+
+// The whole answer to one: status 400, and a line for people. The connection ends after it.
+absl::string_view PlainHttpAnswer();
+
 // Judges the first bytes of a connection. The verdict for a prefix never changes with what follows
 // it, so it doesn't matter how much has arrived when it is asked for.
 FirstBytesVerdict JudgeFirstBytes(ByteView prefix);

@@ -30,6 +30,9 @@ struct SniPassthroughRouterOptions {
   /// Puts the JA4 fingerprint of each hello into its report. The digest is the caller's, so that a
   /// router links no cryptography: `Sha256` of tls/sha256.h is one.
   std::array<uint8_t, 32> (*ja4_sha256)(ByteView bytes) = nullptr;
+  /// Answers a client that speaks HTTP/1.1 without TLS with a page of status 400, in clear text.
+  /// False: it gets no byte. It is refused with ErrorCode::kNotTls in both cases.
+  bool answer_plain_http = false;
   ConnectionOptions connection = {};
 };
 

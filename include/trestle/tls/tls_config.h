@@ -123,6 +123,9 @@ struct ServerTlsOptions {
   /// them before it has the next; large ones follow after 128 KiB, and small ones again after a
   /// second of silence. Costs a little processor time and bytes at the start of an answer.
   bool dynamic_record_sizing = false;
+  /// Answers a client that speaks HTTP/1.1 without TLS with a page of status 400, in clear text.
+  /// False: it gets no byte. It is refused with ErrorCode::kNotTls in both cases.
+  bool answer_plain_http = false;
   /// For debugging only: makes all connections readable for whoever has it. Null: none.
   std::shared_ptr<const KeyLog> dangerous_key_log;
 };
