@@ -26,10 +26,46 @@ std::string Digest() {
 }
 
 TEST(XfccTest, HasAllThatIsKnown) {
-  EXPECT_EQ(XfccElement(Alice(), "spiffe://td.test/edge"),
+  XfccOptions options;
+  options.by = "spiffe://td.test/edge";
+  EXPECT_EQ(XfccElement(Alice(), options),
             absl::StrCat("By=spiffe://td.test/edge;Hash=", Digest(),
                          ";Subject=\"CN=alice,O=Example\";URI=spiffe://td.test/alice;DNS=a.test;"
                          "DNS=b.test"));
+}
+
+TEST(XfccTest, HasTheCertificateWhereAskedFor) {
+  PeerIdentity identity = Alice();
+  identity.certificates = {std::string(50, '\xff'), "issuer"};
+  identity.uri_names.clear();
+  identity.dns_names.clear();
+  XfccOptions options;
+  options.certificate = true;
+  std::string lines;  // Of 64 characters, each a '/'.
+  for (int i = 0; i < 64; ++i) lines += "%2F";
+  EXPECT_EQ(XfccElement(identity, options),
+            absl::StrCat("Hash=", Digest(), ";Cert=\"-----BEGIN%20CERTIFICATE-----%0A", lines,
+                         "%0A%2F%2F8%3D%0A-----END%20CERTIFICATE-----%0A\";",
+                         "Subject=\"CN=alice,O=Example\""));
+  identity.certificates.clear();
+  EXPECT_EQ(XfccElement(identity, options), XfccElement(identity));
+}
+
+TEST(XfccTest, HasSoManyNamesAsFitAndWholeOnesOnly) {
+  PeerIdentity identity = Alice();
+  identity.dns_names.clear();
+  for (int i = 0; i < 800; ++i) identity.dns_names.push_back(absl::StrCat("name", i, ".a.test"));
+  const std::string value = XfccElement(identity);
+  EXPECT_LT(value.size(), 8u * 1024);
+  EXPECT_GT(value.size(), 6u * 1024);
+  EXPECT_TRUE(absl::StrContains(value, ";URI=spiffe://td.test/alice;DNS=name0.a.test;"));
+  EXPECT_TRUE(absl::EndsWith(value, ".a.test")) << value.substr(value.size() - 50);
+  XfccOptions options;
+  options.max_name_bytes = 18 + 25 + 19;  // The subject, and all but the last byte of the names.
+  identity.dns_names = {"a.test", "b.test"};
+  EXPECT_TRUE(absl::EndsWith(XfccElement(identity, options), "/alice;DNS=a.test"));
+  options.max_name_bytes = 17;
+  EXPECT_EQ(XfccElement(identity, options), absl::StrCat("Hash=", Digest(), ";Subject=\"\""));
 }
 
 TEST(XfccTest, LeavesOutWhatThereIsNot) {
