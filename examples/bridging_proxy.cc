@@ -12,6 +12,7 @@
 #include "examples/back_tls.h"
 #include "examples/capture.h"
 #include "examples/connection_flags.h"
+#include "examples/front_options.h"
 #include "examples/front_tls.h"
 #include "examples/http_flags.h"
 #include "examples/program.h"
@@ -73,6 +74,7 @@ int main(int argc, char** argv) {
   const std::vector<HttpRoute> routes = OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend)));
 
   const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(FrontProtocols(http)));
+  OrExit(CheckHttp2(http, front->config()->options()));
   const std::shared_ptr<const ClientTlsConfig> back_tls = OrExit(BackTlsFromFlags());
 
   const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
@@ -102,6 +104,7 @@ int main(int argc, char** argv) {
     if (!with_http.ok()) return with_http;
     AddCapture(capture.get(), scheduler, options.new_inspector);
     options.connection = connection_options;
+    options.dangerous_unread_http2 = UnreadHttp2Allowed();
     return Alone(TlsBridge::Create(scheduler, dialer, std::move(options), observer));
   }));
 }

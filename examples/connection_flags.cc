@@ -27,6 +27,9 @@ ABSL_FLAG(
     "out:v1 or out:v2 sends backends a PROXY header; in:RANGE believes that of peers in RANGE "
     "(an IP address or CIDR range), who must send one; comma-separated, as in "
     "out:v2,in:127.0.0.1/8");
+ABSL_FLAG(bool, answer_plain_http, false,
+          "answers clients that speak HTTP without TLS with a page of status 400; else they get no "
+          "byte");
 ABSL_FLAG(int, max_connections, 0,
           "connections open at a time; more are reset at once. 0: no limit, as for the next three, "
           "which all threads share");
@@ -100,5 +103,7 @@ absl::StatusOr<ConnectionOptions> ConnectionOptionsFromFlags() {
   if (absl::Status s = ApplyProxyProtocol(proxy_protocol, options); !s.ok()) return s;
   return options;
 }
+
+bool AnswerPlainHttp() { return absl::GetFlag(FLAGS_answer_plain_http); }
 
 }  // namespace trestle::examples

@@ -11,6 +11,9 @@ namespace trestle::examples {
 /// handshakes.
 absl::StatusOr<ConnectionOptions> ConnectionOptionsFromFlags();
 
+/// Tells whether --answer_plain_http is given.
+bool AnswerPlainHttp();
+
 }  // namespace trestle::examples
 
 #endif  // TRESTLE_EXAMPLES_CONNECTION_FLAGS_H_

@@ -12,6 +12,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "examples/connection_flags.h"
 #include "examples/program.h"
 #include "integrations/compression/brotli_compressor.h"
 #include "integrations/compression/zlib_compressor.h"
@@ -25,6 +26,11 @@ ABSL_FLAG(
     "clients' offers are ignored");
 ABSL_FLAG(std::string, alpn_mismatch, "refuse",
           "clients that offer protocols but none of --alpn: refuse, or serve without a protocol");
+ABSL_FLAG(
+    bool, dangerous_unread_http2, false,
+    "lets h2, which passes unread, be offered beside --http and --http_routes, beside a "
+    "--client_auth that differs by name, and beside --client_ca with PROXY v2 headers: clients "
+    "can then send backends forged fields, and requests for other names on one connection");
 ABSL_FLAG(std::string, certificate_compression, "",
           "compresses certificates for clients that can read it: brotli, zlib or brotli,zlib in "
           "order of preference");
@@ -113,7 +119,10 @@ absl::Status ApplyKeyLog(ServerTlsOptions& options) {
 
 }  // namespace
 
+bool UnreadHttp2Allowed() { return absl::GetFlag(FLAGS_dangerous_unread_http2); }
+
 absl::Status ApplyFrontFlags(ServerTlsOptions& options) {
+  options.answer_plain_http = AnswerPlainHttp();
   options.dynamic_record_sizing = absl::GetFlag(FLAGS_dynamic_record_sizing);
   options.max_key_updates_per_minute = absl::GetFlag(FLAGS_max_key_updates_per_minute);
   absl::Status status = ApplyPreset(options);

@@ -5,9 +5,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/flags/flag.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "examples/front_options.h"
 #include "examples/program.h"
 #include "integrations/http2/http2_routes.h"
 
@@ -21,21 +24,59 @@ ABSL_FLAG(
     "must be for, if not --backend_name; the host \"default\" is any; implies --http");
 
 ABSL_FLAG(bool, http2, false,
-          "lets HTTP/2, where it is agreed on, pass unread; a backend must speak it, and "
-          "--http_routes go by the name that the client asked for, or its first request's host. "
-          "bridging_proxy offers h2 and http/1.1 then, terminating_proxy what --alpn says");
+          "offers HTTP/2, which passes unread, to clients: bridging_proxy offers h2 and http/1.1 "
+          "then, terminating_proxy needs h2 in --alpn. A backend must speak it, and --http_routes "
+          "go by the name that the client asked for, or its first request's host. Needs "
+          "--dangerous_unread_http2 beside --http and --http_routes");
 
 ABSL_FLAG(std::string, http_trusted_proxies, "",
           "IP addresses or CIDR ranges, comma-separated, of HTTP proxies in front: their "
           "X-Forwarded-For and Forwarded are added to, those of all others are taken out");
 
+ABSL_FLAG(std::string, http_upgrades, "websocket",
+          "protocols, comma-separated, that HTTP/1.1 requests may ask to change to, and that pass "
+          "unread once the backend agreed; empty: none");
+ABSL_FLAG(bool, http_client_cert, false,
+          "sends backends the client's certificate and those that came with it, in Client-Cert and "
+          "Client-Cert-Chain (RFC 9440)");
+ABSL_FLAG(bool, http_xfcc_cert, false,
+          "adds the client's certificate itself to X-Forwarded-Client-Cert, as Cert=");
+ABSL_FLAG(std::string, dangerous_http_keep, "",
+          "names, comma-separated, of proxy fields (docs/http.md) that backends get from clients: "
+          "every client can forge them");
+
 namespace trestle::examples {
+namespace {
+
+std::vector<std::string> ListOf(absl::string_view text) {
+  std::vector<std::string> list;
+  for (const absl::string_view item : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
+    list.emplace_back(absl::StripAsciiWhitespace(item));
+  }
+  return list;
+}
+
+// What is said by flags that say nothing where HTTP isn't read; empty for none of them.
+absl::string_view FlagWithoutHttp(const HttpFlags& flags) {
+  if (!flags.trusted_proxies.ranges().empty()) return "http_trusted_proxies";
+  if (flags.upgrades != Http1Options().upgrades) return "http_upgrades";
+  if (flags.client_cert) return "http_client_cert";
+  if (flags.xfcc_cert) return "http_xfcc_cert";
+  return flags.kept_fields.empty() ? "" : "dangerous_http_keep";
+}
+
+}  // namespace
 
 absl::StatusOr<HttpFlags> HttpFromFlags() {
   HttpFlags flags;
   const std::string text = absl::GetFlag(FLAGS_http_routes);
   flags.http2 = absl::GetFlag(FLAGS_http2);
+  flags.unread_http2 = UnreadHttp2Allowed();
   flags.inspect = absl::GetFlag(FLAGS_http) || !text.empty();
+  flags.upgrades = ListOf(absl::GetFlag(FLAGS_http_upgrades));
+  flags.client_cert = absl::GetFlag(FLAGS_http_client_cert);
+  flags.xfcc_cert = absl::GetFlag(FLAGS_http_xfcc_cert);
+  flags.kept_fields = ListOf(absl::GetFlag(FLAGS_dangerous_http_keep));
   if (const std::string ranges = absl::GetFlag(FLAGS_http_trusted_proxies); !ranges.empty()) {
     absl::StatusOr<TrustedPeers> trusted = TrustedPeers::Parse(ranges);
     if (!trusted.ok()) {
@@ -61,6 +102,17 @@ absl::StatusOr<HttpFlags> HttpFromFlags() {
 std::vector<std::string> FrontProtocols(const HttpFlags& flags) {
   if (!flags.http2) return {};
   return {"h2", "http/1.1"};
+}
+
+absl::Status CheckHttp2(const HttpFlags& flags, const ServerTlsOptions& front) {
+  const bool offered = absl::c_linear_search(front.alpn, "h2");
+  if (flags.http2 && !offered) return FlagError("http2", "has no effect without h2 in --alpn");
+  if (!offered || !flags.inspect || flags.unread_http2) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "h2 is offered to clients and would pass unread beside --http or --http_routes: clients "
+      "could "
+      "forge X-Forwarded-For, and send requests for other names; leave out h2, or accept that with "
+      "--dangerous_unread_http2");
 }
 
 absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags,
@@ -92,19 +144,27 @@ absl::Status ApplyHttp(const HttpFlags& flags, Scheduler& scheduler,
                        InspectorFactory& new_inspector, ContentRouting& content,
                        Http1Options http) {
   if (!flags.inspect) {
-    if (flags.trusted_proxies.ranges().empty()) return absl::OkStatus();
-    return FlagError("http_trusted_proxies", "needs --http or --http_routes");
+    const absl::string_view flag = FlagWithoutHttp(flags);
+    return flag.empty() ? absl::OkStatus() : FlagError(flag, "needs --http or --http_routes");
   }
+  http.upgrades = flags.upgrades;
   http.forwarding.append_from = flags.trusted_proxies;
+  http.forwarding.client_cert = flags.client_cert;
+  http.forwarding.xfcc_certificate = flags.xfcc_cert;
+  http.forwarding.dangerous_keep = flags.kept_fields;
   if (flags.routes != nullptr) {
     KeepToRoutes(flags.routes, http);
     content.new_reader = NewHttpRouteReaderFactory(flags.routes);
-    if (flags.http2) {
-      content.new_reader =
-          NewHttp2RouteReaderFactory(flags.routes, {}, std::move(content.new_reader));
+    if (flags.unread_http2) {
+      Http2RouteOptions options;
+      options.dangerous_unread_http2 = true;
+      absl::StatusOr<ContentReaderFactory> reader =
+          NewHttp2RouteReaderFactory(flags.routes, options, std::move(content.new_reader));
+      if (!reader.ok()) return reader.status();
+      content.new_reader = *std::move(reader);
     }
   }
-  http.pass_http2 = flags.http2;
+  http.dangerous_unread_http2 = flags.unread_http2;
   absl::StatusOr<InspectorFactory> factory = NewHttp1InspectorFactory(scheduler, std::move(http));
   if (!factory.ok()) return factory.status();
   new_inspector = *std::move(factory);

@@ -16,6 +16,7 @@
 #include "trestle/io/scheduler.h"
 #include "trestle/proxy/content_routing.h"
 #include "trestle/proxy/proxy_block.h"
+#include "trestle/tls/tls_config.h"
 
 namespace trestle::examples {
 
@@ -23,12 +24,22 @@ namespace trestle::examples {
 struct HttpFlags {
   bool inspect = false;
   bool http2 = false;                        ///< Is offered to clients, and passes unread.
+  bool unread_http2 = false;                 ///< The same beside what reads HTTP/1.1.
   std::shared_ptr<const HttpRoutes> routes;  ///< Null: the backend is fixed.
   TrustedPeers trusted_proxies;              ///< What they say of their clients is added to.
+  std::vector<std::string> upgrades;         ///< Protocols that requests may ask for.
+  bool client_cert = false;                  ///< Client-Cert and Client-Cert-Chain are sent.
+  bool xfcc_cert = false;                    ///< X-Forwarded-Client-Cert has the certificate.
+  std::vector<std::string> kept_fields;      ///< That only a proxy should set.
 };
 
-/// Reads --http, --http2, --http_routes and --http_trusted_proxies.
+/// Reads --http, --http2, --dangerous_unread_http2, --http_routes, --http_trusted_proxies,
+/// --http_upgrades, --http_client_cert, --http_xfcc_cert and --dangerous_http_keep.
 absl::StatusOr<HttpFlags> HttpFromFlags();
+
+/// Fails where `front` offers HTTP/2, which passes unread, beside flags that have HTTP read, unless
+/// --dangerous_unread_http2 allows it; and where --http2 has no effect.
+absl::Status CheckHttp2(const HttpFlags& flags, const ServerTlsOptions& front);
 
 /// The application protocols to offer clients, where no flag says so.
 std::vector<std::string> FrontProtocols(const HttpFlags& flags);

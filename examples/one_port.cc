@@ -18,6 +18,7 @@
 #include "examples/admin.h"
 #include "examples/back_tls.h"
 #include "examples/connection_flags.h"
+#include "examples/front_options.h"
 #include "examples/front_tls.h"
 #include "examples/program.h"
 #include "examples/proxy_flags.h"
@@ -106,6 +107,7 @@ class BlockSet {
     options.backend = std::get<Backends>(route.target);
     options.backend_name = route.pattern;
     options.connection = settings_.connection;
+    options.dangerous_unread_http2 = UnreadHttp2Allowed();
     return Add(route, TlsBridge::Create(scheduler_, dialer_, std::move(options), observer_));
   }
 
@@ -114,6 +116,7 @@ class BlockSet {
     options.front_tls = settings_.front->config();
     options.backend = std::get<Backends>(route.target);
     options.connection = settings_.connection;
+    options.dangerous_unread_http2 = UnreadHttp2Allowed();
     return Add(route, TlsTerminator::Create(scheduler_, dialer_, std::move(options), observer_));
   }
 
@@ -123,6 +126,7 @@ class BlockSet {
     if (!table.ok()) return table.status();
     SniPassthroughRouterOptions options;
     options.routes = *std::move(table);
+    options.answer_plain_http = AnswerPlainHttp();
     options.connection = settings_.connection;
     auto router = SniPassthroughRouter::Create(scheduler_, dialer_, std::move(options), observer_);
     if (!router.ok()) return router.status();

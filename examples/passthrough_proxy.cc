@@ -149,6 +149,7 @@ int main(int argc, char** argv) {
     options.no_name = no_name;
     options.unknown_name = unknown_name;
     options.connection = connection_options;
+    options.answer_plain_http = AnswerPlainHttp();
     return Alone(SniPassthroughRouter::Create(scheduler, dialer, std::move(options), observer));
   }));
 }

@@ -9,6 +9,7 @@
 #include "examples/admin.h"
 #include "examples/capture.h"
 #include "examples/connection_flags.h"
+#include "examples/front_options.h"
 #include "examples/front_tls.h"
 #include "examples/http_flags.h"
 #include "examples/program.h"
@@ -42,6 +43,7 @@ int main(int argc, char** argv) {
   const std::vector<HttpRoute> routes = OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend)));
 
   const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags());
+  OrExit(CheckHttp2(http, front->config()->options()));
 
   const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&] {
     Watched watched;
@@ -66,6 +68,7 @@ int main(int argc, char** argv) {
     if (!with_http.ok()) return with_http;
     AddCapture(capture.get(), scheduler, options.new_inspector);
     options.connection = connection_options;
+    options.dangerous_unread_http2 = UnreadHttp2Allowed();
     return Alone(TlsTerminator::Create(scheduler, dialer, std::move(options), observer));
   }));
 }

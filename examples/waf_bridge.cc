@@ -87,7 +87,9 @@ int main(int argc, char** argv) {
   const std::string backend_name =
       OrExit(RequiredFlag("backend_name", absl::GetFlag(FLAGS_backend_name)));
   HttpFlags http = OrExit(HttpFromFlags());
-  if (http.http2) OrExit(absl::InvalidArgumentError("--http2 would pass by the rules"));
+  if (http.http2 || http.unread_http2) {
+    OrExit(absl::InvalidArgumentError("--http2 would pass by the rules"));
+  }
   http.inspect = true;
   const std::vector<HttpRoute> routes = OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend)));
 

@@ -1,83 +1,104 @@
 #include "integrations/http1/answer_follower.h"
 
-#include <algorithm>
+#include <optional>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "integrations/http1/http_message.h"
 
 namespace trestle {
-namespace {
 
-// "HTTP/1.1 200": what comes next is no digit (RFC 9112 4).
-constexpr size_t kStatusEnd = 12;
-
-// Names of protocols that are asked for are shorter.
-constexpr size_t kMaxFieldBytes = 64;
-
-void AppendBounded(std::string& text, absl::string_view piece) {
-  text.append(piece.data(), std::min(piece.size(), kMaxFieldBytes - text.size()));
-}
-
-}  // namespace
-
-bool UpgradeField::Names(absl::string_view protocol) const {
-  return upgrades_ == 1 && absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(upgrade_), protocol);
-}
-
-void UpgradeField::OnFieldName(absl::string_view piece) { AppendBounded(name_, piece); }
-
-void UpgradeField::OnFieldValue(absl::string_view piece) { AppendBounded(value_, piece); }
-
-void UpgradeField::OnFieldEnd() {
-  if (absl::EqualsIgnoreCase(name_, "Upgrade")) {
-    ++upgrades_;
-    upgrade_ = value_.size() < kMaxFieldBytes ? value_ : "";
-  }
-  name_.clear();
-  value_.clear();
-}
-
-Verdict AnswerFollower::Judge(absl::string_view pending) {
+Verdict AnswerFollower::Judge(absl::string_view pending, bool end) {
   if (agreed_ || pending.empty()) return Verdict::Forward(pending.size());
   // The client would take them for the answer to its next request.
   if (expected_.empty()) return Verdict::Block("the backend sent bytes that nobody had asked for");
-  if (!in_message_) {
-    reader_.BeginAnswer(expected_.front().head, expected_.front().connect);
-    upgrade_.Begin();
-    read_ = 0;
-    in_message_ = true;
-    passed_on_ = false;
+  switch (state_) {
+    case State::kHead:
+      return OnHead(pending, end);
+    case State::kBody:
+      return OnBody(pending);
+    case State::kTrailers:
+      return OnTrailers(pending, end);
   }
-  MessageSink& fields = expected_.front().upgrade.empty() ? ignore_ : upgrade_;
-  const size_t bytes = reader_.Read(pending, fields);
-  // llhttp takes zeros in front of a status, which readers may then take for another one.
-  if (read_ <= kStatusEnd && kStatusEnd < read_ + bytes &&
-      absl::ascii_isdigit(static_cast<unsigned char>(pending[kStatusEnd - read_]))) {
-    return NoHttp("a status of more than three digits");
+  return Verdict::Hold();
+}
+
+Verdict AnswerFollower::OnHead(absl::string_view pending, bool end) {
+  const std::string problem = ProblemOfStatusLine(pending);
+  if (!problem.empty()) return NoHttp(problem);
+  HttpRefusal refusal;
+  switch (scanner_.Scan(pending, limits_, refusal)) {
+    case HeadScanner::State::kRefused:
+      return NoHttp(refusal.reason);
+    case HeadScanner::State::kNeedMore:
+      return end ? NoHttp("it ends in the middle of its head") : Verdict::Hold();
+    case HeadScanner::State::kComplete:
+      return OnWholeHead(pending.substr(0, scanner_.scanned()));
   }
-  if (reader_.state() == MessageReader::State::kFailed) return NoHttp(reader_.error());
-  read_ += bytes;
-  passed_on_ = true;
-  const bool interim = reader_.status() / 100 == 1 && reader_.status() != 101;
-  begun_ = begun_ || (reader_.head_done() && !interim);
-  if (reader_.state() == MessageReader::State::kComplete) return OnMessageEnd(bytes);
+  return Verdict::Hold();
+}
+
+Verdict AnswerFollower::OnWholeHead(absl::string_view head_bytes) {
+  scanner_ = {};
+  const Expected& request = expected_.front();
+  reader_.BeginAnswer(request.head, request.connect);
+  std::string problem;
+  const std::optional<HttpAnswerHead> head = ReadAnswerHead(head_bytes, reader_, problem);
+  if (!head.has_value()) return NoHttp(problem);
+  changes_protocol_ =
+      !request.upgrade.empty() && absl::EqualsIgnoreCase(head->Only("Upgrade"), request.upgrade);
+  if (reader_.state() == MessageReader::State::kComplete) return OnMessageEnd(head_bytes.size());
+  begun_ = true;
+  state_ = State::kBody;
+  return Verdict::Forward(head_bytes.size());
+}
+
+Verdict AnswerFollower::OnBody(absl::string_view pending) {
+  MessageSink ignored;
+  const size_t bytes = reader_.Read(pending, ignored);
+  switch (reader_.state()) {
+    case MessageReader::State::kFailed:
+      return NoHttp(reader_.error());
+    case MessageReader::State::kComplete:
+      return OnMessageEnd(bytes);
+    case MessageReader::State::kLastChunk:
+      state_ = State::kTrailers;
+      break;
+    case MessageReader::State::kReading:
+      break;
+  }
   return Verdict::Forward(bytes);
 }
 
+Verdict AnswerFollower::OnTrailers(absl::string_view pending, bool end) {
+  HttpRefusal refusal;
+  switch (scanner_.Scan(pending, limits_, refusal)) {
+    case HeadScanner::State::kRefused:
+      return NoHttp(refusal.reason);
+    case HeadScanner::State::kNeedMore:
+      return end ? NoHttp("it ends in the middle of its trailers") : Verdict::Hold();
+    case HeadScanner::State::kComplete:
+      break;
+  }
+  const size_t bytes = scanner_.scanned();
+  scanner_ = {};
+  if (std::optional<HttpRefusal> no = CheckTrailers(pending.substr(0, bytes), limits_)) {
+    return NoHttp(no->reason);
+  }
+  return OnMessageEnd(bytes);
+}
+
+// A page may only come where the client takes it for the answer.
 Verdict AnswerFollower::NoHttp(absl::string_view problem) const {
-  const bool page = !passed_on_ && !begun_;
   return Verdict::Block(absl::StrCat("the backend's answer is no HTTP: ", problem),
-                        page ? RefusalPage(502, expected_.front().head) : "");
+                        begun_ ? "" : RefusalPage(502, expected_.front().head));
 }
 
 Verdict AnswerFollower::OnMessageEnd(size_t bytes) {
-  in_message_ = false;
+  state_ = State::kHead;
   const int status = reader_.status();
   const Expected& request = expected_.front();
   // A status alone can be what an attacker has a backend fetch and repeat.
-  if (status == 101 && (request.upgrade.empty() || !upgrade_.Names(request.upgrade))) {
+  if (status == 101 && !changes_protocol_) {
     return Verdict::Block("the backend changed to a protocol that nobody had asked for");
   }
   if (status / 100 == 1 && status != 101) return Verdict::Forward(bytes);

@@ -1,5 +1,6 @@
-// AnswerFollower: reads a backend's answers as far as it takes to know which request each belongs
-// to, when it ends, and whether the backend agreed to another protocol.
+// AnswerFollower: reads a backend's answers as far as it takes to know that every reader takes them
+// alike, which request each belongs to, when it ends, and whether the backend agreed to another
+// protocol.
 #ifndef TRESTLE_INTEGRATIONS_HTTP1_ANSWER_FOLLOWER_H_
 #define TRESTLE_INTEGRATIONS_HTTP1_ANSWER_FOLLOWER_H_
 
@@ -10,30 +11,11 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
+#include "integrations/http1/http_message.h"
 #include "integrations/http1/message_reader.h"
 #include "trestle/io/inspector.h"
 
 namespace trestle {
-
-/// Collects the Upgrade field of a head: a backend that changes to another protocol says to which
-/// (RFC 9110 7.8).
-class UpgradeField final : public MessageSink {
- public:
-  void Begin() { *this = {}; }
-
-  /// Tells whether there is exactly one, and it names `protocol`.
-  bool Names(absl::string_view protocol) const;
-
-  void OnFieldName(absl::string_view piece) override;
-  void OnFieldValue(absl::string_view piece) override;
-  void OnFieldEnd() override;
-
- private:
-  std::string name_;  // Of the field under way; cut where it is none of these anyway.
-  std::string value_;
-  std::string upgrade_;
-  int upgrades_ = 0;
-};
 
 class AnswerFollower {
  public:
@@ -44,10 +26,14 @@ class AnswerFollower {
     std::string upgrade = {};  ///< The protocol that was asked for; empty for none.
   };
 
+  /// Heads and trailers are held until they are complete, and are bounded by `limits`, which must
+  /// outlive this.
+  explicit AnswerFollower(const Http1Limits& limits) : limits_(limits) {}
+
   void Expect(Expected request) { expected_.push_back(std::move(request)); }
 
-  /// Judges what the backend sent.
-  Verdict Judge(absl::string_view pending);
+  /// Judges what the backend sent. `end`: nothing follows.
+  Verdict Judge(absl::string_view pending, bool end);
 
   /// Counts the requests whose answers aren't complete.
   size_t expected() const { return expected_.size(); }
@@ -57,16 +43,21 @@ class AnswerFollower {
   bool agreed() const { return agreed_; }
 
  private:
+  enum class State : uint8_t { kHead, kBody, kTrailers };
+
+  Verdict OnHead(absl::string_view pending, bool end);
+  Verdict OnWholeHead(absl::string_view head);
+  Verdict OnBody(absl::string_view pending);
+  Verdict OnTrailers(absl::string_view pending, bool end);
   Verdict OnMessageEnd(size_t bytes);
   Verdict NoHttp(absl::string_view problem) const;
 
+  const Http1Limits& limits_;
   std::deque<Expected> expected_;
+  State state_ = State::kHead;
+  HeadScanner scanner_;
   MessageReader reader_;
-  MessageSink ignore_;
-  UpgradeField upgrade_;  // Of the answer to a request for one.
-  bool in_message_ = false;
-  uint64_t read_ = 0;       // Bytes of this message.
-  bool passed_on_ = false;  // Some bytes of this message.
+  bool changes_protocol_ = false;  // The answer names the protocol that was asked for, alone.
   bool begun_ = false;
   bool agreed_ = false;
 };

@@ -3,18 +3,53 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "integrations/http1/proxy_fields.h"
+#include "trestle/base/error.h"
 #include "trestle/proxy/xfcc.h"
+#include "trestle/wire/server_name.h"
 
 namespace trestle {
 namespace {
 
-// As backends see a name that they turn into a variable.
-std::string Folded(absl::string_view name) {
-  return absl::AsciiStrToLower(absl::StrReplaceAll(name, {{"_", "-"}}));
+// Fields between the client and this proxy only.
+bool IsHopByHop(absl::string_view folded) {
+  return folded == "connection" || folded == "proxy-connection" || folded == "keep-alive" ||
+         folded == "http2-settings";
+}
+
+// What this proxy or a guard reads by its own name, and a backend by any name that folds into it.
+bool IsReadHere(absl::string_view folded) {
+  return folded == "transfer-encoding" || absl::StartsWith(folded, "content-");
+}
+
+bool Contains(const std::vector<std::string>& names, absl::string_view folded) {
+  return std::any_of(names.begin(), names.end(),
+                     [&](absl::string_view name) { return FoldedName(name) == folded; });
+}
+
+// The names of the fields that `options` write.
+std::vector<std::string> Written(const ForwardingOptions& options) {
+  std::vector<std::string> names;
+  if (options.x_forwarded) names.insert(names.end(), {"x-forwarded-for", "x-forwarded-proto"});
+  if (options.forwarded) names.push_back("forwarded");
+  if (options.client_certificate) names.push_back("x-forwarded-client-cert");
+  if (options.client_cert) names.insert(names.end(), {"client-cert", "client-cert-chain"});
+  return names;
+}
+
+absl::Status BadField(absl::string_view name, absl::string_view problem) {
+  return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
+                    absl::StrCat("the field \"", EscapeForLog(name), "\" ", problem)});
+}
+
+// A byte sequence of structured fields (RFC 9651 3.3.5).
+std::string ByteSequence(absl::string_view bytes) {
+  return absl::StrCat(":", absl::Base64Escape(bytes), ":");
 }
 
 // The address without its port: "192.0.2.1", "2001:db8::1".
@@ -45,6 +80,20 @@ bool QuotesMatch(absl::string_view value) {
 
 }  // namespace
 
+absl::Status CheckForwarding(const ForwardingOptions& options) {
+  if (options.certificate_bytes == 0) {
+    return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
+                      "the limit of bytes for certificates must be at least 1"});
+  }
+  const std::vector<std::string> written = Written(options);
+  for (const std::string& name : options.dangerous_keep) {
+    const std::string folded = FoldedName(name);
+    if (!IsProxyField(folded)) return BadField(name, "passes anyway: it is no proxy's field");
+    if (Contains(written, folded)) return BadField(name, "can't be kept, since it is written here");
+  }
+  return absl::OkStatus();
+}
+
 HeadRewriter::HeadRewriter(const ForwardingOptions& options, const ConnectionReport& connection)
     : options_(options), trusted_(options.append_from.Contains(connection.front.peer)) {
   const bool known = connection.front.peer.family() != Endpoint::Family::kNone;
@@ -53,31 +102,45 @@ HeadRewriter::HeadRewriter(const ForwardingOptions& options, const ConnectionRep
   const bool v6 = absl::StrContains(address_, ':');
   forwarded_for_ = absl::StrCat("for=", v6 ? absl::StrCat("\"[", address_, "]\"") : address_,
                                 ";proto=", scheme_);
-  if (options.client_certificate && connection.front.tls != nullptr &&
-      connection.front.tls->peer_identity != nullptr) {
-    xfcc_ = absl::StrCat("X-Forwarded-Client-Cert: ",
-                         Printable(XfccElement(*connection.front.tls->peer_identity)), "\r\n");
+  if (connection.front.tls != nullptr && connection.front.tls->peer_identity != nullptr) {
+    DescribeCertificate(*connection.front.tls->peer_identity);
   }
 }
 
+void HeadRewriter::DescribeCertificate(const PeerIdentity& identity) {
+  const std::vector<std::string>& chain = identity.certificates;
+  if (options_.client_certificate) {
+    XfccOptions xfcc;
+    xfcc.certificate = options_.xfcc_certificate;
+    certificate_ =
+        absl::StrCat("X-Forwarded-Client-Cert: ", Printable(XfccElement(identity, xfcc)), "\r\n");
+  }
+  if (options_.client_cert && !chain.empty()) {
+    absl::StrAppend(&certificate_, "Client-Cert: ", ByteSequence(chain.front()), "\r\n");
+  }
+  if (options_.client_cert && chain.size() > 1) {
+    const auto append = [](std::string* text, const std::string& der) {
+      absl::StrAppend(text, ByteSequence(der));
+    };
+    absl::StrAppend(&certificate_, "Client-Cert-Chain: ",
+                    absl::StrJoin(chain.begin() + 1, chain.end(), ", ", append), "\r\n");
+  }
+  const bool whole = options_.client_cert || options_.xfcc_certificate;
+  if (!whole || certificate_.size() <= options_.certificate_bytes) return;
+  refusal_ = {431, "what the backend is told of the client's certificates is over the limit"};
+}
+
 bool HeadRewriter::Passes(const HttpRequestHead& head, absl::string_view name, bool upgrade) const {
-  const std::string folded = Folded(name);
+  const std::string folded = FoldedName(name);
   if (folded == "upgrade") return upgrade;
-  for (const absl::string_view own :
-       {"connection", "proxy-connection", "keep-alive", "http2-settings", "proxy", "forwarded",
-        "x-real-ip", "x-client-ip", "true-client-ip"}) {
-    if (folded == own) return false;
-  }
-  if (absl::StartsWith(folded, "x-forwarded-")) return false;
-  // A second spelling of what the framing was read from, or of Host.
-  if (absl::StrContains(name, '_') &&
-      (folded == "content-length" || folded == "transfer-encoding" || folded == "host")) {
-    return false;
-  }
+  if (IsHopByHop(folded)) return false;
+  const bool plain = absl::EqualsIgnoreCase(folded, name);
+  if (!plain && IsReadHere(folded)) return false;
+  const bool kept = plain && Contains(options_.dangerous_keep, folded);
+  if (IsProxyField(folded) && !kept) return false;
   const auto named = [&](absl::string_view option) { return absl::EqualsIgnoreCase(option, name); };
   if (std::any_of(head.options.begin(), head.options.end(), named)) return false;
-  return std::none_of(options_.strip.begin(), options_.strip.end(),
-                      [&](absl::string_view strip) { return folded == Folded(strip); });
+  return !Contains(options_.strip, folded);
 }
 
 std::string HeadRewriter::Rewrite(const HttpRequestHead& head, bool upgrade, bool close) const {
@@ -96,7 +159,7 @@ std::string HeadRewriter::Rewrite(const HttpRequestHead& head, bool upgrade, boo
     absl::StrAppend(&text, "Connection: keep-alive\r\n");
   }
   if (options_.x_forwarded) AppendXForwarded(head, text);
-  absl::StrAppend(&text, xfcc_);
+  absl::StrAppend(&text, certificate_);
   if (options_.forwarded) AppendForwarded(head, text);
   return text + "\r\n";
 }

@@ -6,10 +6,12 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "integrations/http1/answer_follower.h"
 #include "integrations/http1/message_reader.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/base/error.h"
+#include "trestle/wire/server_name.h"
 
 namespace trestle {
 namespace {
@@ -30,7 +32,8 @@ class Http1Inspector final : public Inspector, private MessageSink {
         server_name_(connection.server_name),
         http2_(SpeaksHttp2(connection)),
         one_request_(shared_->options.one_request && shared_->options.one_request(connection)),
-        rewriter_(options_.forwarding, connection) {
+        rewriter_(options_.forwarding, connection),
+        answers_(options_.limits) {
     for (HttpGuardFactory& new_guard : shared_->options.guards) {
       if (std::unique_ptr<HttpGuard> guard = new_guard(connection)) {
         guards_.push_back(std::move(guard));
@@ -39,7 +42,7 @@ class Http1Inspector final : public Inspector, private MessageSink {
   }
 
   Verdict Inspect(Direction direction, ByteView pending, bool end_of_stream) override {
-    if (direction == Direction::kToClient) return answers_.Judge(AsText(pending));
+    if (direction == Direction::kToClient) return answers_.Judge(AsText(pending), end_of_stream);
     return OnRequests(AsText(pending), end_of_stream);
   }
 
@@ -182,7 +185,7 @@ std::optional<HttpRefusal> Http1Inspector::CheckPolicy(const HttpRequestHead& he
   if (!HostAllowed(options_.hosts, server_name_, head.host)) {
     return HttpRefusal{421, "the request is for another host than the ClientHello was"};
   }
-  return std::nullopt;
+  return rewriter_.refusal();
 }
 
 bool Http1Inspector::UpgradeAllowed(const HttpRequestHead& head) const {
@@ -328,6 +331,19 @@ absl::Status BadOption(absl::string_view detail) {
       {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(detail)});
 }
 
+// Whether connections may change to `protocol`, which is not read.
+absl::Status CheckUpgrade(absl::string_view protocol) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(protocol, absl::MaxSplits('/', 1));
+  if (!std::all_of(parts.begin(), parts.end(), IsToken)) {
+    return BadOption(absl::StrCat("the upgrade \"", EscapeForLog(protocol), "\" is no protocol"));
+  }
+  for (const absl::string_view http : {"h2c", "h2", "http", "tls"}) {
+    if (!absl::EqualsIgnoreCase(parts.front(), http)) continue;
+    return BadOption(absl::StrCat("an upgrade to ", protocol, " would let requests pass unread"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 bool HostAllowed(Http1Options::HostPolicy policy, const std::string& server_name,
@@ -354,15 +370,13 @@ absl::StatusOr<InspectorFactory> NewHttp1InspectorFactory(Scheduler& scheduler,
     return BadOption("the time for a request's head must be positive and finite");
   }
   for (const std::string& protocol : options.upgrades) {
-    if (protocol.empty()) return BadOption("an upgrade names no protocol");
-    if (absl::EqualsIgnoreCase(protocol, "h2c")) {
-      return BadOption("an upgrade to h2c would let requests pass unread");
-    }
+    if (absl::Status upgrade = CheckUpgrade(protocol); !upgrade.ok()) return upgrade;
   }
+  if (absl::Status fields = CheckForwarding(options.forwarding); !fields.ok()) return fields;
   auto shared = std::make_shared<SharedOptions>(SharedOptions{std::move(options), scheduler});
   return InspectorFactory(
       [shared](const ConnectionReport& connection) -> std::unique_ptr<Inspector> {
-        if (shared->options.pass_http2 && SpeaksHttp2(connection)) return nullptr;
+        if (shared->options.dangerous_unread_http2 && SpeaksHttp2(connection)) return nullptr;
         return std::make_unique<Http1Inspector>(shared, connection);
       });
 }

@@ -27,6 +27,7 @@ struct Http1Options {
   enum class HostPolicy : uint8_t {
     /// The one that the client asked for in its ClientHello. Without one: an IP address only.
     kServerName,
+    /// Any host. Not beside policies for client certificates that differ by server name.
     kAny,
   };
   HostPolicy hosts = HostPolicy::kServerName;
@@ -40,13 +41,15 @@ struct Http1Options {
   /// Bytes that may come between two pieces of a chunked body: chunk sizes and their extensions.
   size_t chunk_line_bytes = 4 * 1024;
 
-  /// Lets connections on which HTTP/2 was agreed on pass unread: no guard sees their requests, and
-  /// nothing is put into them or taken out. Else they are refused.
-  bool pass_http2 = false;
+  /// Lets connections on which HTTP/2 was agreed on pass unread: clients send backends any field,
+  /// X-Forwarded-Client-Cert included, and requests for any host, and no guard sees them. False:
+  /// such connections are refused.
+  bool dangerous_unread_http2 = false;
 
   /// The protocols that a request may ask to change to. Once the backend agrees (101, naming the
   /// same protocol), both directions pass unread. A request that asks for another one loses its
-  /// Upgrade field. `h2c` can't be among them: it is HTTP's requests again, unread.
+  /// Upgrade field. Protocols that carry HTTP again (`h2c`, `HTTP/…`, `TLS/…`) are rejected,
+  /// because their requests would pass unread.
   std::vector<std::string> upgrades = {"websocket"};
   /// Lets CONNECT through, and after the backend's 2xx all that follows unread. Else 405.
   bool allow_connect = false;
@@ -78,7 +81,7 @@ bool SpeaksHttp2(const ConnectionReport& connection);
 /// connection, once the answers before it are out: with a page where the client can still tell
 /// whose answer it is. The observer is told by ErrorCode::kBlockedByInspector. Connections on which
 /// HTTP/2 was agreed on are refused likewise: don't offer it. Fails with ErrorCode::kConfiguration
-/// where a limit is no limit, or an upgrade none that can be allowed.
+/// where a limit is no limit, or an upgrade or a field none that can be allowed.
 absl::StatusOr<InspectorFactory> NewHttp1InspectorFactory(Scheduler& scheduler,
                                                           Http1Options options);
 

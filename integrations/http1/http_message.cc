@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "integrations/http1/message_reader.h"
+#include "integrations/http1/proxy_fields.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/wire/server_name.h"
 
@@ -17,6 +18,7 @@ namespace trestle {
 namespace {
 
 constexpr absl::string_view kWhiteSpace = " \t";
+constexpr absl::string_view kEncoding = "Transfer-Encoding";
 
 absl::string_view Trim(absl::string_view text) {
   const size_t first = text.find_first_not_of(kWhiteSpace);
@@ -24,29 +26,29 @@ absl::string_view Trim(absl::string_view text) {
   return text.substr(first, text.find_last_not_of(kWhiteSpace) - first + 1);
 }
 
-bool IsToken(absl::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
-           absl::StrContains("!#$%&'*+-.^_`|~", c);
-  });
-}
-
 bool IsControl(char c) {
   const auto byte = static_cast<uint8_t>(c);
   return (byte < 0x20 && c != '\t') || byte == 0x7f;
 }
 
+bool HasHighBytes(absl::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<uint8_t>(c) > 0x7f; });
+}
+
 /// Collects the views of a head that is read in one piece, so that each text comes in one, too.
 class HeadCollector final : public MessageSink {
  public:
-  explicit HeadCollector(HttpRequestHead& head) : head_(head) {}
+  explicit HeadCollector(std::vector<HttpField>& fields) : fields_(fields) {}
 
-  void OnTarget(absl::string_view piece) override { Extend(head_.target, piece); }
+  absl::string_view target() const { return target_; }
+
+  void OnTarget(absl::string_view piece) override { Extend(target_, piece); }
   void OnFieldName(absl::string_view piece) override { Extend(field_.name, piece); }
   void OnFieldValue(absl::string_view piece) override { Extend(field_.value, piece); }
   void OnFieldEnd() override {
     field_.value = Trim(field_.value);
-    head_.fields.push_back(std::exchange(field_, {}));
+    fields_.push_back(std::exchange(field_, {}));
   }
 
  private:
@@ -54,9 +56,15 @@ class HeadCollector final : public MessageSink {
     text = text.empty() ? piece : absl::string_view(text.data(), text.size() + piece.size());
   }
 
-  HttpRequestHead& head_;
+  std::vector<HttpField>& fields_;
+  absl::string_view target_;
   HttpField field_;
 };
+
+bool HaveNames(const std::vector<HttpField>& fields) {
+  return std::all_of(fields.begin(), fields.end(),
+                     [](const HttpField& field) { return IsToken(field.name); });
+}
 
 /// The rules of one head, each of which may refuse it. All are asked in turn.
 class HeadRules {
@@ -67,7 +75,7 @@ class HeadRules {
   bool Framing();
   bool Target();
   bool Host();
-  bool Connection();
+  bool Connection(size_t max_options);
   bool Expect();
 
  private:
@@ -109,7 +117,7 @@ bool HeadRules::RequestLine(absl::string_view line) {
 bool HeadRules::Framing() {
   const HttpField* length = nullptr;
   const HttpField* encoding = nullptr;
-  if (!FindOnly("Content-Length", length) || !FindOnly("Transfer-Encoding", encoding)) return false;
+  if (!FindOnly("Content-Length", length) || !FindOnly(kEncoding, encoding)) return false;
   if (length != nullptr && encoding != nullptr) {
     return Refuse("Content-Length beside Transfer-Encoding");
   }
@@ -171,17 +179,22 @@ bool HeadRules::Host() {
 
 // Fields that a client can't make the backend lose by naming them as options of Connection.
 bool IsEndToEnd(absl::string_view option) {
-  for (const absl::string_view name : {"host", "content-length", "transfer-encoding", "cookie",
-                                       "authorization", "content-type", "forwarded", "x-real-ip"}) {
-    if (option == name) return true;
+  const std::string folded = FoldedName(option);
+  for (const absl::string_view name :
+       {"host", "content-length", "transfer-encoding", "cookie", "authorization", "content-type"}) {
+    if (folded == name) return true;
   }
-  return absl::StartsWith(option, "x-forwarded-");
+  return IsProxyField(folded);
 }
 
-bool HeadRules::Connection() {
+bool HeadRules::Connection(size_t max_options) {
+  size_t options = 0;  // Empty ones, too (RFC 9110 5.6.1.2).
   for (const HttpField& field : head_.fields) {
     if (!absl::EqualsIgnoreCase(field.name, "Connection")) continue;
     for (const absl::string_view token : absl::StrSplit(field.value, ',')) {
+      if (++options > max_options) {
+        return Refuse("more options of Connection than the limit of fields", 431);
+      }
       std::string option = absl::AsciiStrToLower(Trim(token));
       if (option.empty()) continue;
       if (IsEndToEnd(option)) return Refuse("Connection names a field that isn't its own");
@@ -212,6 +225,13 @@ bool HeadRules::Expect() {
 }
 
 }  // namespace
+
+bool IsToken(absl::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+           absl::StrContains("!#$%&'*+-.^_`|~", c);
+  });
+}
 
 std::optional<std::string> HostOf(absl::string_view authority) {
   absl::string_view host = authority;
@@ -253,8 +273,13 @@ std::optional<HttpRequestHead> ReadRequestHead(absl::string_view head, const Htt
                                                HttpRefusal& refusal) {
   HttpRequestHead result;
   HeadRules rules(result, refusal);
-  if (!rules.RequestLine(head.substr(0, head.find("\r\n")))) return std::nullopt;
-  HeadCollector collector(result);
+  const absl::string_view request_line = head.substr(0, head.find("\r\n"));
+  if (!rules.RequestLine(request_line)) return std::nullopt;
+  if (HasHighBytes(request_line)) {
+    refusal = {400, "bytes above 127 in the request line, which need percent-encoding"};
+    return std::nullopt;
+  }
+  HeadCollector collector(result.fields);
   MessageReader reader;
   reader.BeginRequest();
   const size_t read = reader.Read(head, collector);
@@ -268,22 +293,83 @@ std::optional<HttpRequestHead> ReadRequestHead(absl::string_view head, const Htt
     return std::nullopt;
   }
   result.method = reader.method();
+  result.target = collector.target();
   if (result.target.size() > limits.target_bytes) {
     refusal = {414, "the target is over the limit"};
     return std::nullopt;
   }
-  const auto& fields = result.fields;
-  if (std::any_of(fields.begin(), fields.end(), [](auto& field) { return !IsToken(field.name); })) {
+  if (!HaveNames(result.fields)) {
     refusal = {400, "a field's name that is none"};
     return std::nullopt;
   }
-  if (fields.size() > limits.fields) {
+  if (result.fields.size() > limits.fields) {
     refusal = {431, "more header fields than the limit"};
     return std::nullopt;
   }
-  const bool good =
-      rules.Framing() && rules.Target() && rules.Host() && rules.Connection() && rules.Expect();
+  const bool good = rules.Framing() && rules.Target() && rules.Host() &&
+                    rules.Connection(limits.fields) && rules.Expect();
   if (!good) return std::nullopt;
+  return result;
+}
+
+absl::string_view HttpAnswerHead::Only(absl::string_view name) const {
+  const HttpField* found = nullptr;
+  for (const HttpField& field : fields) {
+    if (!absl::EqualsIgnoreCase(field.name, name)) continue;
+    if (found != nullptr) return {};
+    found = &field;
+  }
+  return found == nullptr ? absl::string_view() : found->value;
+}
+
+std::string ProblemOfStatusLine(absl::string_view beginning) {
+  constexpr absl::string_view kProtocol = "HTTP/";
+  constexpr size_t kStatusDigits = 3;
+  if (absl::StartsWith(beginning, "\r") || absl::StartsWith(beginning, "\n")) {
+    return "it begins with an empty line";
+  }
+  const absl::string_view protocol = beginning.substr(0, kProtocol.size());
+  if (!absl::StartsWith(kProtocol, protocol)) return "it doesn't begin with a status line";
+  absl::string_view rest = beginning.substr(protocol.size());
+  const absl::string_view version = rest.substr(0, 3);
+  if (!absl::StartsWith("1.1", version) && !absl::StartsWith("1.0", version)) {
+    return "its version is neither HTTP/1.1 nor HTTP/1.0";
+  }
+  rest.remove_prefix(version.size());
+  if (!absl::StartsWith(rest.empty() ? " " : rest, " ")) return "no space follows its version";
+  const absl::string_view status = rest.empty() ? rest : rest.substr(1, kStatusDigits + 1);
+  for (size_t i = 0; i < status.size(); ++i) {
+    const bool digit = absl::ascii_isdigit(static_cast<unsigned char>(status[i]));
+    const bool good = i < kStatusDigits ? digit : status[i] == ' ' || status[i] == '\r';
+    if (!good || status[0] == '0') return "its status isn't a number of three digits";
+  }
+  return "";
+}
+
+std::optional<HttpAnswerHead> ReadAnswerHead(absl::string_view head, MessageReader& reader,
+                                             std::string& problem) {
+  problem = ProblemOfStatusLine(head);
+  if (!problem.empty()) return std::nullopt;
+  const auto refuse = [&](std::string why) {
+    problem = std::move(why);
+    return std::nullopt;
+  };
+  HttpAnswerHead result;
+  HeadCollector collector(result.fields);
+  const size_t read = reader.Read(head, collector);
+  if (reader.state() == MessageReader::State::kFailed) return refuse(reader.error());
+  if (!reader.head_done() || read != head.size()) {
+    return refuse("its head ends before its empty line");
+  }
+  if (!HaveNames(result.fields)) return refuse("a field's name that is none");
+  const bool encoded = std::any_of(
+      result.fields.begin(), result.fields.end(),
+      [](const HttpField& field) { return absl::EqualsIgnoreCase(field.name, kEncoding); });
+  if (!encoded) return result;
+  if (absl::StartsWith(head, "HTTP/1.0")) return refuse("Transfer-Encoding in HTTP/1.0");
+  if (!absl::EqualsIgnoreCase(result.Only(kEncoding), "chunked")) {
+    return refuse("a Transfer-Encoding other than chunked");
+  }
   return result;
 }
 
@@ -296,7 +382,7 @@ std::optional<HttpRefusal> CheckTrailers(absl::string_view trailers, const Http1
     if (colon == absl::string_view::npos || !IsToken(name)) {
       return HttpRefusal{400, "a trailer line that is no field"};
     }
-    const std::string lower = absl::AsciiStrToLower(name);
+    const std::string lower = FoldedName(name);
     if (IsEndToEnd(lower) || lower == "connection" || lower == "te" || lower == "trailer" ||
         lower == "upgrade" || lower == "expect") {
       return HttpRefusal{400, "a trailer field that belongs into the head"};

@@ -14,6 +14,8 @@
 
 namespace trestle {
 
+class MessageReader;
+
 /// One header field, without the white space around its value.
 struct HttpField {
   absl::string_view name;
@@ -47,6 +49,9 @@ struct HttpRequestHead {
   absl::string_view path() const;
 };
 
+/// Tells whether `text` is a token (RFC 9110 5.6.2), as names of fields and of protocols are.
+bool IsToken(absl::string_view text);
+
 /// Reads "name", "name:port" or the same with an address: the name in its normal form, or the
 /// address (IPv6 in brackets). Empty where it is neither.
 std::optional<std::string> HostOf(absl::string_view authority);
@@ -57,11 +62,12 @@ struct HttpRefusal {
   std::string reason;  ///< For the observer; the client is told the status only.
 };
 
-/// Bounds of a message's head. What is over them is refused with 431, or 414 (the target).
+/// Bounds of a request's head. What is over them is refused with 431, or 414 (the target).
 struct Http1Limits {
-  size_t head_bytes = 32 * 1024;  ///< Request line and fields together; trailers once more.
+  /// First line and fields together; trailers once more. Also the bound of an answer's head.
+  size_t head_bytes = 32 * 1024;
   size_t target_bytes = 8 * 1024;
-  size_t fields = 100;
+  size_t fields = 100;  ///< Also of the names that the Connection fields list.
 };
 
 /// Reads a whole head, which ends in an empty line. Refuses all that readers disagree about: bare
@@ -72,8 +78,27 @@ struct Http1Limits {
 std::optional<HttpRequestHead> ReadRequestHead(absl::string_view head, const Http1Limits& limits,
                                                HttpRefusal& refusal);
 
-/// Judges a request's trailer section, which ends in an empty line: by the same rules, and without
-/// fields that would mean something in a head (RFC 9110 6.5.1).
+/// An answer's head, valid by RFC 9112. The texts are views of the bytes that were read.
+struct HttpAnswerHead {
+  std::vector<HttpField> fields;
+
+  /// The value of the only field of this name, in any case; empty where there is none, or several.
+  absl::string_view Only(absl::string_view name) const;
+};
+
+/// Judges the beginning of an answer, of which any part may have come: what is no status line of
+/// HTTP/1.1 or HTTP/1.0 needs no waiting for its end. Empty where nothing is wrong so far.
+std::string ProblemOfStatusLine(absl::string_view beginning);
+
+/// Reads a whole answer's head, which ends in an empty line, with `reader`, which was told what
+/// request it answers and goes on with the body. Refuses what readers disagree about: a status that
+/// isn't three digits, Transfer-Encoding in HTTP/1.0, twice or other than "chunked", and framing
+/// that llhttp refuses (RFC 9112 4, 6.1, 6.3). `problem` is set where the result is empty.
+std::optional<HttpAnswerHead> ReadAnswerHead(absl::string_view head, MessageReader& reader,
+                                             std::string& problem);
+
+/// Judges a trailer section, which ends in an empty line: by the same rules, and without fields
+/// that would mean something in a head (RFC 9110 6.5.1).
 std::optional<HttpRefusal> CheckTrailers(absl::string_view trailers, const Http1Limits& limits);
 
 /// Finds the end of a head, or of a trailer section, and refuses what no line of one may hold.

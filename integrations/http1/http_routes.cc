@@ -80,6 +80,14 @@ class RouteGuard final : public HttpGuard {
   const std::string route_;
 };
 
+/// Refuses a connection whose protocol isn't read.
+class Http2Refusal final : public ContentReader {
+ public:
+  ContentAnswer Read(ByteView, bool) override {
+    return ContentAnswer::Refuse("HTTP/2 was agreed on, and only HTTP/1.1 is read here", "");
+  }
+};
+
 /// Reads the first request's head.
 class HttpRouteReader final : public ContentReader {
  public:
@@ -272,7 +280,7 @@ ContentReaderFactory NewHttpRouteReaderFactory(std::shared_ptr<const HttpRoutes>
                                                const Http1Limits& limits) {
   return [routes = std::move(routes),
           limits](const ConnectionReport& connection) -> std::unique_ptr<ContentReader> {
-    if (SpeaksHttp2(connection)) return nullptr;
+    if (SpeaksHttp2(connection)) return std::make_unique<Http2Refusal>();
     return std::make_unique<HttpRouteReader>(routes, limits);
   };
 }

@@ -75,7 +75,7 @@ class HttpRoutes {
 absl::StatusOr<std::vector<HttpRoute>> ParseHttpRoutes(absl::string_view text);
 
 /// Makes content routing by the first HTTP/1.1 request. Connections on which HTTP/2 was agreed on
-/// go to the block's own backend.
+/// are refused: don't offer it, or see http2_routes.h.
 ContentReaderFactory NewHttpRouteReaderFactory(std::shared_ptr<const HttpRoutes> routes,
                                                const Http1Limits& limits = {});
 

@@ -80,9 +80,9 @@ int MessageReader::OnHeadEnd() {
   return kBodyAsFramed;
 }
 
-// llhttp 8 takes folded lines and a bare LF in trailers: those of requests are read elsewhere.
+// llhttp 8 takes folded lines and a bare LF in trailers: those are read elsewhere.
 int MessageReader::OnChunk() {
-  if (parser_.type != HTTP_REQUEST || parser_.content_length > 0) return HPE_OK;
+  if (parser_.content_length > 0) return HPE_OK;
   state_ = State::kLastChunk;
   return HPE_PAUSED;
 }

@@ -29,7 +29,7 @@ class MessageReader {
  public:
   enum class State : uint8_t {
     kReading,
-    kLastChunk,  // A request's body is over, and its trailer section comes next: not llhttp's.
+    kLastChunk,  // A body is over, and its trailer section comes next: not llhttp's.
     kComplete,
     kFailed,
   };

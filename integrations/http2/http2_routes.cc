@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "integrations/http2/request_reader.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 namespace {
@@ -78,17 +79,23 @@ class Http2RouteReader final : public ContentReader {
 
 }  // namespace
 
-ContentReaderFactory NewHttp2RouteReaderFactory(std::shared_ptr<const HttpRoutes> routes,
-                                                const Http2RouteOptions& options,
-                                                ContentReaderFactory otherwise) {
-  return [routes = std::move(routes), options, otherwise = std::move(otherwise)](
-             const ConnectionReport& connection) mutable -> std::unique_ptr<ContentReader> {
-    if (!SpeaksHttp2(connection)) return otherwise ? otherwise(connection) : nullptr;
-    const std::string& name = connection.server_name;
-    auto only = name.empty() ? nullptr : routes->FindOnly(name);
-    if (only != nullptr) return std::make_unique<Unread>(std::move(only));
-    return std::make_unique<Http2RouteReader>(routes, options, name);
-  };
+absl::StatusOr<ContentReaderFactory> NewHttp2RouteReaderFactory(
+    std::shared_ptr<const HttpRoutes> routes, const Http2RouteOptions& options,
+    ContentReaderFactory otherwise) {
+  if (!options.dangerous_unread_http2) {
+    return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
+                      "routes of HTTP/2 let all behind the first request pass unread, which "
+                      "dangerous_unread_http2 has to allow"});
+  }
+  return ContentReaderFactory(
+      [routes = std::move(routes), options, otherwise = std::move(otherwise)](
+          const ConnectionReport& connection) mutable -> std::unique_ptr<ContentReader> {
+        if (!SpeaksHttp2(connection)) return otherwise ? otherwise(connection) : nullptr;
+        const std::string& name = connection.server_name;
+        auto only = name.empty() ? nullptr : routes->FindOnly(name);
+        if (only != nullptr) return std::make_unique<Unread>(std::move(only));
+        return std::make_unique<Http2RouteReader>(routes, options, name);
+      });
 }
 
 }  // namespace trestle

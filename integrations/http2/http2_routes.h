@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "absl/status/statusor.h"
 #include "integrations/http1/http1_inspector.h"
 #include "integrations/http1/http_message.h"
 #include "integrations/http1/http_routes.h"
@@ -15,9 +16,12 @@ namespace trestle {
 struct Http2RouteOptions {
   /// Of the first request. `target_bytes` is the limit of :path.
   Http1Limits limits = {};
-  /// What the first request's host may be. Later ones pass unread: a backend answers those for
-  /// hosts that aren't its own with 421 (RFC 9110 7.4).
+  /// What the first request's host may be.
   Http1Options::HostPolicy hosts = Http1Options::HostPolicy::kServerName;
+  /// Must be true. Once the backend is chosen, everything that the client sends passes unread,
+  /// including forged fields and requests for other hosts. The backend must answer requests for
+  /// hosts that it doesn't serve with 421 (RFC 9110 7.4).
+  bool dangerous_unread_http2 = false;
 };
 
 /// Makes content routing of connections on which HTTP/2 was agreed on; `otherwise` is asked about
@@ -26,10 +30,11 @@ struct Http2RouteOptions {
 /// connection can't be told apart here: clients that know it come back with HTTP/1.1, others
 /// (curl 7.88) fail. Other refusals are answers to the first request, with 421 and so on. A client
 /// that sends no request before it has the server's SETTINGS (RFC 9113 3.4 lets it wait) can't be
-/// routed by its requests, and runs into the time limit of `ContentRouting`.
-ContentReaderFactory NewHttp2RouteReaderFactory(std::shared_ptr<const HttpRoutes> routes,
-                                                const Http2RouteOptions& options,
-                                                ContentReaderFactory otherwise);
+/// routed by its requests, and runs into the time limit of `ContentRouting`. Fails with
+/// ErrorCode::kConfiguration unless `dangerous_unread_http2` is set.
+absl::StatusOr<ContentReaderFactory> NewHttp2RouteReaderFactory(
+    std::shared_ptr<const HttpRoutes> routes, const Http2RouteOptions& options,
+    ContentReaderFactory otherwise);
 
 }  // namespace trestle
 

@@ -47,6 +47,17 @@ struct Http2Callbacks {
     return 0;
   }
 
+  // nghttp2 ends a connection by itself where the client broke HTTP/2 or HPACK: it then ignores
+  // what follows, and says nothing but this.
+  static int OnFrameSent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    if (frame->hd.type != NGHTTP2_GOAWAY) return 0;
+    const nghttp2_goaway& goaway = frame->goaway;
+    const absl::string_view reason = AsText({goaway.opaque_data, goaway.opaque_data_len});
+    Of(user).Refuse(400, absl::StrCat("no HTTP/2: ", nghttp2_http2_strerror(goaway.error_code),
+                                      reason.empty() ? "" : ": ", reason));
+    return 0;
+  }
+
   static nghttp2_session_callbacks* New() {
     nghttp2_session_callbacks* callbacks = nullptr;
     nghttp2_session_callbacks_new(&callbacks);
@@ -54,6 +65,7 @@ struct Http2Callbacks {
     nghttp2_session_callbacks_set_on_header_callback(callbacks, OnHeader);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, OnFrame);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, OnInvalidFrame);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, OnFrameSent);
     return callbacks;
   }
 };
@@ -77,6 +89,7 @@ Http2RequestReader::State Http2RequestReader::Feed(ByteView bytes) {
   if (taken < 0 && state_ == State::kReading) {
     Refuse(400, absl::StrCat("no HTTP/2: ", nghttp2_strerror(static_cast<int>(taken))));
   }
+  if (state_ == State::kReading) answer_ += Collect();
   return state_;
 }
 
@@ -126,7 +139,7 @@ std::string Http2RequestReader::DemandHttp1() {
 }
 
 std::string Http2RequestReader::End(uint32_t error_code) {
-  std::string bytes = Collect();
+  std::string bytes = std::move(answer_) + Collect();
   nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, stream_, error_code, nullptr, 0);
   return bytes + Collect();
 }

@@ -54,6 +54,7 @@ class Http2RequestReader {
   nghttp2_session* session_ = nullptr;
   State state_ = State::kReading;
   std::string waiting_;
+  std::string answer_;                        // What a server would have sent so far.
   size_t unread_ = NGHTTP2_CLIENT_MAGIC_LEN;  // Of the preface or the frame that is under way.
   int32_t stream_ = 0;                        // The first request's; 0 until it begins.
   size_t head_bytes_ = 0;

@@ -62,6 +62,53 @@ TEST_F(FlagsTest, TrustedProxiesAreChecked) {
   }
 }
 
+TEST_F(FlagsTest, FlagsAboutHttpNeedHttpToBeRead) {
+  for (const char* flag : {"--http_upgrades=", "--http_client_cert=true", "--http_xfcc_cert=true",
+                           "--dangerous_http_keep=cf-connecting-ip"}) {
+    const std::string name = std::string(flag).substr(0, std::string(flag).find('='));
+    ExpectRefusal(Mode::kBridge, Change(bridge_, {flag}), name + " needs --http or --http_routes");
+  }
+  ExpectRefusal(Mode::kBridge, Change(bridge_, {"--http=true", "--http_upgrades=websocket,h2c"}),
+                "an upgrade to h2c would let requests pass unread");
+  ExpectRefusal(Mode::kBridge,
+                Change(bridge_, {"--http=true", "--dangerous_http_keep=x-forwarded-for"}),
+                "can't be kept, since it is written here");
+}
+
+// HTTP/2 isn't read: beside what reads HTTP/1.1 a client could forge what that takes out.
+TEST_F(FlagsTest, UnreadHttp2IsRefusedBesideWhatReadsHttp) {
+  const std::string ca = "--client_ca=" + PathOf("ca.pem");
+  for (const Mode mode : {Mode::kBridge, Mode::kOffload}) {
+    const auto& flags = mode == Mode::kBridge ? bridge_ : offload_;
+    const std::string words = "accept that with --dangerous_unread_http2";
+    ExpectRefusal(mode, Change(flags, {"--http=true", "--alpn=h2,http/1.1"}), words);
+    ExpectRefusal(mode, Change(flags, {"--http=true", "--alpn=h2", "--http2=true", ca}), words);
+    ExpectRefusal(
+        mode, Change(flags, {"--backend", "--alpn=h2", "--http_routes=a.test=127.0.0.1:9"}), words);
+  }
+  ExpectRefusal(Mode::kBridge, Change(bridge_, {"--http=true", "--http2=true", ca}),
+                "accept that with --dangerous_unread_http2");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {"--http2=true"}),
+                "--http2 has no effect without h2 in --alpn");
+}
+
+TEST_F(FlagsTest, UnreadHttp2IsRefusedBesideWhatTellsClientsApart) {
+  const std::string ca = "--client_ca=" + PathOf("ca.pem");
+  for (const Mode mode : {Mode::kBridge, Mode::kOffload}) {
+    const auto& flags = mode == Mode::kBridge ? bridge_ : offload_;
+    ExpectRefusal(
+        mode,
+        Change(flags, {"--alpn=h2,http/1.1", ca, "--client_auth=required,status.example=none"}),
+        "policies for client certificates differ by server name");
+    ExpectRefusal(mode, Change(flags, {"--alpn=h2", ca, "--proxy_protocol=out:v2"}),
+                  "PROXY v2 headers tell the backend of client certificates");
+    const auto proxy = StartProxy(mode, backend_,
+                                  {"--alpn=h2", ca, "--client_auth=required,status.example=none",
+                                   "--http=true", "--dangerous_unread_http2=true"});
+    EXPECT_NE(proxy, nullptr);
+  }
+}
+
 TEST_F(FlagsTest, HttpRoutesAreChecked) {
   const auto refuse = [&](const std::string& routes, const std::string& words) {
     ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend", "--http_routes=" + routes}), words);

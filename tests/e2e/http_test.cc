@@ -1,12 +1,16 @@
 // --http and --http_routes of the example proxies, with curl, nginx and raw bytes.
 
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/server_programs.h"
@@ -16,6 +20,7 @@ namespace {
 
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 class HttpTest : public ServerProgramsTest {
@@ -115,6 +120,34 @@ TEST_F(HttpTest, AWebSocketPassesUnread) {
   EXPECT_EQ(backend->requests(), 1);
 }
 
+TEST_F(HttpTest, OnlySomeProtocolsAreUpgradedTo) {
+  const auto backend = StartBackend(Mode::kBridge);
+  const auto asked_for = [&](const std::string& upgrades) {
+    const auto proxy = StartProxy(Mode::kBridge, backend->address(), {"--http", upgrades});
+    const auto client = ConnectTls(proxy->port);
+    if (client == nullptr) return std::string("no connection");
+    client->Write(absl::StrCat("GET /chat HTTP/1.1\r\nHost: ", kFrontName,
+                               "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"));
+    return client->ReadUntil("\r\n\r\n");
+  };
+  constexpr char kAgreed[] = "HTTP/1.1 101 Switching Protocols\r\n";
+  EXPECT_THAT(asked_for("--http_upgrades=connect-ip,WebSocket"), StartsWith(kAgreed));
+  EXPECT_THAT(asked_for("--http_upgrades="), Not(StartsWith(kAgreed)));
+  EXPECT_THAT(asked_for("--http_upgrades=connect-ip"), Not(StartsWith(kAgreed)));
+}
+
+TEST_F(HttpTest, ClientsThatSpeakHttpWithoutTlsAreToldWhereAskedFor) {
+  for (const Mode mode : {Mode::kOffload, Mode::kBridge, Mode::kPassthrough}) {
+    const auto proxy = StartProxy(mode, "127.0.0.1:9", {"--answer_plain_http"});
+    const CommandResult curl = RunCommand(
+        {FindProgram("curl"), "--silent", "--show-error", "--noproxy", "*", "--write-out",
+         "|%{http_code}", absl::StrCat("http://127.0.0.1:", proxy->port, "/")},
+        kPatience);
+    EXPECT_EQ(curl.output, "400 This port speaks HTTPS, not HTTP\n|400") << curl.errors;
+    EXPECT_TRUE(proxy->WaitForLog("not_tls")) << proxy->log();
+  }
+}
+
 TEST_F(HttpTest, ASmuggledRequestReachesNobody) {
   const auto backend = StartBackend(Mode::kBridge);
   const auto proxy = StartProxy(Mode::kBridge, backend->address(), {"--http"});
@@ -140,22 +173,25 @@ TEST_F(HttpTest, ARequestForAnotherHostIsMisdirected) {
 // A backend that answers with what it was told of the client.
 class ForwardingTest : public HttpTest {
  protected:
-  std::unique_ptr<Process> StartTelling(uint16_t port) const {
+  // `more` is added to the answer.
+  std::unique_ptr<Process> StartTelling(uint16_t port, const std::string& more) const {
     WriteCertificate("back", LeafFor(kBackName));
     return StartNginx(
         absl::StrCat("http { access_log off; ", TemporaryPaths(),
                      " server { listen 127.0.0.1:", port, " ssl; ssl_certificate ",
                      PathOf("back.pem"), "; ssl_certificate_key ", PathOf("back.key"),
                      "; location / { return 200 \"$http_x_forwarded_for|$http_x_forwarded_proto|"
-                     "$http_forwarded|$http_x_real_ip|$http_x_forwarded_client_cert\"; } } }"),
+                     "$http_forwarded|$http_x_real_ip|$http_x_forwarded_client_cert",
+                     more, "\"; } } }"),
         port);
   }
 
   // Through a bridge with `flags`; curl says things of itself.
   std::string Told(const std::vector<std::string>& flags,
-                   const std::vector<std::string>& curl_flags = {}) const {
+                   const std::vector<std::string>& curl_flags = {},
+                   const std::string& more = "") const {
     const uint16_t port = FreePort();
-    const auto nginx = StartTelling(port);
+    const auto nginx = StartTelling(port, more);
     if (nginx == nullptr) return "no nginx";
     const auto proxy = StartProxy(Mode::kBridge, absl::StrCat("127.0.0.1:", port), flags);
     std::vector<std::string> argv = {"--header", "X-Forwarded-For: 1.2.3.4",
@@ -202,6 +238,43 @@ TEST_F(ForwardingTest, TheHashOfAClientsCertificateIsTheOneThatOpensslTells) {
                                     "URI=spiffe://td.test/alice;DNS=alice.test")));
 }
 
+TEST_F(ForwardingTest, TheClientsCertificateIsTheOneThatOpensslReads) {
+  testing::LeafSpec alice = LeafFor("alice.test");
+  alice.server_auth = false;
+  WriteCertificate("alice", alice);
+  const std::vector<std::string> curl_flags = {"--cert",   PathOf("alice.pem"),
+                                               "--key",    PathOf("alice.key"),
+                                               "--header", "Client-Cert: :Zm9yZ2Vk:",
+                                               "--header", "Client_Cert: :Zm9yZ2Vk:",
+                                               "--header", "Client-Cert-Chain: :Zm9yZ2Vk:"};
+  const std::string told =
+      Told({"--http", "--http_client_cert", "--http_xfcc_cert", "--client_ca=" + PathOf("ca.pem")},
+           curl_flags, "|$http_client_cert|$http_client_cert_chain");
+  const std::vector<std::string> parts = absl::StrSplit(told, '|');
+  ASSERT_EQ(parts.size(), 7u) << told;
+  const auto der = [&](const std::string& pem) {
+    const CommandResult openssl =
+        RunCommand({FindProgram("openssl"), "x509", "-outform", "DER"}, kPatience, pem);
+    return absl::Base64Escape(openssl.output);
+  };
+  const auto read = [&](const std::string& name) {
+    std::stringstream text;
+    text << std::ifstream(PathOf(name)).rdbuf();
+    return text.str();
+  };
+  EXPECT_EQ(parts[5], absl::StrCat(":", der(read("alice.pem")), ":"));
+  EXPECT_EQ(parts[6], absl::StrCat(":", der(read("ca.pem")), ":"))
+      << "curl sends its --cacert, too";
+  const std::string begin = "Cert=\"";
+  const size_t cert = parts[4].find(begin);
+  ASSERT_NE(cert, std::string::npos) << told;
+  const std::string encoded = parts[4].substr(cert + begin.size());
+  EXPECT_EQ(der(absl::StrReplaceAll(
+                encoded.substr(0, encoded.find('"')),
+                {{"%20", " "}, {"%0A", "\n"}, {"%2B", "+"}, {"%2F", "/"}, {"%3D", "="}})),
+            der(read("alice.pem")));
+}
+
 class Http2Test : public HttpTest {
  protected:
   // A server of HTTP/2 and 1.1 that answers with `text`.
@@ -230,8 +303,8 @@ class Http2Test : public HttpTest {
 TEST_F(Http2Test, PassesToABackendThatSpeaksIt) {
   const uint16_t port = FreePort();
   const auto nginx = StartHttp2("one", port);
-  const auto proxy =
-      StartProxy(Mode::kBridge, absl::StrCat("127.0.0.1:", port), {"--http", "--http2"});
+  const auto proxy = StartProxy(Mode::kBridge, absl::StrCat("127.0.0.1:", port),
+                                {"--http", "--http2", "--dangerous_unread_http2"});
   EXPECT_EQ(Get(proxy->port, "/", "--http2"), "one|2");
   EXPECT_EQ(Get(proxy->port, "/", "--http1.1"), "one|1.1");
   const CommandResult load =
@@ -262,7 +335,7 @@ TEST_F(Http2Test, IsRoutedByHostAndRefusedWherePathsDecide) {
   const auto proxy = StartRouting(
       Mode::kBridge,
       absl::StrCat(kFrontName, "=", first, ",split.test=", first, ",split.test/api=", second),
-      {"--http2"});
+      {"--http2", "--dangerous_unread_http2"});
   EXPECT_EQ(Get(proxy->port, "/api", "--http2"), "one|2");
   EXPECT_EQ(Get(proxy->port, "/api/x", "--http1.1", "split.test"), "two|1.1");
   EXPECT_EQ(Get(proxy->port, "/", "--http1.1", "split.test"), "one|1.1");

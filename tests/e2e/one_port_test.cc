@@ -17,6 +17,7 @@ namespace {
 
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 constexpr char kDecrypted[] = "offload.test,bridge.test";  // The names of the proxy's certificate.
 
@@ -103,6 +104,34 @@ TEST_F(OnePortTest, APassingRouterNeedsNoCertificate) {
   const auto proxy = StartProgram(
       {ExampleProgram("one_port"), "--listen=127.0.0.1:0", "--pass=*.pass.test=" + addresses_[0]});
   EXPECT_THAT(Ask(proxy->port, "a.pass.test"), EndsWith("hello from pass"));
+}
+
+TEST_F(OnePortTest, UnreadHttp2IsRefusedBesideWhatTellsClientsApart) {
+  const std::string ca = "--client_ca=" + PathOf("ca.pem");
+  ExpectRefusal({"--alpn=h2,http/1.1", ca, "--client_auth=required,offload.test=none"},
+                "policies for client certificates differ by server name");
+  ExpectRefusal({"--alpn=h2", ca, "--proxy_protocol=out:v2"},
+                "PROXY v2 headers tell the backend of client certificates");
+  const auto proxy =
+      StartProgram(Flags({"--alpn=http/1.1,h2", ca, "--client_auth=required,offload.test=none",
+                          "--dangerous_unread_http2"}));
+  EXPECT_THAT(Ask(proxy->port, "offload.test"), EndsWith("hello from offload"));
+}
+
+TEST_F(OnePortTest, ClientsThatSpeakHttpWithoutTlsAreToldWhereAskedFor) {
+  for (const bool asked : {true, false}) {
+    const auto proxy = StartProgram(Flags({asked ? "--answer_plain_http" : "--threads=1"}));
+    const auto client = BlockingStream::Connect(proxy->port);
+    ASSERT_NE(client, nullptr);
+    client->Write(GetAndCloseRequest("/hello"));
+    const std::string answer = client->ReadToEnd();
+    if (asked) {
+      EXPECT_THAT(answer, StartsWith("HTTP/1.1 400 Bad Request\r\n"));
+    } else {
+      EXPECT_EQ(answer, "");
+    }
+    EXPECT_TRUE(proxy->WaitForLog("not_tls")) << proxy->log();
+  }
 }
 
 TEST_F(OnePortTest, ABridgedBackendMustBeWhoItShouldBe) {

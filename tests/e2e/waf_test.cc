@@ -225,6 +225,7 @@ TEST_F(WafTest, MistakesAreTold) {
   EXPECT_THAT(refusal("--rules=/nonexistent"), HasSubstr("don't go with --rules"));
   EXPECT_THAT(refusal("--audit_log=/nonexistent/audit"), HasSubstr("can't be written"));
   EXPECT_THAT(refusal("--http2"), HasSubstr("would pass by the rules"));
+  EXPECT_THAT(refusal("--dangerous_unread_http2"), HasSubstr("would pass by the rules"));
   EXPECT_THAT(refusal("--max_body=0"), HasSubstr("limit"));
   EXPECT_THAT(refusal("--alpn=h2"), HasSubstr("--alpn has h2: the rules are for http/1.1"));
 }

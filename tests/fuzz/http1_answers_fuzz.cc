@@ -66,6 +66,7 @@ Outcome Inspect(uint8_t asked, absl::string_view answers, size_t longest) {
         outcome.refusal = verdict.reason();
         return outcome;
       }
+      if (verdict.action() == Verdict::Action::kHold && !answers.empty()) break;
       Require(verdict.action() == Verdict::Action::kForward, "answers are passed on or refused");
       Require(verdict.bytes() > 0 && verdict.bytes() <= pending.size(), "there is progress");
       outcome.passed += pending.substr(0, verdict.bytes());

@@ -31,7 +31,8 @@ const std::shared_ptr<const HttpRoutes>& Routes() {
 std::unique_ptr<ContentReader> NewReader() {
   Http2RouteOptions options;
   options.hosts = Http1Options::HostPolicy::kAny;
-  static ContentReaderFactory factory = NewHttp2RouteReaderFactory(Routes(), options, {});
+  options.dangerous_unread_http2 = true;
+  static ContentReaderFactory factory = *NewHttp2RouteReaderFactory(Routes(), options, {});
   ConnectionReport report;
   TlsInfo tls;
   tls.alpn = "h2";

@@ -194,21 +194,6 @@ TEST(Http1InspectorTest, AnAnswerThatIsNoHttpIsABadGateway) {
   EXPECT_THAT(c.at_client(), StartsWith("HTTP/1.1 502 Bad Gateway\r\n"));
 }
 
-// llhttp would take it for 200.
-TEST(Http1InspectorTest, AStatusHasThreeDigits) {
-  const std::string answer = "HTTP/1.1 0200 OK\r\nContent-Length: 0\r\n\r\n";
-  for (const size_t step : {size_t{1}, size_t{12}, size_t{13}, answer.size()}) {
-    Http1Connection c(QuietOptions());
-    c.FromClient(kGet);
-    for (size_t at = 0; at < answer.size() && !c.outcome.has_value(); at += step) {
-      c.FromBackend(absl::string_view(answer).substr(at, step));
-    }
-    EXPECT_EQ(c.blocked(), "the backend's answer is no HTTP: a status of more than three digits");
-    EXPECT_THAT(c.at_client(),
-                StartsWith(step > 12 ? "HTTP/1.1 502 Bad Gateway" : answer.substr(0, 12)));
-  }
-}
-
 TEST(Http1InspectorTest, AnAnswerThatBreaksIsCutWithoutAPage) {
   Http1Connection c(QuietOptions());
   c.FromClient(kGet);

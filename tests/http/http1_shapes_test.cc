@@ -138,7 +138,8 @@ std::vector<Shape> BadHeads() {
       {"space in the target", "GET /a b HTTP/1.1\r\nHost: app.test\r\n\r\n", 400},
       {"tab in the request line", "GET\t/ HTTP/1.1\r\nHost: app.test\r\n\r\n", 400},
       {"space after the version", "GET / HTTP/1.1 \r\nHost: app.test\r\n\r\n", 400},
-      {"octet above 127 in the target", "GET /\xc3\xa9 HTTP/1.1\r\nHost: app.test\r\n\r\n", 400},
+      {"octet above 127 in the target", "GET /\xc3\xa9 HTTP/1.1\r\nHost: app.test\r\n\r\n", 400, "",
+       "need percent-encoding"},
       {"no version", "GET /\r\nHost: app.test\r\n\r\n", 400},
       {"version 1.2", "GET / HTTP/1.2\r\nHost: app.test\r\n\r\n", 505},
       {"version 2.0", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
@@ -274,6 +275,15 @@ TEST(Http1ShapesTest, LimitsOfTheHead) {
     ForEachCut(good,
                [&](Http1Connection& connection) { EXPECT_EQ(connection.at_backend(), good); });
   }
+  const auto options = [](int count) {
+    std::string list;
+    for (int i = 0; i < count; ++i) absl::StrAppend(&list, i % 3 == 0 ? "" : "a", ",");
+    return Get(absl::StrCat("Connection: close\r\nConnection: ", list, "close\r\n"));
+  };
+  ForEachCut(options(8), [&](Http1Connection& connection) {
+    EXPECT_EQ(connection.at_backend(), Get("Connection: close\r\n"));
+  });
+  ExpectRefused({"options of Connection", options(9), 431, "", "more options"}, false);
   ExpectRefused({"target", target(101), 414}, false);
   ExpectRefused({"fields", fields(11), 431}, false);
   ExpectRefused({"bytes", bytes(601), 431}, false);

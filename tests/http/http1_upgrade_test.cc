@@ -259,13 +259,19 @@ TEST(Http1UpgradeTest, ConnectIsNotAgreedToBy101) {
 
 TEST(Http1UpgradeTest, OnlySomeCanBeAllowed) {
   testing::SimulatedLoop loop;
-  for (const char* protocol : {"", "h2c", "H2C"}) {
+  for (const char* protocol : {"", "h2c", "H2C", "h2", "HTTP/1.1", "http/2.0", "TLS/1.2", "a b",
+                               "a/", "/a", "a/b/c", "a\r\nb"}) {
     Http1Options options;
     options.upgrades = {"websocket", protocol};
     const auto made = NewHttp1InspectorFactory(loop, std::move(options));
     ASSERT_FALSE(made.ok()) << protocol;
     EXPECT_EQ(GetTlsError(made.status())->code, ErrorCode::kConfiguration);
     EXPECT_THAT(made.status().message(), HasSubstr("upgrade"));
+  }
+  for (const char* protocol : {"websocket", "connect-ip", "SPDY/3.1", "connect-udp"}) {
+    Http1Options options;
+    options.upgrades = {protocol};
+    EXPECT_TRUE(NewHttp1InspectorFactory(loop, std::move(options)).ok()) << protocol;
   }
   Http1Options none = QuietOptions();
   none.upgrades = {};

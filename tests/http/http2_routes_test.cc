@@ -90,6 +90,12 @@ Fields Get(const std::string& authority, const std::string& path = "/") {
   return {{":method", "GET"}, {":scheme", "https"}, {":authority", authority}, {":path", path}};
 }
 
+Http2RouteOptions ServerNameOnly() {
+  Http2RouteOptions options;
+  options.dangerous_unread_http2 = true;
+  return options;
+}
+
 class Http2RoutesTest : public ::testing::Test {
  protected:
   Http2RoutesTest() : one(loop, dialer, 1), two(loop, dialer, 2) {
@@ -102,7 +108,7 @@ class Http2RoutesTest : public ::testing::Test {
     }
   }
 
-  void Start(const std::string& text, Http2RouteOptions options = {},
+  void Start(const std::string& text, Http2RouteOptions options = ServerNameOnly(),
              const std::string& server_name = "app.test", const std::string& alpn = "h2") {
     at_one.clear();
     at_two.clear();
@@ -113,7 +119,7 @@ class Http2RoutesTest : public ::testing::Test {
     bridging.backend_name = "back.test";
     const auto routes = *HttpRoutes::Create(*ParseHttpRoutes(text));
     bridging.content.new_reader =
-        NewHttp2RouteReaderFactory(routes, options, NewHttpRouteReaderFactory(routes));
+        *NewHttp2RouteReaderFactory(routes, options, NewHttpRouteReaderFactory(routes));
     bridge = *TlsBridge::Create(loop, dialer, std::move(bridging), &observer);
     ClientTlsTarget target;
     target.server_name = server_name;
@@ -140,7 +146,7 @@ class Http2RoutesTest : public ::testing::Test {
 };
 
 Http2RouteOptions AnyHost() {
-  Http2RouteOptions options;
+  Http2RouteOptions options = ServerNameOnly();
   options.hosts = Http1Options::HostPolicy::kAny;
   return options;
 }
@@ -183,8 +189,8 @@ TEST_F(Http2RoutesTest, HostStandsInForAuthority) {
 TEST_F(Http2RoutesTest, RefusalsAreAnswersToTheRequest) {
   const std::tuple<const char*, Fields, Http2RouteOptions> rows[] = {
       {"421", Get("d.test"), AnyHost()},
-      {"421", Get("b.test"), {}},
-      {"404", Get("app.test", "/y"), {}},
+      {"421", Get("b.test"), ServerNameOnly()},
+      {"404", Get("app.test", "/y"), ServerNameOnly()},
       {"400", Get("not_a@host"), AnyHost()},
       {"400", {{":method", "GET"}, {":scheme", "https"}, {":path", "/"}}, AnyHost()},
       {"414", Get("b.test", "/" + std::string(9000, 'x')), AnyHost()},
@@ -318,6 +324,76 @@ TEST_F(Http2RoutesTest, WhatIsNoHttp2IsRefused) {
   EXPECT_THAT(observer.error()->detail, HasSubstr("no HTTP/2: "));
 }
 
+// What nghttp2 answers with a GOAWAY of its own, and what it refuses in other ways.
+TEST_F(Http2RoutesTest, ConnectionErrorsAreNoticedAtOnce) {
+  Http2Client http2;
+  const std::string request = http2.Request(Get("c.test"));
+  const std::string begin = request.substr(0, 24 + 9);  // The preface and SETTINGS.
+  const auto frame = [](size_t size, const char* type_and_flags, char stream, std::string payload) {
+    return std::string("\0", 1) + static_cast<char>(size >> 8) + static_cast<char>(size & 0xff) +
+           std::string(type_and_flags, 2) + std::string("\0\0\0", 3) + stream + payload;
+  };
+  const std::pair<const char*, std::string> rows[] = {
+      {"HPACK index", frame(1, "\x01\x05", 1, "\xff")},
+      {"HPACK index that isn't there", frame(2, "\x01\x05", 1, "\xff\x7f")},
+      {"HPACK integer", frame(7, "\x01\x05", 1, "\xff\xff\xff\xff\xff\xff\xff")},
+      {"HPACK string", frame(3, "\x01\x05", 1, std::string("\x40\x7f\x61", 3))},
+      {"HPACK table size", frame(5, "\x01\x05", 1, "\x3f\xff\xff\xff\x0f")},
+      {"SETTINGS of a bad size", frame(5, "\x04\0", 0, "abcde")},
+      {"SETTINGS of a stream", frame(0, "\x04\0", 1, "")},
+      {"SETTINGS_ENABLE_PUSH", frame(6, "\x04\0", 0, std::string("\0\x02\0\0\0\x02", 6))},
+      {"SETTINGS_MAX_FRAME_SIZE", frame(6, "\x04\0", 0, std::string("\0\x05\0\0\0\x01", 6))},
+      {"SETTINGS window", frame(6, "\x04\0", 0, std::string("\0\x04\xff\xff\xff\xff", 6))},
+      {"acknowledged SETTINGS with bytes",
+       frame(6, "\x04\x01", 0, std::string("\0\x03\0\0\0\x01", 6))},
+      {"PING of a bad size", frame(4, "\x06\0", 0, "abcd")},
+      {"WINDOW_UPDATE of nothing", frame(4, "\x08\0", 0, std::string("\0\0\0\0", 4))},
+      {"HEADERS of stream 0", frame(1, "\x01\x05", 0, "\x82")},
+      {"HEADERS of an even stream", frame(1, "\x01\x05", 2, "\x82")},
+      {"HEADERS padded beyond their end", frame(2, "\x01\x0d", 1, "\x7f\x82")},
+      {"DATA of an idle stream", frame(1, "\0\0", 1, "a")},
+      {"CONTINUATION alone", frame(1, "\x09\x04", 1, "\x82")},
+      {"PUSH_PROMISE", frame(5, "\x05\x04", 1, std::string("\0\0\0\x02\x82", 5))},
+      {"RST_STREAM of an idle stream", frame(4, "\x03\0", 1, std::string("\0\0\0\0", 4))},
+      {"frame over the limit of size",
+       std::string("\x00\x40\x01\x06\0\0\0\0\0", 9) + std::string(0x4001, 'x')},
+      {"something between HEADERS and CONTINUATION",
+       frame(1, "\x01\x01", 1, "\x82") + frame(8, "\x06\0", 0, "abcdefgh")},
+  };
+  const absl::Time before = loop.Now();
+  for (const auto& [name, frames] : rows) {
+    SCOPED_TRACE(name);
+    for (const bool in_pieces : {false, true}) {
+      Start(kRoutes, AnyHost());
+      observer.closed.clear();
+      const std::string bytes = begin + frames;
+      for (size_t at = 0; at < bytes.size(); at += in_pieces ? 100 : bytes.size()) {
+        Send(bytes.substr(at, in_pieces ? 100 : bytes.size()));
+      }
+      EXPECT_TRUE(client->saw_end());
+      Http2Client reader;
+      reader.Request({});
+      reader.Read(client->received());
+      EXPECT_TRUE(reader.goaway) << "the client is told";
+      client->End();
+      loop.RunReady();
+      ASSERT_TRUE(observer.error().has_value());
+      EXPECT_EQ(observer.error()->code, ErrorCode::kBlockedByInspector);
+      EXPECT_THAT(observer.error()->detail, HasSubstr("no HTTP/2: "));
+    }
+  }
+  EXPECT_EQ(loop.Now(), before) << "no limit of time was needed";
+  EXPECT_EQ(dialer.dials(), 0u);
+}
+
+TEST_F(Http2RoutesTest, UnreadRequestsHaveToBeAllowed) {
+  const auto routes = *HttpRoutes::Create(*ParseHttpRoutes(kRoutes));
+  const auto refused = NewHttp2RouteReaderFactory(routes, {}, NewHttpRouteReaderFactory(routes));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(GetTlsError(refused.status())->code, ErrorCode::kConfiguration);
+  EXPECT_THAT(GetTlsError(refused.status())->detail, HasSubstr("dangerous_unread_http2"));
+}
+
 TEST_F(Http2RoutesTest, FramesWithoutARequestRunIntoTheLimitOfBytes) {
   Start(kRoutes);
   Http2Client http2;
@@ -334,7 +410,7 @@ TEST_F(Http2RoutesTest, FramesWithoutARequestRunIntoTheLimitOfBytes) {
 }
 
 TEST_F(Http2RoutesTest, ClientsOfHttp1AreRoutedAsBefore) {
-  Start(kRoutes, {}, "app.test", "http/1.1");
+  Start(kRoutes, ServerNameOnly(), "app.test", "http/1.1");
   Send("GET /x HTTP/1.1\r\nHost: app.test\r\n\r\n");
   ASSERT_EQ(at_two.size(), 1u);
   EXPECT_EQ(at_two[0]->info().alpn, "http/1.1");

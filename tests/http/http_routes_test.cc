@@ -130,6 +130,18 @@ TEST(HttpRoutesTest, ReadsBackendsAndNames) {
   EXPECT_EQ(routes[1].backend_name, "");
 }
 
+TEST(HttpRoutesTest, Http2IsRefusedByTheReaderOfHttp1) {
+  ContentReaderFactory factory =
+      NewHttpRouteReaderFactory(*HttpRoutes::Create(*ParseHttpRoutes("a.test=192.0.2.1:1")));
+  ConnectionReport report = ReportOfAppTest();
+  TlsInfo tls = *report.front.tls;
+  tls.alpn = "h2";
+  report.front.tls = std::make_shared<const TlsInfo>(std::move(tls));
+  const ContentAnswer answer = factory(report)->Read({}, false);
+  EXPECT_EQ(answer.action(), ContentAnswer::Action::kRefuse);
+  EXPECT_THAT(answer.reason(), HasSubstr("HTTP/2"));
+}
+
 /// A bridge that routes by HTTP to two backends, each with a name of its own.
 class HttpRoutingTest : public ::testing::Test {
  protected:
