@@ -7,6 +7,7 @@
 #include "examples/pem_files.h"
 #include "examples/program.h"
 #include "trestle/posix/ca_files.h"
+#include "trestle/tls/trust_store.h"
 
 ABSL_FLAG(std::string, backend_ca, "",
           "PEM file, or folder of PEM files, with the CAs that the backend may be certified by; or "
@@ -27,6 +28,18 @@ absl::StatusOr<std::string> CaPath() {
   absl::StatusOr<std::string> path = RequiredFlag("backend_ca", absl::GetFlag(FLAGS_backend_ca));
   if (!path.ok() || *path != "system") return path;
   return FindSystemCas();
+}
+
+// Says that the CAs at `path` can't be used: of a folder, which file is at fault.
+absl::Status CannotUseCas(const std::string& path, const absl::Status& why) {
+  const absl::StatusOr<std::vector<std::string>> files = ListCaFiles(path);
+  for (size_t i = 0; files.ok() && i < files->size(); ++i) {
+    const absl::StatusOr<std::string> text = ReadCaCertificates((*files)[i]);
+    if (!text.ok()) continue;
+    const absl::Status alone = TrustStore::Create(*text).status();
+    if (!alone.ok()) return CannotUse((*files)[i], alone);
+  }
+  return CannotUse(path, why);
 }
 
 absl::Status AddCredential(ClientTlsOptions& options) {
@@ -62,7 +75,7 @@ absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> BackTlsFromFlags() {
   absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> config =
       ClientTlsConfig::Create(std::move(options));
   if (config.ok()) return config;
-  return CannotUse(*path, config.status());
+  return CannotUseCas(*path, config.status());
 }
 
 std::vector<std::string> BackTlsFiles() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/flags/flag.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
@@ -24,7 +25,7 @@ ABSL_FLAG(
     std::string, certs_dir, "",
     "folder with NAME.pem (or .crt, .cer) certificate chains, their private keys inside or in "
     "NAME.key, OCSP responses in NAME.ocsp; several for a name, and others beside --cert, are "
-    "fine");
+    "fine; so are the folders of certbot, acme.sh and Kubernetes secrets");
 ABSL_FLAG(int, signing_threads, 0,
           "threads that make the signatures of RSA keys, so that other connections don't wait for "
           "them; 0: the threads that serve connections do");
@@ -75,6 +76,7 @@ struct FrontTls::Loaded {
   std::vector<TicketKey> ticket_keys;          // Empty without a file.
   std::string ech_pem;
   std::shared_ptr<EchKeys> ech_keys;  // Of `ech_pem`; null without a file.
+  std::vector<std::string> notes;     // What isn't used as it was meant to be, and why.
 };
 
 FrontTls::FrontTls(std::unique_ptr<ThreadPoolSigner> signers)
@@ -95,6 +97,7 @@ absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
   front->redis_ = *std::move(redis);
   absl::StatusOr<Loaded> loaded = front->Load();
   if (!loaded.ok()) return loaded.status();
+  front->LogNotes(std::move(loaded->notes));
   ServerTlsOptions options;
   if (absl::Status applied = ApplyFrontFlags(options); !applied.ok()) return applied;
   if (options.alpn.empty()) options.alpn = std::move(default_alpn);
@@ -130,6 +133,10 @@ absl::StatusOr<FrontTls::Loaded> FrontTls::Load() {
     auto credential = LoadCredential(cert, absl::GetFlag(FLAGS_key), absl::GetFlag(FLAGS_ocsp_file),
                                      signers_.get(), CredentialUse::kServer);
     if (!credential.ok()) return credential.status();
+    if (!(*credential)->staple_fault().empty()) {
+      loaded.notes.push_back(absl::StrCat(absl::GetFlag(FLAGS_ocsp_file),
+                                          " is not stapled: ", (*credential)->staple_fault()));
+    }
     loaded.credentials.push_back(*std::move(credential));
   }
   const std::string folder = absl::GetFlag(FLAGS_certs_dir);
@@ -137,10 +144,18 @@ absl::StatusOr<FrontTls::Loaded> FrontTls::Load() {
     auto credentials = LoadCredentials(folder, folder_);
     if (!credentials.ok()) return credentials.status();
     loaded.credentials.insert(loaded.credentials.end(), credentials->begin(), credentials->end());
+    for (const std::string& note : folder_.notes()) {
+      loaded.notes.push_back(absl::StrCat(folder, "/", note));
+    }
   }
   auto clients = ClientAuthFromFlags();
   if (!clients.ok()) return clients.status();
   loaded.clients = *std::move(clients);
+  if (loaded.clients != nullptr && !loaded.clients->otherwise.trust->ca_names_fit()) {
+    loaded.notes.push_back(
+        "the names of the CAs of --client_ca are too long for one message: clients are told none, "
+        "and choose their certificates by themselves");
+  }
   const std::string ech_path = absl::GetFlag(FLAGS_ech_keys_file);
   if (!ech_path.empty()) {
     absl::StatusOr<std::string> pem = ReadFile(ech_path);
@@ -178,7 +193,19 @@ absl::StatusOr<std::string> FrontTls::Reload() {
   if (status.ok() && ticket_keys_ != nullptr) status = ticket_keys_->Replace(loaded->ticket_keys);
   if (status.ok() && ech_keys_ != nullptr) status = ReplaceEchKeys(loaded->ech_pem);
   if (!status.ok()) return status;
+  LogNotes(std::move(loaded->notes));
+  for (const CertificateSet::Pending& pending : certificates_->current()->pending()) {
+    absl::StrAppend(&line, ", for ", pending.name, " from ",
+                    absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", pending.from, absl::UTCTimeZone()));
+  }
   return line;
+}
+
+void FrontTls::LogNotes(std::vector<std::string> notes) {
+  for (const std::string& note : notes) {
+    if (!absl::c_linear_search(notes_, note)) LogLine(note);
+  }
+  notes_ = std::move(notes);
 }
 
 absl::Status FrontTls::ReplaceEchKeys(const std::string& pem) {

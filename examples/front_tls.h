@@ -49,12 +49,15 @@ class FrontTls {
  private:
   struct Loaded;
 
+  void LogNotes(std::vector<std::string> notes);
+
   explicit FrontTls(std::unique_ptr<ThreadPoolSigner> signers);
   absl::StatusOr<Loaded> Load();
   absl::Status ReplaceEchKeys(const std::string& pem);
 
   const std::unique_ptr<ThreadPoolSigner> signers_;  // Null: the loops sign.
   CredentialFiles folder_;
+  std::vector<std::string> notes_;  // Of the last load: each is logged once.
   std::shared_ptr<CertificateStore> certificates_;
   std::shared_ptr<ClientAuthentication> clients_;
   std::shared_ptr<TicketKeyRing> ticket_keys_;  // Of a file; null without one.

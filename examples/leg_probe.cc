@@ -58,7 +58,9 @@ ABSL_FLAG(std::string, verify, "",
 ABSL_FLAG(std::string, alpn, "", "application protocols to offer, as in h2,http/1.1");
 ABSL_FLAG(std::string, starttls, "none", "none, smtp, imap or postgres: of back legs");
 ABSL_FLAG(std::string, proxy_header, "none", "none, v1 or v2: PROXY header sent to back legs");
-ABSL_FLAG(int, warn_days, 30, "certificates that end within so many days are a warning");
+ABSL_FLAG(int, warn_days, 30,
+          "certificates that end within so many days, but at most a third of their lifetime, are a "
+          "warning");
 ABSL_FLAG(bool, json, false, "prints JSON (docs/leg_probe.md), with --watch a line each round");
 ABSL_FLAG(bool, details, false, "prints full tables, also of more than three routes");
 ABSL_FLAG(absl::Duration, watch, absl::ZeroDuration(), "probes again, so often, until a signal");

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
@@ -19,6 +20,21 @@ ABSL_FLAG(std::string, key_passphrase_file, "",
           "file with the passphrase of encrypted private keys, in its first line");
 
 namespace trestle::examples {
+
+namespace {
+
+// The names of a certificate, as many as a log line has room for.
+std::string NamesText(const CertificateInfo& leaf) {
+  constexpr size_t kMaxNames = 8;
+  std::vector<std::string> names = NamesOf(leaf);
+  if (names.empty()) return CertificateName(leaf);
+  const size_t more = names.size() - std::min(names.size(), kMaxNames);
+  names.resize(names.size() - more);
+  return absl::StrCat(absl::StrJoin(names, ", "),
+                      more == 0 ? "" : absl::StrCat(", and ", more, " more"));
+}
+
+}  // namespace
 
 absl::StatusOr<std::string> ReadKeyPassphrase(absl::string_view key_name) {
   const std::string path = KeyPassphraseFile();
@@ -100,7 +116,7 @@ absl::StatusOr<std::vector<TicketKey>> LoadTicketKeys(const std::string& path) {
 
 std::string DescribeCredential(const Credential& credential) {
   const CertificateInfo& leaf = credential.chain().front();
-  return absl::StrCat(absl::StrJoin(leaf.dns_names, ", "), " (", leaf.key, "), valid until ",
+  return absl::StrCat(NamesText(leaf), " (", leaf.key, "), valid until ",
                       absl::FormatTime("%Y-%m-%d", leaf.not_after, absl::UTCTimeZone()));
 }
 

@@ -106,7 +106,7 @@ std::string RootText(const ProbedLeg& leg, absl::Time now) {
 std::string NamesText(const ProbedLeg& leg) {
   const ChainReport* chain = ChainOf(leg);
   if (chain == nullptr || chain->served.empty()) return "-";
-  return OrDash(absl::StrJoin(NamesOf(chain->served.front()), ", "));
+  return OrDash(absl::StrJoin(SubjectAltNames(chain->served.front()), ", "));
 }
 
 std::string StapleText(const ProbedLeg& leg) {

@@ -196,8 +196,8 @@ absl::StatusOr<Endpoint> Demonstration::Listen(absl::StatusOr<std::unique_ptr<Pr
 }
 
 std::string Demonstration::CertifiedName(const HttpServer& backend) const {
-  if (&backend == backends_[1].get()) return blue_->names().front();
-  if (&backend == backends_[2].get()) return green_->names().front();
+  if (&backend == backends_[1].get()) return CertificateName(blue_->chain().front());
+  if (&backend == backends_[2].get()) return CertificateName(green_->chain().front());
   return {};
 }
 

@@ -23,7 +23,7 @@ std::string SerialOf(const ChainInfo& chain) { return chain.empty() ? "" : chain
 
 Cell DescribeCertificate(const ChainInfo& chain) {
   if (chain.empty()) return {std::string(kNone)};
-  return {absl::StrJoin(chain.front().dns_names, ", "), absl::StrCat("(", chain.front().key, ")")};
+  return {absl::StrJoin(NamesOf(chain.front()), ", "), absl::StrCat("(", chain.front().key, ")")};
 }
 
 Cell DescribeTls(const TlsInfo& tls) {

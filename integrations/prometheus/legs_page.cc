@@ -66,8 +66,9 @@ Severity SeverityOf(const CertificateStatus& status, absl::Time now) {
   if (!status.status.ok()) return Severity::kCritical;
   if (!status.failure.has_value()) return Severity::kFine;
   if (status.failure->when <= now) return Severity::kCritical;
-  return status.failure->when - now <= FindingOptions().warn_within ? Severity::kWarning
-                                                                    : Severity::kFine;
+  const absl::Duration warn_within =
+      WithinLifetime(FindingOptions().warn_within, LifetimeOf(*status.failure, status.chain));
+  return status.failure->when - now <= warn_within ? Severity::kWarning : Severity::kFine;
 }
 
 std::string StateText(const CertificateStatus& status, absl::Time now) {
@@ -85,9 +86,8 @@ absl::Time EndOf(const CertificateStatus& status) {
 
 // Whether a credential of this proxy is one that clients of the route may be shown.
 bool IsFor(const CertificateStatus& own, const std::string& route) {
-  if (route.empty() || own.chain.empty()) return true;
-  const std::vector<std::string>& names = own.chain.front().dns_names;
-  return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+  if (route.empty()) return true;
+  return std::any_of(own.names.begin(), own.names.end(), [&](const std::string& name) {
     const absl::StatusOr<NamePattern> pattern = NamePattern::Parse(name);
     return name == route || (pattern.ok() && pattern->Matches(route));
   });

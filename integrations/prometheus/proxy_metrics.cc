@@ -13,6 +13,7 @@
 #include "prometheus/metric_family.h"
 #include "prometheus/text_serializer.h"
 #include "trestle/base/error.h"
+#include "trestle/watch/probe_findings.h"
 
 namespace trestle {
 namespace {
@@ -76,6 +77,9 @@ std::vector<MetricFamily> CertificateFamilies(const std::vector<CertificateStatu
   CertificateFamily fails("trestle_certificate_verification_fails_seconds",
                           "Seconds until verification of the whole chain fails; negative once the "
                           "moment has passed");
+  CertificateFamily lifetime_left(
+      "trestle_certificate_lifetime_left_ratio",
+      "Part of the lifetime that is left of the certificate which makes verification fail first");
   CertificateFamily good("trestle_certificate_good",
                          "1 if the chain is accepted, and a probe answered; else 0");
   CertificateFamily age("trestle_certificate_seen_timestamp_seconds",
@@ -88,11 +92,16 @@ std::vector<MetricFamily> CertificateFamilies(const std::vector<CertificateStatu
       not_after.Add(status, absl::ToDoubleSeconds(status.chain.front().not_after - now));
     }
     if (status.failure.has_value()) {
-      fails.Add(status, absl::ToDoubleSeconds(status.failure->when - now));
+      const absl::Duration left = status.failure->when - now;
+      const absl::Duration lifetime = LifetimeOf(*status.failure, status.chain);
+      fails.Add(status, absl::ToDoubleSeconds(left));
+      if (lifetime != absl::InfiniteDuration() && lifetime > absl::ZeroDuration()) {
+        lifetime_left.Add(status, absl::FDivDuration(left, lifetime));
+      }
     }
   }
   std::vector<MetricFamily> families;
-  for (CertificateFamily* family : {&not_after, &fails, &good, &age}) {
+  for (CertificateFamily* family : {&not_after, &fails, &lifetime_left, &good, &age}) {
     MetricFamily taken = family->Take();
     if (!taken.metric.empty()) families.push_back(std::move(taken));
   }

@@ -83,6 +83,11 @@ absl::StatusOr<std::string> ReadFolder(const std::string& folder) {
 
 }  // namespace
 
+absl::StatusOr<std::vector<std::string>> ListCaFiles(const std::string& path) {
+  if (IsFolder(path)) return ListFiles(path);
+  return std::vector<std::string>{path};
+}
+
 absl::StatusOr<std::string> ReadCaCertificates(const std::string& path) {
   return IsFolder(path) ? ReadFolder(path) : ReadFile(path, kMaxTrustBytes);
 }

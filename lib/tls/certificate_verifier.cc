@@ -53,9 +53,7 @@ std::string Date(absl::Time time) {
 }
 
 std::string NamesText(const CertificateInfo& leaf) {
-  std::vector<std::string> names = leaf.dns_names;
-  names.insert(names.end(), leaf.ip_names.begin(), leaf.ip_names.end());
-  names.insert(names.end(), leaf.uri_names.begin(), leaf.uri_names.end());
+  const std::vector<std::string> names = SubjectAltNames(leaf);
   if (names.empty()) return "";
   std::string text = ", and has the names ";
   for (size_t i = 0; i < std::min(names.size(), kMaxQuotedNames); ++i) {
@@ -88,7 +86,7 @@ std::string ExpiredText(const CertificateInfo& certificate, absl::Time now) {
 
 std::string NameMismatchText(const CertificateInfo& leaf, const PeerName& wanted) {
   return absl::StrCat("certificate ", Quoted(leaf.subject), " is not for ",
-                      Quoted(wanted.ToString()), Facts(leaf),
+                      Quoted(wanted.ToStringWithKind()), Facts(leaf),
                       NamesText(leaf).empty() ? kNoNames : "");
 }
 
@@ -337,6 +335,11 @@ absl::StatusOr<PeerName> PeerName::Parse(absl::string_view text) {
 std::string PeerName::ToString() const {
   if (!uri.empty()) return uri;
   return ip_address.empty() ? dns_name : IpText(AsBytes(ip_address));
+}
+
+std::string PeerName::ToStringWithKind() const {
+  const absl::string_view kind = !uri.empty() ? "URI:" : ip_address.empty() ? "DNS:" : "IP:";
+  return absl::StrCat(kind, ToString());
 }
 
 std::optional<ChainFailure> VerifyChain(const CertificateChain& chain,

@@ -30,6 +30,9 @@ struct PeerName {
   static absl::StatusOr<PeerName> Parse(absl::string_view text);
 
   std::string ToString() const;
+
+  /// The same with its kind: "DNS:app.example", "IP:192.0.2.1", "URI:spiffe://example.org/app".
+  std::string ToStringWithKind() const;
 };
 
 /// Why a chain was refused, and the alert that tells the peer.

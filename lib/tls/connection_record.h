@@ -15,6 +15,7 @@
 #include "lib/tls/certificate_verifier.h"
 #include "lib/tls/handshake_wait.h"
 #include "lib/tls/signing_record.h"
+#include "trestle/base/endpoint.h"
 #include "trestle/base/error.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/tls/certificate_store.h"
@@ -36,6 +37,7 @@ struct HandshakeRecord {
   const ServerTlsConfig* server = nullptr;  ///< One of the two is set.
   const ClientTlsConfig* client = nullptr;
   PeerName expected_name;     ///< Client: what the peer must prove.
+  Endpoint local_address;     ///< Server: where the client connected to; kNone: not known.
   HelloHook* hook = nullptr;  ///< Server: null for none.
   PendingAnswer<absl::StatusOr<HelloAnswer>> hello_answer;
   PendingAnswer<absl::Status> verdict;                  ///< Of the host's own verifier.

@@ -42,7 +42,9 @@ absl::StatusOr<Certificates> ParseChain(const Buffers& buffers) {
 absl::StatusOr<KeyType> ReadKeyType(const EVP_PKEY* key) {
   switch (EVP_PKEY_id(key)) {
     case EVP_PKEY_EC:
-      return KeyType::kEcdsa;
+      if (!SchemesOf(key).empty()) return KeyType::kEcdsa;
+      return ConfigurationError(absl::StrCat("the key is ", KeyText(key),
+                                             "; TLS has signatures for P-256, P-384 and P-521"));
     case EVP_PKEY_ED25519:
       return KeyType::kEd25519;
     case EVP_PKEY_RSA:
@@ -91,7 +93,7 @@ absl::Status CheckOrder(const Certificates& chain) {
 }
 
 absl::Status CheckNames(const CertificateInfo& leaf) {
-  if (!leaf.dns_names.empty() || !leaf.ip_names.empty()) return absl::OkStatus();
+  if (!NamesOf(leaf).empty()) return absl::OkStatus();
   return ConfigurationError(
       absl::StrCat("the certificate \"", leaf.subject,
                    "\" has no subject alternative names, so that no client would accept it"));
@@ -171,7 +173,10 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromSigner(
   bssl::UniquePtr<EVP_PKEY> key(X509_get_pubkey(chain->front().get()));
   if (key == nullptr || SchemesOf(key.get()).empty()) {
     ERR_clear_error();
-    return ConfigurationError("the certificate's key is of a kind that can't sign for TLS");
+    return ConfigurationError(
+        absl::StrCat("the certificate's key is of a kind that can't sign for "
+                     "TLS (",
+                     KeyText(key.get()), ")"));
   }
   auto signer_key =
       std::make_unique<SignerKey>(SignerKey{std::move(signer), bssl::UpRef(key.get())});
@@ -204,36 +209,35 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::Make(
   std::shared_ptr<Credential> credential(new Credential(
       native.release(), *key_type, ChainInfo(std::move(description)), std::move(material.signer)));
   if (!options.staple.empty()) {
-    if (buffers.size() < 2) {
-      return ConfigurationError("a staple needs its issuer's certificate in the chain");
-    }
-    absl::Status stapled = credential->AddStaple(
-        options.staple, MakeNative(buffers, material.key.get(), signer).release(),
-        DerOf(buffers[0].get()), DerOf(buffers[1].get()));
-    if (!stapled.ok()) return stapled;
+    // The certificate is as good without it. An old response must not keep out a new certificate.
+    credential->staple_fault_ =
+        buffers.size() < 2
+            ? "the chain has no certificate of the issuer to check it by"
+            : credential->AddStaple(options.staple,
+                                    MakeNative(buffers, material.key.get(), signer).release(),
+                                    DerOf(buffers[0].get()), DerOf(buffers[1].get()));
   }
   return std::shared_ptr<const Credential>(std::move(credential));
 }
 
-absl::Status Credential::AddStaple(const std::string& staple, SSL_CREDENTIAL* stapled,
-                                   absl::string_view leaf_der, absl::string_view issuer_der) {
+// Returns what is wrong with `staple`; nothing where it will be sent. Takes over `stapled`.
+std::string Credential::AddStaple(const std::string& staple, SSL_CREDENTIAL* stapled,
+                                  absl::string_view leaf_der, absl::string_view issuer_der) {
   stapled_ = stapled;
-  // An outdated one is no mistake of whoever configured it: it is just not sent. All else is.
+  // An outdated one is no fault: its time may come, and it isn't sent outside its dates.
   StapleReport report = JudgeStaple(staple, leaf_der, issuer_der, absl::UnixEpoch());
   report = JudgeStaple(staple, leaf_der, issuer_der, report.this_update);
-  if (report.state != StapleState::kGood) {
-    return ConfigurationError(absl::StrCat("the OCSP staple can't be used: ", report.detail));
-  }
+  if (report.state != StapleState::kGood) return report.detail;
   bssl::UniquePtr<CRYPTO_BUFFER> response(
       CRYPTO_BUFFER_new(AsBytes(staple).data(), staple.size(), nullptr));
   if (stapled == nullptr || response == nullptr ||
       !SSL_CREDENTIAL_set1_ocsp_response(stapled, response.get())) {
     ERR_clear_error();
-    return ConfigurationError("the OCSP staple can't be used");
+    return "BoringSSL refuses it";
   }
   staple_begin_ = report.this_update;
   staple_end_ = report.next_update;
-  return absl::OkStatus();
+  return "";
 }
 
 SSL_CREDENTIAL* Credential::NativeAt(absl::Time now) const {

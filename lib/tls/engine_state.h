@@ -59,6 +59,10 @@ class TlsEngine::State {
     if (record_.handshake != nullptr) record_.handshake->check_hello = std::move(check);
   }
 
+  void SetLocalAddress(const Endpoint& address) {
+    if (record_.handshake != nullptr) record_.handshake->local_address = address;
+  }
+
   ByteQueue& received() { return received_; }
   ByteQueue& to_send() { return to_send_; }
   void EndReceived() { received_ended_ = true; }

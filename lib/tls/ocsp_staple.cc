@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "pki/encode_values.h"
 #include "pki/ocsp.h"
@@ -87,6 +88,7 @@ StapleReport JudgeStaple(absl::string_view staple, absl::string_view leaf_der,
   if (status != ResponseStatus::PROVIDED) {
     report.state = StapleState::kBad;
     report.detail = FaultOf(status, report, now);
+    if (absl::StrContains(staple, "-----BEGIN")) report.detail = "it is PEM, not DER";
     return report;
   }
   switch (answer) {

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "lib/tls/certificate_info.h"
 #include "lib/tls/client_auth_rules.h"
 #include "lib/tls/connection_record.h"
 #include "lib/tls/hello_answer.h"
@@ -44,10 +45,11 @@ TlsError MakeRefusal(ErrorCode code, std::string detail) {
   return refusal;
 }
 
-// Reads the server name into the record. False, with a refusal noted, when it is no name at all.
+// Reads the server name into the record. False, with a refusal noted, when it is no name at all. An
+// address, which RFC 6066 3 doesn't permit there, counts as no name.
 bool ReadServerName(const SSL* ssl, ConnectionRecord& record) {
   const char* raw = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-  if (raw == nullptr) return true;
+  if (raw == nullptr || ParseIp(raw).has_value()) return true;
   absl::StatusOr<std::string> name = NormalizeServerName(raw);
   if (name.ok()) {
     record.info.server_name = *std::move(name);
@@ -110,6 +112,12 @@ Choice ChooseCredentials(ConnectionRecord& record) {
     const Choice choice = AskSelector(*options.selector, record);
     if (choice != Choice::kNone || handshake.refusal.has_value()) return choice;
   }
+  if (name.empty()) {
+    handshake.offered = set->ChooseByAddress(handshake.local_address.address(), now);
+  } else {
+    handshake.offered = set->ChooseNameless(now);
+  }
+  if (!handshake.offered.empty()) return Choice::kMade;
   if (name.empty() || options.unknown_name == UnknownName::kFallback) {
     handshake.offered = set->ChooseFallback(now);
     return Choice::kMade;
@@ -191,8 +199,11 @@ bool AskForCertificate(SSL* ssl, ConnectionRecord& record) {
   const ClientAuthRule& rule = *handshake.client_rule;
   if (rule.certificate() == ClientCertificate::kNone) return true;
   bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> names(sk_CRYPTO_BUFFER_new_null());
-  for (CRYPTO_BUFFER* name : rule.trust().ca_names()) {
-    if (names == nullptr || !bssl::PushToStack(names.get(), bssl::UpRef(name))) return false;
+  if (names == nullptr) return false;
+  if (rule.trust().ca_names_fit()) {
+    for (CRYPTO_BUFFER* name : rule.trust().ca_names()) {
+      if (!bssl::PushToStack(names.get(), bssl::UpRef(name))) return false;
+    }
   }
   SSL_set0_client_CAs(ssl, names.release());
   const bool required = rule.certificate() == ClientCertificate::kRequired;

@@ -57,9 +57,28 @@ bool IsAboutNegotiation(int reason) {
   }
 }
 
+// Whether this side failed, and not the peer.
+bool IsOwnFailure(uint32_t packed_error) {
+  switch (ERR_GET_REASON(packed_error)) {
+    // These are the same in every part of BoringSSL. None is about bytes that were read.
+    case ERR_R_MALLOC_FAILURE:
+    case ERR_R_SHOULD_NOT_HAVE_BEEN_CALLED:
+    case ERR_R_PASSED_NULL_PARAMETER:
+    case ERR_R_INTERNAL_ERROR:
+    case ERR_R_OVERFLOW:
+      return true;
+    case SSL_R_NO_CERTIFICATE_SET:
+    case SSL_R_NO_PRIVATE_KEY_ASSIGNED:
+    case SSL_R_PRIVATE_KEY_OPERATION_FAILED:
+      return ERR_GET_LIB(packed_error) == ERR_LIB_SSL;
+    default:
+      return false;
+  }
+}
+
 ErrorCode CodeFor(uint32_t packed_error, const FailureScene& scene) {
   const int reason = ERR_GET_REASON(packed_error);
-  if (reason == ERR_R_MALLOC_FAILURE || reason == ERR_R_INTERNAL_ERROR) return ErrorCode::kInternal;
+  if (IsOwnFailure(packed_error)) return ErrorCode::kInternal;
   if (ERR_GET_LIB(packed_error) == ERR_LIB_SSL) {
     if (IsAboutNegotiation(reason)) return ErrorCode::kNoCommonParameters;
     if (reason == SSL_R_NO_APPLICATION_PROTOCOL || reason == SSL_R_INVALID_ALPN_PROTOCOL) {

@@ -353,6 +353,7 @@ void TlsEngine::SetAdmission(absl::AnyInvocable<absl::Status()> admit) {
 void TlsEngine::SetHelloCheck(absl::AnyInvocable<absl::Status(const HelloToAnswer&)> check) {
   state_->SetHelloCheck(std::move(check));
 }
+void TlsEngine::SetLocalAddress(const Endpoint& address) { state_->SetLocalAddress(address); }
 void TlsEngine::EndReceived() { state_->EndReceived(); }
 ByteQueue& TlsEngine::to_send() { return state_->to_send(); }
 IoState TlsEngine::Handshake() { return state_->Handshake(); }

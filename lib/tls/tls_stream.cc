@@ -34,6 +34,7 @@ TlsStream::~TlsStream() = default;
 
 void TlsStream::Handshake(absl::AnyInvocable<void(absl::Status)> done) {
   handshake_done_ = std::move(done);
+  engine_->SetLocalAddress(inner_->info().local);
   if (AdvanceHandshake()) ScheduleWake();
 }
 

@@ -18,9 +18,15 @@
 namespace trestle {
 namespace {
 
+// Each name on the wire has its length in front (RFC 8446 4.2.4).
+constexpr size_t kNameLengthBytes = 2;
+
+absl::string_view DerOf(const CRYPTO_BUFFER* buffer) {
+  return AsText(ByteView(CRYPTO_BUFFER_data(buffer), CRYPTO_BUFFER_len(buffer)));
+}
+
 std::string DigestOf(const CRYPTO_BUFFER* der) {
-  const std::array<uint8_t, 32> digest =
-      Sha256(ByteView(CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der)));
+  const std::array<uint8_t, 32> digest = Sha256(AsBytes(DerOf(der)));
   return std::string(AsText(ByteView(digest.data(), digest.size())));
 }
 
@@ -38,7 +44,9 @@ absl::StatusOr<std::shared_ptr<const TrustStore>> TrustStore::Create(absl::strin
   std::shared_ptr<TrustStore> store = absl::WrapUnique(new TrustStore());
   if (ca_pem.empty()) return ConfigurationError("no CA certificates were given");
   if (store->native_ == nullptr) return ConfigurationError("out of memory");
-  if (absl::Status status = store->AddCertificates(ca_pem); !status.ok()) return status;
+  if (absl::Status status = store->AddCertificates(ca_pem, !crl_pem.empty()); !status.ok()) {
+    return status;
+  }
   if (!crl_pem.empty()) {
     if (absl::Status status = store->AddCrls(crl_pem); !status.ok()) return status;
   }
@@ -52,8 +60,9 @@ TrustStore::~TrustStore() {
   for (CRYPTO_BUFFER* name : ca_names_) CRYPTO_BUFFER_free(name);
 }
 
-absl::Status TrustStore::AddCertificates(absl::string_view ca_pem) {
-  auto buffers = ReadCertificatesPem(ca_pem, "the CA file");
+absl::Status TrustStore::AddCertificates(absl::string_view ca_pem, bool crls_are_given) {
+  auto buffers = ReadCertificatesPem(
+      ca_pem, "the CA file", crls_are_given ? CrlsBeside::kReadElsewhere : CrlsBeside::kRefused);
   if (!buffers.ok()) return buffers.status();
   std::vector<std::string> digests;
   for (const bssl::UniquePtr<CRYPTO_BUFFER>& buffer : *buffers) {
@@ -67,7 +76,7 @@ absl::Status TrustStore::AddCertificates(absl::string_view ca_pem) {
       ERR_clear_error();
       return ConfigurationError("a certificate of the CA file can't be used");
     }
-    ca_names_.push_back(name);
+    AddName(name);
     digests.push_back(DigestOf(buffer.get()));
   }
   std::sort(digests.begin(), digests.end());
@@ -76,6 +85,14 @@ absl::Status TrustStore::AddCertificates(absl::string_view ca_pem) {
   const std::array<uint8_t, 32> digest = Sha256(AsBytes(digest_));
   digest_ = std::string(AsText(ByteView(digest.data(), digest.size())));
   return absl::OkStatus();
+}
+
+// Takes over `name`. A CA that was renewed has one name.
+void TrustStore::AddName(CRYPTO_BUFFER* name) {
+  const auto same = [name](const CRYPTO_BUFFER* other) { return DerOf(other) == DerOf(name); };
+  if (std::any_of(ca_names_.begin(), ca_names_.end(), same)) return CRYPTO_BUFFER_free(name);
+  ca_names_.push_back(name);
+  ca_names_bytes_ += kNameLengthBytes + CRYPTO_BUFFER_len(name);
 }
 
 absl::Status TrustStore::AddCrls(absl::string_view crl_pem) {

@@ -18,7 +18,7 @@ namespace {
 
 constexpr absl::Duration kDay = absl::Hours(24);
 
-// Less was left than this: whoever renewed was late.
+// Less was left than this, or than a third of the lifetime: whoever renewed was late.
 constexpr absl::Duration kLate = absl::Hours(24 * 7);
 
 // A wall clock may be set while a timer runs, so none runs for longer.
@@ -66,6 +66,21 @@ std::optional<FutureFailure> EarliestEnd(absl::Span<const CertificateInfo> chain
   return failure;
 }
 
+// What a credential goes by: the first name that it is shown for.
+std::string NameOf(const CertificateSet::Shown& shown) {
+  return shown.names.empty() ? CertificateName(shown.credential->chain().front())
+                             : shown.names.front();
+}
+
+// OK once `leaf` is valid; its end is none of the status, but of the forecast.
+absl::Status NotYetValidStatus(const CertificateInfo& leaf, absl::Time now) {
+  if (leaf.not_before <= now) return absl::OkStatus();
+  return MakeError({ErrorCode::kCertificateExpired, Leg::kFront, Phase::kHandshake, std::nullopt,
+                    absl::StrCat("certificate \"", leaf.subject, "\" is not valid before ",
+                                 absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", leaf.not_before,
+                                                  absl::UTCTimeZone()))});
+}
+
 std::string DetailOf(const absl::Status& status) {
   const std::optional<TlsError> error = GetTlsError(status);
   return error.has_value() ? error->detail : std::string(status.message());
@@ -92,6 +107,7 @@ struct CertificateMonitor::Observation {
 struct CertificateMonitor::Entry {
   std::string id;
   CertificateStatus status;
+  absl::Duration lifetime = absl::InfiniteDuration();  // Of what ends first.
   uint64_t incarnation = 0;  // Tells a probe of an earlier entry of the same id.
   std::shared_ptr<const LegProbeConfig> config;  // Of probed legs, with what follows.
   LegProbeTarget target;
@@ -353,22 +369,15 @@ void CertificateMonitor::OnSighting(const CertificateSighting& sighting) {
 }
 
 void CertificateMonitor::CheckOwn() {
-  std::set<std::string> present;
+  std::map<std::string, const Credential*> present;
   for (const auto& store : targets_.own) {
-    for (const std::shared_ptr<const Credential>& credential : store->current()->all()) {
-      const absl::string_view name = credential->names().front();
-      // An ECDSA and an RSA credential may be for one name.
-      const std::string id =
-          absl::StrCat(IdOf(CertificateSource::kOwn, Leg::kFront, name, Endpoint()), " ",
-                       static_cast<int>(credential->key_type()));
-      // Two stores may hold the same name: whichever is first stands for it.
-      if (!present.insert(id).second) continue;
-      Observation observation;
-      observation.when = scheduler_.Now();
-      observation.chain = {credential->chain().begin(), credential->chain().end()};
-      observation.failure = EarliestEnd(observation.chain);
-      Update(EntryFor(id, CertificateSource::kOwn, Leg::kFront, name, Endpoint()),
-             std::move(observation));
+    for (const CertificateSet::Shown& shown : store->current()->ShownAt(scheduler_.Now())) {
+      // An ECDSA and an RSA credential may be for one name, and so may those of two stores.
+      std::string id =
+          absl::StrCat(IdOf(CertificateSource::kOwn, Leg::kFront, NameOf(shown), Endpoint()), " ",
+                       static_cast<int>(shown.credential->key_type()));
+      while (present.count(id) > 0 && present[id] != shown.credential.get()) id += " again";
+      if (present.emplace(id, shown.credential.get()).second) UpdateOwn(shown, id);
     }
   }
   for (auto it = entries_.begin(); it != entries_.end();) {
@@ -378,6 +387,18 @@ void CertificateMonitor::CheckOwn() {
   }
   ScheduleOwn();
   WakeForThresholds();
+}
+
+void CertificateMonitor::UpdateOwn(const CertificateSet::Shown& shown, const std::string& id) {
+  const ChainInfo& chain = shown.credential->chain();
+  Observation observation;
+  observation.when = scheduler_.Now();
+  observation.status = NotYetValidStatus(chain.front(), scheduler_.Now());
+  observation.chain = {chain.begin(), chain.end()};
+  observation.failure = EarliestEnd(observation.chain);
+  Entry& entry = EntryFor(id, CertificateSource::kOwn, Leg::kFront, NameOf(shown), Endpoint());
+  entry.status.names = shown.names;
+  Update(entry, std::move(observation));
 }
 
 void CertificateMonitor::ScheduleOwn() {
@@ -399,7 +420,11 @@ void CertificateMonitor::Update(Entry& entry, Observation observation) {
   if (shown) {
     now.chain = std::move(observation.chain);
     now.failure.reset();
-    if (observation.failure.has_value()) now.failure.emplace(*observation.failure);
+    entry.lifetime = absl::InfiniteDuration();
+    if (observation.failure.has_value()) {
+      now.failure.emplace(*observation.failure);
+      entry.lifetime = LifetimeOf(*now.failure, now.chain);
+    }
   }
   const bool replaced = shown && entry.Remember() && !before.chain.empty();
   TellHealth(entry, before.status);
@@ -429,7 +454,8 @@ void CertificateMonitor::TellReplaced(const Entry& entry, const CertificateStatu
   // What is refused is no renewal, whatever its dates say.
   if (!now.status.ok() || EndOf(now.failure) <= EndOf(before.failure)) return;
   const absl::Duration left = before.failure->when - now.updated;
-  Tell(entry, left < kLate ? Kind::kRenewedLate : Kind::kRenewed, 0,
+  const absl::Duration late = WithinLifetime(kLate, LifetimeOf(*before.failure, before.chain));
+  Tell(entry, left < late ? Kind::kRenewedLate : Kind::kRenewed, 0,
        left < absl::ZeroDuration()
            ? absl::StrCat("renewed after it had expired: ", before.failure->detail)
            : absl::StrCat("renewed ", TimeLeftText(before.failure->when, now.updated),
@@ -441,11 +467,15 @@ bool CertificateMonitor::IsNewerThan(const Entry& entry, absl::Time when) const 
   return entry.status.updated > when && entry.status.updated <= scheduler_.Now();
 }
 
+absl::Duration CertificateMonitor::Threshold(const Entry& entry, int days) const {
+  return WithinLifetime(days * kDay, entry.lifetime);
+}
+
 int CertificateMonitor::TierOf(const Entry& entry) const {
   if (!entry.status.failure.has_value()) return kFarAway;
   const absl::Duration left = entry.status.failure->when - scheduler_.Now();
   int tier = kFarAway;
-  for (const int days : thresholds_) tier += left <= days * kDay;
+  for (const int days : thresholds_) tier += left <= Threshold(entry, days);
   return left <= absl::ZeroDuration() ? static_cast<int>(thresholds_.size()) + 1 : tier;
 }
 
@@ -453,7 +483,7 @@ absl::Time CertificateMonitor::NextTierOf(const Entry& entry) const {
   if (!entry.status.failure.has_value()) return absl::InfiniteFuture();
   const absl::Time now = scheduler_.Now();
   for (const int days : thresholds_) {
-    const absl::Time when = entry.status.failure->when - days * kDay;
+    const absl::Time when = entry.status.failure->when - Threshold(entry, days);
     if (when > now) return when;
   }
   return entry.status.failure->when > now ? entry.status.failure->when : absl::InfiniteFuture();
@@ -470,7 +500,8 @@ void CertificateMonitor::TellThreshold(Entry& entry) {
     return Tell(entry, CertificateEvent::Kind::kExpired, 0,
                 absl::StrCat("verification fails: ", entry.status.failure->detail));
   }
-  Tell(entry, CertificateEvent::Kind::kWillFail, thresholds_[static_cast<size_t>(tier) - 1],
+  const absl::Duration passed = Threshold(entry, thresholds_[static_cast<size_t>(tier) - 1]);
+  Tell(entry, CertificateEvent::Kind::kWillFail, static_cast<int>(absl::Ceil(passed, kDay) / kDay),
        absl::StrCat("verification will fail in ",
                     TimeLeftText(entry.status.failure->when, scheduler_.Now()), ": ",
                     entry.status.failure->detail));

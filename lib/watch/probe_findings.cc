@@ -23,7 +23,7 @@ std::string MissingText(const ChainReport& chain) {
 // Names in the certificate, as many as a person reads.
 std::string SomeNames(const CertificateInfo& leaf) {
   constexpr size_t kMaxNames = 5;
-  std::vector<std::string> names = NamesOf(leaf);
+  std::vector<std::string> names = SubjectAltNames(leaf);
   const bool more = names.size() > kMaxNames;
   if (more) names.resize(kMaxNames);
   return absl::StrCat(absl::StrJoin(names, ", "), more ? ", …" : "");
@@ -208,8 +208,9 @@ void AddChain(const ProbeReport& report, absl::Time now, const FindingOptions& o
   const ChainReport& chain = *report.chain;
   AddFailure(chain.verdict, report, now, findings);
   if (chain.first_certificate_failure.has_value()) {
-    AddFuture(*chain.first_certificate_failure, now, options.warn_within, "verification_will_fail",
-              findings);
+    const FutureFailure& failure = *chain.first_certificate_failure;
+    AddFuture(failure, now, WithinLifetime(options.warn_within, LifetimeOf(failure, chain.path)),
+              "verification_will_fail", findings);
   }
   if (chain.first_failure.has_value() && (chain.first_failure->part == ChainPart::kCrl ||
                                           chain.first_failure->part == ChainPart::kStaple)) {
@@ -257,12 +258,20 @@ Severity WorstOf(const std::vector<Finding>& findings) {
   return worst;
 }
 
-std::vector<std::string> NamesOf(const CertificateInfo& certificate) {
-  std::vector<std::string> names = certificate.dns_names;
-  for (const auto* more : {&certificate.ip_names, &certificate.uri_names}) {
-    names.insert(names.end(), more->begin(), more->end());
+absl::Duration LifetimeOf(const FutureFailure& failure, absl::Span<const CertificateInfo> chain) {
+  // Verification fails in the second after the end.
+  constexpr absl::Duration kSecond = absl::Seconds(1);
+  for (const CertificateInfo& certificate : chain) {
+    const bool ends = certificate.subject == failure.subject &&
+                      failure.when >= certificate.not_after &&
+                      failure.when <= certificate.not_after + kSecond;
+    if (ends) return certificate.not_after - certificate.not_before;
   }
-  return names;
+  return absl::InfiniteDuration();
+}
+
+absl::Duration WithinLifetime(absl::Duration wanted, absl::Duration lifetime) {
+  return std::min(wanted, lifetime / 3);
 }
 
 std::string TimeLeftText(absl::Time when, absl::Time now) {

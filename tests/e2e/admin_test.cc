@@ -225,6 +225,23 @@ TEST_F(AdminTest, ATerminatorShowsItsOwnCertificateAndItsReloads) {
   EXPECT_THAT(Get(admin, "/metrics"), HasSubstr("\ntrestle_reload_generation 2\n"));
 }
 
+TEST_F(AdminTest, ACertificateForAnAddressOnlyIsNamedByIt) {
+  LeafSpec leaf;
+  leaf.ip_names = {"127.0.0.1"};
+  WriteCertificate("front", leaf);
+  const auto backend = StartBackend(Mode::kOffload);
+  const auto proxy = StartProxy(Mode::kOffload, backend->address(), {"--admin=127.0.0.1:0"});
+  const uint16_t admin = AdminPort(*proxy);
+  EXPECT_THAT(Get(admin, "/"), HasSubstr("127.0.0.1<br><small>own"));
+  EXPECT_THAT(
+      Get(admin, "/metrics"),
+      HasSubstr("trestle_certificate_good{leg=\"front\",name=\"127.0.0.1\",source=\"own\"} 1"));
+  WriteCertificate("front", leaf);
+  proxy->process.Signal(SIGHUP);
+  EXPECT_TRUE(proxy->WaitForLog("reloaded: 127.0.0.1 (ECDSA P-256), valid until")) << proxy->log();
+  WaitFor(admin, "/metrics", "\ntrestle_reload_generation 2\n");
+}
+
 TEST_F(AdminTest, ABridgeWithAFirewallIsWatchedLikeOthers) {
   const auto backend = StartBackend(Mode::kBridge);
   std::vector<std::string> argv = {ExampleProgram("waf_bridge"), "--admin=127.0.0.1:0",

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -84,6 +85,41 @@ TEST_F(CertificatesTest, EncryptedKeysAreReadWithTheirPassphrase) {
   EncryptKey("certs/front.key", "sesame");
   const auto proxy =
       Start({absl::StrCat("--key_passphrase_file=", WriteFile("passphrase", "sesame\n"))});
+  EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend");
+}
+
+TEST_F(CertificatesTest, AHelloWithoutANameGetsTheCertificateOfTheAddress) {
+  Put("a", LeafFor("a.test"));
+  testing::LeafSpec address;
+  address.ip_names = {"127.0.0.1"};
+  Put("b", address);
+  const auto proxy = Start();
+  EXPECT_EQ(ShownFor(*proxy, "elsewhere.test"), "a.test");
+  // Of an address, curl sends no server name.
+  const CommandResult verified =
+      RunCommand({FindProgram("curl"), "--silent", "--show-error", "--cacert", PathOf("ca.pem"),
+                  absl::StrCat("https://127.0.0.1:", proxy->port, "/hello")},
+                 kPatience);
+  EXPECT_EQ(verified.output, "hello from backend") << verified.errors;
+}
+
+TEST_F(CertificatesTest, ALeftOverOcspResponseIsSaidOnceAndBlocksNothing) {
+  const testing::TestPki intermediate(pki_, "Intermediate");
+  testing::LeafSpec leaf = LeafFor(kFrontName);
+  const auto put = [&] {
+    const testing::PemPair pair = intermediate.Issue(leaf);
+    WriteFile("certs/front.pem", pair.chain + pair.key);
+  };
+  put();
+  WriteFile("certs/front.ocsp", "<html>try later</html>");
+  const auto proxy = Start();
+  const std::string said = "certs/front.ocsp is not stapled: it doesn't parse";
+  ASSERT_TRUE(proxy->WaitForLog(said)) << proxy->log();
+  leaf.not_after = absl::FromUnixSeconds(2'222'222'222);
+  put();
+  ASSERT_TRUE(proxy->WaitForLog("(ECDSA P-256), valid until 2040-06-02")) << proxy->log();
+  EXPECT_EQ(std::vector<std::string>(absl::StrSplit(proxy->log(), said)).size() - 1, 1u)
+      << proxy->log();
   EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend");
 }
 

@@ -325,7 +325,6 @@ TEST_F(FlagsTest, FrontFlagsAreChecked) {
   refuse({"--max_key_updates_per_minute=0"}, "max_key_updates_per_minute must be at least 1");
   refuse({"--certificate_compression=lzma"}, "neither brotli nor zlib");
   refuse({"--dangerous_key_log=/nonexistent/keys"}, "--dangerous_key_log can't be written");
-  refuse({"--ocsp_file=" + WriteFile("staple", "x")}, "staple: a staple needs its issuer's");
   refuse({"--certs_dir=" + PathOf("none")}, "none: No such file");
   refuse({"--ticket_keys_file=" + PathOf("none")}, "none: No such file");
   refuse({"--ticket_keys_file=" + WriteFile("keys", "?")}, "line 1 of the ticket keys");

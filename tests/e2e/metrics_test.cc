@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -13,6 +14,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -303,7 +305,7 @@ TEST_F(MetricsTest, ThePageHasBothLegsOfEachRouteSideBySide) {
     status.source = source;
     status.endpoint = at;
     status.leg = source == CertificateSource::kOwn ? Leg::kFront : Leg::kBack;
-    status.chain[0].dns_names = {name};
+    status.names = {name};
   };
   add("*.app.test", CertificateSource::kOwn, Endpoint());  // 0
   add("other.test", CertificateSource::kOwn, Endpoint());  // 1
@@ -376,7 +378,10 @@ TEST_F(MetricsTest, TheDocumentsUseTheNamesThatThereAre) {
   report.status = MakeError({ErrorCode::kTimeout, Leg::kBack, Phase::kRelay, std::nullopt, "x"});
   observer->OnClosed(report);
   metrics_.SetTicketKeyTime([](absl::Time now) { return now; });
-  metrics_.SetCertificates({Certificate("a.test", kDay, kDay)});
+  CertificateStatus certificate = Certificate("a.test", kDay, kDay);
+  certificate.chain[0].not_before = now_ - kDay;
+  certificate.failure->subject = certificate.chain[0].subject;
+  metrics_.SetCertificates({certificate});
   const std::set<std::string> known = MetricNames(metrics_.Text(now_));
   EXPECT_EQ(MetricNames(ReadText("docs/monitoring/README.md")), known);
   for (const char* file : {"docs/monitoring/alerts.yml", "docs/monitoring/dashboard.json"}) {
@@ -407,6 +412,51 @@ TEST_F(MetricsTest, PromtoolLikesRulesAndTheDashboardsExpressions) {
   std::ofstream(path) << document.dump();  // JSON is YAML.
   const CommandResult expressions = RunCommand({promtool, "check", "rules", path}, kPatience);
   EXPECT_EQ(expressions.exit_status, 0) << expressions.errors << expressions.output;
+}
+
+// What the alarm says of a back leg with a day left.
+const Json kWillFailText = {
+    {"summary", "back leg of old.test: verification fails in 1d 0h 0m 0s"},
+    {"description",
+     "Some certificate of the chain ends, not necessarily the leaf. The page of --admin, or "
+     "leg_probe, names it and says what to do."}};
+
+TEST_F(MetricsTest, AlarmsComeInTheLastThirdOfAShortLife) {
+  // For six days each: one with four days left, one with one.
+  CertificateStatus young = Certificate("young.test", 4 * kDay, 4 * kDay);
+  CertificateStatus old = Certificate("old.test", kDay, kDay);
+  for (CertificateStatus* status : {&young, &old}) {
+    status->chain[0].not_before = status->chain[0].not_after - 6 * kDay;
+    status->failure->subject = status->chain[0].subject;
+  }
+  metrics_.SetCertificates({young, old});
+  LegsView view;
+  view.certificates = {young, old};
+  EXPECT_EQ(Json::parse(LegsJson(view, now_)).at("legs")[0].at("severity"), "fine");
+  EXPECT_EQ(Json::parse(LegsJson(view, now_)).at("legs")[1].at("severity"), "warning");
+
+  Json series = Json::array();
+  const std::vector<std::string> lines = absl::StrSplit(metrics_.Text(now_), '\n');
+  for (const std::string& line : lines) {
+    const std::vector<std::string> parts = absl::StrSplit(line, ' ');
+    if (parts.size() != 2 || parts[0].find("certificate_") == std::string::npos) continue;
+    series.push_back({{"series", parts[0]}, {"values", absl::StrCat(parts[1], "+0x60")}});
+  }
+  const Json labels = {{"leg", "back"}, {"name", "old.test"}, {"severity", "warning"}};
+  const Json question = {
+      {"eval_time", "30m"},
+      {"alertname", "TrestleVerificationWillFail"},
+      {"exp_alerts", {{{"exp_labels", labels}, {"exp_annotations", kWillFailText}}}}};
+  const Json document = {
+      {"rule_files", {std::filesystem::absolute("docs/monitoring/alerts.yml").string()}},
+      {"evaluation_interval", "1m"},
+      {"tests", {{{"interval", "1m"}, {"input_series", series}, {"alert_rule_test", {question}}}}}};
+  const char* const folder = std::getenv("TEST_TMPDIR");
+  const std::string path = absl::StrCat(folder == nullptr ? "/tmp" : folder, "/alerts_test.yml");
+  std::ofstream(path) << document.dump();
+  const CommandResult tested =
+      RunCommand({FindProgram("promtool"), "test", "rules", path}, kPatience);
+  EXPECT_EQ(tested.exit_status, 0) << tested.errors << tested.output;
 }
 
 class AdminServerTest : public MetricsTest {

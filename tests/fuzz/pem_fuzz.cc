@@ -50,7 +50,7 @@ void ReadAll(absl::string_view text) {
   if (Judge(store)) {
     Require((*TrustStore::Create(text))->digest() == (*store)->digest(), "reading is stable");
     Require(!(*store)->ca_names().empty(), "a store has a CA");
-    Require(!(*store)->has_crls(), "CRLs among CAs are passed over");
+    Require(!(*store)->has_crls(), "CRLs among CAs are not read");
   }
   Judge(TrustStore::Create(good->pki.ca_pem(), text));
   Judge(PrivateKey::FromPem(text));
@@ -58,7 +58,7 @@ void ReadAll(absl::string_view text) {
   const auto credential = Credential::FromPem(text, text);
   if (Judge(credential)) {
     Require(!(*credential)->chain().empty(), "a credential has a leaf");
-    Require(!(*credential)->names().empty(), "a server's leaf has a name");
+    Require(!NamesOf((*credential)->chain().front()).empty(), "a server's leaf has a name");
   }
   Judge(Credential::FromPem(text, good->leaf.key));
   CredentialOptions stapled;

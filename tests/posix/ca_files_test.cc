@@ -49,6 +49,10 @@ TEST_F(CaFilesTest, ReadsTheCertificatesOfAFolderOnce) {
   std::filesystem::create_directory(folder_ + "/old.pem");
   EXPECT_EQ(ReadCaCertificates(folder_).value_or("failed"), "second\nfourth\nfirst\nthird\n");
   EXPECT_EQ(ReadCaCertificates(folder_ + "/"), ReadCaCertificates(folder_));
+  ASSERT_TRUE(ListCaFiles(folder_).ok());
+  EXPECT_EQ(ListCaFiles(folder_)->size(), 5u);
+  EXPECT_EQ(*ListCaFiles((*ListCaFiles(folder_))[0]),
+            std::vector<std::string>{(*ListCaFiles(folder_))[0]});
 }
 
 TEST_F(CaFilesTest, NamesWhatCannotBeUsed) {

@@ -211,8 +211,9 @@ const BadBackend kBadBackends[] = {
      ErrorCode::kCertificateUntrusted, Phase::kHandshake, 42, "none of the pinned keys"},
     {"WrongName", [](BadBackendTest& test) { test.Show(LeafSpec{{"other.test"}}); },
      ErrorCode::kNameMismatch, Phase::kHandshake, 42,
-     "is not for \"internal.test\"; it was issued by \"CN=Back CA\", is valid from 2025-01-01 to "
-     "2027-01-01, and has the names \"other.test\""},
+     "is not for \"DNS:internal.test\"; it was issued by \"CN=Back CA\", is valid from 2025-01-01 "
+     "to "
+     "2027-01-01, and has the names \"DNS:other.test\""},
     {"CommonNameOnly",
      [](BadBackendTest& test) {
        LeafSpec leaf;
@@ -221,20 +222,20 @@ const BadBackend kBadBackends[] = {
      },
      ErrorCode::kNameMismatch, Phase::kHandshake, 42, "a common name doesn't count"},
     {"WildcardOfTheParent", [](BadBackendTest& test) { test.Show(LeafSpec{{"*.internal.test"}}); },
-     ErrorCode::kNameMismatch, Phase::kHandshake, 42, "is not for \"internal.test\""},
+     ErrorCode::kNameMismatch, Phase::kHandshake, 42, "is not for \"DNS:internal.test\""},
     {"WildcardWithinALabel", [](BadBackendTest& test) { test.Show(LeafSpec{{"int*.test"}}); },
-     ErrorCode::kNameMismatch, Phase::kHandshake, 42, "is not for \"internal.test\""},
+     ErrorCode::kNameMismatch, Phase::kHandshake, 42, "is not for \"DNS:internal.test\""},
     {"WildcardForEverything",
      [](BadBackendTest& test) {
        test.Show(LeafSpec{{"*", "*.*"}});
      },
-     ErrorCode::kNameMismatch, Phase::kHandshake, 42, "is not for \"internal.test\""},
+     ErrorCode::kNameMismatch, Phase::kHandshake, 42, "is not for \"DNS:internal.test\""},
     {"NoAddressInTheCertificate",
      [](BadBackendTest& test) { test.options.backend_verify_name = "192.0.2.1"; },
-     ErrorCode::kNameMismatch, Phase::kHandshake, 42, "is not for \"192.0.2.1\""},
+     ErrorCode::kNameMismatch, Phase::kHandshake, 42, "is not for \"IP:192.0.2.1\""},
     {"NoUriInTheCertificate",
      [](BadBackendTest& test) { test.options.backend_verify_name = "spiffe://x/y"; },
-     ErrorCode::kNameMismatch, Phase::kHandshake, 42, "is not for \"spiffe://x/y\""},
+     ErrorCode::kNameMismatch, Phase::kHandshake, 42, "is not for \"URI:spiffe://x/y\""},
     // Negotiation.
     {"Tls11Only",
      [](BadBackendTest& test) {

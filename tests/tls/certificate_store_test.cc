@@ -6,6 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "trestle/base/endpoint.h"
 #include "trestle/base/error.h"
 #include "trestle/testing/test_pki.h"
 
@@ -188,6 +189,85 @@ TEST_F(CertificateStoreTest, NeverGoesFromValidToExpired) {
   // A valid one beside it makes the expired one harmless.
   EXPECT_TRUE(store->Replace({Issue({"a.test"})}, now_).ok());
   EXPECT_TRUE(store->Replace({expired, Issue({"a.test"}, KeyType::kRsa)}, now_).ok());
+}
+
+TEST_F(CertificateStoreTest, AHelloWithoutANameIsAnsweredByAddress) {
+  LeafSpec v4;
+  v4.ip_names = {"192.0.2.1", "2001:db8::1"};
+  const CredentialPtr addressed = pki_.IssueCredential(v4);
+  const auto store = Create({Issue({"a.test"}), addressed});
+  const auto set = store->current();
+  const auto by_address = [&](absl::string_view text) {
+    const auto endpoint = Endpoint::Parse(text);
+    EXPECT_TRUE(endpoint.ok()) << text;
+    const auto found = set->ChooseByAddress(endpoint->address(), now_);
+    return std::vector<CredentialPtr>(found.begin(), found.end());
+  };
+  EXPECT_THAT(by_address("192.0.2.1:443"), ElementsAre(addressed));
+  EXPECT_THAT(by_address("[2001:db8::1]:443"), ElementsAre(addressed));
+  EXPECT_THAT(by_address("[::ffff:192.0.2.1]:443"), ElementsAre(addressed));
+  EXPECT_THAT(by_address("192.0.2.2:443"), IsEmpty());
+  EXPECT_THAT(set->ChooseByAddress({}, now_), IsEmpty());
+  EXPECT_THAT(Find(*store, "192.0.2.1"), IsEmpty()) << "an address is no server name";
+}
+
+TEST_F(CertificateStoreTest, CredentialsWithUrisOnlyAreForNamesThatNothingCovers) {
+  LeafSpec leaf;
+  leaf.uri_names = {"spiffe://example.test/front"};
+  const CredentialPtr svid = pki_.IssueCredential(leaf);
+  const CredentialPtr named = Issue({"a.test"});
+  const auto store = Create({named, svid});
+  EXPECT_THAT(Find(*store, "b.test"), IsEmpty());
+  EXPECT_THAT(store->current()->ChooseNameless(now_), ElementsAre(svid));
+  EXPECT_THAT(Create({named})->current()->ChooseNameless(now_), IsEmpty());
+  EXPECT_THAT(Create({svid})->current()->ChooseFallback(now_), ElementsAre(svid));
+}
+
+TEST_F(CertificateStoreTest, ARenewalThatIsNotValidYetIsPublishedWhenItComes) {
+  const CredentialPtr present =
+      Issue({"a.test", "*.a.test"}, KeyType::kEcdsa, absl::Hours(24 * 80));
+  const auto store = Create({present, Issue({"b.test"})});
+  LeafSpec leaf;
+  leaf.dns_names = {"a.test", "*.a.test"};
+  leaf.not_before = now_ + absl::Seconds(5);
+  leaf.not_after = now_ + absl::Hours(24 * 6);  // Ends before the present one.
+  const CredentialPtr next = pki_.IssueCredential(leaf);
+  ASSERT_TRUE(store->Replace({next}, now_).ok());
+  EXPECT_EQ(store->current()->generation(), 2u);
+  std::vector<std::string> pending;
+  for (const auto& wait : store->current()->pending()) {
+    pending.push_back(wait.name);
+    EXPECT_EQ(wait.from, leaf.not_before);
+  }
+  EXPECT_THAT(pending, ::testing::UnorderedElementsAre("a.test", "*.a.test"));
+  EXPECT_THAT(Find(*store, "b.test"), IsEmpty()) << "a name that was dropped is not held over";
+  for (const char* name : {"a.test", "x.a.test"}) {
+    EXPECT_THAT(FindAt(*store, name, now_ + absl::Seconds(4)), ElementsAre(present)) << name;
+    EXPECT_THAT(FindAt(*store, name, now_ + absl::Seconds(5)), ElementsAre(next)) << name;
+    // The present one's time is over, whatever its dates say.
+    EXPECT_THAT(FindAt(*store, name, now_ + absl::Hours(24 * 7)), ElementsAre(next)) << name;
+  }
+  EXPECT_THAT(store->current()->ChooseFallback(now_), ElementsAre(present));
+  ASSERT_EQ(store->current()->ShownAt(now_).size(), 1u);
+  EXPECT_EQ(store->current()->ShownAt(now_)[0].credential, present);
+  EXPECT_EQ(store->current()->ShownAt(leaf.not_before)[0].credential, next);
+
+  // Once more, with the first one still in use.
+  leaf.not_before = now_ + absl::Seconds(10);
+  const CredentialPtr after_next = pki_.IssueCredential(leaf);
+  ASSERT_TRUE(store->Replace({after_next}, now_).ok());
+  EXPECT_THAT(FindAt(*store, "a.test", now_ + absl::Seconds(9)), ElementsAre(present));
+  EXPECT_THAT(FindAt(*store, "a.test", now_ + absl::Seconds(10)), ElementsAre(after_next));
+}
+
+TEST_F(CertificateStoreTest, ARenewalThatComesTooLateIsRefused) {
+  const auto store = Create({Issue({"a.test"}, KeyType::kEcdsa, absl::Hours(24))});
+  LeafSpec leaf;
+  leaf.dns_names = {"a.test"};
+  leaf.not_before = now_ + absl::Hours(25);
+  EXPECT_THAT(FailureOf(store->Replace({pki_.IssueCredential(leaf)}, now_)),
+              HasSubstr("not valid before 2026-01-02 01:00:00 UTC, when the present one has"));
+  EXPECT_EQ(store->current()->generation(), 1u);
 }
 
 TEST_F(CertificateStoreTest, IsReplacedWhileOthersLookUp) {

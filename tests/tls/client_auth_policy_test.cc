@@ -72,7 +72,7 @@ TEST_F(ClientPolicyTest, UnusableFilesAreRefused) {
   const std::string ca = pki_.ca_pem();
   const std::string crl = pki_.IssueCrl({});
   EXPECT_EQ(refusal(ca, ""), "");
-  EXPECT_EQ(refusal(ca + crl, ca + crl), "") << "blocks of other kinds are passed over";
+  EXPECT_EQ(refusal(ca + crl, ca + crl), "") << "both may be in one file";
   EXPECT_THAT(refusal("", ""), HasSubstr("no CA certificates"));
   EXPECT_THAT(refusal("hello", ""), HasSubstr("no PEM block \"CERTIFICATE\""));
   EXPECT_THAT(refusal(ca.substr(0, ca.size() / 2), ""), HasSubstr("damaged"));

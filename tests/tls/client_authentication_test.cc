@@ -130,6 +130,21 @@ class ClientAuthenticationTest : public TlsTest, public ::testing::WithParamInte
   TlsInfo info_;
 };
 
+TEST_P(ClientAuthenticationTest, MoreCaNamesThanAMessageHoldsAreLeftOut) {
+  std::string cas = pki_.ca_pem();
+  const std::string long_name(60, 'x');
+  for (int i = 0; i < 900; ++i) cas += TestPki(loop_.Now(), absl::StrCat(long_name, i)).ca_pem();
+  ClientAuthPolicy policy = Policy(ClientCertificate::kRequired);
+  EXPECT_TRUE(policy.trust->ca_names_fit());
+  policy.trust = *TrustStore::Create(cas);
+  EXPECT_FALSE(policy.trust->ca_names_fit());
+  EXPECT_TRUE(ConnectWith(ClientLeaf(), policy).ok());
+  // One CA many times, as after renewals, is one name.
+  cas.clear();
+  for (int i = 0; i < 900; ++i) cas += pki_.ca_pem();
+  EXPECT_TRUE((*TrustStore::Create(cas))->ca_names_fit());
+}
+
 TEST_P(ClientAuthenticationTest, NoneAsksNobody) {
   const auto server = Server(ClientAuthPolicy());
   EXPECT_TRUE(ConnectWithout(server).ok());

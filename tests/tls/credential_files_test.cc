@@ -70,7 +70,8 @@ class CredentialFilesTest : public TlsTest {
 
   std::vector<std::string> Names() {
     std::vector<std::string> names;
-    for (const auto& credential : MustLoad()) names.push_back(credential->names().front());
+    for (const auto& credential : MustLoad())
+      names.push_back(CertificateName(credential->chain().front()));
     return names;
   }
 
@@ -157,7 +158,7 @@ TEST_F(CredentialFilesTest, TheFileAtFaultIsNamed) {
   EXPECT_THAT(Failure(), StartsWith("a.pem with a.key: the private key doesn't belong"));
   folder_ = good;
   folder_.erase("a.key");
-  EXPECT_THAT(Failure(), StartsWith("a.pem: the private key's text holds no PEM block"));
+  EXPECT_THAT(Failure(), StartsWith("a.pem has no key, neither in it nor in a.key"));
   folder_ = good;
   folder_["b.key"] = Leaf("b.test").key;
   EXPECT_THAT(Failure(), StartsWith("b.key: there is no certificate for it in b.pem"));
@@ -166,13 +167,85 @@ TEST_F(CredentialFilesTest, TheFileAtFaultIsNamed) {
   EXPECT_THAT(Failure(), StartsWith("b.pem: the certificate chain holds no PEM block"));
   folder_ = good;
   folder_["a.pem"].resize(200);
-  EXPECT_THAT(Failure(), StartsWith("a.pem with a.key: the certificate chain holds a damaged"));
+  EXPECT_THAT(
+      Failure(),
+      StartsWith(
+          "a.pem with a.key: the certificate chain, line 1: the PEM block \"CERTIFICATE\" is "
+          "damaged"));
   folder_ = good;
   unreadable_ = "a.key";
   EXPECT_EQ(Load().status().message(), "cannot read a.key");
   unreadable_.clear();
   MustLoad();
   EXPECT_EQ(files_.made_anew(), 0u) << "a failure forgets nothing";
+}
+
+// A Kubernetes secret of cert-manager: ca.crt, tls.crt, tls.key.
+TEST_F(CredentialFilesTest, TheCaBesideACertificateIsPassedOverAndSaid) {
+  const PemPair leaf = Leaf("a.test");
+  folder_ = {{"ca.crt", pki_.ca_pem()}, {"tls.crt", leaf.chain}, {"tls.key", leaf.key}};
+  EXPECT_THAT(Names(), ElementsAre("a.test"));
+  EXPECT_THAT(files_.notes(),
+              ElementsAre("ca.crt has no key, neither in it nor in ca.key: is it a CA?"));
+  EXPECT_THAT(Names(), ElementsAre("a.test"));
+  EXPECT_EQ(files_.made_anew(), 0u);
+  folder_ = {{"ca.crt", pki_.ca_pem()}};
+  EXPECT_EQ(Failure(), "ca.crt has no key, neither in it nor in ca.key: is it a CA?");
+}
+
+TEST_F(CredentialFilesTest, CertbotsFolderIsUsedAsItIs) {
+  TestPki intermediate(pki_, "Intermediate");
+  const PemPair full = intermediate.Issue(LeafFor("a.test"));
+  const std::string leaf = full.chain.substr(0, full.chain.find("-----BEGIN", 1));
+  folder_ = {{"README", "This directory contains your keys and certificates."},
+             {"cert.pem", leaf},
+             {"chain.pem", intermediate.chain_pem()},
+             {"fullchain.pem", full.chain},
+             {"privkey.pem", full.key}};
+  const Credentials loaded = MustLoad();
+  ASSERT_EQ(loaded.size(), 1u);
+  EXPECT_EQ(loaded[0]->chain().size(), 2u);
+  EXPECT_THAT(files_.notes(),
+              ElementsAre("chain.pem has no key, neither in it nor in chain.key: is it a CA?",
+                          "cert.pem is not used: fullchain.pem has its certificate with more of "
+                          "the chain"));
+  EXPECT_EQ(MustLoad(), loaded);
+  EXPECT_EQ(files_.made_anew(), 0u);
+  folder_.erase("privkey.pem");
+  EXPECT_EQ(Failure(), "cert.pem has no key, neither in it nor in cert.key");
+}
+
+TEST_F(CredentialFilesTest, AcmeShsFolderIsUsedAsItIs) {
+  TestPki intermediate(pki_, "Intermediate");
+  const PemPair full = intermediate.Issue(LeafFor("a.test"));
+  const std::string leaf = full.chain.substr(0, full.chain.find("-----BEGIN", 1));
+  folder_ = {{"a.test.cer", leaf},
+             {"a.test.conf", "Le_Domain='a.test'"},
+             {"a.test.csr", "request"},
+             {"a.test.key", full.key},
+             {"ca.cer", intermediate.chain_pem()},
+             {"fullchain.cer", full.chain}};
+  const Credentials loaded = MustLoad();
+  ASSERT_EQ(loaded.size(), 1u);
+  EXPECT_EQ(loaded[0]->chain().size(), 2u);
+}
+
+TEST_F(CredentialFilesTest, AnOcspResponseNeverBlocksARenewal) {
+  TestPki intermediate(pki_, "Intermediate");
+  const PemPair before = intermediate.Issue(LeafFor("a.test"));
+  Put("a", before);
+  folder_["a.ocsp"] = intermediate.IssueStaple(before);
+  EXPECT_NE(MustLoad()[0]->staple_end(), absl::InfinitePast());
+  EXPECT_THAT(files_.notes(), ElementsAre());
+  Put("a", intermediate.Issue(LeafFor("a.test")));
+  EXPECT_EQ(MustLoad()[0]->staple_end(), absl::InfinitePast());
+  EXPECT_THAT(files_.notes(),
+              ElementsAre("a.ocsp is not stapled: it is about another certificate"));
+  // What is left of a name that is gone.
+  folder_["b.ocsp"] = folder_["a.ocsp"];
+  folder_.erase("a.ocsp");
+  EXPECT_EQ(MustLoad().size(), 1u);
+  EXPECT_THAT(files_.notes(), ElementsAre(StartsWith("b.ocsp: there is no certificate for it")));
 }
 
 TEST_F(CredentialFilesTest, EncryptedKeysTakeAPassphrase) {

@@ -4,6 +4,7 @@
 #include <openssl/ec_key.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/nid.h>
 #include <openssl/pem.h>
 
 #include <string>
@@ -11,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "trestle/base/bytes.h"
 #include "trestle/base/error.h"
 #include "trestle/testing/test_pki.h"
 
@@ -90,7 +92,7 @@ TEST_F(CredentialTest, DescribesWhatItRead) {
     auto credential = Credential::FromPem(pair.chain, pair.key);
     ASSERT_TRUE(credential.ok()) << credential.status();
     EXPECT_EQ((*credential)->key_type(), type);
-    EXPECT_THAT((*credential)->names(), ElementsAre("a.test", "*.b.test"));
+    EXPECT_THAT((*credential)->chain().front().dns_names, ElementsAre("a.test", "*.b.test"));
     ASSERT_EQ((*credential)->chain().size(), 1u);
     const CertificateInfo& info = (*credential)->chain()[0];
     EXPECT_EQ(info.subject, "CN=common\\, name");
@@ -140,14 +142,14 @@ TEST_F(CredentialTest, NamesThePartAtFault) {
   EXPECT_THAT(FailureOf("", pair.key), HasSubstr("certificate chain holds no PEM block"));
   EXPECT_THAT(FailureOf(pair.key, pair.key), HasSubstr("certificate chain holds no PEM block"));
   EXPECT_THAT(FailureOf(pair.chain.substr(0, pair.chain.size() / 2), pair.key),
-              HasSubstr("damaged PEM block after 0"));
+              HasSubstr("line 1: the PEM block \"CERTIFICATE\" is damaged: it has no END line"));
   EXPECT_THAT(
       FailureOf(pair.chain + "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
                 pair.key),
       HasSubstr("certificate 2 of the chain doesn't parse"));
   EXPECT_THAT(FailureOf(pair.chain, ""), HasSubstr("holds no PEM block \"PRIVATE KEY\""));
   EXPECT_THAT(FailureOf(pair.chain, pair.key.substr(0, pair.key.size() / 2)),
-              HasSubstr("private key's PEM block is damaged"));
+              HasSubstr("private key's text, line 1: the PEM block \"PRIVATE KEY\" is damaged"));
   EXPECT_THAT(
       FailureOf(pair.chain, "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n"),
       HasSubstr("private key doesn't parse"));
@@ -169,6 +171,25 @@ TEST_F(CredentialTest, RefusesWeakKeysAndMissingNames) {
   const PemPair nameless_pair = pki_.Issue(nameless);
   EXPECT_THAT(FailureOf(nameless_pair.chain, nameless_pair.key),
               HasSubstr("\"CN=a.test\" has no subject alternative names"));
+
+  // P-224 is no curve of TLS; its key usage has nothing to do with that.
+  bssl::UniquePtr<EC_KEY> p224(EC_KEY_new_by_curve_name(NID_secp224r1));
+  ASSERT_TRUE(EC_KEY_generate_key(p224.get()));
+  bssl::UniquePtr<EVP_PKEY> key(EVP_PKEY_new());
+  ASSERT_TRUE(EVP_PKEY_set1_EC_KEY(key.get(), p224.get()));
+  bssl::UniquePtr<BIO> pem(BIO_new(BIO_s_mem()));
+  ASSERT_TRUE(
+      PEM_write_bio_PKCS8PrivateKey(pem.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr));
+  const uint8_t* text = nullptr;
+  size_t bytes = 0;
+  ASSERT_TRUE(BIO_mem_contents(pem.get(), &text, &bytes));
+  EXPECT_EQ(FailureOf(pki_.Issue(Leaf()).chain, AsText(ByteView(text, bytes))),
+            "the key is ECDSA P-224; TLS has signatures for P-256, P-384 and P-521");
+
+  LeafSpec uri_only;
+  uri_only.uri_names = {"spiffe://example.test/front"};
+  const PemPair uri_pair = pki_.Issue(uri_only);
+  EXPECT_EQ(FailureOf(uri_pair.chain, uri_pair.key), "no failure");
 
   LeafSpec address_only;
   address_only.ip_names = {"192.0.2.1"};

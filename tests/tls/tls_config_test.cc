@@ -216,13 +216,55 @@ TEST_F(TlsConfigTest, RefusesUnknownNamesWhereAsked) {
 }
 
 TEST_F(TlsConfigTest, RefusesNamesThatAreNone) {
-  for (const char* name : {"127.0.0.1", "::1", "a..test", "-a.test", "a b.test", "a.test:443",
+  for (const char* name : {"127.0.1", "[::1]", "a..test", "-a.test", "a b.test", "a.test:443",
                            "*.wild.test", ".a.test", "\xc3\xa9.test", "a\x1b[31m.test"}) {
     const absl::Status status = ServerFailure({}, raw_.get(), name);
     EXPECT_EQ(CodeOf(status), ErrorCode::kMalformedHello) << name;
     EXPECT_EQ(AlertOf(status), kUnrecognizedName) << name;
     EXPECT_EQ(DetailOf(status).find('\x1b'), std::string::npos);
   }
+}
+
+TEST_F(TlsConfigTest, AnAddressInPlaceOfANameIsAnsweredByTheAddressOfTheConnection) {
+  LeafSpec address;
+  address.ip_names = {"192.0.2.7", "2001:db8::7"};
+  ServerTlsOptions options;
+  options.certificates = MakeStore({LeafFor("a.test"), address});
+  options.unknown_name = UnknownName::kRefuse;
+  const auto config = MakeServerConfig(std::move(options));
+  const auto shown = [&](const char* name, absl::string_view local) {
+    std::unique_ptr<TlsEngine> server = TlsEngine::NewServer(config, loop_, Leg::kFront);
+    server->SetLocalAddress(*Endpoint::Parse(local));
+    RawPeer client(raw_.get(), /*is_server=*/false);
+    if (name != nullptr) SSL_set_tlsext_host_name(client.ssl(), name);
+    client.Handshake(*server);
+    EXPECT_TRUE(server->handshake_done()) << server->status();
+    EXPECT_EQ(server->info().server_name, name == nullptr || *name != 'a' ? "" : name);
+    return CertificateName(server->info().local_chain.front());
+  };
+  EXPECT_EQ(shown(nullptr, "192.0.2.7:443"), "192.0.2.7");
+  EXPECT_EQ(shown(nullptr, "[2001:db8::7]:443"), "192.0.2.7");
+  EXPECT_EQ(shown(nullptr, "192.0.2.8:443"), "a.test") << "the fallback";
+  EXPECT_EQ(shown("192.0.2.7", "192.0.2.7:443"), "192.0.2.7");
+  EXPECT_EQ(shown("2001:db8::7", "192.0.2.7:443"), "192.0.2.7");
+  EXPECT_EQ(shown("192.0.2.7", "192.0.2.8:443"), "a.test") << "what a client claims doesn't count";
+  EXPECT_EQ(shown("a.test", "192.0.2.7:443"), "a.test");
+}
+
+TEST_F(TlsConfigTest, AUriOnlyCertificateServesNamesThatNothingElseCovers) {
+  LeafSpec svid;
+  svid.uri_names = {"spiffe://example.test/front"};
+  ServerTlsOptions options;
+  options.certificates = MakeStore({LeafFor("a.test"), svid});
+  options.unknown_name = UnknownName::kRefuse;
+  ClientTlsTarget target{"front.internal.test", {}};
+  target.verify_name = "spiffe://example.test/front";
+  EnginePair pair = MakePair(options, {}, target);
+  pair.Handshake();
+  EXPECT_TRUE(pair.client->handshake_done()) << pair.client->status();
+  EXPECT_EQ(CertificateName(pair.server->info().local_chain.front()),
+            "spiffe://example.test/front");
+  EXPECT_EQ(Shown(MakeServerConfig(options), raw_.get(), "a.test").subject, "CN=a.test");
 }
 
 TEST_F(TlsConfigTest, NewCertificatesServeNewConnections) {

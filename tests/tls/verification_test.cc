@@ -107,7 +107,7 @@ TEST_F(VerificationTest, ExpiredSaysWhenAndHowLongAgo) {
   ExpectFailure(Verify(leaf, "a.test"), ErrorCode::kCertificateExpired, kCertificateExpired,
                 "certificate \"CN=a.test\" expired on 2025-12-19 (12 days ago); it was issued by "
                 "\"CN=Trestle Test CA\", is valid from 2025-01-01 to 2025-12-19, and has the names "
-                "\"a.test\"");
+                "\"DNS:a.test\"");
   leaf.not_after = loop_.Now() - absl::Minutes(61);
   ExpectFailure(Verify(leaf, "a.test"), ErrorCode::kCertificateExpired, kCertificateExpired,
                 HasSubstr("(1 hour ago)"));
@@ -199,8 +199,8 @@ TEST_F(VerificationTest, TheWrongNameSaysBothNames) {
   LeafSpec leaf = LeafFor("a.test");
   leaf.ip_names = {"192.0.2.1"};
   ExpectFailure(Verify(leaf, "b.test"), ErrorCode::kNameMismatch, kBadCertificate,
-                AllOf(HasSubstr("certificate \"CN=a.test\" is not for \"b.test\""),
-                      HasSubstr("has the names \"a.test\", \"192.0.2.1\"")));
+                AllOf(HasSubstr("certificate \"CN=a.test\" is not for \"DNS:b.test\""),
+                      HasSubstr("has the names \"DNS:a.test\", \"IP:192.0.2.1\"")));
   for (const char* name : {"evil.a.test", "a.test.evil", "test", "192.0.2.2", "2001:db8::1"}) {
     EXPECT_EQ(CodeOf(Verify(leaf, name)), ErrorCode::kNameMismatch) << name;
   }
@@ -210,7 +210,7 @@ TEST_F(VerificationTest, ManyNamesAreCutShort) {
   LeafSpec leaf;
   for (int i = 0; i < 100; ++i) leaf.dns_names.push_back(absl::StrCat("n", i, ".test"));
   ExpectFailure(Verify(leaf, "b.test"), ErrorCode::kNameMismatch, kBadCertificate,
-                HasSubstr("\"n7.test\" and 92 more"));
+                HasSubstr("\"DNS:n7.test\" and 92 more"));
 }
 
 TEST_F(VerificationTest, CommonNamesDoNotCount) {
@@ -249,7 +249,7 @@ TEST_F(VerificationTest, UrisAreProvenByTheirOwnKind) {
        {id + "/x", id.substr(0, id.size() - 1), std::string("spiffe://example.org/ns/prod/sa/API"),
         std::string("spiffe://example.org"), std::string("https://a.test")}) {
     ExpectFailure(Verify(leaf, wrong), ErrorCode::kNameMismatch, kBadCertificate,
-                  AllOf(HasSubstr("is not for \"" + wrong + "\""), HasSubstr(id)));
+                  AllOf(HasSubstr("is not for \"URI:" + wrong + "\""), HasSubstr(id)));
   }
   LeafSpec other_kinds = LeafFor("a.test");
   other_kinds.common_name = id;

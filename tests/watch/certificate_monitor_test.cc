@@ -127,6 +127,27 @@ TEST_F(CertificateMonitorTest, EachThresholdIsToldOnceAndInTime) {
                           "a.test will_fail 3", "a.test will_fail 1", "a.test expired"));
 }
 
+TEST_F(CertificateMonitorTest, AShortLifeIsToldOfInItsLastThird) {
+  LeafSpec leaf = Leaf("a.test", 6 * kDay);
+  leaf.not_before = loop_.Now();
+  const absl::Time end = loop_.Now() + 6 * kDay;
+  auto store = *CertificateStore::Create({pki_.IssueCredential(leaf)}, loop_.Now());
+  MonitorTargets targets;
+  targets.own = {store};
+  ASSERT_TRUE(Start().Watch(targets).ok());
+  // A renewal in time, as those who issue for six days expect it: after four days.
+  loop_.RunFor(4 * kDay - absl::Hours(1));
+  EXPECT_THAT(log_.events, IsEmpty());
+  LeafSpec next = Leaf("a.test", 6 * kDay);
+  next.not_before = loop_.Now() - absl::Hours(1);
+  ASSERT_TRUE(store->Replace({pki_.IssueCredential(next)}, loop_.Now()).ok());
+  loop_.RunFor(absl::Minutes(2));
+  EXPECT_THAT(log_.Take(), ElementsAre("a.test key_changed", "a.test renewed"));
+  loop_.RunFor(end + 4 * kDay - loop_.Now());
+  EXPECT_THAT(log_.Take(),
+              ElementsAre("a.test will_fail 3", "a.test will_fail 1", "a.test expired"));
+}
+
 TEST_F(CertificateMonitorTest, WhoIsMetLateIsToldOfOnce) {
   auto store = *CertificateStore::Create(
       {pki_.IssueCredential(Leaf("a.test", 9 * kDay)), pki_.IssueCredential(Leaf("b.test", -kDay))},
@@ -151,6 +172,89 @@ TEST_F(CertificateMonitorTest, OwnCredentialsAreFollowedThroughReplacement) {
   EXPECT_EQ(monitor_->Snapshot().size(), 1u);
   loop_.RunFor(61 * kDay);
   EXPECT_THAT(log_.Take(), ElementsAre("a.test will_fail 30"));
+}
+
+TEST_F(CertificateMonitorTest, OwnCredentialsWithoutDnsNamesAreNamedByAddressUriOrSubject) {
+  LeafSpec address = Leaf("", 9 * kDay);
+  address.dns_names = {};
+  address.ip_names = {"127.0.0.1"};
+  LeafSpec unusable = Leaf("not a name", 9 * kDay);
+  LeafSpec uri = Leaf("", 9 * kDay);
+  uri.dns_names = {};
+  uri.uri_names = {"spiffe://example.test/front"};
+  MonitorTargets targets;
+  targets.own = {
+      *CertificateStore::Create({pki_.IssueCredential(address)}, loop_.Now()),
+      *CertificateStore::Create({pki_.IssueCredential(unusable)}, loop_.Now()),
+      *CertificateStore::Create({pki_.IssueCredential(uri)}, loop_.Now()),
+  };
+  ASSERT_TRUE(Start().Watch(targets).ok());
+  EXPECT_THAT(log_.Take(), UnorderedElementsAre("127.0.0.1 will_fail 14", "not a name will_fail 14",
+                                                "spiffe://example.test/front will_fail 14"));
+}
+
+TEST_F(CertificateMonitorTest, EachNameCountsAndNotOnlyTheFirstOne) {
+  LeafSpec good = Leaf("app.test", 90 * kDay);
+  good.dns_names.push_back("a.test");
+  LeafSpec ended = Leaf("app.test", -kDay);
+  ended.dns_names.push_back("b.test");
+  const auto good_one = pki_.IssueCredential(good);
+  const auto ended_one = pki_.IssueCredential(ended);
+  for (const auto& order : {std::vector{good_one, ended_one}, std::vector{ended_one, good_one}}) {
+    MonitorTargets targets;
+    targets.own = {*CertificateStore::Create(order, loop_.Now())};
+    ASSERT_TRUE(Start().Watch(targets).ok());
+    EXPECT_THAT(log_.Take(), ElementsAre("b.test expired"));
+    ASSERT_EQ(monitor_->Snapshot().size(), 2u);
+    EXPECT_THAT(monitor_->Snapshot()[0].names, UnorderedElementsAre("app.test", "a.test"));
+    EXPECT_THAT(monitor_->Snapshot()[1].names, ElementsAre("b.test"));
+  }
+}
+
+TEST_F(CertificateMonitorTest, AnEndedFileBesideItsSuccessorIsNoEvent) {
+  const auto ended = pki_.IssueCredential(Leaf("a.test", -kDay));
+  const auto successor = pki_.IssueCredential(Leaf("a.test", 90 * kDay));
+  for (const auto& order : {std::vector{ended, successor}, std::vector{successor, ended}}) {
+    MonitorTargets targets;
+    targets.own = {*CertificateStore::Create(order, loop_.Now())};
+    ASSERT_TRUE(Start().Watch(targets).ok());
+    EXPECT_THAT(log_.events, IsEmpty());
+    EXPECT_EQ(Only().chain[0].serial, successor->chain().front().serial);
+  }
+}
+
+TEST_F(CertificateMonitorTest, BothKeyTypesOfANameCount) {
+  LeafSpec rsa = Leaf("a.test", -kDay);
+  rsa.key_type = KeyType::kRsa;
+  MonitorTargets targets;
+  targets.own = {*CertificateStore::Create(
+      {pki_.IssueCredential(Leaf("a.test", 90 * kDay)), pki_.IssueCredential(rsa)}, loop_.Now())};
+  ASSERT_TRUE(Start().Watch(targets).ok());
+  EXPECT_THAT(log_.Take(), ElementsAre("a.test expired"));
+}
+
+TEST_F(CertificateMonitorTest, StoresThatShowOtherCertificatesForOneNameAreBothWatched) {
+  MonitorTargets targets;
+  targets.own = {
+      *CertificateStore::Create({pki_.IssueCredential(Leaf("a.test", 90 * kDay))}, loop_.Now()),
+      *CertificateStore::Create({pki_.IssueCredential(Leaf("a.test", -kDay))}, loop_.Now())};
+  ASSERT_TRUE(Start().Watch(targets).ok());
+  EXPECT_THAT(log_.Take(), ElementsAre("a.test expired"));
+  EXPECT_EQ(monitor_->Snapshot().size(), 2u);
+}
+
+TEST_F(CertificateMonitorTest, AnOwnCertificateThatIsNotValidYetFailsUntilItIs) {
+  LeafSpec leaf = Leaf("a.test", 90 * kDay);
+  leaf.not_before = loop_.Now() + absl::Minutes(5);
+  MonitorTargets targets;
+  targets.own = {*CertificateStore::Create({pki_.IssueCredential(leaf)}, loop_.Now())};
+  ASSERT_TRUE(Start().Watch(targets).ok());
+  ASSERT_EQ(log_.events.size(), 1u);
+  EXPECT_THAT(log_.events[0].detail,
+              HasSubstr("\"CN=a.test\" is not valid before 2026-01-01 00:0"));
+  EXPECT_THAT(log_.Take(), ElementsAre("a.test failing"));
+  loop_.RunFor(absl::Minutes(7));
+  EXPECT_THAT(log_.Take(), ElementsAre("a.test recovered"));
 }
 
 TEST_F(CertificateMonitorTest, AProbeFindsTheIntermediateAndSeesItRenewed) {

@@ -138,11 +138,12 @@ TEST_F(ProbeFindingsTest, ANameMismatchSaysWhichNamesThereAre) {
   report.chain->verdict = Error(ErrorCode::kNameMismatch);
   report.chain->first_certificate_failure.reset();
   report.chain->served[0].dns_names = {"1", "2", "3", "4", "5", "6"};
-  EXPECT_THAT(Only(report).advice, HasSubstr("(1, 2, 3, 4, 5, …)"));
+  EXPECT_THAT(Only(report).advice, HasSubstr("(DNS:1, DNS:2, DNS:3, DNS:4, DNS:5, …)"));
   report.chain->served[0].dns_names = {"1"};
   report.chain->served[0].ip_names = {"192.0.2.1"};
   report.chain->served[0].uri_names = {"spiffe://internal.test/back"};
-  EXPECT_THAT(Only(report).advice, HasSubstr("(1, 192.0.2.1, spiffe://internal.test/back)"));
+  EXPECT_THAT(Only(report).advice,
+              HasSubstr("(DNS:1, IP:192.0.2.1, URI:spiffe://internal.test/back)"));
   report.chain->served[0].dns_names = report.chain->served[0].ip_names = {};
   EXPECT_THAT(Only(report).advice, HasSubstr("\"a.test\" as subject alternative name"));
 }

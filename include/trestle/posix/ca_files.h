@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -25,6 +26,9 @@ absl::StatusOr<std::string> ReadCaCertificates(const std::string& path);
 /// path, when it can't be read, is empty (which would switch revocation off), or has more than
 /// `kMaxTrustBytes`.
 absl::StatusOr<std::string> ReadRevocationLists(const std::string& path);
+
+/// Lists the files that `ReadCaCertificates` reads for `path`, to tell which of them is at fault.
+absl::StatusOr<std::vector<std::string>> ListCaFiles(const std::string& path);
 
 /// Finds where this system keeps the CAs that its administrator trusts: the bundle of Debian,
 /// Fedora, SUSE, Alpine or the BSDs. Fails when there is none.

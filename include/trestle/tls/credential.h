@@ -35,7 +35,8 @@ struct CredentialOptions {
   /// Asked who signs with a private key that was read; null: the loops do, on the spot.
   SignerMaker* signers = nullptr;
   /// An OCSP response about the leaf, in DER, to be stapled to it during its dates (RFC 6066 8);
-  /// empty for none. It must say "good" and be signed for the chain's second certificate.
+  /// empty for none. One that doesn't say "good", or isn't signed for the chain's second
+  /// certificate, isn't sent: see `Credential::staple_fault`.
   std::string staple = "";
   /// Where credentials made before left certificates to share; null: shares none.
   ChainCache* shared = nullptr;
@@ -48,8 +49,7 @@ class Credential {
   /// (PKCS#8, SEC1 EC or PKCS#1 RSA; encrypted ones by a passphrase) from PEM text. Fails with
   /// ErrorCode::kConfiguration, naming the part at fault: no PEM block, a certificate that doesn't
   /// parse, a key that doesn't belong to the leaf, a server's leaf without SAN names, RSA under
-  /// 2048 bits, intermediates out of order, a staple that is about something else or doesn't say
-  /// "good".
+  /// 2048 bits, EC keys on curves that TLS has no signatures for, intermediates out of order.
   static absl::StatusOr<std::shared_ptr<const Credential>> FromPem(
       absl::string_view chain_pem, absl::string_view key_pem,
       const CredentialOptions& options = {});
@@ -69,14 +69,14 @@ class Credential {
   /// Describes the chain, leaf first. Never empty.
   const ChainInfo& chain() const { return chain_; }
 
-  /// The names that the leaf is for: dNSName entries, lower-cased, `*.` wildcards kept (RFC 6125).
-  const std::vector<std::string>& names() const { return chain_.front().dns_names; }
-
   /// Tells whether every certificate of the chain is within its validity at `now`.
   bool ValidAt(absl::Time now) const;
 
   /// Until when there is a staple to be sent; InfinitePast without one.
   absl::Time staple_end() const { return staple_end_; }
+
+  /// Why the staple that was given is never sent; empty for a good one, and without one.
+  const std::string& staple_fault() const { return staple_fault_; }
 
   /// The BoringSSL object, without a staple, for the tls floor. Lives as long as this.
   SSL_CREDENTIAL* native() const { return native_; }
@@ -96,13 +96,14 @@ class Credential {
   static absl::StatusOr<std::shared_ptr<const Credential>> Make(Material material,
                                                                 const CredentialOptions& options);
 
-  absl::Status AddStaple(const std::string& staple, SSL_CREDENTIAL* stapled,
-                         absl::string_view leaf_der, absl::string_view issuer_der);
+  std::string AddStaple(const std::string& staple, SSL_CREDENTIAL* stapled,
+                        absl::string_view leaf_der, absl::string_view issuer_der);
 
   SSL_CREDENTIAL* const native_;
   SSL_CREDENTIAL* stapled_ = nullptr;  // The same with a staple, if there is one.
   absl::Time staple_begin_ = absl::InfiniteFuture();
   absl::Time staple_end_ = absl::InfinitePast();
+  std::string staple_fault_;
   const KeyType key_type_;
   const ChainInfo chain_;
   const std::unique_ptr<SignerKey> signer_key_;  // Null where the private key is in `native_`.

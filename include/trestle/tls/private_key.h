@@ -18,8 +18,9 @@ namespace trestle {
 /// Immutable and thread-safe.
 class PrivateKey {
  public:
-  /// Reads the first private key of `pem` (PKCS#8, SEC1 EC or PKCS#1 RSA). Where it is encrypted,
-  /// `passphrases` is asked with `name`; null: it is refused. Fails with ErrorCode::kConfiguration.
+  /// Reads the private key of `pem` (PKCS#8, SEC1 EC or PKCS#1 RSA). Where it is encrypted,
+  /// `passphrases` is asked with `name`; null: it is refused. Fails with ErrorCode::kConfiguration,
+  /// also where there are two.
   static absl::StatusOr<std::shared_ptr<const PrivateKey>> FromPem(
       absl::string_view pem, PassphraseCallback* passphrases = nullptr,
       absl::string_view name = "");

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "trestle/base/bytes.h"
+#include "trestle/base/endpoint.h"
 #include "trestle/base/error.h"
 #include "trestle/base/leg.h"
 #include "trestle/io/scheduler.h"
@@ -64,6 +65,10 @@ class TlsEngine {
   /// anything else is made of it. A failure becomes this engine's, with the alert that fits its
   /// code, as with a HelloHook. `check` must not destroy the engine.
   void SetHelloCheck(absl::AnyInvocable<absl::Status(const HelloToAnswer&)> check);
+
+  /// Server: sets the address that the client connected to. A hello without a name is answered with
+  /// a certificate for that address, if there is one (RFC 6066 3). Set it before the handshake.
+  void SetLocalAddress(const Endpoint& address);
 
   /// Goes on with the handshake. kOk: it is finished. kWouldBlock: more must be received first.
   /// kFailed: see `status()`. `Read` and `Write` answer kWouldBlock before it is finished.

@@ -38,6 +38,17 @@ inline bool SameCertificate(const CertificateInfo& a, const CertificateInfo& b) 
          a.not_after == b.not_after;
 }
 
+/// Lists the subject alternative names: DNS names, then addresses, then URIs.
+std::vector<std::string> NamesOf(const CertificateInfo& certificate);
+
+/// Lists the subject alternative names with their kinds, DNS names first: "DNS:app.example",
+/// "IP:192.0.2.1", "URI:spiffe://example.org/app".
+std::vector<std::string> SubjectAltNames(const CertificateInfo& certificate);
+
+/// Returns a short name for logs and metrics: the first DNS name, else the first IP address, else
+/// the first URI, else the subject. A certificate need not have any of the first three.
+std::string CertificateName(const CertificateInfo& certificate);
+
 /// Certificates as a server sent them, before anybody judged them.
 struct ServedChain {
   std::vector<std::string> certificates;  ///< DER, in the order of the wire: the leaf first.

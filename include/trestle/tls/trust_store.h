@@ -19,10 +19,11 @@ namespace trestle {
 class TrustStore {
  public:
   /// Reads CA certificates, and revocation lists (RFC 5280 5) unless `crl_pem` is empty, from PEM
-  /// text; blocks of other kinds are passed over. Where there are revocation lists, each CA of a
-  /// peer's chain must have one that is valid at the time: without one, nobody knows who was
-  /// revoked. Fails with ErrorCode::kConfiguration when there is nothing to read, or something that
-  /// doesn't parse.
+  /// text. Both may be in one text, which is then given twice. Blocks of other kinds are refused,
+  /// with their line; private keys and parameters are passed over. Where there are revocation
+  /// lists, each CA of a peer's chain must have one that is valid at the time: without one, nobody
+  /// knows who was revoked. Fails with ErrorCode::kConfiguration when there is nothing to read, or
+  /// something that doesn't parse.
   static absl::StatusOr<std::shared_ptr<const TrustStore>> Create(absl::string_view ca_pem,
                                                                   absl::string_view crl_pem = "");
 
@@ -31,6 +32,14 @@ class TrustStore {
   TrustStore& operator=(const TrustStore&) = delete;
 
   bool has_crls() const { return has_crls_; }
+
+  /// The most bytes of CA names that a certificate request has room for, beside the extensions that
+  /// it also has (RFC 8446 4.3.2 bounds all of them to 65535 bytes).
+  static constexpr size_t kMaxCaNamesBytes = 64'000;
+
+  /// Tells whether a server can tell clients the names of its CAs. If not, it sends an empty list,
+  /// and each client chooses its certificate by itself.
+  bool ca_names_fit() const { return ca_names_bytes_ <= kMaxCaNamesBytes; }
 
   /// A digest of the CA certificates, whatever their order. Revocation lists don't count.
   const std::string& digest() const { return digest_; }
@@ -42,11 +51,13 @@ class TrustStore {
  private:
   TrustStore();
 
-  absl::Status AddCertificates(absl::string_view ca_pem);
+  absl::Status AddCertificates(absl::string_view ca_pem, bool crls_are_given);
+  void AddName(CRYPTO_BUFFER* name);
   absl::Status AddCrls(absl::string_view crl_pem);
 
   X509_STORE* const native_;
   std::vector<CRYPTO_BUFFER*> ca_names_;
+  size_t ca_names_bytes_ = 0;
   std::string digest_;
   bool has_crls_ = false;
 };

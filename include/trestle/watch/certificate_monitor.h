@@ -42,8 +42,11 @@ absl::string_view CertificateSourceName(CertificateSource source);
 struct CertificateStatus {
   CertificateSource source = CertificateSource::kProbe;
   Leg leg = Leg::kBack;
-  std::string name;   ///< As configured; of own credentials, the first name of the leaf.
-  Endpoint endpoint;  ///< Where it was; family kNone for own ones.
+  std::string name;  ///< As configured; of own credentials, the first of `names`, else of the leaf.
+  /// Of own credentials: the names for which handshakes are shown this one now. Empty: it is for
+  /// hellos without a name.
+  std::vector<std::string> names;
+  Endpoint endpoint;                          ///< Where it was; family kNone for own ones.
   absl::Time updated = absl::InfinitePast();  ///< When it was looked at last; past: not yet.
   /// OK while the chain is good and, for probes, the server answers; else the last failure.
   absl::Status status;
@@ -58,10 +61,10 @@ struct CertificateStatus {
 
 struct CertificateEvent {
   enum class Kind : uint8_t {
-    kWillFail,       ///< Fewer than `days` days are left.
+    kWillFail,       ///< A threshold was passed.
     kExpired,        ///< None is left.
     kRenewed,        ///< Verification will fail later than it would have.
-    kRenewedLate,    ///< The same, but it had less than a week left, or none.
+    kRenewedLate,    ///< The same, but less than a week, or a third of its lifetime, was left.
     kIssuerChanged,  ///< The leaf is from another issuer.
     kKeyChanged,     ///< The leaf has another key.
     kFailing,        ///< The chain is refused, or the server doesn't answer a probe.
@@ -69,7 +72,7 @@ struct CertificateEvent {
   };
 
   Kind kind = Kind::kWillFail;
-  int days = 0;  ///< Of kWillFail: the threshold that was passed.
+  int days = 0;  ///< Of kWillFail: the threshold that was passed, in whole days, rounded up.
   absl::Time when;
   std::string detail;        ///< A sentence without a full stop.
   CertificateStatus status;  ///< After the event.
@@ -89,7 +92,8 @@ class CertificateListener {
 
 struct CertificateMonitorOptions {
   /// Days before a failure at which to tell of it: above 0, no two the same. Whoever is first seen
-  /// between two of them is told of once, for the nearer one.
+  /// between two of them is told of once, for the nearer one. None is longer than a third of the
+  /// lifetime of the certificate that ends: of six days, 30 and 14 and 7 and 3 are all two.
   std::vector<int> threshold_days = {30, 14, 7, 3, 1};
   /// From one probe of a leg to the next, at most; a tenth of it is left to chance, so that
   /// thousands of legs don't stay in step.
@@ -121,6 +125,8 @@ struct MonitorTargets {
   std::vector<Probed> probed;
 };
 
+/// Own credentials are those that a handshake would be shown now, for each name and each key type.
+/// Other files in the same stores, such as an expired one beside its successor, raise no events.
 /// One loop's. Memory is bounded by what is configured: one chain for each own credential, each
 /// probed leg, and each backend of a seen name. Where an address shows several chains in turn, as a
 /// backend of several machines does while it renews, the last few are remembered, and events of
@@ -164,6 +170,7 @@ class CertificateMonitor {
   void OnReport(const std::string& id, uint64_t incarnation, const LegProbeConfig* config,
                 const ProbeReport& report);
   void CorrectSeen(const ProbeReport& report);
+  void UpdateOwn(const CertificateSet::Shown& shown, const std::string& id);
   void ScheduleOwn();
   void Update(Entry& entry, Observation observation);
   void TellHealth(const Entry& entry, const absl::Status& before);
@@ -172,6 +179,7 @@ class CertificateMonitor {
   void Tell(const Entry& entry, CertificateEvent::Kind kind, int days, std::string detail);
   void WakeForThresholds();
   bool IsNewerThan(const Entry& entry, absl::Time when) const;
+  absl::Duration Threshold(const Entry& entry, int days) const;
   int TierOf(const Entry& entry) const;
   absl::Time NextTierOf(const Entry& entry) const;
   double Chance();

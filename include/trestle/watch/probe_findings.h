@@ -8,6 +8,8 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "trestle/tls/chain_checker.h"
 #include "trestle/tls/tls_info.h"
 #include "trestle/watch/leg_probe.h"
 
@@ -35,7 +37,7 @@ struct Finding {
 };
 
 struct FindingOptions {
-  /// Certificates that end within so long are a warning.
+  /// Certificates that end within so long, but at most a third of their lifetime, are a warning.
   absl::Duration warn_within = absl::Hours(24 * 30);
   /// The same for what is made anew every few days: revocation lists and staples.
   absl::Duration warn_statements_within = absl::Hours(24);
@@ -48,8 +50,14 @@ std::vector<Finding> FindingsOf(const ProbeReport& report, absl::Time now,
 /// The severity of the worst of them; kFine without any.
 Severity WorstOf(const std::vector<Finding>& findings);
 
-/// All that a certificate is for: DNS names, then IP addresses, then URIs.
-std::vector<std::string> NamesOf(const CertificateInfo& certificate);
+/// Returns the lifetime of the certificate of `chain` that ends with `failure`; infinite where that
+/// isn't known, or where something else ends.
+absl::Duration LifetimeOf(const FutureFailure& failure, absl::Span<const CertificateInfo> chain);
+
+/// Returns how long before the end of a certificate of this lifetime something is to be told of it:
+/// `wanted`, but at most a third of the lifetime. A certificate for six days is renewed later than
+/// one for a year.
+absl::Duration WithinLifetime(absl::Duration wanted, absl::Duration lifetime);
 
 /// Writes how long it is until `when`, or was since: "9 days", "3 hours", "12 days ago".
 std::string TimeLeftText(absl::Time when, absl::Time now);

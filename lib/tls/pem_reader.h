@@ -1,0 +1,67 @@
+// PemReader: walks over the blocks of a PEM text (RFC 7468) and passes none over silently.
+#ifndef TRESTLE_LIB_TLS_PEM_READER_H_
+#define TRESTLE_LIB_TLS_PEM_READER_H_
+
+#include <openssl/base.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "trestle/base/bytes.h"
+
+namespace trestle {
+
+struct PemBlock {
+  std::string label;       ///< "CERTIFICATE".
+  size_t line = 0;         ///< Of its BEGIN, from 1.
+  absl::string_view text;  ///< From its BEGIN to its END, in the text that was read.
+  std::string header;      ///< "Proc-Type: …" of an encrypted key (RFC 1421 4.6); usually empty.
+  bssl::UniquePtr<uint8_t> der;
+  size_t der_bytes = 0;
+
+  ByteView contents() const { return ByteView(der.get(), der_bytes); }
+  bool IsCertificate() const;
+  bool IsPrivateKey() const;
+  bool IsCrl() const;
+  /// Tells whether it holds parameters that keys and TLS servers once came with, and that nothing
+  /// needs.
+  bool IsParameters() const;
+};
+
+class PemReader {
+ public:
+  /// `what` names the text in messages: "the certificate chain". Both must outlive this.
+  PemReader(absl::string_view pem, absl::string_view what) : pem_(pem), what_(what) {}
+
+  /// Reads the next block; false at the end of the text. Byte order marks, CRLF, blanks at the end
+  /// of lines and text between blocks are fine. Fails with ErrorCode::kConfiguration, naming the
+  /// line, for "-----BEGIN" that doesn't begin its line, and for a block that is damaged.
+  absl::StatusOr<bool> Next(PemBlock& block);
+
+  /// Makes the error for a block that the text must not have.
+  absl::Status Refuse(const PemBlock& block) const;
+
+  /// Makes an error that names the text and the line of `block`.
+  absl::Status Fail(const PemBlock& block, absl::string_view why) const;
+
+  /// Makes the error for a text that has no block of `label`.
+  absl::Status Missing(absl::string_view label) const;
+
+ private:
+  absl::Status FailAt(size_t line, absl::string_view why) const;
+  absl::Status CheckLineStart(size_t begin) const;
+  absl::Status FindEnd(size_t after, const PemBlock& block, size_t& end) const;
+
+  const absl::string_view pem_;
+  const absl::string_view what_;
+  size_t at_ = 0;
+  size_t line_ = 1;  // Of `at_`.
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_TLS_PEM_READER_H_
