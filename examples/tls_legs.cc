@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "examples/back_tls.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/tls/tls_config.h"
@@ -11,13 +12,17 @@
 namespace trestle::examples {
 namespace {
 
-absl::StatusOr<std::string> Reload(ProxyHost& host, FrontTls& front, size_t bridges) {
+absl::StatusOr<std::string> Reload(ProxyHost& host, FrontTls& front, size_t bridges,
+                                   AlsoReloaded& more) {
   absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> back_tls = nullptr;
   if (bridges > 0) back_tls = BackTlsFromFlags();
   if (!back_tls.ok()) return back_tls.status();
+  if (more.load) {
+    if (absl::Status loaded = more.load(); !loaded.ok()) return loaded;
+  }
   absl::StatusOr<std::string> reloaded = front.Reload();
   if (!reloaded.ok()) return reloaded;
-  // Both are good. New connections use them from here on; open ones go on.
+  // All are good. New connections use them from here on; open ones go on.
   if (bridges > 0) {
     host.ForEachThread([&](Blocks& blocks) {
       for (size_t i = 0; i < bridges; ++i) {
@@ -25,18 +30,22 @@ absl::StatusOr<std::string> Reload(ProxyHost& host, FrontTls& front, size_t brid
       }
     });
   }
+  if (more.use) absl::StrAppend(&*reloaded, "; ", more.use());
   host.DrainOlderCertificates(front.certificates()->current()->generation());
   return reloaded;
 }
 
 }  // namespace
 
-void ServeTls(ProxyHost& host, FrontTls& front, size_t bridges) {
+void ServeTls(ProxyHost& host, FrontTls& front, size_t bridges, AlsoReloaded more) {
   std::vector<std::string> files = front.files();
+  files.insert(files.end(), more.files.begin(), more.files.end());
   if (bridges > 0) {
     for (std::string& file : BackTlsFiles()) files.push_back(std::move(file));
   }
-  host.OnReload([&host, &front, bridges] { return Reload(host, front, bridges); }, files);
+  host.OnReload([&host, &front, bridges,
+                 more = std::move(more)]() mutable { return Reload(host, front, bridges, more); },
+                files);
   host.AddPart(front.main_loop_part());
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "examples/admin.h"
@@ -19,11 +20,20 @@
 
 namespace trestle::examples {
 
+/// What a program loads again together with its certificates. Called on the main thread.
+struct AlsoReloaded {
+  std::vector<std::string> files;
+  /// Loads it, and fails where it is bad. Empty: there is nothing.
+  absl::AnyInvocable<absl::Status()> load;
+  /// Has new connections use what was loaded. Returns some words about it for the log.
+  absl::AnyInvocable<std::string()> use;
+};
+
 /// Has `host` load the files of `front` again when one of them changes and on SIGHUP, and with them
-/// those of back_tls.h, if any of its blocks are bridges: the first `bridges` ones of each thread.
-/// New connections use them if all are good. Also has it run what `front` needs. Both must outlive
-/// `ProxyHost::Run`.
-void ServeTls(ProxyHost& host, FrontTls& front, size_t bridges = 0);
+/// those of back_tls.h, if any of its blocks are bridges: the first `bridges` ones of each thread,
+/// and `more`. New connections use them if all are good. Also has it run what `front` needs. Both
+/// must outlive `ProxyHost::Run`.
+void ServeTls(ProxyHost& host, FrontTls& front, size_t bridges = 0, AlsoReloaded more = {});
 
 /// Adds the certificates and the ticket keys of `front`.
 void WatchFront(const FrontTls& front, Watched& watched);

@@ -10,6 +10,7 @@
 #include "absl/flags/flag.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "examples/admin.h"
 #include "examples/back_tls.h"
 #include "examples/capture.h"
@@ -20,6 +21,7 @@
 #include "examples/proxy_flags.h"
 #include "examples/proxy_host.h"
 #include "examples/tls_legs.h"
+#include "integrations/modsecurity/core_rule_set.h"
 #include "integrations/modsecurity/modsecurity_guard.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/tls/tls_config.h"
@@ -37,14 +39,26 @@ ABSL_FLAG(std::string, audit_log, "",
 ABSL_FLAG(bool, detect_only, false, "tells of matches and denies nothing; not with --rules");
 ABSL_FLAG(uint32_t, max_body, 128 * 1024,
           "bytes of a request's body that are kept until it is judged; longer ones are refused");
+ABSL_FLAG(uint32_t, max_arguments, 1000,
+          "arguments that a request may have in its query and body; more are refused");
+ABSL_FLAG(uint32_t, max_value, 8000,
+          "bytes of an argument, cookie, header field or text of XML; longer ones are refused");
+ABSL_FLAG(absl::Duration, judging_time, absl::Milliseconds(100),
+          "processor time that the rules may take for one request; it is refused then");
 
 namespace {
 
 constexpr char kUsage[] =
     "Speaks TLS with clients, has a web application firewall judge each request, and passes on\n"
     "what it doesn't deny, in a TLS session of its own with a verified backend. HTTP/1.1 only.\n"
-    "Rules that match are logged. Files but the rules are loaded again when they change and on\n"
-    "SIGHUP; SIGTERM and SIGINT let open connections finish, a second one cuts them.\n\n"
+    "Rules that match are logged. All files are loaded again when they change and on SIGHUP; open\n"
+    "connections keep the rules that they began with. SIGTERM and SIGINT let open connections\n"
+    "finish, a second one cuts them.\n"
+    "Requests are refused beyond these limits: --max_body, --max_arguments, --max_value,\n"
+    "--judging_time, 400,000 bytes of arguments with their names in JSON, 200 cookies, 256 '<' in\n"
+    "a value, JSON 64 levels deep, 20,000 steps of a regular expression. With the Core Rule Set,\n"
+    "bodies without Content-Type, with Content-Encoding, and of other types than forms, JSON and\n"
+    "XML are refused.\n\n"
     "  waf_bridge --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem --threads=4 \\\n"
     "      --backend=127.0.0.1:9443 --backend_ca=ca.pem --backend_name=api.internal.example";
 
@@ -62,18 +76,57 @@ absl::StatusOr<std::shared_ptr<const trestle::ModSecurityRules>> LoadRules(
   trestle::CoreRuleSetOptions options;
   options.audit_log = absl::GetFlag(FLAGS_audit_log);
   options.detect_only = absl::GetFlag(FLAGS_detect_only);
+  options.limits.arguments = static_cast<int>(absl::GetFlag(FLAGS_max_arguments));
+  options.limits.value_bytes = static_cast<int>(absl::GetFlag(FLAGS_max_value));
+  if (options.limits.arguments <= 0 || options.limits.value_bytes <= 0) {
+    return absl::InvalidArgumentError("--max_arguments and --max_value: give a positive number");
+  }
+  trestle::JudgingLimits judging;
+  judging.cpu_time = absl::GetFlag(FLAGS_judging_time);
   // libmodsecurity goes on without a log that it can't write.
   if (!options.audit_log.empty() && !std::ofstream(options.audit_log, std::ios::app)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--audit_log: ", options.audit_log, " can't be written"));
   }
   if (file.empty()) {
-    return trestle::ModSecurityRules::Load(trestle::CoreRuleSet(options), &listener);
+    return trestle::ModSecurityRules::Load(trestle::CoreRuleSet(options), &listener, judging);
   }
   if (!options.audit_log.empty() || options.detect_only) {
     return absl::InvalidArgumentError("--audit_log and --detect_only don't go with --rules");
   }
-  return trestle::ModSecurityRules::Load(absl::StrCat("Include ", file, "\n"), &listener);
+  return trestle::ModSecurityRules::Load(
+      absl::StrCat(trestle::LimitRules(options.limits), "Include ", file, "\n"), &listener,
+      judging);
+}
+
+std::string DescribeRules(const trestle::ModSecurityRules& rules) {
+  return absl::StrCat(rules.size(), " rules loaded");
+}
+
+// Files that the rules include are read again, too, but not watched.
+std::vector<std::string> RulesFiles() {
+  const std::string file = absl::GetFlag(FLAGS_rules);
+  if (!file.empty()) return {file};
+  const trestle::CoreRuleSetOptions options;
+  return {options.setup_file, absl::StrCat(options.rules_folder, "/")};
+}
+
+// Has new connections use the rules as they are in their files.
+trestle::examples::AlsoReloaded ReloadRules(trestle::ModSecurityListener& listener,
+                                            trestle::ModSecurityRulesInUse& in_use) {
+  auto loaded = std::make_shared<std::shared_ptr<const trestle::ModSecurityRules>>();
+  trestle::examples::AlsoReloaded reload;
+  reload.files = RulesFiles();
+  reload.load = [&listener, loaded] {
+    auto rules = LoadRules(listener);
+    if (rules.ok()) *loaded = *std::move(rules);
+    return rules.status();
+  };
+  reload.use = [&in_use, loaded] {
+    in_use.Replace(*loaded);
+    return DescribeRules(**loaded);
+  };
+  return reload;
 }
 
 }  // namespace
@@ -94,8 +147,8 @@ int main(int argc, char** argv) {
   const std::vector<HttpRoute> routes = OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend)));
 
   LogMatches listener;
-  const std::shared_ptr<const ModSecurityRules> rules = OrExit(LoadRules(listener));
-  LogLine(absl::StrCat(rules->size(), " rules loaded"));
+  const auto rules = std::make_shared<ModSecurityRulesInUse>(OrExit(LoadRules(listener)));
+  LogLine(DescribeRules(*rules->current()));
 
   const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags());
   for (const std::string& protocol : front->config()->options().alpn) {
@@ -118,7 +171,7 @@ int main(int argc, char** argv) {
   const std::unique_ptr<PcapFile> capture = OrExit(CaptureFromFlags());
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
-  ServeTls(host, *front, 1);
+  ServeTls(host, *front, 1, ReloadRules(listener, *rules));
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(routes, listener); };
@@ -131,7 +184,8 @@ int main(int argc, char** argv) {
     options.connection = connection_options;
     Http1Options with_waf;
     with_waf.guarded_body_bytes = absl::GetFlag(FLAGS_max_body);
-    with_waf.guards.push_back(NewModSecurityGuardFactory(rules));
+    with_waf.guards.push_back(
+        NewModSecurityGuardFactory(std::shared_ptr<const ModSecurityRulesInUse>(rules)));
     const absl::Status applied =
         ApplyHttp(http, scheduler, options.new_inspector, options.content, std::move(with_waf));
     if (!applied.ok()) return applied;

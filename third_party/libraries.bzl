@@ -109,6 +109,14 @@ def trestle_integration_dependencies():
             headers = ["modsecurity"],
             linkopts = ["-lmodsecurity"],
         )
+    if not native.existing_rule("pcre2"):
+        _debian_library(
+            name = "pcre2",
+            library = "pcre2",
+            package = "libpcre2-dev",
+            headers = ["pcre2.h"],
+            linkopts = ["-lpcre2-8"],
+        )
     if not native.existing_rule("brotli"):
         _debian_library(
             name = "brotli",

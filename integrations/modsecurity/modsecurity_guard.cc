@@ -18,6 +18,11 @@ constexpr size_t kMaxMessageBytes = 1024;
 
 class LoadedRules;
 
+absl::Status BadRules(absl::string_view reason) {
+  return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
+                    absl::StrCat("the rules can't be loaded: ", reason)});
+}
+
 // An address and a port as ModSecurity wants them.
 struct Peer {
   explicit Peer(const Endpoint& endpoint) : port(endpoint.port()) {
@@ -42,19 +47,25 @@ class ModSecurityGuard final : public HttpGuard {
   std::optional<HttpRefusal> OnEnd() override;
 
  private:
-  std::optional<HttpRefusal> Judge();
+  // The phases of the rules, one after the other. Runs `phase`, and judges what came of it.
+  template <typename Phase>
+  std::optional<HttpRefusal> Judge(Phase phase);
+  std::optional<HttpRefusal> OnExcess();
+  std::optional<HttpRefusal> OnIntervention();
   void Close();
 
   const std::shared_ptr<const LoadedRules> rules_;
   const Peer client_;
   const Peer server_;
   std::unique_ptr<modsecurity::Transaction> transaction_;
+  std::optional<RegexBudget> budget_;  // Of the transaction.
 };
 
 class LoadedRules final : public ModSecurityRules,
                           public std::enable_shared_from_this<LoadedRules> {
  public:
-  explicit LoadedRules(ModSecurityListener* listener) : listener_(listener) {
+  LoadedRules(ModSecurityListener* listener, const JudgingLimits& limits)
+      : listener_(listener), limits_(limits) {
     engine_.setConnectorInformation("Trestle");
     engine_.setServerLogCb(&LoadedRules::OnLog, modsecurity::TextLogProperty);
   }
@@ -62,9 +73,7 @@ class LoadedRules final : public ModSecurityRules,
   absl::Status Load(const std::string& rules) {
     count_ = rules_.load(rules.c_str());
     if (count_ >= 0) return absl::OkStatus();
-    return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
-                      absl::StrCat("the rules can't be loaded: ",
-                                   EscapeForLog(rules_.getParserError(), kMaxMessageBytes))});
+    return BadRules(EscapeForLog(rules_.getParserError(), kMaxMessageBytes));
   }
 
   std::unique_ptr<HttpGuard> NewGuard(const ConnectionReport& connection) const override {
@@ -72,6 +81,7 @@ class LoadedRules final : public ModSecurityRules,
   }
 
   int size() const override { return count_; }
+  const JudgingLimits& limits() const { return limits_; }
 
   std::unique_ptr<modsecurity::Transaction> NewTransaction() const {
     return std::make_unique<modsecurity::Transaction>(&engine_, &rules_,
@@ -90,42 +100,74 @@ class LoadedRules final : public ModSecurityRules,
   }
 
   ModSecurityListener* const listener_;
+  const JudgingLimits limits_;
   // libmodsecurity locks what transactions of several threads share, but knows no const.
   mutable modsecurity::ModSecurity engine_;
   mutable modsecurity::RulesSet rules_;
   int count_ = 0;
 };
 
+template <typename Phase>
+std::optional<HttpRefusal> ModSecurityGuard::Judge(Phase phase) {
+  if (transaction_ == nullptr) return std::nullopt;
+  {
+    const RegexBudget::Scope scope(*budget_, transaction_->m_it.disruptive);
+    phase(*transaction_);
+  }
+  return budget_->excess() != RegexBudget::Excess::kNone ? OnExcess() : OnIntervention();
+}
+
 std::optional<HttpRefusal> ModSecurityGuard::OnHead(const HttpRequestHead& head) {
   Close();
   transaction_ = rules_->NewTransaction();
-  transaction_->processConnection(client_.address.c_str(), client_.port, server_.address.c_str(),
+  budget_.emplace(rules_->limits());
+  std::optional<HttpRefusal> no = Judge([&](modsecurity::Transaction& transaction) {
+    transaction.processConnection(client_.address.c_str(), client_.port, server_.address.c_str(),
                                   server_.port);
-  transaction_->processURI(std::string(head.target).c_str(), std::string(head.method).c_str(),
+    transaction.processURI(std::string(head.target).c_str(), std::string(head.method).c_str(),
                            head.minor_version == 0 ? "1.0" : "1.1");
-  if (std::optional<HttpRefusal> no = Judge()) return no;
-  for (const HttpField& field : head.fields) {
-    transaction_->addRequestHeader(std::string(field.name), std::string(field.value));
-  }
-  transaction_->processRequestHeaders();
-  return Judge();
+  });
+  if (no.has_value()) return no;
+  return Judge([&](modsecurity::Transaction& transaction) {
+    for (const HttpField& field : head.fields) {
+      transaction.addRequestHeader(std::string(field.name), std::string(field.value));
+    }
+    transaction.processRequestHeaders();
+  });
 }
 
 std::optional<HttpRefusal> ModSecurityGuard::OnBody(absl::string_view piece) {
-  transaction_->appendRequestBody(reinterpret_cast<const unsigned char*>(piece.data()),
+  return Judge([&](modsecurity::Transaction& transaction) {
+    transaction.appendRequestBody(reinterpret_cast<const unsigned char*>(piece.data()),
                                   piece.size());
-  return Judge();
+  });
 }
 
 std::optional<HttpRefusal> ModSecurityGuard::OnEnd() {
-  if (transaction_ == nullptr) return std::nullopt;
-  transaction_->processRequestBody();
-  std::optional<HttpRefusal> no = Judge();
+  std::optional<HttpRefusal> no =
+      Judge([](modsecurity::Transaction& transaction) { transaction.processRequestBody(); });
   if (!no.has_value()) Close();
   return no;
 }
 
-std::optional<HttpRefusal> ModSecurityGuard::Judge() {
+// What the rules would have said is not known.
+std::optional<HttpRefusal> ModSecurityGuard::OnExcess() {
+  const absl::string_view reason =
+      budget_->excess() == RegexBudget::Excess::kTime
+          ? "judging the request takes more processor time than its limit"
+          : "a regular expression takes more steps for the request than its limit";
+  const bool detects =
+      transaction_->getRuleEngineState() != modsecurity::RulesSetProperties::EnabledRuleEngine;
+  rules_->Tell(absl::StrCat("[client ", client_.address, "] ", reason,
+                            detects ? "; it is passed on unjudged" : "; it is refused"));
+  std::optional<HttpRefusal> refusal;
+  if (!detects) refusal = {400, std::string(reason)};
+  if (!detects) transaction_->updateStatusCode(refusal->status);
+  Close();
+  return refusal;
+}
+
+std::optional<HttpRefusal> ModSecurityGuard::OnIntervention() {
   modsecurity::ModSecurityIntervention intervention;
   modsecurity::intervention::clean(&intervention);
   std::optional<HttpRefusal> refusal;
@@ -142,55 +184,69 @@ std::optional<HttpRefusal> ModSecurityGuard::Judge() {
   return refusal;
 }
 
-// The last phase of the rules: the audit log is written in it.
+// The last phase of the rules: the audit log is written in it. Its expressions have a budget of
+// their own, since it comes after the verdict.
 void ModSecurityGuard::Close() {
   if (transaction_ == nullptr) return;
-  transaction_->processLogging();
+  RegexBudget budget(rules_->limits());
+  {
+    const RegexBudget::Scope scope(budget, transaction_->m_it.disruptive);
+    transaction_->processLogging();
+  }
   transaction_.reset();
+}
+
+// Tells whether a match of libmodsecurity is charged to a budget.
+bool RegexesAreBounded() {
+  LoadedRules rules(nullptr, {});
+  const absl::Status loaded =
+      rules.Load("SecRuleEngine On\nSecRule REQUEST_URI \"@rx ^/$\" \"id:1,phase:1,pass,nolog\"\n");
+  if (!loaded.ok()) return false;
+  const std::unique_ptr<modsecurity::Transaction> transaction = rules.NewTransaction();
+  RegexBudget budget({});
+  const RegexBudget::Scope scope(budget, transaction->m_it.disruptive);
+  transaction->processURI("/", "GET", "1.1");
+  transaction->processRequestHeaders();
+  return budget.matches() > 0;
 }
 
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const ModSecurityRules>> ModSecurityRules::Load(
-    const std::string& rules, ModSecurityListener* listener) {
-  auto loaded = std::make_shared<LoadedRules>(listener);
+    const std::string& rules, ModSecurityListener* listener, const JudgingLimits& limits) {
+  if (limits.cpu_time <= absl::ZeroDuration() || limits.regex_steps == 0) {
+    return BadRules("each limit of judging must be positive");
+  }
+  if (!RegexesAreBounded()) {
+    return BadRules("in this program libmodsecurity calls PCRE2 past the limits of judging");
+  }
+  auto loaded = std::make_shared<LoadedRules>(listener, limits);
   if (absl::Status status = loaded->Load(rules); !status.ok()) return status;
   return loaded;
 }
 
-std::string CoreRuleSet(const CoreRuleSetOptions& options) {
-  std::string rules = absl::StrCat(
-      "SecRuleEngine ", options.detect_only ? "DetectionOnly" : "On",
-      "\n"
-      "SecRequestBodyAccess On\n"
-      "SecRequestBodyLimitAction ProcessPartial\n"
-      "SecResponseBodyAccess Off\n"
-      "SecRule REQUEST_HEADERS:Content-Type \"@rx ^application/(?:[a-z0-9.+-]+[+])?json\" "
-      "\"id:9900001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON\"\n"
-      "SecRule REQUEST_HEADERS:Content-Type "
-      "\"@rx ^(?:text|application)/(?:[a-z0-9.+-]+[+])?xml\" "
-      "\"id:9900002,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML\"\n"
-      "SecRule REQBODY_ERROR \"!@eq 0\" \"id:9900003,phase:2,t:none,deny,status:400,log,"
-      "msg:'The body is not what its Content-Type says'\"\n");
-  if (!options.audit_log.empty()) {
-    absl::StrAppend(&rules,
-                    "SecAuditEngine RelevantOnly\n"
-                    "SecAuditLogRelevantStatus \"^[45]\"\n"
-                    "SecAuditLogParts ABHZ\n"
-                    "SecAuditLogType Serial\n"
-                    "SecAuditLogFormat JSON\n"
-                    "SecAuditLog ",
-                    options.audit_log, "\n");
-  }
-  absl::StrAppend(&rules, "Include ", options.setup_file, "\nInclude ", options.rules_folder,
-                  "/*.conf\n");
-  return rules;
+ModSecurityRulesInUse::ModSecurityRulesInUse(std::shared_ptr<const ModSecurityRules> rules)
+    : rules_(std::move(rules)) {}
+
+std::shared_ptr<const ModSecurityRules> ModSecurityRulesInUse::current() const {
+  const absl::MutexLock lock(&mutex_);
+  return rules_;
+}
+
+void ModSecurityRulesInUse::Replace(std::shared_ptr<const ModSecurityRules> rules) {
+  const absl::MutexLock lock(&mutex_);
+  rules_ = std::move(rules);
+}
+
+HttpGuardFactory NewModSecurityGuardFactory(std::shared_ptr<const ModSecurityRulesInUse> rules) {
+  return [rules = std::move(rules)](const ConnectionReport& connection) {
+    return rules->current()->NewGuard(connection);
+  };
 }
 
 HttpGuardFactory NewModSecurityGuardFactory(std::shared_ptr<const ModSecurityRules> rules) {
-  return [rules = std::move(rules)](const ConnectionReport& connection) {
-    return rules->NewGuard(connection);
-  };
+  return NewModSecurityGuardFactory(
+      std::make_shared<const ModSecurityRulesInUse>(std::move(rules)));
 }
 
 }  // namespace trestle

@@ -6,9 +6,12 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "integrations/http1/http_guard.h"
+#include "integrations/modsecurity/regex_budget.h"
 
 namespace trestle {
 
@@ -27,36 +30,42 @@ class ModSecurityListener {
 class ModSecurityRules {
  public:
   /// Loads rules in SecLang, which may include files. Fails with ErrorCode::kConfiguration and
-  /// libmodsecurity's reason. `listener` may be null; it must outlive the rules and their guards.
+  /// libmodsecurity's reason, and where this program's way of linking leaves libmodsecurity's
+  /// regular expressions without bounds. `listener` may be null; it must outlive the rules and
+  /// their guards.
   static absl::StatusOr<std::shared_ptr<const ModSecurityRules>> Load(
-      const std::string& rules, ModSecurityListener* listener = nullptr);
+      const std::string& rules, ModSecurityListener* listener = nullptr,
+      const JudgingLimits& limits = {});
 
   virtual ~ModSecurityRules() = default;
 
   /// Makes the guard of a connection, which keeps the rules alive. A request that the rules deny is
   /// refused with their status, or 403 where it is none of 4xx and 5xx (redirects are not made).
+  /// One that exceeds `limits` is refused with 400; where the rules only detect, it is told of and
+  /// passed on without further judging.
   virtual std::unique_ptr<HttpGuard> NewGuard(const ConnectionReport& connection) const = 0;
 
   /// Counts the rules that were loaded.
   virtual int size() const = 0;
 };
 
-/// What the rules for the Core Rule Set begin with.
-struct CoreRuleSetOptions {
-  /// Debian's package modsecurity-crs.
-  std::string setup_file = "/etc/modsecurity/crs/crs-setup.conf";
-  std::string rules_folder = "/usr/share/modsecurity-crs/rules";
-  /// Gets a line of JSON about each request that was denied or matched a rule; empty for none.
-  std::string audit_log;
-  /// Matches are told of, and nothing is denied: to see what rules would do to a site.
-  bool detect_only = false;
+/// The rules that new connections get; connections that are open keep theirs. Thread-safe.
+class ModSecurityRulesInUse {
+ public:
+  explicit ModSecurityRulesInUse(std::shared_ptr<const ModSecurityRules> rules);
+
+  std::shared_ptr<const ModSecurityRules> current() const ABSL_LOCKS_EXCLUDED(mutex_);
+  void Replace(std::shared_ptr<const ModSecurityRules> rules) ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<const ModSecurityRules> rules_ ABSL_GUARDED_BY(mutex_);
 };
 
-/// Writes the rules that load the Core Rule Set: bodies are read, as JSON and XML where they are
-/// that, and denied where they can't be.
-std::string CoreRuleSet(const CoreRuleSetOptions& options);
-
 /// For `Http1Options::guards`.
+HttpGuardFactory NewModSecurityGuardFactory(std::shared_ptr<const ModSecurityRulesInUse> rules);
+
+/// The same for rules that stay.
 HttpGuardFactory NewModSecurityGuardFactory(std::shared_ptr<const ModSecurityRules> rules);
 
 }  // namespace trestle

@@ -1,6 +1,8 @@
 // examples/waf_bridge with the OWASP Core Rule Set: curl's attacks are denied, its ordinary
 // requests arrive as they were sent.
 
+#include <signal.h>
+
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -200,7 +202,7 @@ TEST_F(WafTest, OwnRulesAndBodies) {
       "own.conf",
       "SecRuleEngine On\nSecRule ARGS:q \"@streq no\" \"id:1,phase:1,deny,status:406\"\n");
   const auto proxy = StartWaf({absl::StrCat("--rules=", rules), "--max_body=1000"});
-  EXPECT_TRUE(proxy->WaitForLog("1 rules loaded")) << proxy->log();
+  EXPECT_TRUE(proxy->WaitForLog("9 rules loaded")) << proxy->log();
   EXPECT_EQ(Curl(proxy->port, "/hello?q=no", {"--write-out", "%{http_code}"}).output.substr(0, 3),
             "406");
   EXPECT_EQ(Curl(proxy->port, "/hello?q=yes").output, "hello from backend");
@@ -208,6 +210,43 @@ TEST_F(WafTest, OwnRulesAndBodies) {
             SumOf(std::string(1000, 'x')));
   EXPECT_EQ(Curl(proxy->port, "/sum", {"--data", std::string(1001, 'x')}).output,
             "413 Content Too Large\n");
+}
+
+TEST_F(WafTest, RulesAreLoadedAgainAndOnlyIfTheyAreGood) {
+  const auto rules_against = [](const std::string& word) {
+    return absl::StrCat("SecRuleEngine On\nSecRule ARGS:q \"@streq ", word,
+                        "\" \"id:1,phase:1,deny,status:406\"\n");
+  };
+  const auto answer_to = [&](const ProxyProcess& proxy, const std::string& word) {
+    return Curl(proxy.port, absl::StrCat("/hello?q=", word), {"--write-out", "%{http_code}"})
+        .output;
+  };
+  const std::string rules = WriteFile("own.conf", rules_against("one"));
+  const auto proxy = StartWaf({absl::StrCat("--rules=", rules)});
+  EXPECT_THAT(answer_to(*proxy, "one"), HasSubstr("406"));
+
+  WriteFile("own.conf", "SecNonsense On\n");
+  proxy->process.Signal(SIGHUP);
+  EXPECT_TRUE(proxy->WaitForLog("reload failed, what was loaded before stays in use: "))
+      << proxy->log();
+  EXPECT_THAT(proxy->log(), HasSubstr("the rules can't be loaded"));
+  EXPECT_THAT(answer_to(*proxy, "one"), HasSubstr("406"));
+
+  WriteFile("own.conf", rules_against("two"));
+  proxy->process.Signal(SIGHUP);
+  EXPECT_TRUE(proxy->WaitForLog("; 9 rules loaded")) << proxy->log();
+  EXPECT_EQ(answer_to(*proxy, "one"), "hello from backend200");
+  EXPECT_THAT(answer_to(*proxy, "two"), HasSubstr("406"));
+}
+
+TEST_F(WafTest, LimitsAreSetByFlags) {
+  const auto proxy = StartWaf({"--max_arguments=3", "--max_value=60"});
+  const auto status_of = [&](const std::string& path) {
+    return Curl(proxy->port, path, {"--write-out", "%{http_code}"}).output;
+  };
+  EXPECT_EQ(status_of("/hello?a=1&b=2&c=3"), "hello from backend200");
+  EXPECT_THAT(status_of("/hello?a=1&b=2&c=3&d=4"), HasSubstr("400"));
+  EXPECT_THAT(status_of(absl::StrCat("/hello?a=", std::string(61, 'b'))), HasSubstr("400"));
 }
 
 TEST_F(WafTest, MistakesAreTold) {
@@ -227,6 +266,8 @@ TEST_F(WafTest, MistakesAreTold) {
   EXPECT_THAT(refusal("--http2"), HasSubstr("would pass by the rules"));
   EXPECT_THAT(refusal("--dangerous_unread_http2"), HasSubstr("would pass by the rules"));
   EXPECT_THAT(refusal("--max_body=0"), HasSubstr("limit"));
+  EXPECT_THAT(refusal("--max_value=0"), HasSubstr("give a positive number"));
+  EXPECT_THAT(refusal("--judging_time=0s"), HasSubstr("each limit of judging must be positive"));
   EXPECT_THAT(refusal("--alpn=h2"), HasSubstr("--alpn has h2: the rules are for http/1.1"));
 }
 
