@@ -55,7 +55,7 @@ constexpr char kUsage[] =
     "connections keep the rules that they began with. SIGTERM and SIGINT let open connections\n"
     "finish, a second one cuts them.\n"
     "Requests are refused beyond these limits: --max_body, --max_arguments, --max_value,\n"
-    "--judging_time, 400,000 bytes of arguments with their names in JSON, 200 cookies, 256 '<' in\n"
+    "--judging_time, 400,000 bytes of names of values in JSON, 200 cookies, 256 '<' in\n"
     "a value, JSON 64 levels deep, 20,000 steps of a regular expression. With the Core Rule Set,\n"
     "bodies without Content-Type, with Content-Encoding, and of other types than forms, JSON and\n"
     "XML are refused.\n\n"

@@ -24,7 +24,7 @@ SecRule REQUEST_HEADERS:Content-Type "@rx ^application/(?:[a-z0-9.+-]+[+])?json"
     "id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
 )rules";
 
-// The rules of modsecurity.conf-recommended that deny. 200006 and 200007 are LimitRules.
+// The rules of modsecurity.conf-recommended that deny. 200007 is one of LimitRules.
 constexpr char kRecommended[] = R"rules(
 SecRule REQBODY_ERROR "!@eq 0" "id:200002,phase:2,t:none,log,DENY,\
     msg:'The body is not what its Content-Type says',logdata:'%{reqbody_error_msg}'"
@@ -114,8 +114,6 @@ std::string RulesOf(const RequestLimits& limits, bool detect_only) {
   rule("&ARGS", more_arguments, 1, "t:none", "Too many arguments");
   rule(kHeadValues, longer, 1, "t:none,t:length", "A name or value is too long");
   rule(kHeadValues, brackets, 1, kDecoded, "Too many angle brackets in a value");
-  rule("ARGS_COMBINED_SIZE", absl::StrCat("@gt ", limits.argument_bytes), 2, "t:none",
-       "The names and values are too long together");
   rule("&ARGS|&FILES", more_arguments, 2, "t:none", "Too many arguments");
   rule(kBodyValues, longer, 2, "t:none,t:length", "A name or value is too long");
   rule(kBodyValues, brackets, 2, kDecoded, "Too many angle brackets in a value");

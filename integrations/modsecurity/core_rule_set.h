@@ -12,9 +12,6 @@ namespace trestle {
 struct RequestLimits {
   /// In the query and the body together, and files likewise.
   int arguments = 1000;
-  /// Of all names and values of a form or JSON together. The name of a value in JSON is that of all
-  /// objects and arrays around it, so that these are more than the body.
-  int argument_bytes = 400'000;
   int cookies = 200;
   /// Of a name or value: arguments, cookies, fields other than Cookie, names of files, and the text
   /// of an XML document.
@@ -42,8 +39,8 @@ struct CoreRuleSetOptions {
 };
 
 /// Writes the rules that load the Core Rule Set. They read bodies as forms, JSON and XML, and have
-/// ModSecurity's recommended rules (ids 200000 to 200007) and stricter ones about bodies (ids
-/// 9900000 to 9900099): bodies without a Content-Type, of unknown or encoded content, or of
+/// ModSecurity's recommended rules (ids 200000 to 200005) and stricter ones about bodies (ids
+/// 9900010 to 9900099): bodies without a Content-Type, of unknown or encoded content, or of
 /// multipart parts in a form that parsers disagree about are denied with status 400.
 std::string CoreRuleSet(const CoreRuleSetOptions& options);
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "integrations/modsecurity/json_names.h"
 #include "trestle/base/error.h"
 #include "trestle/wire/server_name.h"
 
@@ -50,7 +51,8 @@ class ModSecurityGuard final : public HttpGuard {
   // The phases of the rules, one after the other. Runs `phase`, and judges what came of it.
   template <typename Phase>
   std::optional<HttpRefusal> Judge(Phase phase);
-  std::optional<HttpRefusal> OnExcess();
+  std::optional<HttpRefusal> OnExcess(absl::string_view reason);
+  bool JsonIsBounded() const;
   std::optional<HttpRefusal> OnIntervention();
   void Close();
 
@@ -114,7 +116,15 @@ std::optional<HttpRefusal> ModSecurityGuard::Judge(Phase phase) {
     const RegexBudget::Scope scope(*budget_, transaction_->m_it.disruptive);
     phase(*transaction_);
   }
-  return budget_->excess() != RegexBudget::Excess::kNone ? OnExcess() : OnIntervention();
+  switch (budget_->excess()) {
+    case RegexBudget::Excess::kTime:
+      return OnExcess("judging the request takes more processor time than its limit");
+    case RegexBudget::Excess::kSteps:
+      return OnExcess("a regular expression takes more steps for the request than its limit");
+    case RegexBudget::Excess::kNone:
+      break;
+  }
+  return OnIntervention();
 }
 
 std::optional<HttpRefusal> ModSecurityGuard::OnHead(const HttpRequestHead& head) {
@@ -143,7 +153,17 @@ std::optional<HttpRefusal> ModSecurityGuard::OnBody(absl::string_view piece) {
   });
 }
 
+bool ModSecurityGuard::JsonIsBounded() const {
+  if (transaction_->m_requestBodyProcessor != modsecurity::Transaction::JSONRequestBody)
+    return true;
+  const std::string body = transaction_->m_requestBody.str();
+  return body.empty() || JsonNamesWithin(body, rules_->limits().json_name_bytes);
+}
+
 std::optional<HttpRefusal> ModSecurityGuard::OnEnd() {
+  if (transaction_ != nullptr && !JsonIsBounded()) {
+    return OnExcess("the body is no JSON, or the names in it are longer than their limit");
+  }
   std::optional<HttpRefusal> no =
       Judge([](modsecurity::Transaction& transaction) { transaction.processRequestBody(); });
   if (!no.has_value()) Close();
@@ -151,11 +171,7 @@ std::optional<HttpRefusal> ModSecurityGuard::OnEnd() {
 }
 
 // What the rules would have said is not known.
-std::optional<HttpRefusal> ModSecurityGuard::OnExcess() {
-  const absl::string_view reason =
-      budget_->excess() == RegexBudget::Excess::kTime
-          ? "judging the request takes more processor time than its limit"
-          : "a regular expression takes more steps for the request than its limit";
+std::optional<HttpRefusal> ModSecurityGuard::OnExcess(absl::string_view reason) {
   const bool detects =
       transaction_->getRuleEngineState() != modsecurity::RulesSetProperties::EnabledRuleEngine;
   rules_->Tell(absl::StrCat("[client ", client_.address, "] ", reason,
@@ -214,7 +230,8 @@ bool RegexesAreBounded() {
 
 absl::StatusOr<std::shared_ptr<const ModSecurityRules>> ModSecurityRules::Load(
     const std::string& rules, ModSecurityListener* listener, const JudgingLimits& limits) {
-  if (limits.cpu_time <= absl::ZeroDuration() || limits.regex_steps == 0) {
+  if (limits.cpu_time <= absl::ZeroDuration() || limits.regex_steps == 0 ||
+      limits.json_name_bytes == 0) {
     return BadRules("each limit of judging must be positive");
   }
   if (!RegexesAreBounded()) {

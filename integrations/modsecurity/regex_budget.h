@@ -19,6 +19,8 @@ struct JudgingLimits {
   /// PCRE2's match limit for one match. Ordinary text of 8,000 bytes needs under 20,000 with the
   /// Core Rule Set.
   uint32_t regex_steps = 20'000;
+  /// Bytes of the names of all values of a JSON body together (json_names.h).
+  size_t json_name_bytes = 400'000;
 };
 
 /// One request's account. A match that reaches a limit has no result, which libmodsecurity takes

@@ -206,14 +206,28 @@ TEST_F(ModSecurityTest, AngleBracketsAreCountedAlsoWhereTheyAreEncoded) {
   EXPECT_EQ(CoreStatusOf(Get("/?a=" + Repeat(600, "%3C"))), "HTTP/1.1 400");
 }
 
+TEST_F(ModSecurityTest, TheNamesOfJsonHaveALimit) {
+  core_limits.json_name_bytes = 10'000;
+  const auto object = [](int values) {
+    return "{\"" + Repeat(100, "k") + "\":[1" + Repeat(values - 1, ",1") + "]}";
+  };
+  EXPECT_EQ(CoreStatusOf(Post(kJson, object(40))), "") << connection->blocked();
+  EXPECT_EQ(CoreStatusOf(Post(kJson, object(100))), "HTTP/1.1 400");
+  EXPECT_THAT(connection->blocked(), HasSubstr("the names in it are longer than their limit"));
+  EXPECT_EQ(CoreStatusOf(Post(kJson, "{\"a\":")), "HTTP/1.1 400");
+  EXPECT_EQ(CoreStatusOf(Get("/", "Content-Type: application/json\r\n")), "");
+}
+
 // Each of them kept a thread for seconds to minutes.
 TEST_F(ModSecurityTest, BodiesThatTookMinutesAreRefused) {
   for (const std::string& request :
        {Post(kJson, Repeat(60'000, "[") + Repeat(60'000, "]")),
         Post(kJson, Repeat(20'000, "{\"a\":") + "1" + Repeat(20'000, "}")),
-        Post(kJson, "[1" + Repeat(60'000, ",1") + "]"), Post(kForm, "a=" + Repeat(120'000, "+")),
-        Post(kForm, "a=" + Repeat(2600, "%3C")), Post(kForm, "a=" + Repeat(1000, "'%3C")),
-        Post(kForm, "a=%3D" + Repeat(4000, "(+"))}) {
+        Post(kJson, "[1" + Repeat(60'000, ",1") + "]"),
+        Post(kJson, Repeat(60, "{\"" + Repeat(1400, "k") + "\":") + "[1" + Repeat(900, ",1") + "]" +
+                        Repeat(60, "}")),
+        Post(kForm, "a=" + Repeat(120'000, "+")), Post(kForm, "a=" + Repeat(2600, "%3C")),
+        Post(kForm, "a=" + Repeat(1000, "'%3C")), Post(kForm, "a=%3D" + Repeat(4000, "(+"))}) {
     EXPECT_EQ(CoreStatusOf(request), "HTTP/1.1 400") << request.substr(0, 300);
   }
 }
@@ -335,6 +349,7 @@ TEST_F(ModSecurityTest, NewConnectionsGetTheRulesInUse) {
 TEST_F(ModSecurityTest, LimitsOfJudgingMustBePositive) {
   EXPECT_FALSE(ModSecurityRules::Load("", nullptr, {absl::ZeroDuration()}).ok());
   EXPECT_FALSE(ModSecurityRules::Load("", nullptr, {absl::Seconds(1), 0}).ok());
+  EXPECT_FALSE(ModSecurityRules::Load("", nullptr, {absl::Seconds(1), 1, 0}).ok());
 }
 
 }  // namespace
