@@ -42,7 +42,7 @@ ABSL_FLAG(std::string, back, "", "IP:PORT,NAME of the backend, as --front");
 ABSL_FLAG(std::string, legs_file, "",
           "file with a route on each line: [LABEL] front=IP:PORT,NAME back=IP:PORT,NAME, each leg "
           "followed by settings of its own (ca= crl= intermediates= cert= key= verify= alpn= "
-          "starttls= proxy_header=)");
+          "key_type= starttls= proxy_header=)");
 ABSL_FLAG(std::string, ca, "", "PEM file, or folder of PEM files, with the CAs to trust");
 ABSL_FLAG(std::string, front_ca, "", "the same for front legs; default --ca");
 ABSL_FLAG(std::string, back_ca, "", "the same for back legs; default --ca");
@@ -56,7 +56,12 @@ ABSL_FLAG(std::string, key, "", "PEM file with its private key");
 ABSL_FLAG(std::string, verify, "",
           "name that back legs' certificates must be for, where it isn't the one that is sent");
 ABSL_FLAG(std::string, alpn, "", "application protocols to offer, as in h2,http/1.1");
-ABSL_FLAG(std::string, starttls, "none", "none, smtp, imap or postgres: of back legs");
+ABSL_FLAG(
+    std::string, starttls, "none",
+    "how TLS begins at back legs: none, smtp, imap, pop3, ftp, ldap, xmpp, postgres or mysql");
+ABSL_FLAG(std::string, key_type, "any",
+          "which of a server's certificates to look at: any (the one that it prefers), ecdsa, rsa, "
+          "or each: ECDSA and RSA, by a probe each, of which both must be good");
 ABSL_FLAG(std::string, proxy_header, "none", "none, v1 or v2: PROXY header sent to back legs");
 ABSL_FLAG(int, warn_days, 30,
           "certificates that end within so many days, but at most a third of their lifetime, are a "
@@ -121,8 +126,14 @@ void ParseFlags(int argc, char** argv) {
   }
 }
 
+void ApplyFlag(absl::string_view name, const std::string& value, LegSettings& settings) {
+  const absl::Status applied = ApplySetting(name, value, settings);
+  if (!applied.ok()) FailUsage(absl::StrCat("--", Sentence(applied)));
+}
+
 LegSettings FrontSettings() {
   LegSettings settings;
+  ApplyFlag("key_type", absl::GetFlag(FLAGS_key_type), settings);
   const std::string own = absl::GetFlag(FLAGS_front_ca);
   settings.ca = own.empty() ? absl::GetFlag(FLAGS_ca) : own;
   settings.crl = absl::GetFlag(FLAGS_crl);
@@ -138,12 +149,8 @@ LegSettings BackSettings() {
   settings.cert = absl::GetFlag(FLAGS_cert);
   settings.key = absl::GetFlag(FLAGS_key);
   settings.verify_name = absl::GetFlag(FLAGS_verify);
-  for (const auto& [name, value] :
-       {std::pair<absl::string_view, std::string>{"starttls", absl::GetFlag(FLAGS_starttls)},
-        {"proxy_header", absl::GetFlag(FLAGS_proxy_header)}}) {
-    const absl::Status applied = ApplySetting(name, value, settings);
-    if (!applied.ok()) FailUsage(absl::StrCat("--", Sentence(applied)));
-  }
+  ApplyFlag("starttls", absl::GetFlag(FLAGS_starttls), settings);
+  ApplyFlag("proxy_header", absl::GetFlag(FLAGS_proxy_header), settings);
   return settings;
 }
 

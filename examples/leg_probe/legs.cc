@@ -29,6 +29,14 @@ absl::StatusOr<std::shared_ptr<const Credential>> ReadCredential(const LegSettin
   return LoadCredential(settings.cert, settings.key, "", nullptr, CredentialUse::kClient);
 }
 
+std::optional<ProbedKeys> ParseKeys(absl::string_view text) {
+  if (text == "any") return ProbedKeys::kAny;
+  if (text == "ecdsa") return ProbedKeys::kEcdsa;
+  if (text == "rsa") return ProbedKeys::kRsa;
+  if (text == "each") return ProbedKeys::kEach;
+  return std::nullopt;
+}
+
 }  // namespace
 
 absl::Status ApplySetting(absl::string_view name, absl::string_view value, LegSettings& settings) {
@@ -42,11 +50,19 @@ absl::Status ApplySetting(absl::string_view name, absl::string_view value, LegSe
     *text = std::string(value);
     return absl::OkStatus();
   }
+  if (name == "key_type") {
+    const std::optional<ProbedKeys> keys = ParseKeys(value);
+    if (!keys.has_value()) {
+      return Wrong(absl::StrCat("key_type must be any, ecdsa, rsa or each, not \"", value, "\""));
+    }
+    settings.keys = *keys;
+    return absl::OkStatus();
+  }
   if (name == "starttls") {
     const std::optional<StartTls> protocol = ParseStartTls(value);
     if (!protocol.has_value()) {
       return Wrong(
-          absl::StrCat("starttls must be none, smtp, imap or postgres, not \"", value, "\""));
+          absl::StrCat("starttls must be one of ", StartTlsNames(), ", not \"", value, "\""));
     }
     settings.start_tls = *protocol;
     return absl::OkStatus();
@@ -116,6 +132,28 @@ absl::Status LegReader::AddLine(absl::string_view line) {
 }
 
 absl::Status LegReader::Add(absl::string_view label, const SideText& front, const SideText& back) {
+  const bool front_each = front.settings.keys == ProbedKeys::kEach;
+  const bool back_each = back.settings.keys == ProbedKeys::kEach;
+  if (!front_each && !back_each) return AddPairs(label, "", front, back);
+  SideText ecdsa[] = {front, back};
+  SideText rsa[] = {front, back};
+  for (const int side : {0, 1}) {
+    if (!(side == 0 ? front_each : back_each)) {
+      rsa[side].address_and_names.clear();  // It is probed once, beside ECDSA.
+      continue;
+    }
+    ecdsa[side].settings.keys = ProbedKeys::kEcdsa;
+    rsa[side].settings.keys = ProbedKeys::kRsa;
+  }
+  const absl::Status added = AddPairs(label, "/ecdsa", ecdsa[0], ecdsa[1]);
+  if (!added.ok() || (rsa[0].address_and_names.empty() && rsa[1].address_and_names.empty())) {
+    return added;
+  }
+  return AddPairs(label, "/rsa", rsa[0], rsa[1]);
+}
+
+absl::Status LegReader::AddPairs(absl::string_view label, absl::string_view suffix,
+                                 const SideText& front, const SideText& back) {
   absl::StatusOr<std::vector<LegToProbe>> fronts = ReadSide(Leg::kFront, front);
   if (!fronts.ok()) return fronts.status();
   absl::StatusOr<std::vector<LegToProbe>> backs = ReadSide(Leg::kBack, back);
@@ -130,6 +168,7 @@ absl::Status LegReader::Add(absl::string_view label, const SideText& front, cons
     } else if (pairs > 1) {
       route = absl::StrCat(label, "[", i + 1, "]");
     }
+    route.append(suffix.data(), suffix.size());
     for (std::vector<LegToProbe>* side : {&*fronts, &*backs}) {
       if (i >= side->size()) continue;
       (*side)[i].route = route;
@@ -169,10 +208,10 @@ absl::StatusOr<std::vector<LegToProbe>> LegReader::ReadSide(Leg leg, const SideT
 absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LegReader::ConfigFor(
     const LegSettings& settings) {
   // A NUL is in no path.
-  const std::string id =
-      absl::StrCat(settings.ca, absl::string_view("\0", 1), settings.crl,
-                   absl::string_view("\0", 1), settings.intermediates, absl::string_view("\0", 1),
-                   settings.cert, absl::string_view("\0", 1), settings.key);
+  const std::string id = absl::StrCat(
+      settings.ca, absl::string_view("\0", 1), settings.crl, absl::string_view("\0", 1),
+      settings.intermediates, absl::string_view("\0", 1), settings.cert, absl::string_view("\0", 1),
+      settings.key, absl::string_view("\0", 1), static_cast<int>(settings.keys));
   std::shared_ptr<const LegProbeConfig>& known = configs_[id];
   if (known != nullptr) return known;
   if (settings.ca.empty()) return Wrong("no CA file was given (--ca or ca=)");
@@ -196,6 +235,8 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LegReader::ConfigFor(
     if (!credential.ok()) return credential.status();
     options.credential = *std::move(credential);
   }
+  if (settings.keys == ProbedKeys::kEcdsa) options.key_type = KeyType::kEcdsa;
+  if (settings.keys == ProbedKeys::kRsa) options.key_type = KeyType::kRsa;
   options.dial_timeout = options.start_tls_timeout = options.handshake_timeout = limit_;
   absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config =
       LegProbeConfig::Create(std::move(options));

@@ -2,6 +2,7 @@
 #ifndef TRESTLE_EXAMPLES_LEG_PROBE_LEGS_H_
 #define TRESTLE_EXAMPLES_LEG_PROBE_LEGS_H_
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -16,6 +17,14 @@
 
 namespace trestle::examples {
 
+/// Which of a server's certificates to look at.
+enum class ProbedKeys : uint8_t {
+  kAny,    ///< The one that it prefers.
+  kEcdsa,  ///< The one with an ECDSA key.
+  kRsa,    ///< The one with an RSA key.
+  kEach,   ///< ECDSA and RSA, by a probe each.
+};
+
 /// How one leg is to be spoken to; files are paths.
 struct LegSettings {
   std::string ca;
@@ -25,6 +34,7 @@ struct LegSettings {
   std::string key;
   std::string verify_name;
   std::string alpn;  ///< Comma-separated.
+  ProbedKeys keys = ProbedKeys::kAny;
   StartTls start_tls = StartTls::kNone;
   ProxyProtocolOut proxy_header = ProxyProtocolOut::kNone;
 };
@@ -47,7 +57,8 @@ class LegReader {
   LegReader(LegSettings front_defaults, LegSettings back_defaults, absl::Duration limit);
 
   /// Adds the legs of one route: `front` and `back` are "IP:PORT,NAME" with any number of names, or
-  /// empty. The i-th names of both make a pair of their own.
+  /// empty. The i-th names of both make a pair of their own, and so do key types of
+  /// ProbedKeys::kEach.
   absl::Status AddRoute(absl::string_view label, absl::string_view front, absl::string_view back);
 
   /// Adds a route for each line of `text`: "[LABEL] front=IP:PORT,NAME back=IP:PORT,NAME", each leg
@@ -64,6 +75,8 @@ class LegReader {
 
   absl::Status AddLine(absl::string_view line);
   absl::Status Add(absl::string_view label, const SideText& front, const SideText& back);
+  absl::Status AddPairs(absl::string_view label, absl::string_view suffix, const SideText& front,
+                        const SideText& back);
   absl::StatusOr<std::vector<LegToProbe>> ReadSide(Leg leg, const SideText& side);
   absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ConfigFor(const LegSettings& settings);
 

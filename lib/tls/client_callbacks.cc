@@ -130,6 +130,9 @@ std::string ClientPolicyDigest(const ClientTlsOptions& options) {
   for (const std::string& pin : options.pins) AppendField(text, "pin", pin);
   AppendField(text, "min_rsa_bits", absl::StrCat(options.min_rsa_bits));
   AppendField(text, "min_ec_bits", absl::StrCat(options.min_ec_bits));
+  if (options.peer_key_type.has_value()) {
+    AppendField(text, "peer_key_type", absl::StrCat(static_cast<int>(*options.peer_key_type)));
+  }
   AppendField(text, "verify", options.dangerous_skip_verify ? "no" : "yes");
   if (options.credential != nullptr) {
     const CertificateInfo& leaf = options.credential->chain().front();

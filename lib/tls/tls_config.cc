@@ -155,6 +155,11 @@ absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> ClientTlsConfig::Create(
     return ConfigurationError("the client's certificate can't be used");
   }
   InstallClientCallbacks(context->get());
+  if (options.peer_key_type.has_value() &&
+      !OfferOnlyKeyType(context->get(), *options.peer_key_type)) {
+    ERR_clear_error();
+    return ConfigurationError("the peer's key type can't be used");
+  }
   auto config = absl::WrapUnique(new ClientTlsConfig(std::move(options), *std::move(pins),
                                                      context->release(), *std::move(trust)));
   config->crls_end_ = *crls_end;

@@ -24,6 +24,12 @@ constexpr char kTls12Ciphers[] =
     "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 
+// Of the above, what servers with a key of one type can use.
+constexpr char kEcdsaCiphers[] =
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384";
+constexpr char kRsaCiphers[] =
+    "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-RSA-AES256-GCM-SHA384";
+
 // How long a TLS 1.3 session may be resumed, if keys live so long. BoringSSL would allow two days.
 constexpr uint32_t kSessionSeconds = 24 * 60 * 60;
 
@@ -111,6 +117,20 @@ absl::StatusOr<bssl::UniquePtr<SSL_CTX>> MakeContext(const TlsParameters& parame
 void SetPeerSignatureAlgorithms(SSL_CTX* context) {
   SSL_CTX_set_verify_algorithm_prefs(context, kSignatureAlgorithms,
                                      sizeof(kSignatureAlgorithms) / sizeof(uint16_t));
+}
+
+bool OfferOnlyKeyType(SSL_CTX* context, KeyType type) {
+  const int wanted = type == KeyType::kRsa     ? EVP_PKEY_RSA
+                     : type == KeyType::kEcdsa ? EVP_PKEY_EC
+                                               : EVP_PKEY_ED25519;
+  std::vector<uint16_t> algorithms;
+  for (const uint16_t algorithm : kSignatureAlgorithms) {
+    if (SSL_get_signature_algorithm_key_type(algorithm) == wanted) algorithms.push_back(algorithm);
+  }
+  // TLS 1.2 names the key in the cipher, too; Ed25519 uses those of ECDSA (RFC 8422 5.10).
+  return SSL_CTX_set_verify_algorithm_prefs(context, algorithms.data(), algorithms.size()) &&
+         SSL_CTX_set_strict_cipher_list(context,
+                                        type == KeyType::kRsa ? kRsaCiphers : kEcdsaCiphers);
 }
 
 absl::StatusOr<std::string> EncodeAlpn(const std::vector<std::string>& protocols) {

@@ -20,6 +20,9 @@ absl::StatusOr<bssl::UniquePtr<SSL_CTX>> MakeContext(const TlsParameters& parame
 /// Limits what peers that show a certificate may sign with.
 void SetPeerSignatureAlgorithms(SSL_CTX* context);
 
+/// Offers servers only what those with a key of `type` can agree on. Returns false on failure.
+bool OfferOnlyKeyType(SSL_CTX* context, KeyType type);
+
 /// Writes `protocols` as RFC 7301 3.1 does. Fails with ErrorCode::kConfiguration for names that are
 /// empty, longer than 255 bytes or there twice.
 absl::StatusOr<std::string> EncodeAlpn(const std::vector<std::string>& protocols);

@@ -44,6 +44,7 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LegProbeConfig::Create(
   ClientTlsOptions tls_options;
   tls_options.parameters = options.parameters;
   tls_options.credential = options.credential;
+  tls_options.peer_key_type = options.key_type;
   tls_options.dangerous_skip_verify = true;
   tls_options.request_staple = true;
   absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> tls =
@@ -67,7 +68,7 @@ LegProbe::LegProbe(Scheduler& scheduler, Dialer& dialer,
     : scheduler_(scheduler),
       config_(std::move(config)),
       done_(std::move(done)),
-      dialogue_(target.start_tls) {
+      dialogue_(target.start_tls, target.server_name) {
   report_.started = scheduler.Now();
   report_.started_moment = scheduler.MonotonicNow();
   report_.target = std::move(target);

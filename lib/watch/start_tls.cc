@@ -1,26 +1,20 @@
 #include "trestle/watch/start_tls.h"
 
-#include <utility>
-
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "trestle/wire/server_name.h"
+#include "absl/strings/str_join.h"
+#include "lib/watch/start_tls_script.h"
 
 namespace trestle {
 namespace {
 
-// Length 8 and the request code 1234.5679 (PostgreSQL, "Message Formats").
-constexpr char kPostgresRequest[] = {0, 0, 0, 8, 0x04, static_cast<char>(0xd2), 0x16, 0x2f};
-
-constexpr char kImapTag[] = "t1";
-constexpr size_t kMaxQuotedBytes = 120;
-
-std::string Quoted(absl::string_view line) {
-  return absl::StrCat("\"", EscapeForLog(line, kMaxQuotedBytes), "\"");
-}
+constexpr StartTls kAll[] = {
+    StartTls::kNone, StartTls::kSmtp, StartTls::kImap,     StartTls::kPop3,  StartTls::kFtp,
+    StartTls::kLdap, StartTls::kXmpp, StartTls::kPostgres, StartTls::kMysql,
+};
 
 }  // namespace
+
+absl::Span<const StartTls> AllStartTls() { return kAll; }
 
 absl::string_view StartTlsName(StartTls protocol) {
   switch (protocol) {
@@ -30,108 +24,59 @@ absl::string_view StartTlsName(StartTls protocol) {
       return "smtp";
     case StartTls::kImap:
       return "imap";
+    case StartTls::kPop3:
+      return "pop3";
+    case StartTls::kFtp:
+      return "ftp";
+    case StartTls::kLdap:
+      return "ldap";
+    case StartTls::kXmpp:
+      return "xmpp";
     case StartTls::kPostgres:
       return "postgres";
+    case StartTls::kMysql:
+      return "mysql";
   }
   return "none";
 }
 
 std::optional<StartTls> ParseStartTls(absl::string_view text) {
-  for (const StartTls protocol :
-       {StartTls::kNone, StartTls::kSmtp, StartTls::kImap, StartTls::kPostgres}) {
+  for (const StartTls protocol : kAll) {
     if (text == StartTlsName(protocol)) return protocol;
   }
   return std::nullopt;
 }
 
-StartTlsDialogue::StartTlsDialogue(StartTls protocol) : protocol_(protocol) {
-  if (protocol == StartTls::kNone) state_ = State::kDone;
-  if (protocol == StartTls::kPostgres) {
-    Say(absl::string_view(kPostgresRequest, sizeof(kPostgresRequest)), Step::kGoAhead);
-  }
+std::string StartTlsNames() {
+  return absl::StrJoin(kAll, ", ", [](std::string* out, StartTls protocol) {
+    out->append(std::string(StartTlsName(protocol)));
+  });
 }
+
+StartTlsDialogue::StartTlsDialogue(StartTls protocol, absl::string_view server_name)
+    : script_(NewStartTlsScript(protocol, server_name)) {}
+
+StartTlsDialogue::~StartTlsDialogue() = default;
 
 StartTlsDialogue::State StartTlsDialogue::Feed(ByteView bytes) {
   for (const uint8_t byte : bytes) {
-    if (state_ == State::kDone) {
-      Fail("the server sent clear text behind its answer to STARTTLS");
+    if (state() == State::kDone) {
+      script_->Fail("the server sent bytes in clear text behind its agreement to TLS");
     }
-    if (state_ == State::kFailed) break;
-    const char c = static_cast<char>(byte);
+    if (state() == State::kFailed) break;
     if (++bytes_ > kMaxBytes) {
-      Fail(absl::StrCat("the server said more than ", kMaxBytes, " bytes before TLS"));
-    } else if (protocol_ == StartTls::kPostgres) {
-      TakePostgresByte(c);
-    } else if (c == '\n') {
-      TakeLine(
-          absl::string_view(line_).substr(0, line_.size() - (absl::EndsWith(line_, "\r") ? 1 : 0)));
-      line_.clear();
-    } else if (line_.size() >= kMaxLineBytes) {
-      Fail(absl::StrCat("the server sent a line of more than ", kMaxLineBytes, " bytes"));
+      script_->Fail(absl::StrCat("the server said more than ", kMaxBytes, " bytes before TLS"));
     } else {
-      line_.push_back(c);
+      script_->TakeByte(static_cast<char>(byte));
     }
   }
-  return state_;
+  return state();
 }
 
-std::string StartTlsDialogue::TakeOutput() { return std::exchange(output_, {}); }
+std::string StartTlsDialogue::TakeOutput() { return script_->TakeOutput(); }
 
-void StartTlsDialogue::TakeLine(absl::string_view line) {
-  if (protocol_ == StartTls::kSmtp) return TakeSmtpLine(line);
-  TakeImapLine(line);
-}
+StartTlsDialogue::State StartTlsDialogue::state() const { return script_->state(); }
 
-// Replies are lines of a code and a text; all but the last have "-" behind the code (RFC 5321 4.2).
-void StartTlsDialogue::TakeSmtpLine(absl::string_view line) {
-  const bool last = line.size() < 4 || line[3] == ' ';
-  const absl::string_view code = step_ == Step::kCapabilities ? "250" : "220";
-  if (!absl::StartsWith(line, code) || (line.size() > 3 && line[3] != ' ' && line[3] != '-')) {
-    return Fail(absl::StrCat("the server answered ", Quoted(line), " where ", code, " was due"));
-  }
-  if (step_ == Step::kCapabilities && line.size() > 4) {
-    offered_ |= absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(line.substr(4)), "STARTTLS");
-  }
-  if (!last) return;
-  switch (step_) {
-    case Step::kGreeting:
-      return Say("EHLO probe.invalid\r\n", Step::kCapabilities);
-    case Step::kCapabilities:
-      if (!offered_) return Fail("the server does not offer STARTTLS");
-      return Say("STARTTLS\r\n", Step::kGoAhead);
-    case Step::kGoAhead:
-      return Finish();
-  }
-}
-
-void StartTlsDialogue::TakeImapLine(absl::string_view line) {
-  if (step_ == Step::kGreeting) {
-    if (absl::StartsWithIgnoreCase(line, "* OK")) {
-      return Say(absl::StrCat(kImapTag, " STARTTLS\r\n"), Step::kGoAhead);
-    }
-    return Fail(absl::StrCat("the server greets with ", Quoted(line), ", not with \"* OK\""));
-  }
-  // Untagged lines may come at any time (RFC 9051 7).
-  if (absl::StartsWith(line, "* ") && !absl::StartsWithIgnoreCase(line, "* BYE")) return;
-  if (absl::StartsWithIgnoreCase(line, absl::StrCat(kImapTag, " OK"))) return Finish();
-  Fail(absl::StrCat("the server answered ", Quoted(line), " to STARTTLS"));
-}
-
-void StartTlsDialogue::TakePostgresByte(char answer) {
-  if (answer == 'S') return Finish();
-  if (answer == 'N') return Fail("the server does not offer TLS");
-  Fail(absl::StrCat("the server answered ", Quoted(absl::string_view(&answer, 1)),
-                    " to a PostgreSQL SSLRequest"));
-}
-
-void StartTlsDialogue::Say(absl::string_view text, Step next) {
-  output_.append(text.data(), text.size());
-  step_ = next;
-}
-
-void StartTlsDialogue::Fail(std::string problem) {
-  state_ = State::kFailed;
-  problem_ = std::move(problem);
-}
+const std::string& StartTlsDialogue::problem() const { return script_->problem(); }
 
 }  // namespace trestle

@@ -206,6 +206,39 @@ TEST_F(LegProbeTest, AClientCertificateNeedsNoNamesAndItsKeyMayBeEncrypted) {
   EXPECT_EQ(probed.exit_status, 0) << probed.output << probed.errors;
 }
 
+TEST_F(LegProbeTest, EachKeyTypeOfAServerIsLookedAt) {
+  LeafSpec rsa = Leaf("a.test", 5 * kDay);
+  rsa.key_type = KeyType::kRsa;
+  WriteCertificate("ecdsa", Leaf("a.test"));
+  WriteCertificate("rsa", rsa);
+  const std::vector<uint16_t> ports = FreePorts(2);
+  for (const char* version : {"-tls1_2", "-tls1_3"}) {
+    SCOPED_TRACE(version);
+    const std::vector<std::string> flags = {"-cert", PathOf("ecdsa.pem"), "-key",
+                                            PathOf("ecdsa.key"), version};
+    std::vector<std::string> both_flags = flags;
+    both_flags.insert(both_flags.end(), {"-dcert", PathOf("rsa.pem"), "-dkey", PathOf("rsa.key")});
+    const auto both = StartOpenssl(both_flags, ports[0]);
+    const auto one = StartOpenssl(flags, ports[1]);
+    const auto probe = [&](uint16_t port, const std::string& key_type) {
+      return Json::parse(Probe({absl::StrCat("--back=127.0.0.1:", port, ",a.test"), "--json",
+                                absl::StrCat("--key_type=", key_type)})
+                             .output)
+          .at("legs");
+    };
+    const Json legs = probe(ports[0], "each");
+    ASSERT_EQ(legs.size(), 2u) << legs.dump(1);
+    EXPECT_EQ(legs[0].at("route"), "a.test/ecdsa");
+    EXPECT_EQ(legs[0].at("severity"), "note") << legs[0].dump(1);
+    EXPECT_EQ(legs[1].at("route"), "a.test/rsa");
+    EXPECT_EQ(legs[1].at("severity"), "warning") << "the RSA certificate alone ends soon";
+    EXPECT_THAT(legs[1].at("chain").at("served").at(0).at("key").dump(), HasSubstr("RSA"));
+    EXPECT_EQ(probe(ports[0], "rsa").at(0).at("severity"), "warning");
+    EXPECT_EQ(probe(ports[1], "ecdsa").at(0).at("good"), true);
+    EXPECT_EQ(probe(ports[1], "rsa").at(0).at("good"), false) << "it has none";
+  }
+}
+
 TEST_F(LegProbeTest, StaplesAndResumptionAreSeen) {
   LeafSpec spec = Leaf("a.test");
   spec.must_staple = true;
@@ -365,7 +398,8 @@ TEST_F(LegProbeTest, UsageErrorsHaveAStatusOfTheirOwn) {
   ExpectUsageError({"--concurrency=0", "--back=127.0.0.1:1"}, "--concurrency");
   ExpectUsageError({"--watch=inf", "--back=127.0.0.1:1"}, "--watch");
   ExpectUsageError({"--color=pink", "--back=127.0.0.1:1"}, "--color");
-  ExpectUsageError({"--starttls=ftp", "--back=127.0.0.1:1"}, "starttls must be");
+  ExpectUsageError({"--starttls=gopher", "--back=127.0.0.1:1"}, "starttls must be");
+  ExpectUsageError({"--key_type=dsa", "--back=127.0.0.1:1"}, "key_type must be");
   ExpectUsageError({"--proxy_header=v3", "--back=127.0.0.1:1"}, "proxy_header must be");
   ExpectUsageError({"--back=localhost:1"}, "back is wrong");
   ExpectUsageError({"--back=127.0.0.1:0"}, "back is wrong: nobody can be dialed");
@@ -396,10 +430,10 @@ TEST_F(LegProbeTest, HelpNamesEveryFlag) {
   const CommandResult result = Probe({"--help"}, /*with_ca=*/false);
   EXPECT_EQ(result.exit_status, 0);
   for (const char* flag :
-       {"--front",       "--back",          "--legs_file", "--ca",   "--front_ca", "--back_ca",
-        "--crl",         "--intermediates", "--cert",      "--key",  "--verify",   "--alpn",
-        "--starttls",    "--proxy_header",  "--warn_days", "--json", "--details",  "--watch",
-        "--concurrency", "--timeout",       "--color"}) {
+       {"--front",    "--back",          "--legs_file",    "--ca",        "--front_ca", "--back_ca",
+        "--crl",      "--intermediates", "--cert",         "--key",       "--verify",   "--alpn",
+        "--starttls", "--key_type",      "--proxy_header", "--warn_days", "--json",     "--details",
+        "--watch",    "--concurrency",   "--timeout",      "--color"}) {
     EXPECT_THAT(result.output, HasSubstr(absl::StrCat("  ", flag, " ")));
   }
 }

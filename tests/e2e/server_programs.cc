@@ -22,12 +22,6 @@ bool WaitUntilServed(Process& process, uint16_t port) {
   return false;
 }
 
-std::unique_ptr<Process> Start(const std::vector<std::string>& argv, uint16_t port) {
-  auto process = std::make_unique<Process>(argv);
-  EXPECT_TRUE(WaitUntilServed(*process, port)) << process->errors() << process->output();
-  return process;
-}
-
 }  // namespace
 
 void ExpectPromtoolLikes(const std::string& metrics) {
@@ -47,21 +41,28 @@ std::vector<uint16_t> ServerProgramsTest::FreePorts(size_t count) {
   return ports;
 }
 
+std::unique_ptr<Process> ServerProgramsTest::StartServer(const std::vector<std::string>& argv,
+                                                         uint16_t port) {
+  auto process = std::make_unique<Process>(argv);
+  EXPECT_TRUE(WaitUntilServed(*process, port)) << process->errors() << process->output();
+  return process;
+}
+
 std::unique_ptr<Process> ServerProgramsTest::StartHaproxy(const std::string& config,
                                                           uint16_t port) const {
   const std::string path = WriteFile("haproxy.cfg", absl::StrCat(kHaproxyDefaults, config));
-  return Start({FindProgram("haproxy"), "-db", "-f", path}, port);
+  return StartServer({FindProgram("haproxy"), "-db", "-f", path}, port);
 }
 
 std::unique_ptr<Process> ServerProgramsTest::StartNginx(const std::string& config,
                                                         uint16_t port) const {
   const std::string path = WriteFile("nginx.conf", absl::StrCat(NginxDefaults(), config));
-  return Start({FindProgram("nginx"), "-e", "stderr", "-c", path, "-p", PathOf("")}, port);
+  return StartServer({FindProgram("nginx"), "-e", "stderr", "-c", path, "-p", PathOf("")}, port);
 }
 
 std::unique_ptr<Process> ServerProgramsTest::StartStunnel(const std::string& config,
                                                           uint16_t port) const {
-  return Start({FindProgram("stunnel"), WriteFile("stunnel.conf", config)}, port);
+  return StartServer({FindProgram("stunnel"), WriteFile("stunnel.conf", config)}, port);
 }
 
 std::unique_ptr<Process> ServerProgramsTest::StartOpenssl(const std::vector<std::string>& flags,
@@ -69,7 +70,7 @@ std::unique_ptr<Process> ServerProgramsTest::StartOpenssl(const std::vector<std:
   std::vector<std::string> argv = {FindProgram("openssl"), "s_server", "-accept",
                                    absl::StrCat("127.0.0.1:", port)};
   argv.insert(argv.end(), flags.begin(), flags.end());
-  return Start(argv, port);
+  return StartServer(argv, port);
 }
 
 std::string ServerProgramsTest::TemporaryPaths() const {

@@ -24,6 +24,9 @@ class ServerProgramsTest : public ProxyTest {
   /// So many different ones.
   static std::vector<uint16_t> FreePorts(size_t count);
 
+  /// Runs any server by its whole command line, and waits until it serves `port`.
+  static std::unique_ptr<Process> StartServer(const std::vector<std::string>& argv, uint16_t port);
+
   /// Runs haproxy with this configuration, and waits until it serves `port`.
   std::unique_ptr<Process> StartHaproxy(const std::string& config, uint16_t port) const;
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -171,6 +172,9 @@ struct ClientTlsOptions {
   /// Shorter keys are refused below the root. May be raised, not lowered.
   int min_rsa_bits = 2048;
   int min_ec_bits = 256;
+  /// Offers signature algorithms and ciphers of this key type only: a server that has certificates
+  /// of several types then presents that one, or fails the handshake. Empty: any type.
+  std::optional<KeyType> peer_key_type = std::nullopt;
   /// Accepts any certificate, for any name. Everything that TLS protects against is let in.
   bool dangerous_skip_verify = false;
   /// Shown to servers that ask for a certificate. Null: they are shown none.

@@ -35,6 +35,8 @@ struct LegProbeOptions {
   std::shared_ptr<const Credential> credential;
   /// Versions and groups to offer.
   TlsParameters parameters;
+  /// Asks for a certificate with a key of this type; empty: the one that the server prefers.
+  std::optional<KeyType> key_type = std::nullopt;
   /// Each must be above zero and finite.
   absl::Duration dial_timeout = absl::Seconds(10);
   absl::Duration start_tls_timeout = absl::Seconds(10);

@@ -4,10 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "trestle/base/bytes.h"
 
 namespace trestle {
@@ -16,8 +18,16 @@ enum class StartTls : uint8_t {
   kNone,      ///< TLS from the first byte.
   kSmtp,      ///< RFC 3207.
   kImap,      ///< RFC 9051 6.2.1.
+  kPop3,      ///< RFC 2595 4.
+  kFtp,       ///< RFC 4217 4.
+  kLdap,      ///< RFC 4511 4.14.
+  kXmpp,      ///< RFC 6120 5, as a client.
   kPostgres,  ///< SSLRequest of PostgreSQL's protocol.
+  kMysql,     ///< SSLRequest of MySQL's and MariaDB's protocol.
 };
+
+/// Lists all of them, kNone first.
+absl::Span<const StartTls> AllStartTls();
 
 /// Names a protocol: "smtp"; "none" for kNone.
 absl::string_view StartTlsName(StartTls protocol);
@@ -25,13 +35,18 @@ absl::string_view StartTlsName(StartTls protocol);
 /// Reads what `StartTlsName` writes.
 std::optional<StartTls> ParseStartTls(absl::string_view text);
 
+/// Lists the names for people: "none, smtp, …".
+std::string StartTlsNames();
+
+class StartTlsScript;
+
 /// One client's part of such a conversation, without I/O: put in what the server sends, and send
 /// what `TakeOutput` gives, until it is done.
 class StartTlsDialogue {
  public:
   enum class State : uint8_t {
     kTalking,  ///< The server has to say more.
-    kDone,     ///< TLS begins with the next byte, both ways.
+    kDone,     ///< TLS begins with the next byte, both ways, once `TakeOutput` is sent.
     kFailed,   ///< See `problem()`.
   };
 
@@ -39,39 +54,27 @@ class StartTlsDialogue {
   static constexpr size_t kMaxBytes = 16 * 1024;
   static constexpr size_t kMaxLineBytes = 2048;
 
-  explicit StartTlsDialogue(StartTls protocol);
+  /// `server_name` is for protocols that name the server (XMPP); may be empty.
+  explicit StartTlsDialogue(StartTls protocol, absl::string_view server_name = "");
+  ~StartTlsDialogue();
+  StartTlsDialogue(const StartTlsDialogue&) = delete;
+  StartTlsDialogue& operator=(const StartTlsDialogue&) = delete;
 
-  /// Takes what the server sent. Bytes behind its last word are refused: whoever sits in between
+  /// Takes what the server sent. Bytes behind its last word are refused: an attacker on the path
   /// could have put them there in clear text (CVE-2011-0411).
   State Feed(ByteView bytes);
 
   /// Takes what is to be sent now; may be empty.
   std::string TakeOutput();
 
-  State state() const { return state_; }
+  State state() const;
 
   /// Why it failed, for people; what the server said is quoted in printable ASCII.
-  const std::string& problem() const { return problem_; }
+  const std::string& problem() const;
 
  private:
-  enum class Step : uint8_t { kGreeting, kCapabilities, kGoAhead };
-
-  void TakeLine(absl::string_view line);
-  void TakeSmtpLine(absl::string_view line);
-  void TakeImapLine(absl::string_view line);
-  void TakePostgresByte(char answer);
-  void Say(absl::string_view text, Step next);
-  void Finish() { state_ = State::kDone; }
-  void Fail(std::string problem);
-
-  const StartTls protocol_;
-  State state_ = State::kTalking;
-  Step step_ = Step::kGreeting;
-  bool offered_ = false;  // SMTP: the server's list has STARTTLS.
+  const std::unique_ptr<StartTlsScript> script_;
   size_t bytes_ = 0;
-  std::string line_;
-  std::string output_;
-  std::string problem_;
 };
 
 }  // namespace trestle
