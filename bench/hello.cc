@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "bench/support/bench_main.h"
 #include "benchmark/benchmark.h"
 #include "trestle/base/bytes.h"
 #include "trestle/testing/client_hello_kit.h"
@@ -17,6 +18,15 @@
 
 namespace trestle {
 namespace {
+
+constexpr char kHowToRead[] =
+    "Reading a ClientHello, on the same bytes and in turns.\n"
+    "  bytes                   of the hello in its records\n"
+    "  reader_ns               with Trestle: record layer, every field, the name, a copy to "
+    "replay\n"
+    "  boringssl_ns            SSL_parse_client_hello: the message alone, extensions as one block\n"
+    "  ratio                   the one beside the other\n"
+    "OneByteSegments/N: over N records, in segments of one byte.";
 
 using testing::ClassicHello;
 using testing::InRecords;
@@ -100,3 +110,7 @@ BENCHMARK(BM_HelloOneByteSegments)->Arg(1)->Arg(64);
 
 }  // namespace
 }  // namespace trestle
+
+int main(int argc, char** argv) {
+  return trestle::bench::RunBenchmarks(argc, argv, trestle::kHowToRead);
+}

@@ -8,13 +8,12 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "bench/peers/measurement.h"
 #include "bench/peers/peer.h"
 #include "bench/peers/process.h"
 #include "bench/peers/runner.h"
+#include "examples/program.h"
 
 ABSL_FLAG(int, rounds, 5, "samples of each figure, taken in turns");
 ABSL_FLAG(double, effort, 1, "multiplies the requests of each sample");
@@ -29,7 +28,7 @@ constexpr char kUsage[] =
     "Measures how the cost of Trestle's example proxies grows: the proxy's own CPU time, user and\n"
     "system, for one unit of work with little and with much of something, in turns.\n\n"
     "  bazel run //bench/peers:growth                 about ten minutes\n"
-    "  bazel run //bench/peers:growth -- --rounds=3 --effort=0.5\n";
+    "  bazel run //bench/peers:growth -- --rounds=3 --effort=0.5";
 
 constexpr int kConnections = 32;
 
@@ -123,8 +122,7 @@ bool MeasureAll(const std::string& folder) {
 
 int main(int argc, char** argv) {
   using namespace trestle::bench;
-  absl::SetProgramUsageMessage(kUsage);
-  absl::ParseCommandLine(argc, argv);
+  trestle::examples::ParseCommandLine(argc, argv, kUsage);
   PrepareToMeasure();
   const std::string folder = MakeFolder();
   const bool complete = MeasureAll(folder);

@@ -9,8 +9,6 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/log/check.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -21,6 +19,7 @@
 #include "bench/peers/process.h"
 #include "bench/peers/report.h"
 #include "bench/peers/runner.h"
+#include "examples/program.h"
 
 ABSL_FLAG(std::vector<std::string>, modes,
           (std::vector<std::string>{"offload", "passthrough", "bridge"}),
@@ -54,7 +53,7 @@ constexpr char kUsage[] =
     "nothing.\n\n"
     "  bazel run //bench/peers                              all of it, about ten minutes\n"
     "  bazel run //bench/peers -- --modes=offload --keys=ecdsa --rounds=3 --effort=0.5\n"
-    "  bazel run //bench/peers -- --nginx=/opt/nginx/sbin/nginx --label='nginx BoringSSL'\n";
+    "  bazel run //bench/peers -- --nginx=/opt/nginx/sbin/nginx --label='nginx BoringSSL'";
 
 bool Wanted(const std::vector<std::string>& wanted, const std::string& name) {
   for (const std::string& prefix : wanted) {
@@ -134,8 +133,7 @@ void WriteChart(const std::vector<Figure>& figures) {
 
 int main(int argc, char** argv) {
   using namespace trestle::bench;
-  absl::SetProgramUsageMessage(kUsage);
-  absl::ParseCommandLine(argc, argv);
+  trestle::examples::ParseCommandLine(argc, argv, kUsage);
   PrepareToMeasure();
   const std::string folder = MakeFolder();
   const std::vector<Figure> figures = MeasureAll(PeersFromFlags(), folder);

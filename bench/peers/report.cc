@@ -18,7 +18,7 @@ bool SamePlace(const Figure& a, const Figure& b) {
 }
 
 std::string Number(double value) {
-  return absl::StrFormat(value >= 100 ? "%.0f" : value >= 10 ? "%.1f" : "%.2f", value);
+  return absl::StrFormat("%.*f", value >= 100 ? 0 : value >= 10 ? 1 : 2, value);
 }
 
 std::string Square(const std::vector<Figure>& figures, const Figure& figure) {

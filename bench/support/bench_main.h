@@ -1,5 +1,5 @@
-// RunBenchmarks: a main() for benchmarks: Google Benchmark's flags, short runs by default, and a
-// line or two on how to read the columns.
+// RunBenchmarks: a main() for benchmarks: Google Benchmark's flags, short runs by default, --help,
+// --version, and a line or two on how to read the columns.
 #ifndef TRESTLE_BENCH_SUPPORT_BENCH_MAIN_H_
 #define TRESTLE_BENCH_SUPPORT_BENCH_MAIN_H_
 
