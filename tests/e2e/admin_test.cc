@@ -75,14 +75,12 @@ class AdminTest : public ServerProgramsTest {
 
   // Asks for `path` until the answer has `text`.
   std::string WaitFor(uint16_t port, const std::string& path, const std::string& text) const {
-    const absl::Time deadline = absl::Now() + kPatience;
     std::string reply;
-    while (absl::Now() < deadline) {
+    const bool found = WaitUntil([&] {
       reply = Get(port, path);
-      if (absl::StrContains(reply, text)) return reply;
-      absl::SleepFor(absl::Milliseconds(50));
-    }
-    ADD_FAILURE() << "no " << text << " in " << reply;
+      return absl::StrContains(reply, text);
+    });
+    EXPECT_TRUE(found) << "no " << text << " in " << reply;
     return reply;
   }
 

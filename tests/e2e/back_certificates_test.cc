@@ -103,9 +103,7 @@ TEST_F(BackCertificatesTest, AFolderOfCasIsReadAgainWhenAnythingInItChanges) {
   const auto reloads = [&] {
     return std::vector<std::string>(absl::StrSplit(proxy->log(), "\nreloaded: ")).size() - 1;
   };
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (reloads() < 2 && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(20));
-  EXPECT_GE(reloads(), 2u) << proxy->log();
+  EXPECT_TRUE(WaitUntil([&] { return reloads() >= 2; })) << proxy->log();
   EXPECT_NE(Curl(proxy->port, "/hello").output, "hello from backend");
 }
 

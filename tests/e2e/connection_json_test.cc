@@ -34,9 +34,8 @@ class ConnectionJsonTest : public ProxyTest {
   static std::vector<Json> Connections(ProxyProcess& proxy, size_t count) {
     std::ifstream file("docs/connection_log.schema.json");
     const Json schema = Json::parse(file);
-    const absl::Time deadline = absl::Now() + kPatience;
     std::vector<Json> found;
-    while (found.size() < count && absl::Now() < deadline) {
+    WaitUntil([&] {
       found.clear();
       const std::string log = proxy.log();
       // What isn't finished by a line feed is still being written.
@@ -44,8 +43,8 @@ class ConnectionJsonTest : public ProxyTest {
            absl::StrSplit(log.substr(0, log.rfind('\n') + 1), '\n', absl::SkipEmpty())) {
         if (absl::StartsWith(line, "{")) found.push_back(Json::parse(line));
       }
-      if (found.size() < count) absl::SleepFor(absl::Milliseconds(20));
-    }
+      return found.size() >= count;
+    });
     EXPECT_EQ(found.size(), count) << proxy.log();
     for (const Json& one : found) SchemaChecker(schema).Check(one, schema, "connection");
     found.resize(count);

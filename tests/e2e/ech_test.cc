@@ -3,7 +3,6 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -13,7 +12,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/proxy_test.h"
@@ -115,16 +113,6 @@ class EchTest : public ProxyTest, public ::testing::WithParamInterface<Mode> {
     return BsslWithEch(proxy, folder).exit_status == 0;
   }
 
-  // A change of the file takes a moment.
-  static bool Eventually(const std::function<bool()>& holds) {
-    const absl::Time deadline = absl::Now() + kPatience;
-    while (!holds()) {
-      if (absl::Now() > deadline) return false;
-      absl::SleepFor(absl::Milliseconds(50));
-    }
-    return true;
-  }
-
   const std::vector<std::string> blocks_ = ShellBlocks("docs/front_tls.md");
   const std::unique_ptr<HttpBackend> backend_ = StartBackend(GetParam());
 };
@@ -179,7 +167,7 @@ TEST_P(EchTest, KeysRotateWithTheFile) {
   EXPECT_FALSE(Accepts(*proxy, "new"));
   Run(steps[0], ".");
   Run(steps[1], ".");
-  EXPECT_TRUE(Eventually([&] { return Accepts(*proxy, "new"); })) << proxy->log();
+  EXPECT_TRUE(WaitUntil([&] { return Accepts(*proxy, "new"); })) << proxy->log();
   EXPECT_TRUE(Accepts(*proxy, "now"));
   EXPECT_THAT(proxy->log(), Not(HasSubstr(Published("new")))) << "it is in second place";
   Run(steps[2], ".");
@@ -187,7 +175,7 @@ TEST_P(EchTest, KeysRotateWithTheFile) {
   EXPECT_TRUE(Accepts(*proxy, "new"));
   EXPECT_TRUE(Accepts(*proxy, "now"));
   Run(steps[3], ".");
-  EXPECT_TRUE(Eventually([&] { return !Accepts(*proxy, "now"); })) << proxy->log();
+  EXPECT_TRUE(WaitUntil([&] { return !Accepts(*proxy, "now"); })) << proxy->log();
   ExpectServed(BsslWithEch(*proxy, "new"), true);
   ExpectRejected(BsslWithEch(*proxy, "now"));
 }

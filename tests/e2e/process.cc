@@ -17,7 +17,6 @@
 
 #include "absl/log/check.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
@@ -156,11 +155,7 @@ bool Process::running() {
 }
 
 std::optional<int> Process::WaitForExit(absl::Duration limit) {
-  const absl::Time deadline = absl::Now() + limit;
-  while (running()) {
-    if (absl::Now() > deadline) return std::nullopt;
-    absl::SleepFor(absl::Milliseconds(2));
-  }
+  if (!WaitUntil([this] { return !running(); }, limit)) return std::nullopt;
   absl::MutexLock lock(&mutex_);
   mutex_.AwaitWithTimeout(absl::Condition(&output_ended_), absl::Seconds(5));
   return exit_status_;
@@ -179,18 +174,6 @@ size_t Process::resident_bytes() const {
   return resident_pages * static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
 
-absl::Duration Process::processor_time() const {
-  std::string text;
-  std::getline(std::ifstream(absl::StrCat("/proc/", pid_, "/stat")), text);
-  // utime and stime are the 12th and 13th after the name, which is in parentheses; see proc(5).
-  const std::vector<std::string> fields = absl::StrSplit(text.substr(text.rfind(')') + 1), ' ');
-  int64_t user = 0;
-  int64_t system = 0;
-  CHECK(fields.size() > 13 && absl::SimpleAtoi(fields[12], &user) &&
-        absl::SimpleAtoi(fields[13], &system));
-  return absl::Seconds(user + system) / sysconf(_SC_CLK_TCK);
-}
-
 CommandResult RunCommand(const std::vector<std::string>& argv, absl::Duration limit,
                          absl::string_view input) {
   Process process(argv);
@@ -200,7 +183,20 @@ CommandResult RunCommand(const std::vector<std::string>& argv, absl::Duration li
   return {exit_status, process.output(), process.errors()};
 }
 
+bool WaitUntil(absl::FunctionRef<bool()> condition, absl::Duration limit) {
+  const absl::Time deadline = absl::Now() + limit;
+  while (!condition()) {
+    if (absl::Now() > deadline) return false;
+    absl::SleepFor(absl::Milliseconds(2));
+  }
+  return true;
+}
+
 std::string FindProgram(const std::string& name) {
+  // bazel/tests.bzl sets it.
+  if (std::getenv("TRESTLE_TEST_RUNS_PROGRAMS") == nullptr) {
+    ADD_FAILURE() << "the test runs \"" << name << "\": give it the tag \"programs\"";
+  }
   const char* const path = std::getenv("PATH");
   // Servers are in /usr/sbin, which isn't on everybody's PATH.
   const std::string folders = absl::StrCat(path == nullptr ? "/usr/bin" : path, ":/usr/sbin");

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -53,9 +54,6 @@ class Process {
   /// The memory that the program has in use (its resident set).
   size_t resident_bytes() const;
 
-  /// The processor time that the program used so far, in all its threads.
-  absl::Duration processor_time() const;
-
  private:
   void Capture();
   bool WaitForText(std::string Process::*where, absl::string_view text, absl::Duration limit)
@@ -74,6 +72,10 @@ class Process {
   std::thread capturer_;
 };
 
+/// Waits until `condition` holds, and tells whether it does. For what can't be waited for in any
+/// other way than by looking again: states of other processes. Gives up after `limit`.
+bool WaitUntil(absl::FunctionRef<bool()> condition, absl::Duration limit = absl::Seconds(30));
+
 struct CommandResult {
   /// As `Process::WaitForExit`; -1 when the command was killed at the limit.
   int exit_status = -1;
@@ -86,7 +88,7 @@ CommandResult RunCommand(const std::vector<std::string>& argv, absl::Duration li
                          absl::string_view input = {});
 
 /// Finds a program on PATH. Where it is missing, fails the test naming the Debian package, and
-/// returns an empty path.
+/// returns an empty path. The test must have the tag "programs".
 std::string FindProgram(const std::string& name);
 
 }  // namespace trestle::e2e

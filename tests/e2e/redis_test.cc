@@ -10,7 +10,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -71,7 +70,7 @@ class RedisTest : public ServerProgramsTest {
     for (const auto& node : fleet_) {
       ASSERT_TRUE(node->WaitForLog("ticket keys: ")) << node->log();
     }
-    ASSERT_TRUE(ComesTrue([&] { return AllShare(); }));
+    ASSERT_TRUE(WaitUntil([&] { return AllShare(); }));
   }
 
   std::string Session(const ProxyProcess& node) {
@@ -97,16 +96,6 @@ class RedisTest : public ServerProgramsTest {
   bool AllShare() {
     return std::all_of(fleet_.begin(), fleet_.end(),
                        [&](const auto& node) { return AllResume(Session(*node)); });
-  }
-
-  template <typename Condition>
-  static bool ComesTrue(Condition condition) {
-    const absl::Time deadline = absl::Now() + kPatience;
-    while (!condition()) {
-      if (absl::Now() > deadline) return false;
-      absl::SleepFor(absl::Milliseconds(50));
-    }
-    return true;
   }
 
   const uint16_t port_ = FreePort();
@@ -150,7 +139,7 @@ TEST_F(RedisTest, AnotherRotatesWhenTheLeaderDies) {
     std::vector<int> counts;
     for (const auto& node : fleet_) counts.push_back(Occurrences(node->log(), kRotated));
     size_t leader = 0;
-    ASSERT_TRUE(ComesTrue([&] {
+    ASSERT_TRUE(WaitUntil([&] {
       for (leader = 0; leader < fleet_.size(); ++leader) {
         if (Occurrences(fleet_[leader]->log(), kRotated) > counts[leader]) return true;
       }
@@ -159,14 +148,14 @@ TEST_F(RedisTest, AnotherRotatesWhenTheLeaderDies) {
     fleet_[leader]->process.Signal(SIGKILL);
     fleet_[leader]->process.WaitForExit(kPatience);
     fleet_.erase(fleet_.begin() + static_cast<std::ptrdiff_t>(leader));
-    ASSERT_TRUE(ComesTrue([&] { return AllShare(); }));
+    ASSERT_TRUE(WaitUntil([&] { return AllShare(); }));
   }
   const int before = Occurrences(fleet_[0]->log(), kRotated);
-  EXPECT_TRUE(ComesTrue([&] { return Occurrences(fleet_[0]->log(), kRotated) > before; }));
+  EXPECT_TRUE(WaitUntil([&] { return Occurrences(fleet_[0]->log(), kRotated) > before; }));
   // A new machine gets the keys that there are.
   fleet_.push_back(StartNode(kPeriod));
   EXPECT_TRUE(fleet_[1]->WaitForLog(kTaken)) << fleet_[1]->log();
-  EXPECT_TRUE(ComesTrue([&] { return AllShare(); }));
+  EXPECT_TRUE(WaitUntil([&] { return AllShare(); }));
 }
 
 TEST_F(RedisTest, AWrongPasswordIsNamed) {

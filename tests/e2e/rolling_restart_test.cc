@@ -12,8 +12,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/proxy_test.h"
@@ -72,9 +70,7 @@ class RollingRestartTest : public ProxyTest, public ::testing::WithParamInterfac
 
   bool WaitForAnswers(int more) {
     const int wanted = answers_ + more;
-    const absl::Time deadline = absl::Now() + kPatience;
-    while (answers_ < wanted && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(5));
-    return answers_ >= wanted;
+    return WaitUntil([&] { return answers_ >= wanted; });
   }
 
   std::vector<std::string> failures() {

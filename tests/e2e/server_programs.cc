@@ -1,8 +1,6 @@
 #include "tests/e2e/server_programs.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/blocking_stream.h"
 
@@ -14,12 +12,12 @@ constexpr char kHaproxyDefaults[] =
     "  timeout server 10s\n  mode http\n";
 
 bool WaitUntilServed(Process& process, uint16_t port) {
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (process.running() && absl::Now() < deadline) {
-    if (BlockingStream::Connect(port) != nullptr) return true;
-    absl::SleepFor(absl::Milliseconds(10));
-  }
-  return false;
+  bool served = false;
+  WaitUntil([&] {
+    served = BlockingStream::Connect(port) != nullptr;
+    return served || !process.running();
+  });
+  return served;
 }
 
 }  // namespace

@@ -24,6 +24,9 @@ constexpr int kConnections = 50;
 // What is done once: starting, listening, draining, with room for a sanitizer's own calls.
 constexpr int kOnce = 40;
 
+// What connections take that end while another one goes on, bulk among them.
+constexpr int kForEnds = 600;
+
 using CallCounts = std::map<std::string, int>;
 
 // Reads lines of strace: "12 recvfrom(9, ...". Calls that were interrupted by another thread's have
@@ -117,6 +120,33 @@ TEST_P(SystemCallsTest, PerConnection) {
   EXPECT_LE(counts["shutdown"], 2 * kConnections + kOnce);
   EXPECT_LE(counts["getsockopt"], kOnce);
   EXPECT_EQ(counts["getpeername"], 0);
+}
+
+TEST_P(SystemCallsTest, AfterEveryKindOfEndTheProxyRests) {
+  Start();
+  auto asking = ConnectTls(proxy_->port);
+  ASSERT_NE(asking, nullptr);
+  const auto idle = ConnectTls(proxy_->port);
+  ASSERT_NE(idle, nullptr);
+  const auto half_closed = ConnectTls(proxy_->port);
+  ASSERT_NE(half_closed, nullptr);
+  half_closed->Write(GetRequest("/hello"));
+  half_closed->ReadUntil("hello from backend");
+  half_closed->ShutdownWrite();
+  const auto silent = BlockingStream::Connect(proxy_->port);
+  ASSERT_NE(silent, nullptr);
+  for (const char* const path : {"/cut/1000", "/hello", "/bytes/100000000"}) {
+    const auto leaving = ConnectTls(proxy_->port);
+    ASSERT_NE(leaving, nullptr);
+    leaving->Write(GetRequest(path));
+    leaving->ReadUntil("\r\n\r\n");
+  }
+  // While these are there, each request takes one look at what is ready on each side, and no more.
+  for (int i = 0; i < kRequests; ++i) {
+    ASSERT_TRUE(asking->Write(GetRequest("/hello")));
+    ASSERT_NE(asking->ReadUntil("hello from backend"), "");
+  }
+  EXPECT_LE(CountCalls(TracePath())["epoll_wait"], 2 * kRequests + kOnce + kForEnds);
 }
 
 }  // namespace
