@@ -16,9 +16,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
-#include "examples/program.h"
 #include "examples/quickstart/demonstration.h"
 #include "examples/quickstart/findings.h"
+#include "examples/support/program.h"
 #include "trestle/posix/epoll_loop.h"
 #include "trestle/posix/signal_watcher.h"
 

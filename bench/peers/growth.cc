@@ -13,7 +13,7 @@
 #include "bench/peers/peer.h"
 #include "bench/peers/process.h"
 #include "bench/peers/runner.h"
-#include "examples/program.h"
+#include "examples/support/program.h"
 
 ABSL_FLAG(int, rounds, 5, "samples of each figure, taken in turns");
 ABSL_FLAG(double, effort, 1, "multiplies the requests of each sample");

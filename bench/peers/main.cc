@@ -19,7 +19,7 @@
 #include "bench/peers/process.h"
 #include "bench/peers/report.h"
 #include "bench/peers/runner.h"
-#include "examples/program.h"
+#include "examples/support/program.h"
 
 ABSL_FLAG(std::vector<std::string>, modes,
           (std::vector<std::string>{"offload", "passthrough", "bridge"}),

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "benchmark/benchmark.h"
-#include "examples/help_text.h"
+#include "examples/support/help_text.h"
 
 namespace trestle::bench {
 

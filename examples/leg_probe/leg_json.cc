@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "examples/json_values.h"
+#include "examples/support/json_values.h"
 
 namespace trestle::examples {
 namespace {

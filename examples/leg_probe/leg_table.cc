@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "examples/wrapped_text.h"
+#include "examples/support/wrapped_text.h"
 #include "trestle/base/error.h"
 
 namespace trestle::examples {

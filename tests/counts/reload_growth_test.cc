@@ -18,7 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "bench/support/allocation_counter.h"
-#include "examples/front_tls.h"
+#include "examples/support/front_tls.h"
 #include "gtest/gtest.h"
 #include "tests/tls/ech_pair.h"
 #include "tests/tls/tls_fixture.h"

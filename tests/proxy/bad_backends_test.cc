@@ -11,7 +11,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
-#include "examples/connection_log.h"
+#include "examples/support/connection_log.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/proxy/bridge_fixture.h"

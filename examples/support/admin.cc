@@ -1,0 +1,193 @@
+#include "examples/support/admin.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "absl/flags/flag.h"
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "examples/support/connection_log.h"
+#include "examples/support/program.h"
+#include "trestle/posix/ca_files.h"
+#include "trestle/tls/chain_checker.h"
+#include "trestle/tls/trust_store.h"
+#include "trestle/watch/certificate_sightings.h"
+
+ABSL_FLAG(std::string, admin, "",
+          "IP:PORT that offers /metrics, /healthz, /legs and a page over HTTP, without passwords");
+ABSL_FLAG(absl::Duration, probe_interval, absl::Hours(1),
+          "with --admin: backends' certificates are looked at so often");
+
+namespace trestle::examples {
+namespace {
+
+// What the admin server shows of certificates is at most so old.
+constexpr absl::Duration kRefresh = absl::Seconds(1);
+
+// The observer of one thread: counts, and tells the main loop of chains that are new.
+class AdminObserver final : public ConnectionObserver {
+ public:
+  AdminObserver(std::unique_ptr<ConnectionObserver> metrics,
+                CertificateSightings::Callback on_sighting)
+      : metrics_(std::move(metrics)), sightings_(metrics_.get(), std::move(on_sighting)) {}
+
+  void OnEstablished(const ConnectionReport& report) override { sightings_.OnEstablished(report); }
+  void OnTurnedAway(Limit limit) override { sightings_.OnTurnedAway(limit); }
+  void OnClosed(const ConnectionReport& report) override { sightings_.OnClosed(report); }
+
+ private:
+  const std::unique_ptr<ConnectionObserver> metrics_;
+  CertificateSightings sightings_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LoadProbeConfig(const std::string& ca_path) {
+  absl::StatusOr<std::string> ca = ReadCaCertificates(ca_path);
+  if (!ca.ok()) return ca.status();
+  ClientTlsOptions options;
+  options.ca_pem = *std::move(ca);
+  absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = ProbeConfigFor(options);
+  if (config.ok()) return config;
+  return absl::InvalidArgumentError(absl::StrCat(ca_path, ": ", Sentence(config.status())));
+}
+
+absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const ClientTlsOptions& tls) {
+  absl::StatusOr<std::shared_ptr<const TrustStore>> trust =
+      TrustStore::Create(tls.ca_pem, tls.crl_pem);
+  if (!trust.ok()) return trust.status();
+  ChainCheckerOptions checker_options;
+  checker_options.trust = *std::move(trust);
+  absl::StatusOr<std::shared_ptr<const ChainChecker>> checker =
+      ChainChecker::Create(std::move(checker_options));
+  if (!checker.ok()) return checker.status();
+  LegProbeOptions options;
+  options.checker = *std::move(checker);
+  options.credential = tls.credential;
+  return LegProbeConfig::Create(std::move(options));
+}
+
+void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegProbeConfig>& config,
+               ProxyProtocolOut proxy_header, MonitorTargets& targets) {
+  // Each has a timer, and a chain in memory.
+  constexpr size_t kMaxProbed = 10000;
+  for (const Route& route : routes) {
+    const Backends* const backends = std::get_if<Backends>(&route.target);
+    if (route.pattern.empty() || route.pattern.front() == '*' || backends == nullptr) continue;
+    for (const Endpoint& endpoint : backends->endpoints) {
+      if (targets.probed.size() == kMaxProbed) return;
+      MonitorTargets::Probed& probed = targets.probed.emplace_back();
+      probed.name = route.pattern;
+      probed.config = config;
+      probed.target.endpoint = endpoint;
+      probed.target.server_name = route.pattern;
+      probed.target.proxy_header = proxy_header;
+    }
+  }
+}
+
+void AddRoutes(absl::Span<const Route> routes, ProxyMode mode, Watched& watched) {
+  // A page of more is of no use to anybody.
+  constexpr size_t kMaxShown = 10000;
+  for (const Route& route : routes) {
+    const Backends* const backends = std::get_if<Backends>(&route.target);
+    if (backends == nullptr || watched.routes.size() == kMaxShown) continue;
+    RouteLegs& shown = watched.routes.emplace_back();
+    shown.name = route.pattern;
+    shown.mode = mode;
+    shown.backends = backends->endpoints;
+    shown.back_name = route.pattern;
+  }
+}
+
+absl::StatusOr<std::unique_ptr<Admin>> Admin::FromFlags(Source source) {
+  const std::string listen = absl::GetFlag(FLAGS_admin);
+  if (listen.empty()) return nullptr;
+  const absl::StatusOr<Endpoint> endpoint = EndpointFromFlag("admin", listen);
+  if (!endpoint.ok()) return endpoint.status();
+  CertificateMonitorOptions options;
+  options.probe_interval = absl::GetFlag(FLAGS_probe_interval);
+  if (options.probe_interval <= absl::ZeroDuration() ||
+      options.probe_interval == absl::InfiniteDuration()) {
+    return absl::InvalidArgumentError("--probe_interval must be above 0 and finite");
+  }
+  options.first_probe_within = std::min(options.first_probe_within, options.probe_interval);
+  options.seed = static_cast<uint64_t>(getpid());
+  return absl::WrapUnique(new Admin(*endpoint, std::move(options), std::move(source)));
+}
+
+Admin::Admin(const Endpoint& listen, CertificateMonitorOptions options, Source source)
+    : listen_(listen), options_(std::move(options)), source_(std::move(source)) {}
+
+absl::Status Admin::Start(EpollLoop& main_loop) {
+  main_loop_ = &main_loop;
+  dialer_ = std::make_unique<TcpDialer>(main_loop);
+  CertificateListener* const listener = this;
+  monitor_ = std::make_unique<CertificateMonitor>(main_loop, *dialer_, options_, listener);
+  if (absl::Status watched = WatchTargets(); !watched.ok()) return watched;
+  absl::StatusOr<std::unique_ptr<AdminServer>> server = AdminServer::Start(listen_, metrics_);
+  if (!server.ok()) return server.status();
+  server_ = *std::move(server);
+  server_->SetRoutes(routes_);
+  Refresh();
+  const std::string address = listen_.ToString();
+  LogLine(absl::StrCat("admin on ", address.substr(0, address.rfind(':') + 1), server_->port()));
+  return absl::OkStatus();
+}
+
+void Admin::Stop() {
+  server_.reset();
+  refresh_.reset();
+  monitor_.reset();
+  dialer_.reset();
+}
+
+std::unique_ptr<ConnectionObserver> Admin::NewObserver(ConnectionObserver* next) {
+  return std::make_unique<AdminObserver>(
+      metrics_.NewObserver(next), [this](CertificateSighting sighting) {
+        main_loop_->PostFromAnyThread([this, sighting = std::move(sighting)] {
+          if (monitor_ != nullptr) monitor_->OnSighting(sighting);
+        });
+      });
+}
+
+void Admin::OnReloaded(bool good) {
+  metrics_.CountReload(good);
+  if (!good) return;
+  // The reload itself has just read the same files.
+  if (absl::Status watched = WatchTargets(); !watched.ok()) {
+    LogLine(absl::StrCat("certificates are watched as before: ", Sentence(watched)));
+  }
+}
+
+void Admin::OnDraining() { server_->SetDraining(); }
+
+absl::Status Admin::WatchTargets() {
+  absl::StatusOr<Watched> watched = source_();
+  if (!watched.ok()) return watched.status();
+  if (absl::Status s = monitor_->Watch(std::move(watched->targets)); !s.ok()) return s;
+  routes_ = std::move(watched->routes);
+  if (watched->ticket_keys != nullptr) {
+    metrics_.SetTicketKeyTime(
+        [ring = watched->ticket_keys](absl::Time now) { return ring->SealingSince(now); });
+  }
+  if (server_ != nullptr) server_->SetRoutes(routes_);
+  return absl::OkStatus();
+}
+
+void Admin::OnCertificateEvent(const CertificateEvent& event) {
+  LogLine(absl::StrCat("certificate: leg=", LegName(event.status.leg), " name=", event.status.name,
+                       " source=", CertificateSourceName(event.status.source), " event=",
+                       CertificateEventName(event.kind), " detail=\"", event.detail, "\""));
+}
+
+void Admin::Refresh() {
+  metrics_.SetCertificates(monitor_->Snapshot());
+  refresh_ = main_loop_->RunAfter(kRefresh, [this] { Refresh(); });
+}
+
+}  // namespace trestle::examples

@@ -1,0 +1,93 @@
+#include "examples/support/back_tls.h"
+
+#include <utility>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_split.h"
+#include "examples/support/pem_files.h"
+#include "examples/support/program.h"
+#include "trestle/posix/ca_files.h"
+#include "trestle/tls/trust_store.h"
+
+ABSL_FLAG(std::string, backend_ca, "",
+          "PEM file, or folder of PEM files, with the CAs that the backend may be certified by; or "
+          "\"system\" for those that this machine trusts");
+ABSL_FLAG(std::string, backend_crl, "",
+          "PEM file with revocation lists, one of each CA; without: nobody is known to be revoked");
+ABSL_FLAG(std::string, backend_pins, "",
+          "base64 SHA-256 digests of public keys, comma-separated: the backend's chain must have "
+          "one of them, too; name a backup");
+ABSL_FLAG(std::string, backend_cert, "",
+          "PEM file with the certificate to show to backends that ask for one");
+ABSL_FLAG(std::string, backend_key, "", "PEM file with that certificate's private key");
+
+namespace trestle::examples {
+namespace {
+
+absl::StatusOr<std::string> CaPath() {
+  absl::StatusOr<std::string> path = RequiredFlag("backend_ca", absl::GetFlag(FLAGS_backend_ca));
+  if (!path.ok() || *path != "system") return path;
+  return FindSystemCas();
+}
+
+// Says that the CAs at `path` can't be used: of a folder, which file is at fault.
+absl::Status CannotUseCas(const std::string& path, const absl::Status& why) {
+  const absl::StatusOr<std::vector<std::string>> files = ListCaFiles(path);
+  for (size_t i = 0; files.ok() && i < files->size(); ++i) {
+    const absl::StatusOr<std::string> text = ReadCaCertificates((*files)[i]);
+    if (!text.ok()) continue;
+    const absl::Status alone = TrustStore::Create(*text).status();
+    if (!alone.ok()) return CannotUse((*files)[i], alone);
+  }
+  return CannotUse(path, why);
+}
+
+absl::Status AddCredential(ClientTlsOptions& options) {
+  const std::string cert_path = absl::GetFlag(FLAGS_backend_cert);
+  const std::string key_path = absl::GetFlag(FLAGS_backend_key);
+  if (cert_path.empty() != key_path.empty()) {
+    return absl::InvalidArgumentError("--backend_cert and --backend_key go together");
+  }
+  if (cert_path.empty()) return absl::OkStatus();
+  absl::StatusOr<std::shared_ptr<const Credential>> credential =
+      LoadCredential(cert_path, key_path, "", nullptr, CredentialUse::kClient);
+  if (!credential.ok()) return credential.status();
+  options.credential = *std::move(credential);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> BackTlsFromFlags() {
+  const absl::StatusOr<std::string> path = CaPath();
+  if (!path.ok()) return path.status();
+  absl::StatusOr<std::string> ca_pem = ReadCaCertificates(*path);
+  if (!ca_pem.ok()) return ca_pem.status();
+  ClientTlsOptions options;
+  options.ca_pem = *std::move(ca_pem);
+  if (const std::string crl_path = absl::GetFlag(FLAGS_backend_crl); !crl_path.empty()) {
+    absl::StatusOr<std::string> crl_pem = ReadRevocationLists(crl_path);
+    if (!crl_pem.ok()) return crl_pem.status();
+    options.crl_pem = *std::move(crl_pem);
+  }
+  options.pins = absl::StrSplit(absl::GetFlag(FLAGS_backend_pins), ',', absl::SkipEmpty());
+  if (absl::Status status = AddCredential(options); !status.ok()) return status;
+  absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> config =
+      ClientTlsConfig::Create(std::move(options));
+  if (config.ok()) return config;
+  return CannotUseCas(*path, config.status());
+}
+
+std::vector<std::string> BackTlsFiles() {
+  std::vector<std::string> files;
+  const absl::StatusOr<std::string> ca = CaPath();
+  if (ca.ok()) files.push_back(WatchedPath(*ca));
+  for (const std::string& path :
+       {absl::GetFlag(FLAGS_backend_crl), absl::GetFlag(FLAGS_backend_cert),
+        absl::GetFlag(FLAGS_backend_key)}) {
+    if (!path.empty()) files.push_back(path);
+  }
+  return files;
+}
+
+}  // namespace trestle::examples

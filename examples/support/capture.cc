@@ -1,0 +1,51 @@
+#include "examples/support/capture.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "examples/support/connection_log.h"
+#include "trestle/io/capture_inspector.h"
+#include "trestle/io/inspector_chain.h"
+
+ABSL_FLAG(
+    std::string, dangerous_capture_file, "",
+    "new file that gets the clear text of all connections, passwords and cookies included, in "
+    "the format that Wireshark and tcpdump open; costs speed, too");
+ABSL_FLAG(uint64_t, dangerous_capture_bytes, 100 << 20,
+          "where --dangerous_capture_file ends; connections go on without it");
+
+namespace trestle::examples {
+
+absl::StatusOr<std::unique_ptr<PcapFile>> CaptureFromFlags() {
+  PcapFileOptions options;
+  options.dangerous_path = absl::GetFlag(FLAGS_dangerous_capture_file);
+  if (options.dangerous_path.empty()) return nullptr;
+  options.max_bytes = absl::GetFlag(FLAGS_dangerous_capture_bytes);
+  options.on_stopped = [](const absl::Status& why) {
+    LogLine(absl::StrCat("capture stopped: ", why.message()));
+  };
+  const std::string path = options.dangerous_path;
+  absl::StatusOr<std::unique_ptr<PcapFile>> file = PcapFile::Create(std::move(options));
+  if (file.ok()) LogLine(absl::StrCat("the clear text of all connections is written to ", path));
+  return file;
+}
+
+void AddCapture(PcapFile* file, Scheduler& scheduler, InspectorFactory& new_inspector) {
+  if (file == nullptr) return;
+  new_inspector = [file, &scheduler, next = std::move(new_inspector)](
+                      const ConnectionReport& connection) mutable -> std::unique_ptr<Inspector> {
+    auto capture = std::make_unique<CaptureInspector>(
+        scheduler, file->NewSink(connection.front.peer, connection.front.local));
+    std::unique_ptr<Inspector> inspector = next ? next(connection) : nullptr;
+    if (inspector == nullptr) return capture;
+    std::vector<std::unique_ptr<Inspector>> chain;
+    chain.push_back(std::move(capture));
+    chain.push_back(std::move(inspector));
+    return std::make_unique<InspectorChain>(std::move(chain));
+  };
+}
+
+}  // namespace trestle::examples

@@ -1,0 +1,25 @@
+// The flags by which the example proxies write what they decrypt into a file for Wireshark.
+#ifndef TRESTLE_EXAMPLES_SUPPORT_CAPTURE_H_
+#define TRESTLE_EXAMPLES_SUPPORT_CAPTURE_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "trestle/io/scheduler.h"
+#include "trestle/posix/pcap_file.h"
+#include "trestle/proxy/proxy_block.h"
+
+namespace trestle::examples {
+
+/// Makes the file of --dangerous_capture_file; null where none was asked for. Tells the log of it,
+/// and when nothing is written any more.
+absl::StatusOr<std::unique_ptr<PcapFile>> CaptureFromFlags();
+
+/// Puts the capture before what `new_inspector` makes, so that it has what clients and backends
+/// sent, requests that are refused included. `file` may be null; else it must outlive the block on
+/// the loop of `scheduler`.
+void AddCapture(PcapFile* file, Scheduler& scheduler, InspectorFactory& new_inspector);
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_SUPPORT_CAPTURE_H_

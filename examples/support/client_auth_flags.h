@@ -1,0 +1,22 @@
+// The flags about clients' certificates: --client_ca, --client_crl, --client_auth, --client_allow.
+#ifndef TRESTLE_EXAMPLES_SUPPORT_CLIENT_AUTH_FLAGS_H_
+#define TRESTLE_EXAMPLES_SUPPORT_CLIENT_AUTH_FLAGS_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "trestle/tls/client_authentication.h"
+
+namespace trestle::examples {
+
+/// Reads the flags and the files that they name, and checks them; null without --client_ca.
+absl::StatusOr<std::unique_ptr<ClientAuthOptions>> ClientAuthFromFlags();
+
+/// The files that they name.
+std::vector<std::string> ClientAuthFiles();
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_SUPPORT_CLIENT_AUTH_FLAGS_H_

@@ -1,0 +1,109 @@
+#include "examples/support/connection_flags.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "absl/time/time.h"
+#include "examples/support/program.h"
+#include "examples/support/proxy_flags.h"
+#include "trestle/base/ip_range.h"
+
+ABSL_FLAG(absl::Duration, hello_timeout, absl::Seconds(5), "limit for a complete ClientHello");
+ABSL_FLAG(absl::Duration, handshake_timeout, absl::Seconds(10), "limit for a TLS handshake");
+ABSL_FLAG(absl::Duration, idle_timeout, absl::Minutes(5),
+          "closes a connection on which no byte moved for so long");
+ABSL_FLAG(absl::Duration, after_certificate_expiry, absl::InfiniteDuration(),
+          "how long a connection may go on after the certificate that its client was shown has "
+          "expired");
+ABSL_FLAG(
+    std::string, proxy_protocol, "",
+    "out:v1 or out:v2 sends backends a PROXY header; in:RANGE believes that of peers in RANGE "
+    "(an IP address or CIDR range), who must send one; comma-separated, as in "
+    "out:v2,in:127.0.0.1/8");
+ABSL_FLAG(bool, answer_plain_http, false,
+          "answers clients that speak HTTP without TLS with a page of status 400; else they get no "
+          "byte");
+ABSL_FLAG(int, max_connections, 0,
+          "connections open at a time; more are reset at once. 0: no limit, as for the next three, "
+          "which all threads share");
+ABSL_FLAG(int, max_full_handshakes, 0,
+          "full TLS handshakes with clients under way at a time; what resumes is not counted");
+ABSL_FLAG(double, max_handshakes_per_second, 0,
+          "full TLS handshakes with clients a second; what resumes is not counted");
+ABSL_FLAG(double, max_handshakes_per_second_per_client, 0,
+          "the same for each client: an IPv4 address, or 64 bits of an IPv6 address");
+
+namespace trestle::examples {
+namespace {
+
+// Reads "out:v2,in:127.0.0.1/8,in:::1".
+absl::Status ApplyProxyProtocol(absl::string_view text, ConnectionOptions& options) {
+  std::vector<absl::string_view> trusted;
+  for (absl::string_view item : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    if (item == "out:v1") {
+      options.proxy_protocol_to_backend = ProxyProtocolOut::kV1;
+    } else if (item == "out:v2") {
+      options.proxy_protocol_to_backend = ProxyProtocolOut::kV2;
+    } else if (absl::ConsumePrefix(&item, "in:")) {
+      trusted.push_back(item);
+    } else {
+      return FlagError("proxy_protocol",
+                       absl::StrCat("has \"", item, "\"; write out:v1, out:v2 or in:RANGE"));
+    }
+  }
+  if (trusted.empty()) return absl::OkStatus();
+  absl::StatusOr<TrustedPeers> peers = TrustedPeers::Parse(absl::StrJoin(trusted, ","));
+  if (!peers.ok()) {
+    return FlagError("proxy_protocol", absl::StrCat("is wrong: ", Sentence(peers.status())));
+  }
+  options.proxy_protocol_from = *std::move(peers);
+  return absl::OkStatus();
+}
+
+// Each thread gets its share: the system spreads connections evenly.
+absl::StatusOr<ConnectionLimits> LimitsFromFlags() {
+  const int threads = std::max(ThreadsFromFlags(), 1);
+  const int connections = absl::GetFlag(FLAGS_max_connections);
+  const int handshakes = absl::GetFlag(FLAGS_max_full_handshakes);
+  const double rate = absl::GetFlag(FLAGS_max_handshakes_per_second);
+  const double client_rate = absl::GetFlag(FLAGS_max_handshakes_per_second_per_client);
+  if (connections < 0) return FlagError("max_connections", "must not be negative");
+  if (handshakes < 0) return FlagError("max_full_handshakes", "must not be negative");
+  if (!(rate >= 0)) return FlagError("max_handshakes_per_second", "must not be negative");
+  if (!(client_rate >= 0)) {
+    return FlagError("max_handshakes_per_second_per_client", "must not be negative");
+  }
+  ConnectionLimits limits;
+  limits.connections = static_cast<size_t>((connections + threads - 1) / threads);
+  limits.full_handshakes = static_cast<size_t>((handshakes + threads - 1) / threads);
+  limits.full_handshakes_per_second = rate / threads;
+  limits.full_handshakes_per_second_per_client = client_rate / threads;
+  return limits;
+}
+
+}  // namespace
+
+absl::StatusOr<ConnectionOptions> ConnectionOptionsFromFlags() {
+  ConnectionOptions options;
+  options.hello_timeout = absl::GetFlag(FLAGS_hello_timeout);
+  options.handshake_timeout = absl::GetFlag(FLAGS_handshake_timeout);
+  options.relay.idle_timeout = absl::GetFlag(FLAGS_idle_timeout);
+  options.after_certificate_expiry = absl::GetFlag(FLAGS_after_certificate_expiry);
+  absl::StatusOr<ConnectionLimits> limits = LimitsFromFlags();
+  if (!limits.ok()) return limits.status();
+  options.limits = *limits;
+  const std::string proxy_protocol = absl::GetFlag(FLAGS_proxy_protocol);
+  if (absl::Status s = ApplyProxyProtocol(proxy_protocol, options); !s.ok()) return s;
+  return options;
+}
+
+bool AnswerPlainHttp() { return absl::GetFlag(FLAGS_answer_plain_http); }
+
+}  // namespace trestle::examples

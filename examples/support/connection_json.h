@@ -1,0 +1,17 @@
+// One finished connection as JSON; docs/connection_log.schema.json describes it.
+#ifndef TRESTLE_EXAMPLES_SUPPORT_CONNECTION_JSON_H_
+#define TRESTLE_EXAMPLES_SUPPORT_CONNECTION_JSON_H_
+
+#include <string>
+
+#include "absl/time/time.h"
+#include "trestle/proxy/observer.h"
+
+namespace trestle::examples {
+
+/// Writes `report`, of a connection that was closed at `now`, on one line without a line feed.
+std::string ConnectionAsJson(const ConnectionReport& report, absl::Time now);
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_SUPPORT_CONNECTION_JSON_H_

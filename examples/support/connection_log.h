@@ -1,0 +1,43 @@
+// ConnectionLog: one line about each finished connection.
+#ifndef TRESTLE_EXAMPLES_SUPPORT_CONNECTION_LOG_H_
+#define TRESTLE_EXAMPLES_SUPPORT_CONNECTION_LOG_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "trestle/proxy/observer.h"
+
+namespace trestle::examples {
+
+/// Describes a connection, without a line feed:
+///   client=127.0.0.1:40000 mode=bridge sni=a.test front=TLSv1.3/TLS_AES_128_GCM_SHA256/X25519
+///   backend=127.0.0.1:8443 back=TLSv1.3/… up=81 down=2048 duration=3.2ms status="ok"
+std::string DescribeConnection(const ConnectionReport& report);
+
+/// Writes a line to standard error in one piece, so that the lines of several threads don't mix.
+void LogLine(absl::string_view text);
+
+enum class ConnectionLogFormat {
+  kNone,
+  kText,  ///< `DescribeConnection`, after the time.
+  kJson,  ///< `ConnectionAsJson`.
+};
+
+/// Reads and writes --log_connections.
+bool AbslParseFlag(absl::string_view text, ConnectionLogFormat* format, std::string* error);
+std::string AbslUnparseFlag(ConnectionLogFormat format);
+
+/// Changes no state, so that all threads share one.
+class ConnectionLog final : public ConnectionObserver {
+ public:
+  explicit ConnectionLog(ConnectionLogFormat format) : format_(format) {}
+
+  void OnClosed(const ConnectionReport& report) override;
+
+ private:
+  const ConnectionLogFormat format_;
+};
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_SUPPORT_CONNECTION_LOG_H_

@@ -1,0 +1,174 @@
+#include "examples/support/http_flags.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/algorithm/container.h"
+#include "absl/flags/flag.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "examples/support/front_options.h"
+#include "examples/support/program.h"
+#include "integrations/http2/http2_routes.h"
+
+ABSL_FLAG(bool, http, false,
+          "reads HTTP/1.1: refuses malformed and misdirected requests, tells the backend who the "
+          "client is (X-Forwarded-For, Forwarded); see docs/http.md");
+ABSL_FLAG(
+    std::string, http_routes, "",
+    "HOST/PATH=IP:PORT[+IP:PORT...][@NAME], comma-separated: chooses the backend by the first "
+    "request's host and the beginning of its path; NAME is what the backend's certificate "
+    "must be for, if not --backend_name; the host \"default\" is any; implies --http");
+
+ABSL_FLAG(bool, http2, false,
+          "offers HTTP/2, which passes unread, to clients: bridging_proxy offers h2 and http/1.1 "
+          "then, terminating_proxy needs h2 in --alpn. A backend must speak it, and --http_routes "
+          "go by the name that the client asked for, or its first request's host. Needs "
+          "--dangerous_unread_http2 beside --http and --http_routes");
+
+ABSL_FLAG(std::string, http_trusted_proxies, "",
+          "IP addresses or CIDR ranges, comma-separated, of HTTP proxies in front: their "
+          "X-Forwarded-For and Forwarded are added to, those of all others are taken out");
+
+ABSL_FLAG(std::string, http_upgrades, "websocket",
+          "protocols, comma-separated, that HTTP/1.1 requests may ask to change to, and that pass "
+          "unread once the backend agreed; empty: none");
+ABSL_FLAG(bool, http_client_cert, false,
+          "sends backends the client's certificate and those that came with it, in Client-Cert and "
+          "Client-Cert-Chain (RFC 9440)");
+ABSL_FLAG(bool, http_xfcc_cert, false,
+          "adds the client's certificate itself to X-Forwarded-Client-Cert, as Cert=");
+ABSL_FLAG(std::string, dangerous_http_keep, "",
+          "names, comma-separated, of proxy fields (docs/http.md) that backends get from clients: "
+          "every client can forge them");
+
+namespace trestle::examples {
+namespace {
+
+std::vector<std::string> ListOf(absl::string_view text) {
+  std::vector<std::string> list;
+  for (const absl::string_view item : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
+    list.emplace_back(absl::StripAsciiWhitespace(item));
+  }
+  return list;
+}
+
+// What is said by flags that say nothing where HTTP isn't read; empty for none of them.
+absl::string_view FlagWithoutHttp(const HttpFlags& flags) {
+  if (!flags.trusted_proxies.ranges().empty()) return "http_trusted_proxies";
+  if (flags.upgrades != Http1Options().upgrades) return "http_upgrades";
+  if (flags.client_cert) return "http_client_cert";
+  if (flags.xfcc_cert) return "http_xfcc_cert";
+  return flags.kept_fields.empty() ? "" : "dangerous_http_keep";
+}
+
+}  // namespace
+
+absl::StatusOr<HttpFlags> HttpFromFlags() {
+  HttpFlags flags;
+  const std::string text = absl::GetFlag(FLAGS_http_routes);
+  flags.http2 = absl::GetFlag(FLAGS_http2);
+  flags.unread_http2 = UnreadHttp2Allowed();
+  flags.inspect = absl::GetFlag(FLAGS_http) || !text.empty();
+  flags.upgrades = ListOf(absl::GetFlag(FLAGS_http_upgrades));
+  flags.client_cert = absl::GetFlag(FLAGS_http_client_cert);
+  flags.xfcc_cert = absl::GetFlag(FLAGS_http_xfcc_cert);
+  flags.kept_fields = ListOf(absl::GetFlag(FLAGS_dangerous_http_keep));
+  if (const std::string ranges = absl::GetFlag(FLAGS_http_trusted_proxies); !ranges.empty()) {
+    absl::StatusOr<TrustedPeers> trusted = TrustedPeers::Parse(ranges);
+    if (!trusted.ok()) {
+      return FlagError("http_trusted_proxies",
+                       absl::StrCat("is wrong: ", Sentence(trusted.status())));
+    }
+    flags.trusted_proxies = *std::move(trusted);
+  }
+  if (text.empty()) return flags;
+  absl::StatusOr<std::vector<HttpRoute>> routes = ParseHttpRoutes(text);
+  if (routes.ok()) {
+    absl::StatusOr<std::shared_ptr<const HttpRoutes>> table = HttpRoutes::Create(*routes);
+    if (table.ok()) {
+      flags.routes = *std::move(table);
+      return flags;
+    }
+    routes = table.status();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--http_routes is wrong: ", Sentence(routes.status())));
+}
+
+std::vector<std::string> FrontProtocols(const HttpFlags& flags) {
+  if (!flags.http2) return {};
+  return {"h2", "http/1.1"};
+}
+
+absl::Status CheckHttp2(const HttpFlags& flags, const ServerTlsOptions& front) {
+  const bool offered = absl::c_linear_search(front.alpn, "h2");
+  if (flags.http2 && !offered) return FlagError("http2", "has no effect without h2 in --alpn");
+  if (!offered || !flags.inspect || flags.unread_http2) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "h2 is offered to clients and would pass unread beside --http or --http_routes: clients "
+      "could "
+      "forge X-Forwarded-For, and send requests for other names; leave out h2, or accept that with "
+      "--dangerous_unread_http2");
+}
+
+absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags,
+                                                  absl::string_view backend) {
+  if (flags.routes == nullptr) {
+    Backends backends;
+    for (const absl::string_view item : absl::StrSplit(backend, '+')) {
+      const absl::StatusOr<Endpoint> endpoint = ServerFromFlag("backend", item);
+      if (!endpoint.ok()) return endpoint.status();
+      backends.endpoints.push_back(*endpoint);
+    }
+    return std::vector<HttpRoute>{{"", "/", std::move(backends), ""}};
+  }
+  if (!backend.empty()) {
+    return absl::InvalidArgumentError(
+        "--backend and --http_routes exclude each other; the route default=IP:PORT is for all "
+        "else");
+  }
+  return flags.routes->routes();
+}
+
+bool LeadsTo(const std::vector<HttpRoute>& routes, const Endpoint& listener) {
+  return std::any_of(routes.begin(), routes.end(), [&](const HttpRoute& route) {
+    return trestle::LeadsTo(route.backends, listener);
+  });
+}
+
+absl::Status ApplyHttp(const HttpFlags& flags, Scheduler& scheduler,
+                       InspectorFactory& new_inspector, ContentRouting& content,
+                       Http1Options http) {
+  if (!flags.inspect) {
+    const absl::string_view flag = FlagWithoutHttp(flags);
+    return flag.empty() ? absl::OkStatus() : FlagError(flag, "needs --http or --http_routes");
+  }
+  http.upgrades = flags.upgrades;
+  http.forwarding.append_from = flags.trusted_proxies;
+  http.forwarding.client_cert = flags.client_cert;
+  http.forwarding.xfcc_certificate = flags.xfcc_cert;
+  http.forwarding.dangerous_keep = flags.kept_fields;
+  if (flags.routes != nullptr) {
+    KeepToRoutes(flags.routes, http);
+    content.new_reader = NewHttpRouteReaderFactory(flags.routes);
+    if (flags.unread_http2) {
+      Http2RouteOptions options;
+      options.dangerous_unread_http2 = true;
+      absl::StatusOr<ContentReaderFactory> reader =
+          NewHttp2RouteReaderFactory(flags.routes, options, std::move(content.new_reader));
+      if (!reader.ok()) return reader.status();
+      content.new_reader = *std::move(reader);
+    }
+  }
+  http.dangerous_unread_http2 = flags.unread_http2;
+  absl::StatusOr<InspectorFactory> factory = NewHttp1InspectorFactory(scheduler, std::move(http));
+  if (!factory.ok()) return factory.status();
+  new_inspector = *std::move(factory);
+  return absl::OkStatus();
+}
+
+}  // namespace trestle::examples

@@ -1,0 +1,67 @@
+#include "examples/support/program.h"
+
+#include <errno.h>
+
+#include <cstdlib>
+#include <optional>
+#include <vector>
+
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "examples/support/help_text.h"
+#include "trestle/base/error.h"
+
+namespace trestle::examples {
+
+void ParseCommandLine(int argc, char** argv, absl::string_view usage) {
+  // Abseil's own --help leaves out the flags of other files than main's, and exits with status 1.
+  AnswerHelpAndVersion(argc, argv, usage);
+  absl::SetProgramUsageMessage(usage);
+  const std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);
+  if (arguments.size() == 1) return;
+  OrExit(absl::InvalidArgumentError(
+      absl::StrCat("\"", arguments[1], "\" is no flag; see --help for what there is")));
+}
+
+absl::StatusOr<Endpoint> EndpointFromFlag(absl::string_view flag, absl::string_view value) {
+  if (value.empty()) return FlagError(flag, "is required, as IP:PORT");
+  absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(value);
+  if (endpoint.ok()) return endpoint;
+  return FlagError(flag, absl::StrCat("is wrong: ", Sentence(endpoint.status())));
+}
+
+absl::StatusOr<Endpoint> ServerFromFlag(absl::string_view flag, absl::string_view value) {
+  absl::StatusOr<Endpoint> endpoint = EndpointFromFlag(flag, value);
+  if (!endpoint.ok()) return endpoint;
+  const absl::Status dialable = endpoint->CheckDialable();
+  if (dialable.ok()) return endpoint;
+  return FlagError(flag, absl::StrCat("is wrong: ", Sentence(dialable)));
+}
+
+absl::StatusOr<std::string> RequiredFlag(absl::string_view flag, std::string value) {
+  if (value.empty()) return FlagError(flag, "is required and must not be empty");
+  return value;
+}
+
+absl::Status FlagError(absl::string_view flag, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, " ", what));
+}
+
+absl::Status CannotUse(absl::string_view what, const absl::Status& why) {
+  return absl::InvalidArgumentError(absl::StrCat("cannot use ", what, ": ", Sentence(why)));
+}
+
+std::string Sentence(const absl::Status& status) {
+  const std::optional<TlsError> error = GetTlsError(status);
+  return error.has_value() ? error->detail : std::string(status.message());
+}
+
+void OrExit(const absl::Status& status) {
+  if (status.ok()) return;
+  absl::FPrintF(stderr, "%s: %s\n", program_invocation_short_name, Sentence(status));
+  std::exit(EXIT_FAILURE);
+}
+
+}  // namespace trestle::examples

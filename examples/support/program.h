@@ -1,0 +1,49 @@
+// The command line of the example programs, and how they fail: with one sentence on standard error
+// and exit status 1.
+#ifndef TRESTLE_EXAMPLES_SUPPORT_PROGRAM_H_
+#define TRESTLE_EXAMPLES_SUPPORT_PROGRAM_H_
+
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "trestle/base/endpoint.h"
+
+namespace trestle::examples {
+
+/// Reads the flags; anything else on the command line is an error. `--help` prints `usage`, all
+/// flags of the program and their defaults, and exits with status 0; `--version` prints versions.
+void ParseCommandLine(int argc, char** argv, absl::string_view usage);
+
+/// Reads an IP:PORT to listen on; `flag` is named if that fails.
+absl::StatusOr<Endpoint> EndpointFromFlag(absl::string_view flag, absl::string_view value);
+
+/// The same for a server to dial: neither its address nor its port may be 0.
+absl::StatusOr<Endpoint> ServerFromFlag(absl::string_view flag, absl::string_view value);
+
+/// Returns `value`; an empty one is an error.
+absl::StatusOr<std::string> RequiredFlag(absl::string_view flag, std::string value);
+
+/// An error about a flag: "--client_auth has …".
+absl::Status FlagError(absl::string_view flag, absl::string_view what);
+
+/// Says that `what` (a file) can't be used, and why.
+absl::Status CannotUse(absl::string_view what, const absl::Status& why);
+
+/// Says what is wrong in one sentence, without the codes that are meant for programs.
+std::string Sentence(const absl::Status& status);
+
+/// Ends the program with `status` as one sentence on standard error, unless it is OK.
+void OrExit(const absl::Status& status);
+
+template <typename T>
+T OrExit(absl::StatusOr<T> result) {
+  OrExit(result.status());
+  return *std::move(result);
+}
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_SUPPORT_PROGRAM_H_

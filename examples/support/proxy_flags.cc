@@ -1,0 +1,56 @@
+#include "examples/support/proxy_flags.h"
+
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "examples/support/connection_log.h"
+#include "examples/support/program.h"
+
+ABSL_FLAG(std::string, listen, "", "IP:PORT to accept clients on; port 0 picks a free one");
+ABSL_FLAG(bool, join, false,
+          "listens beside processes of this user that listen on the address already: start the "
+          "successor with it, then end the predecessor with SIGTERM, and no connection is lost");
+ABSL_FLAG(int, threads, 1, "threads that carry connections");
+ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(30),
+          "time for open connections to finish after SIGTERM or SIGINT");
+ABSL_FLAG(absl::Duration, drain_on_reload, absl::InfiniteDuration(),
+          "time for connections to finish that began with certificates from before a reload");
+ABSL_FLAG(trestle::examples::ConnectionLogFormat, log_connections,
+          trestle::examples::ConnectionLogFormat::kNone,
+          "text or json: writes one line about each finished connection to standard error");
+
+namespace trestle::examples {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+}  // namespace
+
+absl::StatusOr<ProxyHostOptions> HostOptionsFromFlags() {
+  const absl::StatusOr<Endpoint> listen = EndpointFromFlag("listen", absl::GetFlag(FLAGS_listen));
+  if (!listen.ok()) return listen.status();
+  ProxyHostOptions options;
+  options.listen = *listen;
+  if (absl::GetFlag(FLAGS_join)) options.port_use = PortUse::kJoin;
+  options.threads = absl::GetFlag(FLAGS_threads);
+  if (options.threads < 1 || options.threads > kMaxThreads) {
+    return FlagError("threads", absl::StrCat("must be from 1 to ", kMaxThreads));
+  }
+  options.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
+  if (options.drain_timeout < absl::ZeroDuration() ||
+      options.drain_timeout == absl::InfiniteDuration()) {
+    return FlagError("drain_timeout", "must be neither negative nor infinite");
+  }
+  options.drain_on_reload = absl::GetFlag(FLAGS_drain_on_reload);
+  if (options.drain_on_reload < absl::ZeroDuration()) {
+    return FlagError("drain_on_reload", "must not be negative");
+  }
+  options.log_connections = absl::GetFlag(FLAGS_log_connections);
+  return options;
+}
+
+int ThreadsFromFlags() { return absl::GetFlag(FLAGS_threads); }
+
+}  // namespace trestle::examples

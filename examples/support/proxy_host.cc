@@ -1,0 +1,268 @@
+#include "examples/support/proxy_host.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/blocking_counter.h"
+#include "examples/support/program.h"
+#include "trestle/posix/file_watcher.h"
+#include "trestle/posix/signal_watcher.h"
+#include "trestle/posix/tcp_dialer.h"
+#include "trestle/posix/tcp_listener.h"
+
+namespace trestle::examples {
+namespace {
+
+constexpr int kSignals[] = {SIGHUP, SIGTERM, SIGINT};
+
+// Each connection takes two descriptors; the soft limit is often 1024.
+void RaiseDescriptorLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+// One thread: a loop, and all that lives on it. Members are in the order of dependence.
+class ProxyHost::Worker {
+ public:
+  static absl::StatusOr<std::unique_ptr<Worker>> Create() {
+    absl::StatusOr<std::unique_ptr<EpollLoop>> loop = EpollLoop::Create();
+    if (!loop.ok()) return loop.status();
+    return std::make_unique<Worker>(*std::move(loop));
+  }
+
+  explicit Worker(std::unique_ptr<EpollLoop> loop)
+      // The blocks limit dialling themselves.
+      : loop_(std::move(loop)), dialer_(*loop_, {absl::InfiniteDuration()}) {}
+
+  ~Worker() {
+    loop_->Stop();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  absl::Status Listen(const Endpoint& endpoint, PortUse port_use) {
+    TcpListenerOptions options;
+    options.port_use = port_use;
+    absl::StatusOr<std::unique_ptr<TcpListener>> listener = TcpListener::Create(
+        *loop_, endpoint,
+        [this](std::unique_ptr<Transport> connection) {
+          blocks_.back()->Serve(std::move(connection));
+        },
+        options);
+    if (!listener.ok()) return listener.status();
+    listener_ = *std::move(listener);
+    return absl::OkStatus();
+  }
+
+  /// `own` observes this worker's blocks; where it is null, `shared` does.
+  absl::Status MakeBlocks(BlockFactory& new_blocks, std::unique_ptr<ConnectionObserver> own,
+                          ConnectionObserver* shared) {
+    observer_ = std::move(own);
+    absl::StatusOr<Blocks> blocks =
+        new_blocks(*loop_, dialer_, observer_ != nullptr ? observer_.get() : shared);
+    if (!blocks.ok()) return blocks.status();
+    blocks_ = *std::move(blocks);
+    return absl::OkStatus();
+  }
+
+  /// Connections are accepted from here on.
+  void Start() {
+    thread_ = std::thread([this] { loop_->Run(); });
+  }
+
+  void Drain(absl::Duration timeout, absl::AnyInvocable<void()> done) {
+    listener_->Retire(
+        [this, deadline = loop_->MonotonicNow() + timeout, done = std::move(done)]() mutable {
+          listener_.reset();
+          DrainBlocks(blocks_.size(), deadline, std::move(done));
+        });
+  }
+
+  EpollLoop& loop() { return *loop_; }
+  Blocks& blocks() { return blocks_; }
+  const TcpListener& listener() const { return *listener_; }
+
+ private:
+  // One after the other, from the last: until it is drained it may hand connections to the others.
+  void DrainBlocks(size_t count, MonotonicTime deadline, absl::AnyInvocable<void()> done) {
+    if (count == 0) return done();
+    const absl::Duration left = std::max(deadline - loop_->MonotonicNow(), absl::ZeroDuration());
+    blocks_[count - 1]->Drain(left, [this, count, deadline, done = std::move(done)]() mutable {
+      DrainBlocks(count - 1, deadline, std::move(done));
+    });
+  }
+
+  const std::unique_ptr<EpollLoop> loop_;
+  TcpDialer dialer_;
+  std::unique_ptr<ConnectionObserver> observer_;
+  Blocks blocks_;
+  std::unique_ptr<TcpListener> listener_;
+  std::thread thread_;
+};
+
+ProxyHost::ProxyHost(const ProxyHostOptions& options)
+    : options_(options), log_(options.log_connections) {}
+
+ProxyHost::~ProxyHost() = default;
+
+void ProxyHost::OnReload(absl::AnyInvocable<absl::StatusOr<std::string>()> reload,
+                         std::vector<std::string> watched_files) {
+  reload_ = std::move(reload);
+  watched_files_ = std::move(watched_files);
+}
+
+absl::Status ProxyHost::Run(BlockFactory new_blocks) {
+  // Both come as errors of the call, too.
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
+  RaiseDescriptorLimit();
+  if (absl::Status status = BlockSignals(kSignals); !status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<EpollLoop>> main_loop = EpollLoop::Create();
+  if (!main_loop.ok()) return main_loop.status();
+  main_loop_ = *std::move(main_loop);
+  const absl::StatusOr<std::unique_ptr<SignalWatcher>> signals =
+      SignalWatcher::Create(*main_loop_, kSignals, [this](int signal) { OnSignal(signal); });
+  if (!signals.ok()) return signals.status();
+  std::unique_ptr<FileWatcher> files;
+  if (!watched_files_.empty()) {
+    absl::StatusOr<std::unique_ptr<FileWatcher>> watcher =
+        FileWatcher::Create(*main_loop_, watched_files_, [this](const std::string&) { Reload(); });
+    if (!watcher.ok()) return watcher.status();
+    files = *std::move(watcher);
+  }
+
+  absl::Status status;
+  for (MainLoopPart* part : parts_) {
+    if (status.ok()) status = part->Start(*main_loop_);
+  }
+  if (status.ok()) status = StartWorkers(new_blocks);
+  if (status.ok()) {
+    const Endpoint& listening = workers_.front()->listener().local_endpoint();
+    LogLine(absl::StrCat("listening on ", listening.ToString()));
+    main_loop_->Run();
+  }
+  workers_.clear();  // Stops the threads, and cuts what is still open.
+  for (MainLoopPart* part : parts_) part->Stop();
+  return status;
+}
+
+absl::Status ProxyHost::StartWorkers(BlockFactory& new_blocks) {
+  ConnectionObserver* const observer =
+      options_.log_connections == ConnectionLogFormat::kNone ? nullptr : &log_;
+  for (int i = 0; i < options_.threads; ++i) {
+    absl::StatusOr<std::unique_ptr<Worker>> worker = Worker::Create();
+    if (!worker.ok()) return worker.status();
+    // The first one may have picked the port; the others join it there.
+    absl::Status status =
+        i == 0 ? (*worker)->Listen(options_.listen, options_.port_use)
+               : (*worker)->Listen(workers_[0]->listener().local_endpoint(), PortUse::kJoin);
+    if (!status.ok()) return status;
+    workers_.push_back(*std::move(worker));
+    std::unique_ptr<ConnectionObserver> own;
+    if (watcher_ != nullptr) own = watcher_->NewObserver(observer);
+    status = workers_.back()->MakeBlocks(new_blocks, std::move(own), observer);
+    if (!status.ok()) return status;
+  }
+  for (const std::unique_ptr<Worker>& worker : workers_) worker->Start();
+  return absl::OkStatus();
+}
+
+void ProxyHost::ForEachThread(const std::function<void(Blocks&)>& call) {
+  absl::BlockingCounter pending(static_cast<int>(workers_.size()));
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->loop().PostFromAnyThread([&call, &pending, &blocks = worker->blocks()] {
+      call(blocks);
+      pending.DecrementCount();
+    });
+  }
+  pending.Wait();
+}
+
+void ProxyHost::DrainOlderCertificates(uint64_t generation) {
+  if (options_.drain_on_reload == absl::InfiniteDuration()) return;
+  ForEachThread([&](Blocks& blocks) {
+    for (const std::unique_ptr<ProxyBlock>& block : blocks) {
+      block->DrainOlderCertificates(generation, options_.drain_on_reload);
+    }
+  });
+}
+
+absl::Status ProxyHost::RefuseLoop(
+    const std::function<bool(const Endpoint& listener)>& leads_to) const {
+  for (const Endpoint& address : workers_.front()->listener().Addresses()) {
+    if (!leads_to(address)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("a backend leads back to this proxy, which listens on ", address.ToString(),
+                     ": it would dial itself for ever"));
+  }
+  return absl::OkStatus();
+}
+
+void ProxyHost::OnSignal(int signal) {
+  if (signal == SIGHUP) return Reload();
+  if (!draining_) return Drain();
+  LogLine("stopping now");
+  main_loop_->Stop();
+}
+
+void ProxyHost::Reload() {
+  if (!reload_) return LogLine("there is nothing to reload");
+  const absl::StatusOr<std::string> loaded = reload_();
+  LogLine(loaded.ok() ? absl::StrCat("reloaded: ", *loaded)
+                      : absl::StrCat("reload failed, what was loaded before stays in use: ",
+                                     Sentence(loaded.status())));
+  if (watcher_ != nullptr) watcher_->OnReloaded(loaded.ok());
+}
+
+void ProxyHost::Drain() {
+  draining_ = true;
+  if (watcher_ != nullptr) watcher_->OnDraining();
+  LogLine(absl::StrCat("draining for at most ", absl::FormatDuration(options_.drain_timeout),
+                       "; a second signal stops at once"));
+  workers_to_drain_ = static_cast<int>(workers_.size());
+  const auto on_drained = [this] {
+    if (--workers_to_drain_ > 0) return;
+    LogRefusals();
+    LogLine("drained");
+    main_loop_->Stop();
+  };
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->loop().PostFromAnyThread([this, on_drained, &worker = *worker] {
+      worker.Drain(options_.drain_timeout,
+                   [this, on_drained] { main_loop_->PostFromAnyThread(on_drained); });
+    });
+  }
+}
+
+// To be called when nothing is accepted any more: the counts are the workers'.
+void ProxyHost::LogRefusals() const {
+  RefusalCounts sum;
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    for (const std::unique_ptr<ProxyBlock>& block : worker->blocks()) {
+      const RefusalCounts& refused = block->refused();
+      sum.connections += refused.connections;
+      sum.full_handshakes += refused.full_handshakes;
+      sum.full_handshakes_per_second += refused.full_handshakes_per_second;
+      sum.full_handshakes_per_second_per_client += refused.full_handshakes_per_second_per_client;
+    }
+  }
+  const std::pair<Limit, uint64_t> counts[] = {
+      {Limit::kConnections, sum.connections},
+      {Limit::kFullHandshakes, sum.full_handshakes},
+      {Limit::kHandshakesPerSecond, sum.full_handshakes_per_second},
+      {Limit::kHandshakesPerSecondPerClient, sum.full_handshakes_per_second_per_client},
+  };
+  for (const auto& [limit, count] : counts) {
+    if (count > 0) LogLine(absl::StrCat("refused because of --", LimitName(limit), ": ", count));
+  }
+}
+
+}  // namespace trestle::examples

@@ -1,0 +1,39 @@
+// TicketKeysRedis: the session ticket keys of a fleet of proxies, from a Redis server that the
+// command line names (--ticket_keys_redis).
+#ifndef TRESTLE_EXAMPLES_SUPPORT_TICKET_KEYS_REDIS_H_
+#define TRESTLE_EXAMPLES_SUPPORT_TICKET_KEYS_REDIS_H_
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "examples/support/proxy_host.h"
+#include "integrations/redis/redis_ticket_keys.h"
+#include "trestle/posix/tcp_dialer.h"
+#include "trestle/tls/ticket_key_ring.h"
+
+namespace trestle::examples {
+
+/// Lives on the main loop, where it holds up no connection; the threads share its ring.
+class TicketKeysRedis final : public MainLoopPart {
+ public:
+  /// Null without --ticket_keys_redis.
+  static absl::StatusOr<std::unique_ptr<TicketKeysRedis>> FromFlags();
+
+  const std::shared_ptr<TicketKeyRing>& ring() const { return ring_; }
+
+  absl::Status Start(EpollLoop& main_loop) override;
+  void Stop() override;
+
+ private:
+  explicit TicketKeysRedis(RedisTicketKeysOptions options);
+
+  const RedisTicketKeysOptions options_;
+  const std::shared_ptr<TicketKeyRing> ring_;
+  std::unique_ptr<TcpDialer> dialer_;
+  std::unique_ptr<RedisTicketKeys> keys_;
+};
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_SUPPORT_TICKET_KEYS_REDIS_H_
