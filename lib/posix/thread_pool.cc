@@ -1,7 +1,5 @@
 #include "trestle/posix/thread_pool.h"
 
-#include <signal.h>
-
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -33,18 +31,14 @@ absl::StatusOr<std::unique_ptr<ThreadPool>> ThreadPool::Create(const ThreadPoolO
 ThreadPool::~ThreadPool() { Stop(); }
 
 absl::Status ThreadPool::Start(int threads) {
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int error = 0;
-  for (int i = 0; i < threads && error == 0; ++i) {
-    pthread_t thread;
-    error = pthread_create(&thread, nullptr, &ThreadPool::Main, this);
-    if (error == 0) threads_.push_back(thread);
+  for (int i = 0; i < threads; ++i) {
+    absl::StatusOr<Thread> thread = Thread::Start([this] {
+      while (Task task = NextTask()) task();
+    });
+    if (!thread.ok()) return thread.status();
+    threads_.push_back(*std::move(thread));
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return error == 0 ? absl::OkStatus() : SystemError("cannot start a thread", error);
+  return absl::OkStatus();
 }
 
 absl::Status ThreadPool::Run(Task task) {
@@ -68,13 +62,7 @@ void ThreadPool::Stop() {
     stopped_ = true;
     dropped.swap(waiting_);
   }
-  for (const pthread_t thread : threads_) pthread_join(thread, nullptr);
-  threads_.clear();
-}
-
-void* ThreadPool::Main(void* self) {
-  while (Task task = static_cast<ThreadPool*>(self)->NextTask()) task();
-  return nullptr;
+  threads_.clear();  // Joins them.
 }
 
 // Null once the pool is stopped.

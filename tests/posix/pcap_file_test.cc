@@ -42,7 +42,9 @@ class PcapFileTest : public ::testing::Test {
     options.dangerous_path = path_;
     options.max_bytes = max_bytes;
     options.on_stopped = [this](const absl::Status& why) { stopped_.push_back(why); };
-    return PcapFile::Create(std::move(options));
+    auto file = PcapFile::Create(std::move(options));
+    if (file.ok()) file_ = file->get();
+    return file;
   }
 
   // An inspector as a relay has one; from 192.0.2.1:`port`.
@@ -57,7 +59,11 @@ class PcapFileTest : public ::testing::Test {
     EXPECT_EQ(capture.Inspect(direction, AsBytes(text), end).bytes(), text.size());
   }
 
-  std::string Text() const { return ReadFile(path_, kMaxBytes).value_or("can't be read"); }
+  // What is written by now. The file must be open.
+  std::string Text() const {
+    EXPECT_TRUE(file_->Flush(absl::Seconds(30)));
+    return ReadFile(path_, kMaxBytes).value_or("can't be read");
+  }
   std::vector<PcapStream> Streams() const {
     const auto streams = ReadStreams(Text());
     EXPECT_TRUE(streams.ok()) << streams.status();
@@ -67,6 +73,7 @@ class PcapFileTest : public ::testing::Test {
   testing::SimulatedLoop loop_;
   std::string folder_;
   std::string path_;
+  PcapFile* file_ = nullptr;  // The last one.
   std::vector<absl::Status> stopped_;
 };
 
@@ -115,7 +122,8 @@ TEST_F(PcapFileTest, IsForItsOwnerOnly) {
 }
 
 TEST_F(PcapFileTest, NothingIsOverwrittenAndNoLinkFollowed) {
-  ASSERT_TRUE(Create().ok());
+  const auto first = Create();
+  ASSERT_TRUE(first.ok()) << first.status();
   const absl::Status again = Create().status();
   EXPECT_EQ(CodeOf(again), ErrorCode::kConfiguration);
   EXPECT_EQ(DetailOf(again), absl::StrCat("cannot create ", path_,
@@ -181,6 +189,7 @@ TEST_F(PcapFileTest, ADiskThatIsFullEndsTheCaptureAndNothingElse) {
   {
     const FileSizeLimit full(before.size() + 30);
     Carry(*capture, Direction::kToBackend, std::string(1000, 'x'));
+    EXPECT_TRUE((*file)->Flush(absl::Seconds(30)));
   }
   // Once there is room again it goes on no more: a hole would mislead.
   Carry(*capture, Direction::kToClient, "after");
@@ -194,6 +203,63 @@ TEST_F(PcapFileTest, NoRoomForTheHeaderIsAFailureToCreate) {
   const FileSizeLimit full(10);
   EXPECT_THAT(DetailOf(Create().status()), HasSubstr("File too large"));
   EXPECT_NE(access(path_.c_str(), F_OK), 0);
+}
+
+TEST_F(PcapFileTest, NoLoopWaitsForADiskThatIsTooSlow) {
+  PcapFileOptions options;
+  options.dangerous_path = path_;
+  options.max_queued_bytes = 4096;
+  options.on_stopped = [this](const absl::Status& why) { stopped_.push_back(why); };
+  const auto file = PcapFile::Create(std::move(options));
+  ASSERT_TRUE(file.ok()) << file.status();
+  const auto capture = Capture(**file);
+  // More at once than may wait.
+  Carry(*capture, Direction::kToBackend, std::string(5000, 'x'));
+  Carry(*capture, Direction::kToBackend, "and more");
+  ASSERT_THAT(stopped_, SizeIs(1));
+  EXPECT_EQ(stopped_[0].code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(stopped_[0].message()), HasSubstr("the disk is too slow"));
+  EXPECT_EQ((*file)->lost(), 2u);
+}
+
+TEST_F(PcapFileTest, AfterARotationItGoesOnInANewFile) {
+  const auto file = Create();
+  ASSERT_TRUE(file.ok()) << file.status();
+  const auto capture = Capture(**file, 1);
+  Carry(*capture, Direction::kToBackend, "before");
+  EXPECT_TRUE((*file)->Reopen().ok());
+  EXPECT_EQ(Streams()[0].to_server, "before");
+  const std::string rotated = absl::StrCat(path_, ".1");
+  ASSERT_EQ(rename(path_.c_str(), rotated.c_str()), 0);
+  Carry(*capture, Direction::kToBackend, ", still before");
+  EXPECT_TRUE((*file)->Reopen().ok());
+  const auto after = Capture(**file, 2);
+  Carry(*after, Direction::kToBackend, "after");
+  EXPECT_EQ(ReadStreams(Text())->front().to_server, "after");
+  EXPECT_EQ(ReadStreams(*ReadFile(rotated))->front().to_server, "before, still before");
+  EXPECT_THAT(stopped_, SizeIs(0));
+
+  ASSERT_EQ(rename(path_.c_str(), rotated.c_str()), 0);
+  ASSERT_EQ(symlink(rotated.c_str(), path_.c_str()), 0);
+  EXPECT_EQ(CodeOf((*file)->Reopen()), ErrorCode::kConfiguration);
+  Carry(*after, Direction::kToBackend, ", and on");
+  EXPECT_EQ(Streams()[0].to_server, "after, and on");
+}
+
+TEST_F(PcapFileTest, ARotationStartsAStoppedCaptureAnew) {
+  const auto file = Create(kHeaderBytes + kOpenBytes + 2 * (16 + 40) + 10);
+  ASSERT_TRUE(file.ok()) << file.status();
+  const auto capture = Capture(**file, 1);
+  Carry(*capture, Direction::kToBackend, std::string(1000, 'x'));
+  ASSERT_THAT(stopped_, SizeIs(1));
+  ASSERT_EQ(unlink(path_.c_str()), 0);
+  EXPECT_TRUE((*file)->Reopen().ok());
+  // The one with a hole in it is left out.
+  Carry(*capture, Direction::kToBackend, "x");
+  const auto after = Capture(**file, 2);
+  Carry(*after, Direction::kToBackend, "y");
+  ASSERT_THAT(Streams(), SizeIs(1));
+  EXPECT_EQ(Streams()[0].to_server, "y");
 }
 
 TEST_F(PcapFileTest, ThreadsWriteWholePackets) {

@@ -3,60 +3,86 @@
 #ifndef TRESTLE_POSIX_PCAP_FILE_H_
 #define TRESTLE_POSIX_PCAP_FILE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/io/capture_inspector.h"
 #include "trestle/posix/owned_fd.h"
 
 namespace trestle {
 
+class RecordQueue;
+
 struct PcapFileOptions {
   /// What clients and backends said to each other can be read there: passwords, cookies, answers.
   std::string dangerous_path;
   /// The file gets no longer than that. At least that of its header, 24 bytes.
   uint64_t max_bytes = 100 << 20;
-  /// Called once, when the file has come to its limit (absl::StatusCode::kResourceExhausted) or
-  /// can't be written: nothing is written any more, and connections go on. From the thread that
-  /// wanted to write, in the middle of a call of that connection's relay; must not call the block.
+  /// Bytes that may wait for the disk. Where there are more, the capture stops.
+  size_t max_queued_bytes = 64 << 20;
+  /// How long the destructor waits for the disk.
+  absl::Duration end_limit = absl::Seconds(5);
+  /// Called when the capture stops: the file has come to its limit or the disk is too slow
+  /// (absl::StatusCode::kResourceExhausted), or the file can't be written. Connections go on.
+  /// Called from any thread, once until `Reopen` starts anew. Must not call the file or the block.
   absl::AnyInvocable<void(const absl::Status&) const> on_stopped;
 };
 
-/// Holds whole packets at any time that nobody writes; after a failure too, where the system lets
-/// the rest of one be cut off. Writing is to the page cache, on the loop's thread. A process with a
-/// limit on the size of files (RLIMIT_FSIZE) should ignore SIGXFSZ.
+/// Thread-safe. A thread of its own writes, so that no loop waits for the disk. The file holds
+/// whole packets at any time that nobody writes; after a failure too, where the system lets the
+/// rest of one be cut off. A process with a limit on the size of files (RLIMIT_FSIZE) should ignore
+/// SIGXFSZ.
 class PcapFile {
  public:
   /// Makes a new file that only this process's user may read (mode 0600). Fails with
-  /// ErrorCode::kConfiguration where there is one already, or a symlink, or none can be made.
+  /// ErrorCode::kConfiguration where there is one already, or a symlink, or none can be made; with
+  /// kTransport where the system has no more threads.
   static absl::StatusOr<std::unique_ptr<PcapFile>> Create(PcapFileOptions options);
 
+  /// Writes what waits, for at most `end_limit`.
+  ~PcapFile();
+  PcapFile(const PcapFile&) = delete;
+  PcapFile& operator=(const PcapFile&) = delete;
+
   /// Makes what writes one connection; the file must outlive it. A clean end of both directions
-  /// becomes a FIN each, any other end an RST.
+  /// becomes a FIN each, any other end an RST. A connection of which something was lost is not
+  /// written any more.
   std::unique_ptr<CaptureSink> NewSink(const Endpoint& client, const Endpoint& server);
+
+  /// Makes a new file where the one that is written was renamed or deleted, and goes on in it;
+  /// connections that are open go on without their beginnings. Does nothing where the file is still
+  /// in its place. Fails as `Create`; then the old file is written further.
+  absl::Status Reopen();
+
+  /// Waits until what was captured is written; false where that takes longer than `limit`.
+  bool Flush(absl::Duration limit);
+
+  /// Counts the pieces of traffic that were not written.
+  uint64_t lost() const { return lost_; }
 
  private:
   class Sink;
+  class Writer;
+  struct Shared;
 
-  PcapFile(PcapFileOptions options, OwnedFd fd);
+  PcapFile(std::shared_ptr<Shared> shared, std::unique_ptr<RecordQueue> queue);
 
-  void Append(absl::string_view packets) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status AppendLocked(absl::string_view packets) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static absl::StatusOr<OwnedFd> NewFile(const PcapFileOptions& options);
 
-  const PcapFileOptions options_;
-  const OwnedFd fd_;
-  absl::Mutex mutex_;
-  uint64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  // False where it isn't written.
+  bool Append(std::string packets);
+
+  const std::shared_ptr<Shared> shared_;  // With the thread, which may outlive this.
+  const std::unique_ptr<RecordQueue> queue_;
+  std::atomic<uint64_t> lost_ = 0;
 };
 
 }  // namespace trestle

@@ -3,8 +3,6 @@
 #ifndef TRESTLE_POSIX_THREAD_POOL_H_
 #define TRESTLE_POSIX_THREAD_POOL_H_
 
-#include <pthread.h>
-
 #include <cstddef>
 #include <deque>
 #include <memory>
@@ -16,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "trestle/io/task_runner.h"
+#include "trestle/posix/thread.h"
 
 namespace trestle {
 
@@ -51,12 +50,11 @@ class ThreadPool final : public TaskRunner {
   explicit ThreadPool(size_t max_waiting) : max_waiting_(max_waiting) {}
 
   absl::Status Start(int threads);
-  static void* Main(void* self);
   Task NextTask();
   bool HasNews() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stopped_ || !waiting_.empty(); }
 
   const size_t max_waiting_;
-  std::vector<pthread_t> threads_;
+  std::vector<Thread> threads_;
   absl::Mutex mutex_;
   std::deque<Task> waiting_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
