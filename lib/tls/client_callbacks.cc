@@ -58,16 +58,15 @@ ssl_verify_result_t VerifyResumed(ConnectionRecord& record, uint8_t* out_alert) 
 ssl_verify_result_t VerifyShown(const SSL* ssl, ConnectionRecord& record, uint8_t* out_alert) {
   const HandshakeRecord& handshake = *record.handshake;
   CertificateChain chain;
-  const bool parsed = ReadChain(SSL_get0_peer_certificates(ssl), chain, record.info.peer_chain);
+  const std::string unreadable =
+      ReadChain(SSL_get0_peer_certificates(ssl), chain, record.info.peer_chain);
   if (handshake.client->options().dangerous_skip_verify) {
     NoteVerified(record, absl::InfiniteFuture());
     return ssl_verify_ok;
   }
-  if (!parsed) {
-    return Refuse(
-        record,
-        Refusal(ErrorCode::kCertificateUntrusted, "a certificate that the peer sent doesn't parse"),
-        SSL_AD_BAD_CERTIFICATE, out_alert);
+  if (!unreadable.empty()) {
+    return Refuse(record, Refusal(ErrorCode::kCertificateUntrusted, unreadable),
+                  SSL_AD_BAD_CERTIFICATE, out_alert);
   }
   ChainRequirements requirements;
   requirements.roots = handshake.client->roots();

@@ -5,6 +5,7 @@
 #include <openssl/pool.h>
 #include <openssl/stack.h>
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -13,10 +14,17 @@
 
 namespace trestle {
 
-/// Parses `buffers`, leaf first, and describes them; null has none. False when there is none, or
-/// one that doesn't parse: then those before it are there.
-bool ReadChain(const STACK_OF(CRYPTO_BUFFER) * buffers, CertificateChain& chain,
-               ChainInfo& description);
+/// What a peer may send. Real certificates have at most some hundred names and 10 KB; verifying a
+/// chain costs time for each.
+inline constexpr size_t kMaxPeerCertificates = 16;
+inline constexpr size_t kMaxPeerCertificateBytes = 32 * 1024;
+inline constexpr size_t kMaxPeerNames = 1000;
+
+/// Parses `buffers`, leaf first, and describes them; null has none. Returns an empty text, or why
+/// they can't be used: there is none, one that doesn't parse, or too much of something. Then those
+/// before it are there.
+std::string ReadChain(const STACK_OF(CRYPTO_BUFFER) * buffers, CertificateChain& chain,
+                      ChainInfo& description);
 
 /// Copies `buffers`; null has none.
 std::vector<std::string> CopyChain(const STACK_OF(CRYPTO_BUFFER) * buffers);

@@ -46,7 +46,7 @@ bool ClientIsStillWelcome(const SSL_SESSION* session, ConnectionRecord& record) 
   }
   CertificateChain chain;
   PeerIdentity identity;
-  if (!ReadChain(buffers, chain, handshake.resumed_chain)) return false;
+  if (!ReadChain(buffers, chain, handshake.resumed_chain).empty()) return false;
   if (rule->Judge(chain, record.scheduler.Now(), identity).has_value()) return false;
   const CRYPTO_BUFFER* leaf = sk_CRYPTO_BUFFER_value(buffers, 0);
   const absl::string_view leaf_der =

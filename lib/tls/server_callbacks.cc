@@ -163,9 +163,10 @@ ssl_verify_result_t VerifyClient(SSL* ssl, uint8_t* out_alert) {
   HandshakeRecord& handshake = *record.handshake;
   if (handshake.verdict.asked()) return HearAboutClient(record, out_alert);
   CertificateChain chain;
-  if (!ReadChain(SSL_get0_peer_certificates(ssl), chain, record.info.peer_chain)) {
-    handshake.refusal = MakeRefusal(ErrorCode::kCertificateUntrusted,
-                                    "a certificate that the client sent doesn't parse");
+  std::string unreadable =
+      ReadChain(SSL_get0_peer_certificates(ssl), chain, record.info.peer_chain);
+  if (!unreadable.empty()) {
+    handshake.refusal = MakeRefusal(ErrorCode::kCertificateUntrusted, std::move(unreadable));
     *out_alert = SSL_AD_BAD_CERTIFICATE;
     return ssl_verify_invalid;
   }

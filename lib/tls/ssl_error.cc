@@ -85,7 +85,7 @@ ErrorCode CodeFor(uint32_t packed_error, const FailureScene& scene) {
       return ErrorCode::kAlpnMismatch;
     }
     if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) return ErrorCode::kCertificateUntrusted;
-    if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
+    if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE && scene.is_server) {
       return ErrorCode::kClientCertificateMissing;
     }
   }

@@ -145,6 +145,30 @@ TEST_P(ClientAuthenticationTest, MoreCaNamesThanAMessageHoldsAreLeftOut) {
   EXPECT_TRUE((*TrustStore::Create(cas))->ca_names_fit());
 }
 
+// Each name costs time. They are counted before any of them is read.
+TEST_P(ClientAuthenticationTest, ACertificateWithTooManyNamesIsRefusedUnread) {
+  LeafSpec leaf = ClientLeaf();
+  for (int i = 0; i < 1000; ++i) leaf.dns_names.push_back(absl::StrCat("n", i));
+  EXPECT_TRUE(ConnectWith(leaf, Policy(ClientCertificate::kRequired)).ok());
+  leaf.dns_names.push_back("one.more");
+  const absl::Status status = ConnectWith(leaf, Policy(ClientCertificate::kRequired));
+  EXPECT_EQ(CodeOf(status), ErrorCode::kCertificateUntrusted);
+  EXPECT_EQ(GetTlsError(status)->detail, "the peer sent a certificate with over 1000 names");
+  EXPECT_TRUE(info_.peer_chain.empty());
+  EXPECT_EQ(identity_, nullptr);
+}
+
+TEST_P(ClientAuthenticationTest, ACertificateThatIsTooLargeIsRefusedUnread) {
+  LeafSpec leaf = ClientLeaf();
+  for (int i = 0; i < 40; ++i) {
+    leaf.uri_names.push_back(absl::StrCat("spiffe://a.test/", i, std::string(1000, 'x')));
+  }
+  const absl::Status status = ConnectWith(leaf, Policy(ClientCertificate::kRequired));
+  EXPECT_EQ(CodeOf(status), ErrorCode::kCertificateUntrusted);
+  EXPECT_EQ(GetTlsError(status)->detail, "the peer sent a certificate of over 32768 bytes");
+  EXPECT_TRUE(info_.peer_chain.empty());
+}
+
 TEST_P(ClientAuthenticationTest, NoneAsksNobody) {
   const auto server = Server(ClientAuthPolicy());
   EXPECT_TRUE(ConnectWithout(server).ok());

@@ -1,4 +1,5 @@
 // What peers do that is wrong, cut short, or meant to hurt: bounded, and told apart.
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include <cstdint>
@@ -9,6 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "lib/tls/connection_record.h"
+#include "lib/tls/ssl_error.h"
 #include "tests/tls/tls_fixture.h"
 
 namespace trestle::testing {
@@ -100,6 +103,38 @@ TEST_F(HostilePeerTest, AClientTellsAPlaintextBackend) {
   client_->received().Append(AsBytes("HTTP/1.1 200 OK\r\n"));
   EXPECT_EQ(client_->Handshake(), IoState::kFailed);
   EXPECT_EQ(CodeOf(client_->status()), ErrorCode::kProtocol);
+}
+
+// What BoringSSL says of a TLS 1.3 peer of either kind whose list of certificates is empty.
+TEST_F(HostilePeerTest, AServerWithoutCertificateIsNotTakenForAClient) {
+  const ConnectionRecord record(loop_);
+  const uint32_t error = ERR_PACK(ERR_LIB_SSL, SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE);
+  FailureScene scene;
+  scene.hello_answered = true;
+  const TlsError of_server = ExplainSslError(error, record, scene);
+  EXPECT_EQ(of_server.code, ErrorCode::kProtocol);
+  EXPECT_EQ(of_server.detail, "the peer broke the handshake: peer did not return a certificate");
+  scene.is_server = true;
+  const TlsError of_client = ExplainSslError(error, record, scene);
+  EXPECT_EQ(of_client.code, ErrorCode::kClientCertificateMissing);
+  EXPECT_EQ(of_client.detail, "the client showed no certificate, and one is required");
+}
+
+TEST_F(HostilePeerTest, AServersCertificateMayHaveAThousandNames) {
+  for (const size_t names : {1000, 1001}) {
+    LeafSpec leaf;
+    for (size_t i = 1; i < names; ++i) leaf.dns_names.push_back(absl::StrCat("n", i, ".test"));
+    leaf.dns_names.push_back("a.test");
+    ServerTlsOptions server;
+    server.certificates = MakeStore({leaf});
+    EnginePair pair = MakePair(std::move(server));
+    pair.Handshake();
+    EXPECT_EQ(pair.client->status().ok(), names == 1000) << pair.client->status();
+    EXPECT_EQ(pair.client->info().peer_chain.empty(), names > 1000) << "no name was even read";
+    if (names == 1000) continue;
+    EXPECT_EQ(CodeOf(pair.client->status()), ErrorCode::kCertificateUntrusted);
+    EXPECT_EQ(DetailOf(pair.client->status()), "the peer sent a certificate with over 1000 names");
+  }
 }
 
 TEST_F(HostilePeerTest, MalformedHellosAreRefused) {
