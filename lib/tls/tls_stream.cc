@@ -60,12 +60,18 @@ bool TlsStream::AdvanceHandshake() {
 
 void TlsStream::FinishHandshake() {
   absl::AnyInvocable<void(absl::Status)> done = std::exchange(handshake_done_, nullptr);
-  if ((read_owed_ && CanRead()) || (write_owed_ && CanWrite())) ScheduleWake();
   if (engine_->tickets_wait()) {
-    tickets_due_ = scheduler_.RunAfter(kTicketDelay, [this] { SendTickets(); });
+    // The first read of the leg's owner would be this one, if nothing is there.
+    const bool more_came = !engine_->received().empty() || Fill() == IoState::kOk;
+    SendTicketsAfter(more_came ? kAnswerDelay : kTicketDelay);
   }
+  if ((read_owed_ && CanRead()) || (write_owed_ && CanWrite())) ScheduleWake();
   done(engine_->handshake_done() ? absl::OkStatus() : status());
   // `this` may be gone.
+}
+
+void TlsStream::SendTicketsAfter(absl::Duration delay) {
+  tickets_due_ = scheduler_.RunAfter(delay, [this] { SendTickets(); });
 }
 
 void TlsStream::SendTickets() {
@@ -281,6 +287,7 @@ void TlsStream::Wake() {
 
 void TlsStream::OnReadable() {
   inner_read_owed_ = false;
+  if (tickets_due_ != nullptr) SendTicketsAfter(kAnswerDelay);
   if (handshake_over_) {
     NotifyReadable();
   } else if (AdvanceHandshake() && handshake_done_ != nullptr) {

@@ -71,7 +71,7 @@ class ClientCertificateTest : public ::testing::TestWithParam<uint16_t> {
     while (client.Handshake() != SSL_ERROR_NONE && !stream.saw_end()) carry();
     if (SSL_is_init_finished(client.ssl())) client.Write("GET /");
     for (int i = 0; i < 3; ++i) {
-      loop_.RunFor(TlsStream::kTicketDelay);
+      loop_.RunFor(TlsStream::kAnswerDelay);
       carry();
       client.ReadAll();
     }

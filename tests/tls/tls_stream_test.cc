@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tests/support/counting_handler.h"
 #include "tests/tls/tls_stream_fixture.h"
 
 namespace trestle::testing {
@@ -38,6 +39,61 @@ TEST_F(TlsStreamTest, ClientsThatOnlyListenGetTheirTicketsAfterAWhile) {
   EXPECT_EQ(Read(*client_).state, IoState::kWouldBlock);
   EXPECT_GT(client_below_->reads, reads) << "the client took them";
   EXPECT_EQ(loop_.RunUntilIdle(), 0u);
+}
+
+// Nagle's algorithm keeps a client's small request back until its Finished is acknowledged, and the
+// system delays that until something is sent, which the tickets are.
+TEST_F(TlsStreamTest, TicketsOfAClientThatWaitsLeaveSoon) {
+  Connect();
+  StartHandshakes();
+  loop_.RunReady();
+  ASSERT_TRUE(server_done_.has_value());
+  const int writes = server_below_->writes;
+  loop_.RunFor(TlsStream::kTicketDelay);
+  EXPECT_EQ(server_below_->writes, writes + 1);
+}
+
+TEST_F(TlsStreamTest, TicketsWaitForTheAnswerToARequestThatCame) {
+  for (const bool later : {false, true}) {
+    SCOPED_TRACE(later ? "a moment after the handshake" : "with the handshake");
+    Connect();
+    StartHandshakes();
+    loop_.RunReady();
+    ASSERT_TRUE(client_done_.has_value());
+    if (later) loop_.RunFor(TlsStream::kTicketDelay / 2);
+    const int writes = server_below_->writes;
+    EXPECT_EQ(client_->Write(AsBytes("request")).bytes, 7u);
+    loop_.RunFor(TlsStream::kAnswerDelay / 2);
+    EXPECT_EQ(server_below_->writes, writes) << "nothing of its own, whoever reads the request";
+    EXPECT_EQ(ReadReady(*server_), "request");
+    EXPECT_EQ(server_->Write(AsBytes("answer")).bytes, 6u);
+    loop_.RunFor(2 * TlsStream::kAnswerDelay);
+    EXPECT_EQ(server_below_->writes, writes + 1) << "the answer, with the tickets";
+  }
+}
+
+// Looking for a request at the end of the handshake takes it from nobody.
+TEST_F(TlsStreamTest, WhoWaitsToReadHearsOfWhatCameWithTheHandshake) {
+  Connect();
+  CountingHandler handler;
+  server_->SetHandler(&handler);
+  EXPECT_EQ(Read(*server_).state, IoState::kWouldBlock);
+  client_->Handshake([this](absl::Status) { client_->Write(AsBytes("request")); });
+  server_->Handshake([this](absl::Status status) { server_done_ = std::move(status); });
+  loop_.RunReady();
+  ASSERT_TRUE(server_done_.has_value());
+  EXPECT_GE(handler.readable, 1);
+  EXPECT_EQ(ReadReady(*server_), "request");
+}
+
+TEST_F(TlsStreamTest, TicketsDoNotWaitForASlowAnswerForEver) {
+  Connect();
+  StartHandshakes();
+  loop_.RunReady();
+  const int writes = server_below_->writes;
+  EXPECT_EQ(client_->Write(AsBytes("request")).bytes, 7u);
+  loop_.RunFor(2 * TlsStream::kAnswerDelay);
+  EXPECT_EQ(server_below_->writes, writes + 1);
 }
 
 TEST_F(TlsStreamTest, NoTicketsLeaveAfterAnEndOrAnAbort) {
@@ -123,6 +179,7 @@ TEST_F(TlsStreamTest, CarriesBytesBothWaysAndHoldsNothingWhenIdle) {
   EXPECT_EQ(loop_.buffers().lent_blocks(), 0u);
 
   EXPECT_EQ(client_->Write(AsBytes("question")).bytes, 8u);
+  loop_.RunUntilIdle();
   EXPECT_EQ(ReadReady(*server_), "question");
   EXPECT_EQ(server_->Write(AsBytes("answer")).bytes, 6u);
   loop_.RunUntilIdle();

@@ -21,13 +21,17 @@ namespace trestle {
 /// alert that is waiting, and from then on `Read` drops what the peer still sends (kWouldBlock)
 /// until the peer ends too (kFailed), so that who lingers doesn't reset the alert away. A failure
 /// of the transport below is passed on with this leg's name. A server's TLS 1.3 tickets leave with
-/// the first data or with close_notify, and after `kTicketDelay` by themselves.
+/// the first data or with close_notify. Where none of these follows the handshake within
+/// `kTicketDelay` they leave by themselves: a client that waits for an acknowledgement before its
+/// next small segment (Nagle's algorithm) gets it with them. Where a request came meanwhile, they
+/// wait for its answer, for up to `kAnswerDelay`.
 /// Holds no buffers while nothing is in flight, and at most TlsEngine::kSendLimitBytes and one
 /// record that the peer is too slow for.
 class TlsStream final : public Transport, private TransportHandler {
  public:
-  /// How long the tickets of a client that only listens wait for data that they could go with.
-  static constexpr absl::Duration kTicketDelay = absl::Milliseconds(100);
+  /// How long tickets wait for something that they could go with, from the end of the handshake on.
+  static constexpr absl::Duration kTicketDelay = absl::Milliseconds(2);
+  static constexpr absl::Duration kAnswerDelay = absl::Milliseconds(100);
 
   /// Takes over `inner`. `scheduler` must outlive the stream.
   TlsStream(std::unique_ptr<TlsEngine> engine, std::unique_ptr<Transport> inner,
@@ -70,6 +74,7 @@ class TlsStream final : public Transport, private TransportHandler {
 
   bool AdvanceHandshake();
   void FinishHandshake();
+  void SendTicketsAfter(absl::Duration delay);
   void SendTickets();
   IoState Fill();
   IoState Drain();
