@@ -80,9 +80,13 @@ absl::Status ConnectError(const Endpoint& endpoint, int error) {
     case ETIMEDOUT:
       return fail(ErrorCode::kTimeout, absl::StrCat(name, " did not answer"));
     case EADDRNOTAVAIL:
-      return fail(ErrorCode::kTransport,
+      return fail(ErrorCode::kOverLimit,
                   absl::StrCat("cannot connect to ", name, ": no local port or address is free"));
     default:
+      if (IsExhaustion(error)) {
+        return fail(ErrorCode::kOverLimit,
+                    absl::StrCat("cannot connect to ", name, ": ", ErrnoText(error)));
+      }
       return fail(ErrorCode::kTransport,
                   absl::StrCat("cannot connect to ", name, ": ", ErrnoText(error)));
   }

@@ -1,5 +1,6 @@
 #include "lib/proxy/back_connector.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -9,8 +10,21 @@
 
 namespace trestle {
 
-void BackConnector::Choose(const Backends& backends, const Endpoint& client) {
-  candidates_ = set_.chooser.Order(backends, client, set_.scheduler.MonotonicNow());
+namespace {
+
+// Of what this side lacks, no backend is to blame.
+bool IsOwnFailure(const absl::Status& status) {
+  const std::optional<TlsError> error = GetTlsError(status);
+  return error.has_value() &&
+         (error->code == ErrorCode::kInternal || error->code == ErrorCode::kOverLimit ||
+          error->code == ErrorCode::kConfiguration || error->code == ErrorCode::kCancelled);
+}
+
+}  // namespace
+
+void BackConnector::Choose(const Backends& backends, const LegFacts& facts) {
+  candidates_ = set_.chooser.Order(backends, facts.peer, set_.plan.ShownToBackend(facts),
+                                   set_.scheduler.MonotonicNow());
 }
 
 void BackConnector::Open(const LegFacts& facts, const ConnectionOrigin& origin,
@@ -18,14 +32,17 @@ void BackConnector::Open(const LegFacts& facts, const ConnectionOrigin& origin,
   facts_ = &facts;
   origin_ = &origin;
   done_ = std::move(done);
+  shown_ = set_.plan.ShownToBackend(facts);
   DialNext();
 }
 
 void BackConnector::DialNext() {
   const Endpoint& backend = candidates_[tried_++];
   report_.back.peer = backend;
-  set_.chooser.Opened(backend, set_.scheduler.MonotonicNow());
-  counted_ = true;
+  set_.chooser.Opened(backend);
+  set_.chooser.Try(backend, {}, set_.scheduler.MonotonicNow());
+  if (!shown_.empty()) set_.chooser.Try(backend, shown_, set_.scheduler.MonotonicNow());
+  counted_ = trying_ = true;
   phase_start_ = set_.scheduler.MonotonicNow();
   Limit(set_.options.dial_timeout, report_.times.dial);
   dial_ = set_.dialer.Connect(backend, [this](absl::StatusOr<std::unique_ptr<Transport>> back) {
@@ -35,16 +52,20 @@ void BackConnector::DialNext() {
 
 void BackConnector::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back) {
   CountTime();
-  if (!back.ok()) return TryNext(AtLeg(back.status(), Leg::kBack, Phase::kDial));
+  if (!back.ok()) return FailTry(AtLeg(back.status(), Leg::kBack, Phase::kDial), {});
   leg_ = *std::move(back);
   report_.back.local = leg_->info().local;
   OpenLeg();
 }
 
 void BackConnector::OpenLeg() {
-  if (absl::Status sent = SendPreamble(); !sent.ok()) return TryNext(std::move(sent));
-  absl::StatusOr<std::unique_ptr<LegOpener>> opener = set_.plan.NewBack(*facts_, report_.back.peer);
+  const absl::StatusOr<std::string> preamble =
+      BackendPreamble(set_.options.proxy_protocol_to_backend, *origin_, *facts_);
   // Not the backend's fault: another one would not do better.
+  if (!preamble.ok()) return Finish(AtLeg(preamble.status(), Leg::kBack, Phase::kDial));
+  if (absl::Status sent = Send(*preamble); !sent.ok()) return FailTry(std::move(sent), {});
+  if (!shown_.empty()) set_.chooser.Succeeded(report_.back.peer, {});
+  absl::StatusOr<std::unique_ptr<LegOpener>> opener = set_.plan.NewBack(*facts_, report_.back.peer);
   if (!opener.ok()) return Finish(AtLeg(opener.status(), Leg::kBack, Phase::kHandshake));
   if (*opener == nullptr) return Finish(absl::OkStatus());
   opener_ = *std::move(opener);
@@ -53,13 +74,10 @@ void BackConnector::OpenLeg() {
   opener_->Open(std::move(leg_), [this](absl::Status status) { OnOpen(std::move(status)); });
 }
 
-absl::Status BackConnector::SendPreamble() {
-  const absl::StatusOr<std::string> preamble =
-      BackendPreamble(set_.options.proxy_protocol_to_backend, *origin_, *facts_);
-  if (!preamble.ok()) return AtLeg(preamble.status(), Leg::kBack, Phase::kDial);
+absl::Status BackConnector::Send(absl::string_view preamble) {
   size_t sent = 0;
-  while (sent < preamble->size()) {
-    const IoResult result = leg_->Write(AsBytes(*preamble).subspan(sent));
+  while (sent < preamble.size()) {
+    const IoResult result = leg_->Write(AsBytes(preamble).subspan(sent));
     // A fresh connection has room for far more; one that hasn't is broken.
     if (result.state != IoState::kOk) {
       return MakeError({ErrorCode::kTransport, Leg::kBack, Phase::kDial, std::nullopt,
@@ -73,16 +91,31 @@ absl::Status BackConnector::SendPreamble() {
 void BackConnector::OnOpen(absl::Status status) {
   CountTime();
   report_.back.tls = opener_->facts().tls;
-  if (!status.ok()) return TryNext(std::move(status));
+  if (!status.ok()) return FailTry(std::move(status), shown_);
   leg_ = opener_->Take();
   opener_.reset();
   set_.plan.OnBackOpened(*facts_, report_.back, status);
   Finish(absl::OkStatus());
 }
 
+void BackConnector::FailTry(absl::Status status, const BackendChooser::Shown& after_showing) {
+  if (!IsOwnFailure(status)) {
+    set_.chooser.Failed(report_.back.peer, after_showing, set_.options.ejection,
+                        set_.scheduler.MonotonicNow());
+  }
+  EndTry();
+  TryNext(std::move(status));
+}
+
+// Where nothing was told of how the backend did, others may find out.
+void BackConnector::EndTry() {
+  if (!std::exchange(trying_, false)) return;
+  set_.chooser.Abandoned(report_.back.peer, {});
+  if (!shown_.empty()) set_.chooser.Abandoned(report_.back.peer, shown_);
+}
+
 void BackConnector::TryNext(absl::Status status) {
   set_.plan.OnBackOpened(*facts_, report_.back, status);
-  set_.chooser.Failed(report_.back.peer, set_.options.ejection, set_.scheduler.MonotonicNow());
   if (tried_ == candidates_.size()) return Finish(std::move(status));
   report_.failed_tries.push_back({report_.back.peer, std::move(status)});
   report_.back.tls.reset();
@@ -102,13 +135,15 @@ void BackConnector::DropLeg() {
 void BackConnector::Finish(absl::Status status) {
   limit_.reset();
   dial_.reset();
-  if (status.ok()) set_.chooser.Succeeded(report_.back.peer);
+  if (status.ok()) set_.chooser.Succeeded(report_.back.peer, shown_);
+  EndTry();
   // The connector may be destroyed by the call.
   absl::AnyInvocable<void(absl::Status)> done = std::exchange(done_, nullptr);
   done(std::move(status));
 }
 
 std::unique_ptr<Transport> BackConnector::Take() {
+  EndTry();
   limit_.reset();
   dial_.reset();
   done_ = nullptr;
@@ -129,7 +164,8 @@ void BackConnector::OnTimeout() {
   std::string what = absl::StrCat("not finished within ", absl::FormatDuration(taken));
   if (phase == Phase::kDial) absl::StrAppend(&what, " (", report_.back.peer.ToString(), ")");
   if (opener_ != nullptr) report_.back.tls = opener_->facts().tls;
-  set_.chooser.Failed(report_.back.peer, set_.options.ejection, set_.scheduler.MonotonicNow());
+  set_.chooser.Failed(report_.back.peer, phase == Phase::kDial ? BackendChooser::Shown() : shown_,
+                      set_.options.ejection, set_.scheduler.MonotonicNow());
   Finish(MakeError({ErrorCode::kTimeout, Leg::kBack, phase, std::nullopt, std::move(what)}));
 }
 

@@ -9,6 +9,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "lib/proxy/backend_chooser.h"
 #include "lib/proxy/connection_plan.h"
@@ -28,8 +29,8 @@ class BackConnector {
   /// tries that failed.
   BackConnector(ConnectionSet& set, ConnectionReport& report) : set_(set), report_(report) {}
 
-  /// Chooses the order in which the backends will be tried, for a client at `client`.
-  void Choose(const Backends& backends, const Endpoint& client);
+  /// Chooses the order in which the backends will be tried, for the client of `facts`.
+  void Choose(const Backends& backends, const LegFacts& facts);
 
   bool chosen() const { return !candidates_.empty(); }
 
@@ -56,9 +57,11 @@ class BackConnector {
   void DialNext();
   void OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back);
   void OpenLeg();
-  absl::Status SendPreamble();
+  absl::Status Send(absl::string_view preamble);
   void OnOpen(absl::Status status);
+  void FailTry(absl::Status status, const BackendChooser::Shown& after_showing);
   void TryNext(absl::Status status);
+  void EndTry();
   void Finish(absl::Status status);
   void Limit(absl::Duration limit, absl::Duration spent);
   void OnTimeout();
@@ -69,7 +72,9 @@ class BackConnector {
   ConnectionReport& report_;
   BackendChooser::Candidates candidates_;  // Those before tried_ were tried.
   size_t tried_ = 0;
-  bool counted_ = false;  // The chooser counts this connection at report_.back.peer.
+  bool counted_ = false;         // The chooser counts this connection at report_.back.peer.
+  BackendChooser::Shown shown_;  // To backends, by this connection.
+  bool trying_ = false;          // The chooser doesn't know yet how the backend did.
   const LegFacts* facts_ = nullptr;
   const ConnectionOrigin* origin_ = nullptr;
   MonotonicTime phase_start_;

@@ -2,12 +2,19 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 namespace trestle {
 namespace {
 
 // Backends that routes no longer name are forgotten once so many are remembered.
 constexpr size_t kMostRemembered = 16 * 1024;
+
+// What is remembered of failures, with all that was shown to backends.
+constexpr size_t kMostFailing = 4096;
+
+// A sweep looks at all of it.
+constexpr absl::Duration kBetweenSweeps = absl::Seconds(1);
 
 // FNV-1a with a final mix. Not absl::Hash: every node of a fleet must choose alike.
 uint64_t StableHash(uint64_t hash, ByteView bytes) {
@@ -24,7 +31,7 @@ uint64_t Mixed(uint64_t hash) {
 }  // namespace
 
 BackendChooser::Candidates BackendChooser::Order(const Backends& backends, const Endpoint& client,
-                                                 MonotonicTime now) {
+                                                 const Shown& shown, MonotonicTime now) {
   if (backends.endpoints.size() == 1) return {backends.endpoints.front()};
   // Ejected, rank, last use, place in the list.
   using Ranked = std::tuple<bool, uint64_t, uint64_t, size_t>;
@@ -32,7 +39,7 @@ BackendChooser::Candidates BackendChooser::Order(const Backends& backends, const
   for (size_t i = 0; i < backends.endpoints.size(); ++i) {
     const Endpoint& backend = backends.endpoints[i];
     const auto use = uses_.find(backend);
-    ranked.emplace_back(IsEjected(backend, now), Rank(backends.balance, backend, client),
+    ranked.emplace_back(IsEjected(backend, shown, now), Rank(backends.balance, backend, client),
                         use == uses_.end() ? 0 : use->second.last, i);
   }
   const size_t tries = std::min<size_t>(backends.max_tries, ranked.size());
@@ -65,14 +72,11 @@ uint64_t BackendChooser::Rank(Balance balance, const Endpoint& backend,
   return 0;
 }
 
-void BackendChooser::Opened(const Endpoint& backend, MonotonicTime now) {
+void BackendChooser::Opened(const Endpoint& backend) {
   ForgetSome();
   Use& use = uses_[backend];
   ++use.open;
   use.last = ++choices_;
-  if (use.ejection > absl::ZeroDuration() && now >= use.ejected_until) {
-    use.ejected_until = now + use.ejection;
-  }
 }
 
 void BackendChooser::Closed(const Endpoint& backend) {
@@ -80,27 +84,64 @@ void BackendChooser::Closed(const Endpoint& backend) {
   if (use != uses_.end() && use->second.open > 0) --use->second.open;
 }
 
-void BackendChooser::Failed(const Endpoint& backend, const EjectionOptions& options,
-                            MonotonicTime now) {
-  if (options.after_failures == 0) return;
-  Use& use = uses_[backend];
-  if (++use.failures < options.after_failures) return;
-  use.ejection = use.ejection == absl::ZeroDuration() ? options.first
-                                                      : std::min(2 * use.ejection, options.longest);
-  use.ejected_until = now + use.ejection;
+BackendChooser::Health* BackendChooser::Find(const Endpoint& backend, const Shown& shown) {
+  const auto found = health_.find(Key(backend, shown));
+  return found == health_.end() ? nullptr : &found->second;
 }
 
-void BackendChooser::Succeeded(const Endpoint& backend) {
-  const auto use = uses_.find(backend);
-  if (use == uses_.end()) return;
-  use->second.failures = 0;
-  use->second.ejection = absl::ZeroDuration();
-  use->second.ejected_until = MonotonicTime();
+void BackendChooser::Try(const Endpoint& backend, const Shown& shown, MonotonicTime now) {
+  Health* const health = Find(backend, shown);
+  if (health == nullptr || health->ejection == absl::ZeroDuration() ||
+      now < health->ejected_until) {
+    return;
+  }
+  health->ejected_until = now + health->ejection;
+  health->is_tried = true;
 }
 
-bool BackendChooser::IsEjected(const Endpoint& backend, MonotonicTime now) const {
-  const auto use = uses_.find(backend);
-  return use != uses_.end() && now < use->second.ejected_until;
+void BackendChooser::Failed(const Endpoint& backend, const Shown& shown,
+                            const EjectionOptions& options, MonotonicTime now) {
+  Key key(backend, shown);
+  if (options.after_failures == 0 || !HasRoomFor(key, now)) return;
+  Health& health = health_[std::move(key)];
+  health.is_tried = false;
+  if (++health.failures < options.after_failures) return;
+  health.ejection = health.ejection == absl::ZeroDuration()
+                        ? options.first
+                        : std::min(2 * health.ejection, options.longest);
+  health.ejected_until = now + health.ejection;
+}
+
+void BackendChooser::Succeeded(const Endpoint& backend, const Shown& shown) {
+  health_.erase(Key(backend, shown));
+}
+
+void BackendChooser::Abandoned(const Endpoint& backend, const Shown& shown) {
+  Health* const health = Find(backend, shown);
+  if (health == nullptr || !std::exchange(health->is_tried, false)) return;
+  health->ejected_until = MonotonicTime();
+}
+
+bool BackendChooser::IsEjected(const Endpoint& backend, const Shown& shown, MonotonicTime now) const {
+  const auto is_out = [&](const Shown& what) {
+    const auto found = health_.find(Key(backend, what));
+    return found != health_.end() && now < found->second.ejected_until;
+  };
+  return is_out(Shown()) || (!shown.empty() && is_out(shown));
+}
+
+// Clients choose what is shown. They can't make it cost more than this, nor what is known of
+// backends be forgotten while it counts.
+bool BackendChooser::HasRoomFor(const Key& key, MonotonicTime now) {
+  if (health_.size() < kMostFailing || health_.contains(key)) return true;
+  const bool for_all = key.second.empty();
+  if (now - swept_at_ >= kBetweenSweeps) {
+    swept_at_ = now;
+    absl::erase_if(health_, [&](const auto& entry) {
+      return now >= entry.second.ejected_until && !entry.first.second.empty();
+    });
+  }
+  return for_all || health_.size() < kMostFailing;
 }
 
 void BackendChooser::ForgetSome() {

@@ -117,7 +117,8 @@ void Connection::OnHello(HelloToAnswer hello, Answer answer) {
   const RouteTarget* target = nullptr;
   opening.early_failure = Choose(&target);
   if (!opening.early_failure.ok()) return answer(opening.early_failure);
-  opening.back.Choose(std::get<Backends>(*target), opening.origin.peer);
+  opening.facts.alpn_to_offer = set_.plan.AlpnToOffer(hello);
+  opening.back.Choose(std::get<Backends>(*target), opening.facts);
   std::optional<absl::StatusOr<HelloAnswer>> decided =
       set_.plan.AnswerHello(hello, opening.back.first(), opening.facts);
   if (decided.has_value()) {
@@ -227,7 +228,7 @@ void Connection::GoTo(const RouteTarget& target) {
   if (ConnectionHandler* const* handler = std::get_if<ConnectionHandler*>(&target)) {
     return HandOver(**handler);
   }
-  opening_->back.Choose(std::get<Backends>(target), report_.front.peer);
+  opening_->back.Choose(std::get<Backends>(target), opening_->facts);
   OpenBack();
 }
 

@@ -90,9 +90,14 @@ class ConnectionPlan {
 
   virtual std::unique_ptr<LegOpener> NewFront(FrontContext context) = 0;
 
-  /// Decides about a hello that waits: an answer, or nothing, for the backend to be asked, with
-  /// `facts.alpn_to_offer` filled in. `backend` is the one that comes first. Called only where the
-  /// plan gave the hook away.
+  /// Names the protocols that a backend is offered where it is asked about `hello`.
+  virtual std::vector<std::string> AlpnToOffer(const HelloToAnswer& hello) {
+    return (void)hello, std::vector<std::string>();
+  }
+
+  /// Decides about a hello that waits: an answer, or nothing, for the backend to be asked.
+  /// `facts.alpn_to_offer` has what `AlpnToOffer` said, and keeps it in the latter case. `backend`
+  /// is the one that comes first. Called only where the plan gave the hook away.
   virtual std::optional<absl::StatusOr<HelloAnswer>> AnswerHello(const HelloToAnswer& hello,
                                                                  const Endpoint& backend,
                                                                  LegFacts& facts) {
@@ -110,6 +115,10 @@ class ConnectionPlan {
 
   /// How a connection's first bytes choose where it goes, before `Choose` is asked; null for not.
   virtual ContentRouting* content() { return nullptr; }
+
+  /// Describes what opening a back leg shows the backend of this client: the same text for
+  /// connections that look the same to it; empty where nothing of the client's is shown.
+  virtual std::string ShownToBackend(const LegFacts& front) { return (void)front, std::string(); }
 
   /// Makes the opener of a back leg that leads to `backend`; null where it stays as dialed.
   virtual absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts& front,

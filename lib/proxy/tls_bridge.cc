@@ -4,6 +4,7 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
 #include "lib/proxy/eager_alpn.h"
 #include "lib/proxy/option_checks.h"
 #include "lib/proxy/tls_front_plan.h"
@@ -11,6 +12,9 @@
 
 namespace trestle {
 namespace {
+
+// One client may have as many addresses as it likes within one.
+constexpr size_t kIpv6NetworkBytes = 8;
 
 using ByBackend = absl::flat_hash_map<Endpoint, std::shared_ptr<const ClientTlsConfig>>;
 
@@ -28,6 +32,7 @@ class TlsBridge::Plan final : public TlsFrontPlan {
         verify_name_(std::move(options.backend_verify_name)),
         copy_server_name_(options.copy_server_name),
         compute_name_(std::move(options.compute_backend_name)),
+        tells_client_(options.connection.proxy_protocol_to_backend != ProxyProtocolOut::kNone),
         is_eager_(options.eager_alpn.enabled),
         eager_(options.eager_alpn) {}
 
@@ -38,14 +43,19 @@ class TlsBridge::Plan final : public TlsFrontPlan {
     return NewTlsFront(std::move(context), hook);
   }
 
-  std::optional<absl::StatusOr<HelloAnswer>> AnswerHello(const HelloToAnswer& hello,
-                                                         const Endpoint& backend,
-                                                         LegFacts& facts) override {
-    if (hello.alpn.empty()) return HelloAnswer{};
+  std::vector<std::string> AlpnToOffer(const HelloToAnswer& hello) override {
     std::vector<std::string> common;
     for (const std::string& protocol : front_tls().options().alpn) {
       if (absl::c_linear_search(hello.alpn, protocol)) common.push_back(protocol);
     }
+    return common;
+  }
+
+  std::optional<absl::StatusOr<HelloAnswer>> AnswerHello(const HelloToAnswer& hello,
+                                                         const Endpoint& backend,
+                                                         LegFacts& facts) override {
+    if (hello.alpn.empty()) return HelloAnswer{};
+    std::vector<std::string> common = std::exchange(facts.alpn_to_offer, {});
     if (common.empty() && front_tls().options().alpn_mismatch == AlpnMismatch::kServeWithout) {
       return HelloAnswer{};
     }
@@ -84,6 +94,24 @@ class TlsBridge::Plan final : public TlsFrontPlan {
            "the client sent no server name, which the backend's is to be copied from"});
     }
     return TlsFrontPlan::Choose(front);
+  }
+
+  std::string ShownToBackend(const LegFacts& front) override {
+    std::string shown;
+    // Lengths keep apart what clients write.
+    const auto add = [&shown](absl::string_view part) {
+      absl::StrAppend(&shown, part.size(), ":", part);
+    };
+    const bool tells_client = tells_client_ || static_cast<bool>(compute_name_);
+    if (!front.backend_name.empty()) {
+      add(front.backend_name);
+    } else if (tells_client || (copy_server_name_ && !front.server_name.empty())) {
+      add(front.server_name);
+    }
+    for (const std::string& protocol : front.alpn_to_offer) add(protocol);
+    if (front.alpn_to_offer.empty() && !front.alpn.empty()) add(front.alpn);
+    if (tells_client) add(AsText(front.peer.address().subspan(0, kIpv6NetworkBytes)));
+    return shown;
   }
 
   absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts& front,
@@ -143,6 +171,7 @@ class TlsBridge::Plan final : public TlsFrontPlan {
   const std::string verify_name_;
   const bool copy_server_name_;
   BackendNamer compute_name_;
+  const bool tells_client_;  // By a PROXY header.
   const bool is_eager_;
   EagerAlpn eager_;
 };

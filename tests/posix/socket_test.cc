@@ -32,9 +32,10 @@ TEST(SocketTest, ConnectErrorsSayWhatHappenedToWhom) {
   };
   expect(ECONNREFUSED, ErrorCode::kTransport, "192.0.2.1:443 refused the connection");
   expect(ETIMEDOUT, ErrorCode::kTimeout, "192.0.2.1:443 did not answer");
-  expect(EADDRNOTAVAIL, ErrorCode::kTransport,
+  // What this side lacks is not the backend's failure.
+  expect(EADDRNOTAVAIL, ErrorCode::kOverLimit,
          "cannot connect to 192.0.2.1:443: no local port or address is free");
-  expect(EMFILE, ErrorCode::kTransport, "cannot connect to 192.0.2.1:443: Too many open files");
+  expect(EMFILE, ErrorCode::kOverLimit, "cannot connect to 192.0.2.1:443: Too many open files");
   expect(EHOSTUNREACH, ErrorCode::kTransport, "cannot connect to 192.0.2.1:443: No route to host");
 }
 

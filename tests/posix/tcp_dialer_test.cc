@@ -119,7 +119,7 @@ TEST_F(TcpDialerTest, SaysThatDescriptorsRanOut) {
   const auto failing = Connect(LocalEndpoint(listener.get()));
   EXPECT_EQ(calls_, 0);
   ASSERT_TRUE(TurnUntilCalled());
-  EXPECT_EQ(CodeOf(status_), ErrorCode::kTransport);
+  EXPECT_EQ(CodeOf(status_), ErrorCode::kOverLimit) << "nothing that the far end did";
   EXPECT_EQ(DetailOf(status_), "cannot connect to " + LocalEndpoint(listener.get()).ToString() +
                                    ": Too many open files");
   famine.Release(1);

@@ -5,9 +5,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/proxy/bridge_fixture.h"
+#include "trestle/base/ip_range.h"
 
 namespace trestle {
 namespace {
@@ -137,6 +139,158 @@ TEST_F(EjectionTest, WhileOneTriesTheOthersWait) {
     loop.RunReady();
   }
   EXPECT_EQ(hanging.size(), 1u);
+}
+
+// ---- clients that want a good backend ejected ----
+
+class EjectionByClientsTest : public EjectionTest {
+ protected:
+  // Backends are as good as each other for "app.test" and http/1.1. For anything else, the first
+  // one fails and the second one doesn't.
+  EjectionByClientsTest() {
+    Serve(ServerFor(back_pki, loop.Now(), {{"app.test"}}, {"http/1.1"}), backend, first_accepts);
+    Serve(ServerFor(back_pki, loop.Now(), {{"app.test", "evil.test"}}, {"h2", "http/1.1"}), second,
+          second_accepts);
+  }
+
+  TlsBridgeOptions Copying() {
+    TlsBridgeOptions options = Options("");
+    options.front_tls =
+        ServerFor(front_pki, loop.Now(), {{"app.test", "evil.test"}}, {"h2", "http/1.1"});
+    options.copy_server_name = true;
+    return options;
+  }
+
+  void ConnectOnce(const ClientTlsTarget& target) {
+    Connect(target);
+    loop.RunReady();
+    client->End();
+    loop.RunReady();
+    if (!servers.empty()) servers.back()->End();
+    loop.RunFor(absl::Milliseconds(50));
+  }
+
+  // How many of 8 honest connections the first backend got.
+  int FirstsShare() {
+    const int before = first_accepts;
+    for (int i = 0; i < 8; ++i) ConnectOnce({"app.test", {"http/1.1"}});
+    return first_accepts - before;
+  }
+};
+
+TEST_F(EjectionByClientsTest, ByANameThatItHasNoCertificateFor) {
+  bridge = *Make(Copying());
+  for (int i = 0; i < 10; ++i) ConnectOnce({"evil.test", {"http/1.1"}});
+  EXPECT_EQ(first_accepts, 3) << "ejected for that name";
+  EXPECT_EQ(second_accepts, 10);
+  EXPECT_EQ(FirstsShare(), 4);
+}
+
+TEST_F(EjectionByClientsTest, ByAProtocolThatItDoesNotSpeak) {
+  bridge = *Make(Copying());
+  for (int i = 0; i < 10; ++i) ConnectOnce({"app.test", {"h2"}});
+  EXPECT_EQ(first_accepts, 3) << "ejected for that protocol";
+  EXPECT_EQ(FirstsShare(), 4);
+}
+
+TEST_F(EjectionByClientsTest, ByAProtocolThatWaitsForTheBackend) {
+  TlsBridgeOptions options = Copying();
+  options.eager_alpn.enabled = true;
+  bridge = *Make(std::move(options));
+  for (int i = 0; i < 10; ++i) ConnectOnce({"app.test", {"h2"}});
+  EXPECT_EQ(FirstsShare(), 4);
+}
+
+TEST_F(EjectionByClientsTest, ByAComputedName) {
+  TlsBridgeOptions options = Copying();
+  options.copy_server_name = false;
+  options.compute_backend_name = [](const BridgedClient& client) {
+    return std::string(client.server_name);
+  };
+  bridge = *Make(std::move(options));
+  for (int i = 0; i < 10; ++i) ConnectOnce({"evil.test", {"http/1.1"}});
+  EXPECT_EQ(FirstsShare(), 4);
+}
+
+// A backend may close on clients that it has banned, whose address a PROXY header tells it.
+TEST_F(EjectionByClientsTest, ByAnAddressThatTheBackendBans) {
+  TlsBridgeOptions options = Copying();
+  options.connection.proxy_protocol_from = *TrustedPeers::Parse("0.0.0.0/0");
+  options.connection.proxy_protocol_to_backend = ProxyProtocolOut::kV1;
+  bridge = *Make(std::move(options));
+  int accepts = 0;
+  std::vector<std::unique_ptr<Transport>> open;
+  const auto come_from = [&](absl::string_view address) {
+    auto raw = ConnectTo(*bridge, loop);
+    raw->Write(AsBytes(absl::StrCat("PROXY TCP4 ", address, " 203.0.113.9 1 443\r\n")));
+    client = TlsPeer::Client(loop, std::move(raw), ClientOf(front_pki), {"app.test", {}});
+    loop.RunReady();
+    client.reset();
+    loop.RunFor(absl::Milliseconds(50));
+  };
+  second.on_accept = [&](std::unique_ptr<Transport> raw) { open.push_back(std::move(raw)); };
+  backend.on_accept = [&](std::unique_ptr<Transport>) { ++accepts; };  // Closes.
+  for (int i = 0; i < 10; ++i) come_from("198.51.100.66");
+  EXPECT_EQ(accepts, 3) << "ejected for that client";
+  backend.on_accept = [&](std::unique_ptr<Transport> raw) {
+    ++accepts;
+    open.push_back(std::move(raw));
+  };
+  for (int i = 0; i < 8; ++i) come_from("198.51.100.7");
+  EXPECT_EQ(accepts, 3 + 4);
+}
+
+TEST_F(EjectionByClientsTest, ByLeavingEarly) {
+  bridge = *Make(Copying());
+  std::vector<std::unique_ptr<Transport>> hanging;
+  backend.on_accept = [&](std::unique_ptr<Transport> raw) {
+    ++first_accepts;
+    hanging.push_back(std::move(raw));
+  };
+  for (int i = 0; i < 10; ++i) {
+    Connect({"app.test", {"http/1.1"}});
+    loop.RunReady();
+    client.reset();
+    loop.RunFor(absl::Seconds(1));
+  }
+  EXPECT_EQ(first_accepts, 5) << "every other one, as before";
+}
+
+// The one connection that tries an ejected backend again leaves: the next one may try.
+TEST_F(EjectionByClientsTest, ByLeavingWhenItsTimeIsOver) {
+  TlsBridgeOptions options = Copying();
+  options.eager_alpn.enabled = true;
+  options.eager_alpn.remember_for = absl::ZeroDuration();
+  bridge = *Make(std::move(options));
+  const ClientTlsTarget target = {"app.test", {"http/1.1"}};
+  Serve(first_config, backend, first_accepts);
+  for (int i = 0; i < 8; ++i) ConnectOnce(target);
+  ASSERT_EQ(first_accepts, 3);
+  loop.RunFor(absl::Seconds(1));
+  std::vector<std::unique_ptr<Transport>> hanging;
+  backend.on_accept = [&](std::unique_ptr<Transport> raw) { hanging.push_back(std::move(raw)); };
+  for (size_t tries = 1; tries < 4; ++tries) {
+    // The other one of two goes to the second backend.
+    for (int i = 0; i < 2; ++i) {
+      const auto raw = ConnectTo(*bridge, loop);
+      const auto hello = *TlsEngine::NewClient(ClientOf(front_pki), target, loop, Leg::kFront);
+      hello->Handshake();
+      raw->Write(hello->to_send().view());
+      loop.RunReady();
+      raw->Abort();
+      loop.RunReady();
+    }
+    EXPECT_EQ(hanging.size(), tries);
+  }
+}
+
+// Many connections use up ports and descriptors: that is nothing that a backend does.
+TEST_F(EjectionByClientsTest, ByUsingUpWhatThisSideNeeds) {
+  bridge = *Make(Copying());
+  dialer.Refuse(backend.endpoint, MakeError({ErrorCode::kOverLimit, std::nullopt, Phase::kDial,
+                                             std::nullopt, "no local port is free"}));
+  for (int i = 0; i < 8; ++i) ConnectOnce({"app.test", {"http/1.1"}});
+  EXPECT_EQ(dialer.dials(), 16u) << "it is tried first each time";
 }
 
 TEST_F(EjectionTest, WhereAllAreEjectedTheyAreTriedNevertheless) {

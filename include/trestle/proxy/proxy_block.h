@@ -36,6 +36,12 @@ enum class ProxyProtocolOut : uint8_t {
 /// that fails to connect or to open its TLS so often in a row is ejected; when that time is over
 /// one connection tries it again, and another failure ejects it for twice as long. Each loop counts
 /// by itself.
+///
+/// No client can have a backend ejected for others. A handshake that fails after the backend was
+/// shown something of the client's (a copied or computed name, a protocol, a PROXY header) counts
+/// only for connections that would show it the same: that name, that protocol, and with a PROXY
+/// header or a computed name that client's address (of IPv6, its /64). What this side lacks, such
+/// as free ports, and clients that leave early count for nothing.
 struct EjectionOptions {
   uint32_t after_failures = 3;  ///< 0: never.
   absl::Duration first = absl::Seconds(1);
