@@ -1,6 +1,6 @@
 #include "examples/support/connection_flags.h"
 
-#include <algorithm>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,7 +12,6 @@
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "examples/support/program.h"
-#include "examples/support/proxy_flags.h"
 #include "trestle/base/ip_range.h"
 
 ABSL_FLAG(absl::Duration, hello_timeout, absl::Seconds(5), "limit for a complete ClientHello");
@@ -67,9 +66,8 @@ absl::Status ApplyProxyProtocol(absl::string_view text, ConnectionOptions& optio
   return absl::OkStatus();
 }
 
-// Each thread gets its share: the system spreads connections evenly.
-absl::StatusOr<ConnectionLimits> LimitsFromFlags() {
-  const int threads = std::max(ThreadsFromFlags(), 1);
+// One for all threads and all blocks.
+absl::StatusOr<std::shared_ptr<ConnectionLimiter>> LimiterFromFlags() {
   const int connections = absl::GetFlag(FLAGS_max_connections);
   const int handshakes = absl::GetFlag(FLAGS_max_full_handshakes);
   const double rate = absl::GetFlag(FLAGS_max_handshakes_per_second);
@@ -81,11 +79,11 @@ absl::StatusOr<ConnectionLimits> LimitsFromFlags() {
     return FlagError("max_handshakes_per_second_per_client", "must not be negative");
   }
   ConnectionLimits limits;
-  limits.connections = static_cast<size_t>((connections + threads - 1) / threads);
-  limits.full_handshakes = static_cast<size_t>((handshakes + threads - 1) / threads);
-  limits.full_handshakes_per_second = rate / threads;
-  limits.full_handshakes_per_second_per_client = client_rate / threads;
-  return limits;
+  limits.connections = static_cast<size_t>(connections);
+  limits.full_handshakes = static_cast<size_t>(handshakes);
+  limits.full_handshakes_per_second = rate;
+  limits.full_handshakes_per_second_per_client = client_rate;
+  return ConnectionLimiter::Create(limits);
 }
 
 }  // namespace
@@ -96,9 +94,9 @@ absl::StatusOr<ConnectionOptions> ConnectionOptionsFromFlags() {
   options.handshake_timeout = absl::GetFlag(FLAGS_handshake_timeout);
   options.relay.idle_timeout = absl::GetFlag(FLAGS_idle_timeout);
   options.after_certificate_expiry = absl::GetFlag(FLAGS_after_certificate_expiry);
-  absl::StatusOr<ConnectionLimits> limits = LimitsFromFlags();
-  if (!limits.ok()) return limits.status();
-  options.limits = *limits;
+  absl::StatusOr<std::shared_ptr<ConnectionLimiter>> limiter = LimiterFromFlags();
+  if (!limiter.ok()) return limiter.status();
+  options.limiter = *std::move(limiter);
   const std::string proxy_protocol = absl::GetFlag(FLAGS_proxy_protocol);
   if (absl::Status s = ApplyProxyProtocol(proxy_protocol, options); !s.ok()) return s;
   return options;

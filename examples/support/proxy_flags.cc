@@ -51,6 +51,4 @@ absl::StatusOr<ProxyHostOptions> HostOptionsFromFlags() {
   return options;
 }
 
-int ThreadsFromFlags() { return absl::GetFlag(FLAGS_threads); }
-
 }  // namespace trestle::examples

@@ -11,9 +11,6 @@ namespace trestle::examples {
 /// --log_connections.
 absl::StatusOr<ProxyHostOptions> HostOptionsFromFlags();
 
-/// What --threads says, unchecked.
-int ThreadsFromFlags();
-
 }  // namespace trestle::examples
 
 #endif  // TRESTLE_EXAMPLES_SUPPORT_PROXY_FLAGS_H_

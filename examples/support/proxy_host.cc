@@ -242,18 +242,12 @@ void ProxyHost::Drain() {
   }
 }
 
-// To be called when nothing is accepted any more: the counts are the workers'.
 void ProxyHost::LogRefusals() const {
-  RefusalCounts sum;
-  for (const std::unique_ptr<Worker>& worker : workers_) {
-    for (const std::unique_ptr<ProxyBlock>& block : worker->blocks()) {
-      const RefusalCounts& refused = block->refused();
-      sum.connections += refused.connections;
-      sum.full_handshakes += refused.full_handshakes;
-      sum.full_handshakes_per_second += refused.full_handshakes_per_second;
-      sum.full_handshakes_per_second_per_client += refused.full_handshakes_per_second_per_client;
-    }
-  }
+  // The blocks share their limits.
+  const ConnectionLimiter* const limiter =
+      workers_.empty() ? nullptr : workers_.front()->blocks().front()->limiter().get();
+  if (limiter == nullptr) return;
+  const RefusalCounts sum = limiter->refused();
   const std::pair<Limit, uint64_t> counts[] = {
       {Limit::kConnections, sum.connections},
       {Limit::kFullHandshakes, sum.full_handshakes},

@@ -122,7 +122,8 @@ void BackendChooser::Abandoned(const Endpoint& backend, const Shown& shown) {
   health->ejected_until = MonotonicTime();
 }
 
-bool BackendChooser::IsEjected(const Endpoint& backend, const Shown& shown, MonotonicTime now) const {
+bool BackendChooser::IsEjected(const Endpoint& backend, const Shown& shown,
+                               MonotonicTime now) const {
   const auto is_out = [&](const Shown& what) {
     const auto found = health_.find(Key(backend, what));
     return found != health_.end() && now < found->second.ejected_until;

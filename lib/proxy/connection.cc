@@ -71,6 +71,7 @@ void Connection::Start(Accepted accepted) {
   if (accepted.time != MonotonicTime()) start_ = accepted.time;
   const absl::Duration waited = set_.scheduler.MonotonicNow() - start_;
   report_.accepted -= waited;
+  slot_ = std::move(accepted.slot);
   opening.origin = std::move(accepted.origin);
   opening.routed = std::move(accepted.hello);
   if (opening.routed != nullptr) {
@@ -78,7 +79,7 @@ void Connection::Start(Accepted accepted) {
     report_.route = opening.routed->route;
   }
   opening.front =
-      set_.plan.NewFront({set_.limiter, opening.origin, opening.routed.get(), *this,
+      set_.plan.NewFront({set_.options.limiter.get(), opening.origin, opening.routed.get(), *this,
                           [this](const HelloToAnswer& hello) { return OnHelloComplete(hello); }});
   // A block that hands a connection on has read its header.
   const bool header_read = opening.origin.proxy_header != nullptr;
@@ -251,6 +252,7 @@ Accepted Connection::TakeAccepted() {
   Opening& opening = *opening_;
   Accepted accepted(std::move(front_));
   accepted.time = start_;
+  accepted.slot = std::move(slot_);
   accepted.origin = std::move(opening.origin);
   // What is behind TLS that was ended here has nothing to do with its hello.
   if (!opening.facts.hello.has_value()) return accepted;
@@ -419,6 +421,7 @@ void Connection::OnLegClosed() {
 
 void Connection::Finish() {
   stage_ = Stage::kClosed;
+  slot_.Release();
   phase_timer_.reset();
   certificate_timer_.reset();
   // Where bytes flowed, the connector is gone and the backend still counts the connection.

@@ -113,6 +113,7 @@ class Connection final : private HelloHook {
   ConnectionSet& set_;
   Stage stage_ = Stage::kOpeningFront;
   ConnectionReport report_;
+  ConnectionSlot slot_;
   MonotonicTime start_;  // As report_.accepted.
   MonotonicTime stage_start_;
   Timer phase_timer_;

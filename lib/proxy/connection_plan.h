@@ -15,8 +15,8 @@
 #include "trestle/io/inspector.h"
 #include "trestle/io/transport.h"
 #include "trestle/proxy/accepted.h"
+#include "trestle/proxy/connection_limiter.h"
 #include "trestle/proxy/content_routing.h"
-#include "trestle/proxy/handshake_limiter.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/tls/hello_hook.h"
@@ -63,8 +63,8 @@ class LegOpener {
 
 /// What a front leg is opened with. What is referred to outlives the opener.
 struct FrontContext {
-  /// Full handshakes, if there are any, are to be made as this lets them.
-  HandshakeLimiter& limiter;
+  /// Full handshakes, if there are any, are to be made as this lets them. Null: without limits.
+  ConnectionLimiter* limiter;
   /// Changes once, when a PROXY header was read.
   const ConnectionOrigin& origin;
   /// Null where no hello was read before.

@@ -19,10 +19,14 @@ ConnectionSet::~ConnectionSet() {
 }
 
 void ConnectionSet::Serve(Accepted accepted) {
-  if (!limiter.AllowsConnection(open_.size())) {
-    accepted.transport->Abort();
-    if (observer != nullptr) observer->OnTurnedAway(Limit::kConnections);
-    return;
+  // A router that shares the limits has taken the place already.
+  if (options.limiter != nullptr && accepted.slot.limiter() != options.limiter) {
+    accepted.slot = ConnectionSlot::Take(options.limiter);
+    if (accepted.slot.limiter() == nullptr) {
+      accepted.transport->Abort();
+      if (observer != nullptr) observer->OnTurnedAway(Limit::kConnections);
+      return;
+    }
   }
   const uint64_t id = ++last_id_;
   auto connection = std::make_unique<Connection>(*this, id);

@@ -15,7 +15,7 @@
 #include "lib/proxy/connection_plan.h"
 #include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
-#include "trestle/proxy/handshake_limiter.h"
+#include "trestle/proxy/connection_limiter.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/proxy/proxy_block.h"
 
@@ -30,12 +30,7 @@ class ConnectionSet {
   /// All references must outlive the set; `observer` may be null.
   ConnectionSet(Scheduler& scheduler, Dialer& dialer, const ConnectionOptions& options,
                 ConnectionObserver* observer, ConnectionPlan& plan)
-      : scheduler(scheduler),
-        dialer(dialer),
-        options(options),
-        observer(observer),
-        plan(plan),
-        limiter(options.limits, scheduler.MonotonicNow()) {}
+      : scheduler(scheduler), dialer(dialer), options(options), observer(observer), plan(plan) {}
 
   /// Cuts what is still open.
   ~ConnectionSet();
@@ -56,7 +51,6 @@ class ConnectionSet {
   const ConnectionOptions options;
   ConnectionObserver* const observer;
   ConnectionPlan& plan;
-  HandshakeLimiter limiter;
   BackendChooser chooser;
 
  private:

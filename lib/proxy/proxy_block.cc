@@ -1,6 +1,5 @@
 #include "trestle/proxy/proxy_block.h"
 
-#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -21,23 +20,6 @@ absl::Status CheckOwnBackend(const Backends& backend, const ContentRouting& cont
   return MissingOption("the block needs a backend, or content routing");
 }
 
-namespace {
-
-absl::Status CheckLimits(const ConnectionLimits& limits) {
-  for (const double rate :
-       {limits.full_handshakes_per_second, limits.full_handshakes_per_second_per_client}) {
-    if (!(rate >= 0) || std::isinf(rate)) {
-      return MissingOption("a rate of handshakes must be a number from 0 (no limit) up");
-    }
-  }
-  const bool bits_fit = limits.client_ipv4_bits >= 1 && limits.client_ipv4_bits <= 32 &&
-                        limits.client_ipv6_bits >= 1 && limits.client_ipv6_bits <= 128;
-  if (bits_fit) return absl::OkStatus();
-  return MissingOption("a client network has 1 to 32 bits of an IPv4 address, 1 to 128 of IPv6");
-}
-
-}  // namespace
-
 absl::Status CheckConnectionOptions(const ConnectionOptions& options) {
   const std::pair<absl::string_view, absl::Duration> limits[] = {
       {"hello_timeout", options.hello_timeout},
@@ -56,7 +38,6 @@ absl::Status CheckConnectionOptions(const ConnectionOptions& options) {
   if (options.after_certificate_expiry < absl::ZeroDuration()) {
     return MissingOption("after_certificate_expiry must not be negative");
   }
-  if (absl::Status limits = CheckLimits(options.limits); !limits.ok()) return limits;
   if (options.relay.buffer_bytes > 0 && options.relay.turn_bytes > 0) return absl::OkStatus();
   return MissingOption("the relay's buffer_bytes and turn_bytes must be more than zero");
 }
@@ -87,7 +68,9 @@ void ProxyBlock::DrainOlderCertificates(uint64_t generation, absl::Duration time
   connections_->DrainOlderCertificates(generation, timeout);
 }
 
-const RefusalCounts& ProxyBlock::refused() const { return connections_->limiter.refused(); }
+const std::shared_ptr<ConnectionLimiter>& ProxyBlock::limiter() const {
+  return connections_->options.limiter;
+}
 
 size_t ProxyBlock::open_connections() const { return connections_->size(); }
 

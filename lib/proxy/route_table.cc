@@ -1,5 +1,6 @@
 #include "trestle/proxy/route_table.h"
 
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -21,8 +22,9 @@ std::string Described(const Route& route) {
                       route.alpn.empty() ? "" : " for protocol ", EscapeForLog(route.alpn));
 }
 
-constexpr size_t kKinds = 3;
-constexpr absl::string_view kPrefixes[kKinds] = {"", "*.", "**."};  // Of the normal form.
+constexpr size_t kKinds = NamePattern::kKinds;
+constexpr absl::string_view kPrefixes[] = {"", "*.", "**."};  // Of the normal form.
+static_assert(std::size(kPrefixes) == kKinds, "each kind of pattern has a prefix");
 
 size_t IndexOf(NamePattern::Kind kind) { return static_cast<size_t>(kind); }
 

@@ -203,6 +203,9 @@ absl::StatusOr<std::unique_ptr<TlsBridge>> TlsBridge::Create(Scheduler& schedule
   if (options.front_tls == nullptr) return MissingOption("the bridge needs front_tls");
   if (options.back_tls == nullptr) return MissingOption("the bridge needs back_tls");
   if (absl::Status s = CheckOwnBackend(options.backend, options.content); !s.ok()) return s;
+  if (options.eager_alpn.window <= absl::ZeroDuration()) {
+    return MissingOption("the window of eager_alpn must be more than zero");
+  }
   if (absl::Status status = CheckContentRouting(options.content); !status.ok()) return status;
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
   if (!options.dangerous_unread_http2) {

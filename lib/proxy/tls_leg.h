@@ -11,7 +11,7 @@
 #include "lib/proxy/connection_plan.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/io/transport.h"
-#include "trestle/proxy/handshake_limiter.h"
+#include "trestle/proxy/connection_limiter.h"
 #include "trestle/tls/tls_engine.h"
 #include "trestle/tls/tls_stream.h"
 
@@ -27,7 +27,7 @@ class TlsLeg final : public LegOpener {
   TlsLeg(Scheduler& scheduler, std::unique_ptr<TlsEngine> engine, FrontContext front)
       : scheduler_(scheduler),
         engine_(std::move(engine)),
-        limiter_(&front.limiter),
+        limiter_(front.limiter),
         origin_(&front.origin) {
     engine_->SetHelloCheck(std::move(front.check_hello));
   }
@@ -59,7 +59,7 @@ class TlsLeg final : public LegOpener {
  private:
   Scheduler& scheduler_;
   std::unique_ptr<TlsEngine> engine_;
-  HandshakeLimiter* const limiter_ = nullptr;       // Of a front leg.
+  ConnectionLimiter* const limiter_ = nullptr;      // Of a front leg.
   const ConnectionOrigin* const origin_ = nullptr;  // Likewise.
   bool limited_ = false;                            // Counts as under way there.
   std::unique_ptr<TlsStream> stream_;

@@ -59,7 +59,7 @@ class ClientAuthRules {
   using Names = absl::flat_hash_map<std::string, ClientAuthRule>;
 
   ClientAuthRule otherwise_;
-  std::array<Names, 3> by_name_;  // By NamePattern::Kind, then by base.
+  std::array<Names, NamePattern::kKinds> by_name_;  // By NamePattern::Kind, then by base.
 };
 
 /// Reads who `leaf` is for.

@@ -418,14 +418,14 @@ std::vector<Row> TrafficRows() {
       {"TooManyFullHandshakes", ErrorCode::kOverLimit, Phase::kHandshake, SSL_AD_INTERNAL_ERROR,
        "more than 1 full handshakes would be under way",
        [](FrontScene& scene) {
-         scene.proxy.connection.limits.full_handshakes = 1;
+         scene.limits.full_handshakes = 1;
          SayHelloOnly(scene);
          scene.Join();
        }},
       {"TooManyHandshakesASecond", ErrorCode::kOverLimit, Phase::kHandshake, SSL_AD_INTERNAL_ERROR,
        "more than 1 full handshakes a second",
        [](FrontScene& scene) {
-         scene.proxy.connection.limits.full_handshakes_per_second = 1;
+         scene.limits.full_handshakes_per_second = 1;
          scene.Start();
          scene.Join();
          scene.Join();
@@ -433,7 +433,7 @@ std::vector<Row> TrafficRows() {
       {"TooManyHandshakesASecondOfOneClient", ErrorCode::kOverLimit, Phase::kHandshake,
        SSL_AD_INTERNAL_ERROR, "a second from this client's network",
        [](FrontScene& scene) {
-         scene.proxy.connection.limits.full_handshakes_per_second_per_client = 1;
+         scene.limits.full_handshakes_per_second_per_client = 1;
          scene.Start();
          scene.Join();
          scene.Join();

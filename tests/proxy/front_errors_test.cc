@@ -129,19 +129,42 @@ TEST(FrontErrorsListTest, EveryLimitIsNamedByARow) {
   }
 }
 
+// Each limit in time is armed when its phase begins, whichever is the shorter one.
+TEST(FrontErrorsListTest, AHandshakeTimeoutBelowTheHelloTimeoutIsKept) {
+  FrontScene scene;
+  scene.proxy.connection.hello_timeout = absl::Seconds(5);
+  scene.proxy.connection.handshake_timeout = absl::Seconds(1);
+  scene.Start();
+  scene.Connect();
+  scene.loop.RunFor(absl::Seconds(3));
+  EXPECT_TRUE(scene.observer.closed.empty()) << "it is still the hello's time";
+  scene.peer().Handshake();
+  scene.Say(scene.peer().TakeOutput());
+  scene.loop.RunFor(absl::Milliseconds(999));
+  EXPECT_TRUE(scene.observer.closed.empty());
+  scene.loop.RunFor(absl::Milliseconds(1));
+  scene.End();
+  scene.Finish();
+  ASSERT_EQ(scene.observer.closed.size(), 1u);
+  const TlsError error = *GetTlsError(scene.failure());
+  EXPECT_EQ(error.code, ErrorCode::kTimeout);
+  EXPECT_EQ(error.phase, Phase::kHandshake);
+  EXPECT_EQ(error.detail, "not finished within 1s");
+}
+
 // Whoever opens one connection too many gets a reset, which says nothing and costs nothing.
 TEST(FrontErrorsListTest, EveryCountOfRefusalsHasARow) {
   FrontScene scene;
-  scene.proxy.connection.limits.connections = 1;
+  scene.limits.connections = 1;
   scene.Start();
   scene.Join();
   scene.Join();
-  RefusalCounts sum = scene.block().refused();
+  RefusalCounts sum = scene.block().limiter()->refused();
   for (const FrontErrorRow& row : FrontErrorRows()) {
     if (row.code != ErrorCode::kOverLimit) continue;
     FrontScene own;
     row.play(own);
-    const RefusalCounts& counts = own.block().refused();
+    const RefusalCounts counts = own.block().limiter()->refused();
     sum.full_handshakes += counts.full_handshakes;
     sum.full_handshakes_per_second += counts.full_handshakes_per_second;
     sum.full_handshakes_per_second_per_client += counts.full_handshakes_per_second_per_client;

@@ -68,6 +68,7 @@ void FrontScene::AskForCertificates(ClientAuthPolicy policy, const std::string& 
 
 void FrontScene::Start() {
   proxy.front_tls = *ServerTlsConfig::Create(tls);
+  proxy.connection.limiter = *ConnectionLimiter::Create(limits);
   auto made = TlsTerminator::Create(loop, dialer, std::move(proxy), &observer);
   CHECK_OK(made.status());
   block_ = *std::move(made);
@@ -120,7 +121,7 @@ void FrontScene::Cut() {
 }
 
 void FrontScene::ConnectByBrokenSocket(const std::string& words) {
-  block_->Serve(std::unique_ptr<Transport>(std::make_unique<BrokenSocket>(words)));
+  block_->Serve(std::make_unique<BrokenSocket>(words));
   loop.RunReady();
 }
 

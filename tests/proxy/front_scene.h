@@ -86,6 +86,7 @@ class FrontScene {
   RecordingObserver observer;
   ServerTlsOptions tls;
   TlsTerminatorOptions proxy;
+  ConnectionLimits limits;
 
  private:
   bool Receive();

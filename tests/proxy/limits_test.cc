@@ -28,7 +28,9 @@ class LimitsTest : public ::testing::TestWithParam<TlsVersion> {
     TlsTerminatorOptions options;
     options.front_tls = ServerFor(pki_, loop_.Now(), {{"app.test"}});
     options.backend = backend_.endpoint;
-    options.connection.limits = limits;
+    auto limiter = ConnectionLimiter::Create(limits);
+    if (!limiter.ok()) return limiter.status();
+    options.connection.limiter = *limiter;
     auto made = TlsTerminator::Create(loop_, dialer_, std::move(options), &observer_);
     if (!made.ok()) return made.status();
     terminator_ = *std::move(made);
@@ -74,7 +76,7 @@ TEST_P(LimitsTest, OneConnectionTooManyIsReset) {
   EXPECT_TRUE(Shakes());
   EXPECT_FALSE(Shakes());
   EXPECT_EQ(GetTlsError(clients_[2]->failure())->code, ErrorCode::kTruncated);
-  EXPECT_EQ(terminator_->refused().connections, 1u);
+  EXPECT_EQ(terminator_->limiter()->refused().connections, 1u);
   EXPECT_EQ(terminator_->open_connections(), 2u);
   EXPECT_TRUE(observer_.closed.empty()) << "it was never taken";
   clients_[0]->End();
@@ -97,7 +99,7 @@ TEST_P(LimitsTest, HandshakesOverTheRateAreRefusedAndReported) {
   EXPECT_EQ(observer_.error()->leg, Leg::kFront);
   EXPECT_EQ(observer_.error()->phase, Phase::kHandshake);
   EXPECT_EQ(observer_.error()->alert, kInternalErrorAlert);
-  EXPECT_EQ(terminator_->refused().full_handshakes_per_second, 1u);
+  EXPECT_EQ(terminator_->limiter()->refused().full_handshakes_per_second, 1u);
   loop_.RunFor(absl::Seconds(1));
   EXPECT_TRUE(Shakes());
 }
@@ -114,7 +116,7 @@ TEST_P(LimitsTest, WhatResumesIsNeverRefused) {
     EXPECT_TRUE(clients_.back()->info().resumed);
   }
   EXPECT_FALSE(Shakes());
-  EXPECT_EQ(terminator_->refused().full_handshakes_per_second_per_client, 1u);
+  EXPECT_EQ(terminator_->limiter()->refused().full_handshakes_per_second_per_client, 1u);
 }
 
 // A client that says hello and then nothing holds its place until its time is up.
@@ -132,7 +134,7 @@ TEST_P(LimitsTest, HandshakesUnderWayAreCountedUntilTheirEnd) {
   ASSERT_EQ(silent->Write(engine->to_send().view()).bytes, engine->to_send().size());
   loop_.RunReady();
   EXPECT_FALSE(Shakes());
-  EXPECT_EQ(terminator_->refused().full_handshakes, 1u);
+  EXPECT_EQ(terminator_->limiter()->refused().full_handshakes, 1u);
   loop_.RunFor(ConnectionOptions().handshake_timeout + ConnectionOptions().close_timeout);
   EXPECT_TRUE(Shakes());
   silent.reset();

@@ -345,13 +345,54 @@ TEST_P(RoutedNameTest, WithoutAWayToAskAgainOnlyTheSameHelloWillDo) {
   }
 }
 
+// ---- limits ----
+
+TEST_P(RoutedNameTest, ARouterAndTheBlocksBehindItHaveOneLimitOfConnections) {
+  ConnectionLimits limits;
+  limits.connections = 2;
+  connection_.limiter = *ConnectionLimiter::Create(limits);
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    blocks_[i] = NewBlock(i == 1 ? status_ : wild_);
+  }
+  router_ = NewRouter(
+      *RouteTable::Create({{"status.test", blocks_[1].get()}, {"*.wild.test", blocks_[2].get()}}));
+  std::vector<std::unique_ptr<RawClient>> clients;
+  const auto is_served = [&](const char* name) {
+    Connect(*router_).Join(name, "question");
+    const bool done = client_->done();
+    clients.push_back(std::move(client_));
+    return done;
+  };
+  EXPECT_TRUE(is_served("status.test"));
+  EXPECT_TRUE(is_served("a.wild.test")) << "handed over, a connection is still one";
+  EXPECT_FALSE(is_served("status.test"));
+  EXPECT_FALSE(is_served("a.wild.test"));
+  EXPECT_EQ(connection_.limiter->open_connections(), 2u);
+  EXPECT_EQ(connection_.limiter->refused().connections, 2u);
+  clients.clear();
+  loop_.RunFor(absl::Minutes(10));
+  EXPECT_EQ(connection_.limiter->open_connections(), 0u);
+}
+
+TEST_P(RoutedNameTest, ABlockWithoutLimitsKeepsItsRoutersPlace) {
+  ConnectionLimits limits;
+  limits.connections = 1;
+  connection_.limiter = *ConnectionLimiter::Create(limits);
+  router_ = NewRouter(routes_);
+  Connect(*router_).Join("status.test", "question");
+  EXPECT_TRUE(client_->done());
+  EXPECT_EQ(connection_.limiter->open_connections(), 1u);
+}
+
 // ---- addresses ----
 
 class RoutedAddressTest : public RoutedNameTest {
  protected:
   RoutedAddressTest() {
     connection_.proxy_protocol_from = *TrustedPeers::Parse("192.0.2.0/24");
-    connection_.limits.full_handshakes_per_second_per_client = 1;
+    ConnectionLimits limits;
+    limits.full_handshakes_per_second_per_client = 1;
+    connection_.limiter = *ConnectionLimiter::Create(limits);
     blocks_[1] = NewBlock(status_);
     router_ = NewRouter(*RouteTable::Create({{"status.test", blocks_[1].get()}}));
   }

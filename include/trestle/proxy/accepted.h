@@ -13,6 +13,7 @@
 #include "trestle/base/endpoint.h"
 #include "trestle/base/monotonic_time.h"
 #include "trestle/io/transport.h"
+#include "trestle/proxy/connection_limiter.h"
 #include "trestle/proxy/observer.h"
 
 namespace trestle {
@@ -58,10 +59,8 @@ struct RoutedHello {
 struct Accepted {
   Accepted() = default;
 
-  /// A connection that begins now, from where `transport` leads, of which nothing was read.
-  /// Implicit, so that a listener's callback is `handler->Serve(std::move(transport))`.
-  Accepted(std::unique_ptr<Transport> connection)  // NOLINT(google-explicit-constructor)
-      : transport(std::move(connection)) {
+  /// A connection that begins now, from where `connection` leads, of which nothing was read.
+  explicit Accepted(std::unique_ptr<Transport> connection) : transport(std::move(connection)) {
     TransportInfo info = transport->info();
     origin.local = info.local;
     origin.peer = info.peer;
@@ -72,6 +71,8 @@ struct Accepted {
   /// now.
   MonotonicTime time;
   ConnectionOrigin origin;
+  /// The connection's place among those that its handler's limits allow at a time.
+  ConnectionSlot slot;
   /// Null where no hello was read, as behind a handler that ended the TLS of it.
   std::shared_ptr<const RoutedHello> hello;
 };

@@ -15,7 +15,7 @@
 #include "trestle/io/relay.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/proxy/connection_handler.h"
-#include "trestle/proxy/handshake_limiter.h"
+#include "trestle/proxy/connection_limiter.h"
 #include "trestle/proxy/observer.h"
 
 namespace trestle {
@@ -69,8 +69,9 @@ struct ConnectionOptions {
   /// How long a connection may go on after the certificate that its client was shown has expired;
   /// then it is cut with ErrorCode::kCancelled. Infinite: as long as it likes.
   absl::Duration after_certificate_expiry = absl::InfiniteDuration();
-  /// What a flood of clients may cost. None by default.
-  ConnectionLimits limits;
+  /// What a flood of clients may cost. Blocks that share one have these limits together. Null: no
+  /// limits.
+  std::shared_ptr<ConnectionLimiter> limiter;
   /// Idle time and buffer bounds once bytes flow.
   RelayOptions relay;
   EjectionOptions ejection;
@@ -89,6 +90,7 @@ class ProxyBlock : public ConnectionHandler {
 
   /// Also resets the connection where too many are open.
   void Serve(Accepted connection) final;
+  using ConnectionHandler::Serve;
 
   /// Lets open connections finish for at most `timeout`, then cuts what is left with
   /// ErrorCode::kCancelled. `done` is called once, from the loop, when none is open. The host stops
@@ -102,10 +104,10 @@ class ProxyBlock : public ConnectionHandler {
   /// the last.
   void DrainOlderCertificates(uint64_t generation, absl::Duration timeout);
 
-  /// Counts whom `ConnectionOptions::limits` kept out. A connection over the number that may be
+  /// What `ConnectionOptions::limiter` is; may be null. A connection over the number that may be
   /// open is reset without a report; a handshake over a limit is reported with
   /// ErrorCode::kOverLimit.
-  const RefusalCounts& refused() const;
+  const std::shared_ptr<ConnectionLimiter>& limiter() const;
 
   /// Counts the connections that are open now.
   size_t open_connections() const;

@@ -53,6 +53,8 @@ std::string EscapeForLog(absl::string_view raw, size_t max_bytes = 64);
 class NamePattern {
  public:
   enum class Kind : uint8_t { kExact, kOneLabel, kAnyDepth };
+  /// How many kinds there are, for tables by kind.
+  static constexpr size_t kKinds = static_cast<size_t>(Kind::kAnyDepth) + 1;
 
   /// Reads a pattern and normalises its base as `NormalizeServerName` does. A star anywhere else
   /// ("w*.test", "a.*.test", "*") is refused with kInvalidArgument and a reason.

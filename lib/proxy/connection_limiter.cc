@@ -1,9 +1,12 @@
-#include "trestle/proxy/handshake_limiter.h"
+#include "trestle/proxy/connection_limiter.h"
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "trestle/base/error.h"
 
@@ -12,6 +15,11 @@ namespace {
 
 // A sweep looks at every client: not more often than this, however many are new.
 constexpr absl::Duration kBetweenSweeps = absl::Seconds(1);
+
+absl::Status BadLimit(std::string detail) {
+  return MakeError(
+      {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::move(detail)});
+}
 
 double Burst(double per_second) { return std::max(per_second, 1.0); }
 
@@ -23,8 +31,7 @@ absl::Status OverLimit(uint64_t& count, Limit limit, std::string detail) {
 
 }  // namespace
 
-TokenBucket::TokenBucket(double per_second, MonotonicTime now)
-    : per_second_(per_second), tokens_(Burst(per_second)), filled_at_(now) {}
+TokenBucket::TokenBucket(double per_second) : per_second_(per_second), tokens_(Burst(per_second)) {}
 
 void TokenBucket::Refill(MonotonicTime now) {
   if (now <= filled_at_) return;
@@ -43,23 +50,69 @@ bool TokenBucket::IsFull(MonotonicTime now) {
   return tokens_ >= Burst(per_second_);
 }
 
-HandshakeLimiter::HandshakeLimiter(const ConnectionLimits& limits, MonotonicTime now)
-    : limits_(limits),
-      overall_(limits.full_handshakes_per_second, now),
-      crowd_(limits.full_handshakes_per_second_per_client, now) {}
-
-bool HandshakeLimiter::AllowsConnection(size_t open) {
-  if (limits_.connections == 0 || open < limits_.connections) return true;
-  ++refused_.connections;
-  return false;
+absl::StatusOr<std::shared_ptr<ConnectionLimiter>> ConnectionLimiter::Create(
+    const ConnectionLimits& limits) {
+  for (const double rate :
+       {limits.full_handshakes_per_second, limits.full_handshakes_per_second_per_client}) {
+    if (!(rate >= 0) || std::isinf(rate)) {
+      return BadLimit("a rate of handshakes must be a number from 0 (no limit) up");
+    }
+  }
+  const bool bits_fit = limits.client_ipv4_bits >= 1 && limits.client_ipv4_bits <= 32 &&
+                        limits.client_ipv6_bits >= 1 && limits.client_ipv6_bits <= 128;
+  if (!bits_fit) {
+    return BadLimit("a client network has 1 to 32 bits of an IPv4 address, 1 to 128 of IPv6");
+  }
+  return absl::WrapUnique(new ConnectionLimiter(limits));
 }
 
-bool HandshakeLimiter::active() const {
+ConnectionLimiter::ConnectionLimiter(const ConnectionLimits& limits)
+    : limits_(limits),
+      overall_(limits.full_handshakes_per_second),
+      crowd_(limits.full_handshakes_per_second_per_client) {}
+
+bool ConnectionLimiter::OpenConnection() {
+  absl::MutexLock lock(&mutex_);
+  if (limits_.connections > 0 && open_ >= limits_.connections) {
+    ++refused_.connections;
+    return false;
+  }
+  ++open_;
+  return true;
+}
+
+void ConnectionLimiter::CloseConnection() {
+  absl::MutexLock lock(&mutex_);
+  --open_;
+}
+
+void ConnectionLimiter::Finish() {
+  absl::MutexLock lock(&mutex_);
+  --under_way_;
+}
+
+size_t ConnectionLimiter::open_connections() const {
+  absl::MutexLock lock(&mutex_);
+  return open_;
+}
+
+size_t ConnectionLimiter::under_way() const {
+  absl::MutexLock lock(&mutex_);
+  return under_way_;
+}
+
+RefusalCounts ConnectionLimiter::refused() const {
+  absl::MutexLock lock(&mutex_);
+  return refused_;
+}
+
+bool ConnectionLimiter::active() const {
   return limits_.full_handshakes > 0 || limits_.full_handshakes_per_second > 0 ||
          limits_.full_handshakes_per_second_per_client > 0;
 }
 
-absl::Status HandshakeLimiter::Begin(const Endpoint& client, MonotonicTime now) {
+absl::Status ConnectionLimiter::Begin(const Endpoint& client, MonotonicTime now) {
+  absl::MutexLock lock(&mutex_);
   if (limits_.full_handshakes > 0 && under_way_ >= limits_.full_handshakes) {
     return OverLimit(refused_.full_handshakes, Limit::kFullHandshakes,
                      absl::StrCat("more than ", limits_.full_handshakes,
@@ -89,7 +142,7 @@ absl::Status HandshakeLimiter::Begin(const Endpoint& client, MonotonicTime now) 
   return absl::OkStatus();
 }
 
-HandshakeLimiter::ClientNetwork HandshakeLimiter::NetworkOf(const Endpoint& client) const {
+ConnectionLimiter::ClientNetwork ConnectionLimiter::NetworkOf(const Endpoint& client) const {
   ClientNetwork network = {};
   network[0] = static_cast<uint8_t>(client.family());
   const bool ipv4 = client.family() == Endpoint::Family::kIpv4;
@@ -103,18 +156,18 @@ HandshakeLimiter::ClientNetwork HandshakeLimiter::NetworkOf(const Endpoint& clie
   return network;
 }
 
-TokenBucket* HandshakeLimiter::BucketOf(const Endpoint& client, MonotonicTime now) {
+TokenBucket* ConnectionLimiter::BucketOf(const Endpoint& client, MonotonicTime now) {
   const ClientNetwork network = NetworkOf(client);
   const auto found = clients_.find(network);
   if (found != clients_.end()) return &found->second;
   if (clients_.size() >= kMaxClients) ForgetIdleClients(now);
   if (clients_.size() >= kMaxClients) return &crowd_;
-  const TokenBucket fresh(limits_.full_handshakes_per_second_per_client, now);
+  const TokenBucket fresh(limits_.full_handshakes_per_second_per_client);
   return &clients_.emplace(network, fresh).first->second;
 }
 
 // A full bucket is as good as none.
-void HandshakeLimiter::ForgetIdleClients(MonotonicTime now) {
+void ConnectionLimiter::ForgetIdleClients(MonotonicTime now) {
   if (now - swept_at_ < kBetweenSweeps) return;
   swept_at_ = now;
   absl::erase_if(clients_, [now](auto& client) { return client.second.IsFull(now); });

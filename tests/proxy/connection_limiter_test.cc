@@ -1,7 +1,12 @@
-#include "trestle/proxy/handshake_limiter.h"
+#include "trestle/proxy/connection_limiter.h"
 
+#include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -15,10 +20,15 @@ using ::testing::HasSubstr;
 
 Endpoint Client(absl::string_view address) { return *Endpoint::Parse(address); }
 
-class HandshakeLimiterTest : public ::testing::Test {
+class ConnectionLimiterTest : public ::testing::Test {
  protected:
+  ConnectionLimiter& Limiter(const ConnectionLimits& limits) {
+    limiter_ = *ConnectionLimiter::Create(limits);
+    return *limiter_;
+  }
+
   // How many of `count` handshakes may begin now.
-  int Begin(HandshakeLimiter& limiter, int count, absl::string_view client = "192.0.2.1:1") {
+  int Begin(ConnectionLimiter& limiter, int count, absl::string_view client = "192.0.2.1:1") {
     int begun = 0;
     for (int i = 0; i < count; ++i) {
       last_ = limiter.Begin(Client(client), now_);
@@ -29,30 +39,60 @@ class HandshakeLimiterTest : public ::testing::Test {
 
   MonotonicTime now_ = MonotonicTime::FromStart(absl::Hours(1));
   absl::Status last_;
+  std::shared_ptr<ConnectionLimiter> limiter_;
 };
 
-TEST_F(HandshakeLimiterTest, NoLimitIsTheDefault) {
-  HandshakeLimiter limiter({}, now_);
+TEST_F(ConnectionLimiterTest, NoLimitIsTheDefault) {
+  ConnectionLimiter& limiter = Limiter({});
   EXPECT_FALSE(limiter.active());
-  EXPECT_TRUE(limiter.AllowsConnection(1'000'000));
+  EXPECT_TRUE(limiter.OpenConnection());
   EXPECT_EQ(Begin(limiter, 10'000), 10'000);
 }
 
-TEST_F(HandshakeLimiterTest, ConnectionsAtATime) {
+TEST_F(ConnectionLimiterTest, ConnectionsAtATime) {
   ConnectionLimits limits;
   limits.connections = 2;
-  HandshakeLimiter limiter(limits, now_);
+  ConnectionLimiter& limiter = Limiter(limits);
   EXPECT_FALSE(limiter.active()) << "handshakes are not limited";
-  EXPECT_TRUE(limiter.AllowsConnection(1));
-  EXPECT_FALSE(limiter.AllowsConnection(2));
-  EXPECT_FALSE(limiter.AllowsConnection(3));
+  ConnectionSlot first = ConnectionSlot::Take(limiter_);
+  ConnectionSlot second = ConnectionSlot::Take(limiter_);
+  EXPECT_EQ(ConnectionSlot::Take(limiter_).limiter(), nullptr);
+  EXPECT_EQ(ConnectionSlot::Take(limiter_).limiter(), nullptr);
   EXPECT_EQ(limiter.refused().connections, 2u);
+  ConnectionSlot moved = std::move(first);
+  EXPECT_EQ(limiter.open_connections(), 2u);
+  second = std::move(moved);
+  EXPECT_EQ(limiter.open_connections(), 1u);
+  second.Release();
+  EXPECT_EQ(limiter.open_connections(), 0u);
 }
 
-TEST_F(HandshakeLimiterTest, HandshakesAtATime) {
+TEST_F(ConnectionLimiterTest, ThreadsShareIt) {
+  ConnectionLimits limits;
+  limits.connections = 50;
+  limits.full_handshakes = 50;
+  ConnectionLimiter& limiter = Limiter(limits);
+  std::atomic<int> begun = 0;
+  std::atomic<int> opened = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int k = 0; k < 1000; ++k) {
+        if (limiter.OpenConnection()) ++opened;
+        if (limiter.Begin(Client("192.0.2.1:1"), now_).ok()) ++begun;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(opened, 50);
+  EXPECT_EQ(begun, 50);
+  EXPECT_EQ(limiter.refused().connections, 4000u - 50);
+}
+
+TEST_F(ConnectionLimiterTest, HandshakesAtATime) {
   ConnectionLimits limits;
   limits.full_handshakes = 3;
-  HandshakeLimiter limiter(limits, now_);
+  ConnectionLimiter& limiter = Limiter(limits);
   EXPECT_EQ(Begin(limiter, 5), 3);
   const std::optional<TlsError> error = GetTlsError(last_);
   ASSERT_TRUE(error.has_value());
@@ -64,10 +104,10 @@ TEST_F(HandshakeLimiterTest, HandshakesAtATime) {
   EXPECT_EQ(Begin(limiter, 5), 1);
 }
 
-TEST_F(HandshakeLimiterTest, HandshakesASecond) {
+TEST_F(ConnectionLimiterTest, HandshakesASecond) {
   ConnectionLimits limits;
   limits.full_handshakes_per_second = 10;
-  HandshakeLimiter limiter(limits, now_);
+  ConnectionLimiter& limiter = Limiter(limits);
   EXPECT_EQ(Begin(limiter, 15), 10) << "a second's worth at once";
   EXPECT_THAT(GetTlsError(last_)->detail, HasSubstr("more than 10 full handshakes a second"));
   EXPECT_EQ(limiter.refused().full_handshakes_per_second, 5u);
@@ -79,10 +119,10 @@ TEST_F(HandshakeLimiterTest, HandshakesASecond) {
   EXPECT_EQ(Begin(limiter, 15), 0) << "a clock that goes back gives nothing";
 }
 
-TEST_F(HandshakeLimiterTest, LessThanOneASecond) {
+TEST_F(ConnectionLimiterTest, LessThanOneASecond) {
   ConnectionLimits limits;
   limits.full_handshakes_per_second = 0.1;
-  HandshakeLimiter limiter(limits, now_);
+  ConnectionLimiter& limiter = Limiter(limits);
   EXPECT_EQ(Begin(limiter, 2), 1);
   now_ += absl::Seconds(9);
   EXPECT_EQ(Begin(limiter, 2), 0);
@@ -90,10 +130,10 @@ TEST_F(HandshakeLimiterTest, LessThanOneASecond) {
   EXPECT_EQ(Begin(limiter, 2), 1);
 }
 
-TEST_F(HandshakeLimiterTest, EachClientNetworkHasItsOwnRate) {
+TEST_F(ConnectionLimiterTest, EachClientNetworkHasItsOwnRate) {
   ConnectionLimits limits;
   limits.full_handshakes_per_second_per_client = 2;
-  HandshakeLimiter limiter(limits, now_);
+  ConnectionLimiter& limiter = Limiter(limits);
   EXPECT_EQ(Begin(limiter, 5, "192.0.2.1:1000"), 2);
   EXPECT_EQ(Begin(limiter, 5, "192.0.2.1:1001"), 0) << "the port makes no difference";
   EXPECT_EQ(Begin(limiter, 5, "192.0.2.2:1000"), 2);
@@ -107,21 +147,21 @@ TEST_F(HandshakeLimiterTest, EachClientNetworkHasItsOwnRate) {
 }
 
 // As dual-stack sockets and PROXY headers tell them: one /64 has all of IPv4.
-TEST_F(HandshakeLimiterTest, IPv4MappedAddressesAreClientsOfTheirOwn) {
+TEST_F(ConnectionLimiterTest, IPv4MappedAddressesAreClientsOfTheirOwn) {
   ConnectionLimits limits;
   limits.full_handshakes_per_second_per_client = 1;
-  HandshakeLimiter limiter(limits, now_);
+  ConnectionLimiter& limiter = Limiter(limits);
   EXPECT_EQ(Begin(limiter, 5, "[::ffff:192.0.2.1]:1"), 1);
   EXPECT_EQ(Begin(limiter, 5, "[::ffff:192.0.2.2]:1"), 1);
   EXPECT_EQ(Begin(limiter, 5, "192.0.2.1:1"), 0) << "the same client";
 }
 
-TEST_F(HandshakeLimiterTest, ClientNetworksAreAsWideAsAskedFor) {
+TEST_F(ConnectionLimiterTest, ClientNetworksAreAsWideAsAskedFor) {
   ConnectionLimits limits;
   limits.full_handshakes_per_second_per_client = 1;
   limits.client_ipv4_bits = 23;
   limits.client_ipv6_bits = 48;
-  HandshakeLimiter limiter(limits, now_);
+  ConnectionLimiter& limiter = Limiter(limits);
   EXPECT_EQ(Begin(limiter, 1, "192.0.2.1:1"), 1);
   EXPECT_EQ(Begin(limiter, 1, "192.0.3.1:1"), 0);
   EXPECT_EQ(Begin(limiter, 1, "192.0.4.1:1"), 1);
@@ -130,11 +170,11 @@ TEST_F(HandshakeLimiterTest, ClientNetworksAreAsWideAsAskedFor) {
   EXPECT_EQ(Begin(limiter, 1, "[2001:db8:8:1::1]:1"), 1);
 }
 
-TEST_F(HandshakeLimiterTest, WhoIsOverTheOwnLimitLeavesTheOthersTheirs) {
+TEST_F(ConnectionLimiterTest, WhoIsOverTheOwnLimitLeavesTheOthersTheirs) {
   ConnectionLimits limits;
   limits.full_handshakes_per_second = 10;
   limits.full_handshakes_per_second_per_client = 2;
-  HandshakeLimiter limiter(limits, now_);
+  ConnectionLimiter& limiter = Limiter(limits);
   EXPECT_EQ(Begin(limiter, 100, "192.0.2.1:1"), 2);
   EXPECT_EQ(limiter.refused().full_handshakes_per_second, 0u);
   int others = 0;
@@ -143,14 +183,14 @@ TEST_F(HandshakeLimiterTest, WhoIsOverTheOwnLimitLeavesTheOthersTheirs) {
   EXPECT_EQ(limiter.refused().full_handshakes_per_second, 10u);
 }
 
-TEST_F(HandshakeLimiterTest, AFloodFromEverywhereCostsBoundedMemory) {
+TEST_F(ConnectionLimiterTest, AFloodFromEverywhereCostsBoundedMemory) {
   ConnectionLimits limits;
   limits.full_handshakes_per_second_per_client = 1;
-  HandshakeLimiter limiter(limits, now_);
+  ConnectionLimiter& limiter = Limiter(limits);
   const auto address = [](size_t i) {
     return absl::StrCat("10.", i >> 16, ".", (i >> 8) & 0xff, ".", i & 0xff, ":1");
   };
-  for (size_t i = 0; i < HandshakeLimiter::kMaxClients; ++i) {
+  for (size_t i = 0; i < ConnectionLimiter::kMaxClients; ++i) {
     ASSERT_EQ(Begin(limiter, 1, address(i)), 1);
   }
   EXPECT_EQ(Begin(limiter, 1, "192.0.2.1:1"), 1) << "the crowd's one";
