@@ -105,7 +105,10 @@ void Connection::ReportOrigin() {
 absl::Status Connection::OnHelloComplete(const HelloToAnswer& hello) {
   report_.server_name_hidden = hello.encrypted;
   stage_start_ = set_.scheduler.MonotonicNow();
-  LimitPhase(set_.options.handshake_timeout);
+  // The timer of the hello goes on to the handshake's limit, if that is later.
+  const MonotonicTime hello_end = start_ + set_.options.hello_timeout;
+  const absl::Duration limit = set_.options.handshake_timeout;
+  if (stage_start_ + limit < hello_end) LimitPhase(limit);
   if (opening_->routed == nullptr) return absl::OkStatus();
   return CheckSameRoute(*opening_->routed, hello);
 }
@@ -313,6 +316,10 @@ void Connection::OnPhaseTimeout() {
     return Finish();
   }
   const absl::Duration taken = set_.scheduler.MonotonicNow() - stage_start_;
+  if (stage_ == Stage::kOpeningFront && opening_->front->hello_received() &&
+      taken < set_.options.handshake_timeout) {
+    return LimitPhase(set_.options.handshake_timeout - taken);
+  }
   if (!opening_->early_failure.ok()) return Fail(opening_->early_failure);
   Fail(MakeError({ErrorCode::kTimeout, Leg::kFront, stage_phase(), std::nullopt,
                   absl::StrCat("not finished within ", absl::FormatDuration(taken))}));
