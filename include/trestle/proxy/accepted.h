@@ -1,5 +1,5 @@
-// Accepted: a connection on its way to a ConnectionHandler, with all that is known of it so far: a
-// handler that passes it on (a router, say) loses nothing that it has read.
+// Accepted: a connection that is passed to a ConnectionHandler, with everything read from it so
+// far. A handler that passes it on, such as a router, loses nothing.
 #ifndef TRESTLE_PROXY_ACCEPTED_H_
 #define TRESTLE_PROXY_ACCEPTED_H_
 
@@ -20,46 +20,48 @@ namespace trestle {
 
 struct ProxyHeader;
 
-/// Where a connection comes from.
+/// The addresses of a connection.
 struct ConnectionOrigin {
   Endpoint local;  ///< The address that the client connected to.
   Endpoint peer;   ///< The client.
-  /// The trusted proxy in front that told `local` and `peer`; kNone where there is none.
+  /// The trusted proxy that sent the PROXY header with `local` and `peer`; kNone without one.
   Endpoint via = {};
-  /// The PROXY protocol header of that proxy (wire/proxy_protocol.h); null where there is none.
+  /// The PROXY protocol header of that proxy (wire/proxy_protocol.h); null without one.
   std::shared_ptr<const ProxyHeader> proxy_header = nullptr;
 };
 
-/// A router's decision, to be asked for again with another name. Immutable.
+/// A router's decision, which can be checked against another name. Immutable, so thread-safe.
 class RouteCheck {
  public:
   virtual ~RouteCheck() = default;
 
-  /// Tells whether a hello with this normalised server name ("" for none), offering the protocols
-  /// `alpn`, leads to the handler that the connection was given to.
+  /// Returns whether a hello with this normalised server name ("" for none) and the offered
+  /// protocols `alpn` leads to the same handler that received the connection.
   virtual bool LeadsToSameHandler(absl::string_view server_name,
                                   absl::Span<const std::string> alpn) const = 0;
 };
 
-/// The ClientHello by which a handler chose where a connection goes. Its bytes are still the first
-/// of the transport.
+/// The ClientHello that selected a connection's route. The transport still delivers its bytes
+/// first.
 ///
-/// TLS may end up with another name than this one: the name of the encrypted inner hello (ECH).
-/// A block that ends TLS refuses such a client with ErrorCode::kNoRoute and the alert
-/// unrecognized_name, unless all `checks` agree. A handler that is no block has to do the same.
+/// TLS may negotiate another name: the name in the encrypted inner hello (ECH). A block that
+/// terminates TLS then asks all `checks`. Unless all agree, it rejects the client with
+/// ErrorCode::kNoRoute and the alert unrecognized_name. A handler that is not a ProxyBlock must do
+/// the same.
 struct RoutedHello {
   std::string server_name;  ///< Normalised; empty where the hello has none.
-  HelloReport report;       ///< With the application protocols that were offered.
+  HelloReport report;       ///< Includes the offered application protocols.
   std::string route;        ///< The pattern that matched, or "default".
-  /// One for each router that the connection passed. Where there is none, only the same name and
-  /// the same protocols will do.
+  /// One for each router that the connection passed. If empty, only the same name and the same
+  /// protocols are accepted.
   std::vector<std::shared_ptr<const RouteCheck>> checks;
 };
 
 struct Accepted {
   Accepted() = default;
 
-  /// A connection that begins now, from where `connection` leads, of which nothing was read.
+  /// Creates a connection that begins now, before any byte is read. Takes the addresses from
+  /// `connection`, which must not be null.
   explicit Accepted(std::unique_ptr<Transport> connection) : transport(std::move(connection)) {
     TransportInfo info = transport->info();
     origin.local = info.local;
@@ -67,13 +69,13 @@ struct Accepted {
   }
 
   std::unique_ptr<Transport> transport;  ///< Never null.
-  /// When the connection was accepted, by the monotonic clock of the handler's scheduler. Default:
-  /// now.
+  /// The time of acceptance, from the monotonic clock of the handler's scheduler. The default is
+  /// the current time.
   MonotonicTime time;
   ConnectionOrigin origin;
-  /// The connection's place among those that its handler's limits allow at a time.
+  /// The connection's share of the handler's connection limit.
   ConnectionSlot slot;
-  /// Null where no hello was read, as behind a handler that ended the TLS of it.
+  /// Null if no hello was read, for example behind a handler that terminated TLS.
   std::shared_ptr<const RoutedHello> hello;
 };
 

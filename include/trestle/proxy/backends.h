@@ -1,4 +1,4 @@
-// Backends: the addresses that a back leg may lead to, and how one is chosen for each connection.
+// Backends: the addresses of a back leg, and the policy that selects one for each connection.
 #ifndef TRESTLE_PROXY_BACKENDS_H_
 #define TRESTLE_PROXY_BACKENDS_H_
 
@@ -12,33 +12,37 @@
 namespace trestle {
 
 enum class Balance : uint8_t {
-  kRoundRobin,        ///< One after the other.
-  kLeastConnections,  ///< The one with the fewest connections of this block open; then in turn.
-  kClientAddress,     ///< The same one for the same client address, while the list stays the same.
+  kRoundRobin,        ///< Each address in turn.
+  kLeastConnections,  ///< The address with the fewest open connections of this block; ties go in
+                      ///< turn.
+  kClientAddress,     ///< The same address for the same client address, while the list does not
+                      ///< change.
 };
 
-/// One address or several. Where dialing one fails, or the TLS handshake with it, the next is
-/// tried, within the timeouts of these phases.
+/// One or more addresses. If a dial or its TLS handshake fails, the block tries the next address
+/// within the timeouts of these phases.
 struct Backends {
   Backends() = default;
-  /// One address, as most routes have.
+  /// Converts from one address, the usual case.
   Backends(const Endpoint& endpoint) : endpoints({endpoint}) {}  // NOLINT(runtime/explicit)
   Backends(std::initializer_list<Endpoint> list, Balance balance = Balance::kRoundRobin)
       : endpoints(list), balance(balance) {}
 
   std::vector<Endpoint> endpoints;
   Balance balance = Balance::kRoundRobin;
-  /// How many addresses are tried for one connection at most, the first one included.
+  /// The maximum number of addresses to try for one connection, including the first. At least 1.
   uint8_t max_tries = 3;
 };
 
-/// Fails with ErrorCode::kConfiguration where `backends` has no address, one that nobody can be
-/// dialed at (see `Endpoint::CheckDialable`), or no try. Blocks and route tables refuse these.
+/// Checks `backends`. Fails with ErrorCode::kConfiguration if the list is empty, an address cannot
+/// be dialed (see `Endpoint::CheckDialable`), or `max_tries` is 0. Blocks and route tables reject
+/// these.
 absl::Status CheckBackends(const Backends& backends);
 
-/// Tells whether one of `backends` is `listener` itself, as far as addresses alone show: a proxy
-/// with such a backend would dial itself for ever. A listener on all addresses counts as one on
-/// loopback too; ask for each of `TcpListener::Addresses()` to cover this machine's other ones.
+/// Returns whether one of `backends` is `listener` itself, judged by addresses only. A proxy with
+/// such a backend dials itself in a loop. A listener on all addresses also counts as one on
+/// loopback. To cover this machine's other addresses, call it for each of
+/// `TcpListener::Addresses()`.
 bool LeadsTo(const Backends& backends, const Endpoint& listener);
 
 }  // namespace trestle

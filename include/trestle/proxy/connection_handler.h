@@ -1,4 +1,4 @@
-// ConnectionHandler: whatever takes a connection over: the three blocks, and routes to them.
+// ConnectionHandler: the interface that takes over connections. The three blocks implement it.
 #ifndef TRESTLE_PROXY_CONNECTION_HANDLER_H_
 #define TRESTLE_PROXY_CONNECTION_HANDLER_H_
 
@@ -10,18 +10,18 @@
 
 namespace trestle {
 
-/// Takes connections for good. Blocks are handlers, so they nest: a router may send one name to a
-/// terminator, another to a bridge, and pass the rest through untouched.
+/// Takes over connections. Blocks are handlers, so they nest: a router can send one name to a
+/// terminator, another to a bridge, and pass the rest through untouched. Called on the loop's
+/// thread.
 class ConnectionHandler {
  public:
   virtual ~ConnectionHandler() = default;
 
-  /// Takes over `connection` and never gives it back. Returns at once; the handler's observer is
-  /// told how it ends. A handler that passes a connection on hands over the `Accepted` that it got,
-  /// with what it has read since.
+  /// Takes ownership of `connection` and returns at once. The handler reports the end to its
+  /// observer. A handler that passes a connection on adds its own findings to the same `Accepted`.
   virtual void Serve(Accepted connection) = 0;
 
-  /// The same for a connection that begins now, as a listener has it.
+  /// Serves a connection that begins now, as a listener delivers it.
   void Serve(std::unique_ptr<Transport> transport) { Serve(Accepted(std::move(transport))); }
 };
 

@@ -1,6 +1,6 @@
-// ConnectionLimiter: bounds what a flood of clients may cost: connections at a time, and full TLS
-// handshakes, how many a second, overall and for each client network, and how many at a time. What
-// resumes is cheap and never refused.
+// ConnectionLimiter: limits the cost of a flood of clients. It bounds open connections, concurrent
+// full TLS handshakes, and the rate of full handshakes, in total and for each client network.
+// Resumed handshakes are cheap and never rejected.
 #ifndef TRESTLE_PROXY_CONNECTION_LIMITER_H_
 #define TRESTLE_PROXY_CONNECTION_LIMITER_H_
 
@@ -20,23 +20,23 @@
 
 namespace trestle {
 
-/// Limits of one ConnectionLimiter, and of all blocks together that share it; 0 is none. Rates
-/// allow a burst of one second's worth, or of one.
+/// Limits of one ConnectionLimiter, shared by all blocks that use it. 0 disables a limit. Each rate
+/// allows a burst of one second's worth, and at least 1.
 struct ConnectionLimits {
-  /// Connections that are open at a time. More are reset at once, before anything is read.
+  /// The maximum number of open connections. Further connections are reset at once, unread.
   size_t connections = 0;
-  /// Full handshakes that are under way at a time, counted from the ClientHello on.
+  /// The maximum number of concurrent full handshakes, counted from the ClientHello.
   size_t full_handshakes = 0;
-  /// Full handshakes a second.
+  /// The maximum rate of full handshakes per second.
   double full_handshakes_per_second = 0;
-  /// The same, for each client network.
+  /// The maximum rate of full handshakes per second for each client network.
   double full_handshakes_per_second_per_client = 0;
-  /// What one client network is.
+  /// The prefix lengths, in bits, that define a client network: 1 to 32 and 1 to 128.
   int client_ipv4_bits = 32;
   int client_ipv6_bits = 64;
 };
 
-/// How often each limit refused a client.
+/// The number of rejections by each limit.
 struct RefusalCounts {
   uint64_t connections = 0;
   uint64_t full_handshakes = 0;
@@ -44,13 +44,14 @@ struct RefusalCounts {
   uint64_t full_handshakes_per_second_per_client = 0;
 };
 
-/// So many tokens a second, at most a second's worth at a time.
+/// A token bucket: `per_second` tokens are added each second, and it holds at most one second's
+/// worth (at least 1). Not thread-safe.
 class TokenBucket {
  public:
-  /// A full bucket.
+  /// Creates a full bucket.
   explicit TokenBucket(double per_second);
 
-  /// Tells whether there is a token / takes one.
+  /// `Has` returns whether a token is available; `Take` takes it, after `Has` returned true.
   bool Has(MonotonicTime now);
   void Take() { tokens_ -= 1; }
 
@@ -64,27 +65,28 @@ class TokenBucket {
   MonotonicTime filled_at_;
 };
 
-/// Thread-safe. One for a process is the rule: blocks of several loops, and a router with the
-/// blocks behind it, then have one limit together. Their schedulers must share a monotonic clock.
+/// Thread-safe. Usually a process has one: blocks on several loops, or a router and the blocks
+/// behind it, then share the limits. Their schedulers must share a monotonic clock.
 class ConnectionLimiter {
  public:
-  /// Remembers so many client networks. Those beyond share one bucket, so that a flood from
-  /// everywhere costs bounded memory.
+  /// The maximum number of tracked client networks. All further networks share one bucket, so
+  /// memory stays bounded under a distributed flood.
   static constexpr size_t kMaxClients = 1 << 16;
 
-  /// Fails with ErrorCode::kConfiguration for a rate that is negative or no number, and for
-  /// networks of no or more bits than an address has.
+  /// Creates a limiter. Fails with ErrorCode::kConfiguration if a rate is negative, infinite or
+  /// NaN, or if a prefix length is out of range.
   static absl::StatusOr<std::shared_ptr<ConnectionLimiter>> Create(const ConnectionLimits& limits);
 
-  /// Tells whether any limit on handshakes is set.
+  /// Returns whether any limit on handshakes is set.
   bool active() const;
 
-  /// Takes a place for a connection, which `CloseConnection` gives back; false where there is none
-  /// left. `ConnectionSlot` calls both.
+  /// Counts a connection in; returns false at the limit. After true, the caller must call
+  /// `CloseConnection` once. `ConnectionSlot` makes both calls.
   bool OpenConnection();
   void CloseConnection();
 
-  /// Lets a full handshake with `client` begin, which `Finish` ends; else ErrorCode::kOverLimit.
+  /// Starts a full handshake with `client`, or fails with ErrorCode::kOverLimit. After OK, the
+  /// caller must call `Finish` once.
   absl::Status Begin(const Endpoint& client, MonotonicTime now);
   void Finish();
 
@@ -109,16 +111,16 @@ class ConnectionLimiter {
   size_t open_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t under_way_ ABSL_GUARDED_BY(mutex_) = 0;
   TokenBucket overall_ ABSL_GUARDED_BY(mutex_);
-  TokenBucket crowd_ ABSL_GUARDED_BY(mutex_);  // Clients that there is no room to remember.
+  TokenBucket crowd_ ABSL_GUARDED_BY(mutex_);  // Shared by all untracked networks.
   absl::flat_hash_map<ClientNetwork, TokenBucket> clients_ ABSL_GUARDED_BY(mutex_);
   MonotonicTime swept_at_ ABSL_GUARDED_BY(mutex_);
 };
 
-/// A connection's place among those that may be open at a time, given back when it is destroyed.
-/// Moves along where a connection is handed over.
+/// A connection's share of the connection limit, released on destruction. Move it along when a
+/// connection is handed over.
 class ConnectionSlot {
  public:
-  /// A place in nothing.
+  /// Creates an empty slot, which counts nowhere.
   ConnectionSlot() = default;
   ConnectionSlot(ConnectionSlot&&) = default;
   ConnectionSlot& operator=(ConnectionSlot&& other) {
@@ -128,7 +130,8 @@ class ConnectionSlot {
   }
   ~ConnectionSlot() { Release(); }
 
-  /// Takes a place; `limiter()` is null afterwards where none is left.
+  /// Takes a slot of `limiter`, which must not be null. At the limit, `limiter()` of the result is
+  /// null.
   static ConnectionSlot Take(std::shared_ptr<ConnectionLimiter> limiter) {
     ConnectionSlot slot;
     if (limiter->OpenConnection()) slot.limiter_ = std::move(limiter);

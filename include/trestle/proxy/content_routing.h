@@ -1,6 +1,5 @@
-// Content routing: a decrypted connection's backend is chosen by the first bytes that the client
-// sends, instead of before. What the bytes mean is the reader's business: HTTP's is in
-// integrations/.
+// Content routing: selects the backend of a decrypted connection by the first bytes that the client
+// sends. A ContentReader interprets the bytes; integrations/ has readers for HTTP.
 #ifndef TRESTLE_PROXY_CONTENT_ROUTING_H_
 #define TRESTLE_PROXY_CONTENT_ROUTING_H_
 
@@ -18,31 +17,35 @@
 
 namespace trestle {
 
-/// Where a connection may go.
+/// A possible destination of a connection.
 struct ContentTarget {
   RouteTarget target;
-  /// Behind a bridge: the name that the backend's certificate must be for. Empty: the bridge's own.
+  /// For a bridge: the name to send and to verify for this backend. Empty: the bridge's own;
+  /// tls_bridge.h has the order of precedence.
   std::string backend_name;
   std::string route;  ///< For `ConnectionReport::route`.
 };
 
-/// What a reader makes of the bytes so far. Made by one of the four functions.
+/// A reader's decision on the bytes so far, created by one of the four functions.
 class ContentAnswer {
  public:
   enum class Action : uint8_t { kReadMore, kGo, kNoRoute, kRefuse };
 
-  /// More bytes are needed. Where no more can come, the connection ends with ErrorCode::kNoRoute.
+  /// Asks for more bytes. If the client has ended its stream, the connection ends with
+  /// ErrorCode::kNoRoute.
   static ContentAnswer ReadMore() { return ContentAnswer(Action::kReadMore); }
 
-  /// The connection goes to `target`, which gets every byte that was read. Never null.
+  /// Sends the connection to `target`, which receives every byte that was read. `target` must not
+  /// be null.
   static ContentAnswer Go(std::shared_ptr<const ContentTarget> target) {
     ContentAnswer answer(Action::kGo);
     answer.target_ = std::move(target);
     return answer;
   }
 
-  /// Ends the connection with ErrorCode::kNoRoute, or, for bytes that nobody may send, with
-  /// ErrorCode::kBlockedByInspector. `last_words`, if any, are sent to the client before.
+  /// `NoRoute` ends the connection with ErrorCode::kNoRoute. `Refuse` ends it with
+  /// ErrorCode::kBlockedByInspector, for bytes that no client may send. `last_words`, if any, are
+  /// sent to the client first.
   static ContentAnswer NoRoute(std::string reason, std::string last_words = {}) {
     return Ended(Action::kNoRoute, std::move(reason), std::move(last_words));
   }
@@ -70,27 +73,27 @@ class ContentAnswer {
   std::string last_words_;
 };
 
-/// Reads one connection's first bytes, on the loop's thread. Must not throw.
+/// Reads the first bytes of one connection, on the loop's thread. Must not block or throw.
 class ContentReader {
  public:
   virtual ~ContentReader() = default;
 
-  /// Judges `bytes`, all that the client sent so far. Called with none at first, for readers that
-  /// can tell without waiting for any, and again with more after ReadMore.
-  /// `end_of_stream`: the client ended cleanly and nothing follows.
+  /// Decides on `bytes`: everything that the client has sent so far. The first call has no bytes,
+  /// for readers that can decide without any. After ReadMore, the next call has more bytes.
+  /// `end_of_stream` is true if the client ended its stream cleanly and nothing follows.
   virtual ContentAnswer Read(ByteView bytes, bool end_of_stream) = 0;
 };
 
-/// Makes the reader of one connection, of which the report tells what is known when the front leg
-/// is open; null to go to the block's own backend without reading.
+/// Creates the reader of one connection. The report has what is known once the front leg is open.
+/// Null sends the connection to the block's own backend without reading.
 using ContentReaderFactory =
     absl::AnyInvocable<std::unique_ptr<ContentReader>(const ConnectionReport& connection)>;
 
 struct ContentRouting {
   ContentReaderFactory new_reader = {};  ///< Empty: no content routing.
-  /// The most that is read before the choice.
+  /// The maximum number of bytes to read before the choice.
   size_t max_bytes = 64 * 1024;
-  /// From the end of the front handshake to the choice: a total, not an idle time.
+  /// The total time from the end of the front handshake to the choice, not an idle time.
   absl::Duration timeout = absl::Seconds(10);
 };
 

@@ -1,4 +1,4 @@
-// ConnectionObserver: what a block tells its host about each connection, as plain values.
+// ConnectionObserver: receives a block's reports about each connection, as plain values.
 #ifndef TRESTLE_PROXY_OBSERVER_H_
 #define TRESTLE_PROXY_OBSERVER_H_
 
@@ -18,96 +18,99 @@
 
 namespace trestle {
 
-/// How a connection's TLS was treated.
+/// How a block treats a connection's TLS.
 enum class ProxyMode : uint8_t {
-  kOffload,      ///< Decrypted here, clear text to the backend.
-  kPassthrough,  ///< Not decrypted here.
-  kBridge,       ///< Decrypted here, encrypted again to the backend.
+  kOffload,      ///< Decrypts here; sends clear text to the backend.
+  kPassthrough,  ///< Does not decrypt.
+  kBridge,       ///< Decrypts here; encrypts again to the backend.
 };
 
-/// Names a mode in lower case: "bridge".
+/// Returns the name of a mode in lower case: "bridge".
 absl::string_view ProxyModeName(ProxyMode mode);
 
-/// A ClientHello as a router read it.
+/// A router's summary of a ClientHello.
 struct HelloReport {
-  std::vector<std::string> alpn;  ///< Application protocols offered, in the client's order.
+  std::vector<std::string> alpn;  ///< The offered application protocols, in the client's order.
   size_t bytes = 0;               ///< Size of the handshake message.
-  size_t records = 0;             ///< TLS records it came in.
-  size_t segments = 0;            ///< Reads it took.
-  std::string ja4 = {};           ///< Fingerprint of the client, where the router was asked for it.
+  size_t records = 0;             ///< Number of TLS records.
+  size_t segments = 0;            ///< Number of reads.
+  std::string ja4 = {};           ///< JA4 fingerprint of the client, if the router computes it.
 };
 
-/// One leg, as far as it came.
+/// The state of one leg, up to the phase that it reached.
 struct LegReport {
   Endpoint local;
   Endpoint peer;
-  /// The proxy in front, where `peer` and `local` are what it told (PROXY protocol).
+  /// The proxy that sent `peer` and `local` in a PROXY header; kNone without one.
   Endpoint via;
-  /// What TLS agreed on this leg; null where Trestle spoke no TLS on it or didn't get that far.
+  /// The TLS parameters negotiated on this leg. Null if Trestle does not speak TLS on it, or the
+  /// handshake did not get that far.
   std::shared_ptr<const TlsInfo> tls;
-  /// Bytes that the relay read from / that were taken by this leg: clear text on a TLS leg, the
-  /// whole stream with its ClientHello on an opaque one.
+  /// Bytes that the relay read from this leg and wrote to it. On a TLS leg they are clear text; on
+  /// an opaque leg, the whole stream including its ClientHello.
   uint64_t bytes_read = 0;
   uint64_t bytes_written = 0;
-  /// Those of `bytes_written` that never were in this process: bulk between two sockets, which the
-  /// kernel moves by itself (splice(2)).
+  /// Bytes moved by splice(2) between two sockets, without passing through this process. Part of
+  /// `bytes_written`.
   uint64_t bytes_spliced = 0;
 };
 
-/// A backend that failed before another one, or none, was reached.
+/// A backend that failed, before the block tried the next one or gave up.
 struct FailedTry {
   Endpoint backend;
   absl::Status status;
 };
 
-/// How long each phase took; zero for those that were not reached or don't exist in this mode.
+/// The duration of each phase; zero if the phase was not reached or does not exist in this mode.
 struct PhaseTimes {
   absl::Duration front;  ///< Front TLS handshake, or reading the ClientHello.
   absl::Duration dial;   ///< Connecting to the backend.
   absl::Duration back;   ///< Back TLS handshake.
-  absl::Duration relay;  ///< Carrying bytes.
+  absl::Duration relay;  ///< Relaying bytes.
 };
 
-/// One connection's life.
+/// The report about one connection.
 struct ConnectionReport {
   uint64_t id = 0;  ///< Counts up from 1 in each block.
   ProxyMode mode = ProxyMode::kOffload;
-  absl::Time accepted;  ///< By the first handler; `duration` and `times` begin here.
+  absl::Time accepted;  ///< When the first handler accepted it; `duration` and `times` start here.
   absl::Duration duration;
   std::string server_name;  ///< From the client's SNI, normalised; empty when it sent none.
-  /// `server_name` came encrypted (ECH, RFC 9849), and doesn't belong into a log: see
-  /// `WithoutHiddenNames`. `status` and `failed_tries` don't have it.
+  /// True if `server_name` was encrypted (ECH, RFC 9849). It must not be logged then: see
+  /// `WithoutHiddenNames`. `status` and `failed_tries` never contain it.
   bool server_name_hidden = false;
-  std::optional<HelloReport> hello;  ///< As a router read it, in this block or before it.
-  /// The pattern that matched, "default", or empty without routing; the last router's, if this
-  /// block is behind one and doesn't route itself.
+  std::optional<HelloReport> hello;  ///< From the router: this block, or one before it.
+  /// The pattern that matched, "default", or empty without routing. A block behind a router that
+  /// does not route itself reports that router's pattern.
   std::string route;
-  /// A route gave the connection to another handler, whose report has what is here, too.
+  /// True if a route passed the connection to another handler. That handler's report repeats these
+  /// values.
   bool handed_over = false;
   LegReport front;
   LegReport back;
-  std::vector<FailedTry> failed_tries;  ///< Before the one in `back`.
+  std::vector<FailedTry> failed_tries;  ///< Tried before the one in `back`.
   PhaseTimes times;
-  /// OK where both directions ended cleanly; else a TlsError (see base/error.h) with leg and phase.
+  /// OK if both directions ended cleanly; else a TlsError (base/error.h) with leg and phase.
   absl::Status status;
 };
 
-/// Copies a report for a log, without what tells a server name that came encrypted: "(ech)" stands
-/// in its place, and the certificates for it that were shown on either leg are left out.
+/// Returns a copy of `report` for logs, without an encrypted server name (ECH). "(ech)" replaces
+/// the name, and the server certificates that match it on either leg are removed.
 ConnectionReport WithoutHiddenNames(const ConnectionReport& report);
 
-/// Called on the loop's thread, from the loop. Must not destroy the block that calls.
+/// Called on the loop's thread, from the loop. Must not destroy the block that calls it.
 class ConnectionObserver {
  public:
   virtual ~ConnectionObserver() = default;
 
-  /// Both legs are open; bytes flow from here on. Not called for connections that fail before.
+  /// Called when both legs are open, before bytes flow. Not called for connections that fail
+  /// earlier.
   virtual void OnEstablished(const ConnectionReport& report) { (void)report; }
 
-  /// A connection was reset at once, unread, because of `limit`. There is no report about it.
+  /// Called when a connection was reset unread because of `limit`. There is no report about it.
   virtual void OnTurnedAway(Limit limit) { (void)limit; }
 
-  /// The connection is over. Called exactly once for each connection that a block took.
+  /// Called when the connection is closed, exactly once for each connection that a block took.
   virtual void OnClosed(const ConnectionReport& report) = 0;
 };
 

@@ -1,5 +1,19 @@
-// ProxyBlock: what the three building blocks have in common: they own connections, have limits in
-// time, and can be drained.
+// ProxyBlock: the common base of the three building blocks. A block owns its connections, limits
+// them in time, and can be drained. For example, with an EpollLoop `loop`:
+//
+//     auto block = TlsTerminator::Create(loop, dialer, std::move(options), &observer);
+//     if (!block.ok()) return block.status();
+//     auto listener = TcpListener::Create(loop, endpoint, [&](std::unique_ptr<Transport> client) {
+//       (*block)->Serve(std::move(client));
+//     });
+//     if (!listener.ok()) return listener.status();
+//     loop.Run();
+//
+// To shut down, stop accepting, then let open connections finish for up to 30 seconds:
+//
+//     (*listener)->Retire([&] {
+//       (*block)->Drain(absl::Seconds(30), [&] { loop.Stop(); });
+//     });
 #ifndef TRESTLE_PROXY_PROXY_BLOCK_H_
 #define TRESTLE_PROXY_PROXY_BLOCK_H_
 
@@ -23,96 +37,98 @@ namespace trestle {
 class ConnectionPlan;
 class ConnectionSet;
 
-/// Which PROXY protocol header a backend is sent before all else.
+/// The PROXY protocol header to send to a backend, before all other bytes.
 enum class ProxyProtocolOut : uint8_t {
   kNone,
-  kV1,  ///< One line of text: the addresses.
-  /// Binary: the addresses; the server name (AUTHORITY), the application protocol and what TLS
-  /// agreed on the front leg (SSL), where known; UNIQUE_ID and unknown TLVs that came in; a CRC32C.
+  kV1,  ///< One line of text with the addresses.
+  /// Binary: the addresses; where known, the server name (AUTHORITY), the application protocol
+  /// (ALPN) and the TLS parameters of the front leg (SSL); received UNIQUE_ID and unknown TLVs; a
+  /// CRC32C.
   kV2,
 };
 
-/// When a backend is left out for a while, where there are others (passive health checking). One
-/// that fails to connect or to open its TLS so often in a row is ejected; when that time is over
-/// one connection tries it again, and another failure ejects it for twice as long. Each loop counts
-/// by itself.
+/// Passive health checking: ejects a failing backend for a while if there are others. A backend is
+/// ejected after `after_failures` consecutive failures to connect or to complete its TLS handshake.
+/// After the ejection one connection tries it again; another failure ejects it for twice as long.
+/// Each loop counts separately.
 ///
-/// No client can have a backend ejected for others. A handshake that fails after the backend was
-/// shown something of the client's (a copied or computed name, a protocol, a PROXY header) counts
-/// only for connections that would show it the same: that name, that protocol, and with a PROXY
-/// header or a computed name that client's address (of IPv6, its /64). What this side lacks, such
-/// as free ports, and clients that leave early count for nothing.
+/// No client can have a backend ejected for others. Some handshakes fail after the backend received
+/// data of the client: a copied or computed name, a protocol, or a PROXY header. Such a failure
+/// counts only for connections that would send the same data. With a PROXY header or a computed
+/// name, the data includes the client's address (of IPv6, its /64). Local failures, such as no free
+/// port, and clients that leave early do not count.
 struct EjectionOptions {
-  uint32_t after_failures = 3;  ///< 0: never.
+  uint32_t after_failures = 3;  ///< 0: never eject.
   absl::Duration first = absl::Seconds(1);
   absl::Duration longest = absl::Minutes(1);
 };
 
-/// Limits of a connection. Each phase that runs out of time ends the connection with
-/// ErrorCode::kTimeout, naming the leg and the phase. None may be infinite or zero.
+/// Limits of a connection. A phase that exceeds its limit ends the connection with
+/// ErrorCode::kTimeout, naming the leg and the phase. No limit may be zero or infinite, unless
+/// stated.
 struct ConnectionOptions {
-  /// From the first moment to a complete ClientHello: a total, not an idle time, so that a client
-  /// that trickles bytes gains nothing.
+  /// From accept to a complete ClientHello. A total, not an idle time, so trickling bytes does not
+  /// extend it.
   absl::Duration hello_timeout = absl::Seconds(5);
-  /// For a whole TLS handshake: on the front leg from the complete ClientHello on; on the back leg
-  /// for those with all backends that are tried, together.
+  /// For a whole TLS handshake. On the front leg it starts at the complete ClientHello; on the back
+  /// leg it covers all backends that are tried, together.
   absl::Duration handshake_timeout = absl::Seconds(10);
-  /// For connecting to the backend, or to those that are tried, together.
+  /// For connecting to all backends that are tried, together.
   absl::Duration dial_timeout = absl::Seconds(10);
-  /// For getting a last alert out to a peer, and for the peer to close after a failure.
+  /// For sending a last alert, and for the peer to close after a failure.
   absl::Duration close_timeout = absl::Seconds(5);
-  /// Peers that speak for others: each must begin with a PROXY protocol header, of either version,
-  /// within the hello timeout. From anybody else such a header is as good as any other bytes that
-  /// aren't TLS: refused. Behind a router that read it, no second one is expected. Empty: nobody.
+  /// Trusted proxies: each must begin with a PROXY protocol header, version 1 or 2, within
+  /// `hello_timeout`. From other peers the header is rejected like all bytes that are not TLS.
+  /// Behind a router that read the header, no second one is expected. Empty: trusts no peer.
   TrustedPeers proxy_protocol_from;
   ProxyProtocolOut proxy_protocol_to_backend = ProxyProtocolOut::kNone;
-  /// How long a connection may go on after the certificate that its client was shown has expired;
-  /// then it is cut with ErrorCode::kCancelled. Infinite: as long as it likes.
+  /// How long a connection may continue after the expiry of the certificate that its client
+  /// received. It is then cut with ErrorCode::kCancelled. Infinite: no limit.
   absl::Duration after_certificate_expiry = absl::InfiniteDuration();
-  /// What a flood of clients may cost. Blocks that share one have these limits together. Null: no
+  /// Limits the cost of a flood of clients. Blocks with the same limiter share its limits. Null: no
   /// limits.
   std::shared_ptr<ConnectionLimiter> limiter;
-  /// Idle time and buffer bounds once bytes flow.
+  /// Idle timeout and buffer sizes while bytes flow.
   RelayOptions relay;
   EjectionOptions ejection;
 };
 
-/// Makes the inspector of one connection, of which the report tells what is known when both legs
-/// are open; null for none.
+/// Creates the inspector of one connection, or null for none. The report has what is known once
+/// both legs are open. Called on the loop's thread.
 using InspectorFactory =
     absl::AnyInvocable<std::unique_ptr<Inspector>(const ConnectionReport& connection)>;
 
-/// One loop's worth of connections of one kind. All calls come from the loop's thread.
+/// A block: connections of one kind on one loop. All calls come from the loop's thread.
 class ProxyBlock : public ConnectionHandler {
  public:
-  /// Destroying a block cuts its connections; the observer is told of each.
+  /// Cuts all connections of the block and reports each to the observer. Not from a call of the
+  /// observer.
   ~ProxyBlock() override;
 
-  /// Also resets the connection where too many are open.
+  /// Takes over a connection. Resets it at once if too many are open.
   void Serve(Accepted connection) final;
   using ConnectionHandler::Serve;
 
-  /// Lets open connections finish for at most `timeout`, then cuts what is left with
-  /// ErrorCode::kCancelled. `done` is called once, from the loop, when none is open. The host stops
-  /// accepting first. Calling it again replaces the deadline and the earlier `done`.
+  /// Lets open connections finish for at most `timeout`, then cuts the rest with
+  /// ErrorCode::kCancelled. Calls `done` once, from the loop, when none is open. Stop accepting
+  /// first. A second call replaces the deadline and the earlier `done`.
   void Drain(absl::Duration timeout, absl::AnyInvocable<void()> done);
 
-  /// Lets connections whose handshake with the client was made with certificates of an earlier
-  /// generation (CertificateSet) finish for at most `timeout`, then cuts what is left of them with
-  /// ErrorCode::kCancelled; also those that resumed a session then. Connections without a
-  /// certificate here go on. Calls add up; with very many at a time the later ones of them wait for
-  /// the last.
+  /// Lets connections with certificates of an earlier generation (CertificateSet) finish for at
+  /// most `timeout`, then cuts the rest of them with ErrorCode::kCancelled. This includes
+  /// connections that resumed a session at that time. Connections without a certificate of this
+  /// process are not affected. Calls add up; if very many are pending, the later ones wait for the
+  /// last.
   void DrainOlderCertificates(uint64_t generation, absl::Duration timeout);
 
-  /// What `ConnectionOptions::limiter` is; may be null. A connection over the number that may be
-  /// open is reset without a report; a handshake over a limit is reported with
-  /// ErrorCode::kOverLimit.
+  /// Returns `ConnectionOptions::limiter`; may be null. A connection over the connection limit is
+  /// reset without a report. A handshake over a limit is reported with ErrorCode::kOverLimit.
   const std::shared_ptr<ConnectionLimiter>& limiter() const;
 
-  /// Counts the connections that are open now.
+  /// Returns the number of open connections.
   size_t open_connections() const;
 
-  /// Tells whether any connection holds a buffer now. False when all are idle.
+  /// Returns whether any connection holds a buffer. False if all are idle.
   bool holds_buffers() const;
 
  protected:

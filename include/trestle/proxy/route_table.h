@@ -1,5 +1,5 @@
-// RouteTable: server name and application protocols -> where the connection goes. Immutable;
-// replaced as a whole while connections are served.
+// RouteTable: maps server names and application protocols to targets. Immutable, so thread-safe;
+// replace the whole table while connections are served.
 #ifndef TRESTLE_PROXY_ROUTE_TABLE_H_
 #define TRESTLE_PROXY_ROUTE_TABLE_H_
 
@@ -21,16 +21,17 @@
 
 namespace trestle {
 
-/// Backends to dial, or a handler (not owned; it must outlive the table) on the same loop.
+/// Backends to dial, or a handler on the same loop. The table does not own the handler, which must
+/// outlive it.
 using RouteTarget = std::variant<Backends, ConnectionHandler*>;
 
 struct Route {
-  /// A name pattern as in wire/server_name.h ("a.test", "*.a.test", "**.a.test"), or "" for the
-  /// default: any other name, and hellos without one.
+  /// A name pattern as in wire/server_name.h ("a.test", "*.a.test", "**.a.test"). "" is the
+  /// default, for all other names and for hellos without one.
   std::string pattern;
   RouteTarget target;
-  /// Limits the route to hellos that offer this application protocol (RFC 7301), as "acme-tls/1"
-  /// for certificate challenges (RFC 8737). Empty: any hello.
+  /// Limits the route to hellos that offer this application protocol (RFC 7301), such as
+  /// "acme-tls/1" for certificate challenges (RFC 8737). Empty: all hellos.
   std::string alpn = {};
 };
 
@@ -38,32 +39,33 @@ class RouteTable {
  public:
   ~RouteTable();
 
-  /// What a look-up found. Views live as long as the table.
+  /// The result of a look-up. Views are valid as long as the table.
   struct Match {
     const RouteTarget* target = nullptr;  ///< Never null.
-    absl::string_view pattern;            ///< In the normal form; "default" for the default.
-    absl::string_view alpn;               ///< The protocol that the route is limited to, if any.
-    bool is_default = false;              ///< No pattern covered the name.
+    absl::string_view pattern;            ///< In normal form; "default" for the default route.
+    absl::string_view alpn;               ///< The route's protocol, if it is limited to one.
+    bool is_default = false;              ///< True if no pattern covers the name.
   };
 
-  /// Checks and indexes `routes`; their order doesn't matter. Fails with ErrorCode::kConfiguration
-  /// for an invalid pattern, a pattern that is there twice for one protocol, a null handler,
-  /// backends that `CheckBackends` refuses, or no route at all.
+  /// Checks and indexes `routes`, in any order. Fails with ErrorCode::kConfiguration for an invalid
+  /// pattern, a duplicate pattern for one protocol, a null handler, backends that `CheckBackends`
+  /// rejects, or an empty list.
   static absl::StatusOr<std::shared_ptr<const RouteTable>> Create(const std::vector<Route>& routes);
 
-  /// Finds the route of a hello with this normalised server name ("" for none), offering the
-  /// protocols `alpn`. Routes limited to a protocol come first, by the client's order of protocols;
-  /// among routes of a kind the most specific pattern wins, then the default. Costs a look-up or
-  /// two per label of the name, whatever the number of routes.
+  /// Finds the route for a normalised server name ("" for none) and the offered protocols `alpn`.
+  /// Routes limited to a protocol come first, in the client's order of protocols. Among them, the
+  /// most specific pattern wins, then the default. Takes one or two look-ups per label of the name,
+  /// for any number of routes.
   std::optional<Match> Find(absl::string_view server_name,
                             absl::Span<const std::string> alpn = {}) const;
 
-  /// Tells whether any route's backends lead back to `listener`; see `LeadsTo` of backends.h.
+  /// Returns whether the backends of any route lead back to `listener`; see `LeadsTo` in
+  /// backends.h.
   bool LeadsTo(const Endpoint& listener) const;
 
   size_t size() const { return size_; }
 
-  /// Tells whether there is a default route for any protocol.
+  /// Returns whether there is a default route for all protocols.
   bool has_default() const;
 
  private:

@@ -1,4 +1,4 @@
-// Routes as text: the command-line form, and the routes file.
+// Reads routes from text: the command-line form, and the routes file.
 #ifndef TRESTLE_PROXY_ROUTE_TEXT_H_
 #define TRESTLE_PROXY_ROUTE_TEXT_H_
 
@@ -11,24 +11,24 @@
 
 namespace trestle {
 
-/// Reads "IP:PORT", or several joined by "+", which take turns. Fails with
-/// ErrorCode::kConfiguration, quoting the one at fault.
+/// Reads "IP:PORT", or several joined by "+", which are used in turn. Fails with
+/// ErrorCode::kConfiguration, quoting the invalid address.
 absl::StatusOr<Backends> ParseBackends(absl::string_view text);
 
-/// Reads "NAME=BACKENDS,NAME=BACKENDS,…". BACKENDS is "IP:PORT", or several joined by "+", which
-/// take turns. The name "default", in any case, stands for the default route, here and in files.
-/// Fails with ErrorCode::kConfiguration, quoting the item at fault.
+/// Reads "NAME=BACKENDS,NAME=BACKENDS,…", where BACKENDS is as for `ParseBackends`. The name
+/// "default", in any case, is the default route, here and in files. Fails with
+/// ErrorCode::kConfiguration, quoting the invalid item.
 absl::StatusOr<std::vector<Route>> ParseRouteList(absl::string_view text);
 
-/// Reads a routes file: a route a line, and "#" begins a comment.
+/// Reads a routes file: one route per line; "#" begins a comment.
 ///
 ///     # name           backends                      options
 ///     app.example      192.0.2.1:443
 ///     *.apps.example   192.0.2.2:443+192.0.2.3:443   balance=least_connections tries=2
 ///     default          192.0.2.4:443                 alpn=acme-tls/1
 ///
-/// Options: balance=round_robin|least_connections|client_address, tries=1…255, alpn=PROTOCOL.
-/// Fails with ErrorCode::kConfiguration, naming the line.
+/// Options: balance=round_robin|least_connections|client_address, tries=1…255, alpn=PROTOCOL. Fails
+/// with ErrorCode::kConfiguration, naming the line.
 absl::StatusOr<std::vector<Route>> ParseRoutesFile(absl::string_view text);
 
 }  // namespace trestle

@@ -1,5 +1,5 @@
-// SniPassthroughRouter: reads the ClientHello, never decrypts, and passes the untouched stream to
-// the backend that the server name selects. The backend owns the certificate.
+// SniPassthroughRouter: reads the ClientHello and passes the untouched stream to the backend that
+// the server name selects. It never decrypts; the backend owns the certificate.
 #ifndef TRESTLE_PROXY_SNI_PASSTHROUGH_ROUTER_H_
 #define TRESTLE_PROXY_SNI_PASSTHROUGH_ROUTER_H_
 
@@ -13,43 +13,44 @@
 
 namespace trestle {
 
-/// What becomes of a connection for whose server name there is no route of its own.
+/// The action for a connection whose server name has no route of its own.
 enum class Unrouted : uint8_t {
-  kDefaultRoute,  ///< Takes the default route; where there is none, as kAlert.
-  kAlert,         ///< Refused with the alert unrecognized_name (RFC 6066 3).
-  kClose,         ///< Closed without a word.
+  kDefaultRoute,  ///< Uses the default route; without one, as kAlert.
+  kAlert,         ///< Rejects with the alert unrecognized_name (RFC 6066 3).
+  kClose,         ///< Closes without an alert.
 };
 
 struct SniPassthroughRouterOptions {
-  /// Required.
+  /// Required: the routes. Shared, immutable.
   std::shared_ptr<const RouteTable> routes;
-  /// For hellos without a server name.
+  /// The action for hellos without a server name.
   Unrouted no_name = Unrouted::kDefaultRoute;
-  /// For hellos with a name that no route but the default covers.
+  /// The action for hellos with a name that only the default route covers.
   Unrouted unknown_name = Unrouted::kDefaultRoute;
-  /// Puts the JA4 fingerprint of each hello into its report. The digest is the caller's, so that a
-  /// router links no cryptography: `Sha256` of tls/sha256.h is one.
+  /// The SHA-256 function for JA4 fingerprints, such as `Sha256` of tls/sha256.h. If set, each
+  /// hello's report has its fingerprint. The caller passes it so that a router links no
+  /// cryptography.
   std::array<uint8_t, 32> (*ja4_sha256)(ByteView bytes) = nullptr;
-  /// Answers a client that speaks HTTP/1.1 without TLS with a page of status 400, in clear text.
-  /// False: it gets no byte. It is refused with ErrorCode::kNotTls in both cases.
+  /// True: sends a page with status 400, in clear text, to a client that speaks HTTP/1.1 without
+  /// TLS. False: sends nothing. Both reject the client with ErrorCode::kNotTls.
   bool answer_plain_http = false;
   ConnectionOptions connection = {};
 };
 
-/// Only a complete, valid ClientHello selects a route; anything else is refused and reaches no
+/// Only a complete, valid ClientHello selects a route. All other input is rejected and reaches no
 /// backend, not even the default. Links no TLS library.
 class SniPassthroughRouter final : public ProxyBlock {
  public:
-  /// Fails with ErrorCode::kConfiguration when a required option is missing, a limit is no limit,
-  /// or nothing can reach the default route (of no protocol) because no name and unknown names are
-  /// both refused.
-  /// `scheduler`, `dialer` and `observer` (which may be null) must outlive the router.
+  /// Creates a router. Fails with ErrorCode::kConfiguration if a required option is missing or a
+  /// limit is zero or infinite. Also fails if the default route (for all protocols) is unreachable
+  /// because both `no_name` and `unknown_name` reject. `scheduler`, `dialer` and `observer` (may be
+  /// null) must outlive the router.
   static absl::StatusOr<std::unique_ptr<SniPassthroughRouter>> Create(
       Scheduler& scheduler, Dialer& dialer, SniPassthroughRouterOptions options,
       ConnectionObserver* observer = nullptr);
 
-  /// Uses `routes` for connections whose ClientHello is complete from now on; open ones stay. Fails
-  /// as `Create` does, and then goes on with the old ones.
+  /// Uses `routes` for connections whose ClientHello is complete from now on; open connections
+  /// survive. Fails as `Create` does, and then keeps the old routes.
   absl::Status ReplaceRoutes(std::shared_ptr<const RouteTable> routes);
 
  private:

@@ -1,5 +1,5 @@
-// TlsBridge: speaks TLS with the client, may inspect the clear text, and opens a new TLS session to
-// the backend. Encrypted all the way, with a certificate on each leg.
+// TlsBridge: terminates the client's TLS, optionally inspects the clear text, and opens a new TLS
+// session to the backend. Both legs are encrypted, each with its own certificate.
 #ifndef TRESTLE_PROXY_TLS_BRIDGE_H_
 #define TRESTLE_PROXY_TLS_BRIDGE_H_
 
@@ -22,99 +22,119 @@
 
 namespace trestle {
 
-/// Whose connection is being bridged, for those who name the backend by it.
+/// The connection for which `BackendNamer` computes a name. Views are valid during the call only.
 struct BridgedClient {
-  absl::string_view server_name;  ///< From the client's SNI, normalised; empty when it sent none.
-  absl::string_view alpn;         ///< The protocol agreed on; empty when none was.
-  Endpoint peer;                  ///< The client, as far as it is known.
-  Endpoint backend;               ///< Where the back leg leads.
+  absl::string_view server_name;  ///< From the client's SNI, normalised; empty without one.
+  absl::string_view alpn;         ///< The negotiated application protocol; empty without one.
+  Endpoint peer;                  ///< The client's address, if known.
+  Endpoint backend;               ///< The address to dial.
 };
 
-/// Computes the name that a backend must prove. An empty one, or one that is no name, ends the
-/// connection with ErrorCode::kConfiguration: it never means "no check".
+/// Computes the name that the backend must prove. An empty or invalid name ends the connection with
+/// ErrorCode::kConfiguration; it never disables verification. Called on the loop's thread.
 using BackendNamer = absl::AnyInvocable<std::string(const BridgedClient&)>;
 
-/// Eager application protocols: the client's hello waits until the backend's handshake is done,
-/// with those protocols of the client's that the front speaks, and is answered with what the
-/// backend chose. So client and backend always speak the same, and a client of a backend that fails
-/// hears of it by an alert, not after a handshake. Backends are dialed for clients that have sent
-/// nothing but a hello: that has a budget, and above it connections are made the lazy way. The
-/// PROXY header to the backend then tells of the hello, not yet of what TLS agreed on the front
-/// leg.
+/// Eager application protocols: the bridge completes the backend's handshake before it answers the
+/// client's hello. It offers the backend the client's protocols that the front leg supports, and
+/// answers the client with the backend's choice. So client and backend always speak the same
+/// protocol. If the backend fails, the client gets an alert during the handshake.
+///
+/// The bridge dials backends for clients that have sent only a hello. These early dials have a
+/// budget; over it, the bridge answers the client first. The PROXY header of an early dial
+/// describes the hello, because the front handshake has not finished.
 struct EagerAlpnOptions {
   bool enabled = false;
-  /// Early dials for one network (IPv4: /24, IPv6: /48) within `window`.
+  /// Maximum early dials for one network (IPv4: /24, IPv6: /48) within `window`.
   uint32_t dials_per_network = 64;
   absl::Duration window = absl::Seconds(10);
-  /// Networks that are counted at a time; those beyond are dialed for lazily.
+  /// Maximum number of counted networks. Clients of further networks get no early dial.
   size_t max_networks = 16384;
-  /// For so long a backend's choice is believed without asking again. One that has changed its mind
-  /// ends one connection with ErrorCode::kAlpnMismatch.
+  /// How long to reuse a backend's choice without asking again. If the backend's choice has
+  /// changed, one connection fails with ErrorCode::kAlpnMismatch.
   absl::Duration remember_for = absl::Minutes(10);
   size_t max_remembered = 1024;
 };
 
 struct TlsBridgeOptions {
-  /// Required: certificates and parameters towards clients.
+  /// Required: certificates and parameters for clients.
   std::shared_ptr<const ServerTlsConfig> front_tls;
-  /// Required: whom to trust on the back leg.
+  /// Required: trust anchors and parameters for the back leg.
   std::shared_ptr<const ClientTlsConfig> back_tls;
-  /// Required, unless content routing chooses for every connection.
+  /// Required, unless content routing selects the target of every connection.
   Backends backend;
-  /// The name that the backend's certificate must be for; also sent to it as SNI. Required, unless
-  /// the name is copied or computed, see below. The application protocol that the front leg agreed
-  /// on is the one offered to the backend, and a backend that doesn't take it up ends the
-  /// connection with ErrorCode::kAlpnMismatch.
+  /// The name to send as SNI, which the backend's certificate must match. Required, unless the name
+  /// is copied or computed, even with content routing. An IP address is verified but not sent (RFC
+  /// 6066 3). This table gives the order of precedence; the first row that applies wins:
+  ///
+  ///     Source                              Sent as SNI       Certificate must match
+  ///     1. ContentTarget::backend_name,     backend_name of   the same name; ignores
+  ///        if not empty                     the target        backend_verify_name
+  ///     2. compute_backend_name, if set     computed name     backend_verify_name,
+  ///                                                           else the computed name
+  ///     3. copy_server_name, if the client  client's name     backend_verify_name,
+  ///        sent a name                                        else the client's name
+  ///     4. backend_name                     backend_name      backend_verify_name,
+  ///                                                           else backend_name
+  ///
+  /// `compute_backend_name` excludes 3 and 4. LegProbeTarget::expected_name() of a probe is the
+  /// third column: its `verify_name`, else its `server_name`, else the address.
+  ///
+  /// The bridge offers the backend the application protocol of the front leg. If the backend does
+  /// not select it, the connection ends with ErrorCode::kAlpnMismatch.
   std::string backend_name;
   ConnectionOptions connection = {};
-  /// Makes each connection's inspector; empty for none.
+  /// Creates each connection's inspector; empty for none.
   InspectorFactory new_inspector = {};
-  /// Chooses the backend by what the client sends first, instead of `backend`.
+  /// Selects the backend by the client's first bytes, instead of `backend`.
   ContentRouting content = {};
-  /// Lets `front_tls` offer `h2` where policies for client certificates differ by server name, or
-  /// where PROXY v2 headers tell the backend of client certificates. An HTTP/2 connection carries
+  /// Allows `front_tls` to offer `h2` if policies for client certificates differ by server name, or
+  /// if PROXY v2 headers report client certificates to the backend. An HTTP/2 connection carries
   /// requests for any host (RFC 9113 9.1.1), and the block reads none of them. A client that one
-  /// name's policy lets in can therefore send requests for another name. False: `Create` fails with
+  /// name's policy accepts can therefore send requests for another name. False: `Create` fails with
   /// ErrorCode::kConfiguration in these cases.
   bool dangerous_unread_http2 = false;
-  /// Back legs resume sessions of earlier ones, with the same endpoint, name, protocol and policy
-  /// only. `max_sessions` 0: every back leg makes a full handshake. A backend's TLS 1.3 sessions
-  /// come with its first bytes: a client that ends its direction before that brings none.
+  /// Session resumption on back legs. A session is offered only for the same endpoint, name,
+  /// protocol and policy. `max_sessions` 0 disables resumption. A backend's TLS 1.3 sessions arrive
+  /// with its first bytes: no session is stored if the client ends its stream before that.
   ClientSessionCacheOptions back_sessions = {};
-  /// Takes the client's server name for the backend's, so that each backend proves the name that
-  /// the client asked for. A client without one gets `backend_name`, or, where that is empty, is
-  /// refused with ErrorCode::kNoRoute before any backend is dialed.
+  /// Uses the client's server name as the backend's name. A client without one gets `backend_name`.
+  /// If that is empty, the client is rejected with ErrorCode::kNoRoute before any dial.
   bool copy_server_name = false;
-  /// Computes the backend's name for each connection; in place of the two above.
+  /// Computes the backend's name for each connection. Excludes `backend_name` and
+  /// `copy_server_name`.
   BackendNamer compute_backend_name = {};
-  /// What the backend must prove in place of its name, which is then only sent: a DNS name, an IP
-  /// address, or a URI such as a SPIFFE ID. Empty: its name.
+  /// The name that the backend's certificate must match, if it differs from the name to send: a DNS
+  /// name, an IP address, or a URI such as a SPIFFE ID. Empty: the name sent. Not used where
+  /// content routing sets a name.
   std::string backend_verify_name = "";
-  /// For some of the backends, what stands in place of `back_tls`: another client certificate,
-  /// other CAs, other pins.
+  /// Replaces `back_tls` for single backends, with another client certificate, other trust anchors
+  /// or other pins. No value may be null.
   absl::flat_hash_map<Endpoint, std::shared_ptr<const ClientTlsConfig>> back_tls_by_backend = {};
-  /// Lets backends choose the application protocol. Needs `front_tls` with protocols.
+  /// Lets backends select the application protocol. Requires `front_tls` with protocols, and
+  /// excludes content routing.
   EagerAlpnOptions eager_alpn = {};
 };
 
 class TlsBridge final : public ProxyBlock {
  public:
-  /// Fails with ErrorCode::kConfiguration when a required option is missing or a limit is no limit.
-  /// `scheduler`, `dialer` and `observer` (which may be null) must outlive the block.
+  /// Creates a bridge. Fails with ErrorCode::kConfiguration if a required option is missing or
+  /// invalid, or if a limit is zero or infinite. `scheduler`, `dialer` and `observer` (may be null)
+  /// must outlive the block.
   static absl::StatusOr<std::unique_ptr<TlsBridge>> Create(Scheduler& scheduler, Dialer& dialer,
                                                            TlsBridgeOptions options,
                                                            ConnectionObserver* observer = nullptr);
 
-  /// Uses `back_tls` for back legs whose handshake begins from now on, except to backends that have
-  /// one of their own; open ones stay.
-  /// Those that open from now on resume no session of another policy.
+  /// Uses `back_tls` for back legs whose handshake begins from now on, except for backends in
+  /// `back_tls_by_backend`. Open connections survive. New back legs resume no session of another
+  /// policy. Ignores null.
   void ReplaceBackTls(std::shared_ptr<const ClientTlsConfig> back_tls);
 
-  /// The same for backends with a config of their own: `by_backend` replaces all of them.
+  /// Replaces all of `back_tls_by_backend`, in the same way, and drops all stored sessions. Does
+  /// nothing if a value is null.
   void ReplaceBackTlsByBackend(
       absl::flat_hash_map<Endpoint, std::shared_ptr<const ClientTlsConfig>> by_backend);
 
-  /// What is remembered of backends, for measuring.
+  /// Returns the stored sessions of backends, for metrics.
   const ClientSessionCache& back_sessions() const;
 
  private:
