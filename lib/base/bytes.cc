@@ -64,7 +64,7 @@ void ByteQueue::Clear() {
 void ByteQueue::Grow(size_t bytes) {
   const size_t held = size();
   if (held + bytes <= capacity_ && held <= capacity_ / 2) {
-    // At least half of the block is dead space in front: moving is cheaper than growing, and
+    // At least half of the block is free space in front. Moving is cheaper than growing, and
     // happens at most once per half block consumed.
     std::memmove(storage_.get(), storage_.get() + begin_, held);
     begin_ = 0;

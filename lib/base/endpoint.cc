@@ -17,7 +17,7 @@ constexpr size_t kIpv4Bytes = 4;
 constexpr size_t kIpv6Bytes = 16;
 constexpr uint8_t kMappedPrefix[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-// The IPv4 address within an IPv4-mapped one; what is not mapped stays.
+// Returns the IPv4 address within an IPv4-mapped one; returns any other address unchanged.
 ByteView Unmapped(ByteView address) {
   const bool mapped =
       address.size() == kIpv6Bytes &&
@@ -62,7 +62,7 @@ absl::StatusOr<Endpoint> Endpoint::Parse(absl::string_view text) {
   const absl::StatusOr<uint16_t> port = ParsePort(text, text.substr(colon + 1));
   if (!port.ok()) return port.status();
   std::string host(text.substr(0, colon));
-  // inet_pton would stop there and take what comes before for the whole.
+  // inet_pton would stop at the NUL and ignore the rest.
   if (host.find('\0') != std::string::npos) return BadEndpoint(text, "there is a NUL in it");
   uint8_t address[kIpv6Bytes];
   if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {

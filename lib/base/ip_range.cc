@@ -23,9 +23,9 @@ absl::Status BadRange(absl::string_view text, absl::string_view why) {
                     absl::StrCat("\"", text, "\" is no range of addresses: ", why)});
 }
 
-// Family kNone if `text` is no address.
+// Returns an endpoint of family kNone if `text` is not an address.
 Endpoint ParseAddress(absl::string_view text) {
-  // What inet_pton would not see.
+  // inet_pton would stop at a NUL and ignore the rest.
   if (text.find('\0') != absl::string_view::npos) return Endpoint();
   const std::string terminated(text);
   uint8_t address[16];
@@ -38,7 +38,7 @@ Endpoint ParseAddress(absl::string_view text) {
   return Endpoint();
 }
 
-// -1 if `text` is no canonical number up to `max`.
+// Returns -1 if `text` is not a canonical number up to `max`.
 int ParsePrefix(absl::string_view text, int max) {
   int bits = 0;
   const bool canonical = !text.empty() && text.size() <= 3 &&
@@ -47,7 +47,7 @@ int ParsePrefix(absl::string_view text, int max) {
   return canonical && absl::SimpleAtoi(text, &bits) && bits <= max ? bits : -1;
 }
 
-// The address with all bits behind the first `bits` at zero, and no port.
+// Returns the address with all bits after the first `bits` set to zero, and no port.
 Endpoint FirstBits(const Endpoint& endpoint, int bits) {
   uint8_t address[16] = {};
   const ByteView whole = endpoint.address();

@@ -83,7 +83,7 @@ absl::Status ClientHelloReader::error() const {
 }
 
 bool ClientHelloReader::ReadFirstBytes() {
-  // Long enough for every signature, short enough to be looked at once more with each byte.
+  // Covers every signature, and is short enough to examine again with each byte.
   constexpr size_t kLongestSignature = 8;
   const ByteView prefix = replay().subspan(0, kLongestSignature);
   examined_bytes_ += prefix.size();
@@ -96,8 +96,8 @@ bool ClientHelloReader::ReadFirstBytes() {
 bool ClientHelloReader::ReadRecordHeader() {
   const ByteView header = replay().subspan(position_, kRecordHeaderBytes);
   examined_bytes_ += header.size();
-  // Each field is judged as soon as it is there, and in the order of the bytes, so that the verdict
-  // doesn't depend on how much came at once.
+  // Checks each field as soon as it has arrived, in the order of the bytes, so that the verdict
+  // doesn't depend on the cuts.
   if (header.empty()) return false;
   if (records_ == limits_.records) {
     Refuse(HelloState::kTooLarge,
@@ -158,7 +158,7 @@ bool ClientHelloReader::ReadRecordBody() {
 
 void ClientHelloReader::AddToMessage(ByteView fragment) {
   if (records_ > 1) {
-    // The second record: from here on the message has gaps where it lies in the replay.
+    // From the second record on, record headers interrupt the message in the replay.
     if (assembled_.empty()) {
       assembled_.append(replay_, kRecordHeaderBytes, message_have_);
       examined_bytes_ += message_have_;

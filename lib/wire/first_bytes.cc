@@ -7,8 +7,8 @@ namespace wire_internal {
 namespace {
 
 struct Signature {
-  // The bytes that give a protocol away; in SSLv2's, a '?' is any byte and the first byte's lower
-  // bits are ignored.
+  // The bytes that identify a protocol. In SSLv2's, a '?' matches any byte, and the first byte's
+  // lower bits are ignored.
   absl::string_view bytes;
   HelloState state;
   absl::string_view detail;
@@ -23,8 +23,8 @@ constexpr absl::string_view kSslV2 = "an SSLv2 hello, which RFC 6176 forbids";
 constexpr absl::string_view kPostgres =
     "a PostgreSQL request; Postgres clients need sslnegotiation=direct here";
 
-// No entry is a prefix of another: a prefix that completes one entry can't complete a second one
-// with more bytes, which is what makes verdicts final.
+// No entry is a prefix of another. Bytes that match one entry never match a second one when more
+// bytes follow, so verdicts are final.
 constexpr Signature kSignatures[] = {
     {{"\x16\x03", 2}, kTls, ""},
     {{"\x14\x03", 2}, kMalformed, "a change_cipher_spec record came before the ClientHello"},
@@ -80,7 +80,7 @@ absl::string_view PlainHttpAnswer() {
 }
 
 FirstBytesVerdict JudgeFirstBytes(ByteView prefix) {
-  // What nearly every connection begins with needs no search.
+  // Nearly every connection begins with these bytes; they need no search.
   if (prefix.size() >= 2 && prefix[0] == 0x16 && prefix[1] == 3) return {true, kTls, ""};
   bool could_match = prefix.empty();
   for (const Signature& signature : kSignatures) {

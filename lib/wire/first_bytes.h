@@ -1,4 +1,4 @@
-// First bytes: tells TLS from the other protocols that arrive on a TLS port.
+// First bytes: distinguishes TLS from other protocols that arrive on a TLS port.
 #ifndef TRESTLE_LIB_WIRE_FIRST_BYTES_H_
 #define TRESTLE_LIB_WIRE_FIRST_BYTES_H_
 
@@ -12,17 +12,18 @@ namespace wire_internal {
 struct FirstBytesVerdict {
   bool decided = false;
   HelloState state = HelloState::kNeedMore;  // kNeedMore with `decided`: TLS, go on.
-  absl::string_view detail;                  // Lives forever.
+  absl::string_view detail;                  // A literal.
 };
 
-// Tells whether a connection that begins with `prefix` is an HTTP/1.x request without TLS.
+// Returns whether a connection that begins with `prefix` is an HTTP/1.x request without TLS.
 bool IsPlainHttpRequest(ByteView prefix);
 
-// The whole answer to one: status 400, and a line for people. The connection ends after it.
+// Returns the whole answer to such a request: status 400, and a line for people. The connection
+// ends after it.
 absl::string_view PlainHttpAnswer();
 
-// Judges the first bytes of a connection. The verdict for a prefix never changes with what follows
-// it, so it doesn't matter how much has arrived when it is asked for.
+// Identifies the protocol from the first bytes of a connection. Later bytes never change a decided
+// verdict, so `prefix` may have any length.
 FirstBytesVerdict JudgeFirstBytes(ByteView prefix);
 
 }  // namespace wire_internal

@@ -42,7 +42,7 @@ std::string InHex(const std::vector<uint16_t>& values) {
   return text;
 }
 
-// ec_point_formats (RFC 8422 5.1.2), of no interest to anyone but JA3; malformed counts as empty.
+// Reads ec_point_formats (RFC 8422 5.1.2), which only JA3 needs; a malformed list counts as empty.
 std::vector<uint16_t> PointFormats(const ClientHello& hello) {
   const HelloExtension* extension = hello.Find(kExtensionEcPointFormats);
   if (extension == nullptr || extension->body.empty()) return {};
@@ -72,8 +72,8 @@ bool IsAlphanumeric(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-// The ends of the first protocol as they are, or, where they aren't both letters or digits, the
-// ends of its hexadecimal form.
+// Returns the first and last character of the first protocol; of its hexadecimal form, unless both
+// are letters or digits.
 std::string Ja4Alpn(const ClientHello& hello) {
   if (hello.alpn.empty()) return "00";
   const char first = hello.alpn[0].front();
@@ -105,7 +105,7 @@ Ja4Parts MakeJa4Parts(const ClientHello& hello) {
                          TwoDigits(suites.size()), TwoDigits(types.size()), Ja4Alpn(hello));
   std::sort(suites.begin(), suites.end());
   parts.ciphers = InHex(suites);
-  // Both are in the first part already, and differ from one connection of a client to the next.
+  // The first part already shows both, and they differ between connections of one client.
   types.erase(std::remove_if(types.begin(), types.end(),
                              [](uint16_t type) {
                                return type == kExtensionServerName || type == kExtensionAlpn;

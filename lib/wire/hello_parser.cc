@@ -22,8 +22,8 @@ constexpr uint8_t kEchOuter = 0;  // RFC 9849 5, ECHClientHelloType.
 constexpr uint8_t kEchInner = 1;
 constexpr char kNullCompression = 0;
 
-// Takes fields off the front of some bytes. Every call returns false, and takes nothing that
-// matters, when there are too few.
+// Reads fields from the front of some bytes. Every call returns false if there are too few bytes;
+// the cursor is not usable after that.
 class Cursor {
  public:
   explicit Cursor(ByteView bytes) : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
@@ -48,7 +48,7 @@ class Cursor {
     at_ += size_wanted;
     return true;
   }
-  // Takes what a length of one or two bytes announces (RFC 8446 3.4).
+  // Reads a length of one or two bytes, and as many bytes as it says (RFC 8446 3.4).
   bool Prefixed8(ByteView& bytes) {
     uint8_t length;
     return U8(length) && Bytes(length, bytes);
@@ -63,9 +63,9 @@ class Cursor {
   const uint8_t* end_;
 };
 
-// A set of 16-bit numbers: one word for the low ones, where nearly all extensions and classic
-// groups are, a short list for the rest, and a bit for each number once that list is full, so that
-// a hello with thousands of extensions costs no more per extension than one with twenty.
+// A set of 16-bit numbers. One word holds the low ones, which nearly all extensions and classic
+// groups have. A short list holds the others. Once the list is full, each number has a bit, so that
+// the cost per extension is the same for thousands of extensions as for twenty.
 class U16Set {
  public:
   // Returns false if `value` was there already.
@@ -100,9 +100,9 @@ class U16Set {
   std::vector<bool> bits_;
 };
 
-using Reason = absl::string_view;  // Empty: no objection. Lives forever.
+using Reason = absl::string_view;  // A literal; empty if valid.
 
-// A list of numbers that fills `body` behind its two-byte length.
+// Parses a list of numbers that fills `body` after its two-byte length.
 Reason ParseU16List(ByteView body, Reason reason, U16List& list) {
   Cursor in(body);
   ByteView entries;
@@ -223,7 +223,7 @@ bool HelloParser::ParseBody(ByteView body) {
   if (AsText(hello_.compression_methods).find(kNullCompression) == absl::string_view::npos) {
     return Refuse("compression methods without the null method");
   }
-  if (in.empty()) return true;  // No extension block: TLS 1.2 and before allow it.
+  if (in.empty()) return true;  // No extension block: TLS 1.2 and earlier allow it.
   ByteView block;
   if (!in.Prefixed16(block)) return Refuse("an extension block that leads out of the hello");
   if (!in.empty()) return Refuse("bytes behind the extension block");
@@ -241,8 +241,8 @@ bool HelloParser::ParseExtensions(ByteView block) {
     }
     if (!types.Insert(type)) return Refuse(absl::StrCat("two extensions of type ", type));
     if (hello_.has_pre_shared_key) return Refuse("pre_shared_key is not the last extension");
-    // Filled in place: a copy of a struct just written stalls the processor for longer than the
-    // rest of this loop takes.
+    // Filled in place: copying a struct just written stalls the processor for longer than the rest
+    // of this loop takes.
     HelloExtension& extension = hello_.extensions.emplace_back();
     extension.type = type;
     extension.body = body;
@@ -280,7 +280,7 @@ bool HelloParser::ParseExtension(uint16_t type, ByteView body) {
   }
 }
 
-// RFC 6066 3 as everyone deploys it: one name, and that a host name.
+// Parses server_name (RFC 6066 3). As in all deployments, it must have one name: a host name.
 bool HelloParser::ParseServerName(ByteView body) {
   Cursor in(body);
   ByteView list;

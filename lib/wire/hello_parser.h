@@ -1,4 +1,4 @@
-// The fields of a ClientHello message, from its bytes. Private to the reader and ParseClientHello.
+// Parses the fields of a ClientHello message. Private to the reader and ParseClientHello.
 #ifndef TRESTLE_LIB_WIRE_HELLO_PARSER_H_
 #define TRESTLE_LIB_WIRE_HELLO_PARSER_H_
 
@@ -12,7 +12,7 @@ namespace trestle {
 namespace wire_internal {
 
 // Parses `message`, a whole ClientHello with its 4-byte header, which the caller has checked.
-// Returns false with the reason in `*detail` if it is no valid hello; `hello` is then unspecified.
+// Returns false with the reason in `detail` if it isn't a valid hello; `hello` is then unspecified.
 bool ParseHello(ByteView message, const ServerNameRules& rules, ClientHello& hello,
                 std::string& detail);
 

@@ -1,4 +1,4 @@
-// Names that came encrypted (RFC 9849) have to stay out of errors and logs.
+// Keeps names that arrived encrypted (RFC 9849) out of errors and logs.
 #ifndef TRESTLE_LIB_WIRE_HIDDEN_NAME_H_
 #define TRESTLE_LIB_WIRE_HIDDEN_NAME_H_
 
@@ -8,11 +8,11 @@
 
 namespace trestle::wire_internal {
 
-/// What stands in the place of a hidden name.
+/// The text that replaces a hidden name.
 inline constexpr absl::string_view kHiddenName = "(ech)";
 
-/// Copies `text` with each occurrence of `name`, in any case, replaced by `kHiddenName`. An empty
-/// name occurs nowhere.
+/// Returns `text` with each occurrence of `name`, in any case, replaced by `kHiddenName`. Replaces
+/// nothing if `name` is empty.
 std::string HideName(absl::string_view text, absl::string_view name);
 
 }  // namespace trestle::wire_internal

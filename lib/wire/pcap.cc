@@ -33,7 +33,7 @@ constexpr uint8_t kTcp = 6;
 
 constexpr size_t kIpv4MappedPrefix = 12;
 
-// Integers of the file are little-endian, those of packets big-endian.
+// Integers of the file are little-endian; those of packets are big-endian.
 void AppendLittle(uint32_t value, int bytes, std::string& out) {
   for (int i = 0; i < bytes; ++i) out.push_back(static_cast<char>(value >> (8 * i)));
 }
@@ -41,7 +41,7 @@ void AppendBig(uint32_t value, int bytes, std::string& out) {
   for (int i = bytes - 1; i >= 0; --i) out.push_back(static_cast<char>(value >> (8 * i)));
 }
 
-// The sum of RFC 1071, not folded yet. Only the last piece may have an odd number of bytes.
+// Returns the sum of RFC 1071, not folded yet. Only the last piece may have an odd number of bytes.
 uint64_t Sum(absl::string_view bytes, uint64_t sum = 0) {
   size_t i = 0;
   for (; i + 1 < bytes.size(); i += 2) {
@@ -74,8 +74,8 @@ std::string PcapFileHeader() {
   AppendLittle(kMagic, 4, out);
   AppendLittle(kVersionMajor, 2, out);
   AppendLittle(kVersionMinor, 2, out);
-  AppendLittle(0, 4, out);  // Times are UTC,
-  AppendLittle(0, 4, out);  // and of no stated accuracy.
+  AppendLittle(0, 4, out);  // Times are in UTC.
+  AppendLittle(0, 4, out);  // Accuracy not stated.
   AppendLittle(kSnapLength, 4, out);
   AppendLittle(kLinkTypeRaw, 4, out);
   return out;
@@ -123,14 +123,14 @@ void PcapConversation::AppendPacket(Leg from_leg, uint8_t flags, ByteView payloa
   const Side& to = side(Other(from_leg));
   const std::string segment = TcpSegment(from, to, flags, payload);
   const std::string header = IpHeader(from, to, segment.size() + payload.size());
-  // The format has 32 bits for seconds, and none for a sign.
+  // The format has 32 unsigned bits for seconds.
   const int64_t latest = int64_t{std::numeric_limits<uint32_t>::max()} * 1'000'000;
   const int64_t micros = std::clamp(absl::ToUnixMicros(now), int64_t{0}, latest);
   const auto bytes = static_cast<uint32_t>(header.size() + segment.size() + payload.size());
   AppendLittle(static_cast<uint32_t>(micros / 1'000'000), 4, out);
   AppendLittle(static_cast<uint32_t>(micros % 1'000'000), 4, out);
-  AppendLittle(bytes, 4, out);  // Captured,
-  AppendLittle(bytes, 4, out);  // of so many.
+  AppendLittle(bytes, 4, out);  // Captured length.
+  AppendLittle(bytes, 4, out);  // Original length.
   out.append(header).append(segment).append(AsText(payload));
 }
 
@@ -146,7 +146,7 @@ std::string PcapConversation::IpHeader(const Side& from, const Side& to, size_t 
   }
   AppendBig(0x4500, 2, header);
   AppendBig(static_cast<uint32_t>(kIpv4HeaderBytes + tcp_bytes), 2, header);
-  AppendBig(0, 2, header);  // What is never fragmented needs no identification (RFC 6864 4.1).
+  AppendBig(0, 2, header);  // Packets that may not be fragmented need no ID (RFC 6864 4.1).
   AppendBig(kDontFragment, 2, header);
   header.push_back(kHops);
   header.push_back(kTcp);
@@ -156,7 +156,7 @@ std::string PcapConversation::IpHeader(const Side& from, const Side& to, size_t 
   return header;
 }
 
-// The header only; its checksum is for the payload, too.
+// Returns the header only; its checksum covers the payload too.
 std::string PcapConversation::TcpSegment(const Side& from, const Side& to, uint8_t flags,
                                          ByteView payload) const {
   std::string header;

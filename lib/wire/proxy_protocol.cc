@@ -21,7 +21,7 @@ using wire_internal::ProxyLineField;
 
 constexpr char kHandshakeRecord = 22;
 
-// The last two bytes of `bytes`, as all lengths in a v2 header stand.
+// Reads the last two bytes of `bytes` as a number; all lengths in a v2 header have this form.
 size_t LastU16(absl::string_view bytes) {
   const size_t end = bytes.size();
   return static_cast<size_t>(static_cast<uint8_t>(bytes[end - 2]) << 8 |
@@ -95,7 +95,7 @@ ProxyHeaderReader::Result ProxyHeaderReader::Feed(ByteView bytes) {
     const ByteView wanted = bytes.subspan(taken, step_end_ - taken_.size());
     taken_.append(AsText(wanted).data(), wanted.size());
     taken += wanted.size();
-    // More than one step where a step needs no bytes: a TLV without a value.
+    // A TLV without a value needs no bytes, so there may be more than one step.
     while (state_ == ProxyHeaderState::kNeedMore && taken_.size() == step_end_) TakeStep();
   }
   return {state_, taken};
@@ -280,7 +280,7 @@ void ProxyHeaderReader::RefuseTlvs(ProxyHeaderState state, absl::string_view det
   if (header_.command != ProxyCommand::kLocal) {
     return Refuse(state, absl::StrCat("PROXY v2 header: ", detail));
   }
-  // A LOCAL header is valid whatever it holds (2.2): what can't be read goes, the connection stays.
+  // The contents of a LOCAL header are ignored (2.2): the connection goes on without its TLVs.
   header_ = ProxyHeader::Local();
   crc_begin_ = 0;
   Expect(Step::kIgnored, header_bytes_ - taken_.size());

@@ -13,7 +13,7 @@ namespace trestle {
 namespace wire_internal {
 namespace {
 
-using Reason = absl::string_view;  // Empty: no objection. Lives forever.
+using Reason = absl::string_view;  // A literal; empty if valid.
 
 constexpr absl::string_view kTcp4 = "TCP4";
 constexpr absl::string_view kTcp6 = "TCP6";
@@ -32,7 +32,7 @@ Reason JudgeAddressByte(size_t at, char byte, ProxyFamily family) {
   return at < kMaxIpv6TextBytes ? Reason() : "an IPv6 address that is too long";
 }
 
-// `text` ends in the byte to be judged.
+// Checks the last byte of `text`.
 Reason JudgePortByte(absl::string_view text) {
   if (!absl::ascii_isdigit(text.back())) return "a port that is no decimal number";
   if (text.size() > 1 && text[0] == '0') return "a port with a leading zero";
@@ -75,7 +75,7 @@ Reason EndAddress(absl::string_view text, ProxyFamily family, Endpoint& endpoint
   uint8_t address[16];
   const std::string terminated(text);
   if (family == ProxyFamily::kIpv4) {
-    // Refuses leading zeros and short forms, as 2.1 wants it.
+    // Rejects leading zeros and short forms, as 2.1 requires.
     if (inet_pton(AF_INET, terminated.c_str(), address) != 1) return "a malformed IPv4 address";
     endpoint = Endpoint(ByteView(address, 4), 0);
     return Reason();

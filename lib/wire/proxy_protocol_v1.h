@@ -1,4 +1,4 @@
-// The line of a PROXY protocol v1 header. Private to the reader and the writer.
+// Parses the line of a PROXY protocol v1 header. Private to the reader and the writer.
 #ifndef TRESTLE_LIB_WIRE_PROXY_PROTOCOL_V1_H_
 #define TRESTLE_LIB_WIRE_PROXY_PROTOCOL_V1_H_
 
@@ -13,7 +13,7 @@ namespace wire_internal {
 
 inline constexpr absl::string_view kProxyV1Signature = "PROXY";
 
-// The fields of a line, in the order sent. kIgnored and kLineFeed are what follows UNKNOWN.
+// The fields of a line, in the order sent. After UNKNOWN come kIgnored and kLineFeed.
 enum class ProxyLineField : uint8_t {
   kSpace,
   kProtocol,
@@ -26,9 +26,9 @@ enum class ProxyLineField : uint8_t {
   kEnd,
 };
 
-// Judges the last byte of `line`, whose bytes before were judged so. `field` is where that byte
-// belongs, and `field_begin` where that field begins; both are moved on. Returns why the line is
-// malformed, or nothing. What is said is written to `header`.
+// Checks the last byte of `line`; earlier calls have checked the bytes before it. `field` is the
+// field of that byte, and `field_begin` is the position where that field begins; the call advances
+// both. Writes complete fields to `header`. Returns why the line is malformed; empty if it is not.
 absl::string_view TakeLineByte(absl::string_view line, ProxyLineField& field, size_t& field_begin,
                                ProxyHeader& header);
 

@@ -10,7 +10,7 @@ namespace trestle {
 namespace wire_internal {
 namespace {
 
-using Reason = absl::string_view;  // Empty: no objection. Lives forever.
+using Reason = absl::string_view;  // A literal; empty if valid.
 
 struct FamilyPair {
   uint8_t byte;
@@ -32,8 +32,8 @@ constexpr size_t kSslHeadBytes = 5;  // Flags and verify.
 
 uint16_t U16(ByteView bytes) { return static_cast<uint16_t>(bytes[0] << 8 | bytes[1]); }
 
-// What stands in a sockaddr_un: a path up to its NUL, or, for an abstract name, which begins with a
-// NUL, all but the padding.
+// Returns the path of a sockaddr_un, up to its NUL. An abstract name begins with a NUL and ends
+// before the padding.
 std::string UnixPath(ByteView bytes) {
   const absl::string_view text = AsText(bytes);
   if (text[0] != '\0') return std::string(text.substr(0, text.find('\0')));

@@ -1,4 +1,4 @@
-// The writers of both versions.
+// The writers of PROXY protocol headers of both versions.
 #include <arpa/inet.h>
 
 #include <algorithm>
@@ -40,7 +40,7 @@ bool EndpointsFit(const ProxyHeader& header) {
          EndpointFits(header.destination, header.family);
 }
 
-// The address as a header of `family` has it.
+// Returns the address in the form of a header of `family`.
 std::string AddressBytes(const Endpoint& endpoint, ProxyFamily family) {
   std::string bytes;
   if (family == ProxyFamily::kIpv6 && endpoint.family() == Endpoint::Family::kIpv4) {
@@ -50,7 +50,8 @@ std::string AddressBytes(const Endpoint& endpoint, ProxyFamily family) {
   return bytes;
 }
 
-// inet_ntop writes some addresses with an IPv4 tail, which 2.1 doesn't know; those get all groups.
+// inet_ntop writes some addresses with an IPv4 tail, which 2.1 doesn't allow. Writes all groups of
+// those.
 std::string AddressText(const Endpoint& endpoint, ProxyFamily family) {
   const std::string bytes = AddressBytes(endpoint, family);
   const ByteView address = AsBytes(bytes);
@@ -77,7 +78,7 @@ void AppendU32(uint32_t value, std::string& out) {
   AppendU16(value & 0xffff, out);
 }
 
-// A value too long for its length makes the whole header too long, which is checked at the end.
+// A value too long for its length field makes the whole header too long; the end checks that.
 void AppendTlv(uint8_t type, absl::string_view value, std::string& out) {
   out.push_back(static_cast<char>(type));
   AppendU16(value.size(), out);
@@ -88,12 +89,12 @@ void AppendIfSet(uint8_t type, const std::optional<std::string>& value, std::str
   if (value.has_value()) AppendTlv(type, *value, out);
 }
 
-// TLVs are in the order in which HAProxy sends them.
+// Writes the sub-TLVs in the order in which HAProxy sends them.
 std::string SslValue(const ProxySslInfo& ssl) {
   constexpr uint8_t kAnyCertificate =
       ProxySslInfo::kClientCertConnection | ProxySslInfo::kClientCertSession;
   std::string out(1, static_cast<char>(ssl.client));
-  // Receivers that look at this field alone must not take "no certificate" for "verified".
+  // A receiver that reads only this field must not take "no certificate" for "verified".
   AppendU32((ssl.client & kAnyCertificate) == 0 ? 1 : ssl.verify, out);
   AppendIfSet(kProxySubTlvSslVersion, ssl.version, out);
   AppendIfSet(kProxySubTlvSslCommonName, ssl.common_name, out);

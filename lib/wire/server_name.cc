@@ -10,8 +10,8 @@
 namespace trestle {
 namespace {
 
-// What each byte becomes in a normal name; 0 for bytes that no name has. One table look-up a byte
-// keeps the check and the lower-casing in one pass.
+// Maps each byte to its form in a normal name; 0 for bytes that no name has. One table look-up per
+// byte checks and lower-cases in one pass.
 constexpr std::array<char, 256> MakeNameBytes() {
   std::array<char, 256> table = {};
   for (int c = 'a'; c <= 'z'; ++c) table[c] = static_cast<char>(c);
@@ -27,7 +27,8 @@ constexpr std::array<char, 256> kNameBytes = MakeNameBytes();
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsHexDigit(char c) { return IsDigit(c) || (c >= 'a' && c <= 'f'); }
 
-// Whether a resolver could read a name with this last label as an IPv4 address: "1", "0x7f".
+// Returns whether a resolver could read a name with this last label as an IPv4 address: "1",
+// "0x7f".
 bool IsNumericLabel(absl::string_view label) {
   const bool hex = absl::StartsWith(label, "0x");
   if (hex) label.remove_prefix(2);
@@ -37,7 +38,7 @@ bool IsNumericLabel(absl::string_view label) {
   return true;
 }
 
-// The reason why the byte at `bad` can't be part of `name`.
+// Returns the reason why the byte at `bad` can't be part of `name`.
 absl::string_view ReasonForByte(absl::string_view name, size_t bad) {
   const char c = name[bad];
   if (c == '\0') return "a NUL byte";
@@ -60,7 +61,7 @@ absl::string_view ReasonForLabel(absl::string_view label) {
 }
 
 // Writes the normal form of `name` (at most `kMaxServerNameBytes` long) to `out`. Returns the
-// reason for a refusal, or an empty text.
+// reason for a rejection; empty if there is none.
 absl::string_view Normalize(absl::string_view name, const ServerNameRules& rules, char* out) {
   size_t label_begin = 0;
   for (size_t i = 0; i <= name.size(); ++i) {

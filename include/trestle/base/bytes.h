@@ -1,7 +1,7 @@
-// Views over bytes, and ByteQueue: the one buffer type of the library.
+// Views over bytes, and ByteQueue, the buffer type of the library.
 //
-// Every buffer between two legs is a ByteQueue whose storage comes from a BufferPool and goes
-// back the moment the queue is empty, so that an idle connection holds none.
+// Every buffer between two legs is a ByteQueue. It borrows storage from a BufferPool and returns it
+// as soon as it is empty, so an idle connection holds no buffer.
 #ifndef TRESTLE_BASE_BYTES_H_
 #define TRESTLE_BASE_BYTES_H_
 
@@ -28,14 +28,15 @@ inline absl::string_view AsText(ByteView bytes) {
   return absl::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
-/// Lends fixed-size blocks of memory to the queues of one loop, last returned first, so that a
-/// busy loop works in memory that is still in the cache. Not thread-safe: one pool a loop.
+/// Lends fixed-size blocks of memory to the queues of one loop. It lends the last returned block
+/// first, because that block is still in the processor's cache. Not thread-safe: each loop has its
+/// own pool.
 class BufferPool {
  public:
   /// Four full TLS records, their overhead, and one record of overshoot.
   static constexpr size_t kBlockBytes = 80 * 1024;
 
-  /// Keeps at most `max_free_blocks` unused blocks; what is returned above that is freed.
+  /// Keeps at most `max_free_blocks` unused blocks and frees further ones when they are returned.
   explicit BufferPool(size_t max_free_blocks = 32) : max_free_blocks_(max_free_blocks) {}
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
@@ -55,9 +56,9 @@ class BufferPool {
   std::vector<std::unique_ptr<uint8_t[]>> free_blocks_;
 };
 
-/// A first-in, first-out run of bytes in one contiguous piece. Holds no memory while empty. Takes
-/// one pool block as soon as there is something to hold, and grows beyond it only when asked to
-/// (a handshake flight with very long certificate chains); whoever appends enforces the bound.
+/// A first-in, first-out queue of bytes in one contiguous piece. It holds no memory while empty.
+/// The first byte takes one pool block; more bytes than fit make the queue grow beyond that block
+/// (a handshake flight with very long certificate chains). The caller that appends bounds the size.
 class ByteQueue {
  public:
   /// `pool` must outlive the queue.
@@ -76,21 +77,21 @@ class ByteQueue {
   /// Copies `bytes` to the end.
   void Append(ByteView bytes);
 
-  /// Makes room for `bytes` more at the end, and returns that room (at least `bytes` long) to be
-  /// written into and then taken into the queue with `Commit`. Valid until the next call.
+  /// Makes room for `bytes` more bytes at the end and returns it; it is at least `bytes` long. The
+  /// caller writes into it and then calls `Commit`. Valid until the next call.
   MutableByteView Prepare(size_t bytes);
 
-  /// Takes the first `bytes` bytes of what `Prepare` returned into the queue; the memory is given
-  /// back when the queue stays empty.
+  /// Adds the first `bytes` bytes of the room from `Prepare` to the queue. Returns the memory to
+  /// the pool if the queue is still empty.
   void Commit(size_t bytes);
 
   /// Drops the first `bytes` bytes (at most `size()`).
   void Consume(size_t bytes);
 
-  /// Moves the first bytes into `out`, as many as there are room and bytes for; returns how many.
+  /// Moves the first min(`size()`, `out.size()`) bytes into `out` and returns their number.
   size_t CopyOut(MutableByteView out);
 
-  /// Drops everything and gives the memory back.
+  /// Drops all bytes and returns the memory to the pool.
   void Clear();
 
  private:

@@ -1,4 +1,4 @@
-// Endpoint: where a transport leads to, as a value: an IP address and a port.
+// Endpoint: an IP address and a port, as a value.
 #ifndef TRESTLE_BASE_ENDPOINT_H_
 #define TRESTLE_BASE_ENDPOINT_H_
 
@@ -14,21 +14,22 @@
 
 namespace trestle {
 
-/// An IPv4 or IPv6 address with a port. Never a host name: Trestle doesn't resolve names. An
-/// IPv4-mapped IPv6 address (RFC 4291 2.5.5.2), as dual-stack sockets and PROXY headers have them,
-/// becomes the IPv4 address within it: comparisons, hashes and ranges never see two forms of one.
+/// An IPv4 or IPv6 address with a port. Never a host name: Trestle doesn't resolve names.
+///
+/// Dual-stack sockets and PROXY headers give IPv4-mapped IPv6 addresses (RFC 4291 2.5.5.2).
+/// Endpoint stores the IPv4 address within, so comparisons, hashes and ranges see one form only.
 class Endpoint {
  public:
   enum class Family : uint8_t { kNone, kIpv4, kIpv6 };
 
-  /// Makes an endpoint that leads nowhere (family kNone), as in-memory transports have.
+  /// Makes an endpoint without an address (family kNone), as in-memory transports have.
   Endpoint() = default;
 
   /// Makes an endpoint from an address in network byte order: 4 bytes are IPv4, 16 are IPv6.
   Endpoint(ByteView address, uint16_t port);
 
-  /// Reads "192.0.2.1:443" or "[2001:db8::1]:443". Names, ranges and missing or superfluous ports
-  /// are refused with a message that quotes `text`.
+  /// Reads "192.0.2.1:443" or "[2001:db8::1]:443". Rejects names, ranges, and missing or extra
+  /// ports with a message that quotes `text`.
   static absl::StatusOr<Endpoint> Parse(absl::string_view text);
 
   Family family() const { return family_; }
@@ -38,12 +39,12 @@ class Endpoint {
 
   uint16_t port() const { return port_; }
 
-  /// Tells whether the address is 0.0.0.0 or [::]: to a listener, all addresses of the machine.
+  /// Returns whether the address is 0.0.0.0 or [::]. A listener reads it as all local addresses.
   bool IsUnspecified() const;
 
-  /// Fails with ErrorCode::kConfiguration where nobody can be dialed: no address, an unspecified
-  /// one (0.0.0.0, [::]), or port 0. For backends, probes and servers; listeners may have all of
-  /// these.
+  /// Fails with ErrorCode::kConfiguration if no connection can be made to the endpoint: it has no
+  /// address, an unspecified one (0.0.0.0, [::]), or port 0. Backends, probes and servers are
+  /// checked with it; all three are valid for listeners.
   absl::Status CheckDialable() const;
 
   /// Writes the endpoint as `Parse` reads it, IPv6 in the form of RFC 5952; "-" for kNone.

@@ -1,5 +1,5 @@
-// What can go wrong, as a closed list. Every failed absl::Status that Trestle hands out carries a
-// TlsError, so that a program can tell "the back leg's certificate expired" from all else.
+// The closed list of errors. Every failed absl::Status that Trestle returns carries a TlsError, so
+// a program can tell "the back leg's certificate expired" from other failures.
 #ifndef TRESTLE_BASE_ERROR_H_
 #define TRESTLE_BASE_ERROR_H_
 
@@ -13,75 +13,75 @@
 
 namespace trestle {
 
-/// The kinds of failure. The list is closed: new kinds are a change of the interface.
+/// The kinds of failure. The list is closed: a new kind is a change of the interface.
 enum class ErrorCode : uint8_t {
-  kNotTls,                ///< The first bytes are no TLS record.
+  kNotTls,                ///< The first bytes are not a TLS record.
   kMalformedHello,        ///< A ClientHello that RFC 8446 or RFC 6066 forbids.
   kHelloTooLarge,         ///< The ClientHello is over the limit of bytes or records.
   kNoRoute,               ///< No route (and no default) for this server name.
   kNoCertificate,         ///< No credential for this server name.
   kNoCommonParameters,    ///< No version, cipher, group or signature algorithm in common.
   kPeerAlert,             ///< The peer sent a fatal alert; see `alert`.
-  kCertificateExpired,    ///< A certificate of the chain is not valid now (or not yet).
+  kCertificateExpired,    ///< A certificate of the chain has expired or is not valid yet.
   kCertificateUntrusted,  ///< The chain doesn't lead to a trusted root, or is unfit for its use.
-  kNameMismatch,          ///< The certificate is not for the name that was asked for.
+  kNameMismatch,          ///< The certificate is not for the requested name.
   kClientCertificateMissing,  ///< The client sent no certificate where one is required.
   kAlpnMismatch,              ///< No application protocol in common.
   kTruncated,                 ///< The stream ended without close_notify, or was reset.
   kTimeout,                   ///< A phase took longer than its limit.
-  kBlockedByInspector,        ///< An inspector refused the traffic.
+  kBlockedByInspector,        ///< An inspector blocked the traffic.
   kOverLimit,                 ///< Too many connections, handshakes or KeyUpdates.
   kProtocol,                  ///< Any other violation of TLS by the peer.
-  kTransport,                 ///< The connection below failed (refused, unreachable, …).
+  kTransport,                 ///< The underlying connection failed (refused, unreachable, …).
   kConfiguration,             ///< A file, flag or option is unusable; nothing was changed.
-  kCancelled,                 ///< Closed by this side: shutdown, or drain ran out of time.
-  kInternal,                  ///< A fault of this library or of memory.
+  kCancelled,                 ///< Closed by this side: shutdown, or the drain timed out.
+  kInternal,                  ///< A fault of this library, or out of memory.
 };
 
-/// Where in a connection's life the failure came.
+/// The phase of a connection in which it failed.
 enum class Phase : uint8_t { kSetUp, kHello, kRoute, kDial, kHandshake, kRelay, kDrain };
 
-/// Whose limit it was that ErrorCode::kOverLimit tells of.
+/// The limit that an ErrorCode::kOverLimit reports.
 enum class Limit : uint8_t {
   kConnections,                   ///< ConnectionLimits::connections.
   kFullHandshakes,                ///< ConnectionLimits::full_handshakes.
   kHandshakesPerSecond,           ///< …::full_handshakes_per_second.
   kHandshakesPerSecondPerClient,  ///< …::full_handshakes_per_second_per_client.
   kKeyUpdates,                    ///< ServerTlsOptions::max_key_updates_per_minute.
-  kTasks,                         ///< Of a pool of threads: what waits for one.
+  kTasks,                         ///< The number of tasks that wait in a pool of threads.
 };
 
-/// One failure. `detail` is a sentence for people, without a full stop at its end; it never holds
-/// raw bytes from the network.
+/// One failure. `detail` is a sentence for people, without a final full stop. It never holds raw
+/// bytes from the network.
 struct TlsError {
   ErrorCode code = ErrorCode::kInternal;
-  std::optional<Leg> leg;  ///< Unset where no leg is concerned (set-up).
+  std::optional<Leg> leg;  ///< Unset if the failure concerns no leg (set-up).
   Phase phase = Phase::kSetUp;
   std::optional<uint8_t> alert;  ///< The TLS alert received, or sent because of this (RFC 8446 6).
   std::string detail;
-  std::optional<Limit> limit = {};  ///< With ErrorCode::kOverLimit, where it is one of ours.
+  std::optional<Limit> limit = {};  ///< With ErrorCode::kOverLimit, if it is one of Trestle's own.
 };
 
-/// Names a code in snake_case, as logs and metrics show it: "certificate_expired".
+/// Returns a code's name in snake_case, as logs and metrics show it: "certificate_expired".
 absl::string_view ErrorCodeName(ErrorCode code);
 
-/// Names a limit as metrics show it, like the examples' flag for it: "max_connections".
+/// Returns a limit's name as metrics show it; the examples' flag has the same: "max_connections".
 absl::string_view LimitName(Limit limit);
 
-/// Names a phase: "handshake".
+/// Returns a phase's name: "handshake".
 absl::string_view PhaseName(Phase phase);
 
-/// Names a TLS alert by RFC 8446 appendix B.2: "unrecognized_name"; "alert_200" for unknown ones.
+/// Returns a TLS alert's name (RFC 8446 B.2): "unrecognized_name"; "alert_200" for an unknown one.
 std::string AlertName(uint8_t alert);
 
 /// Makes the status for `error`. Its message reads "back leg, handshake: certificate_expired: …".
 absl::Status MakeError(const TlsError& error);
 
-/// Reads the error back out of a status. Empty for OK and for statuses not made by `MakeError`.
+/// Returns the error that a status carries; empty for OK and for statuses not made by `MakeError`.
 std::optional<TlsError> GetTlsError(const absl::Status& status);
 
-/// Returns `status` with leg and phase filled in, for a failure that was made where they were not
-/// known. OK stays OK; a status that isn't Trestle's becomes kTransport with its text as detail.
+/// Returns `status` with leg and phase filled in, for code that makes errors without knowing them.
+/// OK stays OK. A status that isn't Trestle's becomes kTransport with its text as the detail.
 absl::Status AtLeg(const absl::Status& status, Leg leg, Phase phase);
 
 }  // namespace trestle

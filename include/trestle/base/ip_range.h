@@ -1,4 +1,4 @@
-// Ranges of IP addresses, and the list of the peers whose word is taken for who the client is.
+// Ranges of IP addresses, and TrustedPeers, the list of proxies that may state a client's address.
 #ifndef TRESTLE_BASE_IP_RANGE_H_
 #define TRESTLE_BASE_IP_RANGE_H_
 
@@ -14,16 +14,18 @@
 namespace trestle {
 
 /// All addresses that share their first bits (CIDR, RFC 4632 and RFC 4291 2.3). An IPv4-mapped IPv6
-/// address (RFC 4291 2.5.5.2) is the IPv4 address within it, here and in what is looked up.
+/// address (RFC 4291 2.5.5.2) counts as the IPv4 address within it, in a range and in a look-up.
 class IpRange {
  public:
-  /// Reads "192.0.2.0/24", "2001:db8::/32", or a bare address, which stands for itself alone. Bits
-  /// behind the prefix are ignored: "127.0.0.1/8" is 127.0.0.0/8. Names, spaces, zones, IPv6
-  /// brackets and malformed prefixes are refused with kConfiguration and a message that quotes
-  /// `text`; so is a prefix below 96 on an IPv4-mapped address, which would not mean what it says.
+  /// Reads "192.0.2.0/24", "2001:db8::/32", or a bare address, which is a range of one address.
+  /// Ignores the bits after the prefix: "127.0.0.1/8" is 127.0.0.0/8.
+  ///
+  /// Rejects names, spaces, zones, IPv6 brackets and malformed prefixes with kConfiguration and a
+  /// message that quotes `text`. Also rejects a prefix below 96 on an IPv4-mapped address, because
+  /// it covers more than IPv4-mapped addresses.
   static absl::StatusOr<IpRange> Parse(absl::string_view text);
 
-  /// Tells whether the address of `endpoint` is in the range; never for family kNone.
+  /// Returns whether the address of `endpoint` is in the range; false for family kNone.
   bool Contains(const Endpoint& endpoint) const;
 
   /// Writes the range as `Parse` reads it, with its prefix: "127.0.0.0/8".
@@ -38,27 +40,27 @@ class IpRange {
   IpRange(const Endpoint& network, int prefix_bits)
       : network_(network), prefix_bits_(prefix_bits) {}
 
-  Endpoint network_;  // Bits behind the prefix are zero.
+  Endpoint network_;  // Bits after the prefix are zero.
   int prefix_bits_;
 };
 
-/// The peers that may say on whose behalf they come (PROXY protocol). Trusts nobody until told.
+/// The peers whose PROXY protocol header is trusted. By default, no peer is.
 class TrustedPeers {
  public:
-  /// Makes a list that trusts nobody.
+  /// Makes an empty list: it trusts no peer.
   TrustedPeers() = default;
 
-  /// Reads ranges with commas between: "127.0.0.0/8,::1/128". Refuses the empty list and what
-  /// `IpRange::Parse` refuses, with kConfiguration.
+  /// Reads ranges separated by commas: "127.0.0.0/8,::1/128". Rejects the empty list, and all that
+  /// `IpRange::Parse` rejects, with kConfiguration.
   static absl::StatusOr<TrustedPeers> Parse(absl::string_view text);
 
-  /// Tells whether `peer`, a transport's own far end, is trusted. Takes time in the number of
-  /// ranges.
+  /// Returns whether `peer`, the peer address of a transport, is trusted. Takes time linear in the
+  /// number of ranges.
   bool Contains(const Endpoint& peer) const;
 
   const std::vector<IpRange>& ranges() const { return ranges_; }
 
-  /// Writes the list as `Parse` reads it; "" if it trusts nobody.
+  /// Writes the list as `Parse` reads it; "" if it is empty.
   std::string ToString() const;
 
  private:

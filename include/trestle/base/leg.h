@@ -15,7 +15,7 @@ enum class Leg : uint8_t { kFront, kBack };
 /// The leg on the other side.
 constexpr Leg Other(Leg leg) { return leg == Leg::kFront ? Leg::kBack : Leg::kFront; }
 
-/// Names a leg for people: "front" or "back".
+/// Returns a leg's name: "front" or "back".
 constexpr absl::string_view LegName(Leg leg) { return leg == Leg::kFront ? "front" : "back"; }
 
 }  // namespace trestle

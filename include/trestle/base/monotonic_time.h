@@ -1,5 +1,5 @@
-// MonotonicTime: a moment by a clock that no one sets. Durations and limits are measured with it;
-// dates, such as those of certificates, are absl::Time. The two types don't mix.
+// MonotonicTime: a moment of a clock that is never set. Durations and limits are measured with it.
+// Dates, such as those of certificates, are absl::Time. The two types don't mix.
 #ifndef TRESTLE_BASE_MONOTONIC_TIME_H_
 #define TRESTLE_BASE_MONOTONIC_TIME_H_
 
@@ -7,18 +7,19 @@
 
 namespace trestle {
 
-/// A moment of a monotonic clock, which starts anywhere and never goes back. It has no date: only
-/// the distance between two moments of one clock means anything. By default infinitely long ago.
+/// A moment of a monotonic clock, which starts at any value and never goes back. It has no date:
+/// only the difference between two moments of one clock has a meaning. The default is infinitely
+/// long ago.
 class MonotonicTime {
  public:
   constexpr MonotonicTime() = default;
 
-  /// The moment at which the clock shows `since_start`; for implementations of `Scheduler`.
+  /// Returns the moment at which the clock shows `since_start`; for implementations of `Scheduler`.
   static constexpr MonotonicTime FromStart(absl::Duration since_start) {
     return MonotonicTime(since_start);
   }
 
-  /// Later than every other moment.
+  /// Returns a moment that is later than every other.
   static constexpr MonotonicTime InfiniteFuture() {
     return MonotonicTime(absl::InfiniteDuration());
   }
@@ -37,7 +38,7 @@ class MonotonicTime {
     return MonotonicTime(time.since_start_ - duration);
   }
 
-  /// Tells how much later `a` is than `b`.
+  /// Returns how much later `a` is than `b`.
   friend absl::Duration operator-(MonotonicTime a, MonotonicTime b) {
     return a.since_start_ - b.since_start_;
   }

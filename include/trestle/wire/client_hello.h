@@ -1,7 +1,7 @@
-// ClientHelloReader: reads the first flight of a TLS client, however it is cut into segments and
-// records, and answers what it asks for, without keeping a byte from whoever terminates it.
+// ClientHelloReader: reads the ClientHello of a TLS client from any cut into segments and records.
+// It keeps all bytes, so that the server that terminates TLS gets them unchanged.
 //
-// Only a complete, valid ClientHello gives kDone. What can't be parsed is refused, never guessed.
+// Only a complete, valid ClientHello gives kDone. A hello that can't be parsed is rejected.
 #ifndef TRESTLE_WIRE_CLIENT_HELLO_H_
 #define TRESTLE_WIRE_CLIENT_HELLO_H_
 
@@ -19,7 +19,7 @@
 
 namespace trestle {
 
-/// The extensions that are looked into (IANA "TLS ExtensionType Values").
+/// The extensions that are parsed (IANA "TLS ExtensionType Values").
 enum HelloExtensionType : uint16_t {
   kExtensionServerName = 0,
   kExtensionSupportedGroups = 10,
@@ -33,12 +33,12 @@ enum HelloExtensionType : uint16_t {
   kExtensionEncryptedClientHello = 0xfe0d,
 };
 
-/// Tells whether `value` is one of the sixteen that clients send to keep servers honest (RFC 8701).
+/// Returns whether `value` is one of the sixteen reserved GREASE values (RFC 8701).
 constexpr bool IsGrease(uint16_t value) {
   return (value & 0x0f0f) == 0x0a0a && (value >> 8) == (value & 0xff);
 }
 
-/// A list of 16-bit numbers as they stand in the hello. A view: copies nothing, owns nothing.
+/// A list of 16-bit numbers in network byte order, as a view into the hello.
 class U16List {
  public:
   class Iterator {
@@ -74,33 +74,33 @@ class U16List {
   ByteView bytes_;
 };
 
-/// One extension as sent: `body` is what follows type and length.
+/// One extension as sent: `body` is the data after type and length.
 struct HelloExtension {
   uint16_t type;
   ByteView body;
 };
 
-/// One key share offer (RFC 8446 4.2.8): the group and how long the share is.
+/// One key share offer (RFC 8446 4.2.8): the group, and the length of the share.
 struct HelloKeyShare {
   uint16_t group;
   uint16_t share_bytes;
 };
 
-/// The encrypted_client_hello extension (RFC 9849 5). GREASE ECH can't be told from a real outer
-/// hello without the private key of the configuration, so no field claims to.
+/// The encrypted_client_hello extension (RFC 9849 5). Only the configuration's private key can
+/// tell GREASE ECH from a real outer hello, so no field distinguishes them.
 struct HelloEch {
-  /// The plain "inner" marker; clients never send it themselves, a split-mode front does. The
-  /// fields below are then zero.
+  /// The "inner" marker, which a split-mode front server sends; clients never do. The fields below
+  /// are then zero.
   bool is_inner = false;
   uint8_t config_id = 0;
   uint16_t kdf_id = 0;
   uint16_t aead_id = 0;
-  size_t enc_bytes = 0;      ///< Encapsulated key; empty in a second hello.
-  size_t payload_bytes = 0;  ///< The encrypted inner hello.
+  size_t enc_bytes = 0;      ///< Size of the encapsulated key; 0 in a second hello.
+  size_t payload_bytes = 0;  ///< Size of the encrypted inner hello.
 };
 
-/// A ClientHello (RFC 8446 4.1.2), taken apart. All views point into the bytes it was parsed from;
-/// `server_name` is the only copy. Absent extensions leave their field empty.
+/// A parsed ClientHello (RFC 8446 4.1.2). All views point into the parsed bytes; `server_name` is
+/// the only copy. The field of an absent extension is empty.
 struct ClientHello {
   uint16_t legacy_version = 0;
   ByteView random;      ///< 32 bytes.
@@ -109,8 +109,8 @@ struct ClientHello {
   ByteView compression_methods;
   absl::InlinedVector<HelloExtension, 24> extensions;  ///< In the order sent, no type twice.
 
-  /// In the normal form of `NormalizeServerName`; empty when the client named none. Under ECH this
-  /// is the outer name, the public name of whoever can decrypt the inner one.
+  /// In the normal form of `NormalizeServerName`; empty if the client sent none. With ECH this is
+  /// the outer name: the public name of the server that can decrypt the inner hello.
   std::string server_name;
   absl::InlinedVector<absl::string_view, 4> alpn;  ///< In the client's order, none empty.
   U16List supported_versions;
@@ -123,61 +123,69 @@ struct ClientHello {
 
   ByteView message;             ///< The handshake message, its 4-byte header included.
   uint16_t record_version = 0;  ///< Of the first record; 0 if there was no record layer.
-  size_t records = 0;           ///< How many records the message came in.
+  size_t records = 0;           ///< Number of records that carried the message.
 
-  /// Finds an extension by type; null if it isn't there. The pointer lives as long as the hello.
+  /// Returns the extension of a type, or null if there is none. The pointer is valid as long as
+  /// the hello.
   const HelloExtension* Find(uint16_t type) const;
 
-  /// Returns the highest version that is offered, GREASE aside: from supported_versions where
-  /// present (RFC 8446 4.2.1), else `legacy_version`. 0 if there is nothing but GREASE.
+  /// Returns the highest version offered, without GREASE: from supported_versions if present (RFC
+  /// 8446 4.2.1), else `legacy_version`. Returns 0 if all versions are GREASE.
   uint16_t MaxVersion() const;
 
-  /// Tells whether any cipher suite, extension, group, version or key share is GREASE.
+  /// Returns whether any cipher suite, extension, group, version or key share is GREASE.
   bool HasGrease() const;
 };
 
-/// Parses one whole handshake message (type, 24-bit length, body; no record layer) into `hello`,
-/// whose views then point into `message`.
+/// Parses one whole handshake message (type, 24-bit length, body; no record layer) into `hello`.
+/// The views of `hello` point into `message`.
 ///
-/// Accepts what BoringSSL's `SSL_parse_client_hello` accepts, less what RFC 8446 and RFC 6066
-/// forbid besides: a server name or an ALPN, version, group, signature or key share list, or an ECH
-/// extension that is malformed; two key shares for one group; pre_shared_key not in last place;
-/// early_data with a body; no null compression; a legacy_version below SSL 3.0 or of DTLS.
+/// Accepts the hellos that BoringSSL's `SSL_parse_client_hello` accepts, and rejects these, which
+/// RFC 8446 and RFC 6066 forbid:
+///  - a malformed server name, ECH extension, or list of ALPN protocols, versions, groups,
+///    signature algorithms or key shares;
+///  - two key shares for one group;
+///  - pre_shared_key before another extension;
+///  - early_data with a body;
+///  - no null compression;
+///  - a legacy_version below SSL 3.0 or of DTLS.
 /// Fails with kMalformedHello and leaves `hello` unspecified.
 absl::Status ParseClientHello(ByteView message, const ServerNameRules& rules, ClientHello& hello);
 
-/// Bounds of a first flight. Time is the caller's to bound.
+/// Limits of a ClientHello. The caller limits the time.
 struct HelloLimits {
-  /// Body of the ClientHello message, in bytes. BoringSSL's own limit is the same.
+  /// Size of the ClientHello message's body, in bytes. BoringSSL has the same limit.
   size_t hello_bytes = 16 * 1024;
-  /// Records that the hello may be spread over.
+  /// Number of records that carry the hello.
   size_t records = 64;
   ServerNameRules server_name;
 };
 
 enum class HelloState : uint8_t {
-  kNeedMore,   ///< All bytes so far are fine, the hello isn't complete.
+  kNeedMore,   ///< All bytes so far are valid; the hello isn't complete.
   kDone,       ///< `hello()` is complete and valid.
-  kNotTls,     ///< Another protocol; `error()` names it where it is a known one.
-  kMalformed,  ///< TLS, but no acceptable ClientHello.
+  kNotTls,     ///< Another protocol; `error()` names it if it is a known one.
+  kMalformed,  ///< TLS, but not an acceptable ClientHello.
   kTooLarge,   ///< Over `HelloLimits`.
 };
 
-/// Names a state in snake_case: "need_more".
+/// Returns a state's name in snake_case: "need_more".
 absl::string_view HelloStateName(HelloState state);
 
 /// Reads one ClientHello from the bytes of one connection.
 ///
-/// The verdict depends on the bytes alone, never on how they are cut, and is given as early as
-/// they allow: HTTP after 3 bytes, a hello announced as too large after 9. Refused are: records
-/// that aren't handshake records, before or amid the hello; records with nothing in them (RFC 8446
-/// 5.1 forbids those; BoringSSL bears 32) or with more than 16384 bytes; any handshake message but
-/// ClientHello; anything behind the ClientHello in its last record (so does BoringSSL). What
-/// follows in records of its own (early data, change_cipher_spec) is left alone.
+/// The verdict depends on the bytes alone, never on their cuts. It comes as early as possible: HTTP
+/// after 3 bytes, a hello whose header announces too large a size after 9. The reader rejects:
+///  - records of another type than handshake, before or within the hello;
+///  - empty records (RFC 8446 5.1 forbids them; BoringSSL accepts 32), and records of more than
+///    16384 bytes;
+///  - any handshake message other than ClientHello;
+///  - bytes after the ClientHello in its last record, as BoringSSL does.
+/// It does not examine later records (early data, change_cipher_spec).
 ///
-/// Work is linear in the bytes fed, and allocations grow with the logarithm of their number. Memory
-/// is about the bytes fed for what clients send, at most 20 times that for a hello made to cost
-/// most (nothing but ALPN names of one byte). Not thread-safe.
+/// Work is linear in the bytes fed; the number of allocations is logarithmic. Memory is about the
+/// size of the bytes for usual clients, and at most 20 times that size for a hostile hello (one
+/// with only ALPN names of one byte). Not thread-safe.
 class ClientHelloReader {
  public:
   using Limits = HelloLimits;
@@ -186,34 +194,35 @@ class ClientHelloReader {
   ClientHelloReader(const ClientHelloReader&) = delete;
   ClientHelloReader& operator=(const ClientHelloReader&) = delete;
 
-  /// Takes the next bytes from the network and returns the new state. Copies `bytes`. Once the
-  /// state isn't kNeedMore, further bytes are not taken: they are the caller's to forward after the
-  /// replay.
+  /// Takes the next bytes from the network and returns the new state. Copies `bytes`. In any state
+  /// but kNeedMore it takes no bytes: the caller forwards them after the replay.
   HelloState Feed(ByteView bytes);
 
   HelloState state() const { return state_; }
 
-  /// The hello, in state kDone only. Its views are valid until `TakeReplay` or the reader's end.
+  /// Returns the hello, in state kDone only. Its views are valid until `TakeReplay` or the
+  /// destruction of the reader.
   const ClientHello& hello() const { return hello_; }
 
-  /// OK in states kNeedMore and kDone; else a TlsError of the front leg, phase kHello, with code
-  /// kNotTls, kMalformedHello or kHelloTooLarge and the reason in its detail.
+  /// Returns OK in states kNeedMore and kDone; else a TlsError of the front leg, phase kHello, with
+  /// code kNotTls, kMalformedHello or kHelloTooLarge and the reason in its detail.
   absl::Status error() const;
 
-  /// All bytes taken by `Feed`, as they came, surplus behind the hello included. Valid until the
-  /// next `Feed` or `TakeReplay`.
+  /// Views all bytes taken by `Feed`, those after the hello included. Valid until the next `Feed`
+  /// or `TakeReplay`.
   ByteView replay() const { return AsBytes(replay_); }
 
-  /// Moves the replay out. Ends the life of `hello()`'s views; `server_name` stays.
+  /// Moves the replay out. Invalidates the views of `hello()`; `server_name` stays.
   std::string TakeReplay() { return std::move(replay_); }
 
-  /// Counts the calls of `Feed` that brought bytes: TCP segments, where the caller reads eagerly.
+  /// Counts the calls of `Feed` with bytes: the number of TCP segments, if the caller reads each
+  /// one as it arrives.
   size_t segments() const { return segments_; }
 
  private:
   friend class ClientHelloReaderPeer;
 
-  // Each returns false when it needs more bytes than there are.
+  // Each returns false if it needs more bytes.
   bool ReadFirstBytes();
   bool ReadRecordHeader();
   bool ReadRecordBody();
@@ -228,14 +237,14 @@ class ClientHelloReader {
   bool first_bytes_fine_ = false;
   size_t segments_ = 0;
   size_t records_ = 0;
-  size_t position_ = 0;       // Bytes of the replay that are dealt with.
-  size_t record_left_ = 0;    // Bytes of the current record's body still to come.
-  size_t message_have_ = 0;   // Bytes of the handshake message that are here.
-  size_t message_bytes_ = 0;  // Its full size; 0 until its header is here.
+  size_t position_ = 0;       // Bytes of the replay that are parsed.
+  size_t record_left_ = 0;    // Bytes missing of the current record's body.
+  size_t message_have_ = 0;   // Bytes of the handshake message received.
+  size_t message_bytes_ = 0;  // Its full size; 0 until its header has arrived.
   size_t examined_bytes_ = 0;
   std::string replay_;
   // The message without record headers; used from the second record on. A message in one record is
-  // parsed where it lies in the replay.
+  // parsed in place, in the replay.
   std::string assembled_;
   std::string detail_;
   ClientHello hello_;

@@ -1,7 +1,7 @@
-// JA3 and JA4: the two strings by which logs and block lists tell kinds of TLS clients apart.
+// JA3 and JA4: fingerprints of TLS clients, which logs and block lists use.
 //
-// Both leave GREASE values out. This floor has no digests: JA4's is handed in, JA3's (MD5) is left
-// to whoever still needs it.
+// Both ignore GREASE values. This floor has no digests: the caller passes JA4's SHA-256, and
+// computes JA3's MD5 itself.
 #ifndef TRESTLE_WIRE_HELLO_FINGERPRINT_H_
 #define TRESTLE_WIRE_HELLO_FINGERPRINT_H_
 
@@ -15,7 +15,7 @@
 
 namespace trestle {
 
-/// SHA-256 of some bytes. With BoringSSL:
+/// Returns the SHA-256 digest of some bytes. With BoringSSL:
 ///   [](ByteView in) {
 ///     std::array<uint8_t, 32> digest;
 ///     SHA256(in.data(), in.size(), digest.data());
@@ -31,7 +31,7 @@ std::string Ja3String(const ClientHello& hello);
 std::string Ja4(const ClientHello& hello, Sha256Fn sha256);
 
 /// Writes JA4_r, the fingerprint with lists in place of their digests:
-/// "t13d1516h2_002f,0035,…_0005,000a,…_0403,0804,…". Its length is bounded by the hello's.
+/// "t13d1516h2_002f,0035,…_0005,000a,…_0403,0804,…". Its length is linear in the hello's size.
 std::string Ja4Raw(const ClientHello& hello);
 
 }  // namespace trestle

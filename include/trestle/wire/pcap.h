@@ -1,5 +1,5 @@
-// Pcap: bytes that two ends exchanged, written as the packets of a TCP connection that would have
-// carried them, in the file format of libpcap, which Wireshark and tcpdump open.
+// Pcap: writes the bytes that two peers exchanged as the packets of a made-up TCP connection, in
+// libpcap's file format. Wireshark and tcpdump read it.
 #ifndef TRESTLE_WIRE_PCAP_H_
 #define TRESTLE_WIRE_PCAP_H_
 
@@ -15,43 +15,44 @@
 
 namespace trestle {
 
-/// Writes what a file begins with: version 2.4, little-endian, times in microseconds, packets that
-/// begin with their IP header (LINKTYPE_RAW).
+/// Returns a file's header: version 2.4, little-endian, times in microseconds, packets that begin
+/// with their IP header (LINKTYPE_RAW).
 std::string PcapFileHeader();
 
-/// One conversation's packets. Each call appends whole packets with their record headers to a
-/// string; conversations may be mixed packet by packet. Every segment is acknowledged at once by a
-/// packet of its own, and nothing is lost or repeated: a TCP connection as it should be. `from` is
-/// kFront for the client, kBack for the server.
+/// Writes the packets of one conversation. Each call appends whole packets with their record
+/// headers to a string; a file may interleave the packets of several conversations. A separate
+/// packet acknowledges each segment at once; no packet is lost or repeated. `from` is kFront for
+/// the client, kBack for the server.
 class PcapConversation {
  public:
   /// Longer pieces become several segments.
   static constexpr size_t kMaxSegmentBytes = 32 * 1024;
 
-  /// Two IPv4 addresses make IPv4 packets; otherwise they are IPv6, with an IPv4 address in its
-  /// mapped form. An endpoint that leads nowhere is 0.0.0.0:0. The initial sequence numbers are
-  /// the connection's own, best others than those of earlier connections between the same ports.
+  /// Sets the addresses and initial sequence numbers. Two IPv4 addresses make IPv4 packets. All
+  /// others make IPv6 packets, with an IPv4 address in its mapped form. An endpoint of family kNone
+  /// is written as 0.0.0.0:0. The sequence numbers should differ from those of earlier connections
+  /// between the same ports.
   PcapConversation(const Endpoint& client, const Endpoint& server, uint32_t client_sequence,
                    uint32_t server_sequence);
 
-  /// Appends the handshake: SYN, SYN-ACK, ACK. Comes first.
+  /// Appends the handshake: SYN, SYN-ACK, ACK. Call it first.
   void AppendOpen(absl::Time now, std::string& out);
 
-  /// Appends `bytes` (none: nothing). Not after `AppendEnd` of the same side.
+  /// Appends `bytes`; appends nothing if they are empty. Call it before `AppendEnd` of that side.
   void AppendBytes(Leg from, ByteView bytes, absl::Time now, std::string& out);
 
-  /// Appends the end of what `from` sends (FIN); the other side may go on.
+  /// Appends the end of the direction from `from` (FIN); the other side may still send.
   void AppendEnd(Leg from, absl::Time now, std::string& out);
 
-  /// Appends a reset, for a connection that was cut: of the client, or of the server where the
-  /// client has ended. Comes last.
+  /// Appends a reset, for an aborted connection. The client sends it, or the server if the client
+  /// has ended. Call it last.
   void AppendCut(absl::Time now, std::string& out);
 
  private:
   struct Side {
     std::array<uint8_t, 16> address = {};
     uint16_t port = 0;
-    uint32_t sequence = 0;  ///< Of the next byte that it sends.
+    uint32_t sequence = 0;  ///< Of the next byte that this side sends.
     bool ended = false;
   };
 

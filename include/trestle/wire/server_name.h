@@ -1,7 +1,6 @@
-// Server names: one normal form, one set of rules for what is refused, and one way to match.
+// Server names: one normal form, one set of rules for rejection, and one way to match.
 //
-// Certificates and routes are looked up through this file alone, so that the name that chose the
-// route and the name that chooses the certificate can't be read in two ways.
+// All look-ups of certificates and routes use this file, so that both read a name in the same way.
 #ifndef TRESTLE_WIRE_SERVER_NAME_H_
 #define TRESTLE_WIRE_SERVER_NAME_H_
 
@@ -22,42 +21,44 @@ inline constexpr size_t kMaxServerNameBytes = 253;
 /// The longest label of a name, in bytes (RFC 1035 2.3.4).
 inline constexpr size_t kMaxLabelBytes = 63;
 
-/// What a server name may hold beside letters, digits, hyphens and dots. The default holds for SNI,
-/// routes, certificates and HTTP hosts alike: a name that one of them takes, all of them take.
+/// The characters that a server name may have beside letters, digits, hyphens and dots. SNI,
+/// routes, certificates and HTTP hosts use the same default: a name that one accepts, all accept.
 struct ServerNameRules {
-  /// Allows '_' anywhere in a label: internal DNS names have it, host names don't (RFC 952).
+  /// Allows '_' anywhere in a label. Internal DNS names have it; host names don't (RFC 952).
   bool allow_underscore = true;
 };
 
-/// Brings `name` into the form that every comparison uses: ASCII lower case (RFC 4343), without the
-/// one trailing dot that an absolute DNS name may have.
+/// Returns `name` in the form that every comparison uses: ASCII lower case (RFC 4343), without the
+/// single trailing dot that an absolute DNS name may have.
 ///
-/// Refuses, with kInvalidArgument and the reason as the message (it holds no bytes of `name`): the
-/// empty name, more than `kMaxServerNameBytes`, empty labels and labels over `kMaxLabelBytes`,
-/// labels that begin or end with a hyphen, bytes that `rules` don't allow (NUL, UTF-8 and ports
-/// among them), and IP literals (RFC 6066 3): whatever ends in a numeric label is taken for
-/// IPv4. A-labels ("xn--…") pass as they are, since SNI carries nothing else.
+/// Rejects these with kInvalidArgument and the reason as the message, which has no bytes of `name`:
+///  - the empty name, and a name over `kMaxServerNameBytes`;
+///  - empty labels, and labels over `kMaxLabelBytes`;
+///  - labels that begin or end with a hyphen;
+///  - bytes that `rules` don't allow, such as NUL, UTF-8 and the colon before a port;
+///  - IP literals (RFC 6066 3); a name whose last label is a number ("1", "0x7f") counts as IPv4.
+/// Leaves A-labels ("xn--…") as they are, since SNI carries no other form.
 absl::StatusOr<std::string> NormalizeServerName(absl::string_view name,
                                                 const ServerNameRules& rules = {});
 
-/// Makes bytes from the network fit for a log line: printable ASCII stays, '"', '\' and all else
-/// become "\xNN". What is over `max_bytes` input bytes is cut and its length told: "aaa…(300
+/// Escapes bytes from the network for a log line. Printable ASCII stays; '"', '\' and all other
+/// bytes become "\xNN". Input over `max_bytes` is cut, and its length is appended: "aaa…(300
 /// bytes)".
 std::string EscapeForLog(absl::string_view raw, size_t max_bytes = 64);
 
-/// A name as it is written in a route table or a certificate:
+/// A name pattern of a route table or a certificate:
 ///   "a.test"        that name only;
 ///   "*.wild.test"   exactly one label before the base (RFC 9525 6.3);
-///   "**.wild.test"  one label or more before the base (routes only; no certificate has it).
+///   "**.wild.test"  one or more labels before the base (routes only; not in certificates).
 /// No pattern matches its own base: "*.wild.test" and "**.wild.test" don't match "wild.test".
 class NamePattern {
  public:
   enum class Kind : uint8_t { kExact, kOneLabel, kAnyDepth };
-  /// How many kinds there are, for tables by kind.
+  /// The number of kinds, for tables by kind.
   static constexpr size_t kKinds = static_cast<size_t>(Kind::kAnyDepth) + 1;
 
-  /// Reads a pattern and normalises its base as `NormalizeServerName` does. A star anywhere else
-  /// ("w*.test", "a.*.test", "*") is refused with kInvalidArgument and a reason.
+  /// Reads a pattern and normalises its base as `NormalizeServerName` does. Rejects a star anywhere
+  /// else ("w*.test", "a.*.test", "*") with kInvalidArgument and a reason.
   static absl::StatusOr<NamePattern> Parse(absl::string_view text);
 
   Kind kind() const { return kind_; }
@@ -65,7 +66,7 @@ class NamePattern {
   /// The name without its "*." or "**.".
   const std::string& base() const { return base_; }
 
-  /// Tells whether the pattern covers `name`, which must be in the normal form.
+  /// Returns whether the pattern covers `name`, which must be in the normal form.
   bool Matches(absl::string_view name) const;
 
   /// Writes the pattern in its normal form: "*.wild.test".
@@ -83,11 +84,13 @@ class NamePattern {
   std::string base_;
 };
 
-/// Calls `visit` with each pattern (kind, base) that could cover `name`, the most specific first:
-/// the exact name, then per parent from the longest to the shortest "*." (immediate parent only)
-/// before "**.". Stops at the first `true` and returns whether there was one. A table that looks
-/// up each of these keys in a hash map has Trestle's matching rules: cost grows with the labels of
-/// `name` (at most 127), never with the table. `name` must be in the normal form.
+/// Calls `visit` with each pattern (kind, base) that could cover `name`, the most specific first.
+/// The order is: the exact name; "*." with the immediate parent; then "**." with each parent, from
+/// the longest to the shortest. Stops at the first `true` and returns whether there was one.
+///
+/// A table that looks up each of these keys in a hash map has Trestle's matching rules. The cost
+/// grows with the labels of `name` (at most 127), not with the table. `name` must be in the normal
+/// form.
 bool VisitCoveringPatterns(absl::string_view name,
                            absl::FunctionRef<bool(NamePattern::Kind, absl::string_view)> visit);
 
