@@ -1,6 +1,5 @@
-// AcmeTokens: answers to the challenges by which an ACME server convinces itself that whoever asks
-// for a certificate serves the name (TLS-ALPN-01, RFC 8737). Any ACME client can fill it, with the
-// key authorizations that it would put into a certificate of its own.
+// AcmeTokens: answers to ACME challenges (TLS-ALPN-01, RFC 8737), which prove control of a server
+// name. Any ACME client can fill it with the key authorizations of its orders.
 #ifndef TRESTLE_TLS_ACME_TOKENS_H_
 #define TRESTLE_TLS_ACME_TOKENS_H_
 
@@ -23,41 +22,42 @@ typedef struct ssl_credential_st SSL_CREDENTIAL;
 
 namespace trestle {
 
-/// Thread-safe. An identifier is a server name, or an IP address (RFC 8738). A key authorization is
-/// that of RFC 8555 8.1, token and key thumbprint with a dot between; or its SHA-256 in base64url,
-/// which is all that some clients tell.
+/// Thread-safe. An identifier is a server name or an IP address (RFC 8738). A key authorization is
+/// the one of RFC 8555 8.1: token, dot, key thumbprint. Its SHA-256 in base64url also works: some
+/// clients give only that.
 class AcmeTokens {
  public:
-  /// Finds the key authorization for an identifier in its normal form, or "" where there is none.
-  /// Called within the handshake of whoever comes with the challenge, on its thread and one at a
-  /// time, so it must be quick.
+  /// Returns the key authorization of an identifier in its normal form, or "" if there is none.
+  /// Runs within the handshake that carries the challenge, on its thread, under a lock. It must be
+  /// quick and must not call this object.
   using Source = absl::AnyInvocable<absl::StatusOr<std::string>(const std::string& identifier)>;
 
   static constexpr size_t kMaxTokens = 4096;
 
-  /// Makes an empty map, to be filled by `Set`.
+  /// Makes an empty map; fill it with `Set`.
   AcmeTokens();
 
-  /// Makes a map that asks `source` each time, so that what was taken out there is gone here.
+  /// Makes a map that calls `source` for each challenge, so a token that the source drops is gone
+  /// here too.
   explicit AcmeTokens(Source source);
 
   ~AcmeTokens();
   AcmeTokens(const AcmeTokens&) = delete;
   AcmeTokens& operator=(const AcmeTokens&) = delete;
 
-  /// Answers challenges for `identifier` with `key_authorization` from now on, instead of an
-  /// earlier one. Fails with ErrorCode::kConfiguration and a reason where one of them is malformed,
-  /// or where `kMaxTokens` are there.
+  /// Answers challenges for `identifier` with `key_authorization` from now on; replaces an earlier
+  /// one. Fails with ErrorCode::kConfiguration if either is malformed, or if there are `kMaxTokens`
+  /// tokens.
   absl::Status Set(absl::string_view identifier, absl::string_view key_authorization);
 
-  /// Answers none for `identifier` any more.
+  /// Stops answering challenges for `identifier`.
   void Remove(absl::string_view identifier);
 
   size_t size() const;
 
-  /// For the tls floor: what to show to whoever comes with a challenge for `server_name`, in its
-  /// normal form; null where there is no token. Fails as the source does, or where what it told is
-  /// malformed.
+  /// Internal to the tls layer: returns the credential that answers a challenge for `server_name`,
+  /// in its normal form. Null without a token. Fails as the source does, or if the source's answer
+  /// is malformed.
   absl::StatusOr<std::shared_ptr<SSL_CREDENTIAL>> AnswerFor(absl::string_view server_name,
                                                             absl::Time now);
 
@@ -65,7 +65,7 @@ class AcmeTokens {
   using Digest = std::array<uint8_t, 32>;
   struct Token {
     Digest digest = {};
-    std::shared_ptr<SSL_CREDENTIAL> answer;  // Made when it is first asked for.
+    std::shared_ptr<SSL_CREDENTIAL> answer;  // Made at the first challenge.
   };
 
   static absl::StatusOr<Digest> ReadKeyAuthorization(absl::string_view text);

@@ -1,5 +1,5 @@
-// CertificateStore: server name -> credentials, replaceable as a whole while connections are made.
-// Threads share it.
+// CertificateStore: maps server names to credentials. All threads share it; `Replace` changes the
+// whole set at any time.
 #ifndef TRESTLE_TLS_CERTIFICATE_STORE_H_
 #define TRESTLE_TLS_CERTIFICATE_STORE_H_
 
@@ -27,48 +27,47 @@ class CertificateSet {
  public:
   using Credentials = absl::InlinedVector<std::shared_ptr<const Credential>, 2>;
 
-  /// A name whose new certificate is not valid yet. The previous one serves it until then.
+  /// A name whose new certificate is not valid yet. The previous certificate serves it until then.
   struct Pending {
     std::string name;  ///< "app.example", "*.app.example" or "192.0.2.1".
     absl::Time from;   ///< The new certificate's notBefore.
   };
 
-  /// A credential that handshakes are shown, and the names that it is shown for.
+  /// A credential that handshakes present, and the names that it serves.
   struct Shown {
     std::shared_ptr<const Credential> credential;
-    std::vector<std::string> names;  ///< As in `Pending`. Empty: for hellos without a name only.
+    std::vector<std::string> names;  ///< As in `Pending`. Empty: only hellos without a name.
   };
 
-  /// Chooses the credentials for a normalised server name at `now`: exact names before wildcards
-  /// (one label, RFC 9525 6.3), one of each key type, the one that is valid longest, in the order
-  /// in which they are to be offered: ECDSA, Ed25519, RSA. What isn't valid at `now` is only there
-  /// where nothing valid covers the name. Empty when no credential has that name. Constant work in
+  /// Chooses the credentials for a normalised server name at `now`. Exact names come before
+  /// wildcards (one label, RFC 9525 6.3). Returns one of each key type, the one that is valid
+  /// longest, in order of offer: ECDSA, Ed25519, RSA. Returns expired or future credentials only if
+  /// no valid one covers the name. Empty if no credential has the name. The time does not grow with
   /// the number of names.
   Credentials Choose(absl::string_view server_name, absl::Time now) const;
 
-  /// Chooses the credentials for a hello without a name by the address that the client connected
-  /// to, in 4 or 16 bytes of network order. Empty when no credential has that address among its
-  /// names.
+  /// Chooses the credentials for a hello without a name, by the address that the client connected
+  /// to: 4 or 16 bytes in network order. Empty if no credential has that address among its names.
   Credentials ChooseByAddress(ByteView address, absl::Time now) const;
 
-  /// Chooses among the credentials that have neither DNS names nor addresses, such as SPIFFE SVIDs.
-  /// Their clients don't verify the server name, so that they serve names that nothing else covers.
-  /// Empty when there is no such credential.
+  /// Chooses among the credentials without DNS names and addresses, such as SPIFFE SVIDs. Their
+  /// clients don't verify the server name, so they serve names that no other credential covers.
+  /// Empty if there is none.
   Credentials ChooseNameless(absl::Time now) const;
 
-  /// Chooses the credentials for hellos without a name: those for the first name of the first
-  /// credential given.
+  /// Chooses the credentials for hellos without a name: those of the first name of the first
+  /// credential.
   Credentials ChooseFallback(absl::Time now) const;
 
-  /// Lists the credentials that handshakes at `now` are shown: for each name and each key type the
-  /// one that is valid, else the one that ended last. A credential that another one replaces for
-  /// all of its names isn't listed. Work in the number of names.
+  /// Lists the credentials that handshakes at `now` present. For each name and key type: the valid
+  /// one, else the one that expired last. Omits a credential that others replace for all of its
+  /// names. Takes time in the number of names.
   std::vector<Shown> ShownAt(absl::Time now) const;
 
-  /// The names that wait for their new certificates to become valid, in no order.
+  /// Returns the names that wait for their new certificates to become valid, in no order.
   const std::vector<Pending>& pending() const { return pending_; }
 
-  /// Counts up by one with every `Replace`; 1 is the first set.
+  /// Returns the number of this set: 1 for the first, one more with each `Replace`.
   uint64_t generation() const { return generation_; }
 
   size_t size() const { return all_.size(); }
@@ -117,19 +116,23 @@ class CertificateSet {
 /// Thread-safe.
 class CertificateStore {
  public:
-  /// Makes a store with its first set; see `Replace` for what is refused.
+  /// Makes a store with its first set. Fails as `Replace` does.
   static absl::StatusOr<std::shared_ptr<CertificateStore>> Create(
       std::vector<std::shared_ptr<const Credential>> credentials, absl::Time now);
 
-  /// Publishes a new set, all or nothing; on any error the old set stays. Where two credentials of
-  /// one key type claim a name, the one that is valid at the time of a handshake wins, then the
-  /// later not_after: also once one expires between two calls. A name that has a valid certificate
-  /// now and a new one that becomes valid later keeps the present one until then: see
-  /// `CertificateSet::pending`. Refused with ErrorCode::kConfiguration: an empty list, and a set in
-  /// which a name that has a valid certificate now would be left without one, now or in between.
+  /// Publishes a new set: all or nothing. May be called at any time; open connections and tickets
+  /// survive. On an error the old set stays.
+  ///
+  /// Two credentials of one key type may have the same name. At each handshake the one that is
+  /// valid wins, then the one with the later not_after. A name with a valid certificate now and a
+  /// new one that becomes valid later keeps the present one until then: see
+  /// `CertificateSet::pending`.
+  ///
+  /// Fails with ErrorCode::kConfiguration for an empty list. Also fails if a name with a valid
+  /// certificate would have none, now or until its new one becomes valid.
   absl::Status Replace(std::vector<std::shared_ptr<const Credential>> credentials, absl::Time now);
 
-  /// The current set. Cheap; hold it no longer than a handshake needs it.
+  /// Returns the current set. Cheap; hold it no longer than a handshake needs it.
   std::shared_ptr<const CertificateSet> current() const;
 
  private:

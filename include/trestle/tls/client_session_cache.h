@@ -1,5 +1,5 @@
-// ClientSessionCache: what a client remembers of servers from one connection to the next: sessions
-// to resume, and the key exchange group that each one chose. Bounded; one loop's, without locks.
+// ClientSessionCache: keeps sessions for resumption, and the key exchange group that each server
+// chose. Bounded. Not thread-safe: one per loop.
 #ifndef TRESTLE_TLS_CLIENT_SESSION_CACHE_H_
 #define TRESTLE_TLS_CLIENT_SESSION_CACHE_H_
 
@@ -12,30 +12,31 @@ namespace trestle {
 
 class SessionMemory;
 
-/// Bounds of a cache. Where one is reached, what was used least recently goes.
+/// Limits of a cache. At a limit, the least recently used entries go.
 struct ClientSessionCacheOptions {
-  /// Sessions in all. 0: none are kept, and every handshake is a full one.
+  /// Sessions in total. 0: keeps none, and every handshake is a full one.
   size_t max_sessions = 4096;
-  /// Sessions of one target (see `ClientTlsTarget`): as many as it gets connections at a time.
+  /// Sessions of one target (see `ClientTlsTarget`). Set it to the number of its simultaneous
+  /// connections.
   size_t max_sessions_per_target = 1024;
-  /// Targets of which anything is remembered.
+  /// Targets with any entry.
   size_t max_targets = 1024;
-  /// Memory of it all, as far as can be told: tickets, certificates, descriptions, bookkeeping.
+  /// Estimated memory in bytes: tickets, certificates, descriptions, bookkeeping.
   size_t max_bytes = 8 * 1024 * 1024;
-  /// A session is resumed for so long after the full handshake that its certificate was shown in,
-  /// also where the server renewed it in between. What RFC 8446 4.6.1 allows is seven days.
+  /// The time after the full handshake in which its sessions are resumed, including those that the
+  /// server renewed since. RFC 8446 4.6.1 allows seven days.
   absl::Duration max_age = absl::Hours(1);
-  /// For so long only the group that the server chose last is offered a key share, which saves the
-  /// others' key generation and, where the server knows only a later one, a HelloRetryRequest. All
-  /// groups are still named as supported; afterwards the first ones get their shares again, so that
-  /// a server that has learned a better group gets to choose it.
+  /// The time for which the client sends a key share only for the group that the server chose last.
+  /// That saves key generation, and a HelloRetryRequest if the server supports only a later group.
+  /// The hello still lists all groups. Afterwards the first groups get their shares again, so that
+  /// the server can choose a better one.
   absl::Duration trust_group_for = absl::Minutes(10);
 };
 
-/// A session is offered only to the target that it came from: same endpoint, server name,
-/// application protocols, and policy (`ClientTlsConfig::policy()`: all that verification, the
-/// client's own credential and the negotiation depend on). It is never offered beyond the dates of
-/// the certificates that were verified. TLS 1.3 sessions are offered once (RFC 8446 C.4).
+/// Offers a session only to its own target: same endpoint, server name, application protocols and
+/// policy. `ClientTlsConfig::policy()` covers all that verification, the client's credential and
+/// negotiation depend on. No session is offered after the verified certificates expire. TLS 1.3
+/// sessions are offered once (RFC 8446 C.4).
 class ClientSessionCache {
  public:
   explicit ClientSessionCache(const ClientSessionCacheOptions& options = {});
@@ -43,19 +44,19 @@ class ClientSessionCache {
   ClientSessionCache(const ClientSessionCache&) = delete;
   ClientSessionCache& operator=(const ClientSessionCache&) = delete;
 
-  /// Forgets everything.
+  /// Removes all entries.
   void Clear();
 
-  /// Counts the sessions that are kept now, expired ones included until they are met.
+  /// Counts the sessions now, including expired ones not yet removed.
   size_t sessions() const;
 
-  /// Counts the targets of which something is remembered.
+  /// Counts the targets with any entry.
   size_t targets() const;
 
-  /// Estimates the memory in use; at most `max_bytes`.
+  /// Estimates the memory in use, in bytes; at most `max_bytes`.
   size_t bytes() const;
 
-  /// For the tls floor.
+  /// Internal to the tls layer.
   SessionMemory& memory() { return *memory_; }
 
  private:

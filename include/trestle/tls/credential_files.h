@@ -1,5 +1,5 @@
-// CredentialFiles: a folder's worth of PEM files -> credentials. Remembers what it made, so that
-// loading many again costs what has changed.
+// CredentialFiles: makes credentials from a directory of PEM files. It keeps those it made: a
+// reload costs only the changed files.
 #ifndef TRESTLE_TLS_CREDENTIAL_FILES_H_
 #define TRESTLE_TLS_CREDENTIAL_FILES_H_
 
@@ -20,44 +20,48 @@
 
 namespace trestle {
 
-/// By their names, files are:
-///   NAME.pem, NAME.crt, NAME.cer   a chain, leaf first; with its private key, or else that is in
-///   NAME.key                       the private key of the chain of that name;
-///   NAME.ocsp                      an OCSP response in DER, to be stapled to that chain's leaf;
-/// whatever else is there is passed over, and so are names that begin with a dot. A name may have
-/// several parts: "app.example.rsa.pem" goes with "app.example.rsa.key".
+/// A file's name tells its content:
 ///
-/// The folders that certbot, acme.sh and Kubernetes write load as they are:
-///   - a chain without a key under its name gets the first key of the folder that belongs to it,
-///     also from a file with the ending of a chain and only a key in it ("privkey.pem");
-///   - of chains with one leaf the longest is used ("fullchain.pem", not "cert.pem");
-///   - certificates of CAs without a key ("ca.crt", "chain.pem") are passed over.
+///     NAME.pem, NAME.crt, NAME.cer   a chain, leaf first; may include its private key
+///     NAME.key                       the private key of that chain
+///     NAME.ocsp                      an OCSP response in DER, stapled to that chain's leaf
+///
+/// Other files, and names that begin with a dot, are ignored. NAME may contain dots:
+/// "app.example.rsa.pem" goes with "app.example.rsa.key".
+///
+/// Directories of certbot, acme.sh and Kubernetes load unchanged:
+///   - A chain without a key of its name gets the first matching key in the directory. That key may
+///     be in a file with a chain's ending and only a key in it ("privkey.pem").
+///   - Of several chains with one leaf, the longest is used ("fullchain.pem", not "cert.pem").
+///   - CA certificates without a key ("ca.crt", "chain.pem") are ignored.
+///
+/// Not thread-safe.
 class CredentialFiles {
  public:
-  /// Reads the file of a name. What it fails with fails `Load`.
+  /// Reads the file `name`. Its failure fails `Load`.
   using Reader = absl::FunctionRef<absl::StatusOr<std::string>(const std::string& name)>;
 
-  /// `passphrases`, if given, is asked for the passphrase of a file whose key is encrypted;
-  /// `signers`, if given, must outlive this and is asked who signs with a key.
+  /// Calls `passphrases`, if given, for the passphrase of a file with an encrypted key. `signers`,
+  /// if given, chooses the signer of each key; it must outlive this object.
   explicit CredentialFiles(PassphraseCallback passphrases = {}, SignerMaker* signers = nullptr);
   ~CredentialFiles();
   CredentialFiles(const CredentialFiles&) = delete;
   CredentialFiles& operator=(const CredentialFiles&) = delete;
 
-  /// Makes the credentials of the files `names`, in the order of their names. Those whose files
-  /// have not changed are the ones of last time. Fails with ErrorCode::kConfiguration and a
-  /// sentence that begins with the file's name: for what `Credential::FromPem` refuses, a server's
-  /// chain without a key, a key without a chain, and where there is no chain at all. Nothing is
-  /// forgotten then.
+  /// Makes the credentials of the files `names`, sorted by name. Unchanged files yield the same
+  /// credentials as last time. Fails with ErrorCode::kConfiguration; the message begins with the
+  /// file's name. Causes: errors of `Credential::FromPem`, a server's chain without a key, a key
+  /// without a chain, no chain at all. After a failure the next `Load` still reuses the earlier
+  /// credentials.
   absl::StatusOr<std::vector<std::shared_ptr<const Credential>>> Load(
       absl::Span<const std::string> names, Reader read);
 
-  /// How many credentials the last successful `Load` made anew.
+  /// Returns how many credentials the last successful `Load` made anew.
   size_t made_anew() const { return made_anew_; }
 
-  /// What the last successful `Load` didn't use, a sentence for each file that begins with its
-  /// name: certificates of CAs, chains that another file has in full, OCSP responses that can't be
-  /// sent.
+  /// Returns a sentence for each file that the last successful `Load` did not use; it begins with
+  /// the file's name. Such files are CA certificates, chains that another file has in full, and
+  /// OCSP responses that can't be sent.
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:

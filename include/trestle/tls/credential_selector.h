@@ -1,5 +1,5 @@
-// CredentialSelector: certificates that are fetched when a client asks for them, from a vault or
-// from whoever issues them. The handshake waits for the answer, other connections don't.
+// CredentialSelector: fetches certificates when a client asks for them, for example from a vault or
+// a CA. The handshake waits for the answer; other connections continue.
 #ifndef TRESTLE_TLS_CREDENTIAL_SELECTOR_H_
 #define TRESTLE_TLS_CREDENTIAL_SELECTOR_H_
 
@@ -14,26 +14,29 @@
 
 namespace trestle {
 
-/// Shared by the connections of all threads that its config serves.
+/// All connections of its config share it, on all threads: an implementation must be thread-safe.
 class CredentialSelector {
  public:
   using Answer = absl::StatusOr<std::vector<std::shared_ptr<const Credential>>>;
   using Done = absl::AnyInvocable<void(Answer)>;
 
-  /// So many of an answer are offered to the client.
+  /// The most credentials of one answer that the server offers.
   static constexpr size_t kMaxOffered = 8;
 
   virtual ~CredentialSelector() = default;
 
-  /// Finds credentials for `server_name`, normalised and valid during this call only; once for each
-  /// connection that asks for a name which the certificate store has nothing for. Clients choose
-  /// the names: whoever fetches them should know which are his. `done` is to be called once, here
-  /// or later, on the thread of `loop`: other threads get there by `Scheduler::PostFromAnyThread`.
-  /// What is valid now is offered, or if nothing is, the rest; an empty answer means that there is
-  /// none, as if nobody had been asked. A failure refuses the client, with the code of its TlsError
-  /// if it has one, else ErrorCode::kNoCertificate; so does kTimeout after
-  /// ServerTlsOptions::answer_timeout. Destroying what is returned, which may be null, means that
-  /// nobody waits any more: `loop` must not be used, nor `done` called, after that.
+  /// Finds credentials for `server_name`, which is normalised and valid during this call only. Runs
+  /// once for each connection that asks for a name without a certificate in the store. Clients
+  /// choose the names: fetch only for names that belong to this server.
+  ///
+  /// Call `done` once, inside this call or later, on the thread of `loop`. Other threads get there
+  /// by `Scheduler::PostFromAnyThread`. The server offers the credentials that are valid now; if
+  /// none is, the others. An empty answer means no certificate, as without a selector. A failure
+  /// refuses the client with the code of its TlsError, else ErrorCode::kNoCertificate. After
+  /// ServerTlsOptions::answer_timeout it fails with kTimeout.
+  ///
+  /// The returned object may be null. Its destruction cancels the call: don't use `loop` or call
+  /// `done` after it.
   virtual std::unique_ptr<PendingCall> Select(absl::string_view server_name, Scheduler& loop,
                                               Done done) const = 0;
 };

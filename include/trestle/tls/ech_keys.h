@@ -1,5 +1,5 @@
-// EchKeys: what opens encrypted ClientHellos (RFC 9849), so that the name a client asks for can't
-// be read on its way here. The server then serves both the public names and the hidden ones.
+// EchKeys: decrypts encrypted ClientHellos (RFC 9849), which hide the server name from the network.
+// The server serves both the public names and the hidden names.
 #ifndef TRESTLE_TLS_ECH_KEYS_H_
 #define TRESTLE_TLS_ECH_KEYS_H_
 
@@ -24,31 +24,32 @@ class EchKeys {
  public:
   static constexpr size_t kMaxKeys = 16;
 
-  /// Reads pairs of a private key and its ECHConfigList from PEM text, as RFC 9934 has them: an
-  /// X25519 key in a PRIVATE KEY block, then an ECHCONFIG block; several pairs may follow each
-  /// other. Hellos for all of them are opened. Clients with an outdated config are told those of
-  /// the first pair, which is the one to publish. Fails with ErrorCode::kConfiguration: no pair,
-  /// more than `kMaxKeys`, a block without its other half, a key that isn't the config's.
+  /// Reads pairs of a private key and its ECHConfigList from PEM text (RFC 9934). Each pair is an
+  /// X25519 key in a PRIVATE KEY block, then an ECHCONFIG block. The server decrypts hellos for all
+  /// pairs. It sends the configs of the first pair to clients with an outdated one: publish that
+  /// pair. Fails with ErrorCode::kConfiguration for no pair, more than `kMaxKeys`, a block without
+  /// its other half, or a key that does not match the config.
   static absl::StatusOr<std::shared_ptr<EchKeys>> FromPem(absl::string_view pem);
 
   ~EchKeys();
   EchKeys(const EchKeys&) = delete;
   EchKeys& operator=(const EchKeys&) = delete;
 
-  /// Uses the keys of `pem` for hellos from now on, all or nothing. To rotate, put a new pair in
-  /// second place everywhere; then publish its config and put it first; take the old one out when
-  /// it has left all caches.
+  /// Uses the keys of `pem` for hellos from now on: all or nothing. May be called at any time; open
+  /// connections survive. To rotate: add a new pair in second place on all servers. Then publish
+  /// its config and put it first. Remove the old pair when it has expired from all caches.
   absl::Status Replace(absl::string_view pem);
 
-  /// The ECHConfigList to publish in DNS, `ech` of an HTTPS record (RFC 9848), in base64.
+  /// Returns the ECHConfigList to publish in DNS, in base64: `ech` of an HTTPS record (RFC 9848).
   std::string PublishedConfigs() const;
 
-  /// Checks that `certificates` has one for each public name: clients with outdated configs are
-  /// shown it, and believe nothing else. Fails with ErrorCode::kConfiguration, naming what is
-  /// missing. Configs are checked when they are made; check again when either is replaced.
+  /// Checks that `certificates` has a certificate for each public name. Clients with an outdated
+  /// config verify it before they accept a new one. Fails with ErrorCode::kConfiguration and the
+  /// missing name. ServerTlsConfig::Create checks; check again after either is replaced.
   absl::Status CheckPublicNames(const CertificateSet& certificates) const;
 
-  /// For the tls floor: keeps `context`, which takes a reference to nothing here, in step.
+  /// Internal to the tls layer: updates `context` with each `Replace` until `Detach`. Takes no
+  /// reference to it.
   absl::Status Attach(SSL_CTX* context);
   void Detach(SSL_CTX* context);
 

@@ -1,5 +1,6 @@
-// HelloHook: is asked about a client's hello before it is answered, and may take its time, for
-// example to find out first what a backend speaks. The handshake waits; other connections do not.
+// HelloHook: decides about a client's hello before the server answers it. It may take time, for
+// example to ask a backend for its protocols first. The handshake waits; other connections
+// continue.
 #ifndef TRESTLE_TLS_HELLO_HOOK_H_
 #define TRESTLE_TLS_HELLO_HOOK_H_
 
@@ -11,15 +12,16 @@
 
 namespace trestle {
 
-/// A complete hello, as TLS will answer it: of an encrypted one (ECH), what is inside.
+/// A complete hello as TLS answers it. For an encrypted hello (ECH), the inner one.
 struct HelloToAnswer {
-  std::string server_name;        ///< Normalised; empty where there is none.
+  std::string server_name;        ///< Normalised; empty if absent.
   std::vector<std::string> alpn;  ///< Offered, in the client's order; empty without ALPN.
-  bool encrypted = false;         ///< Nobody on the network knows the name (RFC 9849).
+  bool encrypted = false;         ///< The network can't read the name (RFC 9849).
 };
 
 struct HelloAnswer {
-  /// The application protocol to agree on, one of those offered; empty: the extension is left out.
+  /// The application protocol to select, one of those offered. Empty: the server leaves the
+  /// extension out.
   std::string alpn;
 };
 
@@ -27,11 +29,11 @@ class HelloHook {
  public:
   using Answer = absl::AnyInvocable<void(absl::StatusOr<HelloAnswer>)>;
 
-  /// `answer` is to be called once, here or later, on the connection's thread. A failure refuses
-  /// the client, with the alert that fits the code of its TlsError: what isn't about names,
-  /// protocols or parameters is an internal_error to a client, which can do nothing about it. A
-  /// call for a connection that is gone does nothing. `ServerTlsOptions::answer_timeout` is not for
-  /// these answers: a hook limits its own time.
+  /// Decides about `hello`. Call `answer` once, inside this call or later, on the connection's
+  /// thread. A failure refuses the client with the alert that fits the code of its TlsError. Codes
+  /// that don't concern names, protocols or parameters send internal_error. After the connection is
+  /// gone, `answer` does nothing. `ServerTlsOptions::answer_timeout` does not apply: a hook limits
+  /// its own time.
   virtual void OnHello(HelloToAnswer hello, Answer answer) = 0;
 
  protected:

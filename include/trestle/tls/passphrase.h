@@ -1,4 +1,4 @@
-// PassphraseCallback: where the passphrases of encrypted private keys come from.
+// PassphraseCallback: supplies the passphrases of encrypted private keys.
 #ifndef TRESTLE_TLS_PASSPHRASE_H_
 #define TRESTLE_TLS_PASSPHRASE_H_
 
@@ -10,8 +10,9 @@
 
 namespace trestle {
 
-/// Tells the passphrase of the private key that `name` names: a file, or whatever it came from. The
-/// copy that it returns is wiped after use. What it fails with is what loading the key fails with.
+/// Returns the passphrase of the private key called `name`, for example a file's name. The library
+/// wipes the returned copy after use. Loading the key fails with the callback's failure. Runs on
+/// the thread that loads the key.
 using PassphraseCallback = absl::AnyInvocable<absl::StatusOr<std::string>(absl::string_view name)>;
 
 }  // namespace trestle

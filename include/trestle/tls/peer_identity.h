@@ -1,5 +1,6 @@
-// PeerIdentity: who a client proved to be by its certificate, as plain values for backends, logs
-// and rules. It exists only where a certificate was shown, its key proven and its chain accepted.
+// PeerIdentity: the identity of a client from its verified certificate, as plain values for
+// backends, logs and rules. It exists only if the client presented a certificate, proved its key,
+// and the server accepted the chain.
 #ifndef TRESTLE_TLS_PEER_IDENTITY_H_
 #define TRESTLE_TLS_PEER_IDENTITY_H_
 
@@ -12,15 +13,15 @@
 
 namespace trestle {
 
-/// The names are exact, never cut or escaped: one that isn't printable ASCII of at most
-/// `kMaxNameBytes` is left out. Kinds are kept apart, because a URI that reads like a DNS name is
-/// none.
+/// Names are exact: never truncated or escaped. A name that is not printable ASCII, or longer than
+/// `kMaxNameBytes`, is left out. Kinds stay apart: a URI that looks like a DNS name is not a DNS
+/// name.
 struct PeerIdentity {
   static constexpr size_t kMaxNameBytes = 2048;
 
   std::string subject;      ///< RFC 2253 form: "CN=alice,O=Example".
   std::string issuer;       ///< Same form.
-  std::string common_name;  ///< Of the subject, UTF-8; for people: it proves nothing by itself.
+  std::string common_name;  ///< Of the subject, UTF-8. For display only: it proves nothing.
   std::string serial;       ///< Hexadecimal, lower case.
   std::vector<std::string> dns_names;    ///< SAN dNSName, lower-cased.
   std::vector<std::string> uri_names;    ///< SAN uniformResourceIdentifier: SPIFFE IDs.
@@ -29,10 +30,10 @@ struct PeerIdentity {
   std::array<uint8_t, 32> certificate_sha256 = {};
   std::array<uint8_t, 32> key_sha256 = {};  ///< Of the SubjectPublicKeyInfo.
   absl::Time not_after = absl::InfiniteFuture();
-  /// The certificate was shown on an earlier connection, whose session this one resumes. It was
-  /// judged again for this one.
+  /// The connection resumes a session; the client presented the certificate on an earlier
+  /// connection. The server verified it again for this one.
   bool resumed = false;
-  /// The certificates that the client showed, DER, its own first.
+  /// The certificates that the client presented, DER, leaf first.
   std::vector<std::string> certificates;
 };
 

@@ -1,6 +1,6 @@
-// PeerVerifier: a host's own judgement on a peer, a server or a client with a certificate, in
-// addition to the checks of ClientTlsConfig or ClientAuthentication.
-// It may take its time: the handshake waits, other connections do not.
+// PeerVerifier: the host's own check of a server, or of a client with a certificate. It runs in
+// addition to the checks of ClientTlsConfig or ClientAuthentication. It may take time: the
+// handshake waits; other connections continue.
 #ifndef TRESTLE_TLS_PEER_VERIFIER_H_
 #define TRESTLE_TLS_PEER_VERIFIER_H_
 
@@ -16,30 +16,33 @@
 
 namespace trestle {
 
-/// Who is at the other end of a connection, valid during the call of `Verify` only.
+/// The peer to verify. Valid during the call of `Verify` only.
 struct PeerToVerify {
-  /// Of a server: what was asked for, and what the leaf is for. Of a client: the server name that
-  /// it asks for; may be empty.
+  /// For a server: the requested name, which the leaf is valid for. For a client: the server name
+  /// that it requests; may be empty.
   absl::string_view name;
   const ChainInfo& chain;           ///< Described, leaf first. Copies are cheap.
   std::vector<ByteView> chain_der;  ///< The same certificates as bytes.
-  /// The session was made earlier, with this chain; it was accepted then.
+  /// The connection resumes a session that was accepted with this chain.
   bool resumed = false;
 };
 
-/// Shared by the connections of all threads that its config serves.
+/// All connections of its config share it, on all threads: an implementation must be thread-safe.
 class PeerVerifier {
  public:
   virtual ~PeerVerifier() = default;
 
-  /// Judges `peer`, once for each connection, after all other checks have passed. `done` is to be
-  /// called once, here or later, on the thread of `loop` (other threads get there by
-  /// `Scheduler::PostFromAnyThread`): OK lets the peer in; any other status refuses it, with the
-  /// code of its TlsError if it has one, else ErrorCode::kCertificateUntrusted. A client that is
-  /// refused with its old session is asked for its certificate again, and so are you. Until then
-  /// nothing is sent to the peer; the handshake's time limit goes on, and for clients
-  /// ServerTlsOptions::answer_timeout. Destroying what is returned, which may be null, means that
-  /// nobody waits any more: `loop` must not be used after that, and calls of `done` do nothing.
+  /// Verifies `peer` once for each connection, after all other checks passed. Call `done` once,
+  /// inside this call or later, on the thread of `loop`. Other threads get there by
+  /// `Scheduler::PostFromAnyThread`. OK accepts the peer. Any other status refuses it with the code
+  /// of its TlsError, else ErrorCode::kCertificateUntrusted.
+  ///
+  /// If a client's resumed session is refused, the client must present its certificate again, and
+  /// `Verify` runs again. Until the verdict no bytes go to the peer. The handshake's time limit
+  /// continues; for clients, ServerTlsOptions::answer_timeout applies too.
+  ///
+  /// The returned object may be null. Its destruction cancels the call: don't use `loop` after it.
+  /// `done` then has no effect.
   virtual std::unique_ptr<PendingCall> Verify(
       const PeerToVerify& peer, Scheduler& loop,
       absl::AnyInvocable<void(absl::Status)> done) const = 0;

@@ -1,4 +1,4 @@
-// PrivateKey: a private key that signs where and when its owner says.
+// PrivateKey: a private key that signs where the caller chooses.
 #ifndef TRESTLE_TLS_PRIVATE_KEY_H_
 #define TRESTLE_TLS_PRIVATE_KEY_H_
 
@@ -18,21 +18,21 @@ namespace trestle {
 /// Immutable and thread-safe.
 class PrivateKey {
  public:
-  /// Reads the private key of `pem` (PKCS#8, SEC1 EC or PKCS#1 RSA). Where it is encrypted,
-  /// `passphrases` is asked with `name`; null: it is refused. Fails with ErrorCode::kConfiguration,
-  /// also where there are two.
+  /// Reads the private key of `pem` (PKCS#8, SEC1 EC or PKCS#1 RSA). For an encrypted key it calls
+  /// `passphrases` with `name`; null refuses encrypted keys. Fails with ErrorCode::kConfiguration,
+  /// also if there are two keys.
   static absl::StatusOr<std::shared_ptr<const PrivateKey>> FromPem(
       absl::string_view pem, PassphraseCallback* passphrases = nullptr,
       absl::string_view name = "");
 
-  /// For the tls floor: shares `native`.
+  /// Internal to the tls layer: shares `native`.
   explicit PrivateKey(EVP_PKEY* native);
   ~PrivateKey();
   PrivateKey(const PrivateKey&) = delete;
   PrivateKey& operator=(const PrivateKey&) = delete;
 
-  /// Signs on the spot; RSA takes about a millisecond. Fails with ErrorCode::kInternal where
-  /// `scheme` is not one of this key's.
+  /// Signs on the calling thread; RSA takes about a millisecond. Fails with ErrorCode::kInternal if
+  /// the key does not support `scheme`.
   absl::StatusOr<std::string> Sign(SignatureScheme scheme, ByteView input) const;
 
   bool is_rsa() const;
@@ -41,12 +41,12 @@ class PrivateKey {
   EVP_PKEY* const native_;
 };
 
-/// Makes the signers of private keys that are read from files.
+/// Makes signers for private keys that are read from files.
 class SignerMaker {
  public:
   virtual ~SignerMaker() = default;
 
-  /// Makes a signer for `key`; null: it is to be used on the loops.
+  /// Makes a signer for `key`. Null: the loops sign with it.
   virtual std::shared_ptr<const Signer> MakeSigner(std::shared_ptr<const PrivateKey> key) = 0;
 };
 

@@ -1,5 +1,5 @@
-// ServerSessionCache: what a server remembers of TLS 1.2 clients that know no tickets, and name
-// their session by its ID instead (RFC 5246 7.4.1.2). All others bring theirs along in a ticket.
+// ServerSessionCache: keeps sessions of TLS 1.2 clients that don't support tickets and resume by
+// session ID (RFC 5246 7.4.1.2). Other clients keep their session in a ticket.
 #ifndef TRESTLE_TLS_SERVER_SESSION_CACHE_H_
 #define TRESTLE_TLS_SERVER_SESSION_CACHE_H_
 
@@ -8,9 +8,8 @@
 
 namespace trestle {
 
-/// Thread-safe. Sessions last two hours, or until there are `max_sessions`, when those go that
-/// weren't used for the longest time; each takes about 1 KiB, and its client's certificates. None
-/// survives the process or is known to another machine.
+/// Thread-safe. Sessions last two hours. Above `max_sessions`, the least recently used go. Each
+/// takes about 1 KiB plus its client's certificates. Sessions live in this process's memory only.
 class ServerSessionCache {
  public:
   /// 20,000 take about 20 MiB.
@@ -21,14 +20,14 @@ class ServerSessionCache {
   ServerSessionCache(const ServerSessionCache&) = delete;
   ServerSessionCache& operator=(const ServerSessionCache&) = delete;
 
-  /// Counts the sessions that are kept now, expired ones included.
+  /// Counts the sessions now, including expired ones.
   size_t sessions() const;
 
-  /// Forgets all sessions: their clients make full handshakes next.
+  /// Removes all sessions: their clients make full handshakes next.
   void Clear();
 
   class Memory;
-  /// For the tls floor.
+  /// Internal to the tls layer.
   Memory& memory() const { return *memory_; }
 
  private:

@@ -1,4 +1,4 @@
-// Sha256: the one digest that lower floors ask their caller for.
+// Sha256: the digest that the layers below TLS take as a parameter.
 #ifndef TRESTLE_TLS_SHA256_H_
 #define TRESTLE_TLS_SHA256_H_
 
@@ -9,8 +9,8 @@
 
 namespace trestle {
 
-/// Computes SHA-256 (FIPS 180-4) of `bytes`. For `SniPassthroughRouterOptions::ja4_sha256` and
-/// wire/hello_fingerprint.h.
+/// Computes SHA-256 (FIPS 180-4) of `bytes`. Pass it as `SniPassthroughRouterOptions::ja4_sha256`
+/// and to wire/hello_fingerprint.h.
 std::array<uint8_t, 32> Sha256(ByteView bytes);
 
 }  // namespace trestle

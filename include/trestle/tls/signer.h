@@ -1,6 +1,6 @@
-// Signer: makes signatures with a private key that the library doesn't have, or shouldn't use on a
-// loop: an HSM, a key server, a pool of threads (ThreadPoolSigner). The handshake waits
-// for the signature, other connections don't.
+// Signer: signs with a private key outside the library or off the loop: an HSM, a key server, a
+// thread pool (ThreadPoolSigner). The handshake waits for the signature; other connections
+// continue.
 #ifndef TRESTLE_TLS_SIGNER_H_
 #define TRESTLE_TLS_SIGNER_H_
 
@@ -15,8 +15,8 @@
 
 namespace trestle {
 
-/// With their numbers of RFC 8446 4.2.3. The salt of PSS is as long as the digest, its MGF1 uses
-/// the same hash. ECDSA signatures are in DER.
+/// Signature schemes with the numbers of RFC 8446 4.2.3. The salt of PSS is as long as the digest;
+/// MGF1 uses the same hash. ECDSA signatures are DER.
 enum class SignatureScheme : uint16_t {
   kRsaPkcs1Sha256 = 0x0401,
   kRsaPkcs1Sha384 = 0x0501,
@@ -30,20 +30,24 @@ enum class SignatureScheme : uint16_t {
   kEd25519 = 0x0807,
 };
 
-/// Shared by the connections of all threads that show its certificate.
+/// All connections that present its certificate share it, on all threads: an implementation must be
+/// thread-safe.
 class Signer {
  public:
   using Done = absl::AnyInvocable<void(absl::StatusOr<std::string>)>;
 
   virtual ~Signer() = default;
 
-  /// Signs `input`, which is to be hashed as `scheme` says and is valid during this call only.
-  /// `done` is to be called once, here or later, on the thread of `loop`: other threads get there
-  /// by `Scheduler::PostFromAnyThread`. A signature that the certificate's key doesn't verify, or a
-  /// failure, ends the handshake with ErrorCode::kInternal (a TlsError keeps its own code), and so
-  /// does kTimeout after ServerTlsOptions::answer_timeout. Destroying what is returned, which may
-  /// be null, means that nobody waits any more: `loop` must not be used, nor `done` called, after
-  /// that.
+  /// Signs `input`; `scheme` names the hash. `input` is valid during this call only. Call `done`
+  /// once, inside this call or later, on the thread of `loop`. Other threads get there by
+  /// `Scheduler::PostFromAnyThread`.
+  ///
+  /// A failure ends the handshake with the code of its TlsError, else ErrorCode::kInternal. So does
+  /// a signature that the certificate's key doesn't verify. After ServerTlsOptions::answer_timeout
+  /// it fails with kTimeout.
+  ///
+  /// The returned object may be null. Its destruction cancels the call: don't use `loop` or call
+  /// `done` after it.
   virtual std::unique_ptr<PendingCall> Sign(SignatureScheme scheme, ByteView input, Scheduler& loop,
                                             Done done) const = 0;
 };

@@ -1,4 +1,4 @@
-// StapleReport: what is to be said of a stapled OCSP response (RFC 6960).
+// StapleReport: the verdict on a stapled OCSP response (RFC 6960).
 #ifndef TRESTLE_TLS_STAPLE_H_
 #define TRESTLE_TLS_STAPLE_H_
 
@@ -10,19 +10,19 @@
 namespace trestle {
 
 enum class StapleState : uint8_t {
-  kNone,     ///< The server stapled nothing.
-  kGood,     ///< Signed by the issuer or its responder, of these days: not revoked.
+  kNone,     ///< The server sent no staple.
+  kGood,     ///< Signed by the issuer or its responder, current: not revoked.
   kRevoked,  ///< The same, but revoked.
   kUnknown,  ///< The responder doesn't know the certificate.
-  kBad,      ///< Outdated, about something else, damaged or not signed by whom it should be.
+  kBad,      ///< Outdated, for another certificate, damaged or wrongly signed.
 };
 
 /// A stapled OCSP response (RFC 6960).
 struct StapleReport {
   StapleState state = StapleState::kNone;
-  std::string detail;  ///< What is wrong with it; empty for kNone and kGood.
+  std::string detail;  ///< The fault; empty for kNone and kGood.
   absl::Time this_update = absl::InfinitePast();
-  absl::Time next_update = absl::InfiniteFuture();  ///< Infinite where the responder sets no end.
+  absl::Time next_update = absl::InfiniteFuture();  ///< Infinite without one.
 };
 
 }  // namespace trestle

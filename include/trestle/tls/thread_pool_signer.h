@@ -1,5 +1,5 @@
-// ThreadPoolSigner: makes signatures on other threads, so that no loop stands still for the
-// millisecond that one with RSA takes.
+// ThreadPoolSigner: signs on other threads. An RSA signature takes about a millisecond, too long
+// for a loop.
 #ifndef TRESTLE_TLS_THREAD_POOL_SIGNER_H_
 #define TRESTLE_TLS_THREAD_POOL_SIGNER_H_
 
@@ -11,17 +11,18 @@
 
 namespace trestle {
 
-/// Thread-safe. Handshakes for which no thread can be had fail as `threads` says.
+/// Thread-safe. If `threads` refuses a task, the handshake fails with its error.
 class ThreadPoolSigner final : public SignerMaker {
  public:
-  /// Uses `threads`, which posix/thread_pool.h has, or the host.
+  /// Signs on `threads`: posix/thread_pool.h, or the host's own.
   explicit ThreadPoolSigner(std::shared_ptr<TaskRunner> threads);
   ~ThreadPoolSigner() override;
 
   /// Makes a signer that signs with `key` on these threads.
   std::shared_ptr<const Signer> SignerFor(std::shared_ptr<const PrivateKey> key) const;
 
-  /// The same for RSA keys. Null for others: they sign faster than a thread is woken.
+  /// Makes a signer for an RSA key. Returns null for other keys: they sign faster than a thread
+  /// wakes.
   std::shared_ptr<const Signer> MakeSigner(std::shared_ptr<const PrivateKey> key) override;
 
  private:

@@ -1,5 +1,5 @@
-// Secrets that session tickets are sealed with, as values: made, written down for a fleet, read
-// back, and rotated. ticket_key_ring.h puts them to use.
+// Secrets that encrypt session tickets, as values: create, format, parse and rotate them.
+// ticket_key_ring.h uses them.
 #ifndef TRESTLE_TLS_TICKET_KEYS_H_
 #define TRESTLE_TLS_TICKET_KEYS_H_
 
@@ -16,7 +16,7 @@
 
 namespace trestle {
 
-/// One secret. Its bytes are wiped when it goes.
+/// One secret. The destructor wipes its bytes.
 class TicketKey {
  public:
   static constexpr size_t kMinBytes = 32;
@@ -25,8 +25,8 @@ class TicketKey {
   /// Makes a key of random bytes.
   static TicketKey Random(absl::Time seal_from);
 
-  /// Takes over `secret`. Fails with ErrorCode::kConfiguration for a length out of bounds, and for
-  /// what is no secret: the same byte all over (CVE-2020-13777).
+  /// Copies `secret`. Fails with ErrorCode::kConfiguration for a length out of bounds, and for the
+  /// same byte repeated, which is no secret (CVE-2020-13777).
   static absl::StatusOr<TicketKey> Create(ByteView secret, absl::Time seal_from);
 
   TicketKey(const TicketKey& other) = default;
@@ -35,8 +35,9 @@ class TicketKey {
 
   ByteView secret() const { return ByteView(secret_.data(), bytes_); }
 
-  /// From when on new tickets are made with it, until a later key's time comes. It opens tickets as
-  /// long as it is there, before that time too: other machines' clocks may be ahead.
+  /// Returns the time from which the key encrypts new tickets, until a later key's time. The key
+  /// decrypts tickets as long as it is in the set, also before that time: other machines' clocks
+  /// may be ahead.
   absl::Time seal_from() const { return seal_from_; }
 
  private:
@@ -47,24 +48,25 @@ class TicketKey {
   absl::Time seal_from_;
 };
 
-/// The most keys that a set may have.
+/// The most keys in a set.
 inline constexpr size_t kMaxTicketKeys = 16;
 
-/// Reads one key a line: base64, and from when it seals (RFC 3339), as FormatTicketKeys writes it:
+/// Reads one key a line: base64, and the time from which it encrypts (RFC 3339), as
+/// FormatTicketKeys writes it:
 ///     O8WqYcr2TnK0Lx…  2026-11-23T08:00:00Z
-/// Either all lines have a time or none. Without times the keys are in order of age, and one is
-/// ahead of its use: a lone key seals, else the last but one. `openssl rand -base64 48` makes a
-/// secret. Empty lines and those that begin with "#" don't count. Fails with
-/// ErrorCode::kConfiguration, naming the line and never its content.
+/// Either all lines have a time or none. Without times the keys are in order of age, oldest first.
+/// The newest is distributed ahead of its use: the last but one encrypts, or a single key. `openssl
+/// rand -base64 48` makes a secret. Empty lines and lines that begin with "#" are ignored. Fails
+/// with ErrorCode::kConfiguration and the line number, never the line's content.
 absl::StatusOr<std::vector<TicketKey>> ParseTicketKeys(absl::string_view text);
 
-/// Writes keys for ParseTicketKeys, with their times. The text is as secret as they are.
+/// Formats keys for ParseTicketKeys, with their times. The text is as secret as the keys.
 std::string FormatTicketKeys(const std::vector<TicketKey>& keys);
 
-/// What follows after `keys` (none to begin with) at `now`, where each is to seal for `every`: one
-/// that seals, the next one already there for machines whose clocks are ahead or that read late,
-/// and each old one for as long again as it last sealed. Equal to `keys` while nothing is due. Of a
-/// fleet one machine rotates, and the others read.
+/// Returns the set that follows `keys` (empty at first) at `now`, if each key encrypts for `every`.
+/// The set has the active key and the next one, for machines whose clocks are ahead or that read
+/// late. Each retired key stays for as long again as it last encrypted. Equal to `keys` while no
+/// change is due. In a fleet one machine rotates; the others read.
 std::vector<TicketKey> RotateTicketKeys(std::vector<TicketKey> keys, absl::Time now,
                                         absl::Duration every);
 

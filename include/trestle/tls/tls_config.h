@@ -1,5 +1,19 @@
-// What a TLS leg may negotiate and whom it trusts. Made once, checked when made, shared by all
-// connections and threads. The defaults are the safe choice; what weakens them says `dangerous_`.
+// The TLS configuration of a leg. Made and checked once, then shared by all connections and
+// threads. The defaults are safe; options that weaken them begin with `dangerous_`.
+//
+// What can change while connections are open. Each change applies to later handshakes; open
+// connections continue unchanged and keep their config alive:
+//   - certificates: CertificateStore::Replace. Session tickets survive.
+//   - client_authentication: ClientAuthentication::Replace. Sessions made under other terms are not
+//     resumed.
+//   - ech_keys: EchKeys::Replace, then EchKeys::CheckPublicNames.
+//   - ticket_keys: TicketKeyRing::Replace for rings of FromKeys; other rings refresh by themselves.
+//   - session_cache: ServerSessionCache::Clear.
+//   - acme_tokens: AcmeTokens::Set and Remove.
+//   - Other server options: make a new ServerTlsConfig for new connections. Give it the same
+//     stores, `ticket_keys` and `session_cache`; sessions then resume if `policy()` is equal.
+//   - Client options: make a new ClientTlsConfig for new connections. The ClientSessionCache may
+//     stay; sessions resume if `policy()` is equal.
 #ifndef TRESTLE_TLS_TLS_CONFIG_H_
 #define TRESTLE_TLS_TLS_CONFIG_H_
 
@@ -42,7 +56,7 @@ enum class TlsGroup : uint8_t { kX25519MlKem768, kX25519, kP256 };
 /// X25519MLKEM768, then X25519, then P-256.
 std::vector<TlsGroup> DefaultGroups();
 
-/// What both sides share. TLS 1.2 is limited to ECDHE with AEAD ciphers; renegotiation,
+/// Parameters of both sides. TLS 1.2 is limited to ECDHE with AEAD ciphers. Renegotiation,
 /// compression and 0-RTT are off.
 struct TlsParameters {
   TlsVersion min_version = TlsVersion::kTls12;
@@ -51,7 +65,7 @@ struct TlsParameters {
   std::vector<TlsGroup> groups = DefaultGroups();
 };
 
-/// Ready-made parameters, named as Mozilla's guidelines do.
+/// Parameter presets, named as in Mozilla's guidelines.
 enum class TlsPreset : uint8_t {
   kModern,        ///< TLS 1.3 only.
   kIntermediate,  ///< TLS 1.2 and 1.3: the default.
@@ -59,94 +73,94 @@ enum class TlsPreset : uint8_t {
 
 TlsParameters ParametersOf(TlsPreset preset);
 
-/// What a server does with a name that no credential is for.
+/// The server's reaction to a server name that no credential covers.
 enum class UnknownName : uint8_t {
-  kFallback,  ///< Shows the store's fallback credential, as most servers do.
+  kFallback,  ///< Presents the store's fallback credential, as most servers do.
   kRefuse,    ///< Refuses with the alert unrecognized_name (RFC 6066 3).
 };
 
-/// What a server does with a client that offers application protocols, but none of its own.
+/// The server's reaction to a client that offers application protocols, but none of its own.
 enum class AlpnMismatch : uint8_t {
   kRefuse,        ///< Refuses with no_application_protocol (ErrorCode::kAlpnMismatch).
-  kServeWithout,  ///< Serves it without a protocol, as if it had offered none.
+  kServeWithout,  ///< Continues without a protocol, as if the client had offered none.
 };
 
-/// Gets the secrets of connections. Whoever has them reads all that was and will be said.
+/// Receives the secrets of connections. A reader of these secrets can decrypt the connections.
 class KeyLog {
  public:
   virtual ~KeyLog() = default;
 
-  /// Takes one line of an SSLKEYLOGFILE (RFC 9850), without its end. Called on any thread.
+  /// Receives one line of an SSLKEYLOGFILE (RFC 9850), without its end. Any thread may call it.
   virtual void OnLine(absl::string_view line) const = 0;
 };
 
 struct ServerTlsOptions {
   TlsParameters parameters;
-  /// Required. May be replaced in while connections are made: tickets and connections survive.
+  /// Required. Its Replace() may be called at any time; open connections and tickets survive.
   std::shared_ptr<CertificateStore> certificates;
   UnknownName unknown_name = UnknownName::kFallback;
-  /// Application protocols in order of preference (RFC 7301). Empty: the extension is ignored.
-  /// A client that doesn't use ALPN is served in any case.
+  /// Application protocols in order of preference (RFC 7301). Empty: the extension is ignored. A
+  /// client without ALPN is always served.
   std::vector<std::string> alpn;
   AlpnMismatch alpn_mismatch = AlpnMismatch::kRefuse;
-  /// Answers to ACME challenges (TLS-ALPN-01, RFC 8737): who comes with one gets the answer and
-  /// nothing else, or is refused with ErrorCode::kNoCertificate. Null: such clients are like
-  /// others.
+  /// Answers ACME challenges (TLS-ALPN-01, RFC 8737). A client with a challenge gets its answer and
+  /// the connection carries nothing else. Without an answer it is refused with
+  /// ErrorCode::kNoCertificate. Null: such clients are treated like others.
   std::shared_ptr<AcmeTokens> acme_tokens;
-  /// Which clients must show a certificate. Null: none is asked. May be replaced in.
+  /// Requests and verifies client certificates. Null: requests none. Its Replace() may be called at
+  /// any time.
   std::shared_ptr<ClientAuthentication> client_authentication;
-  /// Asked about every client certificate that `client_authentication` lets in, also about one
-  /// whose session is resumed. Null: nobody is asked.
+  /// Verifies every client certificate that `client_authentication` accepts, also for resumed
+  /// sessions. Null: none.
   std::shared_ptr<const PeerVerifier> client_verifier;
-  /// Asked for certificates where `certificates` has none for a name. Null: nobody is asked.
+  /// Finds certificates for names that `certificates` does not cover. Null: none.
   std::shared_ptr<const CredentialSelector> selector;
-  /// What opens encrypted ClientHellos (RFC 9849). `certificates` must have one for each public
-  /// name. Null: hellos that come encrypted are read as what is around them, and clients with a
-  /// config of this server's would be sent away.
+  /// Decrypts encrypted ClientHellos (RFC 9849). `certificates` must have one for each public name.
+  /// Null: the server reads only the outer hello, and clients with a config of this server fail.
   std::shared_ptr<EchKeys> ech_keys;
-  /// How long a handshake waits for an answer of this side's own, such as a signature, before it
-  /// fails with ErrorCode::kTimeout.
+  /// The longest wait of a handshake for a local answer, such as a signature. Then it fails with
+  /// ErrorCode::kTimeout. Does not apply to a HelloHook.
   absl::Duration answer_timeout = absl::Seconds(5);
-  /// KeyUpdates (RFC 8446 4.6.3) that a client may send within a minute, before it is refused with
-  /// ErrorCode::kOverLimit: each costs new keys, and an answer if it asks for one. From 1. The
-  /// default is far above what limits on keys call for, which is one in hundreds of gigabytes.
+  /// KeyUpdates (RFC 8446 4.6.3) that a client may send within a minute; more fail with
+  /// ErrorCode::kOverLimit. Each costs new keys, and a reply if it requests one. At least 1. Limits
+  /// on keys need one update in hundreds of gigabytes, far below the default.
   int max_key_updates_per_minute = 60;
-  /// What session tickets are sealed with. Null: keys of this config's own, which end with it. One
-  /// ring may serve several configs: sessions don't cross from one policy or name to another.
+  /// The keys that encrypt session tickets. Null: keys of this config only, which end with it. One
+  /// ring may serve several configs: sessions stay within one policy and one name.
   std::shared_ptr<TicketKeyRing> ticket_keys;
-  /// Keeps the sessions of TLS 1.2 clients that know no tickets. Null: they don't resume. One cache
-  /// may serve several configs, as a ring may.
+  /// Keeps sessions of TLS 1.2 clients without tickets. Null: they don't resume. One cache may
+  /// serve several configs, as a ring may.
   std::shared_ptr<ServerSessionCache> session_cache;
-  /// How certificates are compressed for clients that can decompress them (RFC 8879), in order of
-  /// preference; each algorithm once. What is made for a credential is kept for the next client.
+  /// Compresses certificates for clients that support it (RFC 8879), in order of preference; each
+  /// algorithm once. The result is cached for later clients.
   std::vector<std::shared_ptr<const CertificateCompressor>> certificate_compressors;
-  /// Begins with records that fit into one TCP segment, so that the client can use the first of
-  /// them before it has the next; large ones follow after 128 KiB, and small ones again after a
-  /// second of silence. Costs a little processor time and bytes at the start of an answer.
+  /// Starts with records that fit into one TCP segment, so that the client can use each as it
+  /// arrives. Large records follow after 128 KiB; small ones return after a second of silence.
+  /// Costs some CPU and bytes at the start of a response.
   bool dynamic_record_sizing = false;
-  /// Answers a client that speaks HTTP/1.1 without TLS with a page of status 400, in clear text.
-  /// False: it gets no byte. It is refused with ErrorCode::kNotTls in both cases.
+  /// Answers a plaintext HTTP/1.1 client with status 400 in clear text. False: sends no byte. Both
+  /// refuse it with ErrorCode::kNotTls.
   bool answer_plain_http = false;
-  /// For debugging only: makes all connections readable for whoever has it. Null: none.
+  /// For debugging only: receives the secrets of all connections, which decrypt them. Null: none.
   std::shared_ptr<const KeyLog> dangerous_key_log;
 };
 
-/// Immutable and thread-safe. Holds the one SSL_CTX that lives as long as the process, so that a
-/// change of certificates costs no session ticket.
+/// Immutable and thread-safe. Holds the SSL_CTX of its connections. A change of certificates does
+/// not replace it.
 class ServerTlsConfig {
  public:
-  /// Fails with ErrorCode::kConfiguration when an option is missing or contradicts another.
+  /// Fails with ErrorCode::kConfiguration if an option is missing or contradicts another.
   static absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> Create(ServerTlsOptions options);
   ~ServerTlsConfig();
 
   const ServerTlsOptions& options() const { return options_; }
   SSL_CTX* native() const { return native_; }
 
-  /// A digest of all that a resumed session must have in common with the one it came from, beside
-  /// the server name and the client policy for it. Sessions of another policy are not resumed.
+  /// Returns a digest of `alpn` and `alpn_mismatch`. A resumed session must come from the same
+  /// policy, the same server name and the same client authentication rules.
   const std::string& policy() const { return policy_; }
 
-  /// For the tls floor: what compressors made so far.
+  /// Internal to the tls layer: the cached results of the compressors.
   CompressionCache& compressed() const { return *compressed_; }
 
  private:
@@ -160,37 +174,40 @@ class ServerTlsConfig {
 
 struct ClientTlsOptions {
   TlsParameters parameters;
-  /// Required, unless nothing is verified: the roots that peers must chain to, as PEM text.
+  /// Required, unless `dangerous_skip_verify` is set: the CAs that peers must chain to, as PEM
+  /// text.
   std::string ca_pem;
-  /// Revocation lists, as PEM text. If there are any, each CA of a peer's chain must have one that
-  /// is valid at the time (RFC 5280 5): without one, nobody knows who was revoked.
+  /// Revocation lists (RFC 5280 5), as PEM text. If there are any, each CA of a peer's chain must
+  /// have one that is valid now; otherwise the peer is refused.
   std::string crl_pem = "";
-  /// Keys of which a peer's chain must have one, in addition to all else: base64 of the SHA-256 of
-  /// the SubjectPublicKeyInfo, with or without "sha256/" in front (RFC 7469 2.4). Name a backup: a
-  /// key that is kept elsewhere, for the day on which the first one is lost. Empty: any key.
+  /// Public key pins: the peer's chain must have at least one, in addition to all other checks.
+  /// Base64 of the SHA-256 of the SubjectPublicKeyInfo, with or without "sha256/" in front (RFC
+  /// 7469 2.4). Add a backup pin of a key that is stored elsewhere, in case the first key is lost.
+  /// Empty: any key.
   std::vector<std::string> pins = {};
-  /// Shorter keys are refused below the root. May be raised, not lowered.
+  /// The shortest keys accepted below the root, in bits. They may be raised, not lowered.
   int min_rsa_bits = 2048;
   int min_ec_bits = 256;
-  /// Offers signature algorithms and ciphers of this key type only: a server that has certificates
-  /// of several types then presents that one, or fails the handshake. Empty: any type.
+  /// Offers only signature algorithms and ciphers of this key type. A server with certificates of
+  /// several types presents that one, or fails the handshake. Empty: any type.
   std::optional<KeyType> peer_key_type = std::nullopt;
-  /// Accepts any certificate, for any name. Everything that TLS protects against is let in.
+  /// Disables authentication: accepts any certificate for any name, so an attacker can intercept
+  /// the connection.
   bool dangerous_skip_verify = false;
-  /// Shown to servers that ask for a certificate. Null: they are shown none.
+  /// Presented to servers that request a certificate. Null: presents none.
   std::shared_ptr<const Credential> credential;
-  /// Asks the server for a stapled OCSP response, for `TlsEngine::served_chain`. It isn't judged.
+  /// Requests a stapled OCSP response for `TlsEngine::served_chain`. The response is not verified.
   bool request_staple = false;
-  /// Asked about every server that passed all other checks, also about one whose session is
-  /// resumed, and also where nothing else is verified. Null: nobody is asked.
+  /// Verifies every server that passed all other checks, also for resumed sessions and if no other
+  /// check applies. Null: none.
   std::shared_ptr<const PeerVerifier> verifier = nullptr;
 };
 
 /// Immutable and thread-safe.
 class ClientTlsConfig {
  public:
-  /// Fails with ErrorCode::kConfiguration: no or unreadable CA certificates, malformed pins, limits
-  /// that are too low, contradicting options.
+  /// Fails with ErrorCode::kConfiguration for missing or unreadable CA certificates, malformed
+  /// pins, limits that are too low, or contradicting options.
   static absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> Create(ClientTlsOptions options);
   ~ClientTlsConfig();
 
@@ -200,14 +217,14 @@ class ClientTlsConfig {
   /// The roots, parsed.
   X509_STORE* roots() const;
 
-  /// When the first of the revocation lists runs out; never, without any.
+  /// Returns the earliest nextUpdate of the revocation lists; InfiniteFuture without any.
   absl::Time crls_end() const { return crls_end_; }
 
-  /// The pins, read.
+  /// Returns the parsed pins.
   absl::Span<const std::array<uint8_t, 32>> pins() const { return pins_; }
 
-  /// A digest of all that a verdict on a server, and what is negotiated with it, depends on, beside
-  /// the target. Sessions of another policy are not resumed.
+  /// Returns a digest of all options that verification and negotiation depend on. Sessions of
+  /// another policy are not resumed.
   const std::string& policy() const { return policy_; }
 
  private:
@@ -224,23 +241,25 @@ class ClientTlsConfig {
   absl::Time crls_end_ = absl::InfiniteFuture();
 };
 
-/// What one client connection asks for.
+/// The target of one client connection.
 struct ClientTlsTarget {
   /// Required: the DNS name that the peer must prove (SAN; the subject's CN is ignored), also sent
-  /// as SNI; or an IP address, which must be in the SAN and is not sent (RFC 6066 3). May be empty
-  /// where `verify_name` isn't: no SNI is sent then.
+  /// as SNI. Or an IP address, which must be in the SAN and is not sent (RFC 6066 3). May be empty
+  /// if `verify_name` is set: no SNI is sent then.
   std::string server_name;
-  /// Application protocols to offer, in order; empty sends no ALPN. If the peer picks none of them
-  /// the handshake fails with ErrorCode::kAlpnMismatch.
+  /// Application protocols to offer, in order; empty sends no ALPN. If the peer selects none, the
+  /// handshake fails with ErrorCode::kAlpnMismatch.
   std::vector<std::string> alpn;
-  /// Accepts a peer that leaves ALPN out. One that chooses what was not offered is refused anyway.
+  /// Accepts a peer without ALPN. A peer that selects a protocol that was not offered is always
+  /// refused.
   bool alpn_optional = false;
-  /// What the peer must prove in place of `server_name`, which is then only sent: a DNS name, an IP
-  /// address or a URI (SPIFFE ID). Empty: `server_name`. An empty name never means "no check".
+  /// The name that the peer must prove instead of `server_name`, which is then only sent. A DNS
+  /// name, an IP address or a URI (SPIFFE ID). Empty: `server_name`. An empty name never means "no
+  /// check".
   std::string verify_name = "";
-  /// Where the connection leads. Sessions of one endpoint are not offered to another.
+  /// The endpoint of the connection. Sessions of one endpoint are not offered to another.
   Endpoint endpoint = {};
-  /// Remembers sessions for later connections and offers those of earlier ones; may be null. Must
+  /// Keeps sessions for later connections and offers those of earlier ones; may be null. Must
   /// outlive the connection.
   ClientSessionCache* sessions = nullptr;
 };

@@ -1,5 +1,6 @@
-// TlsEngine: one TLS connection without I/O: bytes in, bytes out, time injected. The only class
-// that touches SSL*. TlsStream joins it to a transport; use it alone to put TLS on anything else.
+// TlsEngine: one TLS connection without I/O. The caller moves the bytes; the Scheduler gives the
+// time. The only class that touches SSL*. TlsStream joins it to a Transport; use it alone to run
+// TLS over anything else.
 #ifndef TRESTLE_TLS_TLS_ENGINE_H_
 #define TRESTLE_TLS_TLS_ENGINE_H_
 
@@ -23,21 +24,35 @@ typedef struct ssl_st SSL;
 
 namespace trestle {
 
-/// Put what the peer sent into `received()`, and send what is in `to_send()`, after every call:
-/// also after a failure, because the alert that explains it is there.
+/// One TLS connection. Not thread-safe: one loop's thread makes all calls.
+///
+/// The caller appends the peer's bytes to `received()`. It sends the bytes in `to_send()` after
+/// every call, also after a failure, because the alert is there. One turn over a non-blocking
+/// socket:
+///
+///     ByteQueue& in = engine->received();
+///     in.Commit(Receive(in.Prepare(16 * 1024)));   // At the end of the stream: EndReceived().
+///     IoResult did = {0, engine->Handshake()};     // Still kOk when it is finished.
+///     while (did.state == IoState::kOk) {
+///       did = engine->Read(plain);                 // `plain`: 16 KiB of room.
+///       Use(plain.subspan(0, did.bytes));
+///     }
+///     Send(engine->to_send());                     // Then Consume() the bytes sent.
 class TlsEngine {
  public:
-  /// `Write` takes no more while `to_send()` holds so many bytes. One record may overshoot it.
+  /// `Write` accepts no data while `to_send()` holds this many bytes. One record may exceed the
+  /// limit.
   static constexpr size_t kSendLimitBytes = 64 * 1024;
 
-  /// Makes the server's side of a connection. `leg` is the leg that failures name. `scheduler`
-  /// gives time and buffers, and must outlive the engine; so must `hook`, which may be null.
+  /// Makes the server side of a connection. Failures name `leg`. `scheduler` gives time and buffers
+  /// and must outlive the engine. So must `hook`, which may be null.
   static std::unique_ptr<TlsEngine> NewServer(std::shared_ptr<const ServerTlsConfig> config,
                                               Scheduler& scheduler, Leg leg,
                                               HelloHook* hook = nullptr);
 
-  /// Makes the client's side. Fails with ErrorCode::kConfiguration for a target without a name (an
-  /// empty name never means "no check") or with one that is neither a DNS name nor an IP address.
+  /// Makes the client side. Fails with ErrorCode::kConfiguration for a target without a name: an
+  /// empty name never means "no check". Also fails for a name that is neither a DNS name nor an IP
+  /// address, and for malformed ALPN names. `verify_name` may also be a URI.
   static absl::StatusOr<std::unique_ptr<TlsEngine>> NewClient(
       std::shared_ptr<const ClientTlsConfig> config, const ClientTlsTarget& target,
       Scheduler& scheduler, Leg leg);
@@ -46,81 +61,95 @@ class TlsEngine {
   TlsEngine(const TlsEngine&) = delete;
   TlsEngine& operator=(const TlsEngine&) = delete;
 
-  /// Bytes from the peer, to be filled by the caller; the engine consumes them.
+  /// Bytes from the peer. The caller appends them; `Handshake` and `Read` consume them.
+  ///
+  /// The engine does not bound this queue; the caller does. Append again only after `Handshake` or
+  /// `Read` returned kWouldBlock. Then the queue is empty, or holds at most 7 bytes that begin a
+  /// connection or an alert. So it never holds more than one append and those. Exception: while
+  /// `waits_for_answer()`, no bytes are consumed. Stop appending at a limit then, such as 16 KiB.
+  /// After kFailed and kEndOfStream the queue is empty: drop later bytes.
   ByteQueue& received();
 
-  /// Says that the peer's bytes end here. Without a close_notify before it, reads fail with
+  /// Marks the end of the peer's bytes. If no close_notify came before, reads fail with
   /// ErrorCode::kTruncated.
   void EndReceived();
 
-  /// Bytes for the peer, to be consumed by the caller.
+  /// Bytes for the peer. The caller sends and consumes them.
   ByteQueue& to_send();
 
-  /// Server: sets who is asked, once, before a full handshake is made: when it is known that
-  /// nothing is resumed, and before anything is signed. A failure becomes this engine's, and ends
-  /// the handshake with the alert internal_error. Not asked once the engine failed.
+  /// Server: sets a function that admits or refuses a full handshake. It runs once, when no session
+  /// is resumed and before anything is signed. Its failure becomes the engine's failure: the code
+  /// of its TlsError, else ErrorCode::kOverLimit. The handshake ends with the alert internal_error.
+  /// It does not run after the engine failed. `admit` must not destroy the engine.
   void SetAdmission(absl::AnyInvocable<absl::Status()> admit);
 
-  /// Server: sets who is asked, once, about the complete hello, before a certificate is chosen or
-  /// anything else is made of it. A failure becomes this engine's, with the alert that fits its
-  /// code, as with a HelloHook. `check` must not destroy the engine.
+  /// Server: sets a function that checks the complete hello. It runs once, before a certificate is
+  /// chosen. Its failure becomes the engine's failure, with the alert that fits its code, as with a
+  /// HelloHook. `check` must not destroy the engine.
   void SetHelloCheck(absl::AnyInvocable<absl::Status(const HelloToAnswer&)> check);
 
-  /// Server: sets the address that the client connected to. A hello without a name is answered with
-  /// a certificate for that address, if there is one (RFC 6066 3). Set it before the handshake.
+  /// Server: sets the address that the client connected to. A hello without a server name gets a
+  /// certificate for that address, if there is one (RFC 6066 3). Call it before the handshake.
   void SetLocalAddress(const Endpoint& address);
 
-  /// Goes on with the handshake. kOk: it is finished. kWouldBlock: more must be received first.
-  /// kFailed: see `status()`. `Read` and `Write` answer kWouldBlock before it is finished.
+  /// Advances the handshake. kOk: it is finished. kWouldBlock: it needs more received bytes, or
+  /// waits for an answer. kFailed: see `status()`. Before it is finished, `Read` and `Write` return
+  /// kWouldBlock.
   IoState Handshake();
 
-  /// After kWouldBlock: tells whether the handshake waits for an answer of this side's own (a
-  /// verifier's verdict, …) rather than for bytes. More bytes may be received, but do not help.
+  /// Tells, after kWouldBlock, whether the handshake waits for a local answer, such as a verifier's
+  /// verdict or a signature. More received bytes do not help then.
   bool waits_for_answer() const;
 
-  /// Sets what is called, on the loop's thread and never from inside `Handshake`, when such an
-  /// answer has come: `Handshake` is worth calling again.
+  /// Sets a function that runs when such an answer arrives or its time limit ends. Call `Handshake`
+  /// again after it. It runs on the loop's thread, never inside `Handshake`. It must not destroy
+  /// the engine: schedule the next turn.
   void OnAnswer(absl::AnyInvocable<void()> call);
 
-  /// Decrypts into `out` as many records as are there and fit. kEndOfStream after close_notify.
+  /// Decrypts into `out` as many records as are available and fit. Returns kEndOfStream after
+  /// close_notify.
   IoResult Read(MutableByteView out);
 
-  /// Encrypts from `data` into `to_send()`, until the send limit; kWouldBlock above it. A
-  /// close_notify from the peer doesn't end this direction. Not allowed after `QueueCloseNotify`.
+  /// Encrypts bytes of `data` into `to_send()` up to the send limit; above it, returns kWouldBlock.
+  /// A close_notify from the peer does not end this direction. After `QueueCloseNotify`, fails with
+  /// ErrorCode::kInternal.
   IoResult Write(ByteView data);
 
-  /// Server: tells whether TLS 1.3 tickets wait for the first data, or for close_notify, in front
-  /// of which they leave (RFC 8446 4.6.1 lets them come at any time).
+  /// Server: tells whether TLS 1.3 tickets wait to be sent ahead of the first data or of
+  /// close_notify. RFC 8446 4.6.1 allows them at any time after the handshake.
   bool tickets_wait() const;
 
-  /// Queues the tickets that wait, for a client that only listens.
+  /// Queues the waiting tickets now, for a client that sends nothing and gets no data.
   void QueueTickets();
 
-  /// Queues close_notify once (RFC 8446 6.1); reading goes on. No-op during the handshake and
-  /// after a failure.
+  /// Queues close_notify once (RFC 8446 6.1). Reading continues. Does nothing during the handshake
+  /// and after a failure.
   void QueueCloseNotify();
 
-  /// Why a call failed: OK before that; afterwards final, with leg, phase, alert and detail.
+  /// Returns the reason of the failure, with leg, phase, alert and detail. OK before a failure;
+  /// final after it.
   const absl::Status& status() const;
 
   bool handshake_done() const;
 
-  /// Server: tells whether the client's whole hello has arrived and parsed.
+  /// Server: tells whether the client's complete hello arrived and parsed.
   bool hello_received() const;
 
-  /// What was agreed; complete once `handshake_done()`. Before that, what is known so far.
+  /// Returns the negotiated parameters: complete once `handshake_done()`, partial before. Lives as
+  /// long as the engine.
   const TlsInfo& info() const;
-  /// The same, to be kept: it outlives the engine.
+  /// Returns the same object shared: it outlives the engine.
   std::shared_ptr<const TlsInfo> shared_info() const;
 
-  /// Client: copies what the server sent, once it has; also after a failure.
+  /// Client: copies the certificates and staple that the server sent. Empty before they arrive;
+  /// kept after a failure.
   ServedChain served_chain() const;
 
-  /// The leg that failures name.
+  /// Returns the leg that failures name.
   Leg leg() const;
 
-  /// Tells whether any record, or part of one, is held now. Once the handshake is done, false
-  /// whenever nothing is in flight.
+  /// Tells whether the engine holds any bytes of records now. False after the handshake whenever
+  /// nothing is in flight.
   bool holds_buffers() const;
 
  private:

@@ -1,5 +1,5 @@
-// TlsStream: TLS over any transport, itself a transport: a TlsEngine joined to what carries it.
-// Reads and writes many records per call on the transport below.
+// TlsStream: TLS over any Transport, and itself a Transport: a TlsEngine joined to the transport
+// that carries it. Reads and writes many records per call on the transport below.
 #ifndef TRESTLE_TLS_TLS_STREAM_H_
 #define TRESTLE_TLS_TLS_STREAM_H_
 
@@ -15,47 +15,54 @@
 
 namespace trestle {
 
-/// Rules of Transport hold. In addition: end of stream without close_notify is kFailed with
-/// ErrorCode::kTruncated; `ShutdownWrite(kClean)` sends close_notify before the end of the stream
-/// below, `ShutdownWrite(kTruncated)` leaves it out; after a failure `ShutdownWrite` sends the
-/// alert that is waiting, and from then on `Read` drops what the peer still sends (kWouldBlock)
-/// until the peer ends too (kFailed), so that who lingers doesn't reset the alert away. A failure
-/// of the transport below is passed on with this leg's name. A server's TLS 1.3 tickets leave with
-/// the first data or with close_notify. Where none of these follows the handshake within
-/// `kTicketDelay` they leave by themselves: a client that waits for an acknowledgement before its
-/// next small segment (Nagle's algorithm) gets it with them. Where a request came meanwhile, they
-/// wait for its answer, for up to `kAnswerDelay`.
-/// Holds no buffers while nothing is in flight, and at most TlsEngine::kSendLimitBytes and one
-/// record that the peer is too slow for.
+/// The five rules of Transport hold. In addition:
+///   1. `Handshake` comes first, once. Until it is done, `Read` and `Write` return kWouldBlock.
+///   2. End of stream without close_notify: `Read` returns kFailed with ErrorCode::kTruncated.
+///   3. `ShutdownWrite(kClean)` sends close_notify, then ends the stream below.
+///      `ShutdownWrite(kTruncated)` ends the stream below with kTruncated, without close_notify.
+///   4. After a failure, `ShutdownWrite` sends the pending alert. From then on `Read` drops the
+///      peer's bytes (kWouldBlock) until the peer ends too (kFailed). Keep reading: closing with
+///      unread bytes resets the connection and can lose the alert.
+///   5. A failure of the transport below is reported with this stream's leg.
+///   6. A server sends its TLS 1.3 tickets with the first data or with close_notify. If neither
+///      follows the handshake within `kTicketDelay`, it sends them alone. A client with Nagle's
+///      algorithm waits for an acknowledgement before its next small segment, and the tickets bring
+///      it. If a request arrived meanwhile, the tickets wait for its answer for up to
+///      `kAnswerDelay`.
+///   7. No buffers are held while nothing is in flight. A slow peer costs at most
+///      TlsEngine::kSendLimitBytes and one record. Received bytes take at most one block of
+///      BufferPool.
+///   8. The caller may destroy the stream inside any callback. All calls come from the loop's
+///      thread.
 class TlsStream final : public Transport, private TransportHandler {
  public:
-  /// How long tickets wait for something that they could go with, from the end of the handshake on.
+  /// How long tickets wait for data to leave with, from the end of the handshake (rule 6).
   static constexpr absl::Duration kTicketDelay = absl::Milliseconds(2);
   static constexpr absl::Duration kAnswerDelay = absl::Milliseconds(100);
 
-  /// Takes over `inner`. `scheduler` must outlive the stream.
+  /// Takes ownership of `engine` and `inner`, and sets the handler of `inner`. `scheduler` must
+  /// outlive the stream.
   TlsStream(std::unique_ptr<TlsEngine> engine, std::unique_ptr<Transport> inner,
             Scheduler& scheduler);
   ~TlsStream() override;
 
-  /// Makes the handshake; to be called once, before anything else. `done` is called once, from the
-  /// loop and never from inside this call; the stream may be destroyed in it. Not called after
-  /// `Abort()` or `ShutdownWrite`, which end a handshake that is under way. Until then `Read` and
-  /// `Write` answer kWouldBlock.
+  /// Runs the handshake. Call it once, before any other call. `done` runs once, from the loop and
+  /// never inside this call, with OK or with `status()`. The stream may be destroyed in it.
+  /// `Abort()` and `ShutdownWrite` end a handshake in progress; `done` does not run after them.
   void Handshake(absl::AnyInvocable<void(absl::Status)> done);
 
-  /// What the handshake agreed; during it, what is known so far.
+  /// Returns the negotiated parameters; during the handshake, the values known so far.
   const TlsInfo& tls_info() const { return engine_->info(); }
-  /// The same, to be kept: it outlives the stream.
+  /// Returns the same object shared: it outlives the stream.
   std::shared_ptr<const TlsInfo> shared_tls_info() const { return engine_->shared_info(); }
 
-  /// Client: copies the certificates that the server sent, and its staple where that was asked for.
+  /// Client: copies the certificates that the server sent, and its staple if one was requested.
   ServedChain served_chain() const { return engine_->served_chain(); }
 
-  /// Server: tells whether the client's whole hello has arrived.
+  /// Server: tells whether the client's complete hello arrived and parsed.
   bool hello_received() const { return engine_->hello_received(); }
 
-  /// Tells whether any record or plaintext is held now.
+  /// Tells whether the stream holds any bytes of records or plaintext now.
   bool holds_buffers() const;
 
   IoResult Read(MutableByteView out) override;
@@ -65,7 +72,8 @@ class TlsStream final : public Transport, private TransportHandler {
   void SetHandler(TransportHandler* handler) override { handler_ = handler; }
   absl::Status status() const override;
 
-  /// The addresses below; no fd, because the socket's bytes are not this stream's bytes.
+  /// Returns the addresses of the transport below. `fd` is -1: the socket's bytes are not this
+  /// stream's bytes.
   TransportInfo info() const override;
 
  private:
@@ -95,19 +103,19 @@ class TlsStream final : public Transport, private TransportHandler {
   TransportHandler* handler_ = nullptr;
   absl::AnyInvocable<void(absl::Status)> handshake_done_;  // Empty once called.
   absl::Status inner_failure_;
-  Timer wake_;  // For callbacks that are owed and don't come from below.
+  Timer wake_;  // For owed callbacks that the transport below does not trigger.
   Timer tickets_due_;
 
   bool handshake_over_ = false;
-  bool read_owed_ = false;         // The handler waits for OnReadable.
-  bool write_owed_ = false;        // The handler waits for OnWritable.
-  bool inner_read_owed_ = false;   // OnReadable will come from below.
-  bool inner_write_owed_ = false;  // OnWritable will come from below.
+  bool read_owed_ = false;         // The handler is owed OnReadable.
+  bool write_owed_ = false;        // The handler is owed OnWritable.
+  bool inner_read_owed_ = false;   // The transport below owes OnReadable.
+  bool inner_write_owed_ = false;  // The transport below owes OnWritable.
   bool inner_ended_ = false;
   bool inner_read_failed_ = false;
   bool inner_write_failed_ = false;
   bool shutdown_asked_ = false;
-  bool inner_shutdown_ = false;  // Nothing may be written below any more.
+  bool inner_shutdown_ = false;  // No more writes below.
   bool aborted_ = false;
 };
 
