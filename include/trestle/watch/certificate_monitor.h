@@ -1,6 +1,6 @@
-// CertificateMonitor: one picture of every certificate that a proxy depends on: its own, those of
-// backends as connections meet them, and those that probes find, also behind passthrough routes.
-// It says beforehand, and once, when verification is going to fail.
+// CertificateMonitor: tracks every certificate that a proxy depends on. These are its own, those of
+// backends that connections meet, and those that probes find, also behind passthrough routes. It
+// warns once, in advance, when verification is about to fail.
 #ifndef TRESTLE_WATCH_CERTIFICATE_MONITOR_H_
 #define TRESTLE_WATCH_CERTIFICATE_MONITOR_H_
 
@@ -28,88 +28,92 @@
 
 namespace trestle {
 
-/// How a certificate came to be known.
+/// How the monitor learned of a certificate.
 enum class CertificateSource : uint8_t {
   kOwn,    ///< A credential in a store of this process.
-  kSeen,   ///< Shown to a connection that was made anyway.
+  kSeen,   ///< Presented on a proxied connection.
   kProbe,  ///< Found by a probe.
 };
 
-/// Names a source in lower case: "probe".
+/// Returns the name of a source in lower case: "probe".
 absl::string_view CertificateSourceName(CertificateSource source);
 
-/// What is known of one chain.
+/// The state of one chain.
 struct CertificateStatus {
   CertificateSource source = CertificateSource::kProbe;
   Leg leg = Leg::kBack;
-  std::string name;  ///< As configured; of own credentials, the first of `names`, else of the leaf.
-  /// Of own credentials: the names for which handshakes are shown this one now. Empty: it is for
-  /// hellos without a name.
+  std::string
+      name;  ///< As configured. For own credentials: the first of `names`, else a name of the leaf.
+  /// For own credentials: the server names for which handshakes present it now. Empty: presented
+  /// for hellos without a name.
   std::vector<std::string> names;
-  Endpoint endpoint;                          ///< Where it was; family kNone for own ones.
-  absl::Time updated = absl::InfinitePast();  ///< When it was looked at last; past: not yet.
-  /// OK while the chain is good and, for probes, the server answers; else the last failure.
+  Endpoint endpoint;  ///< The server's address; family kNone for own credentials.
+  absl::Time updated =
+      absl::InfinitePast();  ///< Time of the last check; InfinitePast before the first.
+  /// OK while the chain is valid and, for probes, the server answers; else the last failure.
   absl::Status status;
-  std::vector<CertificateInfo> chain;  ///< Leaf first: as verified, or as shown. May be empty.
-  /// When verification fails, or began to: computed for probes; for own and seen chains the
-  /// earliest end of the certificates that lead from the leaf upwards.
+  std::vector<CertificateInfo> chain;  ///< Leaf first, as verified or as presented. May be empty.
+  /// When verification will fail, or began to fail. Computed for probes. For own and seen chains,
+  /// it is the earliest expiry among the certificates from the leaf upwards.
   std::optional<FutureFailure> failure;
-  /// The last time that `status` wasn't OK, and what it was then; OK where it never failed.
+  /// The last time at which `status` was not OK, and its value then; OK if it never failed.
   absl::Time last_error_time = absl::InfinitePast();
   absl::Status last_error;
 };
 
 struct CertificateEvent {
   enum class Kind : uint8_t {
-    kWillFail,       ///< A threshold was passed.
-    kExpired,        ///< None is left.
-    kRenewed,        ///< Verification will fail later than it would have.
-    kRenewedLate,    ///< The same, but less than a week, or a third of its lifetime, was left.
-    kIssuerChanged,  ///< The leaf is from another issuer.
+    kWillFail,       ///< A threshold has passed.
+    kExpired,        ///< The time is up: verification fails.
+    kRenewed,        ///< Verification will fail later than before.
+    kRenewedLate,    ///< As kRenewed, but with less than a week, or less than a third of the
+                     ///< lifetime, left.
+    kIssuerChanged,  ///< The leaf has another issuer.
     kKeyChanged,     ///< The leaf has another key.
-    kFailing,        ///< The chain is refused, or the server doesn't answer a probe.
-    kRecovered,      ///< It was failing.
+    kFailing,        ///< The chain is rejected, or the server does not answer a probe.
+    kRecovered,      ///< The failure is over.
   };
 
   Kind kind = Kind::kWillFail;
-  int days = 0;  ///< Of kWillFail: the threshold that was passed, in whole days, rounded up.
+  int days = 0;  ///< For kWillFail: the threshold in whole days, rounded up.
   absl::Time when;
   std::string detail;        ///< A sentence without a full stop.
   CertificateStatus status;  ///< After the event.
 };
 
-/// Names a kind in snake_case: "will_fail".
+/// Returns the name of a kind in snake_case: "will_fail".
 absl::string_view CertificateEventName(CertificateEvent::Kind kind);
 
-/// Is told of events, on the loop.
+/// Receives events, on the loop's thread.
 class CertificateListener {
  public:
   virtual ~CertificateListener() = default;
 
-  /// Must not destroy the monitor, nor call it.
+  /// Called for each event. Must not call or destroy the monitor.
   virtual void OnCertificateEvent(const CertificateEvent& event) = 0;
 };
 
 struct CertificateMonitorOptions {
-  /// Days before a failure at which to tell of it: above 0, no two the same. Whoever is first seen
-  /// between two of them is told of once, for the nearer one. None is longer than a third of the
-  /// lifetime of the certificate that ends: of six days, 30 and 14 and 7 and 3 are all two.
+  /// Days before a failure at which to warn: above 0, without duplicates. A chain first seen
+  /// between two thresholds gets one warning, for the nearer one. A threshold is at most a third of
+  /// the lifetime of the certificate that expires. For a six-day certificate, 30, 14, 7 and 3 all
+  /// become two days.
   std::vector<int> threshold_days = {30, 14, 7, 3, 1};
-  /// From one probe of a leg to the next, at most; a tenth of it is left to chance, so that
-  /// thousands of legs don't stay in step.
+  /// Maximum time between two probes of a leg. A random part of up to a tenth is subtracted, so
+  /// that thousands of legs do not stay in step.
   absl::Duration probe_interval = absl::Hours(1);
-  /// The first probes come within so long.
+  /// The first probe of each leg starts within this time.
   absl::Duration first_probe_within = absl::Seconds(10);
   size_t max_concurrent_probes = 16;
-  /// Own stores are looked at so often; `CheckOwn` does it at once.
+  /// Time between checks of own stores; `CheckOwn` checks at once.
   absl::Duration own_interval = absl::Minutes(1);
-  /// Backends of one name whose chains are kept apart; those beyond are left out.
+  /// Maximum number of backends per name whose chains are tracked; further ones are ignored.
   size_t max_endpoints_per_name = 16;
-  /// For the share of chance. Give each process another one.
+  /// Seed for the random part. Use a different value in each process.
   uint64_t seed = 1;
 };
 
-/// What is watched.
+/// The certificates to watch.
 struct MonitorTargets {
   struct Probed {
     Leg leg = Leg::kBack;
@@ -119,40 +123,43 @@ struct MonitorTargets {
   };
 
   std::vector<std::shared_ptr<const CertificateStore>> own;
-  /// Names of backends, as sightings have them; sightings of others are left out.
+  /// Names of backends, as in sightings; sightings of other names are ignored.
   std::vector<std::string> seen;
-  /// Several routes may lead to one server: what is there more than once is probed once.
+  /// The servers to probe. Several routes may lead to one server: duplicates are probed once.
   std::vector<Probed> probed;
 };
 
-/// Own credentials are those that a handshake would be shown now, for each name and each key type.
-/// Other files in the same stores, such as an expired one beside its successor, raise no events.
-/// One loop's. Memory is bounded by what is configured: one chain for each own credential, each
-/// probed leg, and each backend of a seen name. Where an address shows several chains in turn, as a
-/// backend of several machines does while it renews, the last few are remembered, and events of
-/// none of them are repeated.
+/// Tracks certificates on one loop; not thread-safe. Own credentials are those that a handshake
+/// would present now, for each name and each key type. Other files in the same stores, such as an
+/// expired one beside its successor, raise no events.
+///
+/// Configuration bounds the memory: one chain for each own credential, each probed leg, and each
+/// backend of a seen name. An address may present several chains in turn, for example a backend of
+/// several machines during a renewal. The last few are remembered, and their events are not
+/// repeated.
 class CertificateMonitor {
  public:
-  /// `scheduler`, `dialer` and `listener` (may be null) must outlive the monitor.
+  /// Creates a monitor that watches nothing yet. `scheduler`, `dialer` and `listener` (may be null)
+  /// must outlive it.
   CertificateMonitor(Scheduler& scheduler, Dialer& dialer, CertificateMonitorOptions options,
                      CertificateListener* listener);
   ~CertificateMonitor();
   CertificateMonitor(const CertificateMonitor&) = delete;
   CertificateMonitor& operator=(const CertificateMonitor&) = delete;
 
-  /// Watches `targets` from here on. What was watched before and still is keeps what is known of
-  /// it: a reload repeats no event and forgets none. Fails with ErrorCode::kConfiguration, and
-  /// changes nothing, for options or targets that can't be used.
+  /// Replaces the watched targets. Targets that stay keep their state: a reload repeats and loses
+  /// no event. Fails with ErrorCode::kConfiguration, and changes nothing, for invalid options or
+  /// targets.
   absl::Status Watch(MonitorTargets targets);
 
-  /// Takes note of what a connection met (see CertificateSightings). What a later probe finds at
-  /// the same place stands for connections as well: without any, they would never see it renewed.
+  /// Records a sighting from a connection (see CertificateSightings). A later probe of the same
+  /// server also updates the entry: without connections, its renewal would go unnoticed.
   void OnSighting(const CertificateSighting& sighting);
 
-  /// Looks at the own stores at once, as after a reload.
+  /// Checks the own stores at once, for use after a reload.
   void CheckOwn();
 
-  /// Everything that is known, in the order of source, leg and name.
+  /// Returns the state of all chains, ordered by source, leg and name.
   std::vector<CertificateStatus> Snapshot() const;
 
  private:
@@ -194,7 +201,7 @@ class CertificateMonitor {
   uint64_t next_incarnation_ = 1;
   Timer own_timer_;
   Timer threshold_timer_;
-  LegProber prober_;  // Last: its callbacks refer to the rest.
+  LegProber prober_;  // Last member: its callbacks use the others.
 };
 
 }  // namespace trestle

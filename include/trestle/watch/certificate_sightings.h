@@ -1,5 +1,5 @@
-// CertificateSightings: backends' certificates as connections meet them anyway, at no extra cost:
-// an observer that a bridge is given, in front of another one.
+// CertificateSightings: an observer that reports backends' certificates as connections meet them,
+// at little cost. Put it between a bridge and its observer.
 #ifndef TRESTLE_WATCH_CERTIFICATE_SIGHTINGS_H_
 #define TRESTLE_WATCH_CERTIFICATE_SIGHTINGS_H_
 
@@ -16,26 +16,27 @@
 
 namespace trestle {
 
-/// What one handshake on a back leg showed.
+/// The certificates of one back-leg handshake.
 struct CertificateSighting {
-  std::string name;  ///< That the backend was asked for; its address, where no name was sent.
+  std::string name;  ///< The name requested from the backend; its address if no name was sent.
   Endpoint endpoint;
   absl::Time when;
-  ChainInfo chain;      ///< As served, leaf first; may be empty after a failure.
-  absl::Status status;  ///< Why the certificates were refused; OK where they were accepted.
+  ChainInfo chain;      ///< As presented, leaf first; may be empty after a failure.
+  absl::Status status;  ///< Why the certificates were rejected; OK if they were accepted.
 };
 
-/// Tells of a backend's chain when it isn't the one seen last, and when its verdict changes: in
-/// between a connection costs one look-up, and a resumed one nothing. One loop's; the sighting may
-/// be handed to another thread.
+/// Reports a backend's chain when it differs from the last one, and when its verdict changes.
+/// Otherwise a connection costs one look-up, and a resumed one nothing. Runs on one loop; a
+/// sighting may be passed to another thread.
 class CertificateSightings final : public ConnectionObserver {
  public:
   using Callback = absl::AnyInvocable<void(CertificateSighting)>;
 
-  /// Backends that are remembered; of those beyond, nothing is told.
+  /// Maximum number of remembered backends; further ones are not reported.
   static constexpr size_t kMaxBackends = 4096;
 
-  /// Everything is passed on to `next`, which may be null.
+  /// Creates the observer. It passes every call on to `next` (may be null), which must outlive it,
+  /// and calls `on_sighting` on the loop's thread.
   CertificateSightings(ConnectionObserver* next, Callback on_sighting);
 
   void OnEstablished(const ConnectionReport& report) override;

@@ -1,5 +1,5 @@
-// LegProbe: looks at one TLS server as the back leg of a proxy would meet it, and reports all there
-// is to know: how it answers, what it agrees to, its certificates, and when they will fail.
+// LegProbe: connects to one TLS server as a proxy's back leg does, and reports the result: the
+// negotiated parameters, the certificates, and when their verification will fail.
 #ifndef TRESTLE_WATCH_LEG_PROBE_H_
 #define TRESTLE_WATCH_LEG_PROBE_H_
 
@@ -29,32 +29,34 @@
 namespace trestle {
 
 struct LegProbeOptions {
-  /// Required: whom to trust.
+  /// Required: verifies chains against the trust anchors.
   std::shared_ptr<const ChainChecker> checker;
-  /// Shown to servers that ask for a certificate, whoever they are; may be null.
+  /// The client certificate to present to any server that requests one; may be null.
   std::shared_ptr<const Credential> credential;
-  /// Versions and groups to offer.
+  /// The protocol versions and groups to offer.
   TlsParameters parameters;
-  /// Asks for a certificate with a key of this type; empty: the one that the server prefers.
+  /// Requests a certificate with a key of this type. Empty: the server's preference.
   std::optional<KeyType> key_type = std::nullopt;
-  /// Each must be above zero and finite.
+  /// Timeouts of the phases. Each must be positive and finite.
   absl::Duration dial_timeout = absl::Seconds(10);
   absl::Duration start_tls_timeout = absl::Seconds(10);
   absl::Duration handshake_timeout = absl::Seconds(10);
-  /// TLS 1.3 servers send session tickets, and refusals of client certificates, after the
-  /// handshake: so long at most one of these is waited for.
+  /// How long to wait for one message after the handshake. A TLS 1.3 server sends session tickets,
+  /// and rejections of client certificates, after it.
   absl::Duration ticket_wait = absl::Milliseconds(500);
 };
 
-/// What many probes have in common. Immutable.
+/// The shared configuration of many probes. Immutable, so thread-safe.
 class LegProbeConfig {
  public:
-  /// Fails with ErrorCode::kConfiguration when an option is missing or can't be used.
+  /// Creates a configuration. Fails with ErrorCode::kConfiguration if an option is missing or
+  /// invalid.
   static absl::StatusOr<std::shared_ptr<const LegProbeConfig>> Create(LegProbeOptions options);
 
   const LegProbeOptions& options() const { return options_; }
 
-  /// Verifies nothing: the chain is judged afterwards, and a bad one is what probes are for.
+  /// Returns a TLS config that verifies nothing: the probe checks the chain after the handshake, so
+  /// that it can report invalid chains.
   const std::shared_ptr<const ClientTlsConfig>& tls() const { return tls_; }
 
  private:
@@ -64,24 +66,25 @@ class LegProbeConfig {
   const std::shared_ptr<const ClientTlsConfig> tls_;
 };
 
-/// Which server, and how it is spoken to.
+/// The server to probe, and the protocols to use.
 struct LegProbeTarget {
   Endpoint endpoint;
-  /// Sent as SNI. Empty, or an IP address: none is sent.
+  /// The name to send as SNI. An empty name or an IP address is not sent.
   std::string server_name = {};
-  /// What the certificate must be for. Empty: `server_name`, or the endpoint's address without one.
+  /// The name that the certificate must match. Empty: `server_name`, or the endpoint's address if
+  /// that is empty too.
   std::string verify_name = {};
-  /// Application protocols to offer; a server that picks none of them fails the probe.
+  /// Application protocols to offer. The probe fails if the server selects none of them.
   std::vector<std::string> alpn = {};
   StartTls start_tls = StartTls::kNone;
-  /// Sent before all else, with the addresses of the connection itself.
+  /// The PROXY header to send before all other bytes, with the addresses of the connection itself.
   ProxyProtocolOut proxy_header = ProxyProtocolOut::kNone;
 
-  /// The name that the certificate is judged by.
+  /// Returns the name that the certificate must match: see `verify_name`.
   std::string expected_name() const;
 };
 
-/// How long each phase took; zero for those that were not reached.
+/// The duration of each phase; zero for phases that were not reached.
 struct ProbeTimes {
   absl::Duration dial;
   absl::Duration start_tls;
@@ -90,29 +93,29 @@ struct ProbeTimes {
 
 struct ProbeReport {
   LegProbeTarget target;
-  absl::Time started;            ///< The date.
-  MonotonicTime started_moment;  ///< The same moment, for what counts from it.
+  absl::Time started;            ///< Wall-clock time.
+  MonotonicTime started_moment;  ///< The same moment on the monotonic clock, for durations.
   Endpoint local;
   ProbeTimes times;
-  /// OK where the handshake was finished, whatever its certificates; else why not.
+  /// OK if the handshake completed, whatever the certificates; else the reason.
   absl::Status status;
-  TlsInfo tls;                      ///< What was agreed, as far as it came.
+  TlsInfo tls;                      ///< The negotiated parameters, as far as the handshake got.
   bool post_quantum = false;        ///< The key exchange resists a quantum computer.
-  bool resumption_offered = false;  ///< The server gave a session ticket, or a session.
-  /// What the server's certificates are worth; empty where it showed none.
+  bool resumption_offered = false;  ///< The server issued a session or a session ticket.
+  /// The verdict on the server's chain; empty if it presented none.
   std::optional<ChainReport> chain;
 
-  /// A connection of a proxy would have been made.
+  /// Returns whether a proxy's connection would succeed.
   bool good() const { return status.ok() && chain.has_value() && chain->verdict.ok(); }
 };
 
-/// One probe. It carries no application data, and ends the connection with close_notify.
+/// One probe, on one loop. It sends no application data, and ends the connection with close_notify.
 class LegProbe final : private TransportHandler {
  public:
   using Callback = absl::AnyInvocable<void(ProbeReport)>;
 
-  /// Starts. `done` is called once, from the loop and never from inside this call; the probe may be
-  /// destroyed in it. Destroying the probe before gives it up. `scheduler` and `dialer` must
+  /// Starts the probe. Calls `done` once, from the loop and never from inside this call; the probe
+  /// may be destroyed in it. Destroying the probe earlier cancels it. `scheduler` and `dialer` must
   /// outlive it.
   LegProbe(Scheduler& scheduler, Dialer& dialer, std::shared_ptr<const LegProbeConfig> config,
            LegProbeTarget target, Callback done);

@@ -1,4 +1,4 @@
-// LegProber: any number of probes, some at a time.
+// LegProber: runs any number of probes, a limited number at a time.
 #ifndef TRESTLE_WATCH_LEG_PROBER_H_
 #define TRESTLE_WATCH_LEG_PROBER_H_
 
@@ -16,17 +16,17 @@ namespace trestle {
 
 class LegProber {
  public:
-  /// Has at most `max_concurrent` (at least 1) probes, and so sockets, open at a time. `scheduler`
-  /// and `dialer` must outlive it.
+  /// Runs at most `max_concurrent` (at least 1) probes, and so sockets, at a time. `scheduler` and
+  /// `dialer` must outlive the prober.
   LegProber(Scheduler& scheduler, Dialer& dialer, size_t max_concurrent);
 
-  /// Gives up what runs and what waits: their callbacks don't come.
+  /// Cancels running and waiting probes; their callbacks are not called.
   ~LegProber();
   LegProber(const LegProber&) = delete;
   LegProber& operator=(const LegProber&) = delete;
 
-  /// Probes `target` as soon as it is its turn: first come, first served. `done` is called once,
-  /// from the loop; the prober may not be destroyed in it.
+  /// Queues a probe of `target`, first come, first served. Calls `done` once, from the loop. `done`
+  /// must not destroy the prober.
   void Probe(std::shared_ptr<const LegProbeConfig> config, LegProbeTarget target,
              LegProbe::Callback done);
 

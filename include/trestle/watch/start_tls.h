@@ -1,4 +1,4 @@
-// The words that a client says before TLS where a protocol begins in clear text (STARTTLS).
+// STARTTLS: the client's clear-text messages in protocols that start TLS after a dialogue.
 #ifndef TRESTLE_WATCH_START_TLS_H_
 #define TRESTLE_WATCH_START_TLS_H_
 
@@ -26,50 +26,50 @@ enum class StartTls : uint8_t {
   kMysql,     ///< SSLRequest of MySQL's and MariaDB's protocol.
 };
 
-/// Lists all of them, kNone first.
+/// Returns all protocols, kNone first.
 absl::Span<const StartTls> AllStartTls();
 
-/// Names a protocol: "smtp"; "none" for kNone.
+/// Returns the name of a protocol: "smtp"; "none" for kNone.
 absl::string_view StartTlsName(StartTls protocol);
 
-/// Reads what `StartTlsName` writes.
+/// Parses a name of `StartTlsName`; empty for others.
 std::optional<StartTls> ParseStartTls(absl::string_view text);
 
-/// Lists the names for people: "none, smtp, …".
+/// Returns the list of names for messages: "none, smtp, …".
 std::string StartTlsNames();
 
 class StartTlsScript;
 
-/// One client's part of such a conversation, without I/O: put in what the server sends, and send
-/// what `TakeOutput` gives, until it is done.
+/// The client's side of one STARTTLS dialogue, without I/O. Feed it the server's bytes and send its
+/// `TakeOutput`, until it is done. Not thread-safe.
 class StartTlsDialogue {
  public:
   enum class State : uint8_t {
-    kTalking,  ///< The server has to say more.
-    kDone,     ///< TLS begins with the next byte, both ways, once `TakeOutput` is sent.
+    kTalking,  ///< Waits for more from the server.
+    kDone,     ///< TLS begins with the next byte in both directions, after `TakeOutput` is sent.
     kFailed,   ///< See `problem()`.
   };
 
-  /// What a server may say before TLS, in all and in a line.
+  /// The maximum number of bytes that a server may send before TLS: in total, and per line.
   static constexpr size_t kMaxBytes = 16 * 1024;
   static constexpr size_t kMaxLineBytes = 2048;
 
-  /// `server_name` is for protocols that name the server (XMPP); may be empty.
+  /// Starts a dialogue. `server_name` is for protocols that name the server (XMPP); may be empty.
   explicit StartTlsDialogue(StartTls protocol, absl::string_view server_name = "");
   ~StartTlsDialogue();
   StartTlsDialogue(const StartTlsDialogue&) = delete;
   StartTlsDialogue& operator=(const StartTlsDialogue&) = delete;
 
-  /// Takes what the server sent. Bytes behind its last word are refused: an attacker on the path
-  /// could have put them there in clear text (CVE-2011-0411).
+  /// Processes bytes from the server. Rejects bytes after the server's last message: an attacker on
+  /// the path could have injected them in clear text (CVE-2011-0411).
   State Feed(ByteView bytes);
 
-  /// Takes what is to be sent now; may be empty.
+  /// Returns and removes the bytes to send now; may be empty.
   std::string TakeOutput();
 
   State state() const;
 
-  /// Why it failed, for people; what the server said is quoted in printable ASCII.
+  /// Returns the reason of a failure, for logs. The server's text is quoted in printable ASCII.
   const std::string& problem() const;
 
  private:
