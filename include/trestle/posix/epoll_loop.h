@@ -1,5 +1,10 @@
-// EpollLoop: the Scheduler that runs on Linux: descriptors, timers and calls on one thread. A
-// server has one loop per thread, each with its own listener and blocks.
+// EpollLoop: the Scheduler for Linux, which runs descriptors, timers and calls on one thread. A
+// server has one loop per thread, each with its own listener and blocks. For example:
+//
+//     auto loop = EpollLoop::Create();
+//     if (!loop.ok()) return loop.status();
+//     Timer timer = (*loop)->RunAfter(absl::Seconds(1), [&] { (*loop)->Stop(); });
+//     (*loop)->Run();
 #ifndef TRESTLE_POSIX_EPOLL_LOOP_H_
 #define TRESTLE_POSIX_EPOLL_LOOP_H_
 
@@ -23,8 +28,8 @@ namespace trestle {
 
 class TimerHeap;
 
-/// The clocks that a loop reads: those of the system. Tests replace them, to set the date or to
-/// let time pass at a certain place of a turn.
+/// The clocks of a loop: the system's. Tests replace them, to set the date or to advance time at a
+/// certain point of a turn.
 class SystemClocks {
  public:
   virtual ~SystemClocks() = default;
@@ -32,81 +37,81 @@ class SystemClocks {
   virtual absl::Time Wall() const;          ///< CLOCK_REALTIME.
   virtual MonotonicTime Monotonic() const;  ///< CLOCK_MONOTONIC.
 
-  /// The real ones.
+  /// Returns the system's clocks.
   static const SystemClocks& Get();
 };
 
-/// Is told when a descriptor became ready.
+/// Receives the readiness of a descriptor.
 class FdWatcher {
  public:
-  /// `events` are EPOLLIN, EPOLLOUT and the like (epoll_ctl(2)). Edge-triggered: comes when
-  /// something changed, so try until EAGAIN. May be spurious. The watcher may be destroyed, and
-  /// any descriptor unwatched, inside.
+  /// Called on the loop's thread when the descriptor may be ready. `events` are EPOLLIN, EPOLLOUT
+  /// and so on (epoll_ctl(2)). Edge-triggered: called on changes only, so read or write until
+  /// EAGAIN. May be spurious. The call may destroy the watcher, and unwatch any descriptor.
   virtual void OnFdReady(uint32_t events) = 0;
 
  protected:
   ~FdWatcher() = default;
 };
 
-/// A loop on one thread; calls come from that thread unless a function says otherwise. One turn
-/// waits for descriptors and then makes the calls that are due: those of at most 256 descriptors,
-/// then posted calls and those without delay, then timers. What such a call posts or arms is for
-/// the next turn, so that none of them can starve the others.
+/// A loop on one thread. Unless a function says otherwise, call it from that thread. One turn waits
+/// for descriptors and then makes the calls that are due. First come those of at most 256
+/// descriptors, then posted calls and those without delay, then timers. Calls posted or timers
+/// armed meanwhile wait for the next turn, so none can starve the others.
 ///
-/// A timer that is due waits for all descriptors that were ready when its time had come, however
-/// many they are, and for a bounded number of rounds of the calls that follow from them. So after a
-/// pause of any length what peers had sent is read before a limit is judged.
+/// A timer that is due first waits for all descriptors that were ready at its time, and for a
+/// bounded number of rounds of resulting calls. So after a pause of any length, the bytes from
+/// peers are read before a time limit is applied.
 class EpollLoop final : public Scheduler {
  public:
-  /// Opens a loop: two descriptors. Fails with ErrorCode::kTransport where the system has no more.
-  /// `clocks` must outlive the loop.
+  /// Creates a loop, which uses two descriptors. Fails with ErrorCode::kTransport if the system has
+  /// none left. `clocks` must outlive the loop.
   static absl::StatusOr<std::unique_ptr<EpollLoop>> Create(
       const SystemClocks& clocks = SystemClocks::Get());
 
-  /// Drops all calls that are still due. Watchers must be gone by now; timers may outlive the loop.
+  /// Drops all pending calls. All descriptors must be unwatched; timers may outlive the loop.
   ~EpollLoop() override;
   EpollLoop(const EpollLoop&) = delete;
   EpollLoop& operator=(const EpollLoop&) = delete;
 
-  /// Tells CLOCK_REALTIME as of the start of the turn; outside of turns, now.
+  /// Returns CLOCK_REALTIME at the start of the turn; outside of turns, the current time.
   absl::Time Now() const override;
 
-  /// Tells CLOCK_MONOTONIC as of the start of the turn; outside of turns, now. It stands still
+  /// Returns CLOCK_MONOTONIC at the start of the turn; outside of turns, the current time. It stops
   /// while the machine is suspended.
   MonotonicTime MonotonicNow() const override;
 
-  /// Costs O(log timers) to arm and to cancel, and no system call. Resolution: 1 ms, rounded up.
+  /// Arming and cancelling take O(log timers) and no system call. Resolution: 1 ms, rounded up.
   [[nodiscard]] Timer RunAfter(absl::Duration delay, absl::AnyInvocable<void()> call) override;
 
-  /// Makes turns until `Stop()`.
+  /// Runs turns until `Stop()`.
   void Run();
 
-  /// Makes one turn that waits at most `max_wait`; for hosts with a loop of their own, and tests.
-  /// Must not be called from inside a call of this loop.
+  /// Runs one turn, which waits for at most `max_wait`. For tests, and for hosts with their own
+  /// loop. Must not be called from a call of this loop.
   void RunTurn(absl::Duration max_wait);
 
-  /// Ends `Run()` after its current turn, or the next `Run()` at once. From any thread, and from
-  /// signal handlers.
+  /// Ends `Run()` after its current turn, or the next `Run()` at once. Callable from any thread and
+  /// from signal handlers.
   void Stop();
 
   void PostFromAnyThread(absl::AnyInvocable<void()> call) override
       ABSL_LOCKS_EXCLUDED(foreign_mutex_);
 
-  /// Reports the readiness of `fd` to `watcher`, which must outlive the watch. Watching a watched
-  /// descriptor hands it over to the new watcher, without a system call; tell nothing from the
-  /// absence of events then, and try. Fails with ErrorCode::kTransport where the system refuses.
+  /// Reports the readiness of `fd` to `watcher`, which must outlive the watch. A second call for
+  /// `fd` moves it to the new watcher without a system call. No event may follow then, so the new
+  /// watcher must try to read and write. Fails with ErrorCode::kTransport if the system refuses.
   absl::Status Watch(int fd, FdWatcher& watcher);
 
-  /// Ends the reports for `fd`, those of the current turn included. The caller closes `fd` next:
-  /// that is what takes it out of the kernel's set, without a further system call.
+  /// Ends the reports for `fd`, including those of the current turn. The caller must then close
+  /// `fd`: closing removes it from the kernel's set without a further system call.
   void Unwatch(int fd);
 
-  /// The kernel pipes that this loop's transports share.
+  /// Returns the kernel pipes that this loop's transports share.
   SplicePipes& splice_pipes() { return splice_pipes_; }
 
  private:
-  // One for each descriptor number. The generation tells events of a descriptor from those of
-  // an earlier one with the same number.
+  // One for each descriptor number. The generation distinguishes a descriptor's events from those
+  // of an earlier one with the same number.
   struct Watched {
     FdWatcher* watcher = nullptr;
     uint32_t generation = 0;

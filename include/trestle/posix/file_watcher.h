@@ -1,6 +1,5 @@
-// FileWatcher: tells a loop when files changed, however that was done: written in place, replaced
-// by a rename, deleted and made anew, or reached through a symlink that now leads elsewhere; and
-// when anything in a folder did.
+// FileWatcher: reports changes of files and directories to a loop. It detects a write in place, a
+// rename, a deletion, a new file, and a symlink that leads elsewhere.
 #ifndef TRESTLE_POSIX_FILE_WATCHER_H_
 #define TRESTLE_POSIX_FILE_WATCHER_H_
 
@@ -26,15 +25,15 @@
 namespace trestle {
 
 struct FileWatcherOptions {
-  /// A change counts as settled when nothing happened for so long, or when it goes on for ten times
-  /// as long.
+  /// A change is reported after this time without further events, or after ten times this time if
+  /// events continue.
   absl::Duration settle_time = absl::Milliseconds(200);
 };
 
-/// Watches files by the directories that their paths lead through (inotify(7)): that of the file,
-/// that of each symlink on the way, and where a part of the path is missing, the one in which it
-/// would appear. Not noticed are writes through a mapping or another hard link, on network file
-/// systems those of other machines, and the renaming of a directory further up.
+/// Watches files through the directories on their paths (inotify(7)): the file's own, and that of
+/// each symlink. If a part of the path is missing, it watches the directory where that part would
+/// appear. It does not detect writes through a mapping or another hard link. On network file
+/// systems it misses other machines' writes. It also misses the renaming of a directory further up.
 class FileWatcher final : private FdWatcher {
  public:
   using Callback = absl::AnyInvocable<void(const std::string& path)>;
@@ -42,13 +41,15 @@ class FileWatcher final : private FdWatcher {
   static constexpr size_t kMaxPaths = 256;
 
   /// Calls `on_change` from the loop once for each settled change of one of `paths`, with the path
-  /// as it was given; also when the file has appeared or gone. A path that ends in "/" stands for
-  /// the folder and all that is in it, but not in folders within. Comparing is by identity, size
-  /// and times, the content is not read. Files and their directories need not exist yet; relative
-  /// paths start where the process is now. The watcher may be destroyed inside the callback. `loop`
-  /// must outlive it. Fails with ErrorCode::kConfiguration and a sentence that names the path where
-  /// that can't be watched, or where there are no paths or more than `kMaxPaths`; with kTransport
-  /// where the system has no more descriptors or watches.
+  /// as given. A file that appears or disappears is a change. A path that ends in "/" is a
+  /// directory with all its entries, but without the contents of subdirectories. Files are compared
+  /// by identity, size and times; contents are not read. Files and directories need not exist yet.
+  /// Relative paths start at the current working directory. The callback may destroy the watcher.
+  /// `loop` must outlive it.
+  ///
+  /// Fails with ErrorCode::kConfiguration and a sentence with the path if that cannot be watched,
+  /// or if there are no paths or more than `kMaxPaths`. Fails with kTransport if the system has no
+  /// more descriptors or watches.
   static absl::StatusOr<std::unique_ptr<FileWatcher>> Create(
       EpollLoop& loop, absl::Span<const std::string> paths, Callback on_change,
       const FileWatcherOptions& options = {});
@@ -57,19 +58,19 @@ class FileWatcher final : private FdWatcher {
   FileWatcher(const FileWatcher&) = delete;
   FileWatcher& operator=(const FileWatcher&) = delete;
 
-  /// Counts how often a directory on the way to a file could not be watched any more. Until it can
-  /// be again, the files are compared now and then, so that changes are noticed late.
+  /// Returns how often a directory on the way to a file could no longer be watched. Until it can be
+  /// watched again, files are compared from time to time, so changes are detected late.
   uint64_t failures() const { return failures_; }
 
  private:
   // Device, inode, size, and the nanoseconds of the last change of content and of the inode.
   using Identity = std::tuple<uint64_t, uint64_t, int64_t, int64_t, int64_t>;
   struct File {
-    std::string path;      // As given.
+    std::string path;      // As passed by the caller.
     std::string absolute;  // Without symlinks resolved.
     std::optional<Identity> seen;
-    int folder_watch = -1;  // Of a path that ends in "/", while the folder is there.
-    bool touched = false;   // Something happened in that folder.
+    int folder_watch = -1;  // For a path that ends in "/", while the directory exists.
+    bool touched = false;   // An entry of that directory changed.
   };
 
   FileWatcher(EpollLoop& loop, OwnedFd inotify, Callback on_change,

@@ -1,5 +1,5 @@
-// LogWriter: writes the lines of a log on a thread of its own, so that nobody who logs ever waits
-// for a disk, or for a reader that has stopped to read. For programs; the library writes no log.
+// LogWriter: writes log lines on its own thread. A logging thread never waits for a disk, or for a
+// reader that has stopped reading. For programs; the library itself writes no log.
 #ifndef TRESTLE_POSIX_LOG_WRITER_H_
 #define TRESTLE_POSIX_LOG_WRITER_H_
 
@@ -17,43 +17,43 @@
 namespace trestle {
 
 struct LogWriterOptions {
-  /// Bytes of lines that may wait. Lines without room are dropped, until half of the room is free.
+  /// Maximum bytes of pending lines. When full, lines are dropped until half of the space is free.
   size_t max_queued_bytes = 1 << 20;
-  /// Longer lines are cut, and end in "…(N bytes)". At most `max_queued_bytes`.
+  /// Longer lines are truncated, and end in "…(N bytes)". At most `max_queued_bytes`.
   size_t max_line_bytes = 64 << 10;
-  /// How long the destructor waits for lines to be written.
+  /// How long the destructor waits for pending lines.
   absl::Duration end_limit = absl::Seconds(1);
-  /// Makes the line that stands in the log where `lost` lines are missing. Called on the writer's
-  /// thread. Null: nothing is written there.
+  /// Creates the line that replaces `lost` missing lines in the log. Called on the writer's thread.
+  /// Null: no line.
   absl::AnyInvocable<std::string(uint64_t lost) const> loss_line;
 };
 
-/// Thread-safe. Lines of several threads never mix; lines of at most 4 KiB don't mix with those of
-/// other processes in a pipe either.
+/// Thread-safe. Lines of several threads never mix. In a pipe, lines of at most 4 KiB do not mix
+/// with those of other processes either.
 class LogWriter final {
  public:
-  /// Starts to write to `fd`: a file, pipe, socket or terminal, blocking or not. Fails with
-  /// ErrorCode::kConfiguration where an option is out of range, with kTransport where the system
-  /// has no more threads or descriptors.
+  /// Starts writing to `fd`: a file, pipe, socket or terminal, blocking or not. Fails with
+  /// ErrorCode::kConfiguration if an option is out of range, or with kTransport if the system has
+  /// no more threads or descriptors.
   static absl::StatusOr<std::unique_ptr<LogWriter>> Start(OwnedFd fd,
                                                           LogWriterOptions options = {});
 
-  /// Writes what waits, for at most `end_limit`.
+  /// Writes pending lines, for at most `end_limit`.
   ~LogWriter();
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
 
-  /// Adds `line`, without its line feed. Never waits for the file. A line that can't be written
-  /// whole is lost: the next one begins on a line of its own.
+  /// Queues `line`, given without its line feed. Never waits for the file. A line that cannot be
+  /// written completely is lost; the next one begins on a new line.
   void Write(absl::string_view line);
 
-  /// Waits until all lines are written or lost; false where that takes longer than `limit`.
+  /// Waits until all lines are written or lost. Returns false if that takes longer than `limit`.
   bool Flush(absl::Duration limit);
 
-  /// Writes to `fd` from now on, as after a rotation. Lines that wait may go to either file.
+  /// Writes to `fd` from now on, for log rotation. Pending lines may go to either file.
   void Replace(OwnedFd fd);
 
-  /// Counts the lines that found no room or couldn't be written.
+  /// Returns the number of lines that were dropped or could not be written.
   uint64_t lines_lost() const;
 
  private:

@@ -1,4 +1,4 @@
-// OwnedFd: a file descriptor with one owner, closed when the owner goes.
+// OwnedFd: a file descriptor with one owner, closed when the owner is destroyed.
 #ifndef TRESTLE_POSIX_OWNED_FD_H_
 #define TRESTLE_POSIX_OWNED_FD_H_
 
@@ -12,7 +12,7 @@ class OwnedFd final {
  public:
   OwnedFd() = default;
 
-  /// Takes `fd` over; -1 is no descriptor.
+  /// Takes ownership of `fd`; -1 is no descriptor.
   explicit OwnedFd(int fd) : fd_(fd) {}
   OwnedFd(OwnedFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   OwnedFd& operator=(OwnedFd&& other) noexcept {
@@ -24,14 +24,14 @@ class OwnedFd final {
   int get() const { return fd_; }
   bool valid() const { return fd_ >= 0; }
 
-  /// Closes the descriptor, if there is one, and takes `fd` over.
+  /// Closes the descriptor, if any, and takes ownership of `fd`.
   void Reset(int fd = -1) {
     // No retry after EINTR: Linux has closed the descriptor even then.
     if (fd_ >= 0) close(fd_);
     fd_ = fd;
   }
 
-  /// Gives the descriptor away; the caller closes it.
+  /// Returns the descriptor and gives up ownership; the caller must close it.
   [[nodiscard]] int Release() { return std::exchange(fd_, -1); }
 
  private:

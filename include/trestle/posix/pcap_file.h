@@ -1,5 +1,5 @@
-// PcapFile: a file in the format of libpcap that gets the clear text of connections, from any
-// number of threads: for Wireshark and tcpdump. It is a secret as much as what was encrypted.
+// PcapFile: captures the clear text of connections in a libpcap file, for Wireshark and tcpdump.
+// The file is as secret as the encrypted traffic.
 #ifndef TRESTLE_POSIX_PCAP_FILE_H_
 #define TRESTLE_POSIX_PCAP_FILE_H_
 
@@ -22,50 +22,51 @@ namespace trestle {
 class RecordQueue;
 
 struct PcapFileOptions {
-  /// What clients and backends said to each other can be read there: passwords, cookies, answers.
+  /// The path of the file. It contains clients' and backends' clear text: passwords, cookies,
+  /// responses.
   std::string dangerous_path;
-  /// The file gets no longer than that. At least that of its header, 24 bytes.
+  /// The maximum size of the file, at least that of its header (24 bytes).
   uint64_t max_bytes = 100 << 20;
-  /// Bytes that may wait for the disk. Where there are more, the capture stops.
+  /// Maximum bytes pending for the disk. If there are more, the capture stops.
   size_t max_queued_bytes = 64 << 20;
   /// How long the destructor waits for the disk.
   absl::Duration end_limit = absl::Seconds(5);
-  /// Called when the capture stops: the file has come to its limit or the disk is too slow
-  /// (absl::StatusCode::kResourceExhausted), or the file can't be written. Connections go on.
-  /// Called from any thread, once until `Reopen` starts anew. Must not call the file or the block.
+  /// Called when the capture stops; connections go on. The status is
+  /// absl::StatusCode::kResourceExhausted if the file is full or the disk is too slow, or another
+  /// one if the file cannot be written. Called from any thread, once until `Reopen` restarts the
+  /// capture. Must not call the file or the block.
   absl::AnyInvocable<void(const absl::Status&) const> on_stopped;
 };
 
-/// Thread-safe. A thread of its own writes, so that no loop waits for the disk. The file holds
-/// whole packets at any time that nobody writes; after a failure too, where the system lets the
-/// rest of one be cut off. A process with a limit on the size of files (RLIMIT_FSIZE) should ignore
-/// SIGXFSZ.
+/// Thread-safe. Its own thread writes, so no loop waits for the disk. Between writes the file holds
+/// whole packets. This is also true after a failure, if the system can cut off an incomplete
+/// packet. A process with a file size limit (RLIMIT_FSIZE) should ignore SIGXFSZ.
 class PcapFile {
  public:
-  /// Makes a new file that only this process's user may read (mode 0600). Fails with
-  /// ErrorCode::kConfiguration where there is one already, or a symlink, or none can be made; with
-  /// kTransport where the system has no more threads.
+  /// Creates a new file that only this process's user can read (mode 0600). Fails with
+  /// ErrorCode::kConfiguration if the path exists, also as a symlink, or cannot be created; with
+  /// kTransport if the system has no more threads.
   static absl::StatusOr<std::unique_ptr<PcapFile>> Create(PcapFileOptions options);
 
-  /// Writes what waits, for at most `end_limit`.
+  /// Writes pending packets, for at most `end_limit`.
   ~PcapFile();
   PcapFile(const PcapFile&) = delete;
   PcapFile& operator=(const PcapFile&) = delete;
 
-  /// Makes what writes one connection; the file must outlive it. A clean end of both directions
-  /// becomes a FIN each, any other end an RST. A connection of which something was lost is not
-  /// written any more.
+  /// Creates the sink of one connection; the file must outlive it. A clean end of a direction
+  /// becomes a FIN, any other end a RST. After the loss of a packet, the rest of that connection is
+  /// not written.
   std::unique_ptr<CaptureSink> NewSink(const Endpoint& client, const Endpoint& server);
 
-  /// Makes a new file where the one that is written was renamed or deleted, and goes on in it;
-  /// connections that are open go on without their beginnings. Does nothing where the file is still
-  /// in its place. Fails as `Create`; then the old file is written further.
+  /// Creates a new file if the current one was renamed or deleted, and continues in it. Open
+  /// connections continue without their beginnings. Does nothing if the file is still in its place.
+  /// Fails as `Create` does, and then keeps the old file.
   absl::Status Reopen();
 
-  /// Waits until what was captured is written; false where that takes longer than `limit`.
+  /// Waits until all captured packets are written. Returns false if that takes longer than `limit`.
   bool Flush(absl::Duration limit);
 
-  /// Counts the pieces of traffic that were not written.
+  /// Returns the number of pieces of traffic that were not written.
   uint64_t lost() const { return lost_; }
 
  private:
@@ -77,10 +78,10 @@ class PcapFile {
 
   static absl::StatusOr<OwnedFd> NewFile(const PcapFileOptions& options);
 
-  // False where it isn't written.
+  // Returns false if `packets` are not written.
   bool Append(std::string packets);
 
-  const std::shared_ptr<Shared> shared_;  // With the thread, which may outlive this.
+  const std::shared_ptr<Shared> shared_;  // Shared with the thread, which may outlive this.
   const std::unique_ptr<RecordQueue> queue_;
   std::atomic<uint64_t> lost_ = 0;
 };

@@ -1,5 +1,5 @@
-// Files that hold secrets or the traffic of others: logs of keys, requests and clear text. Only
-// this process's user may read them.
+// Opens private files, for logs of keys, requests and clear text: only this process's user can read
+// them.
 #ifndef TRESTLE_POSIX_PRIVATE_FILE_H_
 #define TRESTLE_POSIX_PRIVATE_FILE_H_
 
@@ -10,13 +10,13 @@
 
 namespace trestle {
 
-/// Opens the file `path` for appending, and creates it with mode 0600 where there is none. Fails
-/// with ErrorCode::kConfiguration, naming the path: where it is a symlink or no regular file, where
-/// an existing file belongs to another user, has further hard links or lets others in by its mode,
-/// and where it can't be opened.
+/// Opens the file `path` for appending, and creates it with mode 0600 if it does not exist. Fails
+/// with ErrorCode::kConfiguration, naming the path, if it cannot be opened, is a symlink or is not
+/// a regular file. Also fails if an existing file belongs to another user, has other hard links, or
+/// has a mode that gives access to others.
 absl::StatusOr<OwnedFd> OpenPrivateFile(const std::string& path);
 
-/// Creates the file `path` with mode 0600. Also fails where anything is there already.
+/// Creates the file `path` with mode 0600. Also fails if `path` exists.
 absl::StatusOr<OwnedFd> CreatePrivateFile(const std::string& path);
 
 }  // namespace trestle

@@ -1,5 +1,5 @@
-// SignalWatcher: tells a loop of signals (SIGHUP, SIGTERM, SIGINT) as ordinary calls, where
-// everything is allowed, unlike in a signal handler.
+// SignalWatcher: delivers signals (SIGHUP, SIGTERM, SIGINT) to a loop as ordinary calls, without
+// the limits of a signal handler.
 #ifndef TRESTLE_POSIX_SIGNAL_WATCHER_H_
 #define TRESTLE_POSIX_SIGNAL_WATCHER_H_
 
@@ -15,18 +15,19 @@
 
 namespace trestle {
 
-/// Blocks `signals` in this thread, and so in all that it starts from now on. To be called early in
-/// main(), before any thread is started: a thread where they are not blocked takes them first.
+/// Blocks `signals` in this thread and in all threads that it starts later. Call it early in
+/// main(), before any thread starts: a thread that does not block them receives them instead.
 absl::Status BlockSignals(absl::Span<const int> signals);
 
 class SignalWatcher final : private FdWatcher {
  public:
   using Callback = absl::AnyInvocable<void(int signal)>;
 
-  /// Calls `on_signal` from the loop for each of `signals` that the process gets; several of one
-  /// kind in short order may come as one. The watcher may be destroyed inside. Fails with
-  /// ErrorCode::kInternal where they are not blocked in this thread (`BlockSignals`), else with
-  /// kTransport. `loop` must outlive the watcher. The signals stay blocked after its end.
+  /// Calls `on_signal` from the loop for each of `signals` that the process receives. Several
+  /// signals of one kind may be merged into one call. The callback may destroy the watcher. `loop`
+  /// must outlive the watcher. Fails with ErrorCode::kInternal if this thread does not block the
+  /// signals (`BlockSignals`), else with kTransport. The signals stay blocked after the watcher is
+  /// destroyed.
   static absl::StatusOr<std::unique_ptr<SignalWatcher>> Create(EpollLoop& loop,
                                                                absl::Span<const int> signals,
                                                                Callback on_signal);

@@ -1,5 +1,4 @@
-// SplicePipes: the kernel pipes of one loop, through which splice(2) carries bytes from socket to
-// socket.
+// SplicePipes: the kernel pipes of one loop, for moving bytes between sockets by splice(2).
 #ifndef TRESTLE_POSIX_SPLICE_PIPES_H_
 #define TRESTLE_POSIX_SPLICE_PIPES_H_
 
@@ -12,15 +11,15 @@
 
 namespace trestle {
 
-/// Lends pipes, last returned first. A pipe is two descriptors, and belongs to one direction of one
-/// connection while bulk flows through it.
+/// Lends pipes, the last returned one first. A pipe has two descriptors, and belongs to one
+/// direction of one connection during a bulk transfer.
 class SplicePipes final : public DirectPipes {
  public:
-  /// Pipes lent at a time, at most: 256 descriptors. Slow receivers hold on to theirs, and must not
-  /// take the descriptors that new connections need.
+  /// Maximum number of lent pipes: 256 descriptors. Slow receivers keep their pipes, and must not
+  /// use up the descriptors for new connections.
   static constexpr size_t kMaxLentPipes = 128;
 
-  /// Unused pipes that are kept, at most.
+  /// Maximum number of unused pipes to keep.
   static constexpr size_t kMaxFreePipes = 16;
 
   SplicePipes();
@@ -28,14 +27,14 @@ class SplicePipes final : public DirectPipes {
   SplicePipes(const SplicePipes&) = delete;
   SplicePipes& operator=(const SplicePipes&) = delete;
 
-  /// Lends a pipe; null, and counted, at the limit and where the system has no more.
+  /// Lends a pipe. Returns null, and counts a failure, at the limit or if the system has no more.
   std::unique_ptr<DirectPipe> Take() override;
   void Return(std::unique_ptr<DirectPipe> pipe) override;
 
-  /// Counts the pipes that are lent out now.
+  /// Returns the number of lent pipes.
   size_t lent() const { return lent_; }
 
-  /// Counts how often there was no pipe to lend, so that bytes were copied.
+  /// Returns how often no pipe was available, so that bytes were copied instead.
   uint64_t failures() const { return failures_; }
 
  private:

@@ -12,20 +12,21 @@
 namespace trestle {
 
 struct TcpDialerOptions {
-  /// Gives an attempt up with ErrorCode::kTimeout after so long; InfiniteDuration leaves it to the
-  /// system, which takes about two minutes.
+  /// Fails an attempt with ErrorCode::kTimeout after this time. InfiniteDuration uses the system's
+  /// limit, about two minutes.
   absl::Duration connect_timeout = absl::Seconds(10);
 };
 
 class TcpDialer final : public Dialer {
  public:
-  /// `loop` must outlive the dialer and all that it opened.
+  /// Creates a dialer. `loop` must outlive the dialer and all its connections.
   explicit TcpDialer(EpollLoop& loop, const TcpDialerOptions& options = {})
       : loop_(loop), options_(options) {}
 
-  /// Fails with ErrorCode::kTimeout where nobody answers, else with kTransport and a sentence that
-  /// names `endpoint`: "192.0.2.1:443 refused the connection". What comes back by itself (no local
-  /// port is free, too many open files) fails the same way: the dialer doesn't try again.
+  /// Starts a connection. Fails with ErrorCode::kTimeout if the peer does not answer, else with
+  /// kTransport and a sentence with `endpoint`: "192.0.2.1:443 refused the connection". Temporary
+  /// shortages (no free local port, too many open files) also fail with kTransport: the dialer does
+  /// not retry.
   [[nodiscard]] std::unique_ptr<Dial> Connect(const Endpoint& endpoint, Callback done) override;
 
  private:

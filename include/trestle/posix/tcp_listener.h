@@ -1,5 +1,5 @@
 // TcpListener: accepts TCP connections on one loop. A server with N threads has N listeners on one
-// address, and the system spreads the connections over them (SO_REUSEPORT).
+// address, and the system distributes the connections among them (SO_REUSEPORT).
 #ifndef TRESTLE_POSIX_TCP_LISTENER_H_
 #define TRESTLE_POSIX_TCP_LISTENER_H_
 
@@ -18,27 +18,27 @@
 
 namespace trestle {
 
-/// Whom a listener shares its address with.
+/// How a listener shares its address.
 enum class PortUse : uint8_t {
-  /// Takes the address, and fails where any program listens on it already; there is no moment at
-  /// which two programs that both claim can both succeed. From then on listeners may join.
+  /// Claims the address; fails if any program listens on it already. Of two concurrent claims, at
+  /// most one succeeds. Later listeners may join.
   kClaim,
-  /// Listens beside those who do already, or alone: the second and later threads of a server
-  /// (with the first one's `local_endpoint()`, should it have picked the port), or a new process
-  /// that takes over from an old one. Only listeners of one user may share.
+  /// Joins existing listeners, or listens alone. For the second and later threads of a server, with
+  /// the first one's `local_endpoint()` if the system chose the port. Also for a new process that
+  /// takes over from an old one. Only listeners of one user can share an address.
   kJoin,
 };
 
 struct TcpListenerOptions {
   PortUse port_use = PortUse::kClaim;
-  /// Connections that wait to be accepted, at most; the system has a limit of its own.
+  /// Maximum number of connections waiting for accept; the system may have a lower limit.
   int backlog = 4096;
-  /// Connections accepted per turn, before other descriptors get theirs.
+  /// Maximum number of connections accepted per turn, before other descriptors are handled.
   int accept_batch = 64;
-  /// How long to wait, when descriptors or memory have run out, before accepting again.
+  /// How long to pause accepting after descriptors or memory ran out.
   absl::Duration retry_delay = absl::Milliseconds(100);
-  /// How long `Retire` gives TCP handshakes that are under way. Longer than a round trip to
-  /// clients; less than the second after which clients send their SYN again.
+  /// How long `Retire` waits for pending TCP handshakes. Use more than a round trip to clients, but
+  /// less than one second, when clients retransmit their SYN.
   absl::Duration retire_time = absl::Milliseconds(250);
 };
 
@@ -46,11 +46,11 @@ class TcpListener final : private FdWatcher {
  public:
   using Callback = absl::AnyInvocable<void(std::unique_ptr<Transport>)>;
 
-  /// Listens on `endpoint` (port 0: any free one; IPv6 endpoints take IPv6 clients only) and calls
-  /// `on_connection` from the loop for each connection. `loop` must outlive the listener and all
-  /// connections. Fails with ErrorCode::kConfiguration and a sentence that names the address
-  /// ("192.0.2.1:443 is in use by another program") where the address is the reason, else with
-  /// kTransport.
+  /// Listens on `endpoint` and calls `on_connection` from the loop for each connection. With port 0
+  /// the system chooses a free port; IPv6 endpoints accept IPv6 clients only. `loop` must outlive
+  /// the listener and all connections. Fails with ErrorCode::kConfiguration and a sentence with the
+  /// address if the address is the reason ("192.0.2.1:443 is in use by another program"). Fails
+  /// with kTransport otherwise.
   static absl::StatusOr<std::unique_ptr<TcpListener>> Create(
       EpollLoop& loop, const Endpoint& endpoint, Callback on_connection,
       const TcpListenerOptions& options = {});
@@ -59,28 +59,28 @@ class TcpListener final : private FdWatcher {
   TcpListener(const TcpListener&) = delete;
   TcpListener& operator=(const TcpListener&) = delete;
 
-  /// The address as it is, with the port that was picked.
+  /// Returns the actual address, with the port that the system chose.
   const Endpoint& local_endpoint() const { return local_; }
 
-  /// Lists the addresses at which this machine reaches the listener: its own, and where that
-  /// stands for all addresses ("0.0.0.0", "::"), those that the interfaces have now.
+  /// Returns the addresses at which this machine reaches the listener. For an address that stands
+  /// for all ("0.0.0.0", "::"), these are the current addresses of the interfaces.
   std::vector<Endpoint> Addresses() const;
 
-  /// Stops listening without resetting anybody: from now on, new clients are left unanswered and
-  /// reach whoever else listens on the address when they try again (after a second: TCP's doing);
-  /// those whose TCP handshake is under way are accepted for `retire_time` more. Then stops, and
-  /// calls `done`, from the loop; the listener may be destroyed in it.
+  /// Stops listening without resetting clients. New clients get no answer from now on. When they
+  /// retry, after TCP's one second, they reach other listeners on the address. Clients with a
+  /// pending TCP handshake are still accepted for `retire_time`. Then the listener stops and calls
+  /// `done`, from the loop; `done` may destroy the listener.
   void Retire(absl::AnyInvocable<void()> done);
 
-  /// Stops listening at once; may be called inside the callback, like the destructor. Connections
-  /// that the system took but that were not accepted yet are reset by it.
+  /// Stops listening at once. The system resets connections that it completed but that were not
+  /// accepted yet. Like the destructor, it may be called in the callback.
   void Stop();
 
-  /// Counts the connections handed out so far.
+  /// Returns the number of accepted connections so far.
   uint64_t accepted() const { return accepted_; }
 
-  /// Counts how often descriptors or memory had run out when a connection waited. After each,
-  /// nothing is accepted for `retry_delay`.
+  /// Returns how often descriptors or memory ran out while a connection was pending. After each
+  /// time, accepting pauses for `retry_delay`.
   uint64_t failures() const { return failures_; }
 
  private:
@@ -101,7 +101,7 @@ class TcpListener final : private FdWatcher {
   const TcpListenerOptions options_;
   const Endpoint local_;
   Callback on_connection_;
-  Timer again_;  // Set while accepting waits: for the next turn, or for descriptors.
+  Timer again_;  // Set while accepting is paused: until the next turn, or for descriptors.
   absl::AnyInvocable<void()> retired_;
   Timer retirement_;  // Set while retiring.
   uint64_t accepted_ = 0;

@@ -1,5 +1,5 @@
-// TcpTransport: a connected TCP socket as a Transport. Comes from TcpListener and TcpDialer, or
-// from a socket that the host made.
+// TcpTransport: a connected TCP socket as a Transport, from TcpListener, TcpDialer or a socket of
+// the host.
 #ifndef TRESTLE_POSIX_TCP_TRANSPORT_H_
 #define TRESTLE_POSIX_TCP_TRANSPORT_H_
 
@@ -18,24 +18,25 @@
 
 namespace trestle {
 
-/// A TCP connection. What the five rules leave open:
-///   - Bytes that arrived before a RST are read before the failure is told, also after a failed
-///     write. A RST is ErrorCode::kTruncated, other failures are kTransport with the system's
-///     words.
-///   - ShutdownWrite(kTruncated) answers kWouldBlock until the peer's system has acknowledged all
-///     bytes, and then sends a RST: the peer reads all of them and an error after that. TCP can't
-///     cut one direction alone, so reads on this side fail from then on (kCancelled). It waits for
-///     as long as the peer takes; give it a limit.
-///   - Destruction is close(2): what `Write` took is still sent, then FIN; but if bytes from the
-///     peer are unread, the system sends a RST and drops both.
-///   - A byte that the peer marked as urgent is a byte of the stream like any other.
+/// A TCP connection on one loop. It defines these points that the five rules of Transport leave
+/// open:
+///   - Bytes that arrived before a RST are read before the failure is reported, also after a failed
+///     write. A RST is ErrorCode::kTruncated; other failures are kTransport with the system's text.
+///   - ShutdownWrite(kTruncated) returns kWouldBlock until the peer's system has acknowledged all
+///     bytes, and then sends a RST. The peer reads all bytes and then an error. TCP cannot abort
+///     one direction alone, so local reads fail from then on (kCancelled). The wait has no limit of
+///     its own: the caller sets one.
+///   - The destructor is close(2): bytes that `Write` took are still sent, then FIN. If bytes from
+///     the peer are unread, the system sends a RST and drops both.
+///   - A byte marked as urgent by the peer is an ordinary byte of the stream.
 class TcpTransport final : public Transport, private FdWatcher {
  public:
-  /// Makes a transport of `socket`: connected, non-blocking, SO_OOBINLINE and TCP_NODELAY set.
-  /// `loop` must outlive it. Fails with ErrorCode::kTransport where the system can't watch it.
+  /// Creates a transport from `socket`: connected, non-blocking, with SO_OOBINLINE and TCP_NODELAY
+  /// set. `loop` must outlive it. Fails with ErrorCode::kTransport if the system cannot watch the
+  /// socket.
   static absl::StatusOr<std::unique_ptr<TcpTransport>> Create(EpollLoop& loop, OwnedFd socket);
 
-  /// As above, for who knows the addresses: saves asking the system for them.
+  /// As above, but with known addresses, which saves two system calls.
   static absl::StatusOr<std::unique_ptr<TcpTransport>> Create(EpollLoop& loop, OwnedFd socket,
                                                               const Endpoint& local,
                                                               const Endpoint& peer);
@@ -53,8 +54,8 @@ class TcpTransport final : public Transport, private FdWatcher {
   absl::Status status() const override { return status_; }
   TransportInfo info() const override;
 
-  /// Tells the loop's; null once splice(2) can't be relied on: it was refused, or there was an
-  /// urgent mark, where it stops for good.
+  /// Returns the loop's pipes, or null once splice(2) is unusable here: the system refused it, or
+  /// the peer sent an urgent mark, where splice(2) stops permanently.
   DirectPipes* direct_pipes() override;
   IoResult ReadInto(DirectPipe& pipe, size_t max_bytes) override;
   IoResult WriteFrom(DirectPipe& pipe) override;
@@ -81,11 +82,11 @@ class TcpTransport final : public Transport, private FdWatcher {
   TransportHandler* handler_ = nullptr;
   absl::Status status_;
 
-  // What the edges told so far: false only where the next system call is known to be in vain.
+  // State from the edges so far: false only if the next system call would certainly block.
   bool may_read_ = true;
   bool may_write_ = true;
-  // Whether a read that didn't fill the buffer took all there was. Not so once the peer ended its
-  // direction, for then the end follows; nor at an urgent mark, where recv(2) stops.
+  // True if a read that does not fill the buffer has read everything. False once the peer ended its
+  // direction, because the end follows; also at an urgent mark, where recv(2) stops.
   bool short_read_is_all_ = true;
   bool may_splice_ = true;
   bool read_owed_ = false;

@@ -1,4 +1,4 @@
-// Thread: a thread that takes no signals, and whose failure to start is a status.
+// Thread: a thread that receives no signals, and reports a failed start as a status.
 #ifndef TRESTLE_POSIX_THREAD_H_
 #define TRESTLE_POSIX_THREAD_H_
 
@@ -11,26 +11,26 @@
 
 namespace trestle {
 
-/// One thread, joined by its owner. Movable. All signals are blocked in it.
+/// One thread, joined by its owner. Movable. Blocks all signals.
 class Thread final {
  public:
-  /// Stands for no thread.
+  /// Creates no thread.
   Thread() = default;
 
-  /// Runs `main` on a new thread. Fails with ErrorCode::kTransport where the system has no more
+  /// Runs `main` on a new thread. Fails with ErrorCode::kTransport if the system has no more
   /// threads, or no memory for a stack.
   static absl::StatusOr<Thread> Start(absl::AnyInvocable<void()> main);
 
-  /// As `Join`.
+  /// Calls `Join`.
   ~Thread() { Join(); }
   Thread(Thread&& other) noexcept;
   Thread& operator=(Thread&& other) noexcept;
 
-  /// Waits for the end of `main`; returns at once where there is no thread. Not from the thread
-  /// itself.
+  /// Waits for the end of `main`; returns at once if there is no thread. Must not be called from
+  /// the thread itself.
   void Join();
 
-  /// Lets the thread go on without an owner. What `main` uses must then outlive it.
+  /// Gives up ownership; the thread continues. Everything that `main` uses must outlive it.
   void Detach();
 
  private:

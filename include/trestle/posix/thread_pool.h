@@ -1,5 +1,5 @@
-// ThreadPool: threads that do what would keep loops from their work: signatures with RSA, file
-// systems that take their time.
+// ThreadPool: threads for work that would block a loop, such as RSA signatures and slow file
+// systems.
 #ifndef TRESTLE_POSIX_THREAD_POOL_H_
 #define TRESTLE_POSIX_THREAD_POOL_H_
 
@@ -19,29 +19,30 @@
 namespace trestle {
 
 struct ThreadPoolOptions {
-  /// 1 to 64.
+  /// Number of threads, 1 to 64.
   int threads = 2;
-  /// Tasks that wait for a thread at a time. Further ones are refused.
+  /// Maximum number of pending tasks. Further tasks are rejected.
   size_t max_waiting = 1024;
 };
 
-/// Its threads take no signals.
+/// A TaskRunner with a fixed number of threads, which receive no signals.
 class ThreadPool final : public TaskRunner {
  public:
-  /// Starts the threads. Fails with ErrorCode::kConfiguration where an option is out of range, with
-  /// kTransport where the system has no more threads.
+  /// Starts the threads. Fails with ErrorCode::kConfiguration if an option is out of range, or with
+  /// kTransport if the system has no more threads.
   static absl::StatusOr<std::unique_ptr<ThreadPool>> Create(const ThreadPoolOptions& options = {});
 
-  /// As `Stop`.
+  /// Calls `Stop`.
   ~ThreadPool() override;
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  /// Also fails, with ErrorCode::kCancelled, once stopped.
+  /// Queues `task`. May be called from any thread. Fails with ErrorCode::kOverLimit if
+  /// `max_waiting` tasks are pending, or with kCancelled after `Stop`.
   absl::Status Run(absl::AnyInvocable<void()> task) override;
 
-  /// Waits for the tasks that run, drops those that wait, and ends the threads. Not from one of
-  /// them.
+  /// Waits for running tasks, drops pending ones, and ends the threads. Must not be called from one
+  /// of them.
   void Stop();
 
  private:
