@@ -20,7 +20,7 @@ namespace {
 constexpr absl::string_view kIpv4Zone = ".in-addr.arpa";
 constexpr absl::string_view kIpv6Zone = ".ip6.arpa";
 constexpr char kHexDigits[] = "0123456789abcdef";
-// The port of an endpoint that stands for an address.
+// The port of an endpoint that holds an address only.
 constexpr uint16_t kNoPort = 0;
 
 std::string ReverseName(const Endpoint& address) {
@@ -51,7 +51,7 @@ AcmeIdentifier OfAddress(const Endpoint& address) {
   return {ReverseName(address), AddressText(address), address};
 }
 
-// The address whose reverse name this is; of family kNone where it is no such name.
+// Returns the address of a reverse name; family kNone for other names.
 Endpoint AddressOf(absl::string_view name) {
   const bool ipv4 = absl::ConsumeSuffix(&name, kIpv4Zone);
   if (!ipv4 && !absl::ConsumeSuffix(&name, kIpv6Zone)) return {};
@@ -65,7 +65,7 @@ Endpoint AddressOf(absl::string_view name) {
     const bool number = ipv4 ? absl::SimpleAtoi(labels[i], &value)
                              : labels[i].size() == 1 && absl::SimpleHexAtoi(labels[i], &value);
     if (!number || value > 255) return {};
-    // The last byte, and of each byte the lower half, comes first.
+    // The last byte comes first, and the lower half of each byte.
     const int shift = ipv4 || i % 2 == 0 ? 0 : 4;
     bytes[count - 1 - i / per_byte] |= static_cast<uint8_t>(value << shift);
   }

@@ -1,4 +1,4 @@
-// AcmeIdentifier: what an ACME certificate is for, and the server name under which it is asked for.
+// AcmeIdentifier: the subject of an ACME certificate, and the server name of its challenge.
 #ifndef TRESTLE_LIB_TLS_ACME_IDENTIFIER_H_
 #define TRESTLE_LIB_TLS_ACME_IDENTIFIER_H_
 
@@ -11,16 +11,16 @@
 namespace trestle {
 
 struct AcmeIdentifier {
-  /// Reads a server name or an IP address as people write them. Fails with kConfiguration.
+  /// Parses a server name or an IP address. Fails with kConfiguration.
   static absl::StatusOr<AcmeIdentifier> Parse(absl::string_view text);
 
-  /// Reads the other way round what a challenge is asked for under, in its normal form: IP
-  /// addresses come as the names of their reverse zones (RFC 8738 6).
+  /// Parses the server name of a challenge, in its normal form. IP addresses come as names of their
+  /// reverse zones (RFC 8738 6).
   static AcmeIdentifier FromServerName(absl::string_view server_name);
 
   std::string server_name;
   std::string text;  ///< The server name, or the address.
-  Endpoint address;  ///< Of family kNone for a server name.
+  Endpoint address;  ///< Family kNone for a server name.
 };
 
 }  // namespace trestle

@@ -13,7 +13,7 @@ namespace {
 
 using Credentials = CertificateSet::Credentials;
 
-// The order in which credentials are offered: the first one that the client can verify is used.
+// The order of offer: the client uses the first credential that it can verify.
 int OfferRank(KeyType type) {
   switch (type) {
     case KeyType::kEcdsa:
@@ -33,14 +33,14 @@ bool AnyValid(const Credentials& credentials, absl::Time now) {
                      [now](const auto& credential) { return credential->ValidAt(now); });
 }
 
-// Whether `a` is offered before `b`, or instead of it.
+// Returns whether `a` comes before `b`, or replaces it.
 bool GoesBefore(const Credential& a, const Credential& b) {
   const int rank_a = OfferRank(a.key_type());
   const int rank_b = OfferRank(b.key_type());
   return rank_a != rank_b ? rank_a < rank_b : NotAfter(a) > NotAfter(b);
 }
 
-// The first of each key type, of those that are valid at `now` if any is.
+// Returns the first of each key type among those valid at `now`, or among all if none is valid.
 Credentials Pick(const Credentials& all, absl::Time now) {
   const bool any_valid = AnyValid(all, now);
   Credentials picked;
@@ -52,7 +52,8 @@ Credentials Pick(const Credentials& all, absl::Time now) {
   return picked;
 }
 
-// The earliest time at which one of `credentials` becomes valid; never, where all have ended.
+// Returns the earliest time at which one of `credentials` becomes valid; InfiniteFuture if all
+// expired.
 absl::Time FirstBegin(const Credentials& credentials, absl::Time now) {
   absl::Time first = absl::InfiniteFuture();
   for (const auto& credential : credentials) {
@@ -213,7 +214,7 @@ std::vector<CertificateSet::Key> CertificateSet::KeysOf(const CertificateInfo& l
   if (leaf.dns_names.empty() && leaf.ip_names.empty()) return {{KeyKind::kNameless, ""}};
   std::vector<Key> keys;
   for (const std::string& name : leaf.dns_names) {
-    // A name that no client could ask for is no reason to refuse the names beside it.
+    // An unusable name does not reject the other names of the certificate.
     const absl::StatusOr<NamePattern> pattern = NamePattern::Parse(name);
     if (!pattern.ok() || pattern->kind() == NamePattern::Kind::kAnyDepth) continue;
     const bool exact = pattern->kind() == NamePattern::Kind::kExact;

@@ -1,4 +1,4 @@
-// ChainCache: keeps one copy of certificates that many chains have in common.
+// ChainCache: shares one copy of certificates that several chains contain.
 #ifndef TRESTLE_LIB_TLS_CHAIN_CACHE_H_
 #define TRESTLE_LIB_TLS_CHAIN_CACHE_H_
 
@@ -13,12 +13,12 @@
 
 namespace trestle {
 
-/// Not BoringSSL's CRYPTO_BUFFER_POOL, which must outlive all that came from it.
+/// Replaces BoringSSL's CRYPTO_BUFFER_POOL, which must outlive all of its buffers.
 class ChainCache {
  public:
-  /// Returns what is here with the bytes of `certificate`; keeps that otherwise.
+  /// Returns the stored buffer with the bytes of `certificate`, or stores `certificate`.
   bssl::UniquePtr<CRYPTO_BUFFER> Share(bssl::UniquePtr<CRYPTO_BUFFER> certificate) {
-    // There are as many as CAs in use. Chains that all differ must not pile up here.
+    // Usually one entry per CA. The limit bounds chains that all differ.
     if (certificates_.size() >= kMaxCertificates) certificates_.clear();
     const absl::string_view der(
         reinterpret_cast<const char*>(CRYPTO_BUFFER_data(certificate.get())),

@@ -1,5 +1,5 @@
-// ClientAuthRules: one immutable set of client authentication policies, by server name; and how a
-// client's chain is judged by one.
+// ClientAuthRules: an immutable set of client authentication policies by server name. It verifies
+// clients' chains.
 #ifndef TRESTLE_LIB_TLS_CLIENT_AUTH_RULES_H_
 #define TRESTLE_LIB_TLS_CLIENT_AUTH_RULES_H_
 
@@ -28,12 +28,12 @@ class ClientAuthRule {
   ClientCertificate certificate() const { return policy_.certificate; }
   const TrustStore& trust() const { return *policy_.trust; }
 
-  /// What a resumed session must have in common with the one it came from. Empty where no
-  /// certificate is asked for.
+  /// The terms that a resumed session must share with its origin. Empty if no certificate is
+  /// requested.
   const std::string& digest() const { return digest_; }
 
-  /// Checks that `chain` (leaf first) is trusted at `now`, not revoked, and let in. Nothing is
-  /// returned when all is well; then `identity` is filled in.
+  /// Checks that `chain` (leaf first) is trusted at `now`, not revoked, and accepted. Returns
+  /// nothing on success and fills in `identity`.
   std::optional<ChainFailure> Judge(const CertificateChain& chain, absl::Time now,
                                     PeerIdentity& identity) const;
 
@@ -49,10 +49,10 @@ class ClientAuthRules {
  public:
   static absl::StatusOr<std::shared_ptr<const ClientAuthRules>> Make(ClientAuthOptions options);
 
-  /// The rule for a normalised server name, or for hellos without one.
+  /// Returns the rule for a normalised server name; an empty one stands for hellos without a name.
   const ClientAuthRule& Find(absl::string_view server_name) const;
 
-  /// Tells whether any two of the rules let in other clients.
+  /// Returns whether any two rules accept different clients.
   bool differ() const;
 
  private:
@@ -62,7 +62,7 @@ class ClientAuthRules {
   std::array<Names, NamePattern::kKinds> by_name_;  // By NamePattern::Kind, then by base.
 };
 
-/// Reads who `leaf` is for.
+/// Reads the identity in `leaf`.
 PeerIdentity IdentityOf(const X509* leaf);
 
 }  // namespace trestle

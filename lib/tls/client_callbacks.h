@@ -1,4 +1,4 @@
-// What a client decides about a server: its certificate, and which sessions are kept and resumed.
+// A client's decisions about a server: its certificate, and which sessions are kept and resumed.
 #ifndef TRESTLE_LIB_TLS_CLIENT_CALLBACKS_H_
 #define TRESTLE_LIB_TLS_CLIENT_CALLBACKS_H_
 
@@ -13,7 +13,7 @@ namespace trestle {
 /// Digests all of `options`: any difference makes another policy.
 std::string ClientPolicyDigest(const ClientTlsOptions& options);
 
-/// Makes the connections of `context` verify their peer by their record's ClientTlsConfig.
+/// Makes the connections of `context` verify their peer with their record's ClientTlsConfig.
 void InstallClientCallbacks(SSL_CTX* context);
 
 }  // namespace trestle

@@ -17,7 +17,8 @@
 namespace trestle {
 namespace {
 
-// BoringSSL's callback says neither for which algorithm nor for whom.
+// BoringSSL's callback names neither the algorithm nor the connection, so each algorithm has its
+// own function.
 template <CompressionAlgorithm algorithm>
 int Compress(SSL* ssl, CBB* out, const uint8_t* in, size_t in_bytes) {
   const ConnectionRecord& record = ConnectionRecord::Of(ssl);
@@ -57,7 +58,7 @@ std::shared_ptr<const std::string> CompressionCache::Get(const CertificateCompre
     const auto found = entries_.find(key);
     if (found != entries_.end()) return found->second;
   }
-  // Others need not wait. Two may do the same work; once.
+  // Compresses without the lock. Two threads may compress the same message once each.
   std::optional<std::string> made = compressor.Compress(certificates);
   if (!made.has_value()) return nullptr;
   auto compressed = std::make_shared<const std::string>(*std::move(made));

@@ -1,4 +1,5 @@
-// CompressionCache: what certificates were compressed to. BoringSSL would ask anew each handshake.
+// CompressionCache: keeps compressed certificates, because BoringSSL compresses anew for each
+// handshake.
 #ifndef TRESTLE_LIB_TLS_COMPRESSION_CACHE_H_
 #define TRESTLE_LIB_TLS_COMPRESSION_CACHE_H_
 
@@ -21,10 +22,11 @@ namespace trestle {
 /// Thread-safe.
 class CompressionCache {
  public:
-  /// More credentials than so many take turns.
+  /// At this many entries the cache is cleared.
   static constexpr size_t kMaxEntries = 4096;
 
-  /// What `compressor` makes of `certificates`; null where it fails.
+  /// Returns `certificates` compressed by `compressor`, from the cache if present; null if it
+  /// fails.
   std::shared_ptr<const std::string> Get(const CertificateCompressor& compressor,
                                          ByteView certificates);
 
@@ -32,13 +34,14 @@ class CompressionCache {
 
  private:
   mutable absl::Mutex mutex_;
-  // By algorithm and digest: a credential's message differs with what the client asked for.
+  // By algorithm and digest of the message: one credential's message varies with the client's
+  // extensions.
   absl::flat_hash_map<std::string, std::shared_ptr<const std::string>> entries_
       ABSL_GUARDED_BY(mutex_);
 };
 
-/// Makes the connections of `context` compress by their record's ServerTlsConfig. Fails with
-/// ErrorCode::kConfiguration for null and for an algorithm that is there twice or unknown.
+/// Makes the connections of `context` compress with their record's ServerTlsConfig. Fails with
+/// ErrorCode::kConfiguration for null and for a duplicate or unknown algorithm.
 absl::Status InstallCompression(
     SSL_CTX* context, const std::vector<std::shared_ptr<const CertificateCompressor>>& compressors);
 

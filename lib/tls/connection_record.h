@@ -1,4 +1,4 @@
-// What an SSL_CTX's callbacks and the engine that runs a connection tell each other about it.
+// The state that an SSL_CTX's callbacks and the engine share about a connection.
 #ifndef TRESTLE_LIB_TLS_CONNECTION_RECORD_H_
 #define TRESTLE_LIB_TLS_CONNECTION_RECORD_H_
 
@@ -32,42 +32,43 @@ class ServerTlsConfig;
 class SessionMemory;
 struct VerifiedPeer;
 
-/// Needed until the handshake is done, then freed.
+/// State of the handshake, freed when it is done.
 struct HandshakeRecord {
   const ServerTlsConfig* server = nullptr;  ///< One of the two is set.
   const ClientTlsConfig* client = nullptr;
-  PeerName expected_name;     ///< Client: what the peer must prove.
-  Endpoint local_address;     ///< Server: where the client connected to; kNone: not known.
+  PeerName expected_name;     ///< Client: the name that the peer must prove.
+  Endpoint local_address;     ///< Server: the address that the client connected to; kNone: unknown.
   HelloHook* hook = nullptr;  ///< Server: null for none.
   PendingAnswer<absl::StatusOr<HelloAnswer>> hello_answer;
-  PendingAnswer<absl::Status> verdict;                  ///< Of the host's own verifier.
-  PendingAnswer<CredentialSelector::Answer> selection;  ///< Server: of the host's own selector.
-  CertificateSet::Credentials offered;                  ///< What BoringSSL may choose from.
-  std::shared_ptr<const ClientAuthRules> client_rules;  ///< Server: keeps the next one alive.
+  PendingAnswer<absl::Status> verdict;                  ///< The host's verifier.
+  PendingAnswer<CredentialSelector::Answer> selection;  ///< Server: the host's selector.
+  CertificateSet::Credentials offered;                  ///< BoringSSL chooses one of these.
+  std::shared_ptr<const ClientAuthRules> client_rules;  ///< Server: owns `client_rule`.
   const ClientAuthRule* client_rule = nullptr;          ///< Server: null where none applies.
-  absl::AnyInvocable<absl::Status()> admit;  ///< Server: asked before a full handshake, if set.
-  /// Server: asked about the hello before anything is made of it, if set.
+  absl::AnyInvocable<absl::Status()> admit;             ///< Server: runs before a full handshake.
+  /// Server: checks the hello before anything else; may be null.
   absl::AnyInvocable<absl::Status(const HelloToAnswer&)> check_hello;
-  /// Server: whose session it is that the client wants to resume.
+  /// Server: the client of the session that the hello wants to resume.
   ChainInfo resumed_chain;
   std::shared_ptr<const PeerIdentity> resumed_identity;
-  PendingAnswer<absl::Status> resumed_verdict;  ///< About the client whose leaf this is:
+  PendingAnswer<absl::Status> resumed_verdict;  ///< On the client with `resumed_leaf`.
   std::string resumed_leaf;
-  std::shared_ptr<const PeerIdentity> shown_identity;  ///< Server: not asked the verifier yet.
-  /// Why a callback refused: more than BoringSSL's own error says.
+  std::shared_ptr<const PeerIdentity> shown_identity;  ///< Server: not yet accepted.
+  /// Why a callback refused; more specific than BoringSSL's own error.
   std::optional<TlsError> refusal;
 };
 
-/// Client with a ClientSessionCache: servers send tickets at any time, so this stays.
+/// For a client with a ClientSessionCache. Lasts as long as the connection: tickets may arrive at
+/// any time.
 struct ResumptionRecord {
   SessionMemory& memory;
   std::string target;                                  ///< The key in `memory`.
   bool offered = false;                                ///< A session was offered to the server.
-  std::shared_ptr<const VerifiedPeer> peer = nullptr;  ///< Of that session, or of this handshake.
+  std::shared_ptr<const VerifiedPeer> peer = nullptr;  ///< From that session or this handshake.
 };
 
-/// Counts the KeyUpdates of a peer (RFC 8446 4.6.3). Each costs new keys, and an answer if it asks
-/// for one; BoringSSL bounds only those that follow each other without data in between.
+/// Counts the KeyUpdates of a peer (RFC 8446 4.6.3). Each costs new keys, and a reply if it
+/// requests one. BoringSSL limits only consecutive ones without data in between.
 class KeyUpdateCount {
  public:
   void SetLimit(int most_per_minute) { most_per_minute_ = most_per_minute; }
@@ -85,31 +86,31 @@ class KeyUpdateCount {
  private:
   MonotonicTime minute_start_;
   int count_ = 0;
-  int most_per_minute_ = 60;  // Of servers, and of clients unless told otherwise.
+  int most_per_minute_ = 60;  // For servers, and the default for clients.
 };
 
-/// One per SSL, from its making to its end.
+/// One per SSL, from its creation to its end.
 struct ConnectionRecord : SigningRecord {
-  /// Reports share it, and may outlive the connection.
+  /// Reports share it; it may outlive the connection.
   const std::shared_ptr<TlsInfo> shared_info = std::make_shared<TlsInfo>();
   TlsInfo& info = *shared_info;
-  bool hello_received = false;            ///< Server: a whole hello, not judged yet.
-  std::optional<uint8_t> alert_received;  ///< The last one that isn't close_notify.
-  std::optional<uint8_t> alert_sent;      ///< Only fatal ones: the first is the last.
+  bool hello_received = false;            ///< Server: a complete hello, not checked yet.
+  std::optional<uint8_t> alert_received;  ///< The last one except close_notify.
+  std::optional<uint8_t> alert_sent;      ///< The fatal alert, if any.
   KeyUpdateCount key_updates;
   std::unique_ptr<HandshakeRecord> handshake;
   std::unique_ptr<ResumptionRecord> resumption;
 
   explicit ConnectionRecord(Scheduler& loop) : SigningRecord(loop) {}
 
-  /// The record that hangs on `ssl`.
+  /// Returns the record attached to `ssl`.
   static ConnectionRecord& Of(const SSL* ssl) {
     return static_cast<ConnectionRecord&>(SigningRecord::Of(ssl));
   }
 };
 
-/// Makes the connections of `context` write alerts, the chain they show and the peer's KeyUpdates
-/// into their records.
+/// Makes the connections of `context` record alerts, the chain they present and the peer's
+/// KeyUpdates.
 void InstallRecordCallbacks(SSL_CTX* context);
 
 }  // namespace trestle

@@ -25,7 +25,7 @@ constexpr absl::string_view kChainEndings[] = {".pem", ".crt", ".cer"};
 constexpr absl::string_view kKeyEnding = ".key";
 constexpr absl::string_view kStapleEnding = ".ocsp";
 
-// What tells the two kinds of PEM blocks apart: "-----BEGIN RSA PRIVATE KEY-----".
+// Distinguishes the two kinds of PEM blocks: "-----BEGIN RSA PRIVATE KEY-----".
 constexpr absl::string_view kKeyMark = "PRIVATE KEY-----";
 constexpr absl::string_view kCertificateMark = " CERTIFICATE-----";
 
@@ -62,7 +62,7 @@ absl::Status FileError(const std::string& name, const absl::Status& why) {
       absl::StrCat(name, ": ", error.has_value() ? error->detail : std::string(why.message())));
 }
 
-// The same for equal texts in equal places only.
+// Returns a digest that is equal only for equal texts in equal places.
 std::array<uint8_t, 32> DigestOf(const std::array<absl::string_view, 3>& texts) {
   std::array<uint8_t, 3 * 32> all;
   auto at = all.begin();
@@ -73,7 +73,7 @@ std::array<uint8_t, 32> DigestOf(const std::array<absl::string_view, 3>& texts) 
   return Sha256(ByteView(all.data(), all.size()));
 }
 
-// Whether all of the certificates in `chain` are of CAs.
+// Returns whether all certificates in `chain` are CA certificates.
 bool HasOnlyCas(absl::string_view chain) {
   const auto buffers = ReadCertificatesPem(chain, "the chain");
   if (!buffers.ok()) return false;
@@ -88,14 +88,14 @@ bool HasOnlyCas(absl::string_view chain) {
 // The files of one credential.
 struct CredentialFiles::Group {
   std::string chain;
-  std::string key;     // The same where the key is in there.
+  std::string key;     // Same file if it includes the key.
   std::string staple;  // Empty for none.
 };
 
-// What one call of `Load` has found so far.
+// The state of one call of `Load`.
 struct CredentialFiles::Loading {
   struct Made {
-    std::string chain;  // Its file.
+    std::string chain;  // The chain's file.
     Known known;
   };
   struct Keyless {
@@ -147,7 +147,7 @@ absl::Status CredentialFiles::LoadChain(const std::string& name, Loading& loadin
   if (!text.ok()) return text.status();
   Group group{name, absl::StrCat(Stem(name), kKeyEnding), absl::StrCat(Stem(name), kStapleEnding)};
   if (!loading.Has(group.staple)) group.staple.clear();
-  // What is damaged is found when it is read.
+  // Damaged text fails later, when it is parsed.
   const bool has_key = absl::StrContains(*text, kKeyMark);
   const bool has_certificates = absl::StrContains(*text, kCertificateMark);
   if (!loading.Has(group.key)) {
@@ -169,7 +169,7 @@ absl::Status CredentialFiles::LoadChain(const std::string& name, Loading& loadin
   return LoadOne(group, chain.text(), loading);
 }
 
-// Finds the key of a chain among all keys of the folder.
+// Finds the key of a chain among all keys of the directory.
 absl::Status CredentialFiles::LoadKeyless(const Group& group, absl::string_view chain,
                                           Loading& loading) {
   for (const std::string& key : loading.keys) {
@@ -226,7 +226,7 @@ absl::Status CredentialFiles::CheckAllAreUsed(Loading& loading) {
                             : loading.notes.front());
 }
 
-// Remembers what was made, and leaves out the chains that others have in full.
+// Keeps the credentials made, except for chains that another file has in full.
 std::vector<std::shared_ptr<const Credential>> CredentialFiles::Finish(Loading& loading) {
   absl::flat_hash_map<std::string, const Loading::Made*> longest;  // By leaf.
   const auto leaf_of = [](const Loading::Made& made) {

@@ -140,7 +140,7 @@ absl::Status EchKeys::Replace(absl::string_view pem) {
   if (!keys.ok()) return keys.status();
   absl::MutexLock lock(&mutex_);
   keys_ = *std::move(keys);
-  // Of keys that were read, this fails only without memory.
+  // With parsed keys this fails only if out of memory.
   for (SSL_CTX* context : contexts_) SSL_CTX_set1_ech_keys(context, keys_->native.get());
   ERR_clear_error();
   return absl::OkStatus();

@@ -1,4 +1,4 @@
-// How a TlsEngine begins: its SSL, its BIO, and what a client knows of the server beforehand.
+// Starts a TlsEngine: its SSL, its BIO, and the session that a client offers.
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -101,7 +101,7 @@ bool TlsEngine::State::StartClient(std::shared_ptr<const ClientTlsConfig> config
   SSL* ssl = ssl_.get();
   SSL_set_connect_state(ssl);
   needs_alpn_ = !alpn.empty() && !target.alpn_optional;
-  // SSL_set_alpn_protos, alone among its kind, answers 0 for success.
+  // SSL_set_alpn_protos returns 0 for success, unlike similar functions.
   if (!alpn.empty() && SSL_set_alpn_protos(ssl, AsBytes(alpn).data(), alpn.size()) != 0)
     return false;
   if (client_config_->options().request_staple) SSL_enable_ocsp_stapling(ssl);
@@ -116,7 +116,8 @@ bool TlsEngine::State::StartClient(std::shared_ptr<const ClientTlsConfig> config
   return true;
 }
 
-// All that the server could tell this connection from others by, and all that it was judged by.
+// The target key covers all that distinguishes connections to the server, and all that verification
+// used.
 void TlsEngine::State::UseSessions(const ClientTlsTarget& target, const PeerName& name,
                                    const std::string& alpn) {
   SessionMemory& memory = target.sessions->memory();

@@ -1,4 +1,5 @@
-// TlsEngine::State: what is behind a TlsEngine. Begun in engine_start.cc, run in tls_engine.cc.
+// TlsEngine::State: the implementation of TlsEngine. engine_start.cc starts it; tls_engine.cc runs
+// it.
 #ifndef TRESTLE_LIB_TLS_ENGINE_STATE_H_
 #define TRESTLE_LIB_TLS_ENGINE_STATE_H_
 
@@ -28,8 +29,8 @@
 
 namespace trestle {
 
-// The BIO's two functions are the only way for BoringSSL to the queues. It reads what is there, and
-// its writes are never refused: who fills `to_send` is bounded instead.
+// BoringSSL reaches the queues only through the BIO's two functions. Reads return the bytes that
+// are there. Writes always succeed; the callers that fill `to_send` set the bound.
 class TlsEngine::State {
  public:
   State(Scheduler& scheduler, Leg leg)
@@ -77,19 +78,19 @@ class TlsEngine::State {
   Leg leg() const { return leg_; }
 
  private:
-  // Dynamic record sizing: a record that, with headers of all layers, fits into a segment of a
-  // common path; and for how long.
+  // Dynamic record sizing: a record that fits into one segment of a common path, with all headers;
+  // and the bytes sent in such records.
   static constexpr size_t kSmallRecordBytes = 1369;
   static constexpr size_t kSmallRecordsTotal = 128 * 1024;
 
   bool Start(SSL_CTX* context);
   void UseSessions(const ClientTlsTarget& target, const PeerName& name, const std::string& alpn);
-  // Whether SSL_read would only say that it needs bytes; even that costs a quarter of a small
-  // record.
+  // Returns whether SSL_read would only report that it needs bytes. That call alone costs a quarter
+  // of a small record.
   bool NeedsBytes() const { return starved_ && received_.empty() && !received_ended_; }
   bool is_server() const { return server_config_ != nullptr; }
   void NoteBurst();
-  // What one record may hold now.
+  // Returns the most plaintext of the next record.
   size_t RecordLimit() const {
     const bool small = small_records_first_ && burst_bytes_ < kSmallRecordsTotal;
     return small ? kSmallRecordBytes : size_t{SSL3_RT_MAX_PLAIN_LENGTH};
@@ -122,19 +123,19 @@ class TlsEngine::State {
   std::shared_ptr<const ClientTlsConfig> client_config_;
   ConnectionRecord record_;
   absl::Status status_;
-  RecordBoundary boundary_;  // Of what BoringSSL took; during the handshake only.
+  RecordBoundary boundary_;  // Follows BoringSSL's input during the handshake.
   bool any_received_ = false;
   bool received_ended_ = false;
   bool first_bytes_judged_ = false;  // Before that, BoringSSL sees nothing.
   bool hello_answered_ = false;
-  bool plain_alert_ahead_ = false;  // Kept from BoringSSL.
+  bool plain_alert_ahead_ = false;  // BoringSSL must not read it.
   bool handshake_done_ = false;
-  bool starved_ = false;  // BoringSSL holds no plaintext and has met no end.
+  bool starved_ = false;  // BoringSSL holds no plaintext and saw no end.
   bool tickets_wait_ = false;
   bool close_notify_queued_ = false;
   bool needs_alpn_ = false;
   bool small_records_first_ = false;
-  size_t burst_bytes_ = 0;  // Written since the last long silence, where records begin small.
+  size_t burst_bytes_ = 0;  // Written since the last long silence.
   MonotonicTime last_write_;
   bssl::UniquePtr<SSL> ssl_;  // Last: it refers to the rest.
 };

@@ -1,6 +1,6 @@
-// What lets a handshake wait for an answer of this side's own: a certificate, a signature, a
-// verdict. A callback of BoringSSL asks through a PendingAnswer and returns "retry"; the answer
-// wakes the engine, which goes on, and the callback is called again and finds the answer.
+// Lets a handshake wait for a local answer: a certificate, a signature, a verdict. A BoringSSL
+// callback makes the request through a PendingAnswer and returns "retry". The answer wakes the
+// engine; BoringSSL calls the callback again, which finds the answer.
 #ifndef TRESTLE_LIB_TLS_HANDSHAKE_WAIT_H_
 #define TRESTLE_LIB_TLS_HANDSHAKE_WAIT_H_
 
@@ -13,20 +13,20 @@
 
 namespace trestle {
 
-/// Whether a connection's handshake waits, and whom to tell when it need not any more.
+/// The waiting state of a connection's handshake, and the function to call when the wait ends.
 class HandshakeWait {
  public:
-  /// Sets who is told that `Handshake` is worth calling again.
+  /// Sets the function that runs when `Handshake` is worth calling again.
   void OnAnswer(absl::AnyInvocable<void()> call) { on_answer_ = std::move(call); }
 
-  /// Keeps what is under way: `question` names it for messages. Dropped when the handshake goes on
-  /// or ends, which cancels it where it is not done.
+  /// Keeps the pending `call`; `question` names it in messages. It is destroyed, and so cancelled,
+  /// when the handshake continues or ends.
   void Keep(const char* question, std::unique_ptr<PendingCall> call) {
     question_ = question;
     call_ = std::move(call);
   }
 
-  /// Waits until `End`, at the latest until `limit`, if any, has called that.
+  /// Waits until `End`. The timer `limit`, if any, calls that at the latest.
   void Begin(Timer limit) {
     waiting_ = true;
     limit_ = std::move(limit);
@@ -34,15 +34,14 @@ class HandshakeWait {
   bool waiting() const { return waiting_; }
   const char* question() const { return question_; }
 
-  /// Cancels what is still under way.
+  /// Cancels the pending call.
   void Drop() {
     waiting_ = false;
     limit_.reset();
     call_.reset();
   }
 
-  /// The way back for answers, which hold it weakly: those that come when the connection is gone
-  /// are dropped.
+  /// Returns a weak handle for answers: those that arrive after the connection's end are dropped.
   std::weak_ptr<HandshakeWait*> handle() {
     if (handle_ == nullptr) handle_ = std::make_shared<HandshakeWait*>(this);
     return handle_;
@@ -59,19 +58,19 @@ class HandshakeWait {
   std::unique_ptr<PendingCall> call_;
   Timer limit_;
   absl::AnyInvocable<void()> on_answer_;
-  std::shared_ptr<HandshakeWait*> handle_;  // Most connections never need one.
+  std::shared_ptr<HandshakeWait*> handle_;  // Made on first use.
 };
 
-/// One question of one handshake. All on the loop's thread.
+/// One request of one handshake. All calls come from the loop's thread.
 template <typename T>
 class PendingAnswer {
  public:
   bool asked() const { return shared_ != nullptr; }
   bool answered() const { return asked() && shared_->has_value(); }
 
-  /// Makes the call that answers. Made at once, while the callback is on the stack, it wakes
-  /// nobody: look at `answered()` before returning "retry". It may be made later, or never; again,
-  /// or when this object is gone, it does nothing.
+  /// Returns the function that takes the answer. If it runs at once, inside the BoringSSL callback,
+  /// it wakes nothing: check `answered()` before you return "retry". It may run later or never. A
+  /// second call has no effect, nor one after this object's end.
   absl::AnyInvocable<void(T)> Ask(HandshakeWait& wait) {
     shared_ = std::make_shared<std::optional<T>>();
     return [weak = std::weak_ptr<std::optional<T>>(shared_), handle = wait.handle()](T answer) {
@@ -82,7 +81,7 @@ class PendingAnswer {
     };
   }
 
-  /// The answer; `answered()` must be true.
+  /// Returns the answer; requires `answered()`.
   T& answer() { return **shared_; }
 
  private:

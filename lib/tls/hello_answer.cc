@@ -13,7 +13,7 @@
 namespace trestle {
 namespace {
 
-// What can't be read is left to BoringSSL, which refuses it later.
+// BoringSSL refuses a malformed extension later.
 std::vector<std::string> OfferedAlpn(const SSL_CLIENT_HELLO* hello) {
   std::vector<std::string> offered;
   const uint8_t* data = nullptr;
@@ -43,7 +43,8 @@ uint8_t AlertFor(const TlsError& error) {
     case ErrorCode::kNoCommonParameters:
       return SSL_AD_HANDSHAKE_FAILURE;
     case ErrorCode::kPeerAlert:
-      // What a backend says about the client's wishes is for the client; the rest is between us.
+      // Passes on a backend's alert about the client's name or protocols. Other failures are the
+      // proxy's.
       if (error.alert == SSL_AD_NO_APPLICATION_PROTOCOL ||
           error.alert == SSL_AD_UNRECOGNIZED_NAME) {
         return *error.alert;
@@ -61,7 +62,7 @@ ssl_select_cert_result_t RefuseHello(SSL* ssl, const absl::Status& why, Connecti
   } else {
     refusal.detail = std::string(why.message());
   }
-  // The first alert is the one that leaves: BoringSSL's own for this result is handshake_failure.
+  // The first alert is sent: BoringSSL's own alert for this result is handshake_failure.
   SSL_send_fatal_alert(ssl, AlertFor(refusal));
   ERR_clear_error();
   refusal.alert.reset();

@@ -1,4 +1,4 @@
-// A server's hello hook and BoringSSL: asks it, waits for it, and does what it says.
+// Connects a server's hello hook to BoringSSL.
 #ifndef TRESTLE_LIB_TLS_HELLO_ANSWER_H_
 #define TRESTLE_LIB_TLS_HELLO_ANSWER_H_
 
@@ -10,16 +10,16 @@ namespace trestle {
 
 struct ConnectionRecord;
 
-/// Asks the record's check, if it has one and for the first time, about `hello`: success, or error
-/// with the alert sent and the refusal noted.
+/// Runs the record's check of `hello` once, if there is one. Returns success, or error with the
+/// alert sent and the refusal recorded.
 ssl_select_cert_result_t CheckHello(const SSL_CLIENT_HELLO* hello, ConnectionRecord& record);
 
-/// Lets the record's hook, if it has one, decide about `hello`: success, retry while it thinks, or
-/// error with the alert sent and the refusal noted.
+/// Runs the record's hook on `hello`, if there is one. Returns success, retry while the answer is
+/// pending, or error with the alert sent and the refusal recorded.
 ssl_select_cert_result_t AskHelloHook(const SSL_CLIENT_HELLO* hello, ConnectionRecord& record);
 
-/// Tells whether a hook has chosen the application protocol. `result` is then what the ALPN
-/// callback has to return, with `out` among the `in` that the client offers.
+/// Returns whether a hook chose the application protocol. Then sets `result` to the ALPN callback's
+/// return value, and `out` to a protocol within `in`, the client's offer.
 bool SelectAnsweredAlpn(ConnectionRecord& record, const uint8_t** out, uint8_t* out_bytes,
                         const uint8_t* in, unsigned in_bytes, int& result);
 

@@ -31,19 +31,19 @@ namespace {
 
 using Key = bssl::UniquePtr<EVP_PKEY>;
 
-// The public key that may follow the private one in PKCS#8 of version 2, in raw form.
+// Checks the optional public key of PKCS#8 version 2, in raw form.
 bool HasPublicKey(const EVP_PKEY* key, CBS bits) {
   uint8_t unused_bits = 0;
   std::array<uint8_t, 128> raw;
   size_t length = raw.size();
   if (!CBS_get_u8(&bits, &unused_bits) || unused_bits != 0) return false;
-  // Keys of other kinds are compared with the certificate's later.
+  // Other kinds of keys are compared with the certificate later.
   if (!EVP_PKEY_get_raw_public_key(key, raw.data(), &length)) return true;
   return AsText(ByteView(raw.data(), length)) == AsText(ByteView(CBS_data(&bits), CBS_len(&bits)));
 }
 
-// PKCS#8 of version 2 (RFC 5958 2), which OpenSSL and others write for Ed25519. BoringSSL reads
-// version 1, so this writes the same key as that.
+// PKCS#8 version 2 (RFC 5958 2), which OpenSSL and others write for Ed25519. BoringSSL reads only
+// version 1, so this re-encodes the key.
 Key ParseVersion2(CBS* der) {
   constexpr CBS_ASN1_TAG kAttributes = CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0;
   constexpr CBS_ASN1_TAG kPublicKey = CBS_ASN1_CONTEXT_SPECIFIC | 1;
@@ -102,7 +102,7 @@ Key ParsePkcs1(CBS* der) {
   return key;
 }
 
-// The name of an object identifier: BoringSSL's, or of what is known but not supported.
+// Returns the name of an object identifier: BoringSSL's, or that of a known unsupported one.
 std::string OidText(CBS oid) {
   static constexpr struct {
     absl::string_view oid;
@@ -145,7 +145,7 @@ void AddOids(CBS from, int depth, std::vector<std::string>& names) {
   }
 }
 
-// What the key or its encryption says that it is: "EC, secp256k1"; empty where it doesn't say.
+// Describes the key or its encryption by its own identifiers: "EC, secp256k1"; empty without any.
 std::string ContentsText(const PemBlock& block) {
   CBS der;
   CBS_init(&der, block.der.get(), block.der_bytes);
@@ -155,7 +155,7 @@ std::string ContentsText(const PemBlock& block) {
   return absl::StrJoin(names, ", ");
 }
 
-// Hands BoringSSL the passphrase that `user` points to.
+// Gives BoringSSL the passphrase that `user` points to.
 int GivePassphrase(char* out, int max_bytes, int /*writing*/, void* user) {
   const std::string& passphrase = *static_cast<const std::string*>(user);
   if (passphrase.size() > static_cast<size_t>(max_bytes)) return -1;
@@ -163,7 +163,7 @@ int GivePassphrase(char* out, int max_bytes, int /*writing*/, void* user) {
   return static_cast<int>(passphrase.size());
 }
 
-// Whether what failed is the way in which a key is encrypted, and not its passphrase.
+// Returns whether the encryption method failed, rather than the passphrase.
 bool TakeUnsupported() {
   bool unsupported = false;
   while (const uint32_t error = ERR_get_error()) {

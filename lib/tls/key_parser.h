@@ -1,5 +1,5 @@
-// PEM blocks -> private keys: PKCS#8 (RFC 5958), SEC1 EC (RFC 5915), PKCS#1 RSA, and these
-// encrypted.
+// Parses PEM blocks into private keys: PKCS#8 (RFC 5958), SEC1 EC (RFC 5915) and PKCS#1 RSA, plain
+// or encrypted.
 #ifndef TRESTLE_LIB_TLS_KEY_PARSER_H_
 #define TRESTLE_LIB_TLS_KEY_PARSER_H_
 
@@ -12,15 +12,15 @@
 
 namespace trestle {
 
-/// Tells whether a passphrase is needed to read the private key in `block`.
+/// Returns whether the private key in `block` needs a passphrase.
 bool IsEncryptedKey(const PemBlock& block);
 
-/// Reads the private key in `block`, which isn't encrypted. An error names the kind and the curve
-/// of a key that doesn't parse.
+/// Parses the unencrypted private key in `block`. An error names the kind and curve of a key that
+/// doesn't parse.
 absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ParseKey(const PemBlock& block);
 
-/// Reads the private key in `block`, which is encrypted. An error tells a wrong passphrase from an
-/// encryption that is not supported. Wipes `passphrase`.
+/// Decrypts and parses the private key in `block`. An error distinguishes a wrong passphrase from
+/// unsupported encryption. Wipes `passphrase`.
 absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> DecryptKey(const PemBlock& block,
                                                      std::string& passphrase);
 

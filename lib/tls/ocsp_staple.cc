@@ -151,7 +151,7 @@ StapleReport JudgeStaple(absl::string_view staple, absl::string_view leaf_der,
       report.detail = "the certificate is revoked";
       break;
     case bssl::OCSPRevocationStatus::UNKNOWN:
-      // Also the answer where the signature is wrong.
+      // BoringSSL returns this also for a wrong signature.
       report.state = claim == answer ? StapleState::kUnknown : StapleState::kBad;
       report.detail = claim == answer
                           ? "the responder does not know the certificate"

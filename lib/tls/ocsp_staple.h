@@ -1,4 +1,4 @@
-// Reads and judges a stapled OCSP response.
+// Parses and verifies a stapled OCSP response.
 #ifndef TRESTLE_LIB_TLS_OCSP_STAPLE_H_
 #define TRESTLE_LIB_TLS_OCSP_STAPLE_H_
 
@@ -8,7 +8,7 @@
 
 namespace trestle {
 
-/// Judges `staple` (DER) about the certificate `leaf_der`, which `issuer_der` issued.
+/// Verifies `staple` (DER) for the certificate `leaf_der`, issued by `issuer_der`.
 StapleReport JudgeStaple(absl::string_view staple, absl::string_view leaf_der,
                          absl::string_view issuer_der, absl::Time now);
 

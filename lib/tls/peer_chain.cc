@@ -15,7 +15,7 @@ namespace trestle {
 
 namespace {
 
-// Whether there are over kMaxPeerNames alternative names, without parsing any of them.
+// Returns whether there are over kMaxPeerNames alternative names, without parsing any.
 bool HasTooManyNames(const X509* certificate) {
   const int at = X509_get_ext_by_NID(certificate, NID_subject_alt_name, -1);
   if (at < 0) return false;
@@ -23,7 +23,7 @@ bool HasTooManyNames(const X509* certificate) {
   CBS extension;
   CBS names;
   CBS_init(&extension, ASN1_STRING_get0_data(value), ASN1_STRING_length(value));
-  // What isn't well-formed here is for the verifier to refuse.
+  // The verifier refuses malformed extensions.
   if (!CBS_get_asn1(&extension, &names, CBS_ASN1_SEQUENCE)) return false;
   size_t count = 0;
   while (CBS_len(&names) > 0 && CBS_get_any_asn1(&names, nullptr, nullptr)) {
@@ -32,7 +32,7 @@ bool HasTooManyNames(const X509* certificate) {
   return false;
 }
 
-// Parses one certificate; says why it can't be used.
+// Parses one certificate, or returns why it can't be used.
 std::string ReadCertificate(CRYPTO_BUFFER* buffer, bssl::UniquePtr<X509>& certificate) {
   if (CRYPTO_BUFFER_len(buffer) > kMaxPeerCertificateBytes) {
     return absl::StrCat("the peer sent a certificate of over ", kMaxPeerCertificateBytes, " bytes");

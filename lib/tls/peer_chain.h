@@ -1,4 +1,4 @@
-// A peer's certificates: BoringSSL's bytes -> a chain to be judged, and its description.
+// Parses a peer's certificates from BoringSSL's buffers and describes them.
 #ifndef TRESTLE_LIB_TLS_PEER_CHAIN_H_
 #define TRESTLE_LIB_TLS_PEER_CHAIN_H_
 
@@ -14,19 +14,19 @@
 
 namespace trestle {
 
-/// What a peer may send. Real certificates have at most some hundred names and 10 KB; verifying a
-/// chain costs time for each.
+/// Limits on a peer's certificates. Real ones have at most some hundred names and 10 KB;
+/// verification time grows with both.
 inline constexpr size_t kMaxPeerCertificates = 16;
 inline constexpr size_t kMaxPeerCertificateBytes = 32 * 1024;
 inline constexpr size_t kMaxPeerNames = 1000;
 
-/// Parses `buffers`, leaf first, and describes them; null has none. Returns an empty text, or why
-/// they can't be used: there is none, one that doesn't parse, or too much of something. Then those
-/// before it are there.
+/// Parses and describes `buffers`, leaf first; null means none. Returns an empty text, or why they
+/// can't be used: none, one that doesn't parse, or one over a limit. Those before it are then in
+/// `chain`.
 std::string ReadChain(const STACK_OF(CRYPTO_BUFFER) * buffers, CertificateChain& chain,
                       ChainInfo& description);
 
-/// Copies `buffers`; null has none.
+/// Copies `buffers`; null means none.
 std::vector<std::string> CopyChain(const STACK_OF(CRYPTO_BUFFER) * buffers);
 
 }  // namespace trestle

@@ -17,7 +17,7 @@ namespace {
 constexpr absl::string_view kPrivateKey = "the private key's text";
 constexpr absl::string_view kEchKeys = "the text of the ECH keys";
 
-// Reads the private key in `block`, with a passphrase where it is encrypted.
+// Parses the private key in `block`, with a passphrase if it is encrypted.
 absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadKey(const PemBlock& block,
                                                   PassphraseCallback* passphrases,
                                                   absl::string_view name) {
@@ -99,7 +99,7 @@ absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadPrivateKeyPem(absl::string_view pe
 
 absl::StatusOr<std::vector<EchPemPair>> ReadEchPem(absl::string_view pem) {
   std::vector<EchPemPair> pairs;
-  bssl::UniquePtr<EVP_PKEY> key;  // Waits for its config.
+  bssl::UniquePtr<EVP_PKEY> key;  // Its ECHCONFIG block comes next.
   PemReader reader(pem, kEchKeys);
   PemBlock block;
   absl::StatusOr<bool> more = false;

@@ -1,4 +1,4 @@
-// PEM text -> certificates and private keys, with messages that a person can act on.
+// Reads certificates and private keys from PEM text. Errors tell an operator how to fix the text.
 #ifndef TRESTLE_LIB_TLS_PEM_H_
 #define TRESTLE_LIB_TLS_PEM_H_
 
@@ -17,43 +17,43 @@
 
 namespace trestle {
 
-/// Makes an ErrorCode::kConfiguration error that says `detail`.
+/// Makes an ErrorCode::kConfiguration error with `detail`.
 absl::Status ConfigurationError(std::string detail);
 
-// Every "-----BEGIN" of a text is accounted for. A block is used, is one of those that may stand
-// beside the used ones, or is refused with its line (see PemReader).
+// Each "-----BEGIN" in a text is used, allowed beside the used ones, or refused with its line (see
+// PemReader).
 
-/// What becomes of revocation lists among certificates.
+/// The treatment of revocation lists among certificates.
 enum class CrlsBeside : unsigned char {
-  kRefused,        ///< Nothing would read them.
-  kReadElsewhere,  ///< The caller has revocation lists, too: they may share a file.
+  kRefused,        ///< Refused: no code reads them.
+  kReadElsewhere,  ///< Skipped: the caller reads them separately.
 };
 
-/// Reads every CERTIFICATE block of `pem`. Private keys and parameters may stand beside them.
-/// `what` names the text in messages: "the certificate chain". Fails when there is no such block.
-/// The certificates themselves are not parsed yet.
+/// Reads every CERTIFICATE block of `pem`; private keys and parameters are allowed. `what` names
+/// the text in errors: "the certificate chain". Fails without such a block. Does not parse the
+/// certificates.
 absl::StatusOr<std::vector<bssl::UniquePtr<CRYPTO_BUFFER>>> ReadCertificatesPem(
     absl::string_view pem, absl::string_view what, CrlsBeside crls = CrlsBeside::kRefused);
 
-/// Reads every X509 CRL block of `pem`. Certificates may stand beside them. Fails when there is no
-/// such block, or one that doesn't parse.
+/// Reads every X509 CRL block of `pem`; certificates are allowed. Fails without such a block, or
+/// for one that doesn't parse.
 absl::StatusOr<std::vector<bssl::UniquePtr<X509_CRL>>> ReadCrlsPem(absl::string_view pem,
                                                                    absl::string_view what);
 
-/// Reads the private key of `pem` (PKCS#8, SEC1 EC or PKCS#1 RSA). Certificates and parameters may
-/// stand beside it, a second private key may not. Where it is encrypted, `passphrases` is asked
-/// with `name`; null: it is refused.
+/// Reads the private key of `pem` (PKCS#8, SEC1 EC or PKCS#1 RSA). Certificates and parameters are
+/// allowed, a second private key is not. For an encrypted key it calls `passphrases` with `name`;
+/// null refuses encrypted keys.
 absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadPrivateKeyPem(
     absl::string_view pem, PassphraseCallback* passphrases = nullptr, absl::string_view name = "");
 
-/// A private key and the ECHConfigList that belongs to it, as it is.
+/// A private key and the bytes of its ECHConfigList.
 struct EchPemPair {
   bssl::UniquePtr<EVP_PKEY> key;
   std::string config_list;
 };
 
-/// Reads the pairs of `pem` (RFC 9934): a PRIVATE KEY block, then its ECHCONFIG block. Fails when
-/// there is none, a block has no other half, or one is damaged.
+/// Reads the pairs of `pem` (RFC 9934): a PRIVATE KEY block, then its ECHCONFIG block. Fails
+/// without a pair, and for a block without its other half or a damaged one.
 absl::StatusOr<std::vector<EchPemPair>> ReadEchPem(absl::string_view pem);
 
 }  // namespace trestle

@@ -23,7 +23,7 @@ constexpr absl::string_view kEnd = "-----END";
 constexpr absl::string_view kDashes = "-----";
 constexpr absl::string_view kByteOrderMark = "\xef\xbb\xbf";
 
-// A SEQUENCE, as all that PEM wraps begins in DER.
+// A SEQUENCE: all DER in PEM begins with one.
 constexpr char kDerStart = 0x30;
 
 size_t CountLines(absl::string_view text) {
@@ -34,7 +34,7 @@ bool IsUtf16(absl::string_view text) {
   return absl::StartsWith(text, "\xff\xfe") || absl::StartsWith(text, "\xfe\xff");
 }
 
-// What to do about a block that nothing reads.
+// Advice for a block that no code reads.
 absl::string_view AdviceFor(absl::string_view label) {
   if (label == "PKCS7" || label == "CMS" || label == "PKCS #7 SIGNED DATA") {
     return ": take the certificates out of it with \"openssl pkcs7 -print_certs\"";
@@ -46,7 +46,7 @@ absl::string_view AdviceFor(absl::string_view label) {
   return "";
 }
 
-// Lets BoringSSL decode one block.
+// Decodes one block with BoringSSL.
 bool Decode(PemBlock& block) {
   if (block.text.size() > INT_MAX) return false;
   bssl::UniquePtr<BIO> bio(BIO_new_mem_buf(block.text.data(), static_cast<int>(block.text.size())));

@@ -1,4 +1,4 @@
-// PemReader: walks over the blocks of a PEM text (RFC 7468) and passes none over silently.
+// PemReader: reads the blocks of a PEM text (RFC 7468); skips none silently.
 #ifndef TRESTLE_LIB_TLS_PEM_READER_H_
 #define TRESTLE_LIB_TLS_PEM_READER_H_
 
@@ -17,8 +17,8 @@ namespace trestle {
 
 struct PemBlock {
   std::string label;       ///< "CERTIFICATE".
-  size_t line = 0;         ///< Of its BEGIN, from 1.
-  absl::string_view text;  ///< From its BEGIN to its END, in the text that was read.
+  size_t line = 0;         ///< Line of its BEGIN, from 1.
+  absl::string_view text;  ///< From BEGIN to END; a view into the input.
   std::string header;      ///< "Proc-Type: …" of an encrypted key (RFC 1421 4.6); usually empty.
   bssl::UniquePtr<uint8_t> der;
   size_t der_bytes = 0;
@@ -27,28 +27,27 @@ struct PemBlock {
   bool IsCertificate() const;
   bool IsPrivateKey() const;
   bool IsCrl() const;
-  /// Tells whether it holds parameters that keys and TLS servers once came with, and that nothing
-  /// needs.
+  /// Returns whether the block holds obsolete key or DH parameters, which have no effect.
   bool IsParameters() const;
 };
 
 class PemReader {
  public:
-  /// `what` names the text in messages: "the certificate chain". Both must outlive this.
+  /// `what` names the text in errors: "the certificate chain". Both must outlive the reader.
   PemReader(absl::string_view pem, absl::string_view what) : pem_(pem), what_(what) {}
 
-  /// Reads the next block; false at the end of the text. Byte order marks, CRLF, blanks at the end
-  /// of lines and text between blocks are fine. Fails with ErrorCode::kConfiguration, naming the
-  /// line, for "-----BEGIN" that doesn't begin its line, and for a block that is damaged.
+  /// Reads the next block; returns false at the end of the text. Accepts byte order marks, CRLF,
+  /// trailing blanks and text between blocks. Fails with ErrorCode::kConfiguration and the line for
+  /// a "-----BEGIN" inside a line and for a damaged block.
   absl::StatusOr<bool> Next(PemBlock& block);
 
-  /// Makes the error for a block that the text must not have.
+  /// Makes the error for a block that is not allowed in the text.
   absl::Status Refuse(const PemBlock& block) const;
 
   /// Makes an error that names the text and the line of `block`.
   absl::Status Fail(const PemBlock& block, absl::string_view why) const;
 
-  /// Makes the error for a text that has no block of `label`.
+  /// Makes the error for a text without a block of `label`.
   absl::Status Missing(absl::string_view label) const;
 
  private:
@@ -59,7 +58,7 @@ class PemReader {
   const absl::string_view pem_;
   const absl::string_view what_;
   size_t at_ = 0;
-  size_t line_ = 1;  // Of `at_`.
+  size_t line_ = 1;  // Line of `at_`.
 };
 
 }  // namespace trestle

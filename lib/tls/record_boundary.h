@@ -1,4 +1,4 @@
-// RecordBoundary: where the TLS records of a stream begin.
+// RecordBoundary: finds where TLS records begin in a stream.
 #ifndef TRESTLE_LIB_TLS_RECORD_BOUNDARY_H_
 #define TRESTLE_LIB_TLS_RECORD_BOUNDARY_H_
 
@@ -11,7 +11,7 @@
 
 namespace trestle {
 
-/// Follows a stream that is taken bit by bit.
+/// Follows a stream that arrives in pieces.
 class RecordBoundary {
  public:
   bool at_start() const { return header_bytes_ == 0 && body_left_ == 0; }
@@ -22,7 +22,7 @@ class RecordBoundary {
       body_left_ -= body;
       bytes.remove_prefix(body);
       if (bytes.empty()) return;
-      length_ = (length_ << 8 | bytes[0]) & 0xffff;  // The header's last two bytes stay.
+      length_ = (length_ << 8 | bytes[0]) & 0xffff;  // Ends as the header's last two bytes.
       bytes.remove_prefix(1);
       if (++header_bytes_ < SSL3_RT_HEADER_LENGTH) continue;
       header_bytes_ = 0;

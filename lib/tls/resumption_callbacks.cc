@@ -19,8 +19,8 @@
 namespace trestle {
 namespace {
 
-// A client's ticket has to fit into its next hello, of 16 KiB at most, and tickets hold the
-// client's certificates. A client with a longer one makes full handshakes.
+// A ticket must fit into the client's next hello, of at most 16 KiB, and contains the client's
+// certificates. Clients with longer tickets make full handshakes.
 constexpr size_t kMaxTicketBytes = 8 * 1024;
 
 size_t MaxOverhead(SSL* /*ssl*/) { return TicketKeyRing::kOverheadBytes; }
@@ -28,14 +28,15 @@ size_t MaxOverhead(SSL* /*ssl*/) { return TicketKeyRing::kOverheadBytes; }
 int Seal(SSL* ssl, uint8_t* out, size_t* out_bytes, size_t max_out_bytes, const uint8_t* in,
          size_t in_bytes) {
   const ConnectionRecord& record = ConnectionRecord::Of(ssl);
-  *out_bytes = 0;  // Means: no ticket.
+  *out_bytes = 0;  // Sends no ticket.
   if (record.handshake == nullptr || max_out_bytes > kMaxTicketBytes) return 1;
   *out_bytes = record.handshake->server->options().ticket_keys->Seal(
       ByteView(in, in_bytes), MutableByteView(out, max_out_bytes), record.scheduler.Now());
   return 1;
 }
 
-// Whether the client of `session` would be let in today. What BoringSSL resumes it doesn't verify.
+// Returns whether the client of `session` is accepted today: BoringSSL does not verify resumed
+// clients.
 bool ClientIsStillWelcome(const SSL_SESSION* session, ConnectionRecord& record) {
   HandshakeRecord& handshake = *record.handshake;
   const ClientAuthRule* rule = handshake.client_rule;
@@ -57,7 +58,7 @@ bool ClientIsStillWelcome(const SSL_SESSION* session, ConnectionRecord& record) 
     AskVerifier(*verifier, record.info.server_name, handshake.resumed_chain, buffers,
                 /*resumed=*/true, record, handshake.resumed_verdict);
   }
-  // After a HelloRetryRequest a client could come with another ticket.
+  // After a HelloRetryRequest a client may send another ticket.
   if (verifier != nullptr && handshake.resumed_leaf != leaf_der) return false;
   identity.resumed = true;
   identity.certificates = CopyChain(buffers);
@@ -67,7 +68,7 @@ bool ClientIsStillWelcome(const SSL_SESSION* session, ConnectionRecord& record) 
 
 enum class Judgement { kResume, kRefuse, kWait };
 
-// What can't be resumed becomes a full handshake, in which the client is told what is wrong.
+// A refused resumption becomes a full handshake, which tells the client the reason.
 Judgement Judge(const SSL_SESSION* session, ConnectionRecord& record) {
   HandshakeRecord& handshake = *record.handshake;
   if (handshake.client_rule == nullptr) return Judgement::kResume;
@@ -109,15 +110,15 @@ ssl_ticket_aead_result_t Open(SSL* ssl, uint8_t* out, size_t* out_bytes, size_t 
 
 constexpr SSL_TICKET_AEAD_METHOD kTickets = {MaxOverhead, Seal, Open};
 
-// Null where the connection is to have nothing to do with the sessions of others.
+// Returns null if the connection must not use the cache.
 ServerSessionCache::Memory* MemoryFor(const ConnectionRecord& record) {
   if (record.handshake == nullptr || record.info.acme_challenge) return nullptr;
   return &record.handshake->server->options().session_cache->memory();
 }
 
-// Whether it is one of the same name and policy, and not too old, is BoringSSL's to find out.
+// BoringSSL checks the session's name, policy and age.
 SSL_SESSION* Find(SSL* ssl, const uint8_t* id, int id_bytes, int* copy) {
-  *copy = 0;  // The caller gets a reference of its own.
+  *copy = 0;  // The caller receives a reference.
   ConnectionRecord& record = ConnectionRecord::Of(ssl);
   ServerSessionCache::Memory* const memory = MemoryFor(record);
   if (memory == nullptr) return nullptr;
@@ -135,7 +136,7 @@ SSL_SESSION* Find(SSL* ssl, const uint8_t* id, int id_bytes, int* copy) {
   return nullptr;
 }
 
-// 1 says that the session was taken.
+// Returns 1 if it took the session.
 int Keep(SSL* ssl, SSL_SESSION* session) {
   ServerSessionCache::Memory* const memory = MemoryFor(ConnectionRecord::Of(ssl));
   if (memory == nullptr) return 0;

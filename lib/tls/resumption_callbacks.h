@@ -1,6 +1,5 @@
-// Resumption at a server: by tickets, sealed and opened by the config's key ring, and by session
-// IDs where it has a cache. Neither is taken for more than it is worth: a client's certificate is
-// judged again each time.
+// Resumption at a server: by tickets, which the config's key ring encrypts, and by session IDs if
+// the config has a cache. Each resumption verifies the client's certificate again.
 #ifndef TRESTLE_LIB_TLS_RESUMPTION_CALLBACKS_H_
 #define TRESTLE_LIB_TLS_RESUMPTION_CALLBACKS_H_
 
@@ -8,8 +7,8 @@
 
 namespace trestle {
 
-/// Makes the connections of `context` use the TicketKeyRing of their record's ServerTlsConfig, and
-/// its ServerSessionCache where it `has_cache`.
+/// Makes the connections of `context` use the TicketKeyRing of their record's ServerTlsConfig. With
+/// `has_cache`, also its ServerSessionCache.
 void InstallResumptionCallbacks(SSL_CTX* context, bool has_cache);
 
 }  // namespace trestle

@@ -28,7 +28,7 @@
 namespace trestle {
 namespace {
 
-// How many of a client's protocols a message quotes.
+// The most client protocols that an error quotes.
 constexpr size_t kMaxQuotedProtocols = 8;
 
 std::string Sha256(absl::string_view text) {
@@ -45,8 +45,8 @@ TlsError MakeRefusal(ErrorCode code, std::string detail) {
   return refusal;
 }
 
-// Reads the server name into the record. False, with a refusal noted, when it is no name at all. An
-// address, which RFC 6066 3 doesn't permit there, counts as no name.
+// Reads the server name into the record. Returns false and records a refusal for an invalid name.
+// An address, which RFC 6066 3 forbids there, counts as no name.
 bool ReadServerName(const SSL* ssl, ConnectionRecord& record) {
   const char* raw = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   if (raw == nullptr || ParseIp(raw).has_value()) return true;
@@ -65,7 +65,7 @@ bool ReadServerName(const SSL* ssl, ConnectionRecord& record) {
 
 enum class Choice : uint8_t { kMade, kWaits, kNone };
 
-// Asks the host's selector, or hears its answer. kNone without a refusal noted: it has none.
+// Calls the host's selector, or takes its answer. kNone without a recorded refusal: no certificate.
 Choice AskSelector(const CredentialSelector& selector, ConnectionRecord& record) {
   HandshakeRecord& handshake = *record.handshake;
   if (!handshake.selection.asked()) {
@@ -97,8 +97,8 @@ Choice AskSelector(const CredentialSelector& selector, ConnectionRecord& record)
   return Choice::kNone;
 }
 
-// Notes the credentials for the record's server name: what is valid now, or if nothing is, the
-// rest, so that the client can say what is wrong. kNone comes with a refusal noted.
+// Records the credentials for the server name: the valid ones, or if none is, the others, so that
+// the client reports the reason. kNone comes with a recorded refusal.
 Choice ChooseCredentials(ConnectionRecord& record) {
   HandshakeRecord& handshake = *record.handshake;
   const ServerTlsOptions& options = handshake.server->options();
@@ -136,7 +136,7 @@ bool OfferCredentials(SSL* ssl, const ConnectionRecord& record) {
   return true;
 }
 
-// RFC 8737 3: the challenge is known by this protocol, as the only one.
+// A challenge offers this protocol only (RFC 8737 3).
 bool OffersChallenge(const SSL_CLIENT_HELLO* hello) {
   static constexpr absl::string_view kOffer(
       "\x00\x0b\x0a"
@@ -149,7 +149,7 @@ bool OffersChallenge(const SSL_CLIENT_HELLO* hello) {
          AsText(ByteView(data, bytes)) == kOffer;
 }
 
-// Takes over who the client is, once the host's own verifier agrees.
+// Records the client's identity once the host's verifier accepts it.
 ssl_verify_result_t HearAboutClient(ConnectionRecord& record, uint8_t* out_alert) {
   const ssl_verify_result_t result = HearVerifier(record, out_alert);
   if (result == ssl_verify_ok) {
@@ -189,7 +189,7 @@ ssl_verify_result_t VerifyClient(SSL* ssl, uint8_t* out_alert) {
   return ssl_verify_ok;
 }
 
-// Asks the client for a certificate, if the policy for its server name does.
+// Requests a certificate if the policy for the server name does.
 bool AskForCertificate(SSL* ssl, ConnectionRecord& record) {
   HandshakeRecord& handshake = *record.handshake;
   const std::shared_ptr<ClientAuthentication>& authentication =
@@ -214,8 +214,8 @@ bool AskForCertificate(SSL* ssl, ConnectionRecord& record) {
   return true;
 }
 
-// A ticket must not carry a client from one name to another (RFC 6066 3), nor past a change of
-// policy: what was checked for the first session was checked under that name and policy.
+// Binds sessions to the server name (RFC 6066 3) and the policy: the first handshake verified the
+// client under these.
 bool IsolateSession(SSL* ssl, const ConnectionRecord& record) {
   const ClientAuthRule* rule = record.handshake->client_rule;
   const std::string context =
@@ -227,14 +227,14 @@ bool IsolateSession(SSL* ssl, const ConnectionRecord& record) {
 }
 
 ssl_select_cert_result_t Refuse(SSL* ssl, uint8_t alert) {
-  // The first alert is the one that leaves: BoringSSL's own for this result is handshake_failure.
+  // The first alert is sent: BoringSSL's own alert for this result is handshake_failure.
   SSL_send_fatal_alert(ssl, alert);
   ERR_clear_error();
   return ssl_select_cert_error;
 }
 
-// Shows an ACME server the answer to its challenge. No session is made, and none resumed: such a
-// connection has nothing in common with those of clients.
+// Presents the answer to an ACME challenge. Makes and resumes no session: the connection is not a
+// client's.
 ssl_select_cert_result_t AnswerChallenge(SSL* ssl, ConnectionRecord& record, AcmeTokens& tokens) {
   const std::string& name = record.info.server_name;
   absl::StatusOr<std::shared_ptr<SSL_CREDENTIAL>> answer =
@@ -262,7 +262,7 @@ ssl_select_cert_result_t SelectCertificate(const SSL_CLIENT_HELLO* hello) {
   ConnectionRecord& record = ConnectionRecord::Of(ssl);
   record.hello_received = true;
   record.info.ech_accepted = SSL_ech_accepted(ssl) == 1;
-  // Asked again after a HelloRetryRequest; and what BoringSSL passes is without the header.
+  // Runs again after a HelloRetryRequest. BoringSSL passes the hello without its header.
   if (record.info.hello_bytes == 0) {
     record.info.hello_bytes =
         static_cast<uint32_t>(SSL3_HM_HEADER_LENGTH + hello->client_hello_len);
@@ -289,7 +289,7 @@ ssl_select_cert_result_t SelectCertificate(const SSL_CLIENT_HELLO* hello) {
   return AskHelloHook(hello, record);
 }
 
-// Splits what RFC 7301 3.1 writes into names. BoringSSL has checked the form.
+// Splits the protocol list of RFC 7301 3.1. BoringSSL checked its form.
 std::vector<absl::string_view> SplitAlpn(const uint8_t* in, size_t in_bytes) {
   std::vector<absl::string_view> protocols;
   CBS list;
@@ -317,7 +317,7 @@ int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_bytes, const uint8_t*
                unsigned in_bytes, void* /*unused*/) {
   ConnectionRecord& record = ConnectionRecord::Of(ssl);
   if (record.info.acme_challenge) {
-    *out = in + 1;  // The only one.
+    *out = in + 1;  // The only protocol offered.
     *out_bytes = in[0];
     return SSL_TLSEXT_ERR_OK;
   }
@@ -343,7 +343,7 @@ int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_bytes, const uint8_t*
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-// 1 lets the handshake go on. BoringSSL asks once it has decided about resumption.
+// Returns 1 to continue. BoringSSL calls it after it decided about resumption.
 int AdmitHandshake(const SSL_CLIENT_HELLO* hello) {
   HandshakeRecord& handshake = *ConnectionRecord::Of(hello->ssl).handshake;
   if (handshake.admit == nullptr || SSL_session_reused(hello->ssl)) return 1;

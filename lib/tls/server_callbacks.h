@@ -1,4 +1,4 @@
-// What a server decides while a hello is being answered: certificate, resumption, ALPN.
+// A server's decisions about a hello: certificate, resumption, ALPN.
 #ifndef TRESTLE_LIB_TLS_SERVER_CALLBACKS_H_
 #define TRESTLE_LIB_TLS_SERVER_CALLBACKS_H_
 
@@ -11,13 +11,13 @@
 
 namespace trestle {
 
-/// Digests what sessions of one policy have in common. `alpn` is encoded as RFC 7301 does.
+/// Digests the terms that sessions of one policy share. `alpn` is encoded as in RFC 7301.
 std::string PolicyDigest(absl::string_view alpn, AlpnMismatch mismatch);
 
-/// Makes the connections of `context` choose by their record's ServerTlsConfig.
+/// Makes the connections of `context` decide by their record's ServerTlsConfig.
 void InstallServerCallbacks(SSL_CTX* context);
 
-/// Tells `key_log`, which must outlive `context`, the secrets of its connections.
+/// Passes the secrets of `context`'s connections to `key_log`, which must outlive `context`.
 void InstallKeyLog(SSL_CTX* context, const KeyLog& key_log);
 
 }  // namespace trestle

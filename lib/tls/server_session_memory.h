@@ -1,4 +1,4 @@
-// The inside of a ServerSessionCache: sessions by their IDs, least recently used last.
+// The implementation of ServerSessionCache: sessions by ID, least recently used last.
 #ifndef TRESTLE_LIB_TLS_SERVER_SESSION_MEMORY_H_
 #define TRESTLE_LIB_TLS_SERVER_SESSION_MEMORY_H_
 
@@ -19,10 +19,10 @@ class ServerSessionCache::Memory {
  public:
   explicit Memory(size_t max_sessions) : max_sessions_(max_sessions) {}
 
-  /// Keeps `session`, which has an ID.
+  /// Keeps `session`; it must have an ID.
   void Put(bssl::UniquePtr<SSL_SESSION> session);
 
-  /// Finds the session that `id` names; null where there is none.
+  /// Returns the session with `id`, or null.
   bssl::UniquePtr<SSL_SESSION> Find(absl::string_view id);
 
   void Clear();

@@ -1,4 +1,4 @@
-// SessionClock: gives BoringSSL's sessions and tickets the time of the Scheduler.
+// SessionClock: makes BoringSSL's sessions and tickets use the Scheduler's time.
 #ifndef TRESTLE_LIB_TLS_SESSION_CLOCK_H_
 #define TRESTLE_LIB_TLS_SESSION_CLOCK_H_
 
@@ -8,9 +8,9 @@
 
 namespace trestle {
 
-/// While one lives, BoringSSL on this thread tells time by `scheduler`. BoringSSL asks an SSL_CTX,
-/// not a connection, for the time, and threads with their own schedulers share an SSL_CTX: the
-/// thread is the only thing left that tells them apart.
+/// While an instance lives, BoringSSL uses `scheduler`'s time on this thread. BoringSSL asks for
+/// the time per SSL_CTX, not per connection. Threads with different schedulers share an SSL_CTX, so
+/// the clock is per thread.
 class SessionClock {
  public:
   explicit SessionClock(const Scheduler& scheduler);
@@ -18,7 +18,7 @@ class SessionClock {
   SessionClock(const SessionClock&) = delete;
   SessionClock& operator=(const SessionClock&) = delete;
 
-  /// Makes `context` ask the SessionClock of the calling thread.
+  /// Makes `context` use the SessionClock of the calling thread.
   static void Install(SSL_CTX* context);
 
  private:

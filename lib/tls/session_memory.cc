@@ -8,7 +8,7 @@
 namespace trestle {
 namespace {
 
-// An SSL_SESSION without what it points to, a map entry, a list node: an estimate.
+// Estimated bytes of an SSL_SESSION itself, a map entry and a list node.
 constexpr size_t kSessionBytes = 1024;
 constexpr size_t kTargetBytes = 256;
 
@@ -17,7 +17,7 @@ size_t BytesOf(const ClientSession& kept) {
   size_t bytes = 0;
   SSL_SESSION_get0_ticket(kept.session.get(), &ticket, &bytes);
   bytes += kSessionBytes;
-  // Sessions of one server share these. Counting them each time errs on the safe side.
+  // Sessions of one server share these. Counting them each time overestimates, which is safe.
   const STACK_OF(CRYPTO_BUFFER)* chain = SSL_SESSION_get0_peer_certificates(kept.session.get());
   for (size_t i = 0; chain != nullptr && i < sk_CRYPTO_BUFFER_num(chain); ++i) {
     bytes += CRYPTO_BUFFER_len(sk_CRYPTO_BUFFER_value(chain, i));
@@ -25,7 +25,7 @@ size_t BytesOf(const ClientSession& kept) {
   return bytes;
 }
 
-// By the server's word, in whole seconds.
+// The server's lifetime, in whole seconds.
 bool Outdated(const SSL_SESSION* session, absl::Time now) {
   const absl::Time made =
       absl::FromUnixSeconds(static_cast<int64_t>(SSL_SESSION_get_time(session)));
@@ -68,7 +68,7 @@ void SessionMemory::Put(absl::string_view key, ClientSession session) {
     return;
   }
   Target& target = Touch(key);
-  // One that may be used again replaces its like: more of them would never be taken.
+  // A reusable session replaces earlier ones: no caller would take those.
   const bool single_use = SSL_SESSION_should_be_single_use(session.session.get()) == 1;
   if (!single_use) Forget(key);
   if (target.sessions.size() >= options_.max_sessions_per_target) DropSession(target, 0);
@@ -95,7 +95,7 @@ uint16_t SessionMemory::LearnedGroup(absl::string_view key, MonotonicTime now) c
 
 void SessionMemory::LearnGroup(absl::string_view key, uint16_t group, MonotonicTime now) {
   Target& target = Touch(key);
-  // While it is trusted, a choice says nothing new: the server had no other share to choose.
+  // While the group is trusted, its choice proves nothing: the server got no other share.
   if (target.group != group || now - target.group_learned >= options_.trust_group_for) {
     target.group = group;
     target.group_learned = now;
@@ -144,7 +144,7 @@ bool SessionMemory::OverBounds() const {
 void SessionMemory::KeepBounds() {
   while (OverBounds()) {
     const Place last = std::prev(by_use_.end());
-    // Of the only target that is left, the oldest session is enough, as long as it has another.
+    // One target is left: drop its oldest session while it has another.
     if (last == by_use_.begin() && last->sessions.size() > 1) {
       DropSession(*last, 0);
     } else {

@@ -1,4 +1,5 @@
-// SessionMemory: the inside of a ClientSessionCache: targets by key, least recently used last.
+// SessionMemory: the implementation of ClientSessionCache: targets by key, least recently used
+// last.
 #ifndef TRESTLE_LIB_TLS_SESSION_MEMORY_H_
 #define TRESTLE_LIB_TLS_SESSION_MEMORY_H_
 
@@ -21,14 +22,14 @@
 
 namespace trestle {
 
-/// What a full handshake found out about a server. The sessions that come of it stand on it.
+/// The result of verifying a server in a full handshake. The handshake's sessions depend on it.
 struct VerifiedPeer {
-  std::string policy;         ///< `ClientTlsConfig::policy()` of who verified.
-  MonotonicTime verified_at;  ///< When the certificate was shown.
-  absl::Time valid_until;     ///< The earliest end of all that was relied on.
+  std::string policy;         ///< `ClientTlsConfig::policy()` of the handshake.
+  MonotonicTime verified_at;  ///< When the certificate was presented.
+  absl::Time valid_until;     ///< The earliest end of everything verified.
   ChainInfo chain;
 
-  /// Why the chain must not be relied on at `now` under `policy`; empty while it may be.
+  /// Returns why the chain must not be used at `now` under `policy`; empty if it may be.
   absl::string_view Objection(absl::string_view policy, absl::Time now) const;
 };
 
@@ -41,17 +42,16 @@ class SessionMemory {
  public:
   explicit SessionMemory(const ClientSessionCacheOptions& options) : options_(options) {}
 
-  /// Gives the newest session of a target that is still good, or null ones. One for single use
-  /// leaves the memory.
+  /// Returns the newest usable session of a target, or nulls. Removes a session for single use.
   ClientSession Take(absl::string_view key, absl::string_view policy, const Scheduler& clock);
 
-  /// Keeps a session, if the bounds allow.
+  /// Keeps a session if the limits allow it.
   void Put(absl::string_view key, ClientSession session);
 
-  /// Drops the sessions of a target: something is wrong with them.
+  /// Drops the sessions of a target after a failure.
   void Forget(absl::string_view key);
 
-  /// The group that the target chose last, for SSL_set1_client_key_shares; 0 when unknown.
+  /// Returns the group that the target chose last, for SSL_set1_client_key_shares; 0 if unknown.
   uint16_t LearnedGroup(absl::string_view key, MonotonicTime now) const;
   void LearnGroup(absl::string_view key, uint16_t group, MonotonicTime now);
 
@@ -81,7 +81,7 @@ class SessionMemory {
 
   const ClientSessionCacheOptions options_;
   std::list<Target> by_use_;                              // Most recently used first.
-  absl::flat_hash_map<absl::string_view, Place> by_key_;  // Views the target's own key.
+  absl::flat_hash_map<absl::string_view, Place> by_key_;  // Views `Target::key`.
   size_t sessions_ = 0;
   size_t bytes_ = 0;
 };

@@ -37,7 +37,7 @@ bool Fits(const EVP_PKEY* key, SignatureScheme scheme) {
   return SSL_get_signature_algorithm_key_type(static_cast<uint16_t>(scheme)) == EVP_PKEY_id(key);
 }
 
-// PSS is told to whoever signs or verifies; the rest is the default.
+// Both signing and verifying set PSS; the other parameters are the defaults.
 bool SetPadding(EVP_PKEY_CTX* context, SignatureScheme scheme) {
   if (!SSL_is_signature_algorithm_rsa_pss(static_cast<uint16_t>(scheme))) return true;
   return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) == 1 &&

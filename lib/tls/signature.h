@@ -1,4 +1,4 @@
-// Signatures of TLS: made and verified, by the numbers of RFC 8446 4.2.3.
+// TLS signatures: signs and verifies by the scheme numbers of RFC 8446 4.2.3.
 #ifndef TRESTLE_LIB_TLS_SIGNATURE_H_
 #define TRESTLE_LIB_TLS_SIGNATURE_H_
 
@@ -14,14 +14,14 @@
 
 namespace trestle {
 
-/// What `key` can make, best first: what a server may be asked for.
+/// Returns the schemes that `key` supports, best first.
 std::vector<uint16_t> SchemesOf(const EVP_PKEY* key);
 
-/// Signs `input`. Nothing where `scheme` is for another kind of key. An ECDSA scheme says which
+/// Signs `input`. Returns nothing if `scheme` is for another kind of key. An ECDSA scheme sets the
 /// hash; the curve is the key's (TLS 1.2 mixes them).
 std::optional<std::string> MakeSignature(EVP_PKEY* key, SignatureScheme scheme, ByteView input);
 
-/// Tells whether `signature` is one of `input` by `key`.
+/// Returns whether `signature` is a signature of `input` by `key`.
 bool VerifySignature(EVP_PKEY* key, SignatureScheme scheme, ByteView input, ByteView signature);
 
 }  // namespace trestle

@@ -1,4 +1,4 @@
-// SignerKey: a signer behind a credential, with what its signatures are checked by.
+// SignerKey: the signer of a credential, with the public key that verifies its signatures.
 #ifndef TRESTLE_LIB_TLS_SIGNER_KEY_H_
 #define TRESTLE_LIB_TLS_SIGNER_KEY_H_
 
@@ -15,7 +15,7 @@ struct SignerKey {
   std::shared_ptr<const Signer> signer;
   bssl::UniquePtr<EVP_PKEY> public_key;
 
-  /// Makes `credential`, which this must outlive in use, sign by this.
+  /// Makes `credential` sign with this key, which must live as long as `credential` is in use.
   bool AttachTo(SSL_CREDENTIAL* credential);
 };
 

@@ -16,7 +16,7 @@
 
 namespace trestle {
 
-/// What a signer was asked for.
+/// A signature requested from a signer.
 struct PendingSignature {
   SignatureScheme scheme;
   std::string input;
@@ -28,13 +28,13 @@ struct SigningRecord {
 
   Scheduler& scheduler;
   HandshakeWait wait;
-  std::unique_ptr<PendingSignature> signature;  ///< Null where no signer is at work.
-  std::unique_ptr<TlsError> signing_failure;    ///< More than BoringSSL's own error says.
+  std::unique_ptr<PendingSignature> signature;  ///< Null if no signature is pending.
+  std::unique_ptr<TlsError> signing_failure;    ///< More specific than BoringSSL's error.
 
-  /// Hangs this record on `ssl`, which it must outlive.
+  /// Attaches this record to `ssl`; it must outlive `ssl`.
   void Attach(SSL* ssl) { SSL_set_app_data(ssl, this); }
 
-  /// The record that hangs on `ssl`.
+  /// Returns the record attached to `ssl`.
   static SigningRecord& Of(const SSL* ssl) {
     return *static_cast<SigningRecord*>(SSL_get_app_data(ssl));
   }

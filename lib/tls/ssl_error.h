@@ -1,4 +1,4 @@
-// BoringSSL's error queue -> TlsError.
+// Converts BoringSSL's error queue to TlsError.
 #ifndef TRESTLE_LIB_TLS_SSL_ERROR_H_
 #define TRESTLE_LIB_TLS_SSL_ERROR_H_
 
@@ -11,19 +11,19 @@ namespace trestle {
 
 struct ConnectionRecord;
 
-/// How far a connection had come when it failed.
+/// The state of a connection when it failed.
 struct FailureScene {
   bool is_server = false;
   bool handshake_done = false;
   bool hello_answered = false;  ///< Server: the hello was accepted and answered.
 };
 
-/// Explains `packed_error`, the first error of a failed SSL call, with code, alert and detail. What
-/// a callback noted in the record goes before what BoringSSL says.
+/// Converts `packed_error`, the first error of a failed SSL call, to code, alert and detail. A
+/// refusal in the record takes precedence over BoringSSL's error.
 TlsError ExplainSslError(uint32_t packed_error, const ConnectionRecord& record,
                          const FailureScene& scene);
 
-/// Says that the peer ended the connection by `alert`.
+/// Returns the text for a peer that closed the connection with `alert`.
 std::string PeerAlertText(uint8_t alert);
 
 }  // namespace trestle

@@ -13,8 +13,8 @@
 namespace trestle {
 namespace {
 
-// One signature. Made by a thread of its own, for a loop that must be asked for nothing any more
-// once the connection has lost interest: it may be gone by then.
+// One signature. A pool thread makes it. After cancellation the thread must not use the loop, which
+// may be gone.
 class Job {
  public:
   Job(std::shared_ptr<const PrivateKey> key, SignatureScheme scheme, ByteView input,
@@ -25,7 +25,7 @@ class Job {
         loop_(loop),
         done_(std::move(done)) {}
 
-  // On another thread.
+  // Runs on a pool thread.
   static void Run(const std::shared_ptr<Job>& job) {
     if (job->cancelled()) return;
     absl::StatusOr<std::string> signature = job->key_->Sign(job->scheme_, AsBytes(job->input_));
@@ -35,7 +35,7 @@ class Job {
         [job, signature = std::move(signature)]() mutable { job->Tell(std::move(signature)); });
   }
 
-  // On the loop's thread, where no thread knows of this.
+  // Runs on the loop's thread, before any pool thread has the job.
   void Refuse(absl::Status why) { Tell(std::move(why)); }
 
   void Cancel() {
@@ -49,7 +49,7 @@ class Job {
     return cancelled_;
   }
 
-  // On the loop's thread, as `Cancel`.
+  // Runs on the loop's thread, as `Cancel` does.
   void Tell(absl::StatusOr<std::string> signature) {
     if (cancelled()) return;
     std::exchange(done_, nullptr)(std::move(signature));

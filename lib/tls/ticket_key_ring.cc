@@ -22,16 +22,16 @@ constexpr size_t kNameBytes = 16;
 constexpr size_t kNonceBytes = 24;
 constexpr size_t kTagBytes = 16;
 constexpr size_t kSealKeyBytes = 32;
-// Making keys anew for each handshake would be of no use to anybody.
+// The shortest period: shorter ones would make keys for each handshake.
 constexpr absl::Duration kMinPeriod = absl::Seconds(1);
 
-// Keys without times have ones of the first seconds of 1970, by their places.
+// Keys without times get times in the first seconds of 1970, by position.
 constexpr absl::Time kFirstTime = absl::FromUnixSeconds(kMaxTicketKeys);
 
 constexpr char kDerivation[] = "trestle session tickets 1";
 static_assert(kNameBytes + kNonceBytes + kTagBytes == TicketKeyRing::kOverheadBytes, "");
 
-// A key, ready for use. Wiped when it goes.
+// A key ready for use. The destructor wipes it.
 class Sealer {
  public:
   Sealer() { EVP_AEAD_CTX_zero(&aead_); }
@@ -70,7 +70,7 @@ class Sealer {
 struct TicketKeyRing::Keys {
   std::vector<std::unique_ptr<Sealer>> sealers;
 
-  /// The one for new tickets: the latest whose time has come, else the first to come.
+  /// Returns the key for new tickets: the latest whose time has come, else the first to come.
   const Sealer& Current(absl::Time now) const {
     const Sealer* best = nullptr;
     const Sealer* first = sealers.front().get();
@@ -82,7 +82,8 @@ struct TicketKeyRing::Keys {
     return best == nullptr ? *first : *best;
   }
 
-  /// Null where there is none. Looks at all of them, whichever it is.
+  /// Returns null if there is none. Compares all keys, so the time does not depend on which
+  /// matches.
   const Sealer* Find(const uint8_t* name) const {
     const Sealer* found = nullptr;
     for (const std::unique_ptr<Sealer>& sealer : sealers) {
@@ -160,8 +161,9 @@ absl::Time TicketKeyRing::SealingSince(absl::Time now) const {
   return has_come && since >= kFirstTime ? since : absl::InfinitePast();
 }
 
-// A refresh is due within a period, unless a clock that was ahead decided on it. The second period
-// is for threads whose turns began earlier, and for small corrections.
+// A refresh is due within one period. A later one means that the clock was set back after it was
+// scheduled. The second period allows for threads whose turns began earlier, and for small
+// corrections.
 bool TicketKeyRing::WasSetBack(absl::Time now) const {
   return due_ != absl::InfiniteFuture() && due_ - now > 2 * every_;
 }

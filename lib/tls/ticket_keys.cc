@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kRandomBytes = 48;
 
-// A string whose bytes don't outlive it.
+// A string that wipes its bytes when destroyed.
 class SecretText {
  public:
   ~SecretText() { OPENSSL_cleanse(&text_[0], text_.size()); }
@@ -31,7 +31,7 @@ class SecretText {
 struct Line {
   size_t number = 0;
   absl::string_view secret;
-  absl::string_view time;  // Empty for none.
+  absl::string_view time;  // Empty if absent.
 };
 
 absl::Status LineError(const Line& line, absl::string_view what) {
@@ -63,7 +63,8 @@ absl::StatusOr<std::vector<Line>> SplitLines(absl::string_view text) {
   return lines;
 }
 
-// Keys without times, in order of age: the last one's time never comes by itself.
+// Returns a time for a key without one, by its position. The last key never becomes active by
+// itself.
 absl::Time TimeByPlace(size_t place, size_t count) {
   if (count > 1 && place == count - 1) return absl::InfiniteFuture();
   return absl::UnixEpoch() + absl::Seconds(static_cast<int64_t>(place));

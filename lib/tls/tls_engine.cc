@@ -26,17 +26,18 @@ namespace {
 constexpr uint8_t kAlertRecord = 21;
 constexpr size_t kPlainAlertBytes = 7;  // Record header, level, description.
 
-// No signature in first_bytes.h is longer.
+// The longest signature in first_bytes.h.
 constexpr size_t kFirstBytes = 8;
 
-// What a record has beside its plaintext, for any cipher, and what may wait to go with it: key
-// updates and tickets.
+// Bytes of a record beside its plaintext, for any cipher, and of key updates and tickets that may
+// precede it.
 constexpr size_t kRecordSlackBytes = 512;
 
-// Dynamic record sizing: after what silence a congestion window counts as closed again.
+// Dynamic record sizing: a silence after which the congestion window counts as closed.
 constexpr absl::Duration kBurstGap = absl::Seconds(1);
 
-// So much of `data` goes into the next record that `to_send` stays within one pool block.
+// Returns how much of `data` goes into the next record, so that `to_send` stays within one pool
+// block.
 size_t NextRecordBytes(size_t data_bytes, size_t queued_bytes) {
   const size_t room = BufferPool::kBlockBytes - queued_bytes - kRecordSlackBytes;
   return std::min({data_bytes, room, size_t{SSL3_RT_MAX_PLAIN_LENGTH}});
@@ -59,8 +60,8 @@ IoState TlsEngine::State::Handshake() {
   return plain_alert_ahead_ ? ReadPlainAlert() : state;
 }
 
-// A peer that doesn't speak TLS gets no bytes of it, and its own bytes go no further than here.
-// Where asked for, a client that speaks HTTP is told so in its own protocol.
+// A peer that doesn't speak TLS gets no TLS bytes, and BoringSSL does not see its bytes. With
+// `answer_plain_http`, a client that speaks HTTP gets an HTTP answer.
 IoState TlsEngine::State::JudgeFirstBytes() {
   if (first_bytes_judged_) return IoState::kOk;
   const wire_internal::FirstBytesVerdict verdict =
@@ -77,8 +78,8 @@ IoState TlsEngine::State::JudgeFirstBytes() {
               absl::StrCat("the peer does not speak TLS: ", verdict.detail));
 }
 
-// A client that can't go on with a TLS 1.3 ServerHello has no keys yet: its alert comes in the
-// clear, where BoringSSL reads nothing but ciphertext any more and would call it a bad record.
+// A client that rejects a TLS 1.3 ServerHello has no keys yet and sends its alert in clear text.
+// BoringSSL expects ciphertext by then and would report a bad record.
 bool TlsEngine::State::SeesPlainAlert() const {
   return is_server() && hello_answered_ && !handshake_done_ && boundary_.at_start() &&
          !received_.empty() && received_.view()[0] == kAlertRecord &&
@@ -125,7 +126,7 @@ void TlsEngine::State::FillInfo() {
   resumption.memory.LearnGroup(resumption.target, SSL_get_group_id(ssl), scheduler_.MonotonicNow());
 }
 
-// RFC 7301 lets a server leave ALPN out. Most who offer it need the answer, though.
+// RFC 7301 lets a server leave ALPN out, but most clients that offer it need the answer.
 IoState TlsEngine::State::CheckAlpn() {
   if (!needs_alpn_ || !record_.info.alpn.empty()) return IoState::kOk;
   SSL_send_fatal_alert(ssl_.get(), SSL_AD_NO_APPLICATION_PROTOCOL);
@@ -146,11 +147,11 @@ IoResult TlsEngine::State::Read(MutableByteView out) {
   while (filled < out.size() && !NeedsBytes()) {
     const size_t room = std::min<size_t>(out.size() - filled, SSL3_RT_MAX_PLAIN_LENGTH);
     starved_ = false;
-    // Clears the error queue itself, as SSL_write does.
+    // SSL_read clears the error queue itself, as SSL_write does.
     const int result = SSL_read(ssl_.get(), out.data() + filled, static_cast<int>(room));
     if (ABSL_PREDICT_FALSE(record_.key_updates.too_many())) return {0, FailKeyUpdates()};
     if (result <= 0) {
-      // What ended the stream, if anything did, is there for the next call too.
+      // The next call finds the end or failure again.
       if (filled > 0) break;
       return {0, Settle(result)};
     }
@@ -222,7 +223,7 @@ ServedChain TlsEngine::State::served_chain() const {
   return served;
 }
 
-// The one place that reads SSL_get_error.
+// The only caller of SSL_get_error.
 IoState TlsEngine::State::Settle(int ssl_result) {
   switch (SSL_get_error(ssl_.get(), ssl_result)) {
     case SSL_ERROR_NONE:
@@ -237,7 +238,7 @@ IoState TlsEngine::State::Settle(int ssl_result) {
     case SSL_ERROR_WANT_PRIVATE_KEY_OPERATION:
       return WaitForAnswer();
     case SSL_ERROR_ZERO_RETURN: {
-      // Nothing after close_notify counts (RFC 8446 6.1).
+      // Bytes after close_notify are ignored (RFC 8446 6.1).
       received_.Clear();
       if (handshake_done_) return IoState::kEndOfStream;
       TlsError error;
@@ -257,7 +258,7 @@ IoState TlsEngine::State::Settle(int ssl_result) {
 
 IoState TlsEngine::State::WaitForAnswer() {
   Timer timer;
-  // Who takes his time over a hello has limits of his own: those of dialing a backend, say.
+  // A hello hook limits its own time, for example that of dialing a backend.
   const auto& hello_answer = record_.handshake->hello_answer;
   const bool hook_thinks = hello_answer.asked() && !hello_answer.answered();
   if (is_server() && !hook_thinks) {
@@ -282,13 +283,13 @@ void TlsEngine::State::FailWaiting(absl::Duration limit) {
 }
 
 IoState TlsEngine::State::FailByErrorQueue() {
-  // The first error is the cause; those after it are who noticed.
+  // The first error is the cause; later ones follow from it.
   const uint32_t packed_error = ERR_peek_error();
   FailureScene scene;
   scene.is_server = is_server();
   scene.handshake_done = handshake_done_;
   scene.hello_answered = hello_answered_;
-  // BoringSSL tells the peer nothing where a signature failed.
+  // BoringSSL sends no alert if a signature failed.
   if (record_.signing_failure != nullptr && !record_.alert_sent.has_value()) {
     SSL_send_fatal_alert(ssl_.get(), SSL_AD_INTERNAL_ERROR);
   }
@@ -333,7 +334,8 @@ IoState TlsEngine::State::Fail(TlsError error) {
   error.phase = handshake_done_ ? Phase::kRelay : Phase::kHandshake;
   status_ = MakeError(error);
   record_.wait.Drop();
-  // If the session was at fault, the next handshake shall not fail by another of its kind.
+  // The offered session may be at fault: drop the target's others, so the next handshake does not
+  // fail the same way.
   if (!handshake_done_ && record_.resumption != nullptr && record_.resumption->offered) {
     record_.resumption->memory.Forget(record_.resumption->target);
   }

@@ -1,4 +1,4 @@
-// What server and client contexts have in common: versions, groups, ciphers, ALPN lists.
+// The common parts of server and client contexts: versions, groups, ciphers, ALPN lists.
 #ifndef TRESTLE_LIB_TLS_TLS_PARAMETERS_H_
 #define TRESTLE_LIB_TLS_TLS_PARAMETERS_H_
 
@@ -13,18 +13,18 @@
 
 namespace trestle {
 
-/// Makes a context with `parameters` and all that Trestle never leaves to a choice. Fails with
-/// ErrorCode::kConfiguration where `parameters` contradict themselves.
+/// Makes a context with `parameters` and Trestle's fixed settings. Fails with
+/// ErrorCode::kConfiguration if `parameters` contradict each other.
 absl::StatusOr<bssl::UniquePtr<SSL_CTX>> MakeContext(const TlsParameters& parameters);
 
-/// Limits what peers that show a certificate may sign with.
+/// Sets the signature algorithms that peers with a certificate may use.
 void SetPeerSignatureAlgorithms(SSL_CTX* context);
 
-/// Offers servers only what those with a key of `type` can agree on. Returns false on failure.
+/// Offers servers only algorithms and ciphers for keys of `type`. Returns false on failure.
 bool OfferOnlyKeyType(SSL_CTX* context, KeyType type);
 
-/// Writes `protocols` as RFC 7301 3.1 does. Fails with ErrorCode::kConfiguration for names that are
-/// empty, longer than 255 bytes or there twice.
+/// Encodes `protocols` as in RFC 7301 3.1. Fails with ErrorCode::kConfiguration for names that are
+/// empty, longer than 255 bytes or duplicate.
 absl::StatusOr<std::string> EncodeAlpn(const std::vector<std::string>& protocols);
 
 }  // namespace trestle

@@ -8,17 +8,18 @@
 namespace trestle {
 namespace {
 
-// Room for four full records: what BoringSSL would read piece by piece is one call below.
+// Room for four full records: one call below replaces BoringSSL's small reads.
 constexpr size_t kReadAheadBytes = 64 * 1024;
 
-// What a peer may send while the handshake waits for an answer of ours: a second flight and more.
+// The bytes at which reading stops while the handshake waits for a local answer: more than a second
+// flight.
 constexpr size_t kMaxReadAheadOfAnswerBytes = 16 * 1024;
 
-// A peer can send records without end that hold no bytes for the reader. So many reads below are
-// made for one of ours; then other connections get their turn.
+// A peer can send endless records without data. One read makes at most this many reads below; then
+// other connections get their turn.
 constexpr int kMaxFillsPerRead = 16;
 
-// A writer that had to wait is called when there is room for two records, not for a few bytes.
+// A blocked writer gets its callback when two records fit, not a few bytes.
 constexpr size_t kResumeWriteBytes = TlsEngine::kSendLimitBytes / 2;
 
 }  // namespace
@@ -38,19 +39,18 @@ void TlsStream::Handshake(absl::AnyInvocable<void(absl::Status)> done) {
   if (AdvanceHandshake()) ScheduleWake();
 }
 
-// True when the handshake is over, well or not.
+// Returns true when the handshake is over, with success or failure.
 bool TlsStream::AdvanceHandshake() {
   while (!handshake_over_) {
     const IoState state = engine_->Handshake();
     Flush();
     handshake_over_ = state != IoState::kWouldBlock;
     if (handshake_over_) break;
-    // Reading on shows when the peer has left, but what it sends meanwhile has a bound.
+    // Continued reading detects that the peer left; this limit bounds the bytes.
     const bool waits = engine_->waits_for_answer();
     if (waits && engine_->received().size() >= kMaxReadAheadOfAnswerBytes) break;
     const IoState filled = Fill();
-    // A peer that refuses us may have said why before it stopped listening: what can be read is
-    // read before a failed write counts.
+    // A peer may send an alert before it closes: read it before a failed write counts.
     handshake_over_ =
         filled == IoState::kFailed || (filled == IoState::kWouldBlock && inner_write_failed_);
     if (filled == IoState::kWouldBlock || (waits && inner_ended_)) break;
@@ -61,13 +61,13 @@ bool TlsStream::AdvanceHandshake() {
 void TlsStream::FinishHandshake() {
   absl::AnyInvocable<void(absl::Status)> done = std::exchange(handshake_done_, nullptr);
   if (engine_->tickets_wait()) {
-    // The first read of the leg's owner would be this one, if nothing is there.
+    // Reads ahead of the owner's first read, to see whether a request is there.
     const bool more_came = !engine_->received().empty() || Fill() == IoState::kOk;
     SendTicketsAfter(more_came ? kAnswerDelay : kTicketDelay);
   }
   if ((read_owed_ && CanRead()) || (write_owed_ && CanWrite())) ScheduleWake();
   done(engine_->handshake_done() ? absl::OkStatus() : status());
-  // `this` may be gone.
+  // `done` may have destroyed `this`.
 }
 
 void TlsStream::SendTicketsAfter(absl::Duration delay) {
@@ -166,7 +166,7 @@ TransportInfo TlsStream::info() const {
 
 bool TlsStream::holds_buffers() const { return engine_->holds_buffers(); }
 
-// kOk: the engine has more to work with, if only the news that the stream ended.
+// Returns kOk if the engine got bytes or the end of the stream.
 IoState TlsStream::Fill() {
   if (inner_read_failed_) return IoState::kFailed;
   if (inner_read_owed_) return IoState::kWouldBlock;
@@ -215,15 +215,15 @@ void TlsStream::FailBelow() {
                          engine_->handshake_done() ? Phase::kRelay : Phase::kHandshake);
 }
 
-// A failure ends both directions: who waits for the other one must hear of it.
+// A failure ends both directions: a waiting writer gets its callback, too.
 IoResult TlsStream::FailRead() {
   Flush();
   if (write_owed_ && CanWrite()) ScheduleWake();
   return {0, shutdown_asked_ ? Drain() : IoState::kFailed};
 }
 
-// Closing a socket with unread bytes sends RST, which can overtake the alert. Whoever lingers after
-// a failure therefore gets the peer's bytes read and dropped, until the peer ends too.
+// Closing a socket with unread bytes sends RST, which can overtake the alert. After a failure,
+// reads therefore drop the peer's bytes until the peer ends too.
 IoState TlsStream::Drain() {
   for (int fills = 0; fills < kMaxFillsPerRead && !inner_read_owed_; ++fills) {
     if (inner_ended_ || inner_read_failed_ || Fill() == IoState::kFailed) return IoState::kFailed;
@@ -240,7 +240,7 @@ IoResult TlsStream::FailWrite() {
   return {0, IoState::kFailed};
 }
 
-// Whether a read that had to wait is worth trying again.
+// Returns whether a blocked read is worth trying again.
 bool TlsStream::CanRead() const {
   const bool failed = !engine_->status().ok() && !shutdown_asked_;
   return failed || inner_read_failed_ || !inner_read_owed_ || !engine_->received().empty();
@@ -252,7 +252,7 @@ bool TlsStream::CanWrite() const {
   return !engine_->status().ok() || engine_->to_send().size() <= kResumeWriteBytes;
 }
 
-// True when the handler was called: `this` may be gone then.
+// Returns true if it called the handler, which may have destroyed `this`.
 bool TlsStream::NotifyReadable() {
   if (!read_owed_ || !CanRead()) return false;
   read_owed_ = false;
@@ -280,7 +280,7 @@ void TlsStream::Wake() {
     if (AdvanceHandshake()) FinishHandshake();
     return;
   }
-  // One callback a turn, because it may destroy this stream.
+  // One callback a turn, because it may destroy `this`.
   if (read_owed_ && CanRead() && write_owed_ && CanWrite()) ScheduleWake();
   if (!NotifyReadable()) NotifyWritable();
 }

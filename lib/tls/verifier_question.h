@@ -1,4 +1,4 @@
-// How a handshake asks a PeerVerifier, and hears its answer.
+// Connects a handshake to a PeerVerifier.
 #ifndef TRESTLE_LIB_TLS_VERIFIER_QUESTION_H_
 #define TRESTLE_LIB_TLS_VERIFIER_QUESTION_H_
 
@@ -16,12 +16,13 @@
 
 namespace trestle {
 
-/// Asks about the peer that shows `certificates`, or showed them when its session was made.
+/// Calls the verifier for the peer that presents `certificates`, or presented them when its session
+/// was made.
 void AskVerifier(const PeerVerifier& verifier, absl::string_view name, const ChainInfo& chain,
                  const STACK_OF(CRYPTO_BUFFER) * certificates, bool resumed,
                  ConnectionRecord& record, PendingAnswer<absl::Status>& verdict);
 
-/// Makes what the record's `verdict` is to BoringSSL: the code to return, a refusal, an alert.
+/// Converts the record's `verdict` for BoringSSL: the code to return, a refusal, an alert.
 ssl_verify_result_t HearVerifier(ConnectionRecord& record, uint8_t* out_alert);
 
 }  // namespace trestle

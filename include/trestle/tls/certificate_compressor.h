@@ -21,8 +21,9 @@ class CertificateCompressor {
 
   virtual CompressionAlgorithm algorithm() const = 0;
 
-  /// Compresses `certificates`, a TLS message of some kilobytes. Runs within a handshake, once for
-  /// each distinct message. An empty optional means failure and ends that handshake.
+  /// Compresses `certificates`, a TLS message of some kilobytes. Runs within a handshake; the
+  /// result is cached for the same message. An empty optional means failure and ends that
+  /// handshake.
   virtual std::optional<std::string> Compress(ByteView certificates) const = 0;
 };
 

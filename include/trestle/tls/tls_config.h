@@ -1,19 +1,5 @@
 // The TLS configuration of a leg. Made and checked once, then shared by all connections and
 // threads. The defaults are safe; options that weaken them begin with `dangerous_`.
-//
-// What can change while connections are open. Each change applies to later handshakes; open
-// connections continue unchanged and keep their config alive:
-//   - certificates: CertificateStore::Replace. Session tickets survive.
-//   - client_authentication: ClientAuthentication::Replace. Sessions made under other terms are not
-//     resumed.
-//   - ech_keys: EchKeys::Replace, then EchKeys::CheckPublicNames.
-//   - ticket_keys: TicketKeyRing::Replace for rings of FromKeys; other rings refresh by themselves.
-//   - session_cache: ServerSessionCache::Clear.
-//   - acme_tokens: AcmeTokens::Set and Remove.
-//   - Other server options: make a new ServerTlsConfig for new connections. Give it the same
-//     stores, `ticket_keys` and `session_cache`; sessions then resume if `policy()` is equal.
-//   - Client options: make a new ClientTlsConfig for new connections. The ClientSessionCache may
-//     stay; sessions resume if `policy()` is equal.
 #ifndef TRESTLE_TLS_TLS_CONFIG_H_
 #define TRESTLE_TLS_TLS_CONFIG_H_
 
@@ -94,6 +80,20 @@ class KeyLog {
   virtual void OnLine(absl::string_view line) const = 0;
 };
 
+/// Options of servers.
+///
+/// What can change while connections are open. Each change applies to later handshakes; open
+/// connections continue unchanged and keep their config alive.
+///   - certificates: CertificateStore::Replace. Session tickets survive.
+///   - client_authentication: ClientAuthentication::Replace. Sessions made under other terms are
+///     not resumed.
+///   - ech_keys: EchKeys::Replace, then EchKeys::CheckPublicNames.
+///   - ticket_keys: TicketKeyRing::Replace for rings of FromKeys; other rings refresh by
+///     themselves.
+///   - session_cache: ServerSessionCache::Clear.
+///   - acme_tokens: AcmeTokens::Set and Remove.
+///   - All others: make a new ServerTlsConfig for new connections. Give it the same stores,
+///     `ticket_keys` and `session_cache`; sessions then resume if `policy()` is equal.
 struct ServerTlsOptions {
   TlsParameters parameters;
   /// Required. Its Replace() may be called at any time; open connections and tickets survive.
@@ -172,6 +172,11 @@ class ServerTlsConfig {
   const std::unique_ptr<CompressionCache> compressed_;
 };
 
+/// Options of clients.
+///
+/// To change an option while connections are open, make a new ClientTlsConfig for new connections.
+/// Open connections keep theirs. The ClientSessionCache may stay: sessions resume if `policy()` is
+/// equal.
 struct ClientTlsOptions {
   TlsParameters parameters;
   /// Required, unless `dangerous_skip_verify` is set: the CAs that peers must chain to, as PEM
