@@ -1,4 +1,4 @@
-// BrotliCompressor: certificates for browsers, which take brotli.
+// BrotliCompressor: compresses certificates with brotli, for browsers (RFC 8879).
 #ifndef TRESTLE_INTEGRATIONS_COMPRESSION_BROTLI_COMPRESSOR_H_
 #define TRESTLE_INTEGRATIONS_COMPRESSION_BROTLI_COMPRESSOR_H_
 
@@ -9,7 +9,7 @@
 
 namespace trestle {
 
-/// Compresses as well as brotli can: it is done once for a credential.
+/// Uses the highest compression level, because it runs once per credential.
 class BrotliCompressor final : public CertificateCompressor {
  public:
   CompressionAlgorithm algorithm() const override { return CompressionAlgorithm::kBrotli; }

@@ -1,4 +1,4 @@
-// ZlibCompressor: certificates for clients that have no brotli.
+// ZlibCompressor: compresses certificates with zlib, for clients without brotli (RFC 8879).
 #ifndef TRESTLE_INTEGRATIONS_COMPRESSION_ZLIB_COMPRESSOR_H_
 #define TRESTLE_INTEGRATIONS_COMPRESSION_ZLIB_COMPRESSOR_H_
 
@@ -9,7 +9,7 @@
 
 namespace trestle {
 
-/// Compresses as well as zlib can: it is done once for a credential.
+/// Uses the highest compression level, because it runs once per credential.
 class ZlibCompressor final : public CertificateCompressor {
  public:
   CompressionAlgorithm algorithm() const override { return CompressionAlgorithm::kZlib; }

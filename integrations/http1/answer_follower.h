@@ -1,6 +1,5 @@
-// AnswerFollower: reads a backend's answers as far as it takes to know that every reader takes them
-// alike, which request each belongs to, when it ends, and whether the backend agreed to another
-// protocol.
+// AnswerFollower: reads a backend's responses. It verifies that their framing is unambiguous,
+// assigns each to its request, finds its end, and detects a change of protocol.
 #ifndef TRESTLE_INTEGRATIONS_HTTP1_ANSWER_FOLLOWER_H_
 #define TRESTLE_INTEGRATIONS_HTTP1_ANSWER_FOLLOWER_H_
 
@@ -19,27 +18,26 @@ namespace trestle {
 
 class AnswerFollower {
  public:
-  /// A request that was passed on.
+  /// A request that was sent to the backend.
   struct Expected {
     bool head = false;
     bool connect = false;
-    std::string upgrade = {};  ///< The protocol that was asked for; empty for none.
+    std::string upgrade = {};  ///< The requested protocol; empty for none.
   };
 
-  /// Heads and trailers are held until they are complete, and are bounded by `limits`, which must
-  /// outlive this.
+  /// Holds heads and trailers until they are complete. `limits` bounds them, and must outlive this.
   explicit AnswerFollower(const Http1Limits& limits) : limits_(limits) {}
 
   void Expect(Expected request) { expected_.push_back(std::move(request)); }
 
-  /// Judges what the backend sent. `end`: nothing follows.
+  /// Checks the backend's pending bytes. `end` is true if nothing follows.
   Verdict Judge(absl::string_view pending, bool end);
 
-  /// Counts the requests whose answers aren't complete.
+  /// Returns the number of requests whose responses are not complete.
   size_t expected() const { return expected_.size(); }
-  /// Part of the answer to the oldest of them, beyond interim ones, has been passed on.
+  /// Returns whether part of the oldest pending request's final response has been passed on.
   bool begun() const { return begun_; }
-  /// The last request that asked for another protocol was answered: agreed, or refused.
+  /// Returns whether the last request for a protocol change was answered: accepted or rejected.
   bool agreed() const { return agreed_; }
 
  private:
@@ -57,7 +55,7 @@ class AnswerFollower {
   State state_ = State::kHead;
   HeadScanner scanner_;
   MessageReader reader_;
-  bool changes_protocol_ = false;  // The answer names the protocol that was asked for, alone.
+  bool changes_protocol_ = false;  // The response names the requested protocol and no other.
   bool begun_ = false;
   bool agreed_ = false;
 };

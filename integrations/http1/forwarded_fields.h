@@ -1,5 +1,5 @@
-// HeadRewriter: the head as the backend gets it: without what only a proxy may say of the client
-// and what is between client and proxy only, and with what this proxy knows.
+// HeadRewriter: rewrites a request's head for the backend. It removes hop-by-hop fields and fields
+// that only a proxy may set, and adds what this proxy knows of the client.
 #ifndef TRESTLE_INTEGRATIONS_HTTP1_FORWARDED_FIELDS_H_
 #define TRESTLE_INTEGRATIONS_HTTP1_FORWARDED_FIELDS_H_
 
@@ -16,50 +16,51 @@
 
 namespace trestle {
 
-/// What backends are told of the client. A field that the client sent does not pass if its name is
-/// one of `ProxyFields` (proxy_fields.h), or if backends fold it into one of them
-/// (X_Forwarded_For). `append_from` and `dangerous_keep` are the exceptions.
+/// The fields that describe the client to backends. A client's own field is removed if its name is
+/// in `ProxyFields` (proxy_fields.h), or if backends fold it into one of them (X_Forwarded_For).
+/// `append_from` and `dangerous_keep` are the exceptions.
 struct ForwardingOptions {
   bool x_forwarded = true;  ///< X-Forwarded-For: the client's address. X-Forwarded-Proto: https.
   bool forwarded = true;    ///< Forwarded: the same and the host (RFC 7239).
-  /// X-Forwarded-Client-Cert: the certificate that the client proved to have, if any, as
-  /// `XfccElement` (proxy/xfcc.h) writes it.
+  /// X-Forwarded-Client-Cert: the client's verified certificate, if any, as `XfccElement`
+  /// (proxy/xfcc.h) writes it.
   bool client_certificate = true;
-  /// Adds the certificate itself to X-Forwarded-Client-Cert, as `Cert=`.
+  /// Adds the certificate to X-Forwarded-Client-Cert, as `Cert=`.
   bool xfcc_certificate = false;
-  /// Client-Cert: the certificate that the client proved to have, if any. Client-Cert-Chain: those
-  /// that it sent beside it, if any (RFC 9440 2.2, 2.3).
+  /// Client-Cert: the client's verified certificate, if any. Client-Cert-Chain: the other
+  /// certificates that it sent, if any (RFC 9440 2.2, 2.3).
   bool client_cert = false;
-  /// The most bytes of all fields about the certificate, where any has the certificate itself.
-  /// Requests of a client whose certificates need more are refused with 431.
+  /// The maximum size of all certificate fields, if any contains the certificate itself. Requests
+  /// of a client with larger certificates are rejected with 431.
   size_t certificate_bytes = 24 * 1024;
-  /// Clients that are proxies and speak HTTP for others: those whose own address (where a PROXY
-  /// header was believed: the one in it) is in these ranges. Their X-Forwarded-For and Forwarded
-  /// are kept, and added to; their X-Forwarded-Proto is believed, if it is http or https. They have
-  /// to take out what their own clients made up. A Forwarded whose quotes don't match is dropped:
-  /// it would swallow what is added. All other fields are taken out of theirs, too.
+  /// Trusted HTTP proxies, by their own address (with a trusted PROXY header: the address in it).
+  /// Their X-Forwarded-For and Forwarded are kept and extended; their X-Forwarded-Proto is used if
+  /// it is http or https. Such a proxy must remove these fields from its own clients' requests. A
+  /// Forwarded with unbalanced quotes is removed: it would swallow the added part. All other proxy
+  /// fields are removed as usual.
   TrustedPeers append_from = {};
-  /// More fields that clients' requests lose.
+  /// More fields to remove from clients' requests.
   std::vector<std::string> strip = {};
-  /// Fields of `ProxyFields` that pass, in this spelling only: every client can forge them. Fields
-  /// that the options above write can't be among them.
+  /// Fields of `ProxyFields` that pass, in this spelling only: any client can forge them. Fields
+  /// that the options above write are not allowed here.
   std::vector<std::string> dangerous_keep = {};
 };
 
-/// Fails with ErrorCode::kConfiguration where a field is to be kept that `options` write or that
-/// passes anyway, or where the limit of bytes is none.
+/// Checks `options`. Fails with ErrorCode::kConfiguration if `dangerous_keep` names a field that
+/// `options` write or that passes anyway, or if `certificate_bytes` is 0.
 absl::Status CheckForwarding(const ForwardingOptions& options);
 
 class HeadRewriter {
  public:
-  /// Takes what is said of the client from `connection`. `options` must outlive the rewriter.
+  /// Reads the client's description from `connection`. `options` must outlive the rewriter.
   HeadRewriter(const ForwardingOptions& options, const ConnectionReport& connection);
 
-  /// Writes the head anew. `upgrade`: the request may ask for another protocol. `close`: the
-  /// backend is told that no other request follows.
+  /// Returns the new head. `upgrade`: the request may ask for another protocol. `close`: tells the
+  /// backend that no other request follows.
   std::string Rewrite(const HttpRequestHead& head, bool upgrade, bool close) const;
 
-  /// Why none of this client's requests may pass: what is to be told of it is over the limit.
+  /// Returns why all of this client's requests are rejected: its certificate fields exceed
+  /// `certificate_bytes`. Empty if they fit.
   const std::optional<HttpRefusal>& refusal() const { return refusal_; }
 
  private:
@@ -70,11 +71,11 @@ class HeadRewriter {
   void AppendForwarded(const HttpRequestHead& head, std::string& text) const;
 
   const ForwardingOptions& options_;
-  const bool trusted_;         // The client is a proxy of `append_from`.
+  const bool trusted_;         // The client is in `append_from`.
   std::string address_;        // Of the client.
-  absl::string_view scheme_;   // By which it came here.
+  absl::string_view scheme_;   // Of the client's connection.
   std::string forwarded_for_;  // "for=…;proto=https"
-  std::string certificate_;    // Whole fields that tell of it, or nothing.
+  std::string certificate_;    // Complete certificate fields, or empty.
   std::optional<HttpRefusal> refusal_;
 };
 

@@ -1,5 +1,5 @@
-// HttpGuard: what decides about requests beside the rules of HTTP itself: a web application
-// firewall, a check of routes. The inspector calls it; what it refuses never reaches the backend.
+// HttpGuard: the interface for additional request checks, such as a web application firewall or a
+// check of routes. A request that it rejects never reaches the backend completely.
 #ifndef TRESTLE_INTEGRATIONS_HTTP1_HTTP_GUARD_H_
 #define TRESTLE_INTEGRATIONS_HTTP1_HTTP_GUARD_H_
 
@@ -13,29 +13,30 @@
 
 namespace trestle {
 
-/// Looks at one connection's requests, one after the other, on the loop's thread. Must not throw,
-/// and must not take long: the loop's other connections wait.
+/// Checks the requests of one connection, one after the other, on the loop's thread. Must not throw
+/// or block: the loop's other connections wait.
 class HttpGuard {
  public:
   virtual ~HttpGuard() = default;
 
-  /// A request begins. Its views are valid during the call only.
+  /// Called at the start of each request. The views in `head` are valid during the call only. A
+  /// result rejects the request.
   virtual std::optional<HttpRefusal> OnHead(const HttpRequestHead& head) = 0;
 
-  /// Tells whether the request's body is to be seen before any of the request is passed on.
+  /// Returns whether the guard must see the request's body before any of the request is passed on.
   virtual bool wants_body() const { return false; }
 
-  /// More of the body, without the framing of chunks. Called where `wants_body`.
+  /// Called with the next piece of the body, without chunk framing, if `wants_body`.
   virtual std::optional<HttpRefusal> OnBody(absl::string_view piece) {
     return (void)piece, std::nullopt;
   }
 
-  /// The body is complete, or there is none: the last word about this request. Also called for
-  /// bodies over the bound, where the rest is not looked at by option.
+  /// Called when the body is complete or there is none: the last chance to reject this request.
+  /// Also called for bodies over `Http1Options::guarded_body_bytes` if `pass_longer_bodies` is set.
   virtual std::optional<HttpRefusal> OnEnd() { return std::nullopt; }
 };
 
-/// Makes one connection's guard; null for none.
+/// Creates the guard of one connection; null for none.
 using HttpGuardFactory =
     absl::AnyInvocable<std::unique_ptr<HttpGuard>(const ConnectionReport& connection)>;
 

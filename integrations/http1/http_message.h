@@ -1,5 +1,4 @@
-// What a request is, once its head was read: values for guards (a WAF, a router) and for the
-// inspector itself; and how a request is refused.
+// HTTP/1.1 messages: parsed heads for guards (a WAF, a router) and the inspector, and rejections.
 #ifndef TRESTLE_INTEGRATIONS_HTTP1_HTTP_MESSAGE_H_
 #define TRESTLE_INTEGRATIONS_HTTP1_HTTP_MESSAGE_H_
 
@@ -22,94 +21,100 @@ struct HttpField {
   absl::string_view value;
 };
 
-/// A request's head, valid by RFC 9112 and without anything that two readers could take
-/// differently. The texts are views of the bytes that were read.
+/// A request's head, valid by RFC 9112 and unambiguous for all readers. The views refer to the
+/// bytes that were read.
 struct HttpRequestHead {
   absl::string_view method;
-  absl::string_view target;  ///< As it stands in the request line: "/path?query", in most cases.
+  absl::string_view target;  ///< As in the request line: usually "/path?query".
   int minor_version = 1;     ///< Of HTTP/1.x.
   std::vector<HttpField> fields;
   std::string host;  ///< Host or the target's authority, in lower case, without port; may be empty.
-  absl::string_view authority;  ///< The same as it was sent, with the port.
+  absl::string_view authority;  ///< `host` as sent, with the port.
 
-  /// What follows: so many bytes, or chunks.
+  /// The body: its size, or chunks.
   uint64_t content_length = 0;
   bool chunked = false;
   bool has_body() const { return chunked || content_length > 0; }
 
-  bool keep_alive = true;            ///< The connection may carry another request after this one.
-  bool expects_continue = false;     ///< The body comes only once the backend asked for it.
-  absl::string_view upgrade;         ///< The protocol that the connection is to change to, if any.
+  bool keep_alive = true;  ///< The connection may carry another request after this one.
+  bool expects_continue =
+      false;                  ///< The client waits for the backend's 100 before it sends the body.
+  absl::string_view upgrade;  ///< The requested protocol (Upgrade), if any.
   std::vector<std::string> options;  ///< The tokens of Connection, in lower case.
 
-  /// The first field of this name, in any case; null where there is none.
+  /// Returns the first field of this name, ignoring case; null if there is none.
   const HttpField* Find(absl::string_view name) const;
 
-  /// The target's path: "/", where it has none.
+  /// Returns the target's path; "/" if it has none.
   absl::string_view path() const;
 };
 
-/// Tells whether `text` is a token (RFC 9110 5.6.2), as names of fields and of protocols are.
+/// Returns whether `text` is a token (RFC 9110 5.6.2), the form of field and protocol names.
 bool IsToken(absl::string_view text);
 
-/// Reads "name", "name:port" or the same with an address: the name in its normal form, or the
-/// address (IPv6 in brackets). Empty where it is neither.
+/// Parses "name", "name:port" or an address with or without a port. Returns the normalised name or
+/// the address (IPv6 in brackets); empty if it is neither.
 std::optional<std::string> HostOf(absl::string_view authority);
 
-/// Why a request isn't passed on, and what the client is told.
+/// The reason for a rejection, and the status for the client.
 struct HttpRefusal {
   int status = 400;
-  std::string reason;  ///< For the observer; the client is told the status only.
+  std::string reason;  ///< For the observer; the client gets the status only.
 };
 
-/// Bounds of a request's head. What is over them is refused with 431, or 414 (the target).
+/// Limits of a request's head. Larger heads are rejected with 431, longer targets with 414.
 struct Http1Limits {
-  /// First line and fields together; trailers once more. Also the bound of an answer's head.
+  /// Request line and fields together. Also applies to trailers separately, and to a response's
+  /// head.
   size_t head_bytes = 32 * 1024;
   size_t target_bytes = 8 * 1024;
-  size_t fields = 100;  ///< Also of the names that the Connection fields list.
+  size_t fields = 100;  ///< Number of fields. Also of names in the Connection fields.
 };
 
-/// Reads a whole head, which ends in an empty line. Refuses all that readers disagree about: bare
-/// CR and LF, folded lines, space before a colon, control characters, more than one Content-Length
-/// or Host, Transfer-Encoding beside Content-Length or other than "chunked" (RFC
-/// 9112 5.1, 5.2, 6.1, 6.3, 3.2), and options of Connection that would make the backend lose fields
-/// it relies on. `refusal` is set where the result is empty.
+/// Parses a complete head, which ends in an empty line. Rejects everything that readers interpret
+/// differently: bare CR and LF, folded lines, space before a colon, and control characters. Also
+/// rejects more than one Content-Length or Host, and Transfer-Encoding with Content-Length or other
+/// than "chunked" (RFC 9112 5.1, 5.2, 6.1, 6.3, 3.2). Also rejects Connection options that would
+/// make the backend drop fields it relies on. Sets `refusal` if the result is empty.
 std::optional<HttpRequestHead> ReadRequestHead(absl::string_view head, const Http1Limits& limits,
                                                HttpRefusal& refusal);
 
-/// An answer's head, valid by RFC 9112. The texts are views of the bytes that were read.
+/// A response's head, valid by RFC 9112. The views refer to the bytes that were read.
 struct HttpAnswerHead {
   std::vector<HttpField> fields;
 
-  /// The value of the only field of this name, in any case; empty where there is none, or several.
+  /// Returns the value of the only field of this name, ignoring case. Empty if there is none, or
+  /// more than one.
   absl::string_view Only(absl::string_view name) const;
 };
 
-/// Judges the beginning of an answer, of which any part may have come: what is no status line of
-/// HTTP/1.1 or HTTP/1.0 needs no waiting for its end. Empty where nothing is wrong so far.
+/// Checks the beginning of a response, of any length. It detects bytes that cannot be a status line
+/// of HTTP/1.1 or HTTP/1.0 before the line is complete. Empty if there is no problem so far.
 std::string ProblemOfStatusLine(absl::string_view beginning);
 
-/// Reads a whole answer's head, which ends in an empty line, with `reader`, which was told what
-/// request it answers and goes on with the body. Refuses what readers disagree about: a status that
-/// isn't three digits, Transfer-Encoding in HTTP/1.0, twice or other than "chunked", and framing
-/// that llhttp refuses (RFC 9112 4, 6.1, 6.3). `problem` is set where the result is empty.
+/// Parses a response's complete head, which ends in an empty line, with `reader`. `BeginAnswer`
+/// must have been called on the reader, which then reads the body. Rejects everything that readers
+/// interpret differently: a status that is not three digits, and Transfer-Encoding in HTTP/1.0,
+/// twice, or other than "chunked". Also rejects framing that llhttp rejects (RFC 9112 4, 6.1, 6.3).
+/// Sets `problem` if the result is empty.
 std::optional<HttpAnswerHead> ReadAnswerHead(absl::string_view head, MessageReader& reader,
                                              std::string& problem);
 
-/// Judges a trailer section, which ends in an empty line: by the same rules, and without fields
-/// that would mean something in a head (RFC 9110 6.5.1).
+/// Checks a trailer section, which ends in an empty line, by the same rules as a head. Also rejects
+/// fields that have a meaning in a head (RFC 9110 6.5.1).
 std::optional<HttpRefusal> CheckTrailers(absl::string_view trailers, const Http1Limits& limits);
 
-/// Finds the end of a head, or of a trailer section, and refuses what no line of one may hold.
+/// Finds the end of a head or trailer section, and rejects bytes that are invalid in any line of
+/// it.
 class HeadScanner {
  public:
   enum class State : uint8_t { kNeedMore, kComplete, kRefused };
 
-  /// Looks at what is new in `bytes`, which begin like the last time. `refusal` is set on kRefused.
+  /// Scans the new part of `bytes`, which must begin with the bytes of the previous call. Sets
+  /// `refusal` on kRefused.
   State Scan(absl::string_view bytes, const Http1Limits& limits, HttpRefusal& refusal);
 
-  /// How many bytes were found good: all of the head with its empty line, once complete.
+  /// Returns the number of valid bytes. Once complete, that is the whole head with its empty line.
   size_t scanned() const { return scanned_; }
 
  private:
@@ -117,7 +122,7 @@ class HeadScanner {
   size_t line_start_ = 0;
 };
 
-/// Makes the whole answer to a refused request. The connection ends after it.
+/// Returns the complete response to a rejected request. The connection must end after it.
 std::string RefusalPage(int status, bool head_request);
 
 }  // namespace trestle

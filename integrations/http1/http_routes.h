@@ -1,5 +1,5 @@
-// HttpRoutes: which backend a request is for, by its host and the beginning of its path; and
-// content routing by the first request of a connection.
+// HttpRoutes: selects the backend of a request by its host and path prefix, and content routing by
+// a connection's first request.
 #ifndef TRESTLE_INTEGRATIONS_HTTP1_HTTP_ROUTES_H_
 #define TRESTLE_INTEGRATIONS_HTTP1_HTTP_ROUTES_H_
 
@@ -19,36 +19,35 @@
 namespace trestle {
 
 struct HttpRoute {
-  /// A name pattern as in wire/server_name.h ("a.test", "*.a.test"), or "" for any other host.
+  /// A name pattern as in wire/server_name.h ("a.test", "*.a.test"), or "" for all other hosts.
   std::string host;
-  /// What the path begins with, whole segments: "/api" covers "/api" and "/api/x", not "/apix".
+  /// The path prefix, in whole segments: "/api" covers "/api" and "/api/x", but not "/apix".
   std::string path = "/";
   Backends backends;
-  /// Behind a bridge: the name that the backends' certificates must be for. Empty: the bridge's
-  /// own.
+  /// For a bridge: the name that the backends' certificates must match. Empty: the bridge's own.
   std::string backend_name;
 };
 
 class HttpRoutes {
  public:
-  /// Checks and indexes `routes`; their order doesn't matter. Fails with ErrorCode::kConfiguration
-  /// for an invalid pattern or name, a path that doesn't begin with "/" or that readers could take
-  /// for another one, a route without backends, one that is there twice, or none at all.
+  /// Checks and indexes `routes`, in any order. Fails with ErrorCode::kConfiguration for an invalid
+  /// pattern or name, a route without backends, a duplicate, or an empty list. Also fails for a
+  /// path that does not begin with "/", or that readers could interpret differently.
   static absl::StatusOr<std::shared_ptr<const HttpRoutes>> Create(std::vector<HttpRoute> routes);
 
-  /// Finds the route of a request: the most specific pattern that covers the host, and of its
-  /// routes the one with the longest path. Unless the host has one route for all paths, they are
-  /// compared without percent-encoding, and those that backends may read in another way ("/a/../b",
-  /// "//", "%2f", "\") are refused with 400. No pattern: 421. No path: 404. The result is null
-  /// then, and `refusal` set.
+  /// Finds the route of a request: the most specific pattern for the host, then the longest path.
+  /// Paths are compared without percent-decoding. Unless the host has one route for all paths, a
+  /// path that backends may interpret differently ("/a/../b", "//", "%2f", "\") is rejected with
+  /// 400. No matching pattern: 421. No matching path: 404. On rejection the result is null and
+  /// `refusal` is set.
   std::shared_ptr<const ContentTarget> Find(absl::string_view host, absl::string_view path,
                                             HttpRefusal& refusal) const;
 
-  /// Finds the only route of a host whose routes make no difference by path. Null otherwise.
+  /// Finds the only route of a host whose routes do not depend on the path. Null otherwise.
   std::shared_ptr<const ContentTarget> FindOnly(absl::string_view host) const;
 
-  /// The names of the routes (`ContentTarget::route`) whose hosts have several: requests of one
-  /// connection may be for different ones of them.
+  /// Returns the names (`ContentTarget::route`) of routes whose hosts have several routes. Requests
+  /// of one connection may then need different routes.
   absl::flat_hash_set<std::string> SplitRoutes() const;
 
   const std::vector<HttpRoute>& routes() const { return routes_; }
@@ -69,20 +68,20 @@ class HttpRoutes {
   absl::flat_hash_map<std::string, std::vector<PathRoute>> hosts_;
 };
 
-/// Reads "HOST/PATH=BACKENDS,HOST/PATH=BACKENDS,…". BACKENDS is "IP:PORT", or several joined by
-/// "+", which take turns, and may end in "@NAME": the backends' certificate name. The host
-/// "default" stands for any other. Fails with ErrorCode::kConfiguration, quoting the item at fault.
+/// Parses "HOST/PATH=BACKENDS,HOST/PATH=BACKENDS,…". BACKENDS is "IP:PORT", or several joined by
+/// "+", which are used in turn. It may end in "@NAME", the backends' certificate name. The host
+/// "default" is all other hosts. Fails with ErrorCode::kConfiguration, quoting the invalid item.
 absl::StatusOr<std::vector<HttpRoute>> ParseHttpRoutes(absl::string_view text);
 
-/// Makes content routing by the first HTTP/1.1 request. Connections on which HTTP/2 was agreed on
-/// are refused: don't offer it, or see http2_routes.h.
+/// Creates content routing by the first HTTP/1.1 request. HTTP/2 connections are rejected: do not
+/// offer `h2`, or use http2_routes.h.
 ContentReaderFactory NewHttpRouteReaderFactory(std::shared_ptr<const HttpRoutes> routes,
                                                const Http1Limits& limits = {});
 
-/// Makes inspectors see to it that every request of a connection is for the backend that its first
-/// one chose: others are refused with 421. Where a host's paths lead to different backends, each
-/// connection carries one request, so that clients open another one for the next. Adds to `guards`,
-/// in front, and to `one_request`.
+/// Makes inspectors reject, with 421, requests for another backend than that of the connection's
+/// first request. If a host's paths lead to different backends, each connection carries one
+/// request, so clients open another one for the next. Inserts a guard at the front of `guards`, and
+/// extends `one_request`.
 void KeepToRoutes(std::shared_ptr<const HttpRoutes> routes, Http1Options& options);
 
 }  // namespace trestle

@@ -1,4 +1,4 @@
-// MessageReader: llhttp, one message at a time. The only file that knows llhttp.
+// MessageReader: parses one HTTP/1 message at a time with llhttp. No other file uses llhttp.
 #ifndef TRESTLE_INTEGRATIONS_HTTP1_MESSAGE_READER_H_
 #define TRESTLE_INTEGRATIONS_HTTP1_MESSAGE_READER_H_
 
@@ -12,7 +12,7 @@
 
 namespace trestle {
 
-/// Called while a message is read. Spans may come in pieces, wherever the bytes were cut.
+/// Receives the parts of a message. A text may arrive in several pieces.
 class MessageSink {
  public:
   virtual ~MessageSink() = default;
@@ -29,7 +29,8 @@ class MessageReader {
  public:
   enum class State : uint8_t {
     kReading,
-    kLastChunk,  // A body is over, and its trailer section comes next: not llhttp's.
+    kLastChunk,  // The body is complete. The trailer section comes next, which llhttp does not
+                 // read.
     kComplete,
     kFailed,
   };
@@ -38,25 +39,25 @@ class MessageReader {
   MessageReader(const MessageReader&) = delete;
   MessageReader& operator=(const MessageReader&) = delete;
 
-  /// A request begins. Its body is read as its framing says; an upgrade is not llhttp's business.
+  /// Starts a request. Its body is read by its framing; upgrades are ignored.
   void BeginRequest();
 
-  /// An answer begins, to a request of this kind.
+  /// Starts a response to a request of this kind: to HEAD or to CONNECT.
   void BeginAnswer(bool to_head, bool to_connect);
 
-  /// Reads up to the end of the message at most; returns how many bytes. On failure the number is
-  /// that of the bytes before the one at fault.
+  /// Parses up to the end of the message, and returns the number of bytes read. On failure, that is
+  /// the number of bytes before the invalid one.
   size_t Read(absl::string_view bytes, MessageSink& sink);
 
   State state() const { return state_; }
   bool head_done() const { return head_done_; }
-  /// What is wrong, for people, on kFailed.
+  /// Returns the reason of kFailed, for logs.
   std::string error() const;
   bool unknown_method() const;
 
   absl::string_view method() const;
   int status() const { return parser_.status_code; }
-  /// An answer of which nothing tells the end but that of the connection.
+  /// Returns whether only the end of the connection ends the response.
   bool ends_with_stream() const { return ends_with_stream_; }
   uint64_t body_bytes() const { return body_bytes_; }
 

@@ -1,6 +1,5 @@
-// Proxy fields: the request fields by which backends recognise a client, its route or its method,
-// and which are therefore a proxy's to set. The one list of them, for heads, trailers and options
-// of Connection.
+// Proxy fields: the request fields by which backends identify a client, its route or its method.
+// Only a proxy may set them. This list applies to heads, trailers and Connection options.
 #ifndef TRESTLE_INTEGRATIONS_HTTP1_PROXY_FIELDS_H_
 #define TRESTLE_INTEGRATIONS_HTTP1_PROXY_FIELDS_H_
 
@@ -11,15 +10,15 @@
 
 namespace trestle {
 
-/// Names in lower case; one that ends in '*' stands for all names that begin so.
+/// Returns the names in lower case. A name that ends in '*' is a prefix.
 absl::Span<const absl::string_view> ProxyFields();
 
-/// Writes a field's name as backends see it that make a variable of it: in lower case, with '-' for
-/// every character that is no letter and no digit. CGI, FastCGI and WSGI know `X_Forwarded_For` and
-/// `X.Forwarded.For` by the same variable as `X-Forwarded-For`.
+/// Returns a field's name as backends see it that turn fields into variables: in lower case, with
+/// '-' for every character except letters and digits. For CGI, FastCGI and WSGI, `X_Forwarded_For`,
+/// `X.Forwarded.For` and `X-Forwarded-For` are the same variable.
 std::string FoldedName(absl::string_view name);
 
-/// Tells whether `folded`, as of `FoldedName`, is one of `ProxyFields`.
+/// Returns whether `folded`, a result of `FoldedName`, is one of `ProxyFields`.
 bool IsProxyField(absl::string_view folded);
 
 }  // namespace trestle

@@ -1,5 +1,5 @@
-// Content routing of HTTP/2: a connection's backend is chosen by the host of its first request, or,
-// where one backend serves the name that the client asked for, without reading at all.
+// Content routing of HTTP/2: selects a connection's backend by the host of its first request. If
+// one backend serves the ClientHello's server name, it reads nothing.
 #ifndef TRESTLE_INTEGRATIONS_HTTP2_HTTP2_ROUTES_H_
 #define TRESTLE_INTEGRATIONS_HTTP2_HTTP2_ROUTES_H_
 
@@ -14,24 +14,23 @@
 namespace trestle {
 
 struct Http2RouteOptions {
-  /// Of the first request. `target_bytes` is the limit of :path.
+  /// Limits of the first request. `target_bytes` limits :path.
   Http1Limits limits = {};
-  /// What the first request's host may be.
+  /// The hosts that the first request may name.
   Http1Options::HostPolicy hosts = Http1Options::HostPolicy::kServerName;
-  /// Must be true. Once the backend is chosen, everything that the client sends passes unread,
-  /// including forged fields and requests for other hosts. The backend must answer requests for
-  /// hosts that it doesn't serve with 421 (RFC 9110 7.4).
+  /// Must be true. After the choice of the backend, all bytes of the client pass unread, including
+  /// forged fields and requests for other hosts. The backend must reject requests for hosts that it
+  /// does not serve with 421 (RFC 9110 7.4).
   bool dangerous_unread_http2 = false;
 };
 
-/// Makes content routing of connections on which HTTP/2 was agreed on; `otherwise` is asked about
-/// all others. What the client sent passes byte for byte. A host whose paths lead to different
-/// backends is answered with HTTP_1_1_REQUIRED (RFC 9113 7), since requests of one HTTP/2
-/// connection can't be told apart here: clients that know it come back with HTTP/1.1, others
-/// (curl 7.88) fail. Other refusals are answers to the first request, with 421 and so on. A client
-/// that sends no request before it has the server's SETTINGS (RFC 9113 3.4 lets it wait) can't be
-/// routed by its requests, and runs into the time limit of `ContentRouting`. Fails with
-/// ErrorCode::kConfiguration unless `dangerous_unread_http2` is set.
+/// Creates content routing for connections with HTTP/2; `otherwise` handles all others. The
+/// client's bytes pass unchanged. A host whose paths lead to different backends gets
+/// HTTP_1_1_REQUIRED (RFC 9113 7), because requests of one HTTP/2 connection cannot be separated
+/// here. Clients that support it retry with HTTP/1.1; others (curl 7.88) fail. Other rejections are
+/// responses to the first request, such as 421. A client may wait for the server's SETTINGS before
+/// its first request (RFC 9113 3.4). It cannot be routed by its request, and reaches the timeout of
+/// `ContentRouting`. Fails with ErrorCode::kConfiguration unless `dangerous_unread_http2` is set.
 absl::StatusOr<ContentReaderFactory> NewHttp2RouteReaderFactory(
     std::shared_ptr<const HttpRoutes> routes, const Http2RouteOptions& options,
     ContentReaderFactory otherwise);

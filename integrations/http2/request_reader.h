@@ -1,5 +1,5 @@
-// Http2RequestReader: the first request of an HTTP/2 connection, and answers to it, by nghttp2. The
-// only file that knows nghttp2.
+// Http2RequestReader: reads the first request of an HTTP/2 connection and writes responses, with
+// nghttp2. No other file uses nghttp2.
 #ifndef TRESTLE_INTEGRATIONS_HTTP2_REQUEST_READER_H_
 #define TRESTLE_INTEGRATIONS_HTTP2_REQUEST_READER_H_
 
@@ -23,27 +23,28 @@ class Http2RequestReader {
   Http2RequestReader(const Http2RequestReader&) = delete;
   Http2RequestReader& operator=(const Http2RequestReader&) = delete;
 
-  /// Reads more of what the client sends: preface, SETTINGS, and so on to the first request's head.
+  /// Reads more bytes of the client: the preface, SETTINGS, and so on, up to the first request's
+  /// head.
   State Feed(ByteView bytes);
 
-  /// Of the request, once complete. Empty where it has none.
+  /// The request's :authority and :path, once complete. Empty if it has none.
   const std::string& authority() const { return authority_; }
   const std::string& path() const { return path_; }
-  /// The field beside `authority`, if there is one.
+  /// The request's Host field, if any.
   const std::string& host() const { return host_; }
-  /// Why it is refused.
+  /// The reason of kRefused.
   const HttpRefusal& refusal() const { return refusal_; }
 
-  /// Writes what a server sends that answers the request with `status` and ends the connection.
+  /// Returns the server's bytes that answer the request with `status` and end the connection.
   std::string AnswerAndEnd(int status);
 
-  /// The same for a request that the client should make by HTTP/1.1 (RFC 9113 7).
+  /// Returns the server's bytes that ask the client to use HTTP/1.1 (RFC 9113 7).
   std::string DemandHttp1();
 
  private:
   friend struct Http2Callbacks;
-  // Counts the waiting bytes that don't end within a frame's header: nghttp2 takes each call that
-  // does for a CONTINUATION frame of its own, and refuses more than a few of them.
+  // Returns the number of pending bytes that do not end within a frame's header. nghttp2 counts
+  // each call that ends there as a CONTINUATION frame, and rejects more than a few of them.
   size_t WholeHeaders();
   void OnField(absl::string_view name, absl::string_view value);
   void Refuse(int status, std::string reason);
@@ -54,9 +55,10 @@ class Http2RequestReader {
   nghttp2_session* session_ = nullptr;
   State state_ = State::kReading;
   std::string waiting_;
-  std::string answer_;                        // What a server would have sent so far.
-  size_t unread_ = NGHTTP2_CLIENT_MAGIC_LEN;  // Of the preface or the frame that is under way.
-  int32_t stream_ = 0;                        // The first request's; 0 until it begins.
+  std::string answer_;  // The bytes that a server would have sent so far.
+  size_t unread_ =
+      NGHTTP2_CLIENT_MAGIC_LEN;  // Remaining bytes of the preface or of the current frame.
+  int32_t stream_ = 0;           // The first request's; 0 until it begins.
   size_t head_bytes_ = 0;
   size_t fields_ = 0;
   std::string authority_;

@@ -1,5 +1,5 @@
-// CoreRuleSet: the rules that come before the OWASP Core Rule Set: how bodies are read, which are
-// refused because a backend could read them differently, and limits of what is judged.
+// CoreRuleSet: the rules to load before the OWASP Core Rule Set. They define how bodies are parsed,
+// reject bodies that a backend could parse differently, and limit requests.
 #ifndef TRESTLE_INTEGRATIONS_MODSECURITY_CORE_RULE_SET_H_
 #define TRESTLE_INTEGRATIONS_MODSECURITY_CORE_RULE_SET_H_
 
@@ -7,41 +7,42 @@
 
 namespace trestle {
 
-/// Bounds of one request. What is over one is denied with status 400 before the Core Rule Set sees
-/// it. The processor time of judging grows with each of them: measure with bench/waf.cc.
+/// Limits of one request. A request over a limit is denied with status 400 before the Core Rule Set
+/// sees it. The processor time of inspection grows with each of them: measure with bench/waf.cc.
 struct RequestLimits {
-  /// In the query and the body together, and files likewise.
+  /// Arguments in query and body together. The same limit applies to files.
   int arguments = 1000;
   int cookies = 200;
-  /// Of a name or value: arguments, cookies, fields other than Cookie, names of files, and the text
-  /// of an XML document.
+  /// Size of a name or value: arguments, cookies, fields other than Cookie, file names, and the
+  /// text of an XML document.
   int value_bytes = 8000;
-  /// Of `<` in one value, also where they are encoded: the time that an expression of the Core Rule
-  /// Set takes grows with the cube of their number.
+  /// Number of `<` in one value, also if encoded. The time of one expression of the Core Rule Set
+  /// grows with the cube of this number.
   int angle_brackets = 256;
-  /// Of arrays and objects in each other.
+  /// Nesting depth of arrays and objects.
   int json_depth = 64;
 };
 
-/// Writes the rules of `limits` in SecLang, to be put before any others: ids 9900100 to 9900109.
+/// Returns the rules for `limits` in SecLang, with ids 9900100 to 9900109. Load them before all
+/// others.
 std::string LimitRules(const RequestLimits& limits);
 
-/// What the rules for the Core Rule Set begin with.
+/// Options of the rules that load the Core Rule Set.
 struct CoreRuleSetOptions {
-  /// Debian's package modsecurity-crs.
+  /// The paths of Debian's package modsecurity-crs.
   std::string setup_file = "/etc/modsecurity/crs/crs-setup.conf";
   std::string rules_folder = "/usr/share/modsecurity-crs/rules";
-  /// Gets a line of JSON about each request that was denied or matched a rule; empty for none.
+  /// The file for one line of JSON for each request that was denied or matched a rule. Empty: none.
   std::string audit_log;
-  /// Matches are told of, and nothing is denied: to see what rules would do to a site.
+  /// Reports matches without denying requests, to test the rules on a site.
   bool detect_only = false;
   RequestLimits limits = {};
 };
 
-/// Writes the rules that load the Core Rule Set. They read bodies as forms, JSON and XML, and have
-/// ModSecurity's recommended rules (ids 200000 to 200005) and stricter ones about bodies (ids
-/// 9900010 to 9900099): bodies without a Content-Type, of unknown or encoded content, or of
-/// multipart parts in a form that parsers disagree about are denied with status 400.
+/// Returns the rules that load the Core Rule Set. They parse bodies as forms, JSON and XML. They
+/// include ModSecurity's recommended rules (ids 200000 to 200005) and stricter ones about bodies
+/// (ids 9900010 to 9900099). Bodies without a Content-Type, with unknown or encoded content, or
+/// with ambiguous multipart parts are denied with status 400.
 std::string CoreRuleSet(const CoreRuleSetOptions& options);
 
 }  // namespace trestle

@@ -1,5 +1,6 @@
-// JsonNames: how much libmodsecurity will make of a JSON body. It gives each value the names of all
-// objects and arrays around it: 8 KB of JSON become 6 MB of names, and 0.6 s.
+// JsonNames: computes the memory that libmodsecurity needs for the names in a JSON body. It gives
+// each value the names of all enclosing objects and arrays: 8 KB of JSON become 6 MB of names, and
+// take 0.6 s.
 #ifndef TRESTLE_INTEGRATIONS_MODSECURITY_JSON_NAMES_H_
 #define TRESTLE_INTEGRATIONS_MODSECURITY_JSON_NAMES_H_
 
@@ -9,9 +10,8 @@
 
 namespace trestle {
 
-/// Tells whether the names that libmodsecurity makes of the values in `json` are at most
-/// `max_bytes` together. Reads no further than to the value that is over it. False for what is no
-/// JSON, of which nothing can be told.
+/// Returns whether libmodsecurity's names for the values in `json` take at most `max_bytes`
+/// together. Stops at the first value over the limit. False for invalid JSON.
 bool JsonNamesWithin(absl::string_view json, size_t max_bytes);
 
 }  // namespace trestle

@@ -1,5 +1,5 @@
-// ModSecurityRules: libmodsecurity 3 as the guard of HTTP/1.1 connections: a web application
-// firewall by rules in SecLang, such as the OWASP Core Rule Set.
+// ModSecurityRules: libmodsecurity 3 as a guard of HTTP/1.1 connections: a web application firewall
+// with rules in SecLang, such as the OWASP Core Rule Set.
 #ifndef TRESTLE_INTEGRATIONS_MODSECURITY_MODSECURITY_GUARD_H_
 #define TRESTLE_INTEGRATIONS_MODSECURITY_MODSECURITY_GUARD_H_
 
@@ -15,41 +15,43 @@
 
 namespace trestle {
 
-/// Hears of rules that matched. Called from the threads of all loops that use the rules.
+/// Receives matched rules. Called from the threads of all loops that use the rules, so it must be
+/// thread-safe.
 class ModSecurityListener {
  public:
   virtual ~ModSecurityListener() = default;
 
-  /// `message` is what ModSecurity would write to an error log, with control characters escaped.
+  /// Called for each match. `message` is ModSecurity's error log text, with control characters
+  /// escaped.
   virtual void OnMatch(absl::string_view message) = 0;
 };
 
-/// Rules in memory, which threads may share. Loading the Core Rule Set takes a fraction of a
-/// second, judging a small request about one millisecond, during which the loop's other connections
-/// wait: give a proxy with a WAF threads enough.
+/// Loaded rules, which threads may share. Loading the Core Rule Set takes a fraction of a second.
+/// Inspecting a small request takes about one millisecond, during which the loop's other
+/// connections wait: give a proxy with a WAF enough threads.
 class ModSecurityRules {
  public:
-  /// Loads rules in SecLang, which may include files. Fails with ErrorCode::kConfiguration and
-  /// libmodsecurity's reason, and where this program's way of linking leaves libmodsecurity's
-  /// regular expressions without bounds. `listener` may be null; it must outlive the rules and
-  /// their guards.
+  /// Loads rules in SecLang, which may include files. Blocks. Fails with ErrorCode::kConfiguration
+  /// and libmodsecurity's reason. Also fails if the program's linkage leaves libmodsecurity's
+  /// regular expressions without limits. `listener` (may be null) must outlive the rules and their
+  /// guards.
   static absl::StatusOr<std::shared_ptr<const ModSecurityRules>> Load(
       const std::string& rules, ModSecurityListener* listener = nullptr,
       const JudgingLimits& limits = {});
 
   virtual ~ModSecurityRules() = default;
 
-  /// Makes the guard of a connection, which keeps the rules alive. A request that the rules deny is
-  /// refused with their status, or 403 where it is none of 4xx and 5xx (redirects are not made).
-  /// One that exceeds `limits` is refused with 400; where the rules only detect, it is told of and
-  /// passed on without further judging.
+  /// Creates the guard of a connection, which keeps the rules alive. A denied request is rejected
+  /// with the rules' status, or with 403 if that is not 4xx or 5xx (redirects are not supported). A
+  /// request that exceeds `limits` is rejected with 400. If the rules only detect, it is reported
+  /// and passed on without further inspection.
   virtual std::unique_ptr<HttpGuard> NewGuard(const ConnectionReport& connection) const = 0;
 
-  /// Counts the rules that were loaded.
+  /// Returns the number of loaded rules.
   virtual int size() const = 0;
 };
 
-/// The rules that new connections get; connections that are open keep theirs. Thread-safe.
+/// The rules for new connections; open connections keep theirs. Thread-safe.
 class ModSecurityRulesInUse {
  public:
   explicit ModSecurityRulesInUse(std::shared_ptr<const ModSecurityRules> rules);
@@ -62,10 +64,10 @@ class ModSecurityRulesInUse {
   std::shared_ptr<const ModSecurityRules> rules_ ABSL_GUARDED_BY(mutex_);
 };
 
-/// For `Http1Options::guards`.
+/// Creates a guard factory for `Http1Options::guards`, with replaceable rules.
 HttpGuardFactory NewModSecurityGuardFactory(std::shared_ptr<const ModSecurityRulesInUse> rules);
 
-/// The same for rules that stay.
+/// Creates a guard factory with fixed rules.
 HttpGuardFactory NewModSecurityGuardFactory(std::shared_ptr<const ModSecurityRules> rules);
 
 }  // namespace trestle

@@ -1,6 +1,6 @@
-// RegexBudget: bounds the regular expressions that libmodsecurity matches for one request.
-// libmodsecurity 3.0.9 gives PCRE2 no limits, and a single value can keep it busy for minutes. A
-// program that links this has its calls of pcre2_match() and pcre2_jit_match() come here first.
+// RegexBudget: limits the regular expressions that libmodsecurity matches for one request.
+// libmodsecurity 3.0.9 sets no PCRE2 limits, and a single value can keep it busy for minutes. In a
+// program that links this, its calls of pcre2_match() and pcre2_jit_match() come here first.
 #ifndef TRESTLE_INTEGRATIONS_MODSECURITY_REGEX_BUDGET_H_
 #define TRESTLE_INTEGRATIONS_MODSECURITY_REGEX_BUDGET_H_
 
@@ -11,29 +11,29 @@
 
 namespace trestle {
 
-/// What judging one request may cost.
+/// The limits for inspecting one request.
 struct JudgingLimits {
-  /// Processor time of all phases together. Looked at between matches: the last match, which
-  /// `regex_steps` bounds, may end later.
+  /// Processor time of all phases together. Checked between matches, so the last match, which
+  /// `regex_steps` limits, may end later.
   absl::Duration cpu_time = absl::Milliseconds(100);
   /// PCRE2's match limit for one match. Ordinary text of 8,000 bytes needs under 20,000 with the
   /// Core Rule Set.
   uint32_t regex_steps = 20'000;
-  /// Bytes of the names of all values of a JSON body together (json_names.h).
+  /// Total bytes of the names of all values of a JSON body (json_names.h).
   size_t json_name_bytes = 400'000;
 };
 
-/// One request's account. A match that reaches a limit has no result, which libmodsecurity takes
-/// for "no match": a request whose budget is exceeded must not pass as judged.
+/// The budget of one request. A match that reaches a limit has no result, which libmodsecurity
+/// treats as "no match". A request over its budget must therefore not pass as inspected.
 class RegexBudget {
  public:
   enum class Excess : uint8_t { kNone, kTime, kSteps };
 
   explicit RegexBudget(const JudgingLimits& limits);
 
-  /// While it lives, matches on this thread are charged to `budget`. Once that is exceeded, no
-  /// expression is matched any more, and `*stop` is set to 1: libmodsecurity's mark that a request
-  /// is decided, at which it leaves the phase.
+  /// Charges this thread's matches to `budget` during its lifetime. Once the budget is exceeded, no
+  /// expression is matched any more and `*stop` is set to 1. libmodsecurity then regards the
+  /// request as decided and leaves the phase.
   class Scope {
    public:
     Scope(RegexBudget& budget, int& stop);
@@ -49,7 +49,7 @@ class RegexBudget {
 
   Excess excess() const { return excess_; }
 
-  /// Counts the matches that were charged: 0 where libmodsecurity's calls don't come here.
+  /// Returns the number of charged matches. It stays 0 if libmodsecurity's calls do not come here.
   uint64_t matches() const { return matches_; }
 
  private:
@@ -62,7 +62,7 @@ class RegexBudget {
   Excess excess_ = Excess::kNone;
   uint64_t matches_ = 0;
   size_t work_since_look_ = 0;
-  absl::Duration spent_;  // In scopes that have ended.
+  absl::Duration spent_;  // In completed scopes.
   absl::Duration scope_began_;
   int* stop_ = nullptr;
 };

@@ -1,5 +1,5 @@
-// AdminServer: /metrics, /healthz, /legs and a page at /, over HTTP on an address of its own, by
-// civetweb in threads of its own: nothing of it runs on the proxy's loops.
+// AdminServer: serves /metrics, /healthz, /legs and a page at / over HTTP, on its own address.
+// civetweb runs it on its own threads, not on the proxy's loops.
 #ifndef TRESTLE_INTEGRATIONS_PROMETHEUS_ADMIN_SERVER_H_
 #define TRESTLE_INTEGRATIONS_PROMETHEUS_ADMIN_SERVER_H_
 
@@ -21,24 +21,24 @@ struct mg_connection;
 
 namespace trestle {
 
-/// Answers GET and HEAD; anything else is refused. It has no passwords: listen where only those
-/// reach it who may know.
+/// Answers GET and HEAD, and rejects other methods. No authentication: bind to a private address.
 class AdminServer {
  public:
-  /// Starts to serve; port 0 picks a free one. `metrics` must outlive the server. Fails with
-  /// ErrorCode::kConfiguration where the address can't be had.
+  /// Starts the server; port 0 selects a free port. `metrics` must outlive the server. Fails with
+  /// ErrorCode::kConfiguration if the address is unavailable.
   static absl::StatusOr<std::unique_ptr<AdminServer>> Start(const Endpoint& listen,
                                                             const ProxyMetrics& metrics);
 
-  /// Waits for the answers that are under way.
+  /// Waits for pending responses.
   ~AdminServer();
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;
 
-  /// From here on /healthz answers 503: load balancers stop sending connections. Thread-safe.
+  /// Makes /healthz answer 503 from now on, so that load balancers stop sending connections.
+  /// Thread-safe.
   void SetDraining() { draining_ = true; }
 
-  /// Replaces what the page and /legs tell of routes. Thread-safe.
+  /// Replaces the routes on the page and in /legs. Thread-safe.
   void SetRoutes(std::vector<RouteLegs> routes) ABSL_LOCKS_EXCLUDED(mutex_);
 
   uint16_t port() const { return port_; }

@@ -1,4 +1,4 @@
-// The state of all legs for people and for programs: a page without scripts, and JSON.
+// Writes the state of all legs as an HTML page without scripts, and as JSON.
 #ifndef TRESTLE_INTEGRATIONS_PROMETHEUS_LEGS_PAGE_H_
 #define TRESTLE_INTEGRATIONS_PROMETHEUS_LEGS_PAGE_H_
 
@@ -12,12 +12,13 @@
 
 namespace trestle {
 
-/// A route as people think of it: what clients ask for, and where it leads.
+/// One route: the name that clients request, and its backends.
 struct RouteLegs {
-  std::string name;  ///< A pattern of server names; empty: any.
+  std::string name;  ///< A pattern of server names; empty for any.
   ProxyMode mode = ProxyMode::kOffload;
   std::vector<Endpoint> backends;
-  std::string back_name;  ///< By which the backends' certificates are watched; may be empty.
+  std::string
+      back_name;  ///< The name under which the backends' certificates are watched; may be empty.
 };
 
 struct LegsView {
@@ -25,13 +26,13 @@ struct LegsView {
   std::vector<CertificateStatus> certificates;
 };
 
-/// Writes a HTML page: each route with its two legs side by side, the days that they have left,
-/// their chains and last failures; the nearest end first. Certificates of no route follow in the
-/// same way. It loads nothing and runs nothing; what certificates say is escaped.
+/// Returns an HTML page. It shows each route with its two legs side by side, their remaining days,
+/// their chains and last failures, the earliest expiry first. Certificates without a route follow
+/// in the same form. The page loads nothing and runs nothing; text from certificates is escaped.
 std::string LegsPage(const LegsView& view, absl::Time now);
 
-/// Writes the same as JSON: {"time", "routes": [{"name", "mode", "front", "back", …}], "legs":
-/// [{"leg", "name", "source", "endpoint", …}]}; "front" and "back" are places in "legs".
+/// Returns the same as JSON: {"time", "routes": [{"name", "mode", "front", "back", …}], "legs":
+/// [{"leg", "name", "source", "endpoint", …}]}; "front" and "back" are indexes into "legs".
 std::string LegsJson(const LegsView& view, absl::Time now);
 
 }  // namespace trestle

@@ -1,5 +1,5 @@
-// ProxyMetrics: what Trestle's blocks and the CertificateMonitor report, as Prometheus metrics.
-// docs/monitoring/README.md lists them.
+// ProxyMetrics: exports the reports of Trestle's blocks and of the CertificateMonitor as Prometheus
+// metrics. docs/monitoring/README.md lists them.
 #ifndef TRESTLE_INTEGRATIONS_PROMETHEUS_PROXY_METRICS_H_
 #define TRESTLE_INTEGRATIONS_PROMETHEUS_PROXY_METRICS_H_
 
@@ -17,8 +17,8 @@
 
 namespace trestle {
 
-/// Thread-safe. Label values are a closed list, but for the names of certificates, which the
-/// monitor bounds by what is configured.
+/// Thread-safe. Label values are a closed set, except for the names of certificates, which the
+/// monitor's configuration bounds.
 class ProxyMetrics {
  public:
   ProxyMetrics();
@@ -26,25 +26,25 @@ class ProxyMetrics {
   ProxyMetrics(const ProxyMetrics&) = delete;
   ProxyMetrics& operator=(const ProxyMetrics&) = delete;
 
-  /// Makes an observer for the blocks of one loop, which counts and passes everything on to `next`
-  /// (may be null). The metrics must outlive it.
+  /// Creates an observer for the blocks of one loop, which counts and passes every call on to
+  /// `next` (may be null). The metrics and `next` must outlive it.
   std::unique_ptr<ConnectionObserver> NewObserver(ConnectionObserver* next);
 
-  /// Replaces what is told of certificates.
+  /// Replaces the reported certificates.
   void SetCertificates(std::vector<CertificateStatus> certificates) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  /// What `SetCertificates` was given last.
+  /// Returns the certificates of the last `SetCertificates`.
   std::vector<CertificateStatus> certificates() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  /// Says whom to ask for the age of session tickets' keys: since when the key that seals them now
-  /// does so; infinitely long ago where that isn't known. Called by `Text`, on its thread.
+  /// Sets the function that returns the start time of the active ticket key, which encrypts new
+  /// tickets; InfinitePast if it is unknown. `Text` calls it, on its own thread.
   void SetTicketKeyTime(absl::AnyInvocable<absl::Time(absl::Time now)> sealing_since)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
-  /// Counts a reload. Each good one is a generation; the first set-up is generation 1.
+  /// Counts a reload. Each successful one is a generation; the initial set-up is generation 1.
   void CountReload(bool good);
 
-  /// Writes everything in Prometheus' text format, with times as of `now`.
+  /// Returns all metrics in Prometheus' text format, with ages as of `now`.
   std::string Text(absl::Time now) const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

@@ -1,5 +1,5 @@
-// RedisConnection: commands for a Redis server and its replies, over any transport and without
-// blocking. hiredis writes the one and reads the other.
+// RedisConnection: sends commands to a Redis server and reads the replies, over any transport and
+// without blocking. hiredis formats and parses them.
 #ifndef TRESTLE_INTEGRATIONS_REDIS_REDIS_CONNECTION_H_
 #define TRESTLE_INTEGRATIONS_REDIS_REDIS_CONNECTION_H_
 
@@ -20,34 +20,34 @@ struct redisReader;
 
 namespace trestle {
 
-/// What Redis answered. Errors are none: they come as a Status.
+/// A reply of Redis. Errors are reported as a Status instead.
 struct RedisReply {
   enum class Kind : uint8_t { kNil, kText, kInteger };
   Kind kind = Kind::kNil;
-  std::string text;  ///< Of a string, or of a status as "OK".
+  std::string text;  ///< Of a string or a status, such as "OK".
   int64_t integer = 0;
 };
 
-/// One connection on one loop. After a failure it is of no use any more.
+/// One connection on one loop. After a failure it cannot be used any more.
 class RedisConnection final : private TransportHandler {
  public:
   using Callback = absl::AnyInvocable<void(absl::StatusOr<RedisReply>)>;
 
-  /// The longest reply that is read.
+  /// The maximum size of a reply.
   static constexpr size_t kMaxReplyBytes = 64 * 1024;
 
-  /// `scheduler` must outlive the connection.
+  /// Takes ownership of `transport`. `scheduler` must outlive the connection.
   RedisConnection(Scheduler& scheduler, std::unique_ptr<Transport> transport);
 
-  /// No callback comes after this.
+  /// Closes the connection. A pending callback is not called.
   ~RedisConnection();
   RedisConnection(const RedisConnection&) = delete;
   RedisConnection& operator=(const RedisConnection&) = delete;
 
   /// Sends `command` and calls `done` once, from the loop and never from inside this call; the
-  /// connection may be destroyed in it. One at a time. Fails with ErrorCode::kConfiguration where
-  /// Redis refuses the command, which it then quotes, and with kTransport where the connection
-  /// ends, or what comes is no reply, an array, or over `kMaxReplyBytes`.
+  /// connection may be destroyed in it. Only one command may be pending. Fails with
+  /// ErrorCode::kConfiguration, naming the command, if Redis rejects it. Fails with kTransport if
+  /// the connection ends, or if the reply is invalid, an array, or larger than `kMaxReplyBytes`.
   void Call(const std::vector<absl::string_view>& command, Callback done);
 
  private:
@@ -60,7 +60,7 @@ class RedisConnection final : private TransportHandler {
   Scheduler& scheduler_;
   const std::unique_ptr<Transport> transport_;
   redisReader* reader_;
-  std::string name_;  // Of the command under way.
+  std::string name_;  // Of the pending command.
   std::string to_send_;
   size_t sent_bytes_ = 0;
   size_t reply_bytes_ = 0;

@@ -1,6 +1,6 @@
-// RedisTicketKeys: keeps the ticket keys of a fleet in a Redis server, so that a session made on
-// one machine resumes on the others. One machine rotates them, under a lock, and all read; while
-// Redis is gone the last keys go on working.
+// RedisTicketKeys: shares ticket keys among a fleet through a Redis server, so that a session of
+// one machine resumes on the others. One machine rotates the keys, under a lock, and all read them.
+// While Redis is unavailable, the last keys remain in use.
 #ifndef TRESTLE_INTEGRATIONS_REDIS_REDIS_TICKET_KEYS_H_
 #define TRESTLE_INTEGRATIONS_REDIS_REDIS_TICKET_KEYS_H_
 
@@ -25,38 +25,39 @@ namespace trestle {
 
 struct RedisTicketKeysOptions {
   Endpoint redis;        ///< Required.
-  std::string user;      ///< Of an ACL; empty for the default one.
-  std::string password;  ///< Empty: Redis asks for none.
-  /// Under which Redis has the keys, as FormatTicketKeys writes them. Whoever reads it reads all
-  /// connections that resumed: Redis must be reachable by the fleet alone. Fleets that share a
-  /// Redis have a name each.
+  std::string user;      ///< The ACL user; empty for the default one.
+  std::string password;  ///< Empty: no authentication.
+  /// The Redis key that holds the ticket keys, in the form of FormatTicketKeys. Any reader of it
+  /// can decrypt all resumed connections: allow only the fleet to reach Redis. Fleets that share a
+  /// Redis server need different names.
   std::string name = "trestle-ticket-keys";
-  /// How long each key seals; it opens for as long again. The same on all machines.
+  /// How long each key encrypts tickets; it decrypts for the same time again. Must be the same on
+  /// all machines.
   absl::Duration rotate_every = absl::Hours(12);
-  /// How often this machine looks at Redis; at most half of `rotate_every`.
+  /// How often this machine reads Redis; at most half of `rotate_every`.
   absl::Duration refresh_every = absl::Seconds(10);
-  /// How long a look may take, all in all.
+  /// The timeout of one read, in total.
   absl::Duration timeout = absl::Seconds(5);
 };
 
-/// Lives on one loop and never blocks it; one for all loops of a process, since they share the
-/// ring.
+/// Runs on one loop and never blocks it. One instance serves all loops of a process, because they
+/// share the ring.
 class RedisTicketKeys {
  public:
   enum class Event : uint8_t {
-    kTaken,    ///< The ring has other keys now, which some machine put into Redis.
-    kRotated,  ///< This machine put other keys into Redis.
-    kLost,     ///< Redis can't be used, for the first time in a row; the status says why.
-    kBack,     ///< It can be used again.
+    kTaken,    ///< The ring has new keys, which were read from Redis.
+    kRotated,  ///< This machine wrote new keys to Redis.
+    kLost,     ///< Redis became unavailable; the status has the reason.
+    kBack,     ///< Redis is available again.
   };
   using Listener = absl::AnyInvocable<void(Event, const absl::Status&)>;
 
-  /// Makes a ring to begin with: it has keys of its own until Redis has answered.
+  /// Creates the initial ring. It has its own keys until Redis answers.
   static std::shared_ptr<TicketKeyRing> NewRing(absl::Time now, absl::Duration rotate_every);
 
-  /// Starts to look. `on_event`, which may be null, is called from the loop. All references must
-  /// outlive this. Fails with ErrorCode::kConfiguration where an option is missing or senseless;
-  /// not where Redis isn't there.
+  /// Starts reading Redis. `on_event` (may be null) is called from the loop. `scheduler` and
+  /// `dialer` must outlive this. Fails with ErrorCode::kConfiguration if an option is missing or
+  /// invalid, but not if Redis is unavailable.
   static absl::StatusOr<std::unique_ptr<RedisTicketKeys>> Start(Scheduler& scheduler,
                                                                 Dialer& dialer,
                                                                 RedisTicketKeysOptions options,
@@ -67,7 +68,7 @@ class RedisTicketKeys {
   RedisTicketKeys(const RedisTicketKeys&) = delete;
   RedisTicketKeys& operator=(const RedisTicketKeys&) = delete;
 
-  /// How the last look ended.
+  /// Returns the result of the last read.
   const absl::Status& status() const { return status_; }
 
  private:
@@ -76,7 +77,7 @@ class RedisTicketKeys {
   RedisTicketKeys(Scheduler& scheduler, Dialer& dialer, RedisTicketKeysOptions options,
                   std::shared_ptr<TicketKeyRing> ring, Listener on_event);
 
-  // A look: these in order, as far as it takes.
+  // The steps of one read, in order, as far as needed.
   void BeginLook();
   void OnDialed(absl::StatusOr<std::unique_ptr<Transport>> transport);
   void OnAdmitted(RedisReply reply);
@@ -96,17 +97,17 @@ class RedisTicketKeys {
   Dialer& dialer_;
   const RedisTicketKeysOptions options_;
   const std::string lock_name_;
-  const std::string node_;  // Tells this machine's lock from others'.
+  const std::string node_;  // Distinguishes this machine's lock from others'.
   const std::shared_ptr<TicketKeyRing> ring_;
   Listener on_event_;
   absl::Status status_;
-  std::vector<TicketKey> keys_;  // The last that Redis had; none before the first.
+  std::vector<TicketKey> keys_;  // The last keys in Redis; empty before the first read.
   bool looked_at_nothing_ = false;
 
   std::unique_ptr<Dial> dial_;
-  std::unique_ptr<RedisConnection> connection_;  // Kept from look to look.
-  std::string found_;                            // What Redis has, in this look.
-  std::string next_;                             // What it is to have.
+  std::unique_ptr<RedisConnection> connection_;  // Kept between reads.
+  std::string found_;                            // The text in Redis, in this read.
+  std::string next_;                             // The text to write.
   std::vector<TicketKey> next_keys_;
   Timer deadline_;
   Timer next_look_;
