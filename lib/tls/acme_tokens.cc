@@ -30,10 +30,10 @@ namespace {
 
 // id-pe-acmeIdentifier (RFC 8737 6.1).
 constexpr char kAcmeIdentifierOid[] = "1.3.6.1.5.5.7.1.31";
-// Both of a token (RFC 8555 8.1) and of a thumbprint (RFC 7638).
+// The characters of a token (RFC 8555 8.1) and of a thumbprint (RFC 7638).
 constexpr size_t kDigestBase64Bytes = 43;
 constexpr size_t kMaxTokenBytes = 512;
-// Nobody looks at the dates; they need only be plausible.
+// The validator ignores the dates; they need only be plausible.
 constexpr absl::Duration kValidBefore = absl::Hours(1);
 constexpr absl::Duration kValidAfter = absl::Hours(24 * 7);
 
@@ -80,7 +80,7 @@ bool AddExtension(X509* certificate, const char* oid, bool critical, const CBB& 
   return extension != nullptr && X509_add_ext(certificate, extension.get(), -1);
 }
 
-// Just the one name (RFC 8737 3).
+// The only name (RFC 8737 3).
 bool AddName(X509* certificate, const AcmeIdentifier& identifier) {
   constexpr CBS_ASN1_TAG kDnsName = CBS_ASN1_CONTEXT_SPECIFIC | 2;
   constexpr CBS_ASN1_TAG kIpAddress = CBS_ASN1_CONTEXT_SPECIFIC | 7;
@@ -104,7 +104,7 @@ bool AddDigest(X509* certificate, ByteView digest) {
          AddExtension(certificate, kAcmeIdentifierOid, /*critical=*/true, *value.get());
 }
 
-// The certificate of RFC 8737 3, with a key of its own. Null without memory.
+// Makes the certificate of RFC 8737 3 with its own key. Returns null if out of memory.
 std::shared_ptr<SSL_CREDENTIAL> MakeAnswer(const AcmeIdentifier& identifier, ByteView digest,
                                            absl::Time now) {
   const bssl::UniquePtr<EVP_PKEY> key = NewKey();
@@ -194,7 +194,7 @@ absl::Status AcmeTokens::AskSource(const std::string& server_name) {
     return ConfigurationError(absl::StrCat("the ACME token for ", identifier,
                                            " is unusable: ", GetTlsError(digest.status())->detail));
   }
-  if (tokens_.size() >= kMaxTokens) tokens_.clear();  // They are told again when asked for.
+  if (tokens_.size() >= kMaxTokens) tokens_.clear();  // The source supplies them again.
   Token& token = tokens_[server_name];
   if (token.digest != *digest) token = {*digest, nullptr};
   return absl::OkStatus();

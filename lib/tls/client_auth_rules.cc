@@ -29,7 +29,7 @@ ByteView Contents(const ASN1_STRING* string) {
   return ByteView(ASN1_STRING_get0_data(string), static_cast<size_t>(ASN1_STRING_length(string)));
 }
 
-// Adds a name that can be told on without being altered.
+// Adds a name that can be forwarded unchanged.
 void AddName(absl::string_view name, std::vector<std::string>& names) {
   const bool printable = absl::c_all_of(name, [](char c) { return absl::ascii_isprint(c); });
   if (!name.empty() && name.size() <= PeerIdentity::kMaxNameBytes && printable) {
@@ -82,7 +82,7 @@ std::array<uint8_t, 32> KeyDigest(const X509* leaf) {
   return bytes < 0 ? std::array<uint8_t, 32>{} : Sha256(ByteView(der, static_cast<size_t>(bytes)));
 }
 
-// Makes text that differs for lists that differ, wherever their parts are cut.
+// Encodes lists so that different lists give different text.
 template <typename List>
 std::string Digestible(absl::string_view title, const List& list) {
   std::string text = absl::StrCat(title, " ", list.size(), "\n");
@@ -96,7 +96,7 @@ std::string Digestible(absl::string_view title, const List& list) {
 bool CoversUri(absl::string_view allowed, absl::string_view uri) {
   absl::string_view prefix = allowed;
   if (!absl::EndsWith(allowed, "/*") || !absl::ConsumeSuffix(&prefix, "*")) return uri == allowed;
-  // What comes after the slash is the point: an empty rest, or one that climbs, is none of it.
+  // The text after the slash must not be empty or climb with "..".
   return uri.size() > prefix.size() && absl::StartsWith(uri, prefix) &&
          !absl::StrContains(uri, "/../") && !absl::EndsWith(uri, "/..");
 }
@@ -170,7 +170,7 @@ bool ClientAuthRule::Allows(const PeerIdentity& identity) const {
     return true;
   }
   for (const std::string& name : identity.dns_names) {
-    // A certificate's wildcard doesn't parse: it is no client's name.
+    // A wildcard in a certificate doesn't parse: it names no client.
     const absl::StatusOr<std::string> normal = NormalizeServerName(name);
     if (normal.ok() && absl::c_any_of(allowed_dns_names_, [&](const NamePattern& pattern) {
           return pattern.Matches(*normal);

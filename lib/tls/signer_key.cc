@@ -44,8 +44,8 @@ ssl_private_key_result_t Fail(SigningRecord& record, absl::string_view why) {
   return Fail(record, std::move(error));
 }
 
-// A wrong signature is told from a right one here, not by the client: a slip of whoever holds the
-// keys, or a fault in the computation, would otherwise leave this process.
+// Verifies each signature here, so that a signer's mistake or a computation fault never leaves this
+// process.
 ssl_private_key_result_t Complete(SSL* ssl, uint8_t* out, size_t* out_bytes, size_t max_out_bytes) {
   SigningRecord& record = SigningRecord::Of(ssl);
   PendingSignature& pending = *record.signature;
@@ -80,7 +80,7 @@ ssl_private_key_result_t Sign(SSL* ssl, uint8_t* out, size_t* out_bytes, size_t 
   return Complete(ssl, out, out_bytes, max_out_bytes);
 }
 
-// RSA key exchange is off: nothing is ever to be decrypted.
+// Never called: RSA key exchange is off.
 ssl_private_key_result_t Decrypt(SSL* /*ssl*/, uint8_t* /*out*/, size_t* /*out_bytes*/,
                                  size_t /*max_out_bytes*/, const uint8_t* /*in*/,
                                  size_t /*in_bytes*/) {

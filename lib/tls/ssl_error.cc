@@ -24,15 +24,15 @@ std::string ReasonText(uint32_t packed_error) {
   return absl::StrReplaceAll(absl::AsciiStrToLower(reason), {{"_", " "}});
 }
 
-// The alert that the peer sent, if `packed_error` is about one.
+// Returns the peer's alert if `packed_error` is about one.
 std::optional<uint8_t> PeerAlert(uint32_t packed_error, const ConnectionRecord& record) {
   if (ERR_GET_LIB(packed_error) != ERR_LIB_SSL) return std::nullopt;
   const int reason = ERR_GET_REASON(packed_error);
   if (reason >= SSL_AD_REASON_OFFSET && reason <= SSL_AD_REASON_OFFSET + kMaxAlert) {
     return static_cast<uint8_t>(reason - SSL_AD_REASON_OFFSET);
   }
-  // In TLS 1.3 an alert is an error whatever its level says (RFC 8446 6); BoringSSL calls one with
-  // the level "warning" malformed.
+  // In TLS 1.3 an alert is an error at any level (RFC 8446 6). BoringSSL reports one with the level
+  // "warning" as malformed.
   if (reason == SSL_R_BAD_ALERT) return record.alert_received;
   return std::nullopt;
 }
@@ -57,10 +57,10 @@ bool IsAboutNegotiation(int reason) {
   }
 }
 
-// Whether this side failed, and not the peer.
+// Returns whether this side failed, not the peer.
 bool IsOwnFailure(uint32_t packed_error) {
   switch (ERR_GET_REASON(packed_error)) {
-    // These are the same in every part of BoringSSL. None is about bytes that were read.
+    // These codes are the same in every part of BoringSSL. None concerns received bytes.
     case ERR_R_MALLOC_FAILURE:
     case ERR_R_SHOULD_NOT_HAVE_BEEN_CALLED:
     case ERR_R_PASSED_NULL_PARAMETER:

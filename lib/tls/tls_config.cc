@@ -25,7 +25,7 @@
 namespace trestle {
 namespace {
 
-// Null where nothing is to be trusted.
+// Returns null if no CA is trusted.
 absl::StatusOr<std::shared_ptr<const TrustStore>> ReadTrust(const ClientTlsOptions& options) {
   if (!options.dangerous_skip_verify || !options.ca_pem.empty()) {
     return TrustStore::Create(options.ca_pem, options.crl_pem);
@@ -34,7 +34,7 @@ absl::StatusOr<std::shared_ptr<const TrustStore>> ReadTrust(const ClientTlsOptio
   return ConfigurationError("revocation lists need CA certificates: not with skip_verify alone");
 }
 
-// When the first of the revocation lists runs out.
+// Returns the earliest nextUpdate of the revocation lists.
 absl::StatusOr<absl::Time> EarliestNextUpdate(const std::string& crl_pem) {
   absl::Time earliest = absl::InfiniteFuture();
   if (crl_pem.empty()) return earliest;

@@ -17,20 +17,21 @@ namespace {
 
 constexpr size_t kMaxAlpnBytes = 0xffff;
 
-// Ciphers in one bracket are equal to the server, so that a client without AES instructions gets
-// ChaCha20. TLS 1.3 has its own list in BoringSSL, by the same rule.
+// The server has no preference among ciphers in one bracket, so that clients without AES
+// instructions get ChaCha20. BoringSSL's own TLS 1.3 list follows the same rule.
 constexpr char kTls12Ciphers[] =
     "[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]:"
     "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 
-// Of the above, what servers with a key of one type can use.
+// The ciphers above for servers with a key of one type.
 constexpr char kEcdsaCiphers[] =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384";
 constexpr char kRsaCiphers[] =
     "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-RSA-AES256-GCM-SHA384";
 
-// How long a TLS 1.3 session may be resumed, if keys live so long. BoringSSL would allow two days.
+// The lifetime of a TLS 1.3 session, if its ticket keys live as long. BoringSSL would allow two
+// days.
 constexpr uint32_t kSessionSeconds = 24 * 60 * 60;
 
 // BoringSSL's default without SHA-1, and with Ed25519.
@@ -68,7 +69,7 @@ absl::Status CheckParameters(const TlsParameters& parameters) {
   if (std::adjacent_find(groups.begin(), groups.end()) != groups.end()) {
     return ConfigurationError("a key exchange group is there twice");
   }
-  // The hybrid needs TLS 1.3: TLS 1.2 would be left without any group.
+  // The hybrid needs TLS 1.3: with it alone, TLS 1.2 has no group.
   if (parameters.min_version == TlsVersion::kTls12 && groups.size() == 1 &&
       groups.front() == TlsGroup::kX25519MlKem768) {
     return ConfigurationError("TLS 1.2 needs a group beside X25519MLKEM768");
@@ -85,7 +86,7 @@ bool ApplyParameters(const TlsParameters& parameters, SSL_CTX* context) {
          SSL_CTX_set_strict_cipher_list(context, kTls12Ciphers);
 }
 
-// One pool a context: peers that show the same certificates share their bytes.
+// One pool per context: equal peer certificates share memory.
 bool ApplyBufferPool(SSL_CTX* context) {
   bssl::UniquePtr<CRYPTO_BUFFER_POOL> pool(CRYPTO_BUFFER_POOL_new());
   if (pool == nullptr) return false;
@@ -97,7 +98,7 @@ bool ApplyBufferPool(SSL_CTX* context) {
 
 absl::StatusOr<bssl::UniquePtr<SSL_CTX>> MakeContext(const TlsParameters& parameters) {
   if (absl::Status status = CheckParameters(parameters); !status.ok()) return status;
-  // Without X.509 inside: chains are verified in certificate_verifier.cc, and no connection keeps
+  // Without X.509 in BoringSSL: certificate_verifier.cc verifies chains, and no connection keeps
   // parsed certificates.
   bssl::UniquePtr<SSL_CTX> context(SSL_CTX_new(TLS_with_buffers_method()));
   if (context == nullptr || !ApplyParameters(parameters, context.get()) ||
@@ -106,7 +107,7 @@ absl::StatusOr<bssl::UniquePtr<SSL_CTX>> MakeContext(const TlsParameters& parame
     return ConfigurationError("the TLS parameters can't be used");
   }
   SSL_CTX_set_options(context.get(), SSL_OP_CIPHER_SERVER_PREFERENCE);
-  // Servers resume by ticket; what a cache would hold is bounded by nothing of ours.
+  // Servers resume by ticket; BoringSSL's cache would not follow our limits.
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_session_psk_dhe_timeout(context.get(), kSessionSeconds);
   SessionClock::Install(context.get());
@@ -127,7 +128,7 @@ bool OfferOnlyKeyType(SSL_CTX* context, KeyType type) {
   for (const uint16_t algorithm : kSignatureAlgorithms) {
     if (SSL_get_signature_algorithm_key_type(algorithm) == wanted) algorithms.push_back(algorithm);
   }
-  // TLS 1.2 names the key in the cipher, too; Ed25519 uses those of ECDSA (RFC 8422 5.10).
+  // TLS 1.2 names the key type in the cipher, too; Ed25519 uses those of ECDSA (RFC 8422 5.10).
   return SSL_CTX_set_verify_algorithm_prefs(context, algorithms.data(), algorithms.size()) &&
          SSL_CTX_set_strict_cipher_list(context,
                                         type == KeyType::kRsa ? kRsaCiphers : kEcdsaCiphers);
