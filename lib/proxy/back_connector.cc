@@ -12,7 +12,7 @@ namespace trestle {
 
 namespace {
 
-// Of what this side lacks, no backend is to blame.
+// Returns whether the failure is local, so that no backend is to blame.
 bool IsOwnFailure(const absl::Status& status) {
   const std::optional<TlsError> error = GetTlsError(status);
   return error.has_value() &&
@@ -61,7 +61,7 @@ void BackConnector::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back) {
 void BackConnector::OpenLeg() {
   const absl::StatusOr<std::string> preamble =
       BackendPreamble(set_.options.proxy_protocol_to_backend, *origin_, *facts_);
-  // Not the backend's fault: another one would not do better.
+  // Not the backend's fault, so another backend would fail too.
   if (!preamble.ok()) return Finish(AtLeg(preamble.status(), Leg::kBack, Phase::kDial));
   if (absl::Status sent = Send(*preamble); !sent.ok()) return FailTry(std::move(sent), {});
   if (!shown_.empty()) set_.chooser.Succeeded(report_.back.peer, {});
@@ -78,7 +78,7 @@ absl::Status BackConnector::Send(absl::string_view preamble) {
   size_t sent = 0;
   while (sent < preamble.size()) {
     const IoResult result = leg_->Write(AsBytes(preamble).subspan(sent));
-    // A fresh connection has room for far more; one that hasn't is broken.
+    // A new connection has room for far more; if not, it is broken.
     if (result.state != IoState::kOk) {
       return MakeError({ErrorCode::kTransport, Leg::kBack, Phase::kDial, std::nullopt,
                         "the backend did not take the PROXY header"});
@@ -107,7 +107,7 @@ void BackConnector::FailTry(absl::Status status, const BackendChooser::Shown& af
   TryNext(std::move(status));
 }
 
-// Where nothing was told of how the backend did, others may find out.
+// Without a result of the try, other connections may try.
 void BackConnector::EndTry() {
   if (!std::exchange(trying_, false)) return;
   set_.chooser.Abandoned(report_.back.peer, {});
@@ -124,7 +124,7 @@ void BackConnector::TryNext(absl::Status status) {
   DialNext();
 }
 
-// What it had to say, an alert, is sent. Nobody waits for it to listen.
+// Sends a pending alert, without waiting for the backend to read it.
 void BackConnector::DropLeg() {
   if (opener_ != nullptr) leg_ = opener_->Take();
   opener_.reset();
@@ -137,7 +137,7 @@ void BackConnector::Finish(absl::Status status) {
   dial_.reset();
   if (status.ok()) set_.chooser.Succeeded(report_.back.peer, shown_);
   EndTry();
-  // The connector may be destroyed by the call.
+  // The call may destroy the connector.
   absl::AnyInvocable<void(absl::Status)> done = std::exchange(done_, nullptr);
   done(std::move(status));
 }
@@ -152,7 +152,7 @@ std::unique_ptr<Transport> BackConnector::Take() {
   return std::move(leg_);
 }
 
-// A phase has one limit for all tries together.
+// One limit of a phase covers all tries together.
 void BackConnector::Limit(absl::Duration limit, absl::Duration spent) {
   limit_ = set_.scheduler.RunAfter(limit - spent, [this] { OnTimeout(); });
 }

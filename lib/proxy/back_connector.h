@@ -1,5 +1,5 @@
-// BackConnector: opens the back leg of one connection: dials the backends in turn, opens what was
-// dialed, and goes on to the next where either fails, until the time of a phase has run out.
+// BackConnector: opens the back leg of one connection. It dials the backends in order and opens the
+// leg; after a failure it tries the next one, until the time of a phase is over.
 #ifndef TRESTLE_LIB_PROXY_BACK_CONNECTOR_H_
 #define TRESTLE_LIB_PROXY_BACK_CONNECTOR_H_
 
@@ -25,29 +25,28 @@ class ConnectionSet;
 
 class BackConnector {
  public:
-  /// Both must outlive the connector. `report` gets endpoints, what TLS agreed on, times, and the
-  /// tries that failed.
+  /// Both must outlive the connector. `report` receives endpoints, TLS parameters, times and the
+  /// failed tries.
   BackConnector(ConnectionSet& set, ConnectionReport& report) : set_(set), report_(report) {}
 
-  /// Chooses the order in which the backends will be tried, for the client of `facts`.
+  /// Chooses the order of the backends for the client of `facts`.
   void Choose(const Backends& backends, const LegFacts& facts);
 
   bool chosen() const { return !candidates_.empty(); }
 
-  /// The backend that comes first; only after `Choose`.
+  /// Returns the first backend; only after `Choose`.
   const Endpoint& first() const { return candidates_.front(); }
 
-  /// Starts; only after `Choose`. `facts` is what is known of the front leg, `origin` where its
-  /// connection comes from; both must stay until `done` is called, once, from the loop. The
-  /// connector may be destroyed in it.
+  /// Starts; only after `Choose`. `facts` describes the front leg, `origin` its connection; both
+  /// must live until `done` is called, once, from the loop. `done` may destroy the connector.
   void Open(const LegFacts& facts, const ConnectionOrigin& origin,
             absl::AnyInvocable<void(absl::Status)> done);
 
-  /// Gives the leg away: open, or, at any other time, for its end; null where there is none.
-  /// Nothing is called any more.
+  /// Returns the leg: open, or at any other time in order to end it; null if there is none. No
+  /// callback follows.
   std::unique_ptr<Transport> Take();
 
-  /// Counts the connection out at its backend, at its end.
+  /// Removes the connection from its backend's count, at its end.
   void CountOut();
 
   bool started() const { return facts_ != nullptr; }
@@ -70,11 +69,11 @@ class BackConnector {
 
   ConnectionSet& set_;
   ConnectionReport& report_;
-  BackendChooser::Candidates candidates_;  // Those before tried_ were tried.
+  BackendChooser::Candidates candidates_;  // The first tried_ have been tried.
   size_t tried_ = 0;
-  bool counted_ = false;         // The chooser counts this connection at report_.back.peer.
-  BackendChooser::Shown shown_;  // To backends, by this connection.
-  bool trying_ = false;          // The chooser doesn't know yet how the backend did.
+  bool counted_ = false;         // The chooser counts it at report_.back.peer.
+  BackendChooser::Shown shown_;  // Client data that backends receive.
+  bool trying_ = false;          // The chooser awaits the result of a try.
   const LegFacts* facts_ = nullptr;
   const ConnectionOrigin* origin_ = nullptr;
   MonotonicTime phase_start_;

@@ -7,13 +7,13 @@
 namespace trestle {
 namespace {
 
-// Backends that routes no longer name are forgotten once so many are remembered.
+// The number of remembered backends at which those without open connections are forgotten.
 constexpr size_t kMostRemembered = 16 * 1024;
 
-// What is remembered of failures, with all that was shown to backends.
+// The maximum number of failure records, one for each backend and client data.
 constexpr size_t kMostFailing = 4096;
 
-// A sweep looks at all of it.
+// The minimum time between sweeps, which visit all records.
 constexpr absl::Duration kBetweenSweeps = absl::Seconds(1);
 
 // FNV-1a with a final mix. Not absl::Hash: every node of a fleet must choose alike.
@@ -33,7 +33,7 @@ uint64_t Mixed(uint64_t hash) {
 BackendChooser::Candidates BackendChooser::Order(const Backends& backends, const Endpoint& client,
                                                  const Shown& shown, MonotonicTime now) {
   if (backends.endpoints.size() == 1) return {backends.endpoints.front()};
-  // Ejected, rank, last use, place in the list.
+  // Sort key: ejected, rank, last use, position in the list.
   using Ranked = std::tuple<bool, uint64_t, uint64_t, size_t>;
   absl::InlinedVector<Ranked, 8> ranked;
   for (size_t i = 0; i < backends.endpoints.size(); ++i) {
@@ -61,7 +61,7 @@ uint64_t BackendChooser::Rank(Balance balance, const Endpoint& backend,
       return use == uses_.end() ? 0 : use->second.open;
     }
     case Balance::kClientAddress: {
-      // Rendezvous hashing: a backend that comes or goes moves only its own clients.
+      // Rendezvous hashing: adding or removing a backend moves only its own clients.
       const uint8_t port[] = {static_cast<uint8_t>(backend.port() >> 8),
                               static_cast<uint8_t>(backend.port())};
       uint64_t hash = StableHash(0xcbf29ce484222325, client.address());
@@ -131,8 +131,8 @@ bool BackendChooser::IsEjected(const Endpoint& backend, const Shown& shown,
   return is_out(Shown()) || (!shown.empty() && is_out(shown));
 }
 
-// Clients choose what is shown. They can't make it cost more than this, nor what is known of
-// backends be forgotten while it counts.
+// Clients control the shown data. They can neither exceed this memory nor evict records that are
+// still in effect.
 bool BackendChooser::HasRoomFor(const Key& key, MonotonicTime now) {
   if (health_.size() < kMostFailing || health_.contains(key)) return true;
   const bool for_all = key.second.empty();

@@ -1,4 +1,4 @@
-// BackendChooser: in which order a block tries the backends of a route, for each connection.
+// BackendChooser: the order in which a block tries a route's backends, for each connection.
 #ifndef TRESTLE_LIB_PROXY_BACKEND_CHOOSER_H_
 #define TRESTLE_LIB_PROXY_BACKEND_CHOOSER_H_
 
@@ -21,13 +21,13 @@ class BackendChooser {
  public:
   using Candidates = absl::InlinedVector<Endpoint, 3>;
 
-  /// What a connection shows its backends of its client: text that is the same for connections
-  /// that no backend can tell apart when it opens its leg. Empty: nothing.
+  /// The client data that a connection sends to its backends, as text. It is equal for connections
+  /// that no backend can distinguish while it opens its leg. Empty: none.
   using Shown = std::string;
 
-  /// Orders `backends` for a connection from `client`: the one to try first, and those to go on
-  /// with where that fails, at most `max_tries` of them. Those that are ejected for what the
-  /// connection shows come last: where all are, they are tried rather than nobody.
+  /// Orders `backends` for a connection from `client`: the first to try, and those to try after
+  /// failures, at most `max_tries` in total. Backends ejected for this connection's data come last:
+  /// if all are ejected, they are tried nevertheless.
   Candidates Order(const Backends& backends, const Endpoint& client, const Shown& shown,
                    MonotonicTime now);
 
@@ -35,20 +35,20 @@ class BackendChooser {
   void Opened(const Endpoint& backend);
   void Closed(const Endpoint& backend);
 
-  /// Begins a try. A backend whose ejection is over gets this one to prove itself, before others
-  /// come. One of the next three ends it.
+  /// Starts a try. A backend whose ejection is over gets this single try, before other connections
+  /// use it. One of the next three calls ends the try.
   void Try(const Endpoint& backend, const Shown& shown, MonotonicTime now);
 
-  /// Notes that `backend` failed a connection that had shown it `shown`: ejects it for such ones,
-  /// if that has happened too often. With nothing shown, as where it can't be connected to, it is
-  /// ejected for all.
+  /// Records that `backend` failed a connection that sent it `shown`, and ejects it for such
+  /// connections after too many failures. If nothing was sent, for example on a failed connect, it
+  /// is ejected for all.
   void Failed(const Endpoint& backend, const Shown& shown, const EjectionOptions& options,
               MonotonicTime now);
 
-  /// Notes that it went well: what failed before is forgotten.
+  /// Records a success: earlier failures are forgotten.
   void Succeeded(const Endpoint& backend, const Shown& shown);
 
-  /// Notes that nothing is known: the next connection may try.
+  /// Records an unknown result: the next connection may try.
   void Abandoned(const Endpoint& backend, const Shown& shown);
 
   bool IsEjected(const Endpoint& backend, const Shown& shown, MonotonicTime now) const;
@@ -58,15 +58,15 @@ class BackendChooser {
 
   struct Use {
     uint32_t open = 0;
-    uint64_t last = 0;  // Number of the choice that used it last.
+    uint64_t last = 0;  // Number of the choice that last used it.
   };
 
-  // Of a backend that has failed since its last success.
+  // State of a backend that has failed since its last success.
   struct Health {
     uint32_t failures = 0;
-    absl::Duration ejection;  // How long the last one was; zero: none.
+    absl::Duration ejection;  // Duration of the last ejection; zero: none.
     MonotonicTime ejected_until;
-    bool is_tried = false;  // By the one connection after an ejection.
+    bool is_tried = false;  // By the single try after an ejection.
   };
 
   Health* Find(const Endpoint& backend, const Shown& shown);

@@ -9,7 +9,7 @@
 namespace trestle {
 namespace {
 
-// "RSA2048", "EC256": the form that the specification's example and haproxy have.
+// "RSA2048", "EC256": the form of the specification's example and of haproxy.
 std::string KeyAlgorithm(absl::string_view key) {
   return absl::StrReplaceAll(key, {{"ECDSA P-", "EC"}, {" ", ""}});
 }
@@ -53,7 +53,7 @@ absl::StatusOr<std::string> BackendPreamble(ProxyProtocolOut kind, const Connect
   options.crc32c = true;
   absl::StatusOr<std::string> written = WriteProxyHeaderV2(header, options);
   if (written.ok() || header.unknown_tlvs.empty()) return written;
-  // What came in was as long as a header may be. Rather without the parts that nobody knows.
+  // The received header has the maximum length: omit its unknown parts.
   header.unknown_tlvs.clear();
   return WriteProxyHeaderV2(header, options);
 }

@@ -1,4 +1,5 @@
-// What a backend is sent before all else: the PROXY protocol header that tells who the client is.
+// Writes the PROXY protocol header, which tells a backend the client's address before all other
+// bytes.
 #ifndef TRESTLE_LIB_PROXY_BACKEND_PREAMBLE_H_
 #define TRESTLE_LIB_PROXY_BACKEND_PREAMBLE_H_
 
@@ -11,7 +12,7 @@
 
 namespace trestle {
 
-/// Writes the header for a connection from `origin`. Empty for kNone.
+/// Returns the header for a connection from `origin`. Empty for kNone.
 absl::StatusOr<std::string> BackendPreamble(ProxyProtocolOut kind, const ConnectionOrigin& origin,
                                             const LegFacts& facts);
 

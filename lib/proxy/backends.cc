@@ -34,7 +34,7 @@ bool LeadsTo(const Backends& backends, const Endpoint& listener) {
   return std::any_of(
       backends.endpoints.begin(), backends.endpoints.end(), [&](const Endpoint& backend) {
         if (backend == listener) return true;
-        // A listener on all addresses is on loopback, too.
+        // A listener on all addresses also listens on loopback.
         return listener.IsUnspecified() && IsLoopback(backend) &&
                backend.port() == listener.port() && backend.family() == listener.family();
       });

@@ -15,7 +15,7 @@
 namespace trestle {
 namespace {
 
-// So often a connection looks at the date that ends it.
+// Maximum time between checks of the end date.
 constexpr absl::Duration kDateCheck = absl::Minutes(30);
 
 ErrorCode CodeOf(const absl::Status& status) {
@@ -23,9 +23,9 @@ ErrorCode CodeOf(const absl::Status& status) {
   return error.has_value() ? error->code : ErrorCode::kInternal;
 }
 
-// How a leg is ended after a failure.
+// Returns how to end a leg after a failure.
 StreamEnd EndFor(Leg leg, bool relayed, ErrorCode code) {
-  // Before any byte was carried nothing can be cut short, and a clean end disturbs nobody.
+  // Before any byte was relayed, nothing can be truncated, and a clean end is harmless.
   if (!relayed) return StreamEnd::kClean;
   const bool blocked = code == ErrorCode::kBlockedByInspector;
   return blocked && leg == Leg::kFront ? StreamEnd::kClean : StreamEnd::kTruncated;
@@ -38,8 +38,8 @@ absl::Status WithoutName(const absl::Status& status, const std::string& name) {
   return MakeError(*error);
 }
 
-// The one check that the name (and the protocols) that chose a route are those that TLS goes by.
-// They differ where the hello was encrypted.
+// Checks that TLS negotiates the server name and protocols by which the route was chosen, or at
+// least the same route. They differ if the hello was encrypted (ECH).
 absl::Status CheckSameRoute(const RoutedHello& routed, const HelloToAnswer& hello) {
   if (hello.server_name == routed.server_name && hello.alpn == routed.report.alpn) {
     return absl::OkStatus();
@@ -81,7 +81,7 @@ void Connection::Start(Accepted accepted) {
   opening.front =
       set_.plan.NewFront({set_.options.limiter.get(), opening.origin, opening.routed.get(), *this,
                           [this](const HelloToAnswer& hello) { return OnHelloComplete(hello); }});
-  // A block that hands a connection on has read its header.
+  // An earlier block that passed the connection on has read its header.
   const bool header_read = opening.origin.proxy_header != nullptr;
   if (!header_read && set_.options.proxy_protocol_from.Contains(opening.origin.peer)) {
     opening.origin.via = opening.origin.peer;
@@ -105,7 +105,7 @@ void Connection::ReportOrigin() {
 absl::Status Connection::OnHelloComplete(const HelloToAnswer& hello) {
   report_.server_name_hidden = hello.encrypted;
   stage_start_ = set_.scheduler.MonotonicNow();
-  // The timer of the hello goes on to the handshake's limit, if that is later.
+  // If the handshake's limit is later than the hello's, OnPhaseTimeout extends the running timer.
   const MonotonicTime hello_end = start_ + set_.options.hello_timeout;
   const absl::Duration limit = set_.options.handshake_timeout;
   if (stage_start_ + limit < hello_end) LimitPhase(limit);
@@ -136,7 +136,7 @@ void Connection::OnHello(HelloToAnswer hello, Answer answer) {
                     [this](absl::Status status) { OnEarlyBackOpen(std::move(status)); });
 }
 
-// The front leg goes on: its end, good or bad, is told to OnFrontOpen.
+// The front leg continues; OnFrontOpen receives its result.
 void Connection::OnEarlyBackOpen(absl::Status status) {
   stage_ = Stage::kOpeningFront;
   stage_start_ = set_.scheduler.MonotonicNow();
@@ -164,7 +164,7 @@ void Connection::OnFrontOpen(absl::Status status) {
   front_ = opening.front->Take();
   opening.front.reset();
   if (report_.front.tls != nullptr && report_.front.tls->acme_challenge) {
-    return Close(absl::OkStatus());  // The handshake was all that the ACME server wanted.
+    return Close(absl::OkStatus());  // An ACME challenge needs only the handshake.
   }
   if (set_.IsTooOld(*this)) return Cancel(kCertificatesReplaced);
   LimitByCertificate();
@@ -196,7 +196,7 @@ void Connection::LimitByCertificate() {
   if (end != absl::InfiniteFuture()) EndWithCertificate(end);
 }
 
-// The date is asked for again and again, for the system's clock may be set meanwhile.
+// Checks the date repeatedly, because the system's clock may be set.
 void Connection::EndWithCertificate(absl::Time end) {
   const absl::Duration left = end - set_.scheduler.Now();
   certificate_timer_ =
@@ -257,7 +257,7 @@ Accepted Connection::TakeAccepted() {
   accepted.time = start_;
   accepted.slot = std::move(slot_);
   accepted.origin = std::move(opening.origin);
-  // What is behind TLS that was ended here has nothing to do with its hello.
+  // After TLS was terminated here, its hello does not describe the inner stream.
   if (!opening.facts.hello.has_value()) return accepted;
   auto hello = std::make_shared<RoutedHello>();
   hello->server_name = opening.facts.server_name;
@@ -295,8 +295,8 @@ void Connection::OnRelayDone(absl::Status status) {
   Fail(status);
 }
 
-// A name that came encrypted may be in any message: a backend's certificate, a content reader's
-// or an inspector's reason can quote it.
+// An encrypted name may occur in any message: a backend's certificate, a content reader or an
+// inspector may quote it.
 void Connection::HideName() {
   if (!report_.server_name_hidden) return;
   report_.status = WithoutName(report_.status, report_.server_name);
@@ -383,7 +383,7 @@ void Connection::Close(absl::Status status) {
                          std::optional<LegCloser>& closer) {
     if (transport == nullptr) return;
     const StreamEnd end = EndFor(leg, relayed, code);
-    // A peer that let its time run out is not given more.
+    // A peer that caused a timeout gets no more time.
     closer.emplace(std::move(transport), end,
                    end == StreamEnd::kClean && code != ErrorCode::kTimeout);
     if (!closer->Start([this] { OnLegClosed(); })) ++closing_->legs_open;
@@ -398,7 +398,7 @@ void Connection::SayLastWords() {
   if (!error.has_value() || front_ == nullptr) return;
   std::string words = std::move(opening_->last_words);
   if (words.empty()) words = set_.plan.LastWords(*error);
-  // A client that doesn't even take a few bytes at once is not waited for.
+  // Do not wait for a client that does not accept a few bytes at once.
   if (!words.empty()) front_->Write(AsBytes(words));
 }
 
@@ -431,7 +431,7 @@ void Connection::Finish() {
   slot_.Release();
   phase_timer_.reset();
   certificate_timer_.reset();
-  // Where bytes flowed, the connector is gone and the backend still counts the connection.
+  // If bytes flowed, the connector is gone and the backend still counts the connection.
   if (opening_ != nullptr) {
     opening_->back.CountOut();
   } else {

@@ -1,5 +1,5 @@
-// Connection: one proxied connection from accept to close: the skeleton of all three blocks.
-// Front leg opens, a backend is chosen and dialed, the back leg opens, the relay runs, both close.
+// Connection: one proxied connection from accept to close, the common skeleton of all three blocks.
+// It opens the front leg, chooses and dials a backend, opens the back leg, relays, and closes both.
 #ifndef TRESTLE_LIB_PROXY_CONNECTION_H_
 #define TRESTLE_LIB_PROXY_CONNECTION_H_
 
@@ -34,13 +34,13 @@ class Connection final : private HelloHook {
 
   void Start(Accepted accepted);
 
-  /// Ends the connection because this side wants it: legs get their last words, within limits.
+  /// Ends the connection on this side's decision, with last bytes on each leg, within limits.
   void Cancel(absl::string_view why);
 
-  /// Ends the connection at once, without last words. The observer is told.
+  /// Ends the connection at once, without last bytes. Reports to the observer.
   void Cut();
 
-  /// Of the certificates that the client met; 0 where there are none, or not yet.
+  /// Returns the generation of the certificates that the client received; 0 without any, or before.
   uint64_t certificate_generation() const {
     return report_.front.tls != nullptr ? report_.front.tls->certificate_generation : 0;
   }
@@ -57,23 +57,23 @@ class Connection final : private HelloHook {
     kClosed
   };
 
-  // What a connection has until bytes flow. An open one is rid of it: there may be many.
+  // State until bytes flow; then freed, because there may be many open connections.
   struct Opening {
     Opening(ConnectionSet& set, ConnectionReport& report) : back(set, report) {}
 
     ConnectionOrigin origin;
-    std::shared_ptr<const RoutedHello> routed;  // Null where no router was before.
+    std::shared_ptr<const RoutedHello> routed;  // Null without an earlier router.
     LegFacts facts;                             // Of the front leg.
-    std::shared_ptr<const RouteCheck> check;    // Of the route chosen here, if it has one.
+    std::shared_ptr<const RouteCheck> check;    // Of the route chosen here, if any.
     std::unique_ptr<LegOpener> front;
     std::unique_ptr<ContentLeg> content;
-    std::string last_words;  // The content reader's, to the client.
+    std::string last_words;  // From the content reader, for the client.
     BackConnector back;
-    Answer hello_answer;         // While a hello waits for the backend.
-    absl::Status early_failure;  // Why it was refused.
+    Answer hello_answer;         // Set while a hello waits for the backend.
+    absl::Status early_failure;  // Why the hello was rejected.
   };
 
-  // What a connection has that ends by saying goodbye.
+  // State while the legs close in order.
   struct Closing {
     std::optional<LegCloser> front;
     std::optional<LegCloser> back;
@@ -114,10 +114,10 @@ class Connection final : private HelloHook {
   Stage stage_ = Stage::kOpeningFront;
   ConnectionReport report_;
   ConnectionSlot slot_;
-  MonotonicTime start_;  // As report_.accepted.
+  MonotonicTime start_;  // The moment of report_.accepted.
   MonotonicTime stage_start_;
   Timer phase_timer_;
-  Timer certificate_timer_;  // While the certificate's expiry ends the connection.
+  Timer certificate_timer_;  // Set while the certificate's expiry limits the connection.
   std::unique_ptr<Opening> opening_;
   std::unique_ptr<Transport> front_;
   std::unique_ptr<Transport> back_;

@@ -13,7 +13,7 @@
 namespace trestle {
 namespace {
 
-// A sweep looks at every client: not more often than this, however many are new.
+// The minimum time between sweeps, which visit every client.
 constexpr absl::Duration kBetweenSweeps = absl::Seconds(1);
 
 absl::Status BadLimit(std::string detail) {
@@ -118,7 +118,7 @@ absl::Status ConnectionLimiter::Begin(const Endpoint& client, MonotonicTime now)
                      absl::StrCat("more than ", limits_.full_handshakes,
                                   " full handshakes would be under way at a time"));
   }
-  // The client's own limit comes first: who is over it must not use up what others share.
+  // Check the client's own limit first: a client over it must not use up the shared limits.
   TokenBucket* own = nullptr;
   if (limits_.full_handshakes_per_second_per_client > 0) {
     own = BucketOf(client, now);
@@ -166,7 +166,7 @@ TokenBucket* ConnectionLimiter::BucketOf(const Endpoint& client, MonotonicTime n
   return &clients_.emplace(network, fresh).first->second;
 }
 
-// A full bucket is as good as none.
+// A full bucket equals a new one, so it can be removed.
 void ConnectionLimiter::ForgetIdleClients(MonotonicTime now) {
   if (now - swept_at_ < kBetweenSweeps) return;
   swept_at_ = now;

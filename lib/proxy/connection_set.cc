@@ -6,7 +6,7 @@
 namespace trestle {
 namespace {
 
-// Generations that wait for their end. More is a host that reloads all the time.
+// Maximum number of pending generations. Only a host that reloads constantly exceeds it.
 constexpr size_t kMaxEndings = 64;
 
 }  // namespace
@@ -19,7 +19,7 @@ ConnectionSet::~ConnectionSet() {
 }
 
 void ConnectionSet::Serve(Accepted accepted) {
-  // A router that shares the limits has taken the place already.
+  // A router with the same limiter has already counted the connection.
   if (options.limiter != nullptr && accepted.slot.limiter() != options.limiter) {
     accepted.slot = ConnectionSlot::Take(options.limiter);
     if (accepted.slot.limiter() == nullptr) {
@@ -56,7 +56,7 @@ void ConnectionSet::CancelWhere(Condition condition, absl::string_view why) {
     if (condition(*connection)) ids.push_back(id);
   }
   for (const uint64_t id : ids) {
-    // The observer of one may have ended another.
+    // The observer of one connection may have ended another.
     const auto found = open_.find(id);
     if (found != open_.end()) found->second->Cancel(why);
   }
@@ -118,7 +118,7 @@ void ConnectionSet::Bury(uint64_t id) {
 void ConnectionSet::FinishDrainIfEmpty() {
   if (!open_.empty() || !drained_) return;
   drain_deadline_.reset();
-  // The block may be destroyed by the call.
+  // The call may destroy the block.
   absl::AnyInvocable<void()> drained = std::exchange(drained_, nullptr);
   drained();
 }

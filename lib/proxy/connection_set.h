@@ -1,4 +1,4 @@
-// ConnectionSet: owns the connections of one block, and buries them outside their own callbacks.
+// ConnectionSet: owns the connections of one block, and destroys them outside their own callbacks.
 #ifndef TRESTLE_LIB_PROXY_CONNECTION_SET_H_
 #define TRESTLE_LIB_PROXY_CONNECTION_SET_H_
 
@@ -21,7 +21,7 @@
 
 namespace trestle {
 
-/// Why a connection is ended that began with earlier certificates.
+/// The reason for ending a connection with earlier certificates.
 inline constexpr absl::string_view kCertificatesReplaced =
     "the certificates were replaced, and the time to finish ran out";
 
@@ -32,18 +32,18 @@ class ConnectionSet {
                 ConnectionObserver* observer, ConnectionPlan& plan)
       : scheduler(scheduler), dialer(dialer), options(options), observer(observer), plan(plan) {}
 
-  /// Cuts what is still open.
+  /// Cuts all open connections.
   ~ConnectionSet();
 
   void Serve(Accepted accepted);
   void Drain(absl::Duration timeout, absl::AnyInvocable<void()> done);
   void DrainOlderCertificates(uint64_t generation, absl::Duration timeout);
-  /// Whether the time of the connection's certificates ran out before it was open.
+  /// Returns whether the connection's certificates became too old before it was open.
   bool IsTooOld(const Connection& connection) const;
   size_t size() const { return open_.size(); }
   bool holds_buffers() const;
 
-  /// Called by a connection that is over; it is destroyed soon, from the loop.
+  /// Called by a closed connection, which is then destroyed soon, from the loop.
   void Bury(uint64_t id);
 
   Scheduler& scheduler;
@@ -54,7 +54,7 @@ class ConnectionSet {
   BackendChooser chooser;
 
  private:
-  // Connections with certificates of an earlier generation are to end at that time.
+  // When to end connections with certificates of an earlier generation.
   struct Ending {
     uint64_t generation;
     MonotonicTime at;

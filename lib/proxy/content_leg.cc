@@ -17,7 +17,7 @@ absl::Status RouteError(ErrorCode code, std::string detail) {
   return MakeError({code, Leg::kFront, Phase::kRoute, std::nullopt, std::move(detail)});
 }
 
-// A reader is the host's own: what it names wrongly isn't the client's fault.
+// The host provides the reader: an invalid name from it is not the client's fault.
 absl::Status CheckTarget(const ContentTarget& target) {
   const Backends* const backends = std::get_if<Backends>(&target.target);
   return backends == nullptr ? absl::OkStatus() : CheckBackends(*backends);
@@ -93,7 +93,7 @@ bool ContentLeg::Ask(bool end_of_stream) {
 }
 
 void ContentLeg::Finish(absl::Status status) {
-  // The leg may be destroyed by the call.
+  // The call may destroy the leg.
   absl::AnyInvocable<void(absl::Status)> done = std::move(done_);
   done(std::move(status));
 }

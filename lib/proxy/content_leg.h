@@ -1,5 +1,5 @@
-// ContentLeg: reads the first bytes of an open front leg until a ContentReader has chosen, and puts
-// every byte of them back.
+// ContentLeg: reads the first bytes of an open front leg until a ContentReader decides, and then
+// puts all of them back.
 #ifndef TRESTLE_LIB_PROXY_CONTENT_LEG_H_
 #define TRESTLE_LIB_PROXY_CONTENT_LEG_H_
 
@@ -21,14 +21,14 @@ class ContentLeg final : private TransportHandler {
       : scheduler_(scheduler), reader_(std::move(reader)), max_bytes_(max_bytes) {}
   ~ContentLeg();
 
-  /// Takes `front` and reads. `done` is called once, from the loop and never from inside this call;
-  /// the leg may be destroyed in it, and destroying it before cancels.
+  /// Takes ownership of `front` and reads. Calls `done` once, from the loop and never from inside
+  /// this call. `done` may destroy the leg; destroying it earlier cancels.
   void Read(std::unique_ptr<Transport> front, absl::AnyInvocable<void(absl::Status)> done);
 
-  /// Gives the leg away, with all that was read in front.
+  /// Returns the leg, which delivers the bytes read so far again.
   std::unique_ptr<Transport> Take();
 
-  /// What was chosen; null until `done` was called with OK.
+  /// Returns the chosen target; null until `done` is called with OK.
   const std::shared_ptr<const ContentTarget>& target() const { return target_; }
   const std::string& last_words() const { return last_words_; }
 
@@ -36,7 +36,7 @@ class ContentLeg final : private TransportHandler {
   void OnReadable() override { ReadOn(); }
   void OnWritable() override {}
   void ReadOn();
-  bool Ask(bool end_of_stream);  // True once there is an answer.
+  bool Ask(bool end_of_stream);  // True once there is a decision.
   void Finish(absl::Status status);
 
   Scheduler& scheduler_;

@@ -9,7 +9,7 @@
 namespace trestle {
 namespace {
 
-// What one customer of an access provider usually has.
+// The usual network of one customer of an access provider.
 constexpr size_t kIpv4NetworkBytes = 3;
 constexpr size_t kIpv6NetworkBytes = 6;
 
@@ -19,7 +19,7 @@ std::string NetworkOf(const Endpoint& client) {
   return std::string(AsText(client.address().subspan(0, bytes)));
 }
 
-// Protocols may hold any byte, so their lengths go with them.
+// Length-prefixed, because protocols may contain any byte.
 std::string KeyFor(const Endpoint& backend, absl::string_view name,
                    const std::vector<std::string>& offered) {
   return absl::StrCat(AsText(backend.address()), ":", backend.port(), " ", name, " ",
@@ -54,7 +54,7 @@ std::optional<std::string> EagerAlpn::Remembered(const Endpoint& backend, absl::
 void EagerAlpn::Remember(const Endpoint& backend, absl::string_view name,
                          const std::vector<std::string>& offered, std::string chosen,
                          MonotonicTime now) {
-  // Clients write keys, by what they offer. They can make choices be forgotten, but no more.
+  // Clients influence keys by the protocols that they offer. They can only evict entries.
   if (choices_.size() >= options_.max_remembered) choices_.clear();
   choices_[KeyFor(backend, name, offered)] = {std::move(chosen), now + options_.remember_for};
 }

@@ -1,5 +1,5 @@
-// EagerAlpn: when a bridge asks a backend for its application protocol before it answers the
-// client, and what it remembers of the backends' choices, so that it needn't ask again each time.
+// EagerAlpn: decides when a bridge asks a backend for its application protocol before it answers
+// the client, and caches the backends' choices.
 #ifndef TRESTLE_LIB_PROXY_EAGER_ALPN_H_
 #define TRESTLE_LIB_PROXY_EAGER_ALPN_H_
 
@@ -22,11 +22,12 @@ class EagerAlpn {
  public:
   explicit EagerAlpn(const EagerAlpnOptions& options) : options_(options) {}
 
-  /// Whether a client at `client` may have a backend dialed before it has done anything but send a
-  /// hello. Counts the dial if so.
+  /// Returns whether a backend may be dialed for a client that has sent only a hello, and counts
+  /// the dial.
   bool MayDial(const Endpoint& client, MonotonicTime now);
 
-  /// What `backend`, asked for `name`, chose of `offered` last; empty is a choice, too.
+  /// Returns the last choice of `backend` among `offered` for `name`; an empty string is also a
+  /// choice.
   std::optional<std::string> Remembered(const Endpoint& backend, absl::string_view name,
                                         const std::vector<std::string>& offered,
                                         MonotonicTime now) const;
@@ -34,7 +35,7 @@ class EagerAlpn {
   void Remember(const Endpoint& backend, absl::string_view name,
                 const std::vector<std::string>& offered, std::string chosen, MonotonicTime now);
 
-  /// Forgets all choices: one turned out to be outdated.
+  /// Forgets all choices, after one was outdated.
   void Forget() { choices_.clear(); }
 
  private:

@@ -12,7 +12,7 @@
 namespace trestle {
 namespace {
 
-// One read takes a post-quantum hello whole.
+// Large enough to read a post-quantum hello at once.
 constexpr size_t kReadBytes = 4096;
 
 }  // namespace
@@ -83,7 +83,7 @@ void HelloLeg::ReadHello() {
 }
 
 void HelloLeg::Finish(absl::Status status) {
-  // The leg may be destroyed by the call.
+  // The call may destroy the leg.
   absl::AnyInvocable<void(absl::Status)> done = std::move(done_);
   done(std::move(status));
 }

@@ -1,4 +1,4 @@
-// HelloLeg: opens an opaque front leg: reads the ClientHello, and puts every byte of it back.
+// HelloLeg: opens an opaque front leg: reads the ClientHello, and puts all its bytes back.
 #ifndef TRESTLE_LIB_PROXY_HELLO_LEG_H_
 #define TRESTLE_LIB_PROXY_HELLO_LEG_H_
 
@@ -20,9 +20,9 @@ class HelloLeg final : public LegOpener, private TransportHandler {
  public:
   using Sha256Pointer = std::array<uint8_t, 32> (*)(ByteView);
 
-  /// `ja4_sha256` may be null: no fingerprint then. `answer_plain_http`: as the router's option. A
-  /// hello that was `routed` before is not read again, unless for its fingerprint; null where it
-  /// was not.
+  /// `ja4_sha256` may be null: no fingerprint. `answer_plain_http`: see the router's option.
+  /// `routed` is the hello that an earlier router read, or null; it is read again only for its
+  /// fingerprint.
   HelloLeg(Scheduler& scheduler, Sha256Pointer ja4_sha256, bool answer_plain_http,
            const RoutedHello* routed)
       : scheduler_(scheduler),

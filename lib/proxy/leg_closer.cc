@@ -6,7 +6,7 @@
 namespace trestle {
 namespace {
 
-// What a peer may send after its connection failed, before it is not worth reading any more.
+// Maximum bytes to read from a peer after a failure.
 constexpr int kMaxDroppedReads = 64;
 
 }  // namespace
@@ -20,7 +20,7 @@ bool LegCloser::Start(absl::AnyInvocable<void()> done) {
 
 void LegCloser::Advance() {
   if (!Closed() || !done_) return;
-  // The closer may be destroyed by the call.
+  // The call may destroy the closer.
   absl::AnyInvocable<void()> done = std::exchange(done_, nullptr);
   done();
 }

@@ -1,5 +1,5 @@
-// LegCloser: ends one leg decently: last words flushed, end marked, and the peer given the time to
-// read them before the socket goes.
+// LegCloser: closes one leg in order: flushes the last bytes, sends the end, and gives the peer
+// time to read them.
 #ifndef TRESTLE_LIB_PROXY_LEG_CLOSER_H_
 #define TRESTLE_LIB_PROXY_LEG_CLOSER_H_
 
@@ -13,16 +13,16 @@ namespace trestle {
 
 class LegCloser final : private TransportHandler {
  public:
-  /// Closes `leg` with `end`. With `linger`, reads and drops what the peer still sends until it
-  /// ends too: closing a socket with unread bytes sends RST, which can overtake a last alert.
+  /// Closes `leg` with `end`. With `linger`, reads and discards the peer's bytes until its end:
+  /// closing a socket with unread bytes sends a RST, which can overtake a last alert.
   LegCloser(std::unique_ptr<Transport> leg, StreamEnd end, bool linger)
       : leg_(std::move(leg)), end_(end), linger_(linger) {}
   ~LegCloser() { leg_->SetHandler(nullptr); }
 
-  /// Starts. True when the leg is closed already; else `done` is called once, from the loop.
+  /// Starts. Returns true if the leg is closed already; else `done` is called once, from the loop.
   bool Start(absl::AnyInvocable<void()> done);
 
-  /// Gives up waiting: cuts the leg.
+  /// Stops waiting and cuts the leg.
   void Cut() { leg_->Abort(); }
 
  private:

@@ -1,6 +1,6 @@
-// NameIndex: names and a number for each, made once and then only read. Names with the same hash
-// lie side by side in one piece of memory, four on average, because with a million of them a
-// look-up is waiting for memory and little else. Costs 6 bytes a name beside the names.
+// NameIndex: an immutable map from names to numbers. Names with the same hash, four on average, are
+// adjacent in one block of memory: with a million names, a look-up mostly waits for memory. Uses 6
+// bytes per name besides the names.
 #ifndef TRESTLE_LIB_PROXY_NAME_INDEX_H_
 #define TRESTLE_LIB_PROXY_NAME_INDEX_H_
 
@@ -22,14 +22,14 @@ class NameIndex {
     uint32_t value = 0;
   };
 
-  /// Bytes of all items' texts and their overhead, at most.
+  /// Maximum bytes of all items, including overhead.
   static constexpr size_t kMaxBytes = UINT32_MAX;
   static constexpr size_t kItemOverhead = 5;
 
   NameIndex() = default;
 
-  /// Copies `items`, each with `prefix` before its name. Where a name is there twice, `duplicate`
-  /// becomes the position of one of its items, and the index is of no use.
+  /// Copies `items`, each with `prefix` before its name. On a duplicate name, `duplicate` becomes
+  /// the position of one of its items, and the index must not be used.
   NameIndex(absl::Span<const Item> items, absl::string_view prefix,
             std::optional<size_t>& duplicate);
 

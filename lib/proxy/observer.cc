@@ -29,7 +29,7 @@ ConnectionReport WithoutHiddenNames(const ConnectionReport& report) {
     if (leg->tls == nullptr) continue;
     TlsInfo tls = *leg->tls;
     if (!tls.server_name.empty()) tls.server_name = shown.server_name;
-    // The names of the servers' certificates; a client's own has nothing to do with it.
+    // Removes the servers' certificates; the client's own certificate does not reveal the name.
     (leg == &shown.front ? tls.local_chain : tls.peer_chain) = ChainInfo();
     leg->tls = std::make_shared<const TlsInfo>(std::move(tls));
   }

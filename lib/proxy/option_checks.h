@@ -11,18 +11,18 @@
 
 namespace trestle {
 
-/// The status for an option that is missing or unusable.
+/// Returns the status for a missing or invalid option.
 absl::Status MissingOption(absl::string_view what);
 
 inline bool HasBackend(const Backends& backends) { return !backends.endpoints.empty(); }
 
-/// Fails when a block's own backend can't be used. It may be missing with content routing.
+/// Fails if a block's own backend is invalid. It may be missing with content routing.
 absl::Status CheckOwnBackend(const Backends& backend, const ContentRouting& content);
 
-/// Fails when a limit is zero or infinite.
+/// Fails if a limit is zero or infinite.
 absl::Status CheckConnectionOptions(const ConnectionOptions& options);
 
-/// The same for content routing, where it is asked for.
+/// The same for content routing, if enabled.
 absl::Status CheckContentRouting(const ContentRouting& content);
 
 }  // namespace trestle

@@ -11,7 +11,7 @@
 namespace trestle {
 namespace {
 
-// A header with a post-quantum hello behind it comes in one read.
+// Large enough to read a header and a post-quantum hello at once.
 constexpr size_t kReadBytes = 4096;
 
 }  // namespace
@@ -71,7 +71,7 @@ void ProxyHeaderLeg::NoteOrigin(ProxyHeader header) {
 }
 
 void ProxyHeaderLeg::Fail(absl::Status status) {
-  // The leg may be destroyed by the call.
+  // The call may destroy the leg.
   absl::AnyInvocable<void(absl::Status)> done = std::move(done_);
   done(std::move(status));
 }

@@ -1,5 +1,5 @@
-// ProxyHeaderLeg: reads the PROXY protocol header of a trusted peer, then lets the front leg open
-// as if the client had come straight here.
+// ProxyHeaderLeg: reads the PROXY protocol header of a trusted peer, then opens the front leg as
+// for a direct client.
 #ifndef TRESTLE_LIB_PROXY_PROXY_HEADER_LEG_H_
 #define TRESTLE_LIB_PROXY_PROXY_HEADER_LEG_H_
 
@@ -17,7 +17,7 @@ namespace trestle {
 
 class ProxyHeaderLeg final : public LegOpener, private TransportHandler {
  public:
-  /// What the header tells is written into `origin`, which outlives the leg, before `next` opens.
+  /// Writes the header's data into `origin`, which outlives the leg, before `next` opens.
   ProxyHeaderLeg(Scheduler& scheduler, std::unique_ptr<LegOpener> next, ConnectionOrigin& origin)
       : scheduler_(scheduler), next_(std::move(next)), origin_(origin) {}
   ~ProxyHeaderLeg() override;

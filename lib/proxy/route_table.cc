@@ -23,7 +23,7 @@ std::string Described(const Route& route) {
 }
 
 constexpr size_t kKinds = NamePattern::kKinds;
-constexpr absl::string_view kPrefixes[] = {"", "*.", "**."};  // Of the normal form.
+constexpr absl::string_view kPrefixes[] = {"", "*.", "**."};  // In normal form.
 static_assert(std::size(kPrefixes) == kKinds, "each kind of pattern has a prefix");
 
 size_t IndexOf(NamePattern::Kind kind) { return static_cast<size_t>(kind); }
@@ -36,7 +36,7 @@ struct RouteTable::Names {
   std::optional<uint32_t> fallback;
 };
 
-// Sorts routes by protocol and kind of pattern, and makes the indexes of that.
+// Sorts routes by protocol and kind of pattern, and builds the indexes.
 class RouteTable::Builder {
  public:
   explicit Builder(const std::vector<Route>& routes) : routes_(routes) {

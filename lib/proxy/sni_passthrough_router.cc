@@ -32,18 +32,18 @@ absl::Status CheckRoutes(const RouteTable* routes, Unrouted no_name, Unrouted un
 
 namespace {
 
-// How hellos are routed: immutable, so that a decision can be asked for again.
+// The routing of hellos. Immutable, so that a decision can be checked later.
 struct Routing {
   std::shared_ptr<const RouteTable> routes;
   Unrouted no_name;
   Unrouted unknown_name;
 
-  // Nothing where the hello is to be refused.
+  // Empty if the hello must be rejected.
   std::optional<RouteTable::Match> Find(absl::string_view server_name,
                                         absl::Span<const std::string> alpn) const {
     const std::optional<RouteTable::Match> match = routes->Find(server_name, alpn);
     if (!match.has_value()) return std::nullopt;
-    // A default route limited to a protocol is meant for hellos of any name.
+    // A default route limited to a protocol applies to hellos of any name.
     const bool covered = !match->is_default || !match->alpn.empty();
     if (covered || IfUnrouted(server_name) == Unrouted::kDefaultRoute) return match;
     return std::nullopt;
@@ -69,7 +69,7 @@ class SameHandlerCheck final : public RouteCheck {
 
  private:
   const std::shared_ptr<const Routing> routing_;
-  const ConnectionHandler* const handler_;  // Only to be compared.
+  const ConnectionHandler* const handler_;  // Only compared, never called.
 };
 
 }  // namespace
@@ -124,7 +124,7 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
       case ErrorCode::kHelloTooLarge:
         return Alert(kAlertDecodeError);
       default:
-        // Towards another protocol, or where only the backend may speak TLS, silence is best.
+        // Send nothing to other protocols, or if only the backend may speak TLS.
         return {};
     }
   }

@@ -13,7 +13,7 @@
 namespace trestle {
 namespace {
 
-// One client may have as many addresses as it likes within one.
+// One client may have any number of addresses within one.
 constexpr size_t kIpv6NetworkBytes = 8;
 
 using ByBackend = absl::flat_hash_map<Endpoint, std::shared_ptr<const ClientTlsConfig>>;
@@ -98,7 +98,7 @@ class TlsBridge::Plan final : public TlsFrontPlan {
 
   std::string ShownToBackend(const LegFacts& front) override {
     std::string shown;
-    // Lengths keep apart what clients write.
+    // Length-prefixed, because clients control the parts.
     const auto add = [&shown](absl::string_view part) {
       absl::StrAppend(&shown, part.size(), ":", part);
     };
@@ -118,8 +118,8 @@ class TlsBridge::Plan final : public TlsFrontPlan {
                                                      const Endpoint& backend) override {
     ClientTlsTarget target;
     target.server_name = NameFor(front, backend);
-    // A name that was computed wrongly must not be made up for by the other one, and content
-    // routing names backends of its own.
+    // An invalid computed name must fail even with a valid verify name. Content routing sets both
+    // names itself.
     if (!target.server_name.empty() && front.backend_name.empty()) {
       target.verify_name = verify_name_;
     }
@@ -138,7 +138,7 @@ class TlsBridge::Plan final : public TlsFrontPlan {
   }
 
   void ReplaceBackTls(std::shared_ptr<const ClientTlsConfig> back_tls) {
-    // Sessions of another policy would never be offered again.
+    // Sessions of another policy are never offered again.
     if (back_tls->policy() != back_tls_->policy()) back_sessions_.Clear();
     back_tls_ = std::move(back_tls);
   }
@@ -182,7 +182,7 @@ bool HasNull(const ByBackend& by_backend) {
   return absl::c_any_of(by_backend, [](const auto& entry) { return entry.second == nullptr; });
 }
 
-// Refuses unusable names now rather than at the first connection.
+// Rejects invalid names at set-up instead of at the first connection.
 absl::Status CheckNames(Scheduler& scheduler, const TlsBridgeOptions& options) {
   const bool computed = static_cast<bool>(options.compute_backend_name);
   if (computed && (options.copy_server_name || !options.backend_name.empty())) {

@@ -1,4 +1,4 @@
-// TlsFrontPlan: what the blocks that end the client's TLS have in common.
+// TlsFrontPlan: the common base of the blocks that terminate the client's TLS.
 #ifndef TRESTLE_LIB_PROXY_TLS_FRONT_PLAN_H_
 #define TRESTLE_LIB_PROXY_TLS_FRONT_PLAN_H_
 
@@ -22,8 +22,8 @@
 
 namespace trestle {
 
-/// Fails where HTTP/2 would pass unread beside policies or identities that its requests don't keep
-/// to; see `dangerous_unread_http2` of the blocks' options.
+/// Fails if unread HTTP/2 could bypass certificate policies or reported identities; see
+/// `dangerous_unread_http2` of the blocks' options.
 inline absl::Status CheckUnreadHttp2(const ServerTlsOptions& front,
                                      const ConnectionOptions& connection) {
   if (!absl::c_linear_search(front.alpn, "h2") || front.client_authentication == nullptr) {

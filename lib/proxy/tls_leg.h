@@ -1,4 +1,4 @@
-// TlsLeg: opens a leg by a TLS handshake, as server (front) or as client (back).
+// TlsLeg: opens a leg by a TLS handshake, as server (front) or client (back).
 #ifndef TRESTLE_LIB_PROXY_TLS_LEG_H_
 #define TRESTLE_LIB_PROXY_TLS_LEG_H_
 
@@ -19,11 +19,11 @@ namespace trestle {
 
 class TlsLeg final : public LegOpener {
  public:
-  /// A back leg.
+  /// Creates a back leg.
   TlsLeg(Scheduler& scheduler, std::unique_ptr<TlsEngine> engine)
       : scheduler_(scheduler), engine_(std::move(engine)) {}
 
-  /// A front leg.
+  /// Creates a front leg.
   TlsLeg(Scheduler& scheduler, std::unique_ptr<TlsEngine> engine, FrontContext front)
       : scheduler_(scheduler),
         engine_(std::move(engine)),
@@ -61,7 +61,7 @@ class TlsLeg final : public LegOpener {
   std::unique_ptr<TlsEngine> engine_;
   ConnectionLimiter* const limiter_ = nullptr;      // Of a front leg.
   const ConnectionOrigin* const origin_ = nullptr;  // Likewise.
-  bool limited_ = false;                            // Counts as under way there.
+  bool limited_ = false;                            // Counted as pending in `limiter_`.
   std::unique_ptr<TlsStream> stream_;
 };
 

@@ -10,7 +10,7 @@
 namespace trestle {
 namespace {
 
-// What ends or splits a value is only safe between quotes.
+// Characters that end or split a value are safe only within quotes.
 bool NeedsQuotes(absl::string_view value) {
   return value.find_first_of(",;= ") != absl::string_view::npos;
 }
@@ -21,7 +21,7 @@ std::string NamePair(absl::string_view key, absl::string_view name) {
   return absl::StrCat(";", key, "=", quote, value, quote);
 }
 
-// Appends pairs until one has no room. Counts `room` down.
+// Appends pairs until one does not fit. Reduces `room`.
 void AppendNames(absl::string_view key, const std::vector<std::string>& names, size_t& room,
                  std::string& out) {
   for (const std::string& name : names) {
@@ -35,7 +35,8 @@ void AppendNames(absl::string_view key, const std::vector<std::string>& names, s
   }
 }
 
-// The PEM of a certificate, with everything percent-encoded that isn't unreserved (RFC 3986 2.3).
+// Returns a certificate as PEM; all characters that are not unreserved (RFC 3986 2.3) are
+// percent-encoded.
 std::string EncodedPem(absl::string_view der) {
   constexpr size_t kLine = 64;  // RFC 7468 2.
   const std::string base64 = absl::Base64Escape(der);
@@ -59,7 +60,7 @@ std::string XfccElement(const PeerIdentity& identity, const XfccOptions& options
   if (options.certificate && !identity.certificates.empty()) {
     absl::StrAppend(&out, ";Cert=\"", EncodedPem(identity.certificates.front()), "\"");
   }
-  // The pairs are taken from the left, so that the second of two backslashes escapes nothing.
+  // Pairs are read from the left, so the second of two backslashes escapes nothing.
   std::string subject =
       absl::StrReplaceAll(identity.subject, {{"\\\\", "\\5C"}, {"\\\"", "\\22"}, {"\"", "\\22"}});
   if (subject.size() > options.max_name_bytes) subject.clear();
