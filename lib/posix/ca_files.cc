@@ -51,7 +51,7 @@ bool IsFolder(const std::string& path) {
   return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-// Sorted, so that the same folder always gives the same text.
+// Sorted, so that the same directory always gives the same text.
 absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& folder) {
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(opendir(folder.c_str()), closedir);
   if (entries == nullptr)

@@ -21,7 +21,7 @@ namespace {
 
 constexpr int kEventsPerTurn = 256;
 constexpr int64_t kNsPerMs = 1'000'000;
-// What arrived passes a few layers on its way, each by a call without delay.
+// Received bytes pass a few layers, each by a call without delay.
 constexpr int kMostRounds = 8;
 constexpr uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 
@@ -73,7 +73,7 @@ EpollLoop::EpollLoop(const SystemClocks& clocks, OwnedFd epoll, OwnedFd wake_up)
 
 EpollLoop::~EpollLoop() {
   TakeForeignCalls();
-  // What the dropped calls captured may post, or arm timers, while it is destroyed.
+  // The captures of dropped calls may post or arm timers in their destructors.
   while (!posted_.empty() || !timers_->empty() || !without_delay_->empty()) {
     const auto doomed = std::exchange(posted_, {});
     timers_->Clear();
@@ -93,7 +93,7 @@ MonotonicTime EpollLoop::MonotonicNow() const {
 
 Timer EpollLoop::RunAfter(absl::Duration delay, absl::AnyInvocable<void()> call) {
   if (delay <= absl::ZeroDuration()) return without_delay_->Add(0, std::move(call));
-  // Not from the start of the turn: what came earlier in it may have taken longer than the delay.
+  // Not from the start of the turn: earlier calls of it may have taken longer than the delay.
   const MonotonicTime due = clocks_.Monotonic() + delay;
   return timers_->Add(absl::ToInt64Nanoseconds(due.since_start()), std::move(call));
 }
@@ -132,7 +132,7 @@ bool EpollLoop::MakeCallsWithoutDelay() {
   const bool any = !posted_.empty() || !without_delay_->empty();
   running_.swap(posted_);
   for (absl::AnyInvocable<void()>& pending : running_) {
-    // Moved out, so that what the call captured dies right after it.
+    // Moved out, so that the captures are destroyed right after the call.
     absl::AnyInvocable<void()> call = std::move(pending);
     call();
   }
@@ -141,8 +141,8 @@ bool EpollLoop::MakeCallsWithoutDelay() {
   return any;
 }
 
-// Makes the calls for all that was ready when this turn's time was read. The kernel's list is a
-// queue: no more than there are descriptors were ready then.
+// Makes the calls for all descriptors that were ready when this turn's time was read. The kernel's
+// list is a queue: at most all descriptors were ready then.
 void EpollLoop::ReadWhatArrived() {
   const size_t most_batches = watched_.size() / kEventsPerTurn + 1;
   bool more = true;
@@ -158,7 +158,7 @@ void EpollLoop::Stop() {
 void EpollLoop::PostFromAnyThread(absl::AnyInvocable<void()> call) {
   absl::MutexLock lock(&foreign_mutex_);
   foreign_calls_.push_back(std::move(call));
-  // Only the first needs to wake the loop. Under the lock, or the loop could be gone by now.
+  // Only the first call wakes the loop. Under the lock, because the loop could be gone afterwards.
   if (foreign_calls_.size() == 1) Wake();
 }
 
@@ -192,7 +192,7 @@ int EpollLoop::WaitMilliseconds(absl::Duration max_wait) const {
     wait_ns = std::min(wait_ns, std::max<int64_t>(0, due_ns - monotonic_ns()));
   }
   if (wait_ns == std::numeric_limits<int64_t>::max()) return -1;
-  // Rounded up, or the loop would spin through the last millisecond before a timer.
+  // Rounded up; otherwise the loop would spin in the last millisecond before a timer.
   const int64_t wait_ms = wait_ns / kNsPerMs + (wait_ns % kNsPerMs != 0 ? 1 : 0);
   return static_cast<int>(std::min<int64_t>(wait_ms, std::numeric_limits<int>::max()));
 }
@@ -206,7 +206,7 @@ void EpollLoop::Dispatch(int fd, uint32_t generation, uint32_t events) {
 
 void EpollLoop::Wake() {
   const uint64_t one = 1;
-  // Can only fail when the counter is full, and then the loop is about to wake up anyway.
+  // Fails only if the counter is full, and then the loop is about to wake up anyway.
   [[maybe_unused]] const ssize_t written = write(wake_up_.get(), &one, sizeof one);
 }
 

@@ -22,7 +22,7 @@ namespace {
 constexpr uint32_t kOfDirectory = IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT;
 constexpr uint32_t kMask = IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_CREATE | IN_DELETE |
                            IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
-constexpr int kLongestChange = 10;  // In settle times.
+constexpr int kLongestChange = 10;  // In units of the settle time.
 constexpr int kMaxRounds = 8;
 constexpr int kMaxReadsPerTurn = 4;
 constexpr absl::Duration kRetryDelay = absl::Seconds(5);
@@ -96,8 +96,8 @@ std::optional<FileWatcher::Identity> FileWatcher::Identify(const std::string& pa
 }
 
 absl::Status FileWatcher::WatchPaths() {
-  // A path that leads elsewhere after it was traced, but before its directories were watched, is
-  // traced again: only a round that finds what the last one found has missed nothing.
+  // A path may change between its trace and the watches on its directories. So it is traced again,
+  // until a round finds the same directories as the last one.
   absl::Status status;
   std::map<int, std::set<std::string>> watched;
   for (int round = 0; round < kMaxRounds; ++round) {
@@ -144,7 +144,7 @@ absl::Status FileWatcher::WatchFolder(File& file, std::map<int, std::set<std::st
     (*watched)[file.folder_watch];
     return absl::OkStatus();
   }
-  // Where it is not there yet, its parent is watched.
+  // If the directory does not exist yet, its parent is watched.
   return errno == ENOENT || errno == ENOTDIR ? absl::OkStatus() : CannotWatch(file.path, errno);
 }
 
@@ -176,12 +176,12 @@ bool FileWatcher::TakeEvents() {
       if (event.mask & IN_IGNORED) watched_.erase(watch);
     }
   }
-  // Somebody writes beside the files without end, and the loop has other work.
+  // Other files in the directories change constantly, and the loop has other work.
   more_events_ = loop_.RunAfter(absl::ZeroDuration(), [this] { OnFdReady(0); });
   return matters;
 }
 
-// Notes that something happened in the folders of `watch`, or of any; false where there are none.
+// Marks the directories of `watch`, or of any watch, as changed; returns false if there are none.
 bool FileWatcher::TouchFolders(int watch) {
   bool any = false;
   for (File& file : files_) {
@@ -219,7 +219,7 @@ void FileWatcher::ReportChanges() {
   }
   bool destroyed = false;
   destroyed_ = &destroyed;
-  // On the stack, for the watcher may be destroyed inside it.
+  // On the stack, because the call may destroy the watcher.
   Callback on_change = std::move(on_change_);
   for (const std::string& path : changed) {
     on_change(path);

@@ -14,14 +14,14 @@
 
 namespace trestle {
 
-// What the thread shares with the LogWriter, which it may outlive.
+// State shared with the thread, which may outlive the LogWriter.
 struct LogWriter::Shared {
   std::atomic<uint64_t> failed = 0;  // Lines that couldn't be written.
   absl::Mutex mutex;
   OwnedFd next_fd ABSL_GUARDED_BY(mutex);
 };
 
-// The thread's part: writes lines, and says where some are missing.
+// The thread's part: writes lines, and reports missing ones.
 class LogWriter::Lines final : public RecordConsumer {
  public:
   Lines(OwnedFd fd, absl::AnyInvocable<std::string(uint64_t) const> loss_line,
@@ -47,7 +47,7 @@ class LogWriter::Lines final : public RecordConsumer {
   // A line in `text_`.
   struct Piece {
     size_t end;
-    uint64_t tells_of;  // Lost lines; 0 for lines of the log.
+    uint64_t tells_of;  // Number of lost lines reported; 0 for lines of the log.
   };
 
   void Add(absl::string_view line, uint64_t tells_of) {
@@ -63,7 +63,7 @@ class LogWriter::Lines final : public RecordConsumer {
 
   void WritePieces(int give_up) {
     TakeNextFd();
-    // What is left of a line that could be written in part only gets an end of its own.
+    // An incomplete line gets a line feed, and its rest is dropped.
     const size_t torn_bytes = torn_ ? 1 : 0;
     if (torn_) text_.insert(0, "\n");
     size_t written = 0;
@@ -90,8 +90,8 @@ class LogWriter::Lines final : public RecordConsumer {
   const std::shared_ptr<Shared> shared_;
   std::string text_;
   std::vector<Piece> pieces_;
-  uint64_t untold_ = 0;  // Lost lines that the log doesn't tell of yet.
-  bool torn_ = false;    // The last line has no end.
+  uint64_t untold_ = 0;  // Lost lines that are not reported yet.
+  bool torn_ = false;    // The last line has no line feed.
 };
 
 struct LogWriter::Parts {

@@ -23,7 +23,7 @@ std::optional<std::string> ReadLink(const std::string& path) {
   return std::string(target.data(), static_cast<size_t>(bytes));
 }
 
-// Puts the parts of `path` on top of `parts`, the first one topmost.
+// Pushes the parts of `path` on `parts`, the first one on top.
 void PushParts(absl::string_view path, std::vector<std::string>& parts) {
   const std::vector<std::string> split = absl::StrSplit(path, '/', absl::SkipEmpty());
   parts.insert(parts.end(), split.rbegin(), split.rend());

@@ -1,4 +1,4 @@
-// Which directory entries decide what file a path leads to. Private to the posix edge.
+// Finds the directory entries that determine the file of a path. Private to the posix edge.
 #ifndef TRESTLE_LIB_POSIX_PATH_TRACE_H_
 #define TRESTLE_LIB_POSIX_PATH_TRACE_H_
 
@@ -17,9 +17,9 @@ inline bool operator==(const PathEntry& a, const PathEntry& b) {
   return a.directory == b.directory && a.name == b.name;
 }
 
-/// Follows the absolute `path` and returns the entry of each symlink on the way and, last, that of
-/// the file itself or of the first part that is missing. Follows at most 40 symlinks, like Linux,
-/// and ends with the last of them. Empty where the path is the root directory.
+/// Follows the absolute `path`. Returns the entry of each symlink on it, and last that of the file
+/// itself or of the first missing part. Follows at most 40 symlinks, like Linux, and stops at the
+/// last of them. Empty for the root directory.
 std::vector<PathEntry> TracePath(const std::string& path);
 
 }  // namespace trestle

@@ -27,12 +27,12 @@ absl::Status CannotCreate(const std::string& path, absl::string_view why) {
                    absl::StrCat("cannot create ", path, ": ", why));
 }
 
-// As TCP's own clock of RFC 9293 3.4.1: a port that is used again gets other numbers.
+// Uses the clock of RFC 9293 3.4.1, so that a reused port gets other numbers.
 uint32_t InitialSequence(absl::Time now) {
   return static_cast<uint32_t>(static_cast<uint64_t>(absl::ToUnixMicros(now)) / 4);
 }
 
-// A record without bytes has the writer go on in the next file.
+// An empty record makes the writer continue in the next file.
 bool IsSwitch(const QueuedRecord& record) { return record.bytes.empty(); }
 
 bool IsStill(const std::string& path, const struct stat& info) {
@@ -57,7 +57,7 @@ struct PcapFile::Shared {
   const PcapFileOptions options;
   absl::Mutex mutex;
   bool stopped ABSL_GUARDED_BY(mutex) = false;
-  uint64_t bytes ABSL_GUARDED_BY(mutex) = 0;  // Of the file, once all that waits is written.
+  uint64_t bytes ABSL_GUARDED_BY(mutex) = 0;  // Size of the file after all pending writes.
   struct stat file ABSL_GUARDED_BY(mutex) = {};
   OwnedFd next_fd ABSL_GUARDED_BY(mutex);
 };
@@ -78,7 +78,7 @@ class PcapFile::Writer final : public RecordConsumer {
     }
   }
 
-  // The producers have told of it.
+  // The producers have reported the loss.
   void OnEmpty(uint64_t /*dropped*/, int /*give_up*/) override {}
 
  private:
@@ -97,7 +97,7 @@ class PcapFile::Writer final : public RecordConsumer {
       return;
     }
     failed_ = true;
-    // Readers stumble over half a packet.
+    // Readers fail at an incomplete packet.
     const bool whole = ftruncate(fd_.get(), static_cast<off_t>(bytes_)) == 0;
     shared_->Stop(absl::UnavailableError(
         absl::StrCat("cannot write ", shared_->options.dangerous_path, ": ", ErrnoText(error),
@@ -106,7 +106,7 @@ class PcapFile::Writer final : public RecordConsumer {
 
   const std::shared_ptr<Shared> shared_;
   OwnedFd fd_;
-  uint64_t bytes_ = PcapFileHeader().size();  // Of whole packets.
+  uint64_t bytes_ = PcapFileHeader().size();  // Complete packets only.
   bool failed_ = false;
 };
 
@@ -144,7 +144,7 @@ class PcapFile::Sink final : public CaptureSink {
   }
 
  private:
-  // A hole would mislead.
+  // Drops packets after a loss: a gap would be misleading.
   void Append(std::string packets) {
     if (lost_) {
       ++file_.lost_;
@@ -197,7 +197,7 @@ PcapFile::PcapFile(std::shared_ptr<Shared> shared, std::unique_ptr<RecordQueue> 
 
 PcapFile::~PcapFile() {
   queue_->Stop(shared_->options.end_limit);
-  // A thread that was left behind tells nobody.
+  // A thread that was left behind reports nothing.
   const absl::MutexLock lock(&shared_->mutex);
   shared_->stopped = true;
 }

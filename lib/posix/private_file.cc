@@ -24,7 +24,7 @@ absl::Status Refuse(absl::string_view verb, const std::string& path, absl::strin
                    absl::StrCat("cannot ", verb, " ", path, ": ", why));
 }
 
-// Empty where the file may be used.
+// Returns the reason for rejecting the file; empty if it is usable.
 std::string WhyNotPrivate(int fd) {
   struct stat info;
   if (fstat(fd, &info) != 0) return ErrnoText(errno);

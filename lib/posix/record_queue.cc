@@ -17,7 +17,7 @@ namespace trestle {
 namespace {
 
 constexpr size_t kBatchBytes = 4096;
-// For a consumer that was told to give up.
+// For a consumer that must give up.
 constexpr absl::Duration kGiveUpTime = absl::Milliseconds(200);
 
 }  // namespace
@@ -38,10 +38,10 @@ struct RecordQueue::State {
   const OwnedFd give_up;  // An eventfd.
   absl::Mutex mutex;
   std::deque<QueuedRecord> waiting ABSL_GUARDED_BY(mutex);
-  size_t bytes ABSL_GUARDED_BY(mutex) = 0;  // Of those that wait or are being consumed.
+  size_t bytes ABSL_GUARDED_BY(mutex) = 0;  // Of pending records and those being consumed.
   uint64_t dropped ABSL_GUARDED_BY(mutex) = 0;
-  uint64_t dropped_since ABSL_GUARDED_BY(mutex) = 0;  // The last record that was added.
-  bool full ABSL_GUARDED_BY(mutex) = false;           // Until half of the room is free.
+  uint64_t dropped_since ABSL_GUARDED_BY(mutex) = 0;  // Since the last added record.
+  bool full ABSL_GUARDED_BY(mutex) = false;           // Until half of the space is free.
   bool busy ABSL_GUARDED_BY(mutex) = false;
   bool stopped ABSL_GUARDED_BY(mutex) = false;
   bool giving_up ABSL_GUARDED_BY(mutex) = false;

@@ -17,46 +17,46 @@ namespace trestle {
 
 struct QueuedRecord {
   std::string bytes;
-  uint64_t dropped_before = 0;  ///< Records that found no room since the one before.
+  uint64_t dropped_before = 0;  ///< Number of records dropped since the previous one.
 };
 
-/// Writes records somewhere. All calls come from the queue's thread. `give_up` becomes readable
-/// when the queue is to end without them.
+/// Consumes records, on the queue's thread. `give_up` becomes readable when the queue must end
+/// before the records are written.
 class RecordConsumer {
  public:
   virtual ~RecordConsumer() = default;
 
-  /// The next records: one, or several of together at most 4 KiB.
+  /// Called with the next records: one, or several with at most 4 KiB together.
   virtual void Consume(const std::vector<QueuedRecord>& records, int give_up) = 0;
 
-  /// No more records wait; `dropped` of them found no room since the last one.
+  /// Called when no records are pending; `dropped` records were dropped since the last one.
   virtual void OnEmpty(uint64_t dropped, int give_up) = 0;
 };
 
-/// Thread-safe. Producers wait for a mutex at most, never for the consumer.
+/// Thread-safe. Producers wait at most for a mutex, never for the consumer.
 class RecordQueue {
  public:
-  /// Starts the thread. Records of at most `max_bytes` together wait or are being consumed.
+  /// Starts the thread. Pending records and those being consumed have at most `max_bytes` together.
   static absl::StatusOr<std::unique_ptr<RecordQueue>> Start(
       size_t max_bytes, std::unique_ptr<RecordConsumer> consumer);
 
-  /// As `Stop` without time.
+  /// Calls `Stop` with no time.
   ~RecordQueue();
   RecordQueue(const RecordQueue&) = delete;
   RecordQueue& operator=(const RecordQueue&) = delete;
 
-  /// Adds a record; false where it found no room. Once the queue is full, half of it has to become
+  /// Adds a record; returns false if it was dropped. Once the queue is full, half of it must become
   /// free first.
   bool Push(std::string record);
 
-  /// Waits until all records are consumed; false where that takes longer than `limit`.
+  /// Waits until all records are consumed; returns false if that takes longer than `limit`.
   bool Flush(absl::Duration limit);
 
-  /// Waits for the consumer for at most `limit`, then has it give up, and ends the thread. A thread
-  /// that still hangs in a system call is left behind. Further records find no room.
+  /// Waits for the consumer for at most `limit`, then makes it give up, and ends the thread. A
+  /// thread that still blocks in a system call is left behind. Further records are dropped.
   void Stop(absl::Duration limit);
 
-  /// Records that found no room, or were given up.
+  /// Returns the number of records that were dropped or given up.
   uint64_t dropped() const;
 
  private:
@@ -64,7 +64,7 @@ class RecordQueue {
 
   RecordQueue(std::shared_ptr<State> state, Thread thread);
 
-  const std::shared_ptr<State> state_;  // The thread's, too.
+  const std::shared_ptr<State> state_;  // Shared with the thread.
   Thread thread_;
 };
 

@@ -61,7 +61,7 @@ SignalWatcher::~SignalWatcher() {
 void SignalWatcher::OnFdReady(uint32_t /*events*/) {
   bool destroyed = false;
   destroyed_ = &destroyed;
-  // On the stack, for the watcher may be destroyed inside it.
+  // On the stack, because the call may destroy the watcher.
   Callback on_signal = std::move(on_signal_);
   signalfd_siginfo info;
   while (!destroyed && read(fd_.get(), &info, sizeof info) == sizeof info) {

@@ -64,7 +64,7 @@ OwnedFd OpenTcpSocket(Endpoint::Family family) {
   if (!fd.valid()) return fd;
   const int on = 1;
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  // Or the byte that a peer marks as urgent would be missing from the stream (RFC 6093).
+  // Otherwise a byte marked as urgent would be missing from the stream (RFC 6093).
   setsockopt(fd.get(), SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
   return fd;
 }

@@ -1,4 +1,4 @@
-// Sockets and their addresses, as the posix edge's other files need them. Private to it.
+// Sockets and their addresses, for the other files of the posix edge. Private to it.
 #ifndef TRESTLE_LIB_POSIX_SOCKET_H_
 #define TRESTLE_LIB_POSIX_SOCKET_H_
 
@@ -10,12 +10,12 @@
 
 namespace trestle {
 
-/// An Endpoint as the system's calls take it.
+/// An Endpoint in the form of the system calls.
 struct SocketAddress {
   SocketAddress() = default;
   explicit SocketAddress(const Endpoint& endpoint);
 
-  /// Reads the address back; kNone for families other than IPv4 and IPv6.
+  /// Converts the address back; kNone for families other than IPv4 and IPv6.
   Endpoint ToEndpoint() const;
 
   sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
@@ -25,15 +25,16 @@ struct SocketAddress {
   socklen_t size = sizeof(sockaddr_storage);
 };
 
-/// Tells the local or the peer's address of a socket; kNone where it has none (any more).
+/// Returns the local or the peer's address of a socket; kNone if it has none (any more).
 Endpoint LocalEndpoint(int fd);
 Endpoint PeerEndpoint(int fd);
 
-/// Opens a TCP socket, non-blocking, close-on-exec, Nagle off, urgent bytes in line. What it
-/// accepts as a listener inherits the latter two. Not valid on failure; errno says why.
+/// Opens a TCP socket: non-blocking, close-on-exec, Nagle off, urgent bytes in line. Accepted
+/// sockets inherit the last two from a listener. Not valid on failure; errno has the reason.
 OwnedFd OpenTcpSocket(Endpoint::Family family);
 
-/// Says why connecting to, or listening on, `endpoint` failed with the errno value `error`.
+/// Returns the reason why connecting to, or listening on, `endpoint` failed with the errno value
+/// `error`.
 absl::Status ConnectError(const Endpoint& endpoint, int error);
 absl::Status ListenError(const Endpoint& endpoint, int error);
 

@@ -15,16 +15,16 @@ namespace trestle {
 
 class SplicePipe final : public DirectPipe {
  public:
-  /// Opens a pipe; null where the system has no more.
+  /// Opens a pipe; null if the system has no more.
   static std::unique_ptr<SplicePipe> Create();
 
   size_t size() const override { return size_; }
 
-  /// Moves at most `max_bytes` bytes from `socket` into the pipe, which must be empty: for then
-  /// EAGAIN can only be the socket's. Answers as splice(2) does, but never EINTR.
+  /// Moves at most `max_bytes` bytes from `socket` into the pipe, which must be empty, so that
+  /// EAGAIN comes from the socket. Returns as splice(2) does, but never EINTR.
   ssize_t Fill(int socket, size_t max_bytes);
 
-  /// Moves bytes from the pipe, which must not be empty, into `socket`. Answers as splice(2) does,
+  /// Moves bytes from the pipe, which must not be empty, into `socket`. Returns as splice(2) does,
   /// but never EINTR; raises no SIGPIPE.
   ssize_t Drain(int socket);
 

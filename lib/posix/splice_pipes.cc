@@ -15,13 +15,13 @@
 namespace trestle {
 namespace {
 
-// A slot of a pipe holds one fragment of a packet, often no more than 1448 bytes. The default of 16
-// slots would make splices short.
+// A pipe slot holds one fragment of a packet, often at most 1448 bytes. The default of 16 slots
+// would make splices short.
 constexpr int kSlotBytes = 64 * 4096;
 
 constexpr unsigned kFlags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
 
-// splice(2) has no MSG_NOSIGNAL, and what a process does about SIGPIPE is its own affair.
+// splice(2) has no MSG_NOSIGNAL, and the program controls its SIGPIPE handling.
 class WithoutSigpipe {
  public:
   WithoutSigpipe() {
@@ -31,7 +31,7 @@ class WithoutSigpipe {
   }
   ~WithoutSigpipe() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
-  // Takes the signal that EPIPE came with. It went to this thread only.
+  // Consumes the signal of EPIPE, which went to this thread only.
   void Discard() {
     const timespec no_wait = {};
     while (sigtimedwait(&sigpipe_, nullptr, &no_wait) < 0 && errno == EINTR) {
@@ -48,7 +48,7 @@ class WithoutSigpipe {
 std::unique_ptr<SplicePipe> SplicePipe::Create() {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return nullptr;
-  // Where the system refuses, the pipe is smaller and still works.
+  // If the system refuses, the pipe is smaller but works.
   fcntl(ends[1], F_SETPIPE_SZ, kSlotBytes);
   return absl::WrapUnique(new SplicePipe(OwnedFd(ends[0]), OwnedFd(ends[1])));
 }
@@ -97,7 +97,7 @@ std::unique_ptr<DirectPipe> SplicePipes::Take() {
 
 void SplicePipes::Return(std::unique_ptr<DirectPipe> pipe) {
   --lent_;
-  // One that still holds bytes is closed: that is how they are dropped.
+  // Closes a pipe that still holds bytes, which drops them.
   if (pipe->size() == 0 && free_.size() < kMaxFreePipes) free_.push_back(std::move(pipe));
 }
 

@@ -1,4 +1,4 @@
-// What the system's errno values become. Private to the posix edge.
+// Converts errno values of the system. Private to the posix edge.
 #ifndef TRESTLE_LIB_POSIX_SYSTEM_ERROR_H_
 #define TRESTLE_LIB_POSIX_SYSTEM_ERROR_H_
 
@@ -14,20 +14,20 @@
 
 namespace trestle {
 
-/// Says what an errno value means, in the C locale's words: "No such file or directory".
+/// Returns the text of an errno value in the C locale: "No such file or directory".
 inline std::string ErrnoText(int error) { return std::generic_category().message(error); }
 
-/// Tells whether the system, or this process, ran out of something that comes back by itself.
+/// Returns whether the system or this process temporarily ran out of a resource.
 inline bool IsExhaustion(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-/// Makes a failure that belongs to no leg yet.
+/// Creates a failure that belongs to no leg yet.
 inline absl::Status EdgeError(ErrorCode code, Phase phase, std::string detail) {
   return MakeError({code, std::nullopt, phase, std::nullopt, std::move(detail)});
 }
 
-/// Makes "`what`: Too many open files".
+/// Creates "`what`: Too many open files".
 inline absl::Status SystemError(absl::string_view what, int error) {
   return EdgeError(ErrorCode::kTransport, Phase::kSetUp,
                    absl::StrCat(what, ": ", ErrnoText(error)));

@@ -47,7 +47,7 @@ class TcpDial final : public Dial, private FdWatcher {
     const SocketAddress address(endpoint_);
     const int result = connect(socket.get(), address.get(), address.size);
     if (result != 0 && errno != EINPROGRESS) return ConnectError(endpoint_, errno);
-    // Also where it is connected already: the first edge says so.
+    // Also if it is connected already: the first edge reports it.
     const absl::Status watched = loop_.Watch(socket.get(), *this);
     if (!watched.ok()) return watched;
     socket_ = std::move(socket);
@@ -62,14 +62,14 @@ class TcpDial final : public Dial, private FdWatcher {
       if (error != 0) return Finish(ConnectError(endpoint_, error));
     }
     if ((events & EPOLLOUT) == 0) return;
-    // Dialling a free local port can end up, by chance, in a connection of the socket with itself.
+    // Dialing a free local port can connect the socket with itself, by chance.
     const Endpoint local = LocalEndpoint(socket_.get());
     const Endpoint peer = endpoint_.IsUnspecified() ? PeerEndpoint(socket_.get()) : endpoint_;
     if (local == peer) return Finish(ConnectError(endpoint_, ECONNREFUSED));
     Finish(TcpTransport::Create(loop_, std::move(socket_), local, peer));
   }
 
-  // The last thing that a dial does: `done_` may destroy it.
+  // The last step of a dial: `done_` may destroy it.
   void Finish(absl::StatusOr<std::unique_ptr<Transport>> result) {
     timer_.reset();
     if (socket_.valid()) loop_.Unwatch(socket_.get());

@@ -22,8 +22,8 @@ bool SetOption(int fd, int level, int option) {
 }
 
 // Drops segments for a socket that arrive with a lower TTL (GTSM, RFC 5082); 0 drops none. On a
-// listening socket this meets SYNs only, whose senders try again: handshakes that are under way end
-// well. Needs no privilege, unlike a socket filter on some kernels.
+// listening socket this affects only SYNs, which clients retransmit; pending handshakes complete.
+// Needs no privilege, unlike a socket filter on some kernels.
 void SetMinTtl(int fd, Endpoint::Family family, int ttl) {
   if (family == Endpoint::Family::kIpv6) {
     setsockopt(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &ttl, sizeof ttl);
@@ -32,7 +32,7 @@ void SetMinTtl(int fd, Endpoint::Family family, int ttl) {
   }
 }
 
-// Tells whether accept(2) failed because of the connection that it took off the queue.
+// Returns whether accept(2) failed because of the connection that it took off the queue.
 bool IsConnectionError(int error) {
   switch (error) {
     case ECONNABORTED:
@@ -52,7 +52,7 @@ bool IsConnectionError(int error) {
   }
 }
 
-// Opens a listening socket; not valid on failure, errno says why.
+// Opens a listening socket; not valid on failure, with the reason in errno.
 OwnedFd Listen(const Endpoint& endpoint, const TcpListenerOptions& options) {
   OwnedFd socket = OpenTcpSocket(endpoint.family());
   if (!socket.valid()) return socket;
@@ -60,9 +60,9 @@ OwnedFd Listen(const Endpoint& endpoint, const TcpListenerOptions& options) {
   const SocketAddress address(endpoint);
   const bool ipv6 = endpoint.family() == Endpoint::Family::kIpv6;
   const bool claim = options.port_use == PortUse::kClaim;
-  // A claim binds and listens without SO_REUSEPORT: the system then refuses it where anybody
-  // listens, and refuses everybody else. Only after that it is opened to those who join.
-  // SO_REUSEADDR is about connections in TIME_WAIT, which must not keep a server from restarting.
+  // A claim binds and listens without SO_REUSEPORT. The system then refuses it if any program
+  // listens, and refuses others. Only then the address is opened for joining. SO_REUSEADDR is for
+  // connections in TIME_WAIT, which must not prevent a restart.
   const bool listens = SetOption(fd, SOL_SOCKET, SO_REUSEADDR) &&
                        (!ipv6 || SetOption(fd, IPPROTO_IPV6, IPV6_V6ONLY)) &&
                        (claim || SetOption(fd, SOL_SOCKET, SO_REUSEPORT)) &&
@@ -76,7 +76,7 @@ OwnedFd Listen(const Endpoint& endpoint, const TcpListenerOptions& options) {
   return socket;
 }
 
-// The addresses of all interfaces, each with `port`; none where the system doesn't tell.
+// Returns the addresses of all interfaces, with `port`; empty if the system reports none.
 std::vector<Endpoint> InterfaceAddresses(Endpoint::Family family, uint16_t port) {
   std::vector<Endpoint> found;
   ifaddrs* interfaces = nullptr;
@@ -135,16 +135,16 @@ std::vector<Endpoint> TcpListener::Addresses() const {
 
 void TcpListener::Retire(absl::AnyInvocable<void()> done) {
   retired_ = std::move(done);
-  // Nobody's packets start with more than 255, and those of clients mostly with 64 or 128.
+  // No packet starts with more than 255, and those of clients mostly with 64 or 128.
   if (socket_.valid()) SetMinTtl(socket_.get(), local_.family(), 255);
   retirement_ = loop_.RunAfter(options_.retire_time, [this] { FinishRetiring(); });
 }
 
 void TcpListener::FinishRetiring() {
-  // More than the system can hold back at once: should new ones still come, this ends.
+  // More than the system's queue can hold, so that this ends even if new ones arrive.
   if (!Accept(options_.backlog + options_.accept_batch).has_value()) return;
   Stop();
-  // The listener may be destroyed by the call.
+  // The call may destroy the listener.
   absl::AnyInvocable<void()> retired = std::exchange(retired_, nullptr);
   retired();
 }
@@ -164,16 +164,16 @@ void TcpListener::OnFdReady(uint32_t /*events*/) {
 void TcpListener::AcceptBatch() {
   const std::optional<Accepting> accepting = Accept(options_.accept_batch);
   if (!accepting.has_value()) return;
-  // The edge is used up, so what is left in the queue must be remembered here.
+  // The edge is consumed, so the rest of the queue must be remembered here.
   if (*accepting == Accepting::kGoesOn) AcceptAgainAfter(absl::ZeroDuration());
   if (*accepting == Accepting::kMustWait) AcceptAgainAfter(options_.retry_delay);
 }
 
-// Nothing when the listener was destroyed meanwhile.
+// Empty if the listener was destroyed meanwhile.
 std::optional<TcpListener::Accepting> TcpListener::Accept(int at_most) {
   bool destroyed = false;
   destroyed_ = &destroyed;
-  // On the stack, for the listener may be destroyed inside it.
+  // On the stack, because the call may destroy the listener.
   Callback on_connection = std::move(on_connection_);
   Accepting accepting = Accepting::kGoesOn;
   for (int i = 0; i < at_most && accepting == Accepting::kGoesOn; ++i) {

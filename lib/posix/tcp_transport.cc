@@ -24,7 +24,7 @@ constexpr absl::Duration kLastSendQueueCheck = absl::Milliseconds(50);
 
 constexpr uint32_t kBroken = EPOLLERR | EPOLLHUP;
 
-// Tells whether it was splice(2) that failed, and not the socket: bytes can still be read.
+// Returns whether splice(2) itself failed, not the socket: bytes can still be read.
 bool IsSpliceRefused(int error) {
   return error == EINVAL || error == ENOSYS || error == EPERM || error == EACCES ||
          IsExhaustion(error);
@@ -70,7 +70,7 @@ IoResult TcpTransport::Read(MutableByteView out) {
   } while (bytes < 0 && errno == EINTR);
   if (bytes < 0) return FailRead(errno);
   if (bytes == 0) {
-    // After a write met a RST, the system reports the end as if it had been clean.
+    // After a write received a RST, the system reports a clean end.
     read_end_ = write_broken_ ? IoState::kFailed : IoState::kEndOfStream;
     return {0, *read_end_};
   }
@@ -92,7 +92,7 @@ IoResult TcpTransport::FailRead(int error) {
 
 IoResult TcpTransport::Write(ByteView data) { return Send(data, 0); }
 
-// The system keeps the last packet back until the FIN can go with it.
+// The system holds the last packet until the FIN is sent with it.
 IoResult TcpTransport::WriteBeforeEnd(ByteView data) { return Send(data, MSG_MORE); }
 
 IoResult TcpTransport::Send(ByteView data, int flags) {
@@ -107,7 +107,7 @@ IoResult TcpTransport::Send(ByteView data, int flags) {
     bytes = send(socket_.get(), data.data(), data.size(), MSG_NOSIGNAL | flags);
   } while (bytes < 0 && errno == EINTR);
   if (bytes < 0) return FailWrite(errno);
-  // The send buffer is full, and an edge comes when it has room again.
+  // The send buffer is full; an edge follows when it has room again.
   if (static_cast<size_t>(bytes) < data.size()) may_write_ = false;
   return {static_cast<size_t>(bytes), IoState::kOk};
 }
@@ -119,7 +119,8 @@ IoResult TcpTransport::FailWrite(int error) {
     return {0, IoState::kWouldBlock};
   }
   SetStatus(error);
-  // EPIPE alone says that the peer's FIN came before its RST: its direction did end cleanly.
+  // EPIPE without ECONNRESET means that the peer's FIN came before its RST: its direction ended
+  // cleanly.
   if (error != EPIPE) write_broken_ = true;
   return {0, IoState::kFailed};
 }
@@ -136,9 +137,10 @@ IoResult TcpTransport::ReadInto(DirectPipe& pipe, size_t max_bytes) {
     return {0, IoState::kWouldBlock};
   }
   const ssize_t bytes = static_cast<SplicePipe&>(pipe).Fill(socket_.get(), max_bytes);
-  // Short says nothing: the slots of the pipe may have run out before the socket's bytes.
+  // A short count is not conclusive: the pipe may run out of slots before the socket is empty.
   if (bytes > 0) return {static_cast<size_t>(bytes), IoState::kOk};
-  // No bytes are the end of the stream, or an urgent mark and bytes after it: recv(2) can tell.
+  // No bytes: the end of the stream, or an urgent mark before more bytes. recv(2) distinguishes
+  // them.
   if (bytes == 0) return {0, IoState::kOk};
   if (IsSpliceRefused(errno)) {
     may_splice_ = false;
@@ -202,7 +204,7 @@ IoResult TcpTransport::CutWhenSent() {
   return {0, IoState::kOk};
 }
 
-// The system has no event for "all was acknowledged".
+// Polls, because the system has no event for "all bytes acknowledged".
 void TcpTransport::ArmSendQueueCheck() {
   timer_ = loop_.RunAfter(next_check_, [this] {
     next_check_ = std::min(2 * next_check_, kLastSendQueueCheck);
@@ -216,7 +218,7 @@ void TcpTransport::ArmSendQueueCheck() {
 bool TcpTransport::SendQueueEmpty() const {
   int queued = 0;
   if (ioctl(socket_.get(), SIOCOUTQ, &queued) != 0 || queued == 0) return true;
-  // After a RST the count stays what it was, for ever.
+  // After a RST the count never changes.
   tcp_info info = {};
   socklen_t size = sizeof info;
   const bool known = getsockopt(socket_.get(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0;

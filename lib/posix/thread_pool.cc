@@ -65,7 +65,7 @@ void ThreadPool::Stop() {
   threads_.clear();  // Joins them.
 }
 
-// Null once the pool is stopped.
+// Returns null after `Stop`.
 ThreadPool::Task ThreadPool::NextTask() {
   absl::MutexLock lock(&mutex_);
   mutex_.Await(absl::Condition(this, &ThreadPool::HasNews));

@@ -5,7 +5,7 @@
 
 namespace trestle {
 
-// What the caller owns. Knows its place in the heap while it is armed.
+// The caller's handle. Stores its position in the heap while armed.
 class TimerHeap::Handle final : public PendingCall {
  public:
   Handle(TimerHeap& heap, absl::AnyInvocable<void()> call) : heap(&heap), call(std::move(call)) {}
@@ -14,13 +14,13 @@ class TimerHeap::Handle final : public PendingCall {
     if (heap != nullptr) heap->Remove(index);
   }
 
-  TimerHeap* heap;  // Null once the call was made, or the heap is gone.
+  TimerHeap* heap;  // Null after the call, or if the heap is gone.
   size_t index = 0;
   absl::AnyInvocable<void()> call;
 };
 
 void TimerHeap::Clear() {
-  // One by one: what a call captured may destroy other timers.
+  // One by one: destroying a call's captures may destroy other timers.
   while (!nodes_.empty()) Remove(nodes_.size() - 1);
 }
 
@@ -35,7 +35,7 @@ Timer TimerHeap::Add(int64_t due_ns, absl::AnyInvocable<void()> call) {
 void TimerHeap::RunDue(int64_t now_ns) {
   const uint64_t last_serial = armed_;
   while (!nodes_.empty() && nodes_.front().due_ns <= now_ns && now_ns != kNever) {
-    // Timers armed in this run are due at `now_ns` at the earliest, and so stand behind the others.
+    // Timers armed in this run are due at `now_ns` at the earliest, so they come after the others.
     if (nodes_.front().serial > last_serial) return;
     absl::AnyInvocable<void()> call = Remove(0);
     call();

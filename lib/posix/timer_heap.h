@@ -1,4 +1,4 @@
-// TimerHeap: the timers of one loop, as a binary heap of pointers to the handles that callers own.
+// TimerHeap: the timers of one loop, as a binary heap of pointers to the callers' handles.
 #ifndef TRESTLE_LIB_POSIX_TIMER_HEAP_H_
 #define TRESTLE_LIB_POSIX_TIMER_HEAP_H_
 
@@ -12,8 +12,8 @@
 
 namespace trestle {
 
-/// Timers by due time, in nanoseconds of any clock; those due at one moment run in the order in
-/// which they were armed. Arming and cancelling cost O(log n).
+/// Timers ordered by due time, in nanoseconds of any clock. Timers due at the same time run in the
+/// order of arming. Arming and cancelling take O(log n).
 class TimerHeap {
  public:
   static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
@@ -25,10 +25,10 @@ class TimerHeap {
   TimerHeap(const TimerHeap&) = delete;
   TimerHeap& operator=(const TimerHeap&) = delete;
 
-  /// Arms a timer that is due at `due_ns`; one with kNever is never due.
+  /// Arms a timer that is due at `due_ns`; kNever is never due.
   Timer Add(int64_t due_ns, absl::AnyInvocable<void()> call);
 
-  /// Tells when the first timer is due; kNever where there is none.
+  /// Returns when the first timer is due; kNever if there is none.
   int64_t next_due_ns() const { return nodes_.empty() ? kNever : nodes_.front().due_ns; }
 
   bool empty() const { return nodes_.empty(); }
@@ -36,7 +36,7 @@ class TimerHeap {
   /// Drops all calls.
   void Clear();
 
-  /// Makes the calls that are due at `now_ns`, without those that are armed meanwhile.
+  /// Makes the calls that are due at `now_ns`, except those armed meanwhile.
   void RunDue(int64_t now_ns);
 
  private:
@@ -54,7 +54,7 @@ class TimerHeap {
   void SiftUp(size_t index, const Node& node);
   void SiftDown(size_t index, const Node& node);
 
-  // Takes out the node at `index` and returns its call.
+  // Removes the node at `index` and returns its call.
   absl::AnyInvocable<void()> Remove(size_t index);
 
   std::vector<Node> nodes_;

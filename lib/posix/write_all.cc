@@ -11,7 +11,7 @@
 namespace trestle {
 namespace {
 
-// Returns 0 once `fd` takes bytes or has failed, else an errno value.
+// Waits until `fd` accepts bytes or has failed, and returns 0; else returns an errno value.
 int WaitUntilWritable(int fd, int give_up) {
   pollfd both[] = {{fd, POLLOUT, 0}, {give_up, POLLIN, 0}};
   while (poll(both, 2, -1) < 0) {
@@ -33,7 +33,7 @@ int WriteAll(int fd, absl::string_view bytes, int give_up, size_t* written) {
   while (*written < bytes.size()) {
     size_t piece = bytes.size() - *written;
     if (!regular) {
-      // A pipe that is writable takes that much at once, even where it would block for more.
+      // A writable pipe accepts this many bytes at once, even if it would block for more.
       piece = std::min<size_t>(piece, PIPE_BUF);
       if (const int error = WaitUntilWritable(fd, give_up); error != 0) return error;
     }
