@@ -9,7 +9,7 @@
 namespace trestle {
 namespace {
 
-// Whether the back leg failed because of its certificates.
+// Returns whether the back leg failed because of its certificates.
 bool IsRefusal(const absl::Status& status) {
   const std::optional<TlsError> error = GetTlsError(status);
   if (!error.has_value() || error->leg != Leg::kBack) return false;
@@ -42,11 +42,11 @@ void CertificateSightings::OnClosed(const ConnectionReport& report) {
 
 void CertificateSightings::Look(const ConnectionReport& report) {
   const TlsInfo& tls = *report.back.tls;
-  // What a client asked for in secret is not to be told on, and neither are certificates for it.
+  // An encrypted server name and the certificates for it must not be passed on.
   if (report.server_name_hidden && tls.server_name == report.server_name) return;
   const bool refused = IsRefusal(report.status);
   // A resumed session has the chain of its first connection, which the backend may have replaced
-  // since; of others, no chain is no news.
+  // since. For other sessions, an empty chain is no news.
   if ((tls.resumed || tls.peer_chain.empty()) && !refused) return;
   std::pair<Endpoint, std::string> key(report.back.peer, tls.server_name);
   const auto found = seen_.find(key);

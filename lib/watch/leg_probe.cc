@@ -113,7 +113,7 @@ absl::Status LegProbe::SendProxyHeader() {
 absl::Status LegProbe::SendAll(absl::string_view bytes) {
   while (!bytes.empty()) {
     const IoResult result = transport_->Write(AsBytes(bytes));
-    // A few bytes: a connection that has no room for them is broken.
+    // Few bytes: a connection without room for them is broken.
     if (result.state != IoState::kOk) {
       return MakeError({ErrorCode::kTransport, Leg::kBack, Phase::kDial, std::nullopt,
                         "the server takes no bytes"});
@@ -179,13 +179,13 @@ void LegProbe::OnHandshake(absl::Status status) {
   ReadTickets();
 }
 
-// Whatever the server says first ends the wait: a ticket, a refusal, data, or the end.
+// Any message of the server ends the wait: a ticket, a rejection, data, or the end.
 void LegProbe::ReadTickets() {
   std::array<uint8_t, 256> buffer;
   const IoResult result = stream_->Read(absl::MakeSpan(buffer));
   if (result.state == IoState::kFailed) {
     const std::optional<TlsError> error = GetTlsError(stream_->status());
-    // Servers that just hang up have made a handshake all the same.
+    // The handshake is complete even if the server just closes the connection.
     const bool refused = error.has_value() && error->code == ErrorCode::kPeerAlert;
     return Finish(refused ? AtBack(stream_->status(), Phase::kHandshake) : absl::OkStatus());
   }
@@ -227,7 +227,7 @@ void LegProbe::Finish(absl::Status status) {
                                                         scheduler_.Now());
     }
     stream_->SetHandler(nullptr);
-    // A last alert or close_notify; who doesn't take it at once isn't waited for.
+    // A last alert or close_notify. Do not wait for a peer that does not accept it at once.
     stream_->ShutdownWrite(StreamEnd::kClean);
     stream_.reset();
   }
@@ -235,7 +235,7 @@ void LegProbe::Finish(absl::Status status) {
   Callback done = std::move(done_);
   ProbeReport report = std::move(report_);
   done(std::move(report));
-  // `this` may be gone.
+  // `this` may be destroyed here.
 }
 
 }  // namespace trestle

@@ -32,7 +32,7 @@ void LegProber::StartMore() {
 }
 
 void LegProber::OnDone(uint64_t id, LegProbe::Callback& done, ProbeReport report) {
-  // The callback lives in the probe's frame by now, not in the probe.
+  // The callback is now in the probe's stack frame, not in the probe.
   running_.erase(id);
   done(std::move(report));
   StartMore();

@@ -20,7 +20,7 @@ std::string MissingText(const ChainReport& chain) {
                        });
 }
 
-// Names in the certificate, as many as a person reads.
+// Returns the first few names of the certificate, for messages.
 std::string SomeNames(const CertificateInfo& leaf) {
   constexpr size_t kMaxNames = 5;
   std::vector<std::string> names = SubjectAltNames(leaf);
@@ -47,9 +47,9 @@ std::string RenewAdvice(ChainPart part, absl::string_view subject) {
   return "";
 }
 
-// Which part of the path the dates speak against at `now`.
+// Returns advice on the certificate of the path whose dates do not cover `now`.
 std::string DateAdvice(const ChainReport& chain, absl::Time now) {
-  // Whoever is outdated nearest to the root is at fault for all below.
+  // The invalid certificate nearest to the root makes the path below it fail.
   for (size_t i = chain.path.size(); i-- > 0;) {
     const CertificateInfo& certificate = chain.path[i];
     if (certificate.not_before > now) {

@@ -1,4 +1,4 @@
-// LDAP, PostgreSQL and MySQL: one message each way, in a form of their own.
+// LDAP, PostgreSQL and MySQL: one binary message in each direction.
 
 #include <openssl/bytestring.h>
 
@@ -28,14 +28,14 @@ class PostgresScript final : public StartTlsScript {
   }
 };
 
-/// MySQL, "Connection Phase": the server's handshake packet, and an SSLRequest in answer.
+/// MySQL, "Connection Phase": the server's handshake packet, and an SSLRequest in reply.
 class MysqlScript final : public StartTlsScript {
  public:
   void TakeByte(char byte) override {
     packet_.push_back(byte);
     if (packet_.size() < kHeaderBytes) return;
     const size_t length = Byte(0) | Byte(1) << 8 | Byte(2) << 16;
-    // A handshake has a hundred bytes or so; the dialogue bounds the rest.
+    // A handshake has about a hundred bytes; the dialogue limits longer ones.
     if (length < 2 || length > StartTlsDialogue::kMaxBytes) return FailForm();
     if (packet_.size() == kHeaderBytes + length) TakePacket();
   }
@@ -85,7 +85,7 @@ class MysqlScript final : public StartTlsScript {
   std::string packet_;
 };
 
-/// RFC 4511 4.14: an extended operation and its answer, each a BER element.
+/// RFC 4511 4.14: an extended operation and its response, each a BER element.
 class LdapScript final : public StartTlsScript {
  public:
   LdapScript() {
@@ -107,7 +107,7 @@ class LdapScript final : public StartTlsScript {
     CBS_ASN1_TAG tag = 0;
     const bool complete = CBS_get_any_ber_asn1_element(&input, &element, &tag, &header_bytes,
                                                        &is_ber, &is_indefinite);
-    if (!complete) return;  // The dialogue bounds how long it is waited for the rest.
+    if (!complete) return;  // The dialogue's limits bound the wait for the rest.
     if (is_indefinite || !CBS_skip(&element, header_bytes)) return FailForm();
     TakeMessage(element);
   }
@@ -122,7 +122,7 @@ class LdapScript final : public StartTlsScript {
     return cbs;
   }
 
-  // Lengths may be in a longer form than DER has; some servers always write four bytes.
+  // Lengths may have a longer form than in DER; some servers always write four bytes.
   static bool Get(CBS& from, CBS& contents, CBS_ASN1_TAG wanted) {
     CBS_ASN1_TAG tag = 0;
     size_t header_bytes = 0;

@@ -1,4 +1,4 @@
-// SMTP, IMAP, POP3 and FTP: a greeting, a command, and a line that agrees.
+// SMTP, IMAP, POP3 and FTP: a greeting, a command, and a positive reply line.
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -10,16 +10,17 @@ namespace {
 
 constexpr char kImapTag[] = "t1";
 
-/// Reads the replies of SMTP and FTP: a code of three digits; "-" behind it announces more lines.
+/// Parses replies of SMTP and FTP: a code of three digits; a following "-" announces more lines.
 class CodeScript : public LineScript {
  protected:
-  /// The last line of a reply, with its code.
+  /// Called with the last line of a reply, with its code.
   virtual void TakeReply(absl::string_view line, absl::string_view code) = 0;
 
-  /// A line of a reply that isn't its last.
+  /// Called with a line of a reply that is not its last.
   virtual void TakeMore(absl::string_view line) = 0;
 
-  /// Whether lines inside a reply may begin with anything (FTP), or each has the code (SMTP).
+  /// Returns whether lines inside a reply may begin with anything (FTP), or must have the code
+  /// (SMTP).
   virtual bool HasFreeText() const = 0;
 
   void FailWhere(absl::string_view line, absl::string_view due) {
@@ -45,7 +46,7 @@ class CodeScript : public LineScript {
     TakeReply(line, code);
   }
 
-  std::string open_code_;  // Of a reply that goes on.
+  std::string open_code_;  // Of an unfinished reply.
 };
 
 /// RFC 3207.
@@ -91,7 +92,7 @@ class FtpScript final : public CodeScript {
 
   void TakeReply(absl::string_view line, absl::string_view code) override {
     if (!greeted_) {
-      if (code == "120") return;  // Ready in a while, with another greeting.
+      if (code == "120") return;  // Ready later, with another greeting.
       if (code != "220") return FailWhere(line, "220");
       greeted_ = true;
       return Say("AUTH TLS\r\n");

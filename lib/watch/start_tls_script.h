@@ -1,5 +1,5 @@
-// StartTlsScript: one protocol's way to TLS, from the client's side. StartTlsDialogue bounds what
-// it is given.
+// StartTlsScript: one protocol's dialogue before TLS, on the client's side. StartTlsDialogue limits
+// its input.
 #ifndef TRESTLE_LIB_WATCH_START_TLS_SCRIPT_H_
 #define TRESTLE_LIB_WATCH_START_TLS_SCRIPT_H_
 
@@ -18,7 +18,7 @@ class StartTlsScript {
 
   virtual ~StartTlsScript() = default;
 
-  /// Takes one byte of the server's. Called while talking only.
+  /// Processes one byte from the server. Called only while talking.
   virtual void TakeByte(char byte) = 0;
 
   void Fail(std::string problem);
@@ -30,7 +30,7 @@ class StartTlsScript {
   void Say(absl::string_view text) { output_.append(text.data(), text.size()); }
   void Finish() { state_ = State::kDone; }
 
-  /// Fails because the server's answer to `question` is neither yes nor no.
+  /// Fails: the server's reply to `question` is neither positive nor negative.
   void FailOn(absl::string_view answer, absl::string_view question);
 
  private:
@@ -39,31 +39,31 @@ class StartTlsScript {
   std::string problem_;
 };
 
-/// Of protocols whose servers speak in lines.
+/// The base for line-based protocols.
 class LineScript : public StartTlsScript {
  public:
   void TakeByte(char byte) final;
 
  protected:
-  /// `line` is without its end.
+  /// Processes one line, without its line end.
   virtual void TakeLine(absl::string_view line) = 0;
 
  private:
   std::string line_;
 };
 
-/// Quotes what the server said, in printable ASCII.
+/// Returns the server's text, quoted in printable ASCII.
 std::string QuotedAnswer(absl::string_view answer);
 
 std::unique_ptr<StartTlsScript> NewStartTlsScript(StartTls protocol, absl::string_view server_name);
 
-/// SMTP, IMAP, POP3 and FTP. Null for others.
+/// Creates the script for SMTP, IMAP, POP3 or FTP. Null for others.
 std::unique_ptr<StartTlsScript> NewLineScript(StartTls protocol);
 
-/// LDAP, PostgreSQL and MySQL. Null for others.
+/// Creates the script for LDAP, PostgreSQL or MySQL. Null for others.
 std::unique_ptr<StartTlsScript> NewBinaryScript(StartTls protocol);
 
-/// XMPP.
+/// Creates the script for XMPP.
 std::unique_ptr<StartTlsScript> NewXmppScript(absl::string_view server_name);
 
 }  // namespace trestle

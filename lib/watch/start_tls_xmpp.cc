@@ -1,5 +1,5 @@
-// XMPP (RFC 6120 5): features, <starttls/>, <proceed/>. Streams have no comments, no declarations
-// but the first, and no entities of their own (11.1), so that tags alone tell what is said.
+// XMPP (RFC 6120 5): features, <starttls/>, <proceed/>. Streams have no comments, only one
+// declaration at the start, and no entities of their own (11.1). So tags alone define the content.
 
 #include <string>
 
@@ -16,7 +16,7 @@ namespace {
 class XmppScript final : public StartTlsScript {
  public:
   explicit XmppScript(absl::string_view server_name) {
-    // Names have no byte that XML would want escaped.
+    // Server names have no byte that XML must escape.
     const absl::StatusOr<std::string> name = NormalizeServerName(server_name);
     Say(absl::StrCat("<?xml version='1.0'?><stream:stream",
                      name.ok() ? absl::StrCat(" to='", *name, "'") : "",
@@ -26,7 +26,7 @@ class XmppScript final : public StartTlsScript {
 
   void TakeByte(char byte) override {
     if (tag_.empty()) {
-      // Text between tags says nothing here.
+      // Text between tags has no meaning here.
       if (byte == '<') tag_.push_back(byte);
       return;
     }
@@ -61,7 +61,7 @@ class XmppScript final : public StartTlsScript {
     }
     if (!asked_) {
       if (absl::StartsWith(tag, "<?") || name == "stream") return;
-      // As a stream's own features say, and in no other element.
+      // Only inside the stream's own features.
       in_features_ |= name == "features" && !ends;
       if (!in_features_) return FailOn(tag, "an XMPP stream");
       offered_ |= name == "starttls";
@@ -76,8 +76,8 @@ class XmppScript final : public StartTlsScript {
     if (ends || absl::EndsWith(tag, "/>")) Finish();
   }
 
-  std::string tag_;  // From '<' on; empty outside.
-  char quote_ = 0;   // That ends an attribute's value.
+  std::string tag_;  // From '<' on; empty outside of tags.
+  char quote_ = 0;   // The quote that ends an attribute's value.
   bool in_features_ = false;
   bool offered_ = false;
   bool asked_ = false;
