@@ -1,5 +1,5 @@
-// DirectPath: the part of one direction of a relay that bypasses its buffer. Decides when bytes
-// come in bulk, and borrows a DirectPipe for as long as they do. Private to the relay.
+// DirectPath: the part of one direction of a relay that bypasses its buffer. It detects bulk
+// transfers and borrows a DirectPipe while one lasts. Private to the relay.
 #ifndef TRESTLE_LIB_IO_DIRECT_PATH_H_
 #define TRESTLE_LIB_IO_DIRECT_PATH_H_
 
@@ -14,33 +14,34 @@ namespace trestle {
 
 class DirectPath {
  public:
-  /// Holds at most `max_bytes` bytes. Not `allowed`: never begins.
+  /// Holds at most `max_bytes` bytes. `Begin` always returns false unless `allowed`.
   DirectPath(Transport& source, Transport& sink, size_t max_bytes, bool allowed)
       : source_(source), sink_(sink), max_bytes_(max_bytes), allowed_(allowed) {}
   ~DirectPath() { Release(); }
   DirectPath(const DirectPath&) = delete;
   DirectPath& operator=(const DirectPath&) = delete;
 
-  /// Notes that `bytes` were copied. A full buffer is the sign of bulk; anything less is carried in
-  /// fewer system calls by copying.
+  /// Reports that the relay copied `bytes`. A full buffer indicates a bulk transfer; for fewer
+  /// bytes copying takes fewer system calls.
   void OnCopied(size_t bytes) { bulk_ = allowed_ && bytes == max_bytes_; }
 
-  /// Gets ready for a `Read`; false where the next bytes are to be copied.
+  /// Prepares for a `Read`; returns false if the relay must copy the next bytes.
   bool Begin();
 
-  /// Reads from the source, after `Begin` and with nothing held. kOk without bytes: to be copied.
+  /// Reads from the source into the pipe, after `Begin` and with an empty pipe. Returns kOk without
+  /// bytes if the relay must copy the next bytes.
   IoResult Read();
 
-  /// Writes what is held to the sink.
+  /// Writes the bytes in the pipe to the sink.
   IoResult Write();
 
-  /// Drops what is held, and gives the pipe back.
+  /// Drops the bytes in the pipe and returns the pipe.
   void Release();
 
   size_t held_bytes() const { return pipe_ == nullptr ? 0 : pipe_->size(); }
   bool holds_pipe() const { return pipe_ != nullptr; }
 
-  /// Counts the bytes that were written so far.
+  /// Returns the number of bytes written so far.
   uint64_t bytes_written() const { return bytes_written_; }
 
  private:
@@ -49,7 +50,7 @@ class DirectPath {
   const size_t max_bytes_;
   const bool allowed_;
   bool bulk_ = false;
-  DirectPipes* pipes_ = nullptr;  // Where pipe_ goes back to.
+  DirectPipes* pipes_ = nullptr;  // The owner of pipe_.
   std::unique_ptr<DirectPipe> pipe_;
   uint64_t bytes_written_ = 0;
 };

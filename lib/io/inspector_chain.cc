@@ -34,7 +34,7 @@ Verdict InspectorChain::Inspect(Direction direction, ByteView pending, bool end_
   return Conclude(direction, pass);
 }
 
-// Asks one inspector, if there is something new for it and room for what it lets through.
+// Asks one inspector, if it has new bytes or the end, and the next inspector has room.
 bool InspectorChain::Step(Direction direction, size_t index, Pass& pass) {
   Stages& all = stages(direction);
   Stage& stage = all[index];
@@ -89,7 +89,7 @@ bool InspectorChain::Apply(Direction direction, size_t index, Pass& pass, Verdic
   return false;
 }
 
-// What this inspector let through before still goes its way, past those behind it.
+// The later inspectors still get the bytes that this one let through before.
 void InspectorChain::Block(Direction direction, size_t index, Pass& pass, Verdict verdict) {
   block(direction) = std::move(verdict);
   pass.first = index + 1;

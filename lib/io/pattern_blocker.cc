@@ -11,7 +11,7 @@
 namespace trestle {
 namespace {
 
-// How many of the last bytes of `text` may be the beginning of `pattern`.
+// Returns how many of the last bytes of `text` may be the beginning of `pattern`.
 size_t BeginningAtEnd(absl::string_view text, absl::string_view pattern) {
   if (pattern.empty()) return 0;
   for (size_t bytes = std::min(text.size(), pattern.size() - 1); bytes > 0; --bytes) {

@@ -48,7 +48,7 @@ std::string U16s(absl::Span<const uint16_t> values) {
   return out;
 }
 
-// The base point of P-256: the one valid share that needs no curve arithmetic.
+// The base point of P-256: a valid share that needs no curve arithmetic.
 constexpr unsigned char kP256BasePoint[65] = {
     0x04, 0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5,
     0x63, 0xa4, 0x40, 0xf2, 0x77, 0x03, 0x7d, 0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4,
@@ -105,7 +105,7 @@ HelloBuilder::HelloBuilder()
       cipher_suites_({0x1301, 0x1302, 0x1303, 0xc02f}),
       compression_methods_(1, '\0') {}
 
-// splitmix64: the same bytes on every platform, and no state but the seed.
+// Uses splitmix64: the same bytes on every platform, and no state but the seed.
 std::string HelloBuilder::RandomBytes(size_t size) {
   std::string bytes;
   while (bytes.size() < size) {
@@ -221,7 +221,7 @@ HelloBuilder& HelloBuilder::AddGrease() {
   cipher_suites_.insert(cipher_suites_.begin(), 0x8a8a);
   extensions_.emplace(extensions_.begin(), 0x2a2a, "");
   for (auto& [type, body] : extensions_) {
-    // In front of each list, behind its length, which grows by what is put in.
+    // Inserts an entry at the beginning of a list, and updates the list's length.
     const auto put_in = [&body = body](size_t length_bytes, absl::string_view entry) {
       const std::string list = absl::StrCat(entry, absl::string_view(body).substr(length_bytes));
       body = length_bytes == 1 ? Prefixed8(list) : Prefixed16(list);

@@ -37,7 +37,7 @@ enum class Life : uint8_t {
   kDestroyed,
 };
 
-// One end of a connection, and what is on its way to that end.
+// One end of a connection, and the bytes in flight to that end.
 struct Side {
   MemoryLink link;
   std::mt19937_64 random;
@@ -118,7 +118,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   IoResult Fail(Side& side);
   IoResult FinishCut(int end, MonotonicTime now);
 
-  // Makes the callbacks that are due, from the loop, and arms a timer for those that will be.
+  // Posts the callbacks that are due to the loop, and arms a timer for later ones.
   void Settle(int end);
   void ArmWake(int end, MonotonicTime now);
   void DeliverReadable(int end);
@@ -128,7 +128,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::array<Side, 2> sides_;
 };
 
-// How many bytes `end` may write now.
+// Returns how many bytes `end` may write now.
 size_t Connection::Room(int end) {
   const Side& to = peer(end);
   size_t room = to.link.capacity_bytes - std::min(to.link.capacity_bytes, to.inbound_bytes);
@@ -215,7 +215,7 @@ IoResult Connection::Write(int end, ByteView data) {
   const MonotonicTime now = loop_.MonotonicNow();
   if (side.ResetArrived(now)) return Fail(side);
   if (to.life != Life::kOpen) {
-    // The bytes travel to a socket that is gone, and a RST travels back.
+    // The bytes travel to a closed socket, and a RST travels back.
     if (!side.reset_at.has_value()) side.reset_at = now + to.link.latency + side.link.latency;
     Settle(end);
     return {data.size(), IoState::kOk};
@@ -303,7 +303,7 @@ void Connection::Close(int end) {
   if (!side.write_ended && !to.StallsNow() && !to.HasLinkEnd()) {
     to.fin_at = now + to.link.latency;
   }
-  // Bytes that are still on their way here will find the socket gone.
+  // Bytes still in flight to this end will meet a closed socket.
   if (!side.inbound.empty()) ResetPeer(end, side.inbound.back().arrives + to.link.latency);
   side.DropInbound();
   Settle(1 - end);
@@ -346,7 +346,7 @@ void Connection::DeliverReadable(int end) {
   Side& side = sides_[end];
   side.read_posted = false;
   if (side.silent() || !side.read_owed) return;
-  // Somebody may have read everything since: the callback stays owed then.
+  // Another call may have read all bytes since: the callback stays pending then.
   if (!CanRead(end, loop_.MonotonicNow())) return Settle(end);
   side.read_owed = false;
   if (side.handler != nullptr) side.handler->OnReadable();

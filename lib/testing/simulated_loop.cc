@@ -15,7 +15,7 @@ constexpr int64_t kStartUnixSeconds = 1767225600;  // 2026-01-01T00:00:00Z
 }  // namespace
 
 struct SimulatedLoop::State {
-  // When it is due, then a random number (the seed's order), then a serial number.
+  // The due time, a random number (the seed's order), and a serial number.
   using Key = std::tuple<MonotonicTime, uint64_t, uint64_t>;
 
   class PendingTimer final : public PendingCall {
@@ -26,7 +26,7 @@ struct SimulatedLoop::State {
     ~PendingTimer() override {
       const std::shared_ptr<State> state = state_.lock();
       if (state == nullptr) return;
-      // The call dies after the map is whole again: what it captured may destroy timers too.
+      // Destroys the call after the map is valid again: its captures may destroy timers too.
       const auto doomed = state->timers.extract(key_);
     }
 
@@ -39,7 +39,7 @@ struct SimulatedLoop::State {
 
   bool HasDueTimer() const { return !timers.empty() && std::get<0>(timers.begin()->first) <= now; }
 
-  // Makes one call that is due at the present moment; false where there is none.
+  // Makes one call that is due now; returns false if there is none.
   bool RunOne() {
     const bool timer_due = HasDueTimer();
     if (!timer_due && posted.empty()) return false;
@@ -66,7 +66,7 @@ struct SimulatedLoop::State {
 SimulatedLoop::SimulatedLoop(uint64_t seed) : state_(std::make_shared<State>(seed)) {}
 
 SimulatedLoop::~SimulatedLoop() {
-  // What the dropped calls captured may post, or destroy timers, while it is destroyed.
+  // The captures of the dropped calls may post, or destroy timers, in their destructors.
   while (!state_->posted.empty() || !state_->timers.empty()) {
     const auto posted = std::exchange(state_->posted, {});
     const auto timers = std::exchange(state_->timers, {});

@@ -165,7 +165,7 @@ void AddNameConstraints(X509* certificate, const std::string& permitted_dns_name
   AddExtension(certificate, NID_name_constraints, constraints.get(), /*critical=*/true);
 }
 
-// A certificate with all that CAs and leaves have in common; it still has to be signed.
+// Makes a certificate with the parts that CAs and leaves have in common. The caller signs it.
 bssl::UniquePtr<X509> NewCertificate(const std::string& common_name, EVP_PKEY* key,
                                      const X509_NAME* issuer) {
   bssl::UniquePtr<X509> certificate(X509_new());
@@ -183,7 +183,7 @@ void Sign(X509* certificate, EVP_PKEY* key, const EVP_MD* digest = EVP_sha256())
   CHECK(X509_sign(certificate, key, is_ed25519 ? nullptr : digest));
 }
 
-// Null `issuer`: a root.
+// Makes a root if `issuer` is null.
 bssl::UniquePtr<X509> NewAuthorityCertificate(const AuthoritySpec& spec, absl::Time now,
                                               EVP_PKEY* key, const X509* issuer,
                                               EVP_PKEY* issuer_key) {
@@ -208,7 +208,7 @@ std::string CommonName(const X509* certificate) {
       AsText(ByteView(ASN1_STRING_get0_data(text), static_cast<size_t>(ASN1_STRING_length(text)))));
 }
 
-// "status_request" in the TLS feature extension (RFC 7633), id-pe 24.
+// Adds "status_request" in the TLS feature extension (RFC 7633), id-pe 24.
 void AddMustStaple(X509* certificate) {
   constexpr uint8_t kStatusRequest[] = {0x30, 0x03, 0x02, 0x01, 0x05};
   bssl::UniquePtr<ASN1_OBJECT> id(OBJ_txt2obj("1.3.6.1.5.5.7.1.24", /*dont_search_names=*/1));
@@ -235,7 +235,7 @@ void AddGeneralizedTime(CBB* out, absl::Time time) {
   CHECK(CBB_flush(out));
 }
 
-// The name and key of `issuer` by SHA-1, as responders write it (RFC 6960 4.1.1), and the serial.
+// Adds the SHA-1 of `issuer`'s name and key, as responders use it (RFC 6960 4.1.1), and the serial.
 void AddCertId(CBB* out, X509* leaf, X509* issuer) {
   constexpr uint8_t kSha1[] = {0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00};
   uint8_t name_hash[EVP_MAX_MD_SIZE];
@@ -281,7 +281,7 @@ std::string TakeBytes(CBB* cbb) {
   return std::string(AsText(ByteView(bytes, size)));
 }
 
-// ResponseData of RFC 6960 4.2.1, with one answer.
+// Returns a ResponseData (RFC 6960 4.2.1) with one answer.
 std::string StapleData(X509* leaf, X509* issuer, StapleSpec::Answer answer, absl::Time this_update,
                        absl::Time next_update) {
   bssl::ScopedCBB whole;
@@ -306,7 +306,7 @@ std::string StapleData(X509* leaf, X509* issuer, StapleSpec::Answer answer, absl
   return TakeBytes(whole.get());
 }
 
-// OCSPResponse around `data`, signed with `key` (ECDSA).
+// Returns an OCSPResponse with `data`, signed with `key` (ECDSA).
 std::string SignedStaple(const std::string& data, EVP_PKEY* key) {
   constexpr uint8_t kEcdsaWithSha256[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
                                           0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
@@ -343,7 +343,7 @@ struct TestPki::State {
   absl::Time now;
   bssl::UniquePtr<EVP_PKEY> key;
   bssl::UniquePtr<X509> certificate;
-  std::string chain_pem;  // What a leaf's chain has after the leaf.
+  std::string chain_pem;  // The certificates after the leaf in a leaf's chain.
 };
 
 TestPki::TestPki(absl::Time now, const std::string& name) : TestPki(now, AuthoritySpec{name}) {}
@@ -402,7 +402,7 @@ PemPair TestPki::Issue(const LeafSpec& leaf) const {
            leaf.not_after == absl::InfiniteFuture() ? state_->now + kYear : leaf.not_after);
   AddBasicConstraints(certificate.get(), /*is_ca=*/false);
   std::vector<int> usages = {/*digitalSignature*/ 0};
-  // NSS demands it of RSA leaves, whatever the key exchange.
+  // NSS requires this for RSA leaves, with any key exchange.
   if (EVP_PKEY_id(key.get()) == EVP_PKEY_RSA) usages.push_back(/*keyEncipherment*/ 2);
   AddKeyUsage(certificate.get(), usages);
   AddExtendedKeyUsage(certificate.get(), leaf.server_auth ? NID_server_auth : NID_client_auth);

@@ -1,5 +1,5 @@
-// CaptureInspector: lets everything through at once, counts it, and hands a copy to a sink: for
-// statistics, and for looking at what was decrypted (posix/pcap_file.h).
+// CaptureInspector: forwards all bytes at once, counts them, and passes a view of them to a sink.
+// Use it for statistics, and to capture clear text (posix/pcap_file.h).
 #ifndef TRESTLE_IO_CAPTURE_INSPECTOR_H_
 #define TRESTLE_IO_CAPTURE_INSPECTOR_H_
 
@@ -14,52 +14,55 @@
 
 namespace trestle {
 
-/// What came of one connection, in the end.
+/// The totals of one connection.
 struct CaptureTotals {
   uint64_t bytes_to_backend = 0;
   uint64_t bytes_to_client = 0;
   bool ended_to_backend = false;  ///< The client ended its stream cleanly.
-  bool ended_to_client = false;   ///< The backend did.
+  bool ended_to_client = false;   ///< The backend ended its stream cleanly.
 };
 
-/// Gets one connection's clear text, in the order in which it came, on the loop's thread. Must
-/// neither block for long nor call the connection's block.
+/// Receives one connection's clear text, in order, on the loop's thread. Views are valid during the
+/// call. A sink must not block, and must not call the block that serves the connection.
 class CaptureSink {
  public:
   virtual ~CaptureSink() = default;
 
-  /// The connection is about to carry bytes. Called once, before all else.
+  /// Called once, before all other calls: the connection is about to carry bytes.
   virtual void OnOpened(absl::Time now) { (void)now; }
 
-  /// At least one byte of `direction`, each byte once.
+  /// Called with one or more bytes of `direction`, each byte once.
   virtual void OnBytes(Direction direction, ByteView bytes, absl::Time now) = 0;
 
-  /// The sender of `direction` ended cleanly; no more bytes of it follow.
+  /// Called when the sender of `direction` ended cleanly; no more bytes of it follow.
   virtual void OnEnd(Direction direction, absl::Time now) {
     (void)direction;
     (void)now;
   }
 
-  /// The connection is over; both directions ended, or it was cut. Called once, after all else.
+  /// Called once, after all other calls: both directions ended, or the connection was aborted.
   virtual void OnClosed(const CaptureTotals& totals, absl::Time now) {
     (void)totals;
     (void)now;
   }
 };
 
-/// In an InspectorChain it sees what those before it let through, in both directions: as the first
-/// one, what the client and the backend sent; as the last one, what they are sent, but for what was
-/// said to the client by one that blocks. A byte that was seen may still get lost when a leg
-/// breaks. None of it is early data (0-RTT), which no leg of Trestle accepts or sends.
+/// In an InspectorChain it sees the bytes that the inspectors before it let through, in both
+/// directions. The first of a chain sees the bytes that client and backend send. The last sees the
+/// bytes that they receive, except the last words of an inspector that blocks.
+///
+/// A captured byte may still be lost if a leg fails. The bytes have no early data (0-RTT): no leg
+/// of Trestle accepts or sends it.
 class CaptureInspector final : public Inspector {
  public:
-  /// `scheduler` tells the times, and must outlive the inspector. `sink` may be null.
+  /// `scheduler` gives the times and must outlive the inspector. `sink` may be null: then the
+  /// inspector only counts.
   CaptureInspector(Scheduler& scheduler, std::unique_ptr<CaptureSink> sink);
   ~CaptureInspector() override;
 
   Verdict Inspect(Direction direction, ByteView pending, bool end_of_stream) override;
 
-  /// What was seen so far.
+  /// Returns the totals so far.
   const CaptureTotals& totals() const { return totals_; }
 
  private:

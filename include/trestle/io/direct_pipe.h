@@ -1,5 +1,5 @@
-// DirectPipe: carries bytes between two transports without bringing them into this process, where
-// the system below can do that (Linux: splice(2)). Implemented by edges, used by the relay.
+// DirectPipe: moves bytes between two transports inside the kernel (Linux: splice(2)), without a
+// copy into this process. Edges implement it; the relay uses it.
 #ifndef TRESTLE_IO_DIRECT_PIPE_H_
 #define TRESTLE_IO_DIRECT_PIPE_H_
 
@@ -8,23 +8,23 @@
 
 namespace trestle {
 
-/// Bytes on their way. Filled and emptied by `Transport::ReadInto` and `WriteFrom`.
+/// A pipe for bytes in transit. `Transport::ReadInto` fills it, `Transport::WriteFrom` empties it.
 class DirectPipe {
  public:
   virtual ~DirectPipe() = default;
 
-  /// Counts the bytes that are in it now.
+  /// Returns the number of bytes in the pipe.
   virtual size_t size() const = 0;
 };
 
-/// Lends the pipes of one loop. Transports that tell the same object as their `direct_pipes()` can
-/// exchange bytes through its pipes.
+/// Lends the pipes of one loop; used on that loop's thread only. Transports that return the same
+/// object from `direct_pipes()` can exchange bytes through its pipes.
 class DirectPipes {
  public:
-  /// Lends an empty pipe; null where there is none to be had, and bytes are to be copied.
+  /// Lends an empty pipe. Returns null if none is available; the caller then copies bytes.
   virtual std::unique_ptr<DirectPipe> Take() = 0;
 
-  /// Takes back a pipe that came from `Take()`. Bytes that are still in it are dropped.
+  /// Takes back a pipe that came from `Take()`. Drops the bytes that are still in it.
   virtual void Return(std::unique_ptr<DirectPipe> pipe) = 0;
 
  protected:

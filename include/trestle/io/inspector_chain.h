@@ -1,5 +1,5 @@
-// InspectorChain: several inspectors as one. What the first lets through is judged by the second,
-// and so on; a client sees the last words of whichever blocks.
+// InspectorChain: several inspectors as one. Each inspects the bytes that the one before it let
+// through. The client gets the last words of the one that blocks.
 #ifndef TRESTLE_IO_INSPECTOR_CHAIN_H_
 #define TRESTLE_IO_INSPECTOR_CHAIN_H_
 
@@ -14,35 +14,39 @@
 
 namespace trestle {
 
-/// Keeps what one inspector has let through and the next one still holds: at most `max_held_bytes`
-/// for each inspector but the first, whose bytes stay in the relay's buffer. While that much is
-/// held, those before get no more to judge; an inspector that is undecided about so much, or about
-/// anything at the end of the stream, blocks the connection, as the relay does with a single one.
-/// One that waits for the other direction is asked again whenever any of that was let through.
+/// Stores the bytes that one inspector let through and the next one holds, per direction. The first
+/// inspector's pending bytes stay in the relay's buffer. While an inspector holds `max_held_bytes`
+/// or more, the one before it gets no more bytes; the last verdict before that may exceed the
+/// limit.
+///
+/// The chain blocks the connection if an inspector is undecided about `max_held_bytes`, or about
+/// any byte at the end of the stream; the relay does the same with a single inspector. An inspector
+/// that returned Wait() is asked again whenever the chain has decided about bytes of the other
+/// direction.
 class InspectorChain final : public Inspector {
  public:
   static constexpr size_t kMaxHeldBytes = 64 * 1024;
 
-  /// `inspectors` are asked in this order, in both directions. None may be null.
+  /// Takes the inspectors, which inspect in this order in both directions. None may be null.
   explicit InspectorChain(std::vector<std::unique_ptr<Inspector>> inspectors,
                           size_t max_held_bytes = kMaxHeldBytes);
 
   Verdict Inspect(Direction direction, ByteView pending, bool end_of_stream) override;
 
  private:
-  /// One inspector's place in one direction.
+  /// One inspector's state in one direction.
   struct Stage {
-    std::string held;  ///< Let through by those before, not judged yet; empty for the first.
-    size_t undecided_bytes = 0;  ///< It wants to see more than so many.
-    bool waits = false;          ///< It wants the other direction to go on first.
-    bool ended = false;          ///< It has seen the end, and nothing is left.
+    std::string held;            ///< Its pending bytes; empty for the first inspector.
+    size_t undecided_bytes = 0;  ///< It is asked again once more bytes than this are pending.
+    bool waits = false;          ///< It returned Wait().
+    bool ended = false;          ///< It has seen the end, and no byte is pending.
   };
   /// One direction, in one call.
   struct Pass {
     ByteView pending;
     bool end_of_stream = false;
     size_t taken = 0;
-    size_t first = 0;  ///< Inspectors before this one have had their say: one of them blocks.
+    size_t first = 0;  ///< Inspectors before this one are not asked any more: one of them blocks.
     std::string out;
   };
   using Stages = std::vector<Stage>;
@@ -61,7 +65,7 @@ class InspectorChain final : public Inspector {
   const std::vector<std::unique_ptr<Inspector>> inspectors_;
   const size_t max_held_bytes_;
   std::array<Stages, 2> stages_;
-  // To be said once what was let through before is on its way.
+  // Verdicts to return once the bytes let through before them are forwarded.
   std::array<std::optional<Verdict>, 2> blocks_;
 };
 

@@ -1,5 +1,5 @@
-// PatternBlocker: blocks a connection whose clear text contains one of some byte strings, however
-// they are cut into reads and records.
+// PatternBlocker: blocks a connection whose clear text contains one of several byte strings, in any
+// cut into reads and records.
 #ifndef TRESTLE_IO_PATTERN_BLOCKER_H_
 #define TRESTLE_IO_PATTERN_BLOCKER_H_
 
@@ -14,17 +14,17 @@
 namespace trestle {
 
 struct PatternBlockerOptions {
-  /// Compared byte by byte. Empty ones are never found; those that don't fit into the relay's
-  /// buffer are not, either.
+  /// Compared byte by byte. An empty pattern, and one that doesn't fit into the relay's buffer
+  /// (`RelayOptions::buffer_bytes`), never matches.
   std::vector<std::string> patterns;
-  bool to_backend = true;  ///< Looks at what clients send.
-  bool to_client = false;  ///< Looks at what backends send.
+  bool to_backend = true;  ///< Inspects the bytes that clients send.
+  bool to_client = false;  ///< Inspects the bytes that backends send.
   /// Sent to the client before its leg is closed; empty for nothing.
   std::string last_words;
 };
 
-/// Nothing of a match is let through. Bytes are held only while they may be the beginning of one,
-/// so that what waits for an answer is not held up by what doesn't match.
+/// Forwards no byte of a match. Holds bytes only while they may be the beginning of one, so that it
+/// does not delay other bytes.
 class PatternBlocker final : public Inspector {
  public:
   /// The options may be shared by all connections.

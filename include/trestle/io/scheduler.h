@@ -1,5 +1,5 @@
-// Scheduler: the loop as the library sees it: two clocks, later calls, and memory to borrow. The
-// host owns it; posix/epoll_loop.h is one, testing/simulated_loop.h another with virtual time.
+// Scheduler: the interface to an event loop: two clocks, deferred calls, and a pool of buffers. The
+// host owns it. posix/epoll_loop.h is one; testing/simulated_loop.h is one with virtual time.
 #ifndef TRESTLE_IO_SCHEDULER_H_
 #define TRESTLE_IO_SCHEDULER_H_
 
@@ -12,50 +12,57 @@
 
 namespace trestle {
 
-/// A call that is due later. Destroying it cancels the call; after the call it is inert.
+/// A pending call. Destroying it cancels the call; once the call has begun, it has no effect.
 class PendingCall {
  public:
   virtual ~PendingCall() = default;
 };
 using Timer = std::unique_ptr<PendingCall>;
 
-/// One loop. Calls to it come from its thread, except for `PostFromAnyThread`. A strand of a thread
-/// pool is as good as a thread: calls must not overlap, and each must see what earlier ones wrote.
+/// One loop. All functions except `PostFromAnyThread` are called on the loop's thread. A strand of
+/// a thread pool counts as a thread: calls must not overlap, and each must see the writes of
+/// earlier ones.
 ///
-/// Everything that the library does later is a call of the loop. Calls never nest: none is made
-/// inside a function of the scheduler, a transport or a dialer.
+/// The loop makes all deferred calls of the library. Calls never nest: the loop makes none inside a
+/// function of the scheduler, a transport or a dialer.
 class Scheduler {
  public:
   virtual ~Scheduler() = default;
 
-  /// Tells the date by the system's clock as it is set now. It jumps in both directions when the
-  /// clock is set. Certificates, tickets and reports are dated with it; durations use
-  /// `MonotonicNow`. May be as old as the current turn of the loop.
+  /// Returns the date by the system's clock. It jumps in both directions when the clock is set.
+  /// Certificates, tickets and reports use it; durations use `MonotonicNow`. May be the time at
+  /// which the current turn of the loop began.
   virtual absl::Time Now() const = 0;
 
-  /// Tells the moment by a clock that runs evenly and never goes back, whatever `Now` does. Idle
-  /// times, limits and ages are measured with it. May be as old as the current turn of the loop.
+  /// Returns the time of a clock that runs evenly and never goes back, even if `Now` jumps. Idle
+  /// times, limits and ages use it. May be the time at which the current turn of the loop began.
   virtual MonotonicTime MonotonicNow() const = 0;
 
-  /// Calls `call` soon, from the loop. Calls of one thread are made in the order in which they were
-  /// posted. May be used by any thread, the loop's own included, while the loop is alive for the
-  /// whole of the call. A loop that is destroyed drops calls that are still due, on its own thread.
+  /// Calls `call` soon, from the loop, never inside this function. The loop makes the calls of one
+  /// thread in the order in which that thread posted them. Any thread may use this, the loop's own
+  /// included; the loop must outlive the call. The destructor of a loop drops pending calls, on its
+  /// own thread.
   virtual void PostFromAnyThread(absl::AnyInvocable<void()> call) = 0;
 
   /// Calls `call` once, from the loop, no earlier than `delay` from now by the clock of
-  /// `MonotonicNow`, unless the timer is destroyed before. A delay of zero or less is due as soon
-  /// as the loop's current call has returned; the library uses both. An infinite delay is never
-  /// due. No order is promised among calls that are due, nor between them and posted calls.
+  /// `MonotonicNow`, unless the timer is destroyed before.
   ///
-  /// Positive delays are limits, and a limit must not beat input that is there. Before a loop that
-  /// watches sockets makes such a call, it makes the callbacks for what had arrived when the call
-  /// became due, and the calls without delay that follow from them.
+  /// A delay of zero or less makes the call due as soon as the loop's current call has returned;
+  /// the library passes zero and negative delays. An infinite delay is never due: the call only
+  /// waits to be destroyed. A loop may make due calls in any order: no order is promised among
+  /// timers, or between timers and posted calls, even with equal delays. A call that arms itself
+  /// again without delay must not keep other calls or input from their turn.
   ///
-  /// The timer may be destroyed inside its own call, and after the scheduler is gone. A scheduler
-  /// that is destroyed drops the calls that are still due.
+  /// Positive delays are time limits, and input that has arrived takes precedence over a limit. A
+  /// loop that watches sockets therefore does two things before such a call. It makes the callbacks
+  /// for the input that had arrived when the call became due, and the calls without delay that
+  /// follow from them.
+  ///
+  /// The timer may be destroyed inside its own call, and after the scheduler. The destructor of a
+  /// scheduler drops pending calls.
   [[nodiscard]] virtual Timer RunAfter(absl::Duration delay, absl::AnyInvocable<void()> call) = 0;
 
-  /// The blocks that this loop's buffers are made of.
+  /// The pool of this loop's buffers.
   BufferPool& buffers() { return buffers_; }
 
  private:

@@ -1,5 +1,4 @@
-// TaskRunner: threads that work for loops, without being one. The host brings them; posix/ has a
-// ThreadPool.
+// TaskRunner: runs tasks for loops on other threads. The host owns it; posix/thread_pool.h is one.
 #ifndef TRESTLE_IO_TASK_RUNNER_H_
 #define TRESTLE_IO_TASK_RUNNER_H_
 
@@ -13,8 +12,8 @@ class TaskRunner {
  public:
   virtual ~TaskRunner() = default;
 
-  /// Makes `task` run on another thread, or never if the threads end before. Fails, with
-  /// ErrorCode::kOverLimit, rather than let tasks wait without limit.
+  /// Queues `task` to run on another thread. If the threads end before, `task` is destroyed without
+  /// running. Fails with ErrorCode::kOverLimit if too many tasks wait.
   virtual absl::Status Run(absl::AnyInvocable<void()> task) = 0;
 };
 

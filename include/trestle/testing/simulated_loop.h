@@ -1,5 +1,5 @@
-// SimulatedLoop: a Scheduler with virtual time and a seeded order, so that a test of any length
-// takes no time, and a failing order can be run again.
+// SimulatedLoop: a Scheduler with virtual time and a seeded order of calls. Tests do not wait, and
+// a failing order can be repeated.
 #ifndef TRESTLE_TESTING_SIMULATED_LOOP_H_
 #define TRESTLE_TESTING_SIMULATED_LOOP_H_
 
@@ -14,46 +14,50 @@
 
 namespace trestle::testing {
 
-/// A loop that its owner turns by hand. Posted calls keep their order, as the contract says; the
-/// seed decides the order among timers that are due at one moment, and whether a timer or a posted
-/// call goes first where both are due.
+/// A loop that the test runs step by step. Posted calls keep their order, as the contract says. The
+/// seed decides the order of timers that are due at the same time, and the order of a due timer and
+/// a posted call.
+///
+///   SimulatedLoop loop;
+///   Timer timer = loop.RunAfter(absl::Seconds(30), [&] { fired = true; });
+///   loop.RunFor(absl::Seconds(30));  // Returns at once; `fired` is true.
 class SimulatedLoop final : public Scheduler {
  public:
   /// Starts at 2026-01-01T00:00:00Z.
   explicit SimulatedLoop(uint64_t seed = 1);
 
-  /// Drops all calls that are still due. Timers may outlive the loop.
+  /// Drops all pending calls. Timers may outlive the loop.
   ~SimulatedLoop() override;
   SimulatedLoop(const SimulatedLoop&) = delete;
   SimulatedLoop& operator=(const SimulatedLoop&) = delete;
 
-  /// Runs with the monotonic clock, unless `SetClock` moves it.
+  /// Advances with the monotonic clock, and jumps when `SetClock` sets it.
   absl::Time Now() const override;
   MonotonicTime MonotonicNow() const override;
 
-  /// The simulation has one thread.
+  /// Not thread-safe, unlike other loops: the simulation has one thread.
   void PostFromAnyThread(absl::AnyInvocable<void()> call) override;
 
   /// A negative delay counts as zero; an infinite one is never due.
   [[nodiscard]] Timer RunAfter(absl::Duration delay, absl::AnyInvocable<void()> call) override;
 
-  /// Sets the system's clock to `now`, forward or back. The monotonic clock and the timers don't
-  /// notice.
+  /// Sets the system's clock to `now`, forward or back. Does not change the monotonic clock and the
+  /// timers.
   void SetClock(absl::Time now);
 
-  /// Makes calls until none is due at the present moment. Time stands still. Returns how many were
-  /// made; stops after `max_calls` (a test's guard against endless loops: check the result).
+  /// Makes calls until none is due now. Time does not advance. Returns the number of calls. Stops
+  /// after `max_calls`, which guards against endless loops: check the result.
   size_t RunReady(size_t max_calls = 1'000'000);
 
-  /// Makes calls, moving time forward from timer to timer, for `duration`; then it is exactly so
-  /// much later, unless `max_calls` stopped it. Returns how many calls were made.
+  /// Makes calls for `duration`, advancing time from timer to timer. Time then has advanced by
+  /// exactly `duration`, unless `max_calls` stopped it. Returns the number of calls.
   size_t RunFor(absl::Duration duration, size_t max_calls = 1'000'000);
 
-  /// Moves time forward from timer to timer until nothing is left to do at all. Returns how many
-  /// calls were made, at most `max_calls`.
+  /// Advances time from timer to timer until no call is pending, except with an infinite delay.
+  /// Returns the number of calls, at most `max_calls`.
   size_t RunUntilIdle(size_t max_calls = 1'000'000);
 
-  /// A random source that follows the seed, for latencies, chunk sizes and the like.
+  /// Returns a random source that depends on the seed only, for latencies, chunk sizes and so on.
   std::mt19937_64& random();
 
  private:
