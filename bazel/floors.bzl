@@ -1,24 +1,24 @@
-"""floor_library: a library target that knows its floor (ARCHITECTURE.md) and looks down only.
+"""floor_library: a library target on a floor (ARCHITECTURE.md) that depends on no higher floor.
 
     load("//bazel:floors.bzl", "floor_library")
 
     floor_library(name = "leg", floor = "base", deps = ["@com_google_absl//absl/strings"])
     floor_library(name = "relay", floor = "io", deps = [":transport"])
 
-Stands for include/trestle/<floor>/<name>.h and lib/<floor>/<name>.cc, where there is one. A target must be
-declared after those it depends on, so the root BUILD.bazel reads from the bottom floor to the top.
+A target has include/trestle/<floor>/<name>.h and, if it exists, lib/<floor>/<name>.cc. A target must be
+declared after its dependencies, so the root BUILD.bazel goes from the bottom floor to the top.
 """
 
-# The floors, bottom up. A floor sees itself and those below it.
+# The floors, bottom up. A floor may use itself and those below it.
 _FLOORS = ["base", "wire", "io", "tls", "proxy", "watch"]
 
-# The edges stand beside the floors: an edge sees itself and the floors named here, and no floor sees an edge.
+# The edges are not floors: an edge may use itself and the floors listed here; no floor may use an edge.
 _EDGES = {
     "posix": ["base", "wire", "io"],
     "testing": ["base", "wire", "io", "tls", "proxy"],
 }
 
-# Everything else is free of BoringSSL, so that a router links none of it.
+# No other floor may use BoringSSL, so that a router does not link it.
 _MAY_USE_BORINGSSL = ["tls", "watch", "testing"]
 
 _TAG = "floor="
@@ -60,16 +60,16 @@ def _check_dep(name, floor, dep):
         ))
 
 def floor_library(name, floor, deps = [], hdrs = None, srcs = None, tags = [], **kwargs):
-    """A cc_library on one floor.
+    """Declares a cc_library on one floor.
 
     Args:
-      name: the stem of its files.
+      name: the name of its files, without extension.
       floor: base, wire, io, tls, proxy, watch, or one of the edges posix and testing.
       deps: ":name" of targets above in the same file, or labels of other repositories. No select().
       hdrs: public headers, default include/trestle/<floor>/<name>.h.
       srcs: sources and private headers, default lib/<floor>/<name>.cc if it exists.
       tags: further tags.
-      **kwargs: handed to cc_library.
+      **kwargs: passed to cc_library.
     """
     for dep in deps:
         _check_dep(name, floor, dep)

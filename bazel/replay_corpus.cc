@@ -1,5 +1,5 @@
-// main() of a fuzz target outside libFuzzer: runs it over the files named on the command line, over
-// the empty input and over pseudo-random ones of growing length.
+// main() of a fuzz target without libFuzzer. It runs the target on the files of the command line,
+// on the empty input and on pseudo-random inputs of growing length.
 
 #include <cstddef>
 #include <cstdint>
@@ -21,7 +21,7 @@ std::vector<std::string>& CorpusFiles() {
 }
 
 void RunOne(const std::string& input) {
-  // A copy on the heap of exactly this size, so that AddressSanitizer sees one byte too far.
+  // A heap block of exactly this size lets AddressSanitizer detect a read one byte past the end.
   std::vector<uint8_t> bytes(input.begin(), input.end());
   bytes.shrink_to_fit();
   LLVMFuzzerTestOneInput(bytes.data(), bytes.size());

@@ -1,10 +1,10 @@
-"""trestle_test and trestle_fuzz_test: what each test of this repository has in common."""
+"""trestle_test and trestle_fuzz_test: the macros for all tests of this repository."""
 
 def trestle_test(name, deps = [], srcs = None, size = "small", tags = [], **kwargs):
-    """A GoogleTest (with GoogleMock and main) in <name>.cc. "small" means: done within a minute.
+    """Declares a GoogleTest (with GoogleMock and main) in <name>.cc. A "small" test ends within a minute.
 
-    The tag "programs" is for tests that run programs of tests/programs.txt: --test_tag_filters=-programs
-    leaves them out.
+    The tag "programs" marks tests that run programs of tests/programs.txt. --test_tag_filters=-programs
+    excludes them.
     """
     native.cc_test(
         name = name,
@@ -17,10 +17,10 @@ def trestle_test(name, deps = [], srcs = None, size = "small", tags = [], **kwar
     )
 
 def trestle_fuzz_test(name, deps = [], srcs = None, corpus = [], size = "small", **kwargs):
-    """LLVMFuzzerTestOneInput() in <name>.cc.
+    """Declares a fuzz target: LLVMFuzzerTestOneInput() in <name>.cc.
 
-    Everyday: a GoogleTest that runs it over the corpus and a few made-up inputs, so that each bug found stays
-    found. With --config=fuzz: a libFuzzer program, to be started with `bazel run`.
+    By default it is a GoogleTest that runs the function on the corpus and some made-up inputs, as a regression
+    test. With --config=fuzz it is a libFuzzer program; start it with `bazel run`.
     """
     native.cc_test(
         name = name,

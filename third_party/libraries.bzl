@@ -1,11 +1,11 @@
-"""Libraries that only examples and integrations use: Debian's package where it is installed, else an upstream release.
+"""Libraries for examples and integrations only: Debian's package if installed, else an upstream release.
 
     load("@trestle//third_party:libraries.bzl", "trestle_integration_dependencies")
 
     trestle_integration_dependencies()
 
-Nothing here is fetched unless a target that needs it is built, and a repository that the workspace declared
-before is used instead. ./bazelw installs the Debian packages (libraries.txt).
+Bazel fetches a library only when it builds a target that needs it. A repository that the workspace has declared
+before takes precedence. ./bazelw installs the Debian packages (libraries.txt).
 """
 
 _BUILD = """\
@@ -46,18 +46,18 @@ def _debian_library_impl(ctx):
 
 _debian_library = repository_rule(
     implementation = _debian_library_impl,
-    doc = "A library whose headers, and shared objects if any, a Debian package brings: //:<library>.",
+    doc = "A library whose headers, and shared objects if any, come from a Debian package: //:<library>.",
     attrs = {
         "library": attr.string(mandatory = True, doc = "The cc_library's name."),
         "package": attr.string(mandatory = True, doc = "The Debian package, as in libraries.txt."),
-        "headers": attr.string_list(mandatory = True, doc = "Files or folders of headers_folder."),
+        "headers": attr.string_list(mandatory = True, doc = "Files or directories of headers_folder."),
         "headers_folder": attr.string(default = "/usr/include"),
-        "sources": attr.string_list(doc = "C files that the package brings instead of a library."),
-        "copts": attr.string_list(doc = "How those are compiled."),
-        "linkopts": attr.string_list(doc = "What a program that uses it is linked with."),
-        "upstream_url": attr.string(doc = "A release with an include/ folder, for where the package isn't."),
+        "sources": attr.string_list(doc = "C files that the package has instead of a library."),
+        "copts": attr.string_list(doc = "Compiler options for those files."),
+        "linkopts": attr.string_list(doc = "Linker options for programs that use the library."),
+        "upstream_url": attr.string(doc = "A release with an include/ directory, used if the package isn't installed."),
         "upstream_sha256": attr.string(),
-        "upstream_prefix": attr.string(doc = "The folder of the release that holds include/."),
+        "upstream_prefix": attr.string(doc = "The directory of the release that contains include/."),
     },
     local = True,
 )
@@ -98,7 +98,7 @@ def trestle_integration_dependencies():
             headers = ["llhttp.h"],
             headers_folder = "/usr/share/include/llhttp",
             sources = ["/usr/share/llhttp/" + name for name in ["api.c", "http.c", "llhttp.c"]],
-            # Else it takes a bare LF for CRLF in places, and white space before a colon.
+            # Without strict mode it accepts a bare LF in some places, and white space before a colon.
             copts = ["-DLLHTTP_STRICT_MODE=1"],
         )
     if not native.existing_rule("modsecurity"):

@@ -1,7 +1,7 @@
 """Trestle's dependencies as Bazel repositories.
 
-Every repository here is made only if the workspace has none of that name yet, so an embedding
-workspace brings its own by declaring it before it calls trestle_dependencies().
+A repository is declared only if the workspace has none of that name yet. An embedding workspace can replace one
+by declaring it before it calls trestle_dependencies().
 """
 
 load("@bazel_tools//tools/build_defs/repo:http.bzl", "http_archive")
@@ -9,8 +9,8 @@ load("@bazel_tools//tools/build_defs/repo:http.bzl", "http_archive")
 # ---- the four pinned dependencies -------------------------------------------------------------------
 
 def _pinned_source_impl(ctx):
-    # The script puts the source into the user's cache. It is quick when the
-    # source is there already, which is the rule: ./bazelw and tools/bazel run it before Bazel starts.
+    # The script puts the source into the user's cache. Usually the source is there already, because ./bazelw and
+    # tools/bazel run the script before Bazel starts.
     script = str(ctx.path(ctx.attr._fetch_sources))
     ctx.path(ctx.attr._sources)  # a changed pin fetches again
     fetched = ctx.execute(["bash", script, ctx.attr.source], timeout = 4 * 3600, quiet = False)
@@ -35,7 +35,7 @@ def _pinned_source_impl(ctx):
         ctx.file(path, _edit(path, text, edits), executable = False)
 
 def _edit(path, text, edits):
-    # edits: before, after, before, after, …; an edit that is already in place is fine.
+    # edits: before, after, before, after, …; skips an edit that was made already.
     for i in range(0, len(edits), 2):
         before, after = edits[i], edits[i + 1]
         if before in text:
@@ -46,11 +46,11 @@ def _edit(path, text, edits):
 
 _pinned_source = repository_rule(
     implementation = _pinned_source_impl,
-    doc = "One dependency of sources.txt, with our BUILD file over it where its own does not fit.",
+    doc = "One dependency of sources.txt. build_file replaces its BUILD file if that needs a newer Bazel.",
     attrs = {
         "source": attr.string(mandatory = True, doc = "The name in sources.txt."),
         "build_file": attr.label(allow_single_file = True, doc = "Replaces the root BUILD.bazel."),
-        "delete": attr.string_list(doc = "Files and folders that are not wanted."),
+        "delete": attr.string_list(doc = "Files and directories to delete."),
         "edits": attr.string_list_dict(doc = "File -> before, after, before, after, …"),
         "_fetch_sources": attr.label(default = "//third_party:fetch_sources"),
         "_sources": attr.label(default = "//third_party:sources.txt"),
@@ -82,7 +82,7 @@ def _native_rules_cc_impl(ctx):
 
 _native_rules_cc = repository_rule(
     implementation = _native_rules_cc_impl,
-    doc = "The few files of rules_cc that the dependencies load, handing on Bazel's native rules.",
+    doc = "The files of rules_cc that the dependencies load; they export Bazel's native rules.",
 )
 
 def _no_coverage_tools_impl(ctx):
@@ -95,7 +95,7 @@ filegroup(name = "lcov_merger")
 
 _no_coverage_tools = repository_rule(
     implementation = _no_coverage_tools_impl,
-    doc = "Stands in for Bazel's coverage tools, which old releases download even for `bazel test`.",
+    doc = "Replaces Bazel's coverage tools, which old releases download even for `bazel test`.",
 )
 
 # Debian's packages bazel-skylib, bazel-rules-java and bazel-rules-proto put their files here.
@@ -106,7 +106,7 @@ _DEBIAN_RULES = {
 }
 
 def _debian_bazel_dependencies():
-    """Debian's Bazel 4.2.3 builds from local files alone, offline too."""
+    """Declares the rule sets for Debian's Bazel 4.2.3 from local files only, so that it can build offline."""
     if not native.existing_rule("rules_cc"):
         _native_rules_cc(name = "rules_cc")
     if not native.existing_rule("remote_coverage_tools"):
@@ -116,7 +116,7 @@ def _debian_bazel_dependencies():
             native.local_repository(name = name, path = path)
 
 def _current_bazel_dependencies():
-    # Later releases of rules_cc need protobuf and more when there is a WORKSPACE file; this one stands alone.
+    # With a WORKSPACE file, later releases of rules_cc need protobuf and more; this one has no dependencies.
     if not native.existing_rule("rules_cc"):
         http_archive(
             name = "rules_cc",
@@ -132,12 +132,12 @@ def _current_bazel_dependencies():
         )
 
 def _is_debian_bazel():
-    # Debian's bazel-bootstrap carries no version; official releases do.
+    # Debian's bazel-bootstrap has no version; official releases have one.
     version = getattr(native, "bazel_version", "")
     return not version or int(version.split(".")[0]) < 6
 
 def trestle_dependencies():
-    """Declares what Trestle needs, except what the workspace has declared already."""
+    """Declares Trestle's dependencies, except those that the workspace has declared already."""
     if _is_debian_bazel():
         _debian_bazel_dependencies()
     else:
@@ -156,20 +156,20 @@ def trestle_dependencies():
             source = "abseil",
             delete = ["MODULE.bazel"],
             edits = {
-                # Bazel 4.2.3 refuses private visibility in a list with others.
+                # Bazel 4.2.3 rejects private visibility in a list with others.
                 "absl/strings/BUILD.bazel": [
                     "        \"//absl/status:__pkg__\",\n        \"//visibility:private\",\n",
                     "        \"//absl/status:__pkg__\",\n",
                 ],
-                # Processors that Bazel 4.2.3 does not know: it stops over them when Clang compiles. `arm` is the
-                # older name of aarch32; the two PowerPC names lose AES instructions in Abseil's random numbers.
+                # Bazel 4.2.3 does not know these processors and fails when Clang compiles. `arm` is the older name
+                # of aarch32. Without the two PowerPC names, Abseil's random numbers use no AES instructions there.
                 "absl/random/internal/BUILD.bazel": [
                     "        \"@platforms//cpu:aarch32\",\n",
                     "        \"@platforms//cpu:arm\",\n",
                     "        \"@platforms//cpu:ppc32\",\n        \"@platforms//cpu:ppc64le\",\n",
                     "",
                 ],
-                # Debian's copy has bounds checks on also without assertions; upstream's gets the same.
+                # Debian's copy checks bounds without assertions too; upstream's copy gets the same setting.
                 "absl/base/options.h": [
                     "#define ABSL_OPTION_HARDENED 0\n",
                     "#define ABSL_OPTION_HARDENED 1\n",

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by bazelw and scripts/check: installing Debian packages, or saying how to.
+# Sourced by bazelw and scripts/check. Installs Debian packages, or prints the command that does.
 
 die() {
   printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -31,7 +31,7 @@ apt_install() {  # WHAT-FOR PACKAGES...: installs the missing ones as root, else
       printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"
     fi
     options=(-y --no-install-recommends -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3)
-    # The package lists may be missing or old: refresh them only if it does not work without.
+    # The package lists may be missing or old: refresh them only if the installation fails.
     apt-get "${options[@]}" install "${missing[@]}" ||
       { apt-get -o Acquire::Retries=3 update && apt-get "${options[@]}" install "${missing[@]}"; }
   ) </dev/null >&2 || die "apt-get could not install ${missing[*]}; see its messages above"
@@ -42,7 +42,7 @@ apt_install_programs() {  # WHAT-FOR FILE: the same for a list of "command packa
   while read -r command packages; do
     [[ -z $command || $command == "#"* ]] && continue
     [[ $command == /* && -e $command ]] && continue
-    # Some servers are in /usr/sbin, which isn't on everybody's PATH.
+    # Some servers are in /usr/sbin, which is not on every user's PATH.
     PATH="$PATH:/usr/sbin" command -v "$command" >/dev/null || missing+=($packages)
   done <"$2"
   ((${#missing[@]} == 0)) || apt_install "$1" "${missing[@]}"
