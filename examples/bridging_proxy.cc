@@ -87,7 +87,7 @@ int main(int argc, char** argv) {
     return watched;
   }));
 
-  const std::unique_ptr<PcapFile> capture = OrExit(CaptureFromFlags());
+  const std::unique_ptr<Capture> capture = OrExit(CaptureFromFlags());
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
   ServeTls(host, *front, 1);

@@ -1,7 +1,6 @@
 // A bridge with a web application firewall: requests are decrypted, judged by libmodsecurity with
 // the OWASP Core Rule Set, and encrypted again for the backend. Start with bridging_proxy.cc.
 
-#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,6 +16,7 @@
 #include "examples/support/connection_flags.h"
 #include "examples/support/front_tls.h"
 #include "examples/support/http_flags.h"
+#include "examples/support/log.h"
 #include "examples/support/program.h"
 #include "examples/support/proxy_flags.h"
 #include "examples/support/proxy_host.h"
@@ -34,8 +34,8 @@ ABSL_FLAG(std::string, rules, "",
           "file with rules in SecLang; default: the OWASP Core Rule Set of the Debian package "
           "modsecurity-crs");
 ABSL_FLAG(std::string, audit_log, "",
-          "file that gets a line of JSON about each denied request; not with --rules, which say so "
-          "themselves");
+          "file that gets a line of JSON about each request that is denied or matches a rule; "
+          "only its owner may read it, and SIGHUP opens it again");
 ABSL_FLAG(bool, detect_only, false, "tells of matches and denies nothing; not with --rules");
 ABSL_FLAG(uint32_t, max_body, 128 * 1024,
           "bytes of a request's body that are kept until it is judged; longer ones are refused");
@@ -62,19 +62,39 @@ constexpr char kUsage[] =
     "  waf_bridge --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem --threads=4 \\\n"
     "      --backend=127.0.0.1:9443 --backend_ca=ca.pem --backend_name=api.internal.example";
 
-class LogMatches final : public trestle::ModSecurityListener {
+// Logs matches, and where there is an audit log the requests that they were found in.
+class WafLog final : public trestle::ModSecurityListener {
  public:
+  // `audit` may be null.
+  explicit WafLog(std::unique_ptr<trestle::examples::SecretLog> audit) : audit_(std::move(audit)) {}
+
   void OnMatch(absl::string_view message) override {
     trestle::examples::LogLine(absl::StrCat("waf: ", message));
   }
+
+  bool wants_audit() const override { return audit_ != nullptr; }
+  void OnAudited(absl::string_view json) override { audit_->Write(json); }
+
+ private:
+  const std::unique_ptr<trestle::examples::SecretLog> audit_;
 };
+
+absl::StatusOr<std::unique_ptr<trestle::examples::SecretLog>> AuditLogFromFlags() {
+  using trestle::examples::SecretLog;
+  const std::string path = absl::GetFlag(FLAGS_audit_log);
+  if (path.empty()) return nullptr;
+  absl::StatusOr<std::unique_ptr<SecretLog>> log = SecretLog::Open(
+      "audit", path, [](uint64_t lost) { return absl::StrCat("{\"lines_lost\":", lost, "}"); });
+  if (log.ok()) return log;
+  return trestle::examples::FlagError(
+      "audit_log", absl::StrCat("can't be written: ", trestle::examples::Sentence(log.status())));
+}
 
 // The rules of --rules, or the Core Rule Set.
 absl::StatusOr<std::shared_ptr<const trestle::ModSecurityRules>> LoadRules(
     trestle::ModSecurityListener& listener) {
   const std::string file = absl::GetFlag(FLAGS_rules);
   trestle::CoreRuleSetOptions options;
-  options.audit_log = absl::GetFlag(FLAGS_audit_log);
   options.detect_only = absl::GetFlag(FLAGS_detect_only);
   options.limits.arguments = static_cast<int>(absl::GetFlag(FLAGS_max_arguments));
   options.limits.value_bytes = static_cast<int>(absl::GetFlag(FLAGS_max_value));
@@ -83,16 +103,11 @@ absl::StatusOr<std::shared_ptr<const trestle::ModSecurityRules>> LoadRules(
   }
   trestle::JudgingLimits judging;
   judging.cpu_time = absl::GetFlag(FLAGS_judging_time);
-  // libmodsecurity goes on without a log that it can't write.
-  if (!options.audit_log.empty() && !std::ofstream(options.audit_log, std::ios::app)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--audit_log: ", options.audit_log, " can't be written"));
-  }
   if (file.empty()) {
     return trestle::ModSecurityRules::Load(trestle::CoreRuleSet(options), &listener, judging);
   }
-  if (!options.audit_log.empty() || options.detect_only) {
-    return absl::InvalidArgumentError("--audit_log and --detect_only don't go with --rules");
+  if (options.detect_only) {
+    return absl::InvalidArgumentError("--detect_only doesn't go with --rules");
   }
   return trestle::ModSecurityRules::Load(
       absl::StrCat(trestle::LimitRules(options.limits), "Include ", file, "\n"), &listener,
@@ -146,7 +161,7 @@ int main(int argc, char** argv) {
   http.inspect = true;
   const std::vector<HttpRoute> routes = OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend)));
 
-  LogMatches listener;
+  WafLog listener(OrExit(AuditLogFromFlags()));
   const auto rules = std::make_shared<ModSecurityRulesInUse>(OrExit(LoadRules(listener)));
   LogLine(DescribeRules(*rules->current()));
 
@@ -168,7 +183,7 @@ int main(int argc, char** argv) {
     return watched;
   }));
 
-  const std::unique_ptr<PcapFile> capture = OrExit(CaptureFromFlags());
+  const std::unique_ptr<Capture> capture = OrExit(CaptureFromFlags());
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
   ServeTls(host, *front, 1, ReloadRules(listener, *rules));

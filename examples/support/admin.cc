@@ -10,7 +10,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "examples/support/connection_log.h"
+#include "examples/support/log.h"
 #include "examples/support/program.h"
 #include "trestle/posix/ca_files.h"
 #include "trestle/tls/chain_checker.h"
@@ -121,7 +121,9 @@ absl::StatusOr<std::unique_ptr<Admin>> Admin::FromFlags(Source source) {
 }
 
 Admin::Admin(const Endpoint& listen, CertificateMonitorOptions options, Source source)
-    : listen_(listen), options_(std::move(options)), source_(std::move(source)) {}
+    : listen_(listen), options_(std::move(options)), source_(std::move(source)) {
+  metrics_.SetLostRecords(LostRecords);
+}
 
 absl::Status Admin::Start(EpollLoop& main_loop) {
   main_loop_ = &main_loop;

@@ -6,20 +6,23 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
-#include "examples/support/connection_log.h"
+#include "examples/support/log.h"
 #include "trestle/io/capture_inspector.h"
 #include "trestle/io/inspector_chain.h"
 
 ABSL_FLAG(
     std::string, dangerous_capture_file, "",
     "new file that gets the clear text of all connections, passwords and cookies included, in "
-    "the format that Wireshark and tcpdump open; costs speed, too");
+    "the format that Wireshark and tcpdump open; costs speed, too; SIGHUP makes it anew where it "
+    "was moved away");
 ABSL_FLAG(uint64_t, dangerous_capture_bytes, 100 << 20,
           "where --dangerous_capture_file ends; connections go on without it");
 
 namespace trestle::examples {
 
-absl::StatusOr<std::unique_ptr<PcapFile>> CaptureFromFlags() {
+Capture::Capture(std::unique_ptr<PcapFile> file) : WrittenFile("capture"), file_(std::move(file)) {}
+
+absl::StatusOr<std::unique_ptr<Capture>> CaptureFromFlags() {
   PcapFileOptions options;
   options.dangerous_path = absl::GetFlag(FLAGS_dangerous_capture_file);
   if (options.dangerous_path.empty()) return nullptr;
@@ -29,13 +32,14 @@ absl::StatusOr<std::unique_ptr<PcapFile>> CaptureFromFlags() {
   };
   const std::string path = options.dangerous_path;
   absl::StatusOr<std::unique_ptr<PcapFile>> file = PcapFile::Create(std::move(options));
-  if (file.ok()) LogLine(absl::StrCat("the clear text of all connections is written to ", path));
-  return file;
+  if (!file.ok()) return file.status();
+  LogLine(absl::StrCat("the clear text of all connections is written to ", path));
+  return std::make_unique<Capture>(*std::move(file));
 }
 
-void AddCapture(PcapFile* file, Scheduler& scheduler, InspectorFactory& new_inspector) {
-  if (file == nullptr) return;
-  new_inspector = [file, &scheduler, next = std::move(new_inspector)](
+void AddCapture(Capture* capture, Scheduler& scheduler, InspectorFactory& new_inspector) {
+  if (capture == nullptr) return;
+  new_inspector = [file = &capture->file(), &scheduler, next = std::move(new_inspector)](
                       const ConnectionReport& connection) mutable -> std::unique_ptr<Inspector> {
     auto capture = std::make_unique<CaptureInspector>(
         scheduler, file->NewSink(connection.front.peer, connection.front.local));

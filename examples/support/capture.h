@@ -5,20 +5,35 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "examples/support/log.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/posix/pcap_file.h"
 #include "trestle/proxy/proxy_block.h"
 
 namespace trestle::examples {
 
-/// Makes the file of --dangerous_capture_file; null where none was asked for. Tells the log of it,
-/// and when nothing is written any more.
-absl::StatusOr<std::unique_ptr<PcapFile>> CaptureFromFlags();
+/// The file of --dangerous_capture_file.
+class Capture final : public WrittenFile {
+ public:
+  explicit Capture(std::unique_ptr<PcapFile> file);
+
+  PcapFile& file() { return *file_; }
+
+  absl::Status Reopen() override { return file_->Reopen(); }
+  uint64_t lost() const override { return file_->lost(); }
+
+ private:
+  const std::unique_ptr<PcapFile> file_;
+};
+
+/// Makes the file of --dangerous_capture_file; null where none was asked for. Logs that, and when
+/// nothing is written any more.
+absl::StatusOr<std::unique_ptr<Capture>> CaptureFromFlags();
 
 /// Puts the capture before what `new_inspector` makes, so that it has what clients and backends
-/// sent, requests that are refused included. `file` may be null; else it must outlive the block on
-/// the loop of `scheduler`.
-void AddCapture(PcapFile* file, Scheduler& scheduler, InspectorFactory& new_inspector);
+/// sent, requests that are refused included. `capture` may be null; else it must outlive the block
+/// on the loop of `scheduler`.
+void AddCapture(Capture* capture, Scheduler& scheduler, InspectorFactory& new_inspector);
 
 }  // namespace trestle::examples
 

@@ -1,12 +1,59 @@
 #include "examples/support/connection_json.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <optional>
+#include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "examples/support/json_values.h"
 #include "trestle/base/error.h"
+#include "trestle/watch/probe_findings.h"
 
 namespace trestle::examples {
 namespace {
+
+// Peers choose what is in hellos and certificates, and how much: a line has a limit all the same.
+constexpr size_t kMaxTextBytes = 256;
+constexpr size_t kMaxListBytes = 1024;
+constexpr size_t kMaxChain = 8;
+constexpr size_t kMaxTries = 16;
+
+std::string Bounded(absl::string_view text) {
+  if (text.size() <= kMaxTextBytes) return Text(text);
+  return absl::StrCat(text.substr(0, kMaxTextBytes), "…(", text.size(), " bytes)");
+}
+
+// The last element tells how many are left out.
+Json Bounded(const std::vector<std::string>& list) {
+  Json shown = Json::array();
+  size_t bytes = 0;
+  for (const std::string& text : list) {
+    bytes += std::min(text.size(), kMaxTextBytes) + 1;
+    if (bytes > kMaxListBytes) {
+      shown.push_back(absl::StrCat("…(", list.size() - shown.size(), " more)"));
+      break;
+    }
+    shown.push_back(Bounded(text));
+  }
+  return shown;
+}
+
+Json BoundedCertificate(const CertificateInfo& certificate, absl::Time now) {
+  CertificateInfo without_names;
+  without_names.subject = Bounded(certificate.subject);
+  without_names.issuer = Bounded(certificate.issuer);
+  without_names.serial = Bounded(certificate.serial);
+  without_names.key = certificate.key;
+  without_names.signature = certificate.signature;
+  without_names.not_before = certificate.not_before;
+  without_names.not_after = certificate.not_after;
+  without_names.spki_sha256 = certificate.spki_sha256;
+  Json document = CertificateOf(without_names, now);
+  document["names"] = Bounded(NamesOf(certificate));
+  return document;
+}
 
 Json AddressOf(const Endpoint& endpoint) {
   if (endpoint == Endpoint()) return nullptr;
@@ -26,10 +73,12 @@ Json FailureOf(const absl::Status& status) {
 Json TlsOf(const TlsInfo* tls, absl::Time now) {
   if (tls == nullptr) return nullptr;
   Json shown = nullptr;
-  if (!tls->local_chain.empty()) shown = CertificateOf(tls->local_chain.front(), now);
+  if (!tls->local_chain.empty()) {
+    shown = BoundedCertificate(tls->local_chain.front(), now);
+  }
   Json peer = Json::array();
-  for (const CertificateInfo& certificate : tls->peer_chain) {
-    peer.push_back(CertificateOf(certificate, now));
+  for (size_t i = 0; i < std::min(tls->peer_chain.size(), kMaxChain); ++i) {
+    peer.push_back(BoundedCertificate(tls->peer_chain[i], now));
   }
   return {{"version", Text(tls->version)},
           {"cipher", Text(tls->cipher)},
@@ -51,7 +100,7 @@ Json LegOf(const LegReport& leg, absl::Time now) {
 
 Json HelloOf(const std::optional<HelloReport>& hello) {
   if (!hello.has_value()) return nullptr;
-  return {{"alpn", hello->alpn},
+  return {{"alpn", Bounded(hello->alpn)},
           {"bytes", hello->bytes},
           {"records", hello->records},
           {"segments", hello->segments},
@@ -69,7 +118,8 @@ const char* OutcomeOf(const ConnectionReport& report) {
 std::string ConnectionAsJson(const ConnectionReport& whole_report, absl::Time now) {
   const ConnectionReport report = WithoutHiddenNames(whole_report);
   Json failed_tries = Json::array();
-  for (const FailedTry& failed : report.failed_tries) {
+  for (size_t i = 0; i < std::min(report.failed_tries.size(), kMaxTries); ++i) {
+    const FailedTry& failed = report.failed_tries[i];
     failed_tries.push_back(
         {{"backend", AddressOf(failed.backend)}, {"error", FailureOf(failed.status)}});
   }

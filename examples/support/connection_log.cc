@@ -1,17 +1,17 @@
 #include "examples/support/connection_log.h"
 
-#include <unistd.h>
-
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "examples/support/connection_json.h"
+#include "examples/support/log.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle::examples {
 namespace {
 
 constexpr size_t kMaxSubjectBytes = 200;
+constexpr size_t kMaxStatusBytes = 2000;
 
 std::string OrDash(absl::string_view text) { return std::string(text.empty() ? "-" : text); }
 
@@ -25,6 +25,17 @@ std::string DescribeClient(const LegReport& leg) {
   if (leg.tls == nullptr || leg.tls->peer_identity == nullptr) return "";
   return absl::StrCat(" client_certificate=\"",
                       EscapeForLog(leg.tls->peer_identity->subject, kMaxSubjectBytes), "\"");
+}
+
+// So that a value ends where its quotes do. Other bytes of messages are printable already.
+std::string EscapeQuotes(absl::string_view text) {
+  std::string escaped;
+  for (const char c : text.substr(0, kMaxStatusBytes)) {
+    if (c == '"' || c == '\\') escaped.push_back('\\');
+    escaped.push_back(c);
+  }
+  if (text.size() > kMaxStatusBytes) absl::StrAppend(&escaped, "…(", text.size(), " bytes)");
+  return escaped;
 }
 
 std::string DescribeStatus(const ConnectionReport& report) {
@@ -46,13 +57,7 @@ std::string DescribeConnection(const ConnectionReport& whole_report) {
                       " backend=", report.back.peer.ToString(), " back=", DescribeTls(report.back),
                       " up=", report.back.bytes_written, " down=", report.front.bytes_written,
                       " duration=", absl::FormatDuration(duration), " status=\"",
-                      DescribeStatus(report), "\"");
-}
-
-void LogLine(absl::string_view text) {
-  const std::string line = absl::StrCat(text, "\n");
-  // There is nobody to tell when standard error is gone.
-  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
+                      EscapeQuotes(DescribeStatus(report)), "\"");
 }
 
 bool AbslParseFlag(absl::string_view text, ConnectionLogFormat* format, std::string* error) {

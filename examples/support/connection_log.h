@@ -14,9 +14,6 @@ namespace trestle::examples {
 ///   backend=127.0.0.1:8443 back=TLSv1.3/… up=81 down=2048 duration=3.2ms status="ok"
 std::string DescribeConnection(const ConnectionReport& report);
 
-/// Writes a line to standard error in one piece, so that the lines of several threads don't mix.
-void LogLine(absl::string_view text);
-
 enum class ConnectionLogFormat {
   kNone,
   kText,  ///< `DescribeConnection`, after the time.

@@ -1,10 +1,5 @@
 #include "examples/support/front_options.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
-
 #include <memory>
 #include <string>
 #include <utility>
@@ -13,10 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "examples/support/connection_flags.h"
+#include "examples/support/log.h"
 #include "examples/support/program.h"
 #include "integrations/compression/brotli_compressor.h"
 #include "integrations/compression/zlib_compressor.h"
-#include "trestle/posix/owned_fd.h"
 
 ABSL_FLAG(std::string, tls_preset, "intermediate",
           "modern: TLS 1.3 only; intermediate: TLS 1.2 with AEAD and ECDHE, too");
@@ -42,25 +37,22 @@ ABSL_FLAG(int, session_cache, 0,
           "about 1 KiB each");
 ABSL_FLAG(int, max_key_updates_per_minute, trestle::ServerTlsOptions().max_key_updates_per_minute,
           "KeyUpdates that a client may send within a minute");
-ABSL_FLAG(std::string, dangerous_key_log, "",
-          "appends the secrets of all connections to this file (SSLKEYLOGFILE form): whoever reads "
-          "it reads them");
+ABSL_FLAG(
+    std::string, dangerous_key_log, "",
+    "appends the secrets of all connections to this file (SSLKEYLOGFILE form), which only its "
+    "owner may read: whoever reads it can decrypt them; SIGHUP opens it again");
 
 namespace trestle::examples {
 namespace {
 
 class KeyLogFile final : public KeyLog {
  public:
-  explicit KeyLogFile(OwnedFd file) : file_(std::move(file)) {}
+  explicit KeyLogFile(std::unique_ptr<SecretLog> log) : log_(std::move(log)) {}
 
-  void OnLine(absl::string_view line) const override {
-    // One write, so that lines of several threads don't mix.
-    const std::string text = absl::StrCat(line, "\n");
-    [[maybe_unused]] const ssize_t written = write(file_.get(), text.data(), text.size());
-  }
+  void OnLine(absl::string_view line) const override { log_->Write(line); }
 
  private:
-  const OwnedFd file_;
+  const std::unique_ptr<SecretLog> log_;
 };
 
 absl::Status ApplyPreset(ServerTlsOptions& options) {
@@ -109,11 +101,14 @@ absl::Status ApplySessionCache(ServerTlsOptions& options) {
 absl::Status ApplyKeyLog(ServerTlsOptions& options) {
   const std::string path = absl::GetFlag(FLAGS_dangerous_key_log);
   if (path.empty()) return absl::OkStatus();
-  OwnedFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  if (!file.valid()) {
-    return FlagError("dangerous_key_log", absl::StrCat("can't be written: ", strerror(errno)));
+  // What begins with "#" is a comment there.
+  absl::StatusOr<std::unique_ptr<SecretLog>> log = SecretLog::Open(
+      "key", path, [](uint64_t lost) { return absl::StrCat("# ", lost, " lines lost"); });
+  if (!log.ok()) {
+    return FlagError("dangerous_key_log",
+                     absl::StrCat("can't be written: ", Sentence(log.status())));
   }
-  options.dangerous_key_log = std::make_shared<const KeyLogFile>(std::move(file));
+  options.dangerous_key_log = std::make_shared<const KeyLogFile>(*std::move(log));
   return absl::OkStatus();
 }
 

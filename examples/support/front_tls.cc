@@ -11,6 +11,7 @@
 #include "examples/support/acme_tokens_dir.h"
 #include "examples/support/client_auth_flags.h"
 #include "examples/support/front_options.h"
+#include "examples/support/log.h"
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
 #include "trestle/posix/file.h"

@@ -9,8 +9,8 @@
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "examples/support/help_text.h"
+#include "examples/support/log.h"
 #include "trestle/base/error.h"
 
 namespace trestle::examples {
@@ -60,7 +60,7 @@ std::string Sentence(const absl::Status& status) {
 
 void OrExit(const absl::Status& status) {
   if (status.ok()) return;
-  absl::FPrintF(stderr, "%s: %s\n", program_invocation_short_name, Sentence(status));
+  LogLine(absl::StrCat(program_invocation_short_name, ": ", Sentence(status)));
   std::exit(EXIT_FAILURE);
 }
 

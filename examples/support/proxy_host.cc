@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/blocking_counter.h"
+#include "examples/support/log.h"
 #include "examples/support/program.h"
 #include "trestle/posix/file_watcher.h"
 #include "trestle/posix/signal_watcher.h"
@@ -207,7 +208,10 @@ absl::Status ProxyHost::RefuseLoop(
 }
 
 void ProxyHost::OnSignal(int signal) {
-  if (signal == SIGHUP) return Reload();
+  if (signal == SIGHUP) {
+    ReopenFiles();
+    return Reload();
+  }
   if (!draining_) return Drain();
   LogLine("stopping now");
   main_loop_->Stop();
@@ -224,9 +228,6 @@ void ProxyHost::Reload() {
 
 void ProxyHost::Drain() {
   draining_ = true;
-  if (watcher_ != nullptr) watcher_->OnDraining();
-  LogLine(absl::StrCat("draining for at most ", absl::FormatDuration(options_.drain_timeout),
-                       "; a second signal stops at once"));
   workers_to_drain_ = static_cast<int>(workers_.size());
   const auto on_drained = [this] {
     if (--workers_to_drain_ > 0) return;
@@ -240,6 +241,9 @@ void ProxyHost::Drain() {
                    [this, on_drained] { main_loop_->PostFromAnyThread(on_drained); });
     });
   }
+  if (watcher_ != nullptr) watcher_->OnDraining();
+  LogLine(absl::StrCat("draining for at most ", absl::FormatDuration(options_.drain_timeout),
+                       "; a second signal stops at once"));
 }
 
 void ProxyHost::LogRefusals() const {

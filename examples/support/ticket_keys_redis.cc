@@ -8,7 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "examples/support/connection_log.h"
+#include "examples/support/log.h"
 #include "examples/support/program.h"
 #include "trestle/posix/file.h"
 

@@ -13,6 +13,7 @@ constexpr char kEndOfRules[] = "TRESTLE-END-OF-RULES";
 constexpr char kBodyParsers[] = R"rules(
 SecRequestBodyAccess On
 SecResponseBodyAccess Off
+SecAuditEngine Off
 SecRequestBodyLimit 13107200
 SecRequestBodyNoFilesLimit 131072
 SecRequestBodyLimitAction Reject
@@ -129,16 +130,6 @@ std::string CoreRuleSet(const CoreRuleSetOptions& options) {
                                    "\n", RulesOf(options.limits, options.detect_only));
   for (const char* group : {kBodyParsers, kRecommended, kContentTypes, kMultipart, kJson}) {
     absl::StrAppend(&rules, absl::StrReplaceAll(group, {{"DENY", "deny,status:400"}}));
-  }
-  if (!options.audit_log.empty()) {
-    absl::StrAppend(&rules,
-                    "SecAuditEngine RelevantOnly\n"
-                    "SecAuditLogRelevantStatus \"^[45]\"\n"
-                    "SecAuditLogParts ABHZ\n"
-                    "SecAuditLogType Serial\n"
-                    "SecAuditLogFormat JSON\n"
-                    "SecAuditLog ",
-                    options.audit_log, "\n");
   }
   absl::StrAppend(&rules, "Include ", options.setup_file, "\nInclude ", options.rules_folder,
                   "/*.conf\nSecMarker ", kEndOfRules, "\n");

@@ -32,8 +32,6 @@ struct CoreRuleSetOptions {
   /// The paths of Debian's package modsecurity-crs.
   std::string setup_file = "/etc/modsecurity/crs/crs-setup.conf";
   std::string rules_folder = "/usr/share/modsecurity-crs/rules";
-  /// The file for one line of JSON for each request that was denied or matched a rule. Empty: none.
-  std::string audit_log;
   /// Reports matches without denying requests, to test the rules on a site.
   bool detect_only = false;
   RequestLimits limits = {};

@@ -1,9 +1,12 @@
 #include "integrations/modsecurity/modsecurity_guard.h"
 
+#include <modsecurity/audit_log.h>
 #include <modsecurity/modsecurity.h>
+#include <modsecurity/rule_message.h>
 #include <modsecurity/rules_set.h>
 #include <modsecurity/transaction.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -16,6 +19,12 @@ namespace trestle {
 namespace {
 
 constexpr size_t kMaxMessageBytes = 1024;
+
+// Parts of an audit log: A and Z frame it, B has the request's head, H what the rules found.
+constexpr int kAuditParts = modsecurity::audit_log::AuditLog::AAuditLogPart |
+                            modsecurity::audit_log::AuditLog::BAuditLogPart |
+                            modsecurity::audit_log::AuditLog::HAuditLogPart |
+                            modsecurity::audit_log::AuditLog::ZAuditLogPart;
 
 class LoadedRules;
 
@@ -54,6 +63,7 @@ class ModSecurityGuard final : public HttpGuard {
   std::optional<HttpRefusal> OnExcess(absl::string_view reason);
   bool JsonIsBounded() const;
   std::optional<HttpRefusal> OnIntervention();
+  bool IsToBeAudited() const;
   void Close();
 
   const std::shared_ptr<const LoadedRules> rules_;
@@ -93,6 +103,9 @@ class LoadedRules final : public ModSecurityRules,
   void Tell(absl::string_view message) const {
     if (listener_ != nullptr) listener_->OnMatch(EscapeForLog(message, kMaxMessageBytes));
   }
+
+  bool wants_audit() const { return listener_ != nullptr && listener_->wants_audit(); }
+  void Audit(absl::string_view json) const { listener_->OnAudited(json); }
 
  private:
   static void OnLog(void* rules, const void* message) {
@@ -200,8 +213,15 @@ std::optional<HttpRefusal> ModSecurityGuard::OnIntervention() {
   return refusal;
 }
 
-// The last phase of the rules: the audit log is written in it. Its expressions have a budget of
-// their own, since it comes after the verdict.
+bool ModSecurityGuard::IsToBeAudited() const {
+  const auto& matches = transaction_->m_rulesMessages;
+  return transaction_->m_httpCodeReturned >= 400 ||
+         std::any_of(matches.begin(), matches.end(),
+                     [](const modsecurity::RuleMessage& match) { return !match.m_noAuditLog; });
+}
+
+// The last phase of the rules, and the audit log after it. Its expressions have a budget of their
+// own, since it comes after the verdict.
 void ModSecurityGuard::Close() {
   if (transaction_ == nullptr) return;
   RegexBudget budget(rules_->limits());
@@ -209,6 +229,7 @@ void ModSecurityGuard::Close() {
     const RegexBudget::Scope scope(budget, transaction_->m_it.disruptive);
     transaction_->processLogging();
   }
+  if (rules_->wants_audit() && IsToBeAudited()) rules_->Audit(transaction_->toJSON(kAuditParts));
   transaction_.reset();
 }
 

@@ -24,6 +24,13 @@ class ModSecurityListener {
   /// Called for each match. `message` is ModSecurity's error log text, with control characters
   /// escaped.
   virtual void OnMatch(absl::string_view message) = 0;
+
+  /// Tells whether `OnAudited` is to be called, which costs the making of its text.
+  virtual bool wants_audit() const { return false; }
+
+  /// A request was denied, or matched a rule that wants to be audited. `json` describes it on one
+  /// line, cookies included: for an audit log (parts ABHZ). Must not wait for a disk.
+  virtual void OnAudited(absl::string_view /*json*/) {}
 };
 
 /// Loaded rules, which threads may share. Loading the Core Rule Set takes a fraction of a second.

@@ -117,6 +117,19 @@ MetricFamily TicketKeyFamily(absl::Duration age) {
   return family;
 }
 
+MetricFamily LostRecordsFamily(const std::map<std::string, uint64_t>& lost) {
+  MetricFamily family;
+  family.name = "trestle_log_records_lost_total";
+  family.help = "Lines of logs, and pieces of captures, that were not written";
+  family.type = MetricType::Counter;
+  for (const auto& [log, count] : lost) {
+    ClientMetric& metric = family.metric.emplace_back();
+    metric.label.push_back({"log", log});
+    metric.counter.value = static_cast<double>(count);
+  }
+  return family;
+}
+
 }  // namespace
 
 class ProxyMetrics::Families {
@@ -311,6 +324,11 @@ void ProxyMetrics::SetTicketKeyTime(absl::AnyInvocable<absl::Time(absl::Time now
   sealing_since_ = std::move(sealing_since);
 }
 
+void ProxyMetrics::SetLostRecords(absl::AnyInvocable<std::map<std::string, uint64_t>()> lost) {
+  absl::MutexLock lock(&mutex_);
+  lost_records_ = std::move(lost);
+}
+
 std::string ProxyMetrics::Text(absl::Time now) const {
   std::vector<MetricFamily> families = registry_->Collect();
   for (MetricFamily& family : CertificateFamilies(certificates(), now)) {
@@ -320,6 +338,7 @@ std::string ProxyMetrics::Text(absl::Time now) const {
     absl::MutexLock lock(&mutex_);
     const absl::Time since = sealing_since_ ? sealing_since_(now) : absl::InfinitePast();
     if (since != absl::InfinitePast()) families.push_back(TicketKeyFamily(now - since));
+    if (lost_records_) families.push_back(LostRecordsFamily(lost_records_()));
   }
   std::ostringstream text;
   ::prometheus::TextSerializer().Serialize(text, families);

@@ -3,6 +3,8 @@
 #ifndef TRESTLE_INTEGRATIONS_PROMETHEUS_PROXY_METRICS_H_
 #define TRESTLE_INTEGRATIONS_PROMETHEUS_PROXY_METRICS_H_
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -41,6 +43,11 @@ class ProxyMetrics {
   void SetTicketKeyTime(absl::AnyInvocable<absl::Time(absl::Time now)> sealing_since)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  /// Sets the function that counts the lost records of each log of the program, by the log's name:
+  /// lines, or pieces of a capture. `Text` calls it on its thread.
+  void SetLostRecords(absl::AnyInvocable<std::map<std::string, uint64_t>()> lost)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
   /// Counts a reload. Each successful one is a generation; the initial set-up is generation 1.
   void CountReload(bool good);
 
@@ -56,6 +63,8 @@ class ProxyMetrics {
   mutable absl::Mutex mutex_;
   std::vector<CertificateStatus> certificates_ ABSL_GUARDED_BY(mutex_);
   mutable absl::AnyInvocable<absl::Time(absl::Time now)> sealing_since_ ABSL_GUARDED_BY(mutex_);
+  mutable absl::AnyInvocable<std::map<std::string, uint64_t>()> lost_records_
+      ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace trestle

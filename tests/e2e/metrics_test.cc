@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -378,6 +379,7 @@ TEST_F(MetricsTest, TheDocumentsUseTheNamesThatThereAre) {
   report.status = MakeError({ErrorCode::kTimeout, Leg::kBack, Phase::kRelay, std::nullopt, "x"});
   observer->OnClosed(report);
   metrics_.SetTicketKeyTime([](absl::Time now) { return now; });
+  metrics_.SetLostRecords([] { return std::map<std::string, uint64_t>{{"stderr", 0}}; });
   CertificateStatus certificate = Certificate("a.test", kDay, kDay);
   certificate.chain[0].not_before = now_ - kDay;
   certificate.failure->subject = certificate.chain[0].subject;
@@ -515,6 +517,17 @@ TEST_F(AdminServerTest, NothingElseIsServed) {
   EXPECT_EQ(BodyOf(head), "");
   EXPECT_THAT(Get("/", {"--header", "X-Long: " + std::string(20000, 'x')}),
               Not(HasSubstr("HTTP/1.1 200")));
+}
+
+TEST_F(AdminServerTest, LostLinesOfLogsAreCounted) {
+  EXPECT_THAT(Get("/metrics"), Not(HasSubstr("trestle_log_records_lost_total")));
+  metrics_.SetLostRecords([] {
+    return std::map<std::string, uint64_t>{{"stderr", 3}, {"audit", 0}};
+  });
+  const std::string metrics = Get("/metrics");
+  EXPECT_THAT(metrics, AllOf(HasSubstr("trestle_log_records_lost_total{log=\"stderr\"} 3\n"),
+                             HasSubstr("trestle_log_records_lost_total{log=\"audit\"} 0\n")));
+  ExpectPromtoolLikes(BodyOf(metrics));
 }
 
 TEST_F(AdminServerTest, ATakenAddressIsAnError) {

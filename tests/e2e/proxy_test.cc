@@ -8,8 +8,10 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "absl/log/check.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -84,6 +86,17 @@ std::string ProxyTest::WriteFile(const std::string& name, absl::string_view text
   const std::string path = PathOf(name);
   std::ofstream(path, std::ios::binary) << text;
   return path;
+}
+
+bool ProxyTest::WaitForText(const std::string& path, absl::string_view text) {
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (absl::Now() < deadline) {
+    std::ifstream file(path, std::ios::binary);
+    const std::string found((std::istreambuf_iterator<char>(file)), {});
+    if (absl::StrContains(found, text)) return true;
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  return false;
 }
 
 testing::PemPair ProxyTest::WriteCertificate(const std::string& name,

@@ -56,6 +56,9 @@ class ProxyTest : public ::testing::Test {
   std::string WriteFile(const std::string& name, absl::string_view text) const;
   std::string PathOf(const std::string& name) const;
 
+  /// Waits until the file `path` holds `text`, which another program writes when it comes to it.
+  static bool WaitForText(const std::string& path, absl::string_view text);
+
   /// Mints a certificate, and writes NAME.pem and NAME.key.
   testing::PemPair WriteCertificate(const std::string& name, const testing::LeafSpec& leaf) const;
 

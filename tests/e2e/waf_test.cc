@@ -2,6 +2,8 @@
 // requests arrive as they were sent.
 
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <sstream>
@@ -150,6 +152,8 @@ TEST_F(WafTest, ACaptureHasTheAttackThatTheBackendNeverSaw) {
   const CommandResult curl = Curl(proxy->port, "/hello?id=1%27%20OR%20%271%27=%271");
   EXPECT_EQ(curl.output, "403 Forbidden\n") << curl.errors << proxy->log();
   EXPECT_TRUE(proxy->WaitForLog("blocked_by_inspector")) << proxy->log();
+  proxy->process.Signal(SIGTERM);
+  EXPECT_EQ(proxy->process.WaitForExit(kPatience), 0);
   const auto streams = ReadStreams(ReadAll(path));
   ASSERT_TRUE(streams.ok()) << streams.status();
   ASSERT_EQ(streams->size(), 1u);
@@ -181,14 +185,33 @@ TEST_F(WafTest, AttacksAreDeniedAndAudited) {
     flags.insert(flags.end(), {"--globoff", "--write-out", "%{http_code}"});
     const CommandResult curl = Curl(proxy->port, attack.path, flags);
     EXPECT_EQ(curl.output, "403 Forbidden\n403") << attack.path << curl.errors << proxy->log();
-    EXPECT_THAT(ReadAll(audit), HasSubstr(absl::StrCat("\"ruleId\":\"", attack.rule, "\"")));
+    EXPECT_TRUE(WaitForText(audit, absl::StrCat("\"ruleId\":\"", attack.rule, "\"")));
   }
   EXPECT_EQ(backend_->requests(), 0);
   EXPECT_TRUE(proxy->WaitForLog("blocked_by_inspector: denied by the rules: ")) << proxy->log();
   EXPECT_THAT(proxy->log(), HasSubstr("waf: [client 127.0.0.1] ModSecurity: Access denied"));
+  // The program writes what is left when it ends.
+  proxy->process.Signal(SIGTERM);
+  EXPECT_EQ(proxy->process.WaitForExit(kPatience), 0);
   std::vector<std::string> lines = absl::StrSplit(ReadAll(audit), '\n', absl::SkipEmpty());
   EXPECT_EQ(lines.size(), attacks.size());
   EXPECT_THAT(lines[0], HasSubstr("\"http_code\":403"));
+}
+
+TEST_F(WafTest, TheAuditLogIsForItsOwnerOnlyAndRotates) {
+  const std::string audit = PathOf("audit.json");
+  const auto proxy = StartWaf({absl::StrCat("--audit_log=", audit)});
+  const std::string attack = "/hello?file=../../../../etc/passwd";
+  Curl(proxy->port, attack, {"--header", "Cookie: session=secret"});
+  ASSERT_TRUE(WaitForText(audit, "session=secret"));
+  struct stat info = {};
+  ASSERT_EQ(stat(audit.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0600u);
+  ASSERT_EQ(rename(audit.c_str(), (audit + ".1").c_str()), 0);
+  proxy->process.Signal(SIGHUP);
+  ASSERT_TRUE(proxy->WaitForLog("reloaded: ")) << proxy->log();
+  Curl(proxy->port, attack, {"--header", "Cookie: session=another"});
+  EXPECT_TRUE(WaitForText(audit, "session=another"));
 }
 
 TEST_F(WafTest, DetectingDeniesNothing) {
@@ -261,8 +284,14 @@ TEST_F(WafTest, MistakesAreTold) {
     EXPECT_GT(result.exit_status, 0);
     return result.errors;
   };
-  EXPECT_THAT(refusal("--rules=/nonexistent"), HasSubstr("don't go with --rules"));
-  EXPECT_THAT(refusal("--audit_log=/nonexistent/audit"), HasSubstr("can't be written"));
+  EXPECT_THAT(refusal("--rules=/nonexistent"), HasSubstr("doesn't go with --rules"));
+  EXPECT_THAT(
+      refusal("--audit_log=/nonexistent/audit"),
+      HasSubstr("--audit_log can't be written: cannot open /nonexistent/audit: No such file"));
+  ASSERT_EQ(symlink("/dev/null", PathOf("link").c_str()), 0);
+  EXPECT_THAT(refusal("--audit_log=" + PathOf("link")), HasSubstr("it is a symlink"));
+  chmod(WriteFile("wide", "").c_str(), 0644);
+  EXPECT_THAT(refusal("--audit_log=" + PathOf("wide")), HasSubstr("others have access to it"));
   EXPECT_THAT(refusal("--http2"), HasSubstr("would pass by the rules"));
   EXPECT_THAT(refusal("--dangerous_unread_http2"), HasSubstr("would pass by the rules"));
   EXPECT_THAT(refusal("--max_body=0"), HasSubstr("limit"));

@@ -1,0 +1,77 @@
+// The logs of an example program: standard error, and files with secrets. None of them ever holds
+// up whoever writes a line, and SIGHUP opens the files again.
+#ifndef TRESTLE_EXAMPLES_SUPPORT_LOG_H_
+#define TRESTLE_EXAMPLES_SUPPORT_LOG_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "trestle/posix/log_writer.h"
+
+namespace trestle::examples {
+
+/// Writes a line to standard error. Thread-safe; never waits for the reader. Lines that can't be
+/// written are counted, and a line says so. At the end of the program the rest is written, for at
+/// most a second.
+void LogLine(absl::string_view text);
+
+/// Waits until all lines are written to standard error, for at most a second.
+void FlushLog();
+
+/// A file that is written all the time, and that SIGHUP opens again. Known to `ReopenFiles` and
+/// `LostRecords` as long as it lives.
+class WrittenFile {
+ public:
+  /// `name` is the label of its metric: "audit".
+  explicit WrittenFile(std::string name);
+  virtual ~WrittenFile();
+  WrittenFile(const WrittenFile&) = delete;
+  WrittenFile& operator=(const WrittenFile&) = delete;
+
+  const std::string& name() const { return name_; }
+
+  /// Opens the file by its path again, after it was moved away. Thread-safe.
+  virtual absl::Status Reopen() = 0;
+
+  /// Counts lines or pieces of traffic that were not written. Thread-safe.
+  virtual uint64_t lost() const = 0;
+
+ private:
+  const std::string name_;
+};
+
+/// A log in a file that holds secrets: mode 0600, no symlink (trestle/posix/private_file.h).
+class SecretLog final : public WrittenFile {
+ public:
+  /// `loss_line` makes the line that stands where lines are missing.
+  static absl::StatusOr<std::unique_ptr<SecretLog>> Open(
+      std::string name, const std::string& path,
+      absl::AnyInvocable<std::string(uint64_t lost) const> loss_line);
+
+  void Write(absl::string_view line) { writer_->Write(line); }
+
+  absl::Status Reopen() override;
+  uint64_t lost() const override { return writer_->lines_lost(); }
+
+ private:
+  SecretLog(std::string name, std::string path, std::unique_ptr<LogWriter> writer);
+
+  const std::string path_;
+  const std::unique_ptr<LogWriter> writer_;
+};
+
+/// Opens all files again, and says which couldn't be. For SIGHUP.
+void ReopenFiles();
+
+/// What each log has lost, by name; that of standard error is "stderr".
+std::map<std::string, uint64_t> LostRecords();
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_SUPPORT_LOG_H_

@@ -1,0 +1,76 @@
+// Lines of --log_connections have a limit whatever peers send, and values end where their quotes
+// do.
+
+#include "examples/support/connection_log.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "examples/support/connection_json.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "trestle/proxy/observer.h"
+
+namespace trestle::examples {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+
+// What a hello of 15 KB may have at most: each name takes a byte for its length.
+ConnectionReport WithLongHello() {
+  ConnectionReport report;
+  report.hello.emplace();
+  for (int i = 0; i < 7500; ++i) report.hello->alpn.push_back("\x01");
+  return report;
+}
+
+TEST(ConnectionLogTest, AHelloOf15KilobytesMakesABoundedLine) {
+  const std::string line = ConnectionAsJson(WithLongHello(), absl::UnixEpoch());
+  EXPECT_LT(line.size(), 8u << 10);
+  const auto document = nlohmann::json::parse(line);
+  const auto& alpn = document.at("hello").at("alpn");
+  EXPECT_EQ(alpn.size(), 513u);
+  EXPECT_EQ(alpn.back(), "…(6988 more)");
+
+  ConnectionReport long_names;
+  long_names.hello.emplace();
+  long_names.hello->alpn = {std::string(255, 'x'), std::string(300, 'y')};
+  const auto names = nlohmann::json::parse(ConnectionAsJson(long_names, absl::UnixEpoch()));
+  EXPECT_EQ(names.at("hello").at("alpn").at(0), std::string(255, 'x'));
+  EXPECT_EQ(names.at("hello").at("alpn").at(1), std::string(256, 'y') + "…(300 bytes)");
+}
+
+TEST(ConnectionLogTest, LongChainsMakeABoundedLine) {
+  CertificateInfo certificate;
+  certificate.subject = std::string(100'000, '\x01');
+  certificate.issuer = certificate.subject;
+  certificate.serial = certificate.subject;
+  for (int i = 0; i < 32'000; ++i) certificate.dns_names.push_back(absl::StrCat(i, ".test"));
+  TlsInfo tls;
+  tls.version = "TLSv1.3";
+  tls.peer_chain = ChainInfo(std::vector<CertificateInfo>(50, certificate));
+  ConnectionReport report = WithLongHello();
+  report.front.tls = std::make_shared<const TlsInfo>(tls);
+  const std::string line = ConnectionAsJson(report, absl::UnixEpoch());
+  EXPECT_LT(line.size(), 64u << 10);
+  const auto chain = nlohmann::json::parse(line).at("front").at("tls").at("peer_chain");
+  EXPECT_EQ(chain.size(), 8u);
+  EXPECT_THAT(std::string(chain.at(0).at("names").back()), EndsWith(" more)"));
+}
+
+TEST(ConnectionLogTest, QuotesInTheTextLogAreEscaped) {
+  ConnectionReport report;
+  report.status = absl::InvalidArgumentError("said \"no\" mode=offload \\");
+  EXPECT_THAT(DescribeConnection(report), EndsWith("status=\"said \\\"no\\\" mode=offload \\\\\""));
+  report.status = absl::InvalidArgumentError(std::string(100'000, 'x'));
+  EXPECT_LT(DescribeConnection(report).size(), 4096u);
+  EXPECT_THAT(DescribeConnection(report), HasSubstr("…(100000 bytes)\""));
+}
+
+}  // namespace
+}  // namespace trestle::examples
