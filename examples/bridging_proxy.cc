@@ -1,5 +1,5 @@
-// Bridges TLS: speaks TLS with clients, and opens a new TLS session to the backend, whose
-// certificate must lead to a CA of ours and be for the name that we expect.
+// Bridges TLS: terminates the client's TLS, and opens a new TLS session to the backend. The
+// backend's certificate must chain to a trusted CA and match the expected name.
 
 #include <memory>
 #include <string>
@@ -24,18 +24,18 @@
 #include "trestle/tls/tls_config.h"
 
 ABSL_FLAG(bool, eager_alpn, false,
-          "lets the backend choose among --alpn: the client's hello waits for it");
+          "lets the backend choose among --alpn: the answer to the client's hello waits for it");
 ABSL_FLAG(std::string, backend, "",
-          "IP:PORT of the backend, which speaks TLS; several, joined by +, take turns, and where "
-          "one fails the next is tried; or give --http_routes");
+          "IP:PORT of the backend, which speaks TLS; several, joined by +, are used in turn, and "
+          "the next is tried if one fails; or give --http_routes");
 ABSL_FLAG(std::string, backend_name, "",
-          "name that the backend's certificate must be for; also sent to it as SNI");
+          "name to send to the backend as SNI, which its certificate must match");
 ABSL_FLAG(bool, copy_server_name, false,
-          "takes the name that the client asks for in place of --backend_name, which is for "
-          "clients that ask for none");
+          "sends the client's server name instead of --backend_name, which is then for clients "
+          "without one");
 ABSL_FLAG(std::string, backend_verify_name, "",
-          "DNS name, IP address or URI (SPIFFE ID) that the certificate must be for in place of "
-          "the name that is sent");
+          "DNS name, IP address or URI (SPIFFE ID) that the backend's certificate must match "
+          "instead of the name sent");
 ABSL_FLAG(bool, backend_resumption, true,
           "resumes TLS sessions with the backend; false: every connection makes a full handshake");
 
@@ -48,7 +48,7 @@ constexpr char kUsage[] =
     "  bridging_proxy --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem \\\n"
     "      --backend=127.0.0.1:9443 --backend_ca=ca.pem --backend_name=api.internal.example";
 
-// All that the flags say of the bridge itself. To be called for each thread.
+// Returns the bridge's options from the flags. Called for each thread.
 trestle::TlsBridgeOptions OptionsFromFlags() {
   using namespace trestle::examples;
   trestle::TlsBridgeOptions options;

@@ -1,5 +1,5 @@
-// Looks at TLS servers as the legs of a proxy would meet them, front and back in one go: what they
-// agree to, what their certificates are worth, and when they will fail and why.
+// Probes TLS servers as the front and back legs of a proxy. Reports the negotiated parameters, the
+// state of the certificates, and when and why their verification will fail.
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -36,41 +36,42 @@
 #include "trestle/watch/probe_findings.h"
 
 ABSL_FLAG(std::string, front, "",
-          "IP:PORT,NAME of the proxy; more names after further commas; without a name none is sent "
-          "and the address is verified");
+          "IP:PORT,NAME of the proxy; more names after further commas; without a name, no SNI is "
+          "sent and the certificate must match the address");
 ABSL_FLAG(std::string, back, "", "IP:PORT,NAME of the backend, as --front");
 ABSL_FLAG(std::string, legs_file, "",
-          "file with a route on each line: [LABEL] front=IP:PORT,NAME back=IP:PORT,NAME, each leg "
-          "followed by settings of its own (ca= crl= intermediates= cert= key= verify= alpn= "
+          "file with one route per line: [LABEL] front=IP:PORT,NAME back=IP:PORT,NAME, each leg "
+          "followed by its own settings (ca= crl= intermediates= cert= key= verify= alpn= "
           "key_type= starttls= proxy_header=)");
-ABSL_FLAG(std::string, ca, "", "PEM file, or folder of PEM files, with the CAs to trust");
+ABSL_FLAG(std::string, ca, "", "PEM file, or directory of PEM files, with the CAs to trust");
 ABSL_FLAG(std::string, front_ca, "", "the same for front legs; default --ca");
 ABSL_FLAG(std::string, back_ca, "", "the same for back legs; default --ca");
 ABSL_FLAG(std::string, crl, "",
-          "PEM file with revocation lists; each CA of a chain must have one then");
+          "PEM file with revocation lists; each CA of a chain must then have one");
 ABSL_FLAG(std::string, intermediates, "",
-          "PEM file with intermediates, to tell a forgotten one from an unknown CA");
+          "PEM file with intermediates, to distinguish a missing one from an unknown CA");
 ABSL_FLAG(std::string, cert, "",
-          "PEM file with a client certificate, for back legs that ask for one");
-ABSL_FLAG(std::string, key, "", "PEM file with its private key");
+          "PEM file with a client certificate, for back legs that request one");
+ABSL_FLAG(std::string, key, "", "PEM file with the private key of --cert");
 ABSL_FLAG(std::string, verify, "",
-          "name that back legs' certificates must be for, where it isn't the one that is sent");
+          "name that back legs' certificates must match, if it is not the name sent");
 ABSL_FLAG(std::string, alpn, "", "application protocols to offer, as in h2,http/1.1");
 ABSL_FLAG(
     std::string, starttls, "none",
-    "how TLS begins at back legs: none, smtp, imap, pop3, ftp, ldap, xmpp, postgres or mysql");
+    "how TLS starts on back legs: none, smtp, imap, pop3, ftp, ldap, xmpp, postgres or mysql");
 ABSL_FLAG(std::string, key_type, "any",
-          "which of a server's certificates to look at: any (the one that it prefers), ecdsa, rsa, "
-          "or each: ECDSA and RSA, by a probe each, of which both must be good");
-ABSL_FLAG(std::string, proxy_header, "none", "none, v1 or v2: PROXY header sent to back legs");
+          "which of a server's certificates to check: any (the server's preference), ecdsa, rsa, "
+          "or each: one probe for ECDSA and one for RSA, which must both be good");
+ABSL_FLAG(std::string, proxy_header, "none", "none, v1 or v2: PROXY header to send on back legs");
 ABSL_FLAG(int, warn_days, 30,
-          "certificates that end within so many days, but at most a third of their lifetime, are a "
-          "warning");
-ABSL_FLAG(bool, json, false, "prints JSON (docs/leg_probe.md), with --watch a line each round");
-ABSL_FLAG(bool, details, false, "prints full tables, also of more than three routes");
-ABSL_FLAG(absl::Duration, watch, absl::ZeroDuration(), "probes again, so often, until a signal");
-ABSL_FLAG(int, concurrency, 64, "probes that run at a time, at most");
-ABSL_FLAG(absl::Duration, timeout, absl::Seconds(10), "limit for each of dial and handshake");
+          "warns of certificates that expire within this many days, but at most a third of their "
+          "lifetime");
+ABSL_FLAG(bool, json, false, "prints JSON (docs/leg_probe.md), with --watch one line per round");
+ABSL_FLAG(bool, details, false, "prints full tables, also for more than three routes");
+ABSL_FLAG(absl::Duration, watch, absl::ZeroDuration(),
+          "repeats the probes at this interval until a signal");
+ABSL_FLAG(int, concurrency, 64, "maximum number of concurrent probes");
+ABSL_FLAG(absl::Duration, timeout, absl::Seconds(10), "time limit for each of dial and handshake");
 ABSL_FLAG(std::string, color, "auto", "auto (on a terminal), always or never");
 
 namespace trestle::examples {
@@ -80,7 +81,7 @@ constexpr int kExitWarning = 1;
 constexpr int kExitCritical = 2;
 constexpr int kExitUsage = 3;
 
-// More routes than these are printed a line each.
+// Above this number of routes, each is printed on one line.
 constexpr size_t kMaxTables = 3;
 constexpr size_t kMaxFileBytes = 16 << 20;
 
@@ -96,12 +97,12 @@ constexpr char kUsage[] =
   std::exit(kExitUsage);
 }
 
-// Of this program and of what it shares with the proxies; Abseil has others.
+// Only flags of this program and of the code it shares with the proxies; Abseil has others.
 bool IsOwn(const absl::CommandLineFlag& flag) {
   return absl::StrContains(flag.Filename(), "examples/");
 }
 
-// Abseil's own parser leaves with status 1, which means something else here.
+// Abseil's own parser exits with status 1, which has another meaning here.
 void ParseFlags(int argc, char** argv) {
   AnswerHelpAndVersion(argc, argv, kUsage);
   for (int i = 1; i < argc; ++i) {
@@ -283,7 +284,7 @@ void CheckFlags() {
   }
 }
 
-// Each probe has a socket.
+// Each probe needs a socket.
 void RaiseDescriptorLimit() {
   rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;

@@ -1,6 +1,7 @@
-// All three ways of handling TLS on one port, chosen by the server name in the ClientHello: some
-// names pass through untouched, some are decrypted here, some are decrypted and encrypted again.
-// Shows how blocks nest: the router owns the port, and hands connections to the other blocks.
+// Handles TLS in all three ways on one port. The server name in the ClientHello selects one: some
+// names pass through untouched, some are decrypted here, and some are decrypted and encrypted
+// again. Shows how to nest blocks: the router owns the port and passes connections to the other
+// blocks.
 
 #include <algorithm>
 #include <memory>
@@ -33,16 +34,15 @@
 #include "trestle/tls/tls_config.h"
 
 ABSL_FLAG(std::string, pass, "",
-          "NAME=IP:PORT, comma-separated: backends that get the TLS bytes as they came; *.NAME "
-          "covers one more label, **.NAME one or more; several backends: NAME=IP:PORT+IP:PORT");
-ABSL_FLAG(std::string, offload, "", "NAME=IP:PORT, likewise: backends that get the clear text");
-ABSL_FLAG(std::string, bridge, "",
-          "NAME=IP:PORT, likewise: backends that get it in a TLS session of their own, and whose "
-          "certificates must be for NAME");
+          "NAME=IP:PORT, comma-separated: backends that receive the TLS bytes unchanged; *.NAME "
+          "matches one more label, **.NAME one or more; several backends: NAME=IP:PORT+IP:PORT");
+ABSL_FLAG(std::string, offload, "", "NAME=IP:PORT, likewise: backends that receive the clear text");
+ABSL_FLAG(
+    std::string, bridge, "",
+    "NAME=IP:PORT, likewise: backends with a new TLS session, whose certificates must match NAME");
 ABSL_FLAG(std::string, probe_ca, "",
-          "PEM file, or folder of PEM files, with the CAs of the backends of --pass: with --admin, "
-          "their certificates are "
-          "looked at");
+          "PEM file, or directory of PEM files, with the CAs of the backends of --pass: with "
+          "--admin, probes check their certificates");
 
 namespace {
 
@@ -57,13 +57,13 @@ constexpr char kUsage[] =
     "      --offload=www.example=127.0.0.1:8080 --bridge=api.example=127.0.0.1:9444 \\\n"
     "      --cert=chain.pem --key=key.pem --backend_ca=ca.pem";
 
-// What all threads share.
+// The objects that all threads share.
 struct Settings {
   std::vector<Route> pass;
   std::vector<Route> offload;
   std::vector<Route> bridge;
   ConnectionOptions connection;
-  std::unique_ptr<FrontTls> front;                  // Null where nothing is decrypted.
+  std::unique_ptr<FrontTls> front;                  // Null if no route decrypts.
   std::shared_ptr<const ClientTlsConfig> back_tls;  // Null without bridges.
 
   bool LeadTo(const Endpoint& listener) const {
@@ -151,7 +151,7 @@ class BlockSet {
   Blocks blocks_;
 };
 
-// The bridges come first: a reload gives them new CAs.
+// The bridges come first, because a reload gives them new CAs.
 absl::StatusOr<Blocks> MakeBlocks(Scheduler& scheduler, Dialer& dialer,
                                   ConnectionObserver* observer, const Settings& settings) {
   BlockSet set(scheduler, dialer, observer, settings);

@@ -1,5 +1,5 @@
-// Routes TLS connections by the server name in their ClientHello, without decrypting anything: the
-// backends own the certificates, and the proxy has no key.
+// Routes TLS connections by the server name in their ClientHello, without decryption: the backends
+// own the certificates, and the proxy has no key.
 
 #include <memory>
 #include <string>
@@ -22,24 +22,23 @@
 #include "trestle/proxy/route_text.h"
 #include "trestle/proxy/sni_passthrough_router.h"
 
-ABSL_FLAG(
-    std::string, routes, "",
-    "NAME=IP:PORT, comma-separated; *.NAME covers one more label, **.NAME one or more; several "
-    "backends take turns: NAME=IP:PORT+IP:PORT");
+ABSL_FLAG(std::string, routes, "",
+          "NAME=IP:PORT, comma-separated; *.NAME matches one more label, **.NAME one or more; "
+          "several backends are used in turn: NAME=IP:PORT+IP:PORT");
 ABSL_FLAG(std::string, routes_file, "",
-          "file with a route a line: NAME IP:PORT[+IP:PORT...] [balance=...] [tries=N] [alpn=...]; "
-          "loaded again on SIGHUP and when it changes");
+          "file with one route per line: NAME IP:PORT[+IP:PORT...] [balance=...] [tries=N] "
+          "[alpn=...]; loaded again on SIGHUP and when it changes");
 ABSL_FLAG(
     std::string, default_backend, "",
-    "IP:PORT for all other names, and for clients that send none; without it they are refused");
+    "IP:PORT for all other names, and for clients without a name; without it they are rejected");
 ABSL_FLAG(std::string, no_name, "default",
-          "what becomes of clients that send no name: default (the default backend), alert "
-          "(unrecognized_name), close (without a word)");
+          "action for clients that send no name: default (the default backend), alert "
+          "(unrecognized_name) or close (without an alert)");
 ABSL_FLAG(std::string, probe_ca, "",
-          "PEM file, or folder of PEM files, with the CAs of the backends: with --admin, their "
-          "certificates are looked at");
+          "PEM file, or directory of PEM files, with the backends' CAs: with --admin, probes check "
+          "the backends' certificates");
 ABSL_FLAG(std::string, unknown_name, "default",
-          "what becomes of clients that ask for a name without a route: default, alert or close");
+          "action for clients with a name that has no route: default, alert or close");
 
 namespace {
 
@@ -64,7 +63,7 @@ absl::StatusOr<Unrouted> UnroutedFromFlag(absl::string_view flag, absl::string_v
       absl::StrCat("--", flag, " has \"", value, "\"; write default, alert or close"));
 }
 
-// All routes of the command line and of the file.
+// Returns all routes of the command line and the file.
 absl::StatusOr<std::vector<Route>> ReadRoutes() {
   absl::StatusOr<std::vector<Route>> routes = ParseRouteList(absl::GetFlag(FLAGS_routes));
   if (!routes.ok()) return routes.status();
@@ -83,13 +82,13 @@ absl::StatusOr<std::vector<Route>> ReadRoutes() {
   return routes;
 }
 
-// The same, checked as a whole.
+// Returns the same routes as a checked table.
 absl::StatusOr<std::shared_ptr<const RouteTable>> LoadRoutes() {
   const absl::StatusOr<std::vector<Route>> routes = ReadRoutes();
   return routes.ok() ? RouteTable::Create(*routes) : routes.status();
 }
 
-// All routes are shown; their backends are probed where it is known whom to trust.
+// Shows all routes, and probes their backends if --probe_ca is set.
 absl::StatusOr<Watched> ReadWatched(ProxyProtocolOut proxy_header) {
   Watched watched;
   const absl::StatusOr<std::vector<Route>> routes = ReadRoutes();
@@ -127,7 +126,8 @@ int main(int argc, char** argv) {
     const absl::StatusOr<std::shared_ptr<const RouteTable>> loaded = LoadRoutes();
     if (!loaded.ok()) return loaded.status();
     if (absl::Status loop = RefuseLoop(host, **loaded); !loop.ok()) return loop;
-    // For new connections; open ones go on. The routers have the same options: all take it or none.
+    // Applies to new connections; open ones continue. The routers have the same options: all accept
+    // the routes or none.
     absl::Mutex mutex;
     absl::Status replaced;
     host.ForEachThread([&](Blocks& blocks) {

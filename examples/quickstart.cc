@@ -1,5 +1,5 @@
-// Shows the three ways to treat TLS, side by side and checked, with nothing but this program: it
-// mints certificates, starts backends, proxies and a client in one process, and looks at each leg.
+// Demonstrates and verifies the three ways to handle TLS in one process. It creates certificates,
+// starts backends, proxies and a client, and inspects each leg.
 
 #include <signal.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@
 #include "trestle/posix/epoll_loop.h"
 #include "trestle/posix/signal_watcher.h"
 
-ABSL_FLAG(bool, serve, false, "keeps the proxies and backends running, to be tried by hand");
+ABSL_FLAG(bool, serve, false, "keeps the proxies and backends running, for manual tests");
 
 namespace trestle::examples {
 namespace {
@@ -30,7 +30,7 @@ namespace {
 constexpr absl::Duration kTimeLimit = absl::Seconds(30);
 constexpr int kSignals[] = {SIGTERM, SIGINT};
 
-// The CA certificate as a file, for as long as the object lives.
+// A file with the CA certificate, deleted with the object.
 class CaFile {
  public:
   explicit CaFile(const std::string& pem) {
@@ -52,7 +52,7 @@ class CaFile {
   std::string path_;
 };
 
-// Prints what was found; true if all of it is as it should be.
+// Prints the results; returns true if all are as expected.
 bool Print(const std::vector<Scenario>& scenarios) {
   absl::PrintF("\nThree ways to treat TLS\n\n%s", ModesTable(scenarios));
   absl::PrintF("\nPassthrough chooses the backend by the name that the client asks for\n\n%s\n",
@@ -68,7 +68,7 @@ bool Print(const std::vector<Scenario>& scenarios) {
   return failures == 0;
 }
 
-// Runs until a signal; false if it could not.
+// Runs until a signal; returns false if it could not start.
 bool Serve(EpollLoop& loop, const Demonstration& demonstration) {
   const absl::StatusOr<std::unique_ptr<SignalWatcher>> signals =
       SignalWatcher::Create(loop, kSignals, [&loop](int) { loop.Stop(); });

@@ -1,4 +1,4 @@
-// Terminates TLS (offload): speaks TLS with clients and hands clear text to a backend.
+// Terminates TLS (offload): terminates the client's TLS, and sends clear text to a backend.
 
 #include <memory>
 #include <string>
@@ -20,7 +20,7 @@
 #include "trestle/proxy/tls_terminator.h"
 
 ABSL_FLAG(std::string, backend, "",
-          "IP:PORT that gets the clear text; several, joined by +, take turns");
+          "IP:PORT that receives the clear text; several, joined by +, are used in turn");
 
 namespace {
 

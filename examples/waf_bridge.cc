@@ -1,5 +1,6 @@
-// A bridge with a web application firewall: requests are decrypted, judged by libmodsecurity with
-// the OWASP Core Rule Set, and encrypted again for the backend. Start with bridging_proxy.cc.
+// A bridge with a web application firewall: libmodsecurity with the OWASP Core Rule Set inspects
+// the decrypted requests, which are then encrypted again for the backend. Read bridging_proxy.cc
+// first.
 
 #include <memory>
 #include <string>
@@ -29,22 +30,23 @@
 ABSL_FLAG(std::string, backend, "",
           "IP:PORT of the backend, which speaks TLS; or give --http_routes");
 ABSL_FLAG(std::string, backend_name, "",
-          "name that the backend's certificate must be for; also sent to it as SNI");
+          "name to send to the backend as SNI, which its certificate must match");
 ABSL_FLAG(std::string, rules, "",
           "file with rules in SecLang; default: the OWASP Core Rule Set of the Debian package "
           "modsecurity-crs");
 ABSL_FLAG(std::string, audit_log, "",
-          "file that gets a line of JSON about each request that is denied or matches a rule; "
-          "only its owner may read it, and SIGHUP opens it again");
-ABSL_FLAG(bool, detect_only, false, "tells of matches and denies nothing; not with --rules");
+          "file for one line of JSON about each request that was denied or matched a rule; only "
+          "its owner can read it, and SIGHUP opens it again");
+ABSL_FLAG(bool, detect_only, false, "reports matches without denying requests; not with --rules");
 ABSL_FLAG(uint32_t, max_body, 128 * 1024,
-          "bytes of a request's body that are kept until it is judged; longer ones are refused");
+          "bytes of a request's body to buffer until the verdict; longer ones are rejected");
 ABSL_FLAG(uint32_t, max_arguments, 1000,
-          "arguments that a request may have in its query and body; more are refused");
-ABSL_FLAG(uint32_t, max_value, 8000,
-          "bytes of an argument, cookie, header field or text of XML; longer ones are refused");
+          "maximum number of arguments in a request's query and body; more are rejected");
+ABSL_FLAG(
+    uint32_t, max_value, 8000,
+    "maximum bytes of an argument, cookie, header field or XML text; longer ones are rejected");
 ABSL_FLAG(absl::Duration, judging_time, absl::Milliseconds(100),
-          "processor time that the rules may take for one request; it is refused then");
+          "processor time of the rules for one request; over it the request is rejected");
 
 namespace {
 
@@ -118,7 +120,7 @@ std::string DescribeRules(const trestle::ModSecurityRules& rules) {
   return absl::StrCat(rules.size(), " rules loaded");
 }
 
-// Files that the rules include are read again, too, but not watched.
+// Included files are also read again, but not watched.
 std::vector<std::string> RulesFiles() {
   const std::string file = absl::GetFlag(FLAGS_rules);
   if (!file.empty()) return {file};
@@ -126,7 +128,7 @@ std::vector<std::string> RulesFiles() {
   return {options.setup_file, absl::StrCat(options.rules_folder, "/")};
 }
 
-// Has new connections use the rules as they are in their files.
+// Makes new connections use the current rules from their files.
 trestle::examples::AlsoReloaded ReloadRules(trestle::ModSecurityListener& listener,
                                             trestle::ModSecurityRulesInUse& in_use) {
   auto loaded = std::make_shared<std::shared_ptr<const trestle::ModSecurityRules>>();

@@ -1,4 +1,4 @@
-// The JSON that leg_probe prints; docs/leg_probe.schema.json describes it.
+// Writes leg_probe's JSON, which docs/leg_probe.schema.json describes.
 #ifndef TRESTLE_EXAMPLES_LEG_PROBE_LEG_JSON_H_
 #define TRESTLE_EXAMPLES_LEG_PROBE_LEG_JSON_H_
 
@@ -12,7 +12,7 @@
 
 namespace trestle::examples {
 
-/// One leg, looked at.
+/// One leg and its result.
 struct ProbedLeg {
   std::string route;
   Leg leg = Leg::kBack;
@@ -20,7 +20,7 @@ struct ProbedLeg {
   std::vector<Finding> findings;
 };
 
-/// Writes one round's results as a JSON document; on one line, or indented for people.
+/// Returns one round's results as a JSON document, on one line or indented.
 std::string LegsAsJson(const std::vector<ProbedLeg>& legs, absl::Time now, bool one_line);
 
 }  // namespace trestle::examples

@@ -155,7 +155,7 @@ std::vector<Row> RowsAt(absl::Time now) {
   };
 }
 
-// `columns` has the texts of one row, a column each; `legs` are whose.
+// `columns` has the texts of one row, one per column, for `legs`.
 std::string RowText(absl::string_view label, const std::vector<std::string>& columns,
                     const std::vector<const ProbedLeg*>& legs, bool colours) {
   std::vector<std::vector<std::string>> cells;
@@ -211,7 +211,7 @@ std::string LegsAsTables(const std::vector<ProbedLeg>& legs, absl::Time now, boo
   std::string text;
   for (size_t i = 0; i < legs.size();) {
     std::vector<const ProbedLeg*> route = {&legs[i]};
-    // A route's legs come one after the other, the front first.
+    // A route's legs are adjacent, the front first.
     if (i + 1 < legs.size() && legs[i].leg == Leg::kFront && legs[i + 1].leg == Leg::kBack &&
         legs[i + 1].route == legs[i].route) {
       route.push_back(&legs[i + 1]);
@@ -231,7 +231,7 @@ std::string LegsAsLines(const std::vector<ProbedLeg>& legs, absl::Time now, bool
     const std::string will_fail = WillFailText(leg, now);
     if (will_fail != "-") absl::StrAppend(&text, ", will fail ", will_fail);
     absl::StrAppend(&text, "\n");
-    // Notes are for who looks closer.
+    // Notes are shown only in details.
     ProbedLeg serious = leg;
     serious.findings.erase(
         std::remove_if(serious.findings.begin(), serious.findings.end(),

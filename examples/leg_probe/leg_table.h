@@ -1,4 +1,4 @@
-// What leg_probe prints for people: both legs of a route side by side, or a line for each leg.
+// Writes leg_probe's text output: both legs of a route side by side, or one line per leg.
 #ifndef TRESTLE_EXAMPLES_LEG_PROBE_LEG_TABLE_H_
 #define TRESTLE_EXAMPLES_LEG_PROBE_LEG_TABLE_H_
 
@@ -10,10 +10,10 @@
 
 namespace trestle::examples {
 
-/// Writes each route as a table, front left and back right, with its findings below.
+/// Returns each route as a table, front left and back right, with its findings below.
 std::string LegsAsTables(const std::vector<ProbedLeg>& legs, absl::Time now, bool colours);
 
-/// Writes a line for each leg, findings below it.
+/// Returns one line per leg, with its findings below.
 std::string LegsAsLines(const std::vector<ProbedLeg>& legs, absl::Time now, bool colours);
 
 }  // namespace trestle::examples

@@ -139,7 +139,7 @@ absl::Status LegReader::Add(absl::string_view label, const SideText& front, cons
   SideText rsa[] = {front, back};
   for (const int side : {0, 1}) {
     if (!(side == 0 ? front_each : back_each)) {
-      rsa[side].address_and_names.clear();  // It is probed once, beside ECDSA.
+      rsa[side].address_and_names.clear();  // Probed once, with ECDSA.
       continue;
     }
     ecdsa[side].settings.keys = ProbedKeys::kEcdsa;
@@ -207,7 +207,7 @@ absl::StatusOr<std::vector<LegToProbe>> LegReader::ReadSide(Leg leg, const SideT
 
 absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LegReader::ConfigFor(
     const LegSettings& settings) {
-  // A NUL is in no path.
+  // A path contains no NUL.
   const std::string id = absl::StrCat(
       settings.ca, absl::string_view("\0", 1), settings.crl, absl::string_view("\0", 1),
       settings.intermediates, absl::string_view("\0", 1), settings.cert, absl::string_view("\0", 1),

@@ -1,4 +1,4 @@
-// Which legs leg_probe looks at: from its flags, and from a file with a route on each line.
+// Reads the legs to probe from the flags, or from a file with one route per line.
 #ifndef TRESTLE_EXAMPLES_LEG_PROBE_LEGS_H_
 #define TRESTLE_EXAMPLES_LEG_PROBE_LEGS_H_
 
@@ -17,15 +17,15 @@
 
 namespace trestle::examples {
 
-/// Which of a server's certificates to look at.
+/// The server certificates to check.
 enum class ProbedKeys : uint8_t {
-  kAny,    ///< The one that it prefers.
+  kAny,    ///< The server's preference.
   kEcdsa,  ///< The one with an ECDSA key.
   kRsa,    ///< The one with an RSA key.
-  kEach,   ///< ECDSA and RSA, by a probe each.
+  kEach,   ///< ECDSA and RSA, with one probe each.
 };
 
-/// How one leg is to be spoken to; files are paths.
+/// The settings of one leg; files are paths.
 struct LegSettings {
   std::string ca;
   std::string crl;
@@ -39,30 +39,31 @@ struct LegSettings {
   ProxyProtocolOut proxy_header = ProxyProtocolOut::kNone;
 };
 
-/// Sets what `name` ("ca", "starttls", …) stands for; an error says what is wrong.
+/// Applies the setting `name` ("ca", "starttls", …); fails with a reason.
 absl::Status ApplySetting(absl::string_view name, absl::string_view value, LegSettings& settings);
 
 /// One leg to probe.
 struct LegToProbe {
-  std::string route;  ///< What the output calls the pair that this leg belongs to.
+  std::string route;  ///< The name of the leg's pair in the output.
   Leg leg = Leg::kBack;
   LegProbeTarget target;
   std::shared_ptr<const LegProbeConfig> config;
 };
 
-/// Makes legs of text. Configs are made once for all legs with the same files.
+/// Parses legs from text. Creates one config for all legs with the same files.
 class LegReader {
  public:
-  /// `defaults` hold for each leg that says nothing else; `limit` for each phase of each probe.
+  /// The defaults apply to settings that a leg does not have. `limit` applies to each phase of each
+  /// probe.
   LegReader(LegSettings front_defaults, LegSettings back_defaults, absl::Duration limit);
 
-  /// Adds the legs of one route: `front` and `back` are "IP:PORT,NAME" with any number of names, or
-  /// empty. The i-th names of both make a pair of their own, and so do key types of
-  /// ProbedKeys::kEach.
+  /// Adds the legs of one route. `front` and `back` are "IP:PORT,NAME" with any number of names, or
+  /// empty. The i-th names of both form a pair; each key type of ProbedKeys::kEach also forms a
+  /// pair.
   absl::Status AddRoute(absl::string_view label, absl::string_view front, absl::string_view back);
 
-  /// Adds a route for each line of `text`: "[LABEL] front=IP:PORT,NAME back=IP:PORT,NAME", each leg
-  /// followed by settings of its own: "ca=FILE starttls=smtp". "#" begins a comment.
+  /// Adds one route for each line of `text`: "[LABEL] front=IP:PORT,NAME back=IP:PORT,NAME", each
+  /// leg followed by its own settings: "ca=FILE starttls=smtp". "#" begins a comment.
   absl::Status AddFile(absl::string_view text);
 
   std::vector<LegToProbe> Take() { return std::move(legs_); }

@@ -1,5 +1,5 @@
-// Conversation: sends text over a transport and collects what comes back. Shows how a Transport is
-// used: try, and where that would block, try again when called back.
+// Conversation: sends text over a transport and collects the reply. Shows how to use a Transport:
+// read or write until it would block, and continue in the callback.
 #ifndef TRESTLE_EXAMPLES_QUICKSTART_CONVERSATION_H_
 #define TRESTLE_EXAMPLES_QUICKSTART_CONVERSATION_H_
 
@@ -18,17 +18,17 @@ class Conversation final : private TransportHandler {
  public:
   using Callback = absl::AnyInvocable<void(absl::Status)>;
 
-  /// `transport` must be open: with TLS, its handshake done. `scheduler` must outlive this.
+  /// `transport` must be open; with TLS, after the handshake. `scheduler` must outlive this.
   Conversation(std::unique_ptr<Transport> transport, Scheduler& scheduler);
 
-  /// Sends `text` after what was to be sent before.
+  /// Sends `text` after all earlier text.
   void Send(absl::string_view text);
 
-  /// Ends our direction after what was to be sent.
+  /// Ends our direction after all text is sent.
   void End();
 
-  /// Reads until `mark` has come, or to a clean end where `mark` is empty. `done` is called once,
-  /// from the loop; the conversation may be destroyed in it.
+  /// Reads until `mark` arrives, or to a clean end if `mark` is empty. Calls `done` once, from the
+  /// loop; it may destroy the conversation.
   void ReadUntil(absl::string_view mark, Callback done);
 
   const std::string& received() const { return received_; }

@@ -220,13 +220,13 @@ void Demonstration::RunNext() {
 }
 
 void Demonstration::OnClosed(const ConnectionReport& report) {
-  if (next_ == scenarios_.size()) return;  // Somebody's try by hand.
+  if (next_ == scenarios_.size()) return;  // A manual test.
   scenarios_[next_].report = report;
   reported_ = true;
   FinishScenario();
 }
 
-// The client has its answer and the proxy its report: look at everything, then go on.
+// The client has its response and the proxy its report: check everything, then continue.
 void Demonstration::FinishScenario() {
   if (!answered_ || !reported_) return;
   Scenario& scenario = scenarios_[next_];

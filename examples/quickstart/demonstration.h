@@ -1,5 +1,5 @@
-// Demonstration: throwaway certificates, three backends, the three proxies with a wiretap behind
-// each, all in one loop; sends a request through each and checks what came of it.
+// Demonstration: runs three backends and the three proxies, each followed by a wiretap, with
+// temporary certificates on one loop. It sends a request through each proxy and checks the result.
 #ifndef TRESTLE_EXAMPLES_QUICKSTART_DEMONSTRATION_H_
 #define TRESTLE_EXAMPLES_QUICKSTART_DEMONSTRATION_H_
 
@@ -22,27 +22,27 @@
 
 namespace trestle::examples {
 
-/// One way through a proxy, and what was found when a request took it.
+/// One path through a proxy, and the result of its request.
 struct Scenario {
   std::string mode;         ///< "offload"
   std::string block;        ///< "TlsTerminator"
-  std::string server_name;  ///< What the client asks for.
+  std::string server_name;  ///< The name that the client requests.
   Endpoint proxy;
   HttpServer* backend = nullptr;
   Wiretap* wiretap = nullptr;
 
-  // What is expected.
+  // Expected values.
   bool proxy_decrypts = false;
-  std::string front_serial;  ///< Of the certificate that the client should see.
+  std::string front_serial;  ///< Of the certificate that the client should receive.
   std::string back_serial;   ///< Of the backend's certificate; empty for a clear back leg.
 
-  // What was found.
+  // Results.
   HttpsAnswer answer;               ///< At the client.
   ConnectionReport report;          ///< By the proxy.
-  std::optional<TlsInfo> back_tls;  ///< At the backend: the session that the request came in.
-  size_t wiretap_bytes = 0;         ///< Heard on the back leg.
+  std::optional<TlsInfo> back_tls;  ///< At the backend: the TLS session of the request.
+  size_t wiretap_bytes = 0;         ///< Seen on the back leg.
   bool wiretap_read_secret = false;
-  std::vector<std::string> failures;  ///< What didn't turn out as it should have.
+  std::vector<std::string> failures;  ///< Differences from the expected values.
 };
 
 class Demonstration final : private ConnectionObserver {
@@ -51,14 +51,14 @@ class Demonstration final : private ConnectionObserver {
   static absl::StatusOr<std::unique_ptr<Demonstration>> Start(EpollLoop& loop);
   ~Demonstration() override;
 
-  /// Goes through all scenarios; `done` is called once, from the loop.
+  /// Runs all scenarios; calls `done` once, from the loop.
   void Run(absl::AnyInvocable<void()> done);
 
   const std::vector<Scenario>& scenarios() const { return scenarios_; }
   const std::vector<std::unique_ptr<HttpServer>>& backends() const { return backends_; }
   const std::string& ca_pem() const { return pki_.ca_pem(); }
 
-  /// The name in the certificate of a backend; empty for clear text.
+  /// Returns the name in a backend's certificate; empty for clear text.
   std::string CertifiedName(const HttpServer& backend) const;
 
  private:

@@ -38,7 +38,7 @@ bool IsPassthrough(const Scenario& scenario) {
   return scenario.report.mode == ProxyMode::kPassthrough;
 }
 
-// Read off what the proxy and the backend saw, not off the mode.
+// Derived from the data of the proxy and the backend, not from the mode.
 Cell WhereDecrypted(const Scenario& scenario) {
   const bool at_proxy = scenario.report.front.tls != nullptr;
   const bool at_backend = scenario.back_tls.has_value();
@@ -68,7 +68,7 @@ std::string Repeat(absl::string_view text, size_t times) {
   return all;
 }
 
-// Columns on a terminal: of a UTF-8 character only the first byte takes one.
+// Width on a terminal: only the first byte of a UTF-8 character takes a column.
 size_t Width(absl::string_view text) {
   return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; });
 }

@@ -1,4 +1,5 @@
-// Findings: judges what a demonstration found, and prints it as a table and as lines to try.
+// Findings: checks the results of a demonstration, and prints them as tables and as commands to
+// try.
 #ifndef TRESTLE_EXAMPLES_QUICKSTART_FINDINGS_H_
 #define TRESTLE_EXAMPLES_QUICKSTART_FINDINGS_H_
 
@@ -9,15 +10,15 @@
 
 namespace trestle::examples {
 
-/// Compares what was found with what was expected; each difference is a sentence. `arrived`: the
-/// backend read the request with its secret.
+/// Compares the results with the expected values; returns a sentence for each difference.
+/// `arrived`: the backend received the request with its secret.
 std::vector<std::string> FindFailures(const Scenario& scenario, bool arrived);
 
-/// The three modes side by side, and the passthrough's names.
+/// Returns a table of the three modes, and one of the passthrough's names.
 std::string ModesTable(const std::vector<Scenario>& scenarios);
 std::string NamesTable(const std::vector<Scenario>& scenarios);
 
-/// Commands that take each leg by hand. `ca_path` is where the CA certificate is.
+/// Returns commands to test each leg manually. `ca_path` is the file of the CA certificate.
 std::string LinesToTry(const Demonstration& demonstration, const std::string& ca_path);
 
 }  // namespace trestle::examples

@@ -14,7 +14,7 @@ constexpr absl::Duration kSessionLimit = absl::Seconds(10);
 
 }  // namespace
 
-// One connection: handshake, one request, one answer.
+// One connection: handshake, one request, one response.
 class HttpServer::Session {
  public:
   Session(HttpServer& server, uint64_t id) : server_(server), id_(id) {}
@@ -52,7 +52,7 @@ class HttpServer::Session {
     conversation_->ReadUntil("", [this](absl::Status) { Close(); });
   }
 
-  // Later, because this may run inside a call of what is destroyed.
+  // Deferred, because this may run inside a call of the object to destroy.
   void Close() {
     limit_ = server_.loop_.RunAfter(absl::ZeroDuration(),
                                     [&server = server_, id = id_] { server.sessions_.erase(id); });

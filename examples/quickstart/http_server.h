@@ -1,5 +1,5 @@
-// HttpServer: a small backend for the demonstration, with or without TLS, that answers every
-// request with a line about itself.
+// HttpServer: a small backend for the demonstration, with or without TLS. It answers every request
+// with a line about itself.
 #ifndef TRESTLE_EXAMPLES_QUICKSTART_HTTP_SERVER_H_
 #define TRESTLE_EXAMPLES_QUICKSTART_HTTP_SERVER_H_
 
@@ -20,7 +20,7 @@ namespace trestle::examples {
 
 class HttpServer {
  public:
-  /// Listens on a free port of 127.0.0.1. Speaks clear text where `tls` is null.
+  /// Listens on a free port of 127.0.0.1. Uses clear text if `tls` is null.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(
       EpollLoop& loop, std::string name, std::shared_ptr<const ServerTlsConfig> tls);
   ~HttpServer();
@@ -28,10 +28,10 @@ class HttpServer {
   const std::string& name() const { return name_; }
   const Endpoint& endpoint() const { return listener_->local_endpoint(); }
 
-  /// The TLS session that the last request came in, seen from here; empty for clear text.
+  /// Returns the TLS session of the last request; empty for clear text.
   const std::optional<TlsInfo>& last_tls() const { return last_tls_; }
 
-  /// The last request, as it was read here.
+  /// Returns the last request as received.
   const std::string& last_request() const { return last_request_; }
 
  private:

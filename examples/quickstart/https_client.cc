@@ -24,7 +24,7 @@ void HttpsClient::Get(const Endpoint& endpoint, const std::string& server_name,
 
 void HttpsClient::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> connection) {
   if (!connection.ok()) return Finish(connection.status());
-  // The engine verifies that the server's certificate is for this name and leads to our CA.
+  // The engine verifies that the certificate matches this name and chains to our CA.
   ClientTlsTarget target;
   target.server_name = server_name_;
   absl::StatusOr<std::unique_ptr<TlsEngine>> engine =
@@ -39,7 +39,8 @@ void HttpsClient::OnHandshake(absl::Status status) {
   if (!status.ok()) return Finish(std::move(status));
   conversation_ = std::make_unique<Conversation>(std::move(stream_), scheduler_);
   conversation_->Send(request_);
-  conversation_->End();  // All is said. The answer still comes: TLS and TCP can close halfway.
+  conversation_->End();  // The request is complete. The response still arrives: TLS and TCP support
+                         // a half-close.
   conversation_->ReadUntil("", [this](absl::Status status) {
     const std::string& response = conversation_->received();
     answer_.status_line = response.substr(0, response.find("\r\n"));
@@ -53,7 +54,7 @@ void HttpsClient::Finish(absl::Status status) {
   answer_.status = std::move(status);
   conversation_.reset();
   stream_.reset();
-  // Moved out, because the next request may be made in the call.
+  // Moved out, because the callback may start the next request.
   absl::AnyInvocable<void(HttpsAnswer)> done = std::move(done_);
   done(std::move(answer_));
 }

@@ -1,5 +1,5 @@
-// HttpsClient: sends one request over TLS and reads the answer. Shows the client's side of
-// TlsStream: dial, handshake, talk.
+// HttpsClient: sends one request over TLS and reads the response. Shows the client side of
+// TlsStream: dial, handshake, exchange.
 #ifndef TRESTLE_EXAMPLES_QUICKSTART_HTTPS_CLIENT_H_
 #define TRESTLE_EXAMPLES_QUICKSTART_HTTPS_CLIENT_H_
 
@@ -18,7 +18,7 @@
 
 namespace trestle::examples {
 
-/// What came of a request. With TLS verified, since the config asks for it.
+/// The result of a request. The config requires verification of the certificate.
 struct HttpsAnswer {
   absl::Status status;
   TlsInfo tls;
@@ -31,8 +31,8 @@ class HttpsClient {
   /// `scheduler` and `dialer` must outlive it.
   HttpsClient(Scheduler& scheduler, Dialer& dialer, std::shared_ptr<const ClientTlsConfig> tls);
 
-  /// Connects to `endpoint`, asks for `server_name`, and sends a request with a header that holds
-  /// `secret`. `done` is called once, from the loop. One request at a time.
+  /// Connects to `endpoint`, requests `server_name`, and sends a request with a header that
+  /// contains `secret`. Calls `done` once, from the loop. One request at a time.
   void Get(const Endpoint& endpoint, const std::string& server_name, const std::string& secret,
            absl::AnyInvocable<void(HttpsAnswer)> done);
 

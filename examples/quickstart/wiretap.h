@@ -1,5 +1,5 @@
-// Wiretap: sits on the way to a backend, passes everything on and remembers what it heard, as
-// anybody on that network could.
+// Wiretap: forwards connections to a backend and records the bytes, as any device on the network
+// path could.
 #ifndef TRESTLE_EXAMPLES_QUICKSTART_WIRETAP_H_
 #define TRESTLE_EXAMPLES_QUICKSTART_WIRETAP_H_
 
@@ -18,16 +18,16 @@ namespace trestle::examples {
 
 class Wiretap {
  public:
-  /// Listens on a free port of 127.0.0.1 and passes connections on to `backend`. `loop` and
-  /// `dialer` must outlive it.
+  /// Listens on a free port of 127.0.0.1 and forwards connections to `backend`. `loop` and `dialer`
+  /// must outlive it.
   static absl::StatusOr<std::unique_ptr<Wiretap>> Start(EpollLoop& loop, Dialer& dialer,
                                                         const Endpoint& backend);
   ~Wiretap();
 
-  /// Where to connect instead of to the backend.
+  /// Returns the address to dial instead of the backend's.
   const Endpoint& endpoint() const { return listener_->local_endpoint(); }
 
-  /// The first bytes of what went by, towards the backend.
+  /// Returns the first bytes that were sent to the backend.
   const std::string& heard() const { return heard_; }
 
  private:

@@ -11,11 +11,10 @@
 #include "absl/strings/str_cat.h"
 #include "trestle/posix/file.h"
 
-ABSL_FLAG(
-    std::string, acme_tokens_dir, "",
-    "folder in which an ACME client leaves, in a file named as the server name or IP address, "
-    "the key authorization of a tls-alpn-01 challenge (token.thumbprint, or its SHA-256 in "
-    "base64url), until the ACME server has come for it");
+ABSL_FLAG(std::string, acme_tokens_dir, "",
+          "directory for tls-alpn-01 challenges of an ACME client: one file per server name or IP "
+          "address, with that name, which holds the key authorization (token.thumbprint, or its "
+          "SHA-256 in base64url) until the ACME server has checked it");
 
 namespace trestle::examples {
 namespace {

@@ -1,4 +1,4 @@
-// AcmeTokensFromFlags: the folder in which an ACME client leaves its tokens (--acme_tokens_dir).
+// AcmeTokensFromFlags: the directory of an ACME client's tokens (--acme_tokens_dir).
 #ifndef TRESTLE_EXAMPLES_SUPPORT_ACME_TOKENS_DIR_H_
 #define TRESTLE_EXAMPLES_SUPPORT_ACME_TOKENS_DIR_H_
 
@@ -9,8 +9,8 @@
 
 namespace trestle::examples {
 
-/// Makes tokens that are read when somebody comes with a challenge, so that the ACME server may
-/// come at once after the file was written. Null without the flag.
+/// Creates tokens that are read on each challenge, so that the ACME server may connect as soon as
+/// the file is written. Null without the flag.
 absl::StatusOr<std::shared_ptr<AcmeTokens>> AcmeTokensFromFlags();
 
 }  // namespace trestle::examples

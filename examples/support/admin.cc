@@ -18,17 +18,18 @@
 #include "trestle/watch/certificate_sightings.h"
 
 ABSL_FLAG(std::string, admin, "",
-          "IP:PORT that offers /metrics, /healthz, /legs and a page over HTTP, without passwords");
+          "IP:PORT for /metrics, /healthz, /legs and a page over HTTP. No authentication: bind to "
+          "a private address");
 ABSL_FLAG(absl::Duration, probe_interval, absl::Hours(1),
-          "with --admin: backends' certificates are looked at so often");
+          "with --admin: time between checks of backends' certificates");
 
 namespace trestle::examples {
 namespace {
 
-// What the admin server shows of certificates is at most so old.
+// Maximum age of the certificate data that the admin server shows.
 constexpr absl::Duration kRefresh = absl::Seconds(1);
 
-// The observer of one thread: counts, and tells the main loop of chains that are new.
+// The observer of one thread: counts, and reports new chains to the main loop.
 class AdminObserver final : public ConnectionObserver {
  public:
   AdminObserver(std::unique_ptr<ConnectionObserver> metrics,
@@ -73,7 +74,7 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const Clien
 
 void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegProbeConfig>& config,
                ProxyProtocolOut proxy_header, MonitorTargets& targets) {
-  // Each has a timer, and a chain in memory.
+  // Each probe needs a timer, and a chain in memory.
   constexpr size_t kMaxProbed = 10000;
   for (const Route& route : routes) {
     const Backends* const backends = std::get_if<Backends>(&route.target);
@@ -91,7 +92,7 @@ void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegPr
 }
 
 void AddRoutes(absl::Span<const Route> routes, ProxyMode mode, Watched& watched) {
-  // A page of more is of no use to anybody.
+  // A larger page would not be useful.
   constexpr size_t kMaxShown = 10000;
   for (const Route& route : routes) {
     const Backends* const backends = std::get_if<Backends>(&route.target);
@@ -160,7 +161,7 @@ std::unique_ptr<ConnectionObserver> Admin::NewObserver(ConnectionObserver* next)
 void Admin::OnReloaded(bool good) {
   metrics_.CountReload(good);
   if (!good) return;
-  // The reload itself has just read the same files.
+  // The reload has just read the same files.
   if (absl::Status watched = WatchTargets(); !watched.ok()) {
     LogLine(absl::StrCat("certificates are watched as before: ", Sentence(watched)));
   }

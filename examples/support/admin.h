@@ -1,6 +1,5 @@
-// Admin: what --admin=IP:PORT adds to an example proxy: metrics, health, and a watch over the
-// certificates of both legs, with a page that shows them. Runs beside the workers, on the main
-// loop.
+// Admin: the features of --admin=IP:PORT: metrics, health, and a monitor of both legs' certificates
+// with a page. Runs on the main loop, beside the workers.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_ADMIN_H_
 #define TRESTLE_EXAMPLES_SUPPORT_ADMIN_H_
 
@@ -26,33 +25,34 @@
 
 namespace trestle::examples {
 
-/// Makes what probes need of a PEM file, or a folder of them, with the CAs to trust.
+/// Creates a probe configuration from a PEM file, or a directory of PEM files, with the CAs to
+/// trust.
 absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LoadProbeConfig(const std::string& ca_path);
 
-/// The same for a block's back leg: its CAs, its revocation lists and its own certificate.
+/// Creates one from a block's back leg: its CAs, revocation lists and client certificate.
 absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const ClientTlsOptions& tls);
 
-/// Adds a probe for each backend of each of `routes` that has a name of its own: a wildcard is none
-/// to ask for. Routes that lead to other blocks are passed over, and so is what is beyond 10,000.
+/// Adds a probe for each backend of the `routes` with a single name; a wildcard is not a name to
+/// request. Skips routes to other blocks, and all beyond 10,000.
 void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegProbeConfig>& config,
                ProxyProtocolOut proxy_header, MonitorTargets& targets);
 
-/// What an example proxy has an eye on: for the monitor, and as routes for the page.
+/// The certificates to watch, and the routes for the page.
 struct Watched {
   MonitorTargets targets;
   std::vector<RouteLegs> routes;
   std::shared_ptr<TicketKeyRing> ticket_keys;  ///< Of the front leg; null without one.
 };
 
-/// Adds `routes`, which lead straight to backends, to what the page shows.
+/// Adds `routes`, which lead directly to backends, to the page.
 void AddRoutes(absl::Span<const Route> routes, ProxyMode mode, Watched& watched);
 
 class Admin final : public ProxyHostWatcher, private CertificateListener {
  public:
-  /// Says what is to be watched; asked at the start and after each reload.
+  /// Returns the targets to watch; called at the start and after each reload.
   using Source = absl::AnyInvocable<absl::StatusOr<Watched>()>;
 
-  /// Makes what the flags --admin and --probe_interval ask for; null without --admin.
+  /// Creates it from the flags --admin and --probe_interval; null without --admin.
   static absl::StatusOr<std::unique_ptr<Admin>> FromFlags(Source source);
 
   absl::Status Start(EpollLoop& main_loop) override;

@@ -10,16 +10,17 @@
 #include "trestle/tls/trust_store.h"
 
 ABSL_FLAG(std::string, backend_ca, "",
-          "PEM file, or folder of PEM files, with the CAs that the backend may be certified by; or "
-          "\"system\" for those that this machine trusts");
-ABSL_FLAG(std::string, backend_crl, "",
-          "PEM file with revocation lists, one of each CA; without: nobody is known to be revoked");
+          "PEM file, or directory of PEM files, with the CAs for backends' certificates; or "
+          "\"system\" for the CAs that this machine trusts");
+ABSL_FLAG(
+    std::string, backend_crl, "",
+    "PEM file with revocation lists, one for each CA; without it, no revocation list is checked");
 ABSL_FLAG(std::string, backend_pins, "",
-          "base64 SHA-256 digests of public keys, comma-separated: the backend's chain must have "
-          "one of them, too; name a backup");
+          "base64 SHA-256 digests of public keys, comma-separated: the backend's chain must also "
+          "contain one of them; include a backup");
 ABSL_FLAG(std::string, backend_cert, "",
-          "PEM file with the certificate to show to backends that ask for one");
-ABSL_FLAG(std::string, backend_key, "", "PEM file with that certificate's private key");
+          "PEM file with the certificate to present to backends that request one");
+ABSL_FLAG(std::string, backend_key, "", "PEM file with the private key of --backend_cert");
 
 namespace trestle::examples {
 namespace {
@@ -30,7 +31,8 @@ absl::StatusOr<std::string> CaPath() {
   return FindSystemCas();
 }
 
-// Says that the CAs at `path` can't be used: of a folder, which file is at fault.
+// Returns an error that the CAs at `path` cannot be used; for a directory, it names the invalid
+// file.
 absl::Status CannotUseCas(const std::string& path, const absl::Status& why) {
   const absl::StatusOr<std::vector<std::string>> files = ListCaFiles(path);
   for (size_t i = 0; files.ok() && i < files->size(); ++i) {

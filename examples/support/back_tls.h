@@ -1,5 +1,5 @@
-// The flags that say whom a bridge trusts on the back leg, and as whom it comes there; and the
-// config that they and the files they name make. What fails names the flag or the file.
+// The flags for a bridge's back leg, its trust anchors and client certificate, and the config that
+// they and their files define. Errors name the flag or the file.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_BACK_TLS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_BACK_TLS_H_
 
@@ -12,12 +12,12 @@
 
 namespace trestle::examples {
 
-/// Makes a config of --backend_ca, --backend_crl, --backend_pins, --backend_cert and --backend_key.
-/// To be called again for a reload: files are read each time.
+/// Creates a config from --backend_ca, --backend_crl, --backend_pins, --backend_cert and
+/// --backend_key. Call it again to reload: it reads the files each time.
 absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> BackTlsFromFlags();
 
-/// The files that a change of is worth a reload. A folder of CAs is among them, with a "/" at the
-/// end; what links in it lead to elsewhere is not.
+/// Returns the files to watch for a reload. A directory of CAs is included, with a final "/"; the
+/// targets of its symlinks are not.
 std::vector<std::string> BackTlsFiles();
 
 }  // namespace trestle::examples

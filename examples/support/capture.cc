@@ -16,7 +16,7 @@ ABSL_FLAG(
     "the format that Wireshark and tcpdump open; costs speed, too; SIGHUP makes it anew where it "
     "was moved away");
 ABSL_FLAG(uint64_t, dangerous_capture_bytes, 100 << 20,
-          "where --dangerous_capture_file ends; connections go on without it");
+          "maximum size of --dangerous_capture_file; connections then continue without it");
 
 namespace trestle::examples {
 

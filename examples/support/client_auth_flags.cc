@@ -15,18 +15,17 @@
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
 
-ABSL_FLAG(
-    std::string, client_ca, "",
-    "PEM file, or folder of PEM files, with the CAs that clients' certificates must chain to; asks "
-    "clients for them");
+ABSL_FLAG(std::string, client_ca, "",
+          "PEM file, or directory of PEM files, with the CAs for clients' certificates; requests "
+          "certificates from clients");
 ABSL_FLAG(std::string, client_crl, "",
-          "PEM file with revocation lists; then each CA of a client's chain must have a valid one");
+          "PEM file with revocation lists; each CA of a client's chain must then have a valid one");
 ABSL_FLAG(std::string, client_auth, "",
           "with --client_ca: required (default), optional or none; and for single server names "
           "NAME=MODE, where NAME may begin with *. or **., as in required,status.example=none");
 ABSL_FLAG(std::string, client_allow, "",
-          "lets in only clients with one of these, comma-separated: dns:NAME, uri:URI (all below "
-          "where it ends in /*), key:SHA256 of the public key in hexadecimal");
+          "accepts only clients with one of these, comma-separated: dns:NAME, uri:URI (a prefix if "
+          "it ends in /*), key:SHA256 of the public key in hexadecimal");
 
 namespace trestle::examples {
 namespace {
@@ -68,7 +67,7 @@ absl::StatusOr<AllowedClients> ParseAllowed(absl::string_view text) {
   return allowed;
 }
 
-// Gives `base` to everybody, but in the modes that `text` says.
+// Applies `base` to all names, with the exceptions in `text`.
 absl::StatusOr<ClientAuthOptions> ParseModes(absl::string_view text, ClientAuthPolicy base) {
   ClientAuthOptions options;
   options.otherwise = base;

@@ -1,4 +1,4 @@
-// The flags about clients' certificates: --client_ca, --client_crl, --client_auth, --client_allow.
+// The flags for clients' certificates: --client_ca, --client_crl, --client_auth, --client_allow.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_CLIENT_AUTH_FLAGS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_CLIENT_AUTH_FLAGS_H_
 
@@ -14,7 +14,7 @@ namespace trestle::examples {
 /// Reads the flags and the files that they name, and checks them; null without --client_ca.
 absl::StatusOr<std::unique_ptr<ClientAuthOptions>> ClientAuthFromFlags();
 
-/// The files that they name.
+/// Returns the files that the flags name.
 std::vector<std::string> ClientAuthFiles();
 
 }  // namespace trestle::examples

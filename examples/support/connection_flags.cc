@@ -14,35 +14,35 @@
 #include "examples/support/program.h"
 #include "trestle/base/ip_range.h"
 
-ABSL_FLAG(absl::Duration, hello_timeout, absl::Seconds(5), "limit for a complete ClientHello");
-ABSL_FLAG(absl::Duration, handshake_timeout, absl::Seconds(10), "limit for a TLS handshake");
+ABSL_FLAG(absl::Duration, hello_timeout, absl::Seconds(5), "time limit for a complete ClientHello");
+ABSL_FLAG(absl::Duration, handshake_timeout, absl::Seconds(10), "time limit for a TLS handshake");
 ABSL_FLAG(absl::Duration, idle_timeout, absl::Minutes(5),
-          "closes a connection on which no byte moved for so long");
+          "closes a connection after this time without any byte");
 ABSL_FLAG(absl::Duration, after_certificate_expiry, absl::InfiniteDuration(),
-          "how long a connection may go on after the certificate that its client was shown has "
-          "expired");
+          "how long a connection may continue after the expiry of the certificate that its client "
+          "received");
 ABSL_FLAG(
     std::string, proxy_protocol, "",
-    "out:v1 or out:v2 sends backends a PROXY header; in:RANGE believes that of peers in RANGE "
-    "(an IP address or CIDR range), who must send one; comma-separated, as in "
-    "out:v2,in:127.0.0.1/8");
-ABSL_FLAG(bool, answer_plain_http, false,
-          "answers clients that speak HTTP without TLS with a page of status 400; else they get no "
-          "byte");
+    "out:v1 or out:v2 sends backends a PROXY header; in:RANGE (an IP address or CIDR range) trusts "
+    "the header of these peers, which must send one; comma-separated, as in out:v2,in:127.0.0.1/8");
+ABSL_FLAG(
+    bool, answer_plain_http, false,
+    "answers clients that speak HTTP without TLS with a page of status 400; false: sends nothing");
 ABSL_FLAG(int, max_connections, 0,
-          "connections open at a time; more are reset at once. 0: no limit, as for the next three, "
-          "which all threads share");
-ABSL_FLAG(int, max_full_handshakes, 0,
-          "full TLS handshakes with clients under way at a time; what resumes is not counted");
+          "maximum number of open connections; further ones are reset at once. 0: no limit. All "
+          "threads share this limit and the next three");
+ABSL_FLAG(
+    int, max_full_handshakes, 0,
+    "maximum number of concurrent full TLS handshakes with clients; resumed ones do not count");
 ABSL_FLAG(double, max_handshakes_per_second, 0,
-          "full TLS handshakes with clients a second; what resumes is not counted");
+          "maximum rate of full TLS handshakes with clients; resumed ones do not count");
 ABSL_FLAG(double, max_handshakes_per_second_per_client, 0,
-          "the same for each client: an IPv4 address, or 64 bits of an IPv6 address");
+          "the same per client: an IPv4 address, or 64 bits of an IPv6 address");
 
 namespace trestle::examples {
 namespace {
 
-// Reads "out:v2,in:127.0.0.1/8,in:::1".
+// Parses "out:v2,in:127.0.0.1/8,in:::1".
 absl::Status ApplyProxyProtocol(absl::string_view text, ConnectionOptions& options) {
   std::vector<absl::string_view> trusted;
   for (absl::string_view item : absl::StrSplit(text, ',', absl::SkipEmpty())) {
@@ -66,7 +66,7 @@ absl::Status ApplyProxyProtocol(absl::string_view text, ConnectionOptions& optio
   return absl::OkStatus();
 }
 
-// One for all threads and all blocks.
+// Shared by all threads and blocks.
 absl::StatusOr<std::shared_ptr<ConnectionLimiter>> LimiterFromFlags() {
   const int connections = absl::GetFlag(FLAGS_max_connections);
   const int handshakes = absl::GetFlag(FLAGS_max_full_handshakes);

@@ -1,4 +1,4 @@
-// The flags about single connections that the example proxies share.
+// The example proxies' common flags for connections.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_CONNECTION_FLAGS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_CONNECTION_FLAGS_H_
 
@@ -7,11 +7,11 @@
 
 namespace trestle::examples {
 
-/// What the shared flags say: time limits, the PROXY protocol, limits on connections and
-/// handshakes.
+/// Returns the options of the shared flags: time limits, the PROXY protocol, limits on connections
+/// and handshakes.
 absl::StatusOr<ConnectionOptions> ConnectionOptionsFromFlags();
 
-/// Tells whether --answer_plain_http is given.
+/// Returns whether --answer_plain_http is set.
 bool AnswerPlainHttp();
 
 }  // namespace trestle::examples

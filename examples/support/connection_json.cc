@@ -69,7 +69,7 @@ Json FailureOf(const absl::Status& status) {
   return failure;
 }
 
-// Null where a leg didn't get as far as to agree on anything.
+// Null if the leg negotiated nothing.
 Json TlsOf(const TlsInfo* tls, absl::Time now) {
   if (tls == nullptr) return nullptr;
   Json shown = nullptr;

@@ -1,4 +1,4 @@
-// One finished connection as JSON; docs/connection_log.schema.json describes it.
+// Writes a finished connection as JSON; docs/connection_log.schema.json describes it.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_CONNECTION_JSON_H_
 #define TRESTLE_EXAMPLES_SUPPORT_CONNECTION_JSON_H_
 
@@ -9,7 +9,7 @@
 
 namespace trestle::examples {
 
-/// Writes `report`, of a connection that was closed at `now`, on one line without a line feed.
+/// Returns `report`, of a connection that closed at `now`, on one line without a line feed.
 std::string ConnectionAsJson(const ConnectionReport& report, absl::Time now);
 
 }  // namespace trestle::examples

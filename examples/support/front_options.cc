@@ -14,33 +14,31 @@
 #include "integrations/compression/zlib_compressor.h"
 
 ABSL_FLAG(std::string, tls_preset, "intermediate",
-          "modern: TLS 1.3 only; intermediate: TLS 1.2 with AEAD and ECDHE, too");
-ABSL_FLAG(
-    std::string, alpn, "",
-    "application protocols in order of preference, comma-separated, as in h2,http/1.1; empty: "
-    "clients' offers are ignored");
+          "modern: TLS 1.3 only; intermediate: also TLS 1.2 with AEAD and ECDHE");
+ABSL_FLAG(std::string, alpn, "",
+          "application protocols in order of preference, comma-separated, as in h2,http/1.1; "
+          "empty: ignores clients' offers");
 ABSL_FLAG(std::string, alpn_mismatch, "refuse",
-          "clients that offer protocols but none of --alpn: refuse, or serve without a protocol");
-ABSL_FLAG(
-    bool, dangerous_unread_http2, false,
-    "lets h2, which passes unread, be offered beside --http and --http_routes, beside a "
-    "--client_auth that differs by name, and beside --client_ca with PROXY v2 headers: clients "
-    "can then send backends forged fields, and requests for other names on one connection");
+          "action for clients that offer protocols, but none of --alpn: refuse, or serve without a "
+          "protocol");
+ABSL_FLAG(bool, dangerous_unread_http2, false,
+          "allows h2, which passes unread, with --http and --http_routes, with a --client_auth "
+          "that differs by name, and with --client_ca and PROXY v2 headers: clients can then send "
+          "backends forged fields, and requests for other names on one connection");
 ABSL_FLAG(std::string, certificate_compression, "",
-          "compresses certificates for clients that can read it: brotli, zlib or brotli,zlib in "
+          "compresses certificates for clients that support it: brotli, zlib or brotli,zlib in "
           "order of preference");
 ABSL_FLAG(
     bool, dynamic_record_sizing, false,
-    "begins answers with small TLS records, so that clients can use their first bytes sooner");
+    "begins responses with small TLS records, so that clients can use the first bytes sooner");
 ABSL_FLAG(int, session_cache, 0,
-          "TLS 1.2 clients that know no session tickets resume, too: so many sessions are kept, "
-          "about 1 KiB each");
+          "maximum number of stored sessions, of about 1 KiB each, for TLS 1.2 clients without "
+          "session tickets; 0: these clients do not resume");
 ABSL_FLAG(int, max_key_updates_per_minute, trestle::ServerTlsOptions().max_key_updates_per_minute,
-          "KeyUpdates that a client may send within a minute");
-ABSL_FLAG(
-    std::string, dangerous_key_log, "",
-    "appends the secrets of all connections to this file (SSLKEYLOGFILE form), which only its "
-    "owner may read: whoever reads it can decrypt them; SIGHUP opens it again");
+          "maximum KeyUpdates per minute from a client");
+ABSL_FLAG(std::string, dangerous_key_log, "",
+          "appends the secrets of all connections to this file (SSLKEYLOGFILE form), which only "
+          "its owner can read. Its readers can decrypt the connections. SIGHUP opens it again");
 
 namespace trestle::examples {
 namespace {

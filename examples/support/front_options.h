@@ -1,4 +1,4 @@
-// The flags about what a front leg negotiates: --tls_preset, --alpn, --alpn_mismatch,
+// The flags for the negotiation on a front leg: --tls_preset, --alpn, --alpn_mismatch,
 // --certificate_compression, --dynamic_record_sizing, --session_cache,
 // --max_key_updates_per_minute, --dangerous_key_log, --dangerous_unread_http2.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_FRONT_OPTIONS_H_
@@ -9,10 +9,10 @@
 
 namespace trestle::examples {
 
-/// Tells whether --dangerous_unread_http2 is given, which blocks and HTTP's options need.
+/// Returns whether --dangerous_unread_http2 is set, for blocks and HTTP options.
 bool UnreadHttp2Allowed();
 
-/// Puts what the flags say into `options`.
+/// Sets `options` from the flags.
 absl::Status ApplyFrontFlags(ServerTlsOptions& options);
 
 }  // namespace trestle::examples

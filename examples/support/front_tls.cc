@@ -19,31 +19,31 @@
 #include "trestle/tls/ticket_keys.h"
 
 ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for clients, leaf first");
-ABSL_FLAG(std::string, key, "", "PEM file with the certificate's private key");
+ABSL_FLAG(std::string, key, "", "PEM file with the private key of --cert");
 ABSL_FLAG(std::string, ocsp_file, "",
-          "file with an OCSP response in DER for --cert, to be stapled during its dates");
+          "file with an OCSP response in DER for --cert, which is stapled while it is valid");
 ABSL_FLAG(
     std::string, certs_dir, "",
-    "folder with NAME.pem (or .crt, .cer) certificate chains, their private keys inside or in "
-    "NAME.key, OCSP responses in NAME.ocsp; several for a name, and others beside --cert, are "
-    "fine; so are the folders of certbot, acme.sh and Kubernetes secrets");
+    "directory with NAME.pem (or .crt, .cer) certificate chains, their private keys inside or in "
+    "NAME.key, OCSP responses in NAME.ocsp. A name may have several chains, and --cert may be "
+    "given too. Also reads the directories of certbot, acme.sh and Kubernetes secrets");
 ABSL_FLAG(int, signing_threads, 0,
-          "threads that make the signatures of RSA keys, so that other connections don't wait for "
-          "them; 0: the threads that serve connections do");
+          "threads that sign with RSA keys, so that other connections need not wait; 0: the "
+          "threads that serve connections sign");
 ABSL_FLAG(std::string, ticket_keys_file, "",
-          "file with the keys of session tickets, one in base64 a line (openssl rand -base64 48), "
-          "each with the time from which it seals, or in order: previous, current, next; processes "
+          "file with session ticket keys, one per line in base64 (openssl rand -base64 48), each "
+          "with the time from which it encrypts, or in order: previous, current, next; processes "
           "that share it resume each other's sessions; default: keys that end with the process");
 
 ABSL_FLAG(std::string, ech_keys_file, "",
           "file with keys for encrypted ClientHellos: PRIVATE KEY and ECHCONFIG blocks (RFC 9934), "
-          "the pair whose config is published first; default: ECH is off");
+          "first the pair of the published config; default: ECH is off");
 
 namespace trestle::examples {
 
 namespace {
 
-// --certs_dir is enough; what is given beside it must be whole.
+// --certs_dir is sufficient; a --cert beside it must be complete.
 absl::Status CheckCertificateFlags() {
   const std::string cert = absl::GetFlag(FLAGS_cert);
   const std::string key = absl::GetFlag(FLAGS_key);
@@ -55,7 +55,7 @@ absl::Status CheckCertificateFlags() {
   return RequiredFlag("key", key).status();
 }
 
-// Null where the loops sign.
+// Returns null if the loops sign.
 absl::StatusOr<std::unique_ptr<ThreadPoolSigner>> SignersFromFlags() {
   const int threads = absl::GetFlag(FLAGS_signing_threads);
   if (threads == 0) return nullptr;
@@ -66,18 +66,18 @@ absl::StatusOr<std::unique_ptr<ThreadPoolSigner>> SignersFromFlags() {
   return std::make_unique<ThreadPoolSigner>(*std::move(pool));
 }
 
-// What to publish in DNS.
+// The config to publish in DNS.
 void LogEchConfigs(const EchKeys& keys) { LogLine(absl::StrCat("ech=", keys.PublishedConfigs())); }
 
 }  // namespace
 
 struct FrontTls::Loaded {
   std::vector<std::shared_ptr<const Credential>> credentials;
-  std::unique_ptr<ClientAuthOptions> clients;  // Null where nobody is asked.
+  std::unique_ptr<ClientAuthOptions> clients;  // Null without client certificates.
   std::vector<TicketKey> ticket_keys;          // Empty without a file.
   std::string ech_pem;
   std::shared_ptr<EchKeys> ech_keys;  // Of `ech_pem`; null without a file.
-  std::vector<std::string> notes;     // What isn't used as it was meant to be, and why.
+  std::vector<std::string> notes;     // Problems that do not prevent the load.
 };
 
 FrontTls::FrontTls(std::unique_ptr<ThreadPoolSigner> signers)
@@ -181,9 +181,9 @@ absl::StatusOr<std::string> FrontTls::Reload() {
   if (loaded->credentials.size() > 1) {
     absl::StrAppend(&line, ", and ", loaded->credentials.size() - 1, " more certificates");
   }
-  // What can still fail comes first: Load has tried the rest.
+  // Steps that can still fail come first; Load has verified the rest.
   if (ech_keys_ != nullptr) {
-    // Tried on its own, because the new keys and the new certificates belong together.
+    // Tested alone, because the new keys and the new certificates belong together.
     auto certificates = CertificateStore::Create(loaded->credentials, absl::Now());
     if (!certificates.ok()) return certificates.status();
     absl::Status names = loaded->ech_keys->CheckPublicNames(*(*certificates)->current());

@@ -1,5 +1,5 @@
-// FrontTls: all that clients meet of a proxy that ends their TLS, from the command line's files:
-// certificates, whom to ask for theirs, ticket keys. Loaded as a whole, and as a whole again.
+// FrontTls: the client side of a proxy that terminates TLS, from the command line's files:
+// certificates, client authentication, ticket keys. Loads and reloads all of it together.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_FRONT_TLS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_FRONT_TLS_H_
 
@@ -23,27 +23,27 @@ namespace trestle::examples {
 
 class FrontTls {
  public:
-  /// Loads what the flags name: --cert, --key, --ocsp_file, --certs_dir, --key_passphrase_file,
-  /// --signing_threads, those of front_options.h, --client_ca, --client_auth, --client_crl,
-  /// --client_allow, --ticket_keys_file, those of ticket_keys_redis.h, --ech_keys_file,
-  /// --acme_tokens_dir. Offers `default_alpn` where --alpn doesn't say anything else.
+  /// Loads the files and settings of the flags: --cert, --key, --ocsp_file, --certs_dir,
+  /// --key_passphrase_file, --signing_threads, those of front_options.h, --client_ca,
+  /// --client_auth, --client_crl, --client_allow, --ticket_keys_file, those of ticket_keys_redis.h,
+  /// --ech_keys_file, --acme_tokens_dir. Offers `default_alpn` unless --alpn is set.
   static absl::StatusOr<std::unique_ptr<FrontTls>> FromFlags(
       std::vector<std::string> default_alpn = {});
 
-  /// Loads all files again and, only if all are good, uses them for new connections. Open ones, and
-  /// sessions as far as today's rules allow them, go on. Returns a line about what was loaded.
+  /// Loads all files again. Only if all are valid, new connections use them. Open connections
+  /// survive, and so do sessions that the new rules allow. Returns a line about the loaded files.
   absl::StatusOr<std::string> Reload();
 
-  /// The files to watch for changes.
+  /// Returns the files to watch for changes.
   std::vector<std::string> files() const;
 
-  /// What has to live on the main loop; null for nothing.
+  /// Returns the part that must run on the main loop; null for none.
   MainLoopPart* main_loop_part() const { return redis_.get(); }
 
-  /// Never changes: what is loaded again changes inside.
+  /// Returns the config. It stays the same object; a reload changes its contents.
   const std::shared_ptr<const ServerTlsConfig>& config() const { return config_; }
 
-  /// Changes with every reload: what a CertificateMonitor watches.
+  /// Returns the store for a CertificateMonitor; each reload changes its contents.
   const std::shared_ptr<CertificateStore>& certificates() const { return certificates_; }
 
  private:
@@ -55,7 +55,7 @@ class FrontTls {
   absl::StatusOr<Loaded> Load();
   absl::Status ReplaceEchKeys(const std::string& pem);
 
-  const std::unique_ptr<ThreadPoolSigner> signers_;  // Null: the loops sign.
+  const std::unique_ptr<ThreadPoolSigner> signers_;  // Null if the loops sign.
   CredentialFiles folder_;
   std::vector<std::string> notes_;  // Of the last load: each is logged once.
   std::shared_ptr<CertificateStore> certificates_;

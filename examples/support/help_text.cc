@@ -24,8 +24,8 @@ namespace {
 constexpr size_t kColumns = 100;
 constexpr size_t kTextColumn = 30;
 
-// Subjects in the order of --help. Flags belong to the subject of their name, else of the file that
-// defines them; files and names are separated by spaces.
+// Subjects in the order of --help. A flag belongs to the subject that lists its name, or else its
+// defining file; files and names are separated by spaces.
 struct Subject {
   absl::string_view title;
   absl::string_view flags;
@@ -53,7 +53,7 @@ constexpr Subject kSubjects[] = {
 };
 constexpr size_t kSubjectCount = sizeof(kSubjects) / sizeof(kSubjects[0]);
 
-// The subject that lists `word`, or `kSubjectCount`.
+// Returns the subject that lists `word`, or `kSubjectCount`.
 size_t SubjectOf(absl::string_view word) {
   size_t index = 0;
   for (; index < kSubjectCount; ++index) {
@@ -128,7 +128,7 @@ std::string FlagGroupText(absl::string_view title, const std::vector<FlagHelp>& 
                                   ? flag.text
                                   : absl::StrCat(flag.text, "; default ", flag.default_value);
     std::string margin = absl::StrCat("  --", flag.name);
-    // A long name has a line of its own.
+    // A long name gets its own line.
     if (margin.size() + 1 > kTextColumn) {
       absl::StrAppend(&text, margin, "\n");
       margin.clear();

@@ -1,4 +1,4 @@
-// What --help and --version print: flags in groups by subject, aligned, in 100 columns.
+// Writes the output of --help and --version: flags grouped by subject, aligned, in 100 columns.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_HELP_TEXT_H_
 #define TRESTLE_EXAMPLES_SUPPORT_HELP_TEXT_H_
 
@@ -11,22 +11,22 @@ namespace trestle::examples {
 
 struct FlagHelp {
   std::string name;           ///< Without "--".
-  std::string text;           ///< What it does, in words.
-  std::string default_value;  ///< Empty: none to tell.
+  std::string text;           ///< Description.
+  std::string default_value;  ///< Empty: not shown.
 };
 
-/// Writes a title and a paragraph for each flag, aligned.
+/// Returns a title and a paragraph for each flag, aligned.
 std::string FlagGroupText(absl::string_view title, const std::vector<FlagHelp>& flags);
 
-/// Writes `usage` and all Abseil flags of this program that are defined below examples/ and bench/,
-/// grouped by subject.
+/// Returns `usage` and all Abseil flags of this program that are defined below examples/ and
+/// bench/, grouped by subject.
 std::string HelpText(absl::string_view usage);
 
-/// Writes the versions of Trestle and BoringSSL, and how `program` was built.
+/// Returns the versions of Trestle and BoringSSL, and the build settings of `program`.
 std::string VersionText(absl::string_view program);
 
-/// Prints what is asked for and exits with status 0, where --help (-h) or --version is among the
-/// arguments.
+/// Handles --help (-h) and --version: if one is in the arguments, prints its output and exits with
+/// status 0.
 void AnswerHelpAndVersion(int argc, char** argv, absl::string_view usage);
 
 }  // namespace trestle::examples

@@ -15,35 +15,34 @@
 #include "integrations/http2/http2_routes.h"
 
 ABSL_FLAG(bool, http, false,
-          "reads HTTP/1.1: refuses malformed and misdirected requests, tells the backend who the "
-          "client is (X-Forwarded-For, Forwarded); see docs/http.md");
-ABSL_FLAG(
-    std::string, http_routes, "",
-    "HOST/PATH=IP:PORT[+IP:PORT...][@NAME], comma-separated: chooses the backend by the first "
-    "request's host and the beginning of its path; NAME is what the backend's certificate "
-    "must be for, if not --backend_name; the host \"default\" is any; implies --http");
+          "reads HTTP/1.1: rejects malformed and misdirected requests, and reports the client's "
+          "address to the backend (X-Forwarded-For, Forwarded); see docs/http.md");
+ABSL_FLAG(std::string, http_routes, "",
+          "HOST/PATH=IP:PORT[+IP:PORT...][@NAME], comma-separated: selects the backend by host and "
+          "path prefix of the first request; NAME is the backend's certificate name, if not "
+          "--backend_name; the host \"default\" is all others; implies --http");
 
 ABSL_FLAG(bool, http2, false,
-          "offers HTTP/2, which passes unread, to clients: bridging_proxy offers h2 and http/1.1 "
-          "then, terminating_proxy needs h2 in --alpn. A backend must speak it, and --http_routes "
-          "go by the name that the client asked for, or its first request's host. Needs "
-          "--dangerous_unread_http2 beside --http and --http_routes");
+          "offers HTTP/2, which passes unread, to clients. bridging_proxy then offers h2 and "
+          "http/1.1; terminating_proxy needs h2 in --alpn. A backend must support it. "
+          "--http_routes then use the client's server name, or the first request's host. Needs "
+          "--dangerous_unread_http2 with --http and --http_routes");
 
 ABSL_FLAG(std::string, http_trusted_proxies, "",
-          "IP addresses or CIDR ranges, comma-separated, of HTTP proxies in front: their "
-          "X-Forwarded-For and Forwarded are added to, those of all others are taken out");
+          "IP addresses or CIDR ranges, comma-separated, of trusted HTTP proxies: their "
+          "X-Forwarded-For and Forwarded are extended, those of all other clients are removed");
 
 ABSL_FLAG(std::string, http_upgrades, "websocket",
-          "protocols, comma-separated, that HTTP/1.1 requests may ask to change to, and that pass "
-          "unread once the backend agreed; empty: none");
+          "protocols, comma-separated, that HTTP/1.1 requests may change to; they pass unread "
+          "after the backend accepts; empty: none");
 ABSL_FLAG(bool, http_client_cert, false,
-          "sends backends the client's certificate and those that came with it, in Client-Cert and "
-          "Client-Cert-Chain (RFC 9440)");
+          "sends the client's certificate, and the others that it sent, to backends in Client-Cert "
+          "and Client-Cert-Chain (RFC 9440)");
 ABSL_FLAG(bool, http_xfcc_cert, false,
-          "adds the client's certificate itself to X-Forwarded-Client-Cert, as Cert=");
+          "adds the client's certificate to X-Forwarded-Client-Cert, as Cert=");
 ABSL_FLAG(std::string, dangerous_http_keep, "",
-          "names, comma-separated, of proxy fields (docs/http.md) that backends get from clients: "
-          "every client can forge them");
+          "names, comma-separated, of proxy fields (docs/http.md) that pass from clients to "
+          "backends: any client can forge them");
 
 namespace trestle::examples {
 namespace {
@@ -56,7 +55,7 @@ std::vector<std::string> ListOf(absl::string_view text) {
   return list;
 }
 
-// What is said by flags that say nothing where HTTP isn't read; empty for none of them.
+// Returns the flags that have no effect because HTTP is not read; empty for none.
 absl::string_view FlagWithoutHttp(const HttpFlags& flags) {
   if (!flags.trusted_proxies.ranges().empty()) return "http_trusted_proxies";
   if (flags.upgrades != Http1Options().upgrades) return "http_upgrades";

@@ -1,4 +1,4 @@
-// The flags by which the example proxies read HTTP behind the client's TLS.
+// The example proxies' flags for HTTP inside the client's TLS.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_HTTP_FLAGS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_HTTP_FLAGS_H_
 
@@ -20,42 +20,42 @@
 
 namespace trestle::examples {
 
-/// What was asked for; may be shared by threads.
+/// The values of the flags. Threads may share it.
 struct HttpFlags {
   bool inspect = false;
-  bool http2 = false;                        ///< Is offered to clients, and passes unread.
-  bool unread_http2 = false;                 ///< The same beside what reads HTTP/1.1.
+  bool http2 = false;                        ///< Offered to clients; passes unread.
+  bool unread_http2 = false;                 ///< Allowed together with reading HTTP/1.1.
   std::shared_ptr<const HttpRoutes> routes;  ///< Null: the backend is fixed.
-  TrustedPeers trusted_proxies;              ///< What they say of their clients is added to.
-  std::vector<std::string> upgrades;         ///< Protocols that requests may ask for.
-  bool client_cert = false;                  ///< Client-Cert and Client-Cert-Chain are sent.
-  bool xfcc_cert = false;                    ///< X-Forwarded-Client-Cert has the certificate.
-  std::vector<std::string> kept_fields;      ///< That only a proxy should set.
+  TrustedPeers trusted_proxies;              ///< Their forwarding fields are extended.
+  std::vector<std::string> upgrades;         ///< Protocols that requests may change to.
+  bool client_cert = false;                  ///< Sends Client-Cert and Client-Cert-Chain.
+  bool xfcc_cert = false;                    ///< X-Forwarded-Client-Cert contains the certificate.
+  std::vector<std::string> kept_fields;      ///< Proxy fields that pass from clients.
 };
 
 /// Reads --http, --http2, --dangerous_unread_http2, --http_routes, --http_trusted_proxies,
 /// --http_upgrades, --http_client_cert, --http_xfcc_cert and --dangerous_http_keep.
 absl::StatusOr<HttpFlags> HttpFromFlags();
 
-/// Fails where `front` offers HTTP/2, which passes unread, beside flags that have HTTP read, unless
-/// --dangerous_unread_http2 allows it; and where --http2 has no effect.
+/// Fails if `front` offers HTTP/2, which passes unread, with flags that read HTTP, unless
+/// --dangerous_unread_http2 is set. Also fails if --http2 has no effect.
 absl::Status CheckHttp2(const HttpFlags& flags, const ServerTlsOptions& front);
 
-/// The application protocols to offer clients, where no flag says so.
+/// Returns the application protocols to offer to clients without --alpn.
 std::vector<std::string> FrontProtocols(const HttpFlags& flags);
 
-/// Says where connections may lead: the routes, or, without any, `backend` (--backend: one, or
-/// several joined by +) alone. Fails where both or neither are given.
+/// Returns the routes or, without any, one route to `backend` (--backend: one, or several joined by
+/// +). Fails if both or neither are given.
 absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags,
                                                   absl::string_view backend);
 
-/// Sets what a block on the loop of `scheduler` needs for it, where anything was asked for. `http`
-/// may have guards, which come after the routes.
+/// Sets the HTTP options of a block on the loop of `scheduler`, if any flag is set. Guards in
+/// `http` come after the routes.
 absl::Status ApplyHttp(const HttpFlags& flags, Scheduler& scheduler,
                        InspectorFactory& new_inspector, ContentRouting& content,
                        Http1Options http = {});
 
-/// Tells whether any of `routes` leads back to `listener`; see `LeadsTo` of backends.h.
+/// Returns whether any of `routes` leads back to `listener`; see `LeadsTo` in backends.h.
 bool LeadsTo(const std::vector<HttpRoute>& routes, const Endpoint& listener);
 
 }  // namespace trestle::examples

@@ -1,5 +1,5 @@
-// What the programs' JSON documents have in common: times, errors and certificates, each written in
-// one way only.
+// The common parts of the programs' JSON documents: times, errors and certificates, each in one
+// form.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_JSON_VALUES_H_
 #define TRESTLE_EXAMPLES_SUPPORT_JSON_VALUES_H_
 
@@ -13,21 +13,20 @@
 
 namespace trestle::examples {
 
-// Keys keep the order in which they are put in.
+// Keys keep their order of insertion.
 using Json = nlohmann::ordered_json;
 
 inline std::string Text(absl::string_view text) { return std::string(text); }
 
-/// "2026-01-31T12:00:00Z"; null for times that are none.
+/// Returns "2026-01-31T12:00:00Z"; null for infinite times.
 Json TimeOf(absl::Time time);
 
-/// Code, phase, alert and detail of a failure; null for OK.
+/// Returns code, phase, alert and detail of a failure; null for OK.
 Json ErrorOf(const absl::Status& status);
 
 Json CertificateOf(const CertificateInfo& certificate, absl::Time now);
 
-/// Writes a document on one line, or indented for people, in ASCII: bytes that are no UTF-8 are
-/// replaced.
+/// Returns a document on one line, or indented, in ASCII: invalid UTF-8 is replaced.
 std::string Dump(const Json& document, bool one_line);
 
 }  // namespace trestle::examples

@@ -17,13 +17,13 @@
 #include "trestle/posix/file.h"
 
 ABSL_FLAG(std::string, key_passphrase_file, "",
-          "file with the passphrase of encrypted private keys, in its first line");
+          "file with the passphrase of encrypted private keys in its first line");
 
 namespace trestle::examples {
 
 namespace {
 
-// The names of a certificate, as many as a log line has room for.
+// Returns the first names of a certificate, for a log line.
 std::string NamesText(const CertificateInfo& leaf) {
   constexpr size_t kMaxNames = 8;
   std::vector<std::string> names = NamesOf(leaf);

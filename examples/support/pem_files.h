@@ -1,5 +1,5 @@
-// Certificates, keys and CAs from PEM files. What fails names the file and the reason, and leaves
-// whatever was in use before untouched.
+// Loads certificates, keys and CAs from PEM files. Errors name the file and the reason, and leave
+// the values in use unchanged.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_PEM_FILES_H_
 #define TRESTLE_EXAMPLES_SUPPORT_PEM_FILES_H_
 
@@ -16,37 +16,36 @@
 
 namespace trestle::examples {
 
-/// Reads the passphrase of the encrypted private key in the file `key_name`, from the file that
-/// --key_passphrase_file names. Fails where there is none.
+/// Reads the passphrase of the encrypted private key in the file `key_name` from the file of
+/// --key_passphrase_file. Fails without that flag.
 absl::StatusOr<std::string> ReadKeyPassphrase(absl::string_view key_name);
 
-/// The value of --key_passphrase_file.
+/// Returns the value of --key_passphrase_file.
 std::string KeyPassphraseFile();
 
 /// Loads a certificate chain (leaf first), its private key and, unless `staple_path` is empty, an
-/// OCSP response. `ReadKeyPassphrase` decrypts the key; `signers` (may be null) makes what signs
-/// with it.
+/// OCSP response. `ReadKeyPassphrase` decrypts the key; `signers` (may be null) creates its signer.
 absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(const std::string& cert_path,
                                                                  const std::string& key_path,
                                                                  const std::string& staple_path,
                                                                  SignerMaker* signers,
                                                                  CredentialUse use);
 
-/// Loads all certificates of a folder, with their keys; `files` remembers them for the next time.
+/// Loads all certificates of a directory, with their keys; `files` caches them for the next call.
 absl::StatusOr<std::vector<std::shared_ptr<const Credential>>> LoadCredentials(
     const std::string& folder, CredentialFiles& files);
 
-/// Loads CAs (a file, or a folder of files) and, unless `crl_path` is empty, revocation lists.
+/// Loads CAs (a file, or a directory of files) and, unless `crl_path` is empty, revocation lists.
 absl::StatusOr<std::shared_ptr<const TrustStore>> LoadTrustStore(const std::string& ca_path,
                                                                  const std::string& crl_path);
 
-/// `path` as ProxyHost::OnReload takes it: a folder ends in "/".
+/// Returns `path` in the form of ProxyHost::OnReload: a directory ends in "/".
 std::string WatchedPath(const std::string& path);
 
 /// Loads ticket keys.
 absl::StatusOr<std::vector<TicketKey>> LoadTicketKeys(const std::string& path);
 
-/// Describes a credential in a line: "a.test (ECDSA P-256), valid until 2027-01-31".
+/// Returns a description of a credential: "a.test (ECDSA P-256), valid until 2027-01-31".
 std::string DescribeCredential(const Credential& credential);
 
 }  // namespace trestle::examples

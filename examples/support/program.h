@@ -1,5 +1,5 @@
-// The command line of the example programs, and how they fail: with one sentence on standard error
-// and exit status 1.
+// The command line of the example programs, and their failures: one sentence on standard error and
+// exit status 1.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_PROGRAM_H_
 #define TRESTLE_EXAMPLES_SUPPORT_PROGRAM_H_
 
@@ -13,26 +13,26 @@
 
 namespace trestle::examples {
 
-/// Reads the flags; anything else on the command line is an error. `--help` prints `usage`, all
-/// flags of the program and their defaults, and exits with status 0; `--version` prints versions.
+/// Parses the flags; other arguments are an error. `--help` prints `usage`, all flags of the
+/// program and their defaults, and exits with status 0; `--version` prints versions.
 void ParseCommandLine(int argc, char** argv, absl::string_view usage);
 
-/// Reads an IP:PORT to listen on; `flag` is named if that fails.
+/// Parses an IP:PORT to listen on; an error names `flag`.
 absl::StatusOr<Endpoint> EndpointFromFlag(absl::string_view flag, absl::string_view value);
 
-/// The same for a server to dial: neither its address nor its port may be 0.
+/// The same for a server to dial: neither the address nor the port may be 0.
 absl::StatusOr<Endpoint> ServerFromFlag(absl::string_view flag, absl::string_view value);
 
 /// Returns `value`; an empty one is an error.
 absl::StatusOr<std::string> RequiredFlag(absl::string_view flag, std::string value);
 
-/// An error about a flag: "--client_auth has …".
+/// Returns an error about a flag: "--client_auth has …".
 absl::Status FlagError(absl::string_view flag, absl::string_view what);
 
-/// Says that `what` (a file) can't be used, and why.
+/// Returns an error that `what` (a file) cannot be used, with the reason.
 absl::Status CannotUse(absl::string_view what, const absl::Status& why);
 
-/// Says what is wrong in one sentence, without the codes that are meant for programs.
+/// Returns the error as one sentence, without the codes for programs.
 std::string Sentence(const absl::Status& status);
 
 /// Ends the program with `status` as one sentence on standard error, unless it is OK.

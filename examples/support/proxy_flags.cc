@@ -8,15 +8,15 @@
 #include "examples/support/connection_log.h"
 #include "examples/support/program.h"
 
-ABSL_FLAG(std::string, listen, "", "IP:PORT to accept clients on; port 0 picks a free one");
+ABSL_FLAG(std::string, listen, "", "IP:PORT to accept clients on; port 0 selects a free one");
 ABSL_FLAG(bool, join, false,
-          "listens beside processes of this user that listen on the address already: start the "
-          "successor with it, then end the predecessor with SIGTERM, and no connection is lost");
-ABSL_FLAG(int, threads, 1, "threads that carry connections");
+          "shares the address with running processes of this user: start the new process with it, "
+          "then end the old one with SIGTERM, and no connection is lost");
+ABSL_FLAG(int, threads, 1, "number of threads that serve connections");
 ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(30),
           "time for open connections to finish after SIGTERM or SIGINT");
 ABSL_FLAG(absl::Duration, drain_on_reload, absl::InfiniteDuration(),
-          "time for connections to finish that began with certificates from before a reload");
+          "time for connections with certificates from before a reload to finish");
 ABSL_FLAG(trestle::examples::ConnectionLogFormat, log_connections,
           trestle::examples::ConnectionLogFormat::kNone,
           "text or json: writes one line about each finished connection to standard error");

@@ -1,4 +1,4 @@
-// The flags about a proxy's process that the example proxies share.
+// The example proxies' common flags for the process.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_PROXY_FLAGS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_PROXY_FLAGS_H_
 
@@ -7,8 +7,8 @@
 
 namespace trestle::examples {
 
-/// What the shared flags say: --listen, --join, --threads, --drain_timeout, --drain_on_reload,
-/// --log_connections.
+/// Returns the options of the shared flags: --listen, --join, --threads, --drain_timeout,
+/// --drain_on_reload, --log_connections.
 absl::StatusOr<ProxyHostOptions> HostOptionsFromFlags();
 
 }  // namespace trestle::examples

@@ -12,20 +12,19 @@
 #include "examples/support/program.h"
 #include "trestle/posix/file.h"
 
-ABSL_FLAG(
-    std::string, ticket_keys_redis, "",
-    "IP:PORT of a Redis server in which a fleet of proxies keeps the keys of session tickets; "
-    "one proxy rotates them, and while Redis is gone the last keys go on");
+ABSL_FLAG(std::string, ticket_keys_redis, "",
+          "IP:PORT of a Redis server that shares session ticket keys among a fleet of proxies. One "
+          "proxy rotates them; while Redis is unavailable, the last keys remain in use");
 ABSL_FLAG(std::string, ticket_keys_redis_name, "trestle-ticket-keys",
-          "under which Redis has the keys: another one for each fleet");
-ABSL_FLAG(std::string, ticket_keys_redis_user, "", "the user's name, for Redis with ACLs");
+          "Redis key that holds the ticket keys: a different one for each fleet");
+ABSL_FLAG(std::string, ticket_keys_redis_user, "", "user name, for Redis with ACLs");
 ABSL_FLAG(std::string, ticket_keys_redis_password_file, "",
-          "file with the password for Redis, in its first line");
+          "file with the password for Redis in its first line");
 ABSL_FLAG(absl::Duration, ticket_keys_rotate_every, absl::Hours(12),
-          "how long each key in Redis seals, and then opens for as long again; the same on all "
-          "machines");
+          "how long each key in Redis encrypts tickets; it decrypts for the same time again. Must "
+          "be the same on all machines");
 ABSL_FLAG(absl::Duration, ticket_keys_refresh_every, absl::Seconds(10),
-          "how often this proxy looks at the keys in Redis");
+          "how often this proxy reads the keys from Redis");
 
 namespace trestle::examples {
 namespace {

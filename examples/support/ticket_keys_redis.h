@@ -1,5 +1,5 @@
-// TicketKeysRedis: the session ticket keys of a fleet of proxies, from a Redis server that the
-// command line names (--ticket_keys_redis).
+// TicketKeysRedis: shares a fleet's session ticket keys through the Redis server of
+// --ticket_keys_redis.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_TICKET_KEYS_REDIS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_TICKET_KEYS_REDIS_H_
 
@@ -14,10 +14,10 @@
 
 namespace trestle::examples {
 
-/// Lives on the main loop, where it holds up no connection; the threads share its ring.
+/// Runs on the main loop, where it delays no connection; the threads share its ring.
 class TicketKeysRedis final : public MainLoopPart {
  public:
-  /// Null without --ticket_keys_redis.
+  /// Creates it from the flags; null without --ticket_keys_redis.
   static absl::StatusOr<std::unique_ptr<TicketKeysRedis>> FromFlags();
 
   const std::shared_ptr<TicketKeyRing>& ring() const { return ring_; }

@@ -22,7 +22,7 @@ absl::StatusOr<std::string> Reload(ProxyHost& host, FrontTls& front, size_t brid
   }
   absl::StatusOr<std::string> reloaded = front.Reload();
   if (!reloaded.ok()) return reloaded;
-  // All are good. New connections use them from here on; open ones go on.
+  // All are valid. New connections use them from now on; open ones continue.
   if (bridges > 0) {
     host.ForEachThread([&](Blocks& blocks) {
       for (size_t i = 0; i < bridges; ++i) {
@@ -72,7 +72,7 @@ absl::Status WatchBridges(absl::Span<const RouteLegs> routes, ProxyProtocolOut p
     RouteLegs& shown = watched.routes.emplace_back(route);
     const bool has_own_name = shown.back_name.empty();
     if (has_own_name) shown.back_name = own.backend_name;
-    // A name that each client brings along is none to probe for.
+    // A name that depends on the client cannot be probed.
     if (shown.back_name.empty()) continue;
     watched.targets.seen.push_back(shown.back_name);
     for (const Endpoint& endpoint : shown.backends) {

@@ -1,5 +1,5 @@
-// What the example proxies that end TLS do with their legs, once FrontTls and back_tls.h have made
-// them: load all of it again, and show it to --admin.
+// The common code of example proxies that terminate TLS: reloads the legs of FrontTls and
+// back_tls.h, and shows them on --admin.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_TLS_LEGS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_TLS_LEGS_H_
 
@@ -20,36 +20,36 @@
 
 namespace trestle::examples {
 
-/// What a program loads again together with its certificates. Called on the main thread.
+/// Additional settings to reload with the certificates. Called on the main thread.
 struct AlsoReloaded {
   std::vector<std::string> files;
-  /// Loads it, and fails where it is bad. Empty: there is nothing.
+  /// Loads the settings; fails if they are invalid. Empty: none.
   absl::AnyInvocable<absl::Status()> load;
-  /// Has new connections use what was loaded. Returns some words about it for the log.
+  /// Makes new connections use the loaded settings. Returns text for the log.
   absl::AnyInvocable<std::string()> use;
 };
 
-/// Has `host` load the files of `front` again when one of them changes and on SIGHUP, and with them
-/// those of back_tls.h, if any of its blocks are bridges: the first `bridges` ones of each thread,
-/// and `more`. New connections use them if all are good. Also has it run what `front` needs. Both
-/// must outlive `ProxyHost::Run`.
+/// Makes `host` reload the files of `front` when one of them changes and on SIGHUP. The files of
+/// back_tls.h are included if there are bridges: the first `bridges` blocks of each thread. `more`
+/// is also reloaded. New connections use the files if all are valid. Also runs the main loop part
+/// of `front`. `host` and `front` must outlive `ProxyHost::Run`.
 void ServeTls(ProxyHost& host, FrontTls& front, size_t bridges = 0, AlsoReloaded more = {});
 
 /// Adds the certificates and the ticket keys of `front`.
 void WatchFront(const FrontTls& front, Watched& watched);
 
-/// `routes` as the page of --admin shows them.
+/// Returns `routes` in the form of the --admin page.
 std::vector<RouteLegs> LegsOf(absl::Span<const HttpRoute> routes, ProxyMode mode);
 
 /// The names of a bridge's backends, as in TlsBridgeOptions.
 struct BackNames {
-  std::string backend_name = {};  ///< Empty: each connection has its own.
+  std::string backend_name = {};  ///< Empty: different for each connection.
   std::string verify_name = {};   ///< Empty: `backend_name`.
 };
 
-/// Adds the routes of bridges: as connections meet their backends, and by probes, verified as the
-/// flags of back_tls.h say. Routes without a name of their own have the bridge's, `own`; without
-/// either they are only shown.
+/// Watches the backends of bridges' routes, by connections and by probes, with the verification
+/// settings of back_tls.h. Routes without a name use the bridge's, `own`; without either they are
+/// only shown.
 absl::Status WatchBridges(absl::Span<const RouteLegs> routes, ProxyProtocolOut proxy_header,
                           const BackNames& own, Watched& watched);
 

@@ -10,11 +10,11 @@
 
 namespace trestle::examples {
 
-/// Splits `text` into lines of at most `width` bytes, between words where that is possible. A line
-/// feed begins a new line.
+/// Splits `text` into lines of at most `width` bytes, between words if possible. A line feed begins
+/// a new line.
 std::vector<std::string> Wrap(absl::string_view text, size_t width);
 
-/// Fills `text` up with spaces to `width` bytes.
+/// Returns `text` padded with spaces to `width` bytes.
 std::string Padded(absl::string_view text, size_t width);
 
 }  // namespace trestle::examples
