@@ -64,7 +64,7 @@ constexpr char kUsage[] =
     "  waf_bridge --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem --threads=4 \\\n"
     "      --backend=127.0.0.1:9443 --backend_ca=ca.pem --backend_name=api.internal.example";
 
-// Logs matches, and where there is an audit log the requests that they were found in.
+// Logs matches and, with an audit log, their requests.
 class WafLog final : public trestle::ModSecurityListener {
  public:
   // `audit` may be null.
@@ -92,7 +92,7 @@ absl::StatusOr<std::unique_ptr<trestle::examples::SecretLog>> AuditLogFromFlags(
       "audit_log", absl::StrCat("can't be written: ", trestle::examples::Sentence(log.status())));
 }
 
-// The rules of --rules, or the Core Rule Set.
+// Returns the rules of --rules, or the Core Rule Set.
 absl::StatusOr<std::shared_ptr<const trestle::ModSecurityRules>> LoadRules(
     trestle::ModSecurityListener& listener) {
   const std::string file = absl::GetFlag(FLAGS_rules);

@@ -1,4 +1,4 @@
-// The flags by which the example proxies write what they decrypt into a file for Wireshark.
+// The example proxies' flags for capturing decrypted traffic in a file for Wireshark.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_CAPTURE_H_
 #define TRESTLE_EXAMPLES_SUPPORT_CAPTURE_H_
 
@@ -26,13 +26,12 @@ class Capture final : public WrittenFile {
   const std::unique_ptr<PcapFile> file_;
 };
 
-/// Makes the file of --dangerous_capture_file; null where none was asked for. Logs that, and when
-/// nothing is written any more.
+/// Creates the file of --dangerous_capture_file; null without the flag. Logs its start and its end.
 absl::StatusOr<std::unique_ptr<Capture>> CaptureFromFlags();
 
-/// Puts the capture before what `new_inspector` makes, so that it has what clients and backends
-/// sent, requests that are refused included. `capture` may be null; else it must outlive the block
-/// on the loop of `scheduler`.
+/// Inserts the capture before the inspectors of `new_inspector`. It then has all bytes that clients
+/// and backends sent, including rejected requests. `capture` may be null; else it must outlive the
+/// block on the loop of `scheduler`.
 void AddCapture(Capture* capture, Scheduler& scheduler, InspectorFactory& new_inspector);
 
 }  // namespace trestle::examples

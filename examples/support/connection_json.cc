@@ -14,7 +14,7 @@
 namespace trestle::examples {
 namespace {
 
-// Peers choose what is in hellos and certificates, and how much: a line has a limit all the same.
+// Peers control the contents and size of hellos and certificates, so their texts are bounded.
 constexpr size_t kMaxTextBytes = 256;
 constexpr size_t kMaxListBytes = 1024;
 constexpr size_t kMaxChain = 8;
@@ -25,7 +25,7 @@ std::string Bounded(absl::string_view text) {
   return absl::StrCat(text.substr(0, kMaxTextBytes), "…(", text.size(), " bytes)");
 }
 
-// The last element tells how many are left out.
+// The last element has the number of omitted ones.
 Json Bounded(const std::vector<std::string>& list) {
   Json shown = Json::array();
   size_t bytes = 0;

@@ -27,7 +27,8 @@ std::string DescribeClient(const LegReport& leg) {
                       EscapeForLog(leg.tls->peer_identity->subject, kMaxSubjectBytes), "\"");
 }
 
-// So that a value ends where its quotes do. Other bytes of messages are printable already.
+// Escapes quotes, so that a value ends at its quotes. Other bytes of messages are printable
+// already.
 std::string EscapeQuotes(absl::string_view text) {
   std::string escaped;
   for (const char c : text.substr(0, kMaxStatusBytes)) {

@@ -9,7 +9,7 @@
 
 namespace trestle::examples {
 
-/// Describes a connection, without a line feed:
+/// Returns a description of a connection, without a line feed:
 ///   client=127.0.0.1:40000 mode=bridge sni=a.test front=TLSv1.3/TLS_AES_128_GCM_SHA256/X25519
 ///   backend=127.0.0.1:8443 back=TLSv1.3/… up=81 down=2048 duration=3.2ms status="ok"
 std::string DescribeConnection(const ConnectionReport& report);
@@ -20,11 +20,11 @@ enum class ConnectionLogFormat {
   kJson,  ///< `ConnectionAsJson`.
 };
 
-/// Reads and writes --log_connections.
+/// Parses and formats --log_connections.
 bool AbslParseFlag(absl::string_view text, ConnectionLogFormat* format, std::string* error);
 std::string AbslUnparseFlag(ConnectionLogFormat format);
 
-/// Changes no state, so that all threads share one.
+/// Logs each closed connection. Stateless, so all threads share one.
 class ConnectionLog final : public ConnectionObserver {
  public:
   explicit ConnectionLog(ConnectionLogFormat format) : format_(format) {}

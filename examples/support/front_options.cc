@@ -99,7 +99,7 @@ absl::Status ApplySessionCache(ServerTlsOptions& options) {
 absl::Status ApplyKeyLog(ServerTlsOptions& options) {
   const std::string path = absl::GetFlag(FLAGS_dangerous_key_log);
   if (path.empty()) return absl::OkStatus();
-  // What begins with "#" is a comment there.
+  // Lines that begin with "#" are comments in a key log.
   absl::StatusOr<std::unique_ptr<SecretLog>> log = SecretLog::Open(
       "key", path, [](uint64_t lost) { return absl::StrCat("# ", lost, " lines lost"); });
   if (!log.ok()) {

@@ -22,7 +22,7 @@ namespace {
 
 constexpr absl::Duration kLastLines = absl::Seconds(1);
 
-// Audited requests are longer than lines of a log.
+// Audited requests are longer than log lines.
 constexpr size_t kMaxSecretLineBytes = 1 << 20;
 constexpr size_t kMaxSecretBytes = 8 << 20;
 
@@ -31,7 +31,7 @@ std::string DetailOf(const absl::Status& status) {
   return error.has_value() ? error->detail : std::string(status.message());
 }
 
-// Lives as long as the process: threads may log until its end.
+// Never destroyed: threads may log until the process ends.
 LogWriter* StartStandardError() {
   LogWriterOptions options;
   options.loss_line = [](uint64_t lost) { return absl::StrCat("log: ", lost, " lines lost"); };

@@ -1,5 +1,5 @@
-// The logs of an example program: standard error, and files with secrets. None of them ever holds
-// up whoever writes a line, and SIGHUP opens the files again.
+// The logs of an example program: standard error, and files with secrets. No caller waits for a
+// write, and SIGHUP reopens the files.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_LOG_H_
 #define TRESTLE_EXAMPLES_SUPPORT_LOG_H_
 
@@ -16,16 +16,16 @@
 
 namespace trestle::examples {
 
-/// Writes a line to standard error. Thread-safe; never waits for the reader. Lines that can't be
-/// written are counted, and a line says so. At the end of the program the rest is written, for at
-/// most a second.
+/// Writes a line to standard error. Thread-safe; never waits for the reader. Lines that cannot be
+/// written are counted and reported in a line. At exit, pending lines are written for at most a
+/// second.
 void LogLine(absl::string_view text);
 
 /// Waits until all lines are written to standard error, for at most a second.
 void FlushLog();
 
-/// A file that is written all the time, and that SIGHUP opens again. Known to `ReopenFiles` and
-/// `LostRecords` as long as it lives.
+/// A file with continuous output that SIGHUP reopens. Registered for `ReopenFiles` and
+/// `LostRecords` during its lifetime.
 class WrittenFile {
  public:
   /// `name` is the label of its metric: "audit".
@@ -36,20 +36,20 @@ class WrittenFile {
 
   const std::string& name() const { return name_; }
 
-  /// Opens the file by its path again, after it was moved away. Thread-safe.
+  /// Reopens the file by its path, after it was moved away. Thread-safe.
   virtual absl::Status Reopen() = 0;
 
-  /// Counts lines or pieces of traffic that were not written. Thread-safe.
+  /// Returns the number of lines or pieces of traffic that were not written. Thread-safe.
   virtual uint64_t lost() const = 0;
 
  private:
   const std::string name_;
 };
 
-/// A log in a file that holds secrets: mode 0600, no symlink (trestle/posix/private_file.h).
+/// A log file that holds secrets: mode 0600, no symlink (trestle/posix/private_file.h).
 class SecretLog final : public WrittenFile {
  public:
-  /// `loss_line` makes the line that stands where lines are missing.
+  /// Opens the file `path`. `loss_line` creates the line that replaces missing lines.
   static absl::StatusOr<std::unique_ptr<SecretLog>> Open(
       std::string name, const std::string& path,
       absl::AnyInvocable<std::string(uint64_t lost) const> loss_line);
@@ -66,10 +66,10 @@ class SecretLog final : public WrittenFile {
   const std::unique_ptr<LogWriter> writer_;
 };
 
-/// Opens all files again, and says which couldn't be. For SIGHUP.
+/// Reopens all files, and logs failures. For SIGHUP.
 void ReopenFiles();
 
-/// What each log has lost, by name; that of standard error is "stderr".
+/// Returns the number of lost records of each log, by name; standard error is "stderr".
 std::map<std::string, uint64_t> LostRecords();
 
 }  // namespace trestle::examples

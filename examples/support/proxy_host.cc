@@ -21,7 +21,7 @@ namespace {
 
 constexpr int kSignals[] = {SIGHUP, SIGTERM, SIGINT};
 
-// Each connection takes two descriptors; the soft limit is often 1024.
+// Each connection needs two descriptors; the soft limit is often 1024.
 void RaiseDescriptorLimit() {
   rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -31,7 +31,7 @@ void RaiseDescriptorLimit() {
 
 }  // namespace
 
-// One thread: a loop, and all that lives on it. Members are in the order of dependence.
+// One thread: a loop and its objects. Members are in the order of dependency.
 class ProxyHost::Worker {
  public:
   static absl::StatusOr<std::unique_ptr<Worker>> Create() {
@@ -41,7 +41,7 @@ class ProxyHost::Worker {
   }
 
   explicit Worker(std::unique_ptr<EpollLoop> loop)
-      // The blocks limit dialling themselves.
+      // The blocks limit the dial time.
       : loop_(std::move(loop)), dialer_(*loop_, {absl::InfiniteDuration()}) {}
 
   ~Worker() {
@@ -63,7 +63,7 @@ class ProxyHost::Worker {
     return absl::OkStatus();
   }
 
-  /// `own` observes this worker's blocks; where it is null, `shared` does.
+  /// `own` observes this worker's blocks; if it is null, `shared` does.
   absl::Status MakeBlocks(BlockFactory& new_blocks, std::unique_ptr<ConnectionObserver> own,
                           ConnectionObserver* shared) {
     observer_ = std::move(own);
@@ -74,7 +74,7 @@ class ProxyHost::Worker {
     return absl::OkStatus();
   }
 
-  /// Connections are accepted from here on.
+  /// Starts accepting connections.
   void Start() {
     thread_ = std::thread([this] { loop_->Run(); });
   }
@@ -92,7 +92,7 @@ class ProxyHost::Worker {
   const TcpListener& listener() const { return *listener_; }
 
  private:
-  // One after the other, from the last: until it is drained it may hand connections to the others.
+  // Drains one after the other, the last one first: it may pass connections to the others.
   void DrainBlocks(size_t count, MonotonicTime deadline, absl::AnyInvocable<void()> done) {
     if (count == 0) return done();
     const absl::Duration left = std::max(deadline - loop_->MonotonicNow(), absl::ZeroDuration());
@@ -121,7 +121,7 @@ void ProxyHost::OnReload(absl::AnyInvocable<absl::StatusOr<std::string>()> reloa
 }
 
 absl::Status ProxyHost::Run(BlockFactory new_blocks) {
-  // Both come as errors of the call, too.
+  // The call also returns both as errors.
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);
   RaiseDescriptorLimit();
@@ -150,7 +150,7 @@ absl::Status ProxyHost::Run(BlockFactory new_blocks) {
     LogLine(absl::StrCat("listening on ", listening.ToString()));
     main_loop_->Run();
   }
-  workers_.clear();  // Stops the threads, and cuts what is still open.
+  workers_.clear();  // Stops the threads and cuts open connections.
   for (MainLoopPart* part : parts_) part->Stop();
   return status;
 }
@@ -161,7 +161,7 @@ absl::Status ProxyHost::StartWorkers(BlockFactory& new_blocks) {
   for (int i = 0; i < options_.threads; ++i) {
     absl::StatusOr<std::unique_ptr<Worker>> worker = Worker::Create();
     if (!worker.ok()) return worker.status();
-    // The first one may have picked the port; the others join it there.
+    // The first one may have chosen the port; the others join it.
     absl::Status status =
         i == 0 ? (*worker)->Listen(options_.listen, options_.port_use)
                : (*worker)->Listen(workers_[0]->listener().local_endpoint(), PortUse::kJoin);

@@ -1,6 +1,6 @@
-// ProxyHost: what a server program puts around a Trestle block: threads, each with a loop, a
-// dialer, a listener and a block of its own; signals; reload; drain. Trestle itself has no threads,
-// no signals and no log: this is where an embedding program decides on them.
+// ProxyHost: the server program around Trestle's blocks: signals, reload, drain, and threads. Each
+// thread has its own loop, dialer, listener and blocks. Trestle itself has no threads, no signals
+// and no log: the embedding program provides them here.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_PROXY_HOST_H_
 #define TRESTLE_EXAMPLES_SUPPORT_PROXY_HOST_H_
 
@@ -26,24 +26,25 @@ namespace trestle::examples {
 
 struct ProxyHostOptions {
   Endpoint listen;
-  /// kJoin for the successor of a process that still listens.
+  /// kJoin for a process that takes over from one that still listens.
   PortUse port_use = PortUse::kClaim;
   int threads = 1;
   absl::Duration drain_timeout = absl::Seconds(30);
-  /// How long connections that began with earlier certificates may go on; infinite: for ever.
+  /// How long connections with earlier certificates may continue after a reload; infinite: no
+  /// limit.
   absl::Duration drain_on_reload = absl::InfiniteDuration();
   ConnectionLogFormat log_connections = ConnectionLogFormat::kNone;
 };
 
-/// The blocks of one thread. The last one takes the connections, and may hand them to the others.
+/// The blocks of one thread. The last one takes the connections, and may pass them to the others.
 using Blocks = std::vector<std::unique_ptr<ProxyBlock>>;
 
-/// Makes the blocks of one thread, once it is known where the proxy listens. All configs that it
-/// hands to the blocks may be shared.
+/// Creates the blocks of one thread, once the proxy's address is known. The blocks of several
+/// threads may share configs.
 using BlockFactory =
     absl::AnyInvocable<absl::StatusOr<Blocks>(Scheduler&, Dialer&, ConnectionObserver*)>;
 
-/// The one block of a thread that has no more.
+/// Returns the blocks of a thread that has only one.
 template <typename Block>
 absl::StatusOr<Blocks> Alone(absl::StatusOr<std::unique_ptr<Block>> block) {
   if (!block.ok()) return block.status();
@@ -52,22 +53,23 @@ absl::StatusOr<Blocks> Alone(absl::StatusOr<std::unique_ptr<Block>> block) {
   return blocks;
 }
 
-/// Something else that lives on the main loop, where it holds up no connection.
+/// Another part that runs on the main loop, where it delays no connection.
 class MainLoopPart {
  public:
   virtual ~MainLoopPart() = default;
 
-  /// The host is about to listen; `main_loop` runs until `Stop`.
+  /// Called before the host listens; `main_loop` runs until `Stop`.
   virtual absl::Status Start(EpollLoop& main_loop) = 0;
 
-  /// The workers have ended, and the main loop with them. Also called where a start failed.
+  /// Called after the workers and the main loop have ended, also if a start failed.
   virtual void Stop() = 0;
 };
 
-/// Follows a host's life, beside what it carries. All calls come from the main thread.
+/// Observes a host's life cycle. All calls come from the main thread.
 class ProxyHostWatcher : public MainLoopPart {
  public:
-  /// Makes the observer of one thread's blocks, which passes everything on to `next` (may be null).
+  /// Creates the observer of one thread's blocks, which passes every call on to `next` (may be
+  /// null).
   virtual std::unique_ptr<ConnectionObserver> NewObserver(ConnectionObserver* next) = 0;
 
   virtual void OnReloaded(bool good) = 0;
@@ -87,32 +89,32 @@ class ProxyHost {
   void OnReload(absl::AnyInvocable<absl::StatusOr<std::string>()> reload,
                 std::vector<std::string> watched_files = {});
 
-  /// Sets who follows the host's life; null for nobody. Must outlive `Run`.
+  /// Sets the observer of the host's life cycle; null for none. Must outlive `Run`.
   void SetWatcher(ProxyHostWatcher* watcher) {
     watcher_ = watcher;
     AddPart(watcher);
   }
 
-  /// Adds something else to the main loop; null for nothing. Must outlive `Run`.
+  /// Adds a part to the main loop; null for none. Must outlive `Run`.
   void AddPart(MainLoopPart* part) {
     if (part != nullptr) parts_.push_back(part);
   }
 
-  /// Listens and carries connections until SIGTERM or SIGINT: then stops to accept and lets open
-  /// connections finish, for the drain timeout at most; a second signal cuts them. Returns OK after
-  /// either, and an error when it could not even start.
+  /// Serves connections until SIGTERM or SIGINT. Then it stops accepting and lets open connections
+  /// finish, for at most the drain timeout; a second signal cuts them. Returns OK in both cases, or
+  /// an error if the start failed.
   absl::Status Run(BlockFactory new_blocks);
 
-  /// Calls `call` with each thread's blocks, on its thread, and returns when all calls are made.
-  /// For use while `Run` runs, on the main thread.
+  /// Calls `call` with each thread's blocks, on its thread, and returns after all calls. Call it on
+  /// the main thread while `Run` runs.
   void ForEachThread(const std::function<void(Blocks&)>& call);
 
   /// To be called when certificates were replaced by those of `generation`: as the options say,
   /// connections that began with earlier ones are drained. For use while `Run` runs.
   void DrainOlderCertificates(uint64_t generation);
 
-  /// Fails where `leads_to` says of one of the addresses at which clients reach this proxy that a
-  /// backend leads back to it. For use while `Run` runs, also in the factory.
+  /// Fails if `leads_to` returns true for an address at which clients reach this proxy: a backend
+  /// would lead back to it. Call it while `Run` runs, also in the factory.
   absl::Status RefuseLoop(const std::function<bool(const Endpoint& listener)>& leads_to) const;
 
  private:
@@ -130,7 +132,7 @@ class ProxyHost {
   std::vector<MainLoopPart*> parts_;
   absl::AnyInvocable<absl::StatusOr<std::string>()> reload_;
   std::vector<std::string> watched_files_;
-  std::unique_ptr<EpollLoop> main_loop_;  // Signals only; connections live on the workers' loops.
+  std::unique_ptr<EpollLoop> main_loop_;  // Signals only; connections run on the workers' loops.
   std::vector<std::unique_ptr<Worker>> workers_;
   int workers_to_drain_ = 0;
   bool draining_ = false;

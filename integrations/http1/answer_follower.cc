@@ -9,7 +9,7 @@ namespace trestle {
 
 Verdict AnswerFollower::Judge(absl::string_view pending, bool end) {
   if (agreed_ || pending.empty()) return Verdict::Forward(pending.size());
-  // The client would take them for the answer to its next request.
+  // The client would interpret them as the response to its next request.
   if (expected_.empty()) return Verdict::Block("the backend sent bytes that nobody had asked for");
   switch (state_) {
     case State::kHead:
@@ -87,7 +87,7 @@ Verdict AnswerFollower::OnTrailers(absl::string_view pending, bool end) {
   return OnMessageEnd(bytes);
 }
 
-// A page may only come where the client takes it for the answer.
+// Send a page only if the client interprets it as the response.
 Verdict AnswerFollower::NoHttp(absl::string_view problem) const {
   return Verdict::Block(absl::StrCat("the backend's answer is no HTTP: ", problem),
                         begun_ ? "" : RefusalPage(502, expected_.front().head));
@@ -97,7 +97,7 @@ Verdict AnswerFollower::OnMessageEnd(size_t bytes) {
   state_ = State::kHead;
   const int status = reader_.status();
   const Expected& request = expected_.front();
-  // A status alone can be what an attacker has a backend fetch and repeat.
+  // A 101 alone may be a response that an attacker made the backend fetch and repeat.
   if (status == 101 && !changes_protocol_) {
     return Verdict::Block("the backend changed to a protocol that nobody had asked for");
   }

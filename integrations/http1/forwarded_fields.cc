@@ -16,13 +16,14 @@
 namespace trestle {
 namespace {
 
-// Fields between the client and this proxy only.
+// Hop-by-hop fields between the client and this proxy.
 bool IsHopByHop(absl::string_view folded) {
   return folded == "connection" || folded == "proxy-connection" || folded == "keep-alive" ||
          folded == "http2-settings";
 }
 
-// What this proxy or a guard reads by its own name, and a backend by any name that folds into it.
+// Fields that this proxy or a guard reads by their own name, and a backend by any name that folds
+// into it.
 bool IsReadHere(absl::string_view folded) {
   return folded == "transfer-encoding" || absl::StartsWith(folded, "content-");
 }
@@ -32,7 +33,7 @@ bool Contains(const std::vector<std::string>& names, absl::string_view folded) {
                      [&](absl::string_view name) { return FoldedName(name) == folded; });
 }
 
-// The names of the fields that `options` write.
+// Returns the names of the fields that `options` write.
 std::vector<std::string> Written(const ForwardingOptions& options) {
   std::vector<std::string> names;
   if (options.x_forwarded) names.insert(names.end(), {"x-forwarded-for", "x-forwarded-proto"});
@@ -47,12 +48,12 @@ absl::Status BadField(absl::string_view name, absl::string_view problem) {
                     absl::StrCat("the field \"", EscapeForLog(name), "\" ", problem)});
 }
 
-// A byte sequence of structured fields (RFC 9651 3.3.5).
+// Returns a byte sequence of structured fields (RFC 9651 3.3.5).
 std::string ByteSequence(absl::string_view bytes) {
   return absl::StrCat(":", absl::Base64Escape(bytes), ":");
 }
 
-// The address without its port: "192.0.2.1", "2001:db8::1".
+// Returns the address without its port: "192.0.2.1", "2001:db8::1".
 std::string AddressOf(const Endpoint& endpoint) {
   const std::string text = endpoint.ToString();
   absl::string_view address = absl::string_view(text).substr(0, text.rfind(':'));
@@ -60,7 +61,7 @@ std::string AddressOf(const Endpoint& endpoint) {
   return std::string(address);
 }
 
-// What a field's value may hold. Certificates may hold anything.
+// Replaces bytes that a field's value must not contain. Certificates may contain any byte.
 std::string Printable(std::string value) {
   for (char& c : value) {
     if (!absl::ascii_isprint(static_cast<unsigned char>(c))) c = '?';
@@ -68,7 +69,7 @@ std::string Printable(std::string value) {
   return value;
 }
 
-// Tells whether every quoted string in `value` ends (RFC 9110 5.6.4).
+// Returns whether every quoted string in `value` ends (RFC 9110 5.6.4).
 bool QuotesMatch(absl::string_view value) {
   bool quoted = false;
   for (size_t i = 0; i < value.size(); ++i) {
@@ -164,7 +165,7 @@ std::string HeadRewriter::Rewrite(const HttpRequestHead& head, bool upgrade, boo
   return text + "\r\n";
 }
 
-// What a trusted proxy sent under `name`, all of it, to be added to; of others nothing.
+// Returns a trusted proxy's complete value of `name`, to be extended; empty for other clients.
 std::string HeadRewriter::Earlier(const HttpRequestHead& head, absl::string_view name) const {
   std::string earlier;
   if (!trusted_) return earlier;

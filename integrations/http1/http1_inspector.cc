@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kMaxEmptyLines = 4;  // Before a request line (RFC 9112 2.2).
 
-// What all connections of a block share.
+// State that all connections of a block share.
 struct SharedOptions {
   Http1Options options;
   Scheduler& scheduler;
@@ -51,8 +51,8 @@ class Http1Inspector final : public Inspector, private MessageSink {
     kHead,
     kBody,
     kTrailers,
-    kAgreement,  // Another protocol was asked for; the backend's answer decides.
-    kOver,       // No more requests: what follows is dropped.
+    kAgreement,  // A protocol change was requested; the backend's response decides.
+    kOver,       // No more requests: later bytes are dropped.
   };
 
   Verdict OnRequests(absl::string_view pending, bool end);
@@ -88,14 +88,14 @@ class Http1Inspector final : public Inspector, private MessageSink {
   std::optional<MonotonicTime> head_began_;
   int empty_lines_ = 0;
 
-  // The request under way.
+  // The current request.
   AnswerFollower::Expected request_;
-  bool last_request_ = false;  // None follows it on this connection.
+  bool last_request_ = false;  // No request follows on this connection.
   bool passed_on_ = false;     // Its head went to the backend.
-  size_t framing_bytes_ = 0;   // Since the last piece of its body.
+  size_t framing_bytes_ = 0;   // Since the last piece of the body.
   bool guarded_ = false;       // Guards still look at its body.
-  size_t guarded_bytes_ = 0;   // Of its body, that guards saw.
-  std::string kept_;           // What guards haven't let through yet.
+  size_t guarded_bytes_ = 0;   // Body bytes that guards saw.
+  std::string kept_;           // Bytes that guards have not accepted yet.
   std::optional<HttpRefusal> refusal_;
 };
 
@@ -109,7 +109,7 @@ Verdict Http1Inspector::OnRequests(absl::string_view pending, bool end) {
   if (pending.empty() && guarded_) {
     return Refuse({400, "the client ended in the middle of a request"});
   }
-  // Towards the backend the end in mid-request is as visible as it is here.
+  // The backend sees the incomplete end of the request itself.
   if (pending.empty()) return Verdict::Forward(0);
   switch (state_) {
     case State::kHead:
@@ -172,7 +172,7 @@ Verdict Http1Inspector::OnWholeHead(absl::string_view head_bytes) {
     kept_ = std::move(text);
     return Verdict::Replace(head_bytes.size(), "");
   }
-  // A client that waits to be asked for its body would wait for ever: the backend gets the head.
+  // Otherwise a client that waits for "100 Continue" would wait forever: the backend gets the head.
   passed_on_ = true;
   answers_.Expect(request_);
   if (!head->has_body()) EndRequest();
@@ -208,7 +208,7 @@ std::optional<HttpRefusal> Http1Inspector::AskGuards(const HttpRequestHead& head
   return std::nullopt;
 }
 
-// Reads the head once more, so that the reader knows the framing of the body: a few fields do.
+// Parses the head again, so that the reader knows the framing of the body; few fields suffice.
 void Http1Inspector::Begin(const HttpRequestHead& head) {
   last_request_ = one_request_ || !head.keep_alive;
   framing_bytes_ = 0;
@@ -272,7 +272,7 @@ Verdict Http1Inspector::OnTrailers(absl::string_view pending, bool end) {
   return PassOn(pending, bytes, true);
 }
 
-// The first `bytes` of `pending` are good. `complete`: the request ends with them.
+// Passes on the first `bytes` of `pending`, which are valid. `complete`: they end the request.
 Verdict Http1Inspector::PassOn(absl::string_view pending, size_t bytes, bool complete) {
   if (!guarded_) {
     if (complete) EndRequest();
@@ -280,7 +280,7 @@ Verdict Http1Inspector::PassOn(absl::string_view pending, size_t bytes, bool com
   }
   kept_.append(pending.data(), bytes);
   const bool seen_enough = guarded_bytes_ == options_.guarded_body_bytes;
-  // Small chunks and long extensions must not make this hold much more than it may.
+  // Small chunks with long extensions must not exceed the memory limit.
   const bool full = kept_.size() > 2 * options_.guarded_body_bytes + options_.limits.head_bytes;
   if (full && !options_.pass_longer_bodies) {
     return Refuse({413, "the body's framing is longer than what may be kept for inspection"});
@@ -306,7 +306,7 @@ std::optional<HttpRefusal> Http1Inspector::EndOfGuarded() {
 void Http1Inspector::EndRequest() {
   const bool asked = !request_.upgrade.empty() || request_.connect;
   state_ = asked ? State::kAgreement : (last_request_ ? State::kOver : State::kHead);
-  // What is refused from here on is another request.
+  // Later rejections are for another request.
   request_ = {};
   passed_on_ = false;
 }
@@ -317,7 +317,7 @@ Verdict Http1Inspector::Refuse(HttpRefusal refusal) {
   return RefuseNow();
 }
 
-// A page may only come where the client takes it for the answer to the refused request.
+// Send a page only if the client interprets it as the response to the rejected request.
 Verdict Http1Inspector::RefuseNow() {
   const size_t own = passed_on_ ? 1 : 0;
   if (answers_.expected() > own) return Verdict::Wait();
@@ -331,7 +331,7 @@ absl::Status BadOption(absl::string_view detail) {
       {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(detail)});
 }
 
-// Whether connections may change to `protocol`, which is not read.
+// Returns whether connections may change to `protocol`, which is not read.
 absl::Status CheckUpgrade(absl::string_view protocol) {
   const std::vector<absl::string_view> parts = absl::StrSplit(protocol, absl::MaxSplits('/', 1));
   if (!std::all_of(parts.begin(), parts.end(), IsToken)) {

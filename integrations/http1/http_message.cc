@@ -36,7 +36,7 @@ bool HasHighBytes(absl::string_view text) {
                      [](char c) { return static_cast<uint8_t>(c) > 0x7f; });
 }
 
-/// Collects the views of a head that is read in one piece, so that each text comes in one, too.
+/// Collects the views of a head that is read in one piece, so that each text arrives in one piece.
 class HeadCollector final : public MessageSink {
  public:
   explicit HeadCollector(std::vector<HttpField>& fields) : fields_(fields) {}
@@ -66,7 +66,7 @@ bool HaveNames(const std::vector<HttpField>& fields) {
                      [](const HttpField& field) { return IsToken(field.name); });
 }
 
-/// The rules of one head, each of which may refuse it. All are asked in turn.
+/// The rules of one head, which are applied in turn. Each may reject it.
 class HeadRules {
  public:
   HeadRules(HttpRequestHead& head, HttpRefusal& refusal) : head_(head), refusal_(refusal) {}
@@ -84,7 +84,7 @@ class HeadRules {
     return false;
   }
 
-  /// Finds the only field of this name; refuses a second one.
+  /// Finds the only field of this name; rejects a second one.
   bool FindOnly(absl::string_view name, const HttpField*& found) {
     found = nullptr;
     for (const HttpField& field : head_.fields) {
@@ -169,15 +169,15 @@ bool HeadRules::Host() {
   const HttpField* host = nullptr;
   if (!FindOnly("Host", host)) return false;
   if (host == nullptr) return head_.minor_version == 0 || Refuse("no Host");
-  // A target with an authority of its own goes before Host (RFC 9112 3.2.2). Not every reader does
-  // that: they have to say the same.
+  // An authority in the target has priority over Host (RFC 9112 3.2.2). Not every reader implements
+  // that, so both must be equal.
   const std::string of_target = head_.host;
   if (!SetAuthority(host->value)) return false;
   return of_target.empty() || of_target == head_.host ||
          Refuse("Host and the target name different hosts");
 }
 
-// Fields that a client can't make the backend lose by naming them as options of Connection.
+// Fields that a client cannot remove by naming them as options of Connection.
 bool IsEndToEnd(absl::string_view option) {
   const std::string folded = FoldedName(option);
   for (const absl::string_view name :
@@ -188,7 +188,7 @@ bool IsEndToEnd(absl::string_view option) {
 }
 
 bool HeadRules::Connection(size_t max_options) {
-  size_t options = 0;  // Empty ones, too (RFC 9110 5.6.1.2).
+  size_t options = 0;  // Includes empty ones (RFC 9110 5.6.1.2).
   for (const HttpField& field : head_.fields) {
     if (!absl::EqualsIgnoreCase(field.name, "Connection")) continue;
     for (const absl::string_view token : absl::StrSplit(field.value, ',')) {

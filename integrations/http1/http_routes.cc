@@ -22,12 +22,12 @@ absl::Status BadRoute(absl::string_view detail) {
       {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(detail)});
 }
 
-// "HOST/PATH", as routes are named in reports.
+// Returns "HOST/PATH", the name of a route in reports.
 std::string NameOf(const HttpRoute& route) {
   return absl::StrCat(route.host.empty() ? "default" : route.host, route.path);
 }
 
-// Takes the percent-encoding off. Empty for a path that readers could take for another one.
+// Removes the percent-encoding. Empty for a path that readers could interpret differently.
 std::optional<std::string> PlainPath(absl::string_view path) {
   std::string plain;
   for (size_t i = 0; i < path.size(); ++i) {
@@ -40,7 +40,7 @@ std::optional<std::string> PlainPath(absl::string_view path) {
         return std::nullopt;
       }
       c = static_cast<char>(code);
-      // Taken off once more by somebody, these would be part of the path's structure.
+      // Decoded again by another reader, these would be part of the path's structure.
       if (c == '/' || c == '%') return std::nullopt;
       i += 2;
     }
@@ -61,7 +61,7 @@ bool Covers(absl::string_view prefix, absl::string_view path) {
          (path.size() == prefix.size() || path[prefix.size()] == '/');
 }
 
-/// Lets a connection's requests through that are for the backend it leads to.
+/// Accepts only requests for the connection's backend.
 class RouteGuard final : public HttpGuard {
  public:
   RouteGuard(std::shared_ptr<const HttpRoutes> routes, std::string route)
@@ -80,7 +80,7 @@ class RouteGuard final : public HttpGuard {
   const std::string route_;
 };
 
-/// Refuses a connection whose protocol isn't read.
+/// Rejects a connection whose protocol is not read.
 class Http2Refusal final : public ContentReader {
  public:
   ContentAnswer Read(ByteView, bool) override {

@@ -70,7 +70,7 @@ int MessageReader::OnHeadEnd() {
   sink_->OnHeadEnd();
   constexpr int kBodyAsFramed = 0;
   constexpr int kNoBody = 1;
-  // Where a request asks for another protocol, its own body still comes first.
+  // If a request asks for another protocol, its own body still comes first.
   parser_.upgrade = 0;
   if (parser_.type == HTTP_REQUEST) return kBodyAsFramed;
   const int status = parser_.status_code;
@@ -80,7 +80,7 @@ int MessageReader::OnHeadEnd() {
   return kBodyAsFramed;
 }
 
-// llhttp 8 takes folded lines and a bare LF in trailers: those are read elsewhere.
+// llhttp 8 accepts folded lines and a bare LF in trailers, so other code reads them.
 int MessageReader::OnChunk() {
   if (parser_.content_length > 0) return HPE_OK;
   state_ = State::kLastChunk;

@@ -9,9 +9,9 @@
 namespace trestle {
 namespace {
 
-// docs/http.md says what sets and reads each of them.
+// docs/http.md lists the software that sets and reads each of them.
 constexpr absl::string_view kProxyFields[] = {
-    // The client's address, and the request as a proxy got it.
+    // The client's address, and the request as the proxy received it.
     "client-ip",
     "forwarded",
     "forwarded-for",
@@ -44,7 +44,7 @@ constexpr absl::string_view kProxyFields[] = {
     "x-ssl",
     "x-ssl-*",
     "x-tls-client-*",
-    // The user that a proxy has authenticated.
+    // The user authenticated by a proxy.
     "remote-*",
     "tailscale-user-*",
     "x-auth-request-*",
@@ -52,7 +52,7 @@ constexpr absl::string_view kProxyFields[] = {
     "x-authentik-*",
     "x-remote-*",
     "x-webauth-*",
-    // What a content delivery network or a cloud's front end says.
+    // Fields of content delivery networks and cloud front ends.
     "cf-*",
     "fastly-client",
     "fastly-client-*",
@@ -66,7 +66,7 @@ constexpr absl::string_view kProxyFields[] = {
     "x-goog-iap-*",
     "x-ms-client-principal",
     "x-ms-client-principal-*",
-    // Another path, host or method than the one that was routed and judged.
+    // A path, host or method that differs from the one routed and inspected.
     "x-http-method",
     "x-http-method-override",
     "x-method-override",

@@ -10,7 +10,7 @@
 namespace trestle {
 namespace {
 
-/// Goes to one target without reading.
+/// Selects one target without reading.
 class Unread final : public ContentReader {
  public:
   explicit Unread(std::shared_ptr<const ContentTarget> target) : target_(std::move(target)) {}
@@ -51,7 +51,7 @@ class Http2RouteReader final : public ContentReader {
   ContentAnswer Choose() {
     const std::optional<std::string> host = HostOf(reader_.authority());
     if (!host.has_value()) return Refuse({400, "the request's host isn't a name or an address"});
-    // Servers differ in which of the two they go by.
+    // Servers differ in which of the two they use.
     if (!reader_.host().empty() && HostOf(reader_.host()) != host) {
       return Refuse({400, ":authority and host name different hosts"});
     }
@@ -65,7 +65,7 @@ class Http2RouteReader final : public ContentReader {
     if (target == nullptr) {
       return ContentAnswer::NoRoute(refusal.reason, reader_.AnswerAndEnd(refusal.status));
     }
-    // Requests for other paths would follow, unseen.
+    // Unread requests for other paths would follow.
     return ContentAnswer::NoRoute("the host's paths have routes of their own, which need HTTP/1.1",
                                   reader_.DemandHttp1());
   }

@@ -33,7 +33,7 @@ struct Http2Callbacks {
 
   static int OnFrame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     Http2RequestReader& reader = Of(user);
-    // nghttp2 would ignore what follows, unless it came with the same bytes.
+    // nghttp2 would ignore later bytes, unless they came in the same call.
     if (frame->hd.type == NGHTTP2_GOAWAY) reader.Refuse(400, "the client went before it asked");
     const bool request = frame->hd.type == NGHTTP2_HEADERS && frame->hd.stream_id == reader.stream_;
     if (!request || reader.state_ != Http2RequestReader::State::kReading) return 0;
@@ -47,8 +47,8 @@ struct Http2Callbacks {
     return 0;
   }
 
-  // nghttp2 ends a connection by itself where the client broke HTTP/2 or HPACK: it then ignores
-  // what follows, and says nothing but this.
+  // nghttp2 ends a connection by itself after an HTTP/2 or HPACK violation. It then ignores later
+  // bytes, and this is the only sign.
   static int OnFrameSent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     if (frame->hd.type != NGHTTP2_GOAWAY) return 0;
     const nghttp2_goaway& goaway = frame->goaway;
@@ -74,7 +74,7 @@ Http2RequestReader::Http2RequestReader(const Http1Limits& limits) : limits_(limi
   nghttp2_session_callbacks* const callbacks = Http2Callbacks::New();
   nghttp2_session_server_new(&session_, callbacks, this);
   nghttp2_session_callbacks_del(callbacks);
-  // Sent only where the request is refused. Must come before what the client's frames call for.
+  // Sent only if the request is rejected. Must precede replies to the client's frames.
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, nullptr, 0);
 }
 

@@ -6,10 +6,10 @@
 namespace trestle {
 namespace {
 
-// Where rules that only detect go on from a request over a limit.
+// The marker at which rules that only detect continue after a request over a limit.
 constexpr char kEndOfRules[] = "TRESTLE-END-OF-RULES";
 
-// Which parser reads a body. 200000 and 200001 have the ids of modsecurity.conf-recommended.
+// The parser of a body. 200000 and 200001 have the ids of modsecurity.conf-recommended.
 constexpr char kBodyParsers[] = R"rules(
 SecRequestBodyAccess On
 SecResponseBodyAccess Off
@@ -41,8 +41,9 @@ SecRule TX:/^MSC_/ "!@streq 0" "id:200005,phase:2,t:none,log,DENY,\
     msg:'ModSecurity could not judge the request: %{MATCHED_VAR_NAME}'"
 )rules";
 
-// Which Content-Type a body may have. Debian's parsers differ on all others: Rack reads a body
-// without one as a form and multipart/mixed as multipart/form-data, PHP ends a boundary at a comma.
+// The allowed Content-Types of a body. Debian's parsers differ on all others. Rack reads a body
+// without one as a form, and multipart/mixed as multipart/form-data; PHP ends a boundary at a
+// comma.
 constexpr char kContentTypes[] = R"rules(
 SecRule &REQUEST_HEADERS:Content-Type "@gt 1" "id:9900010,phase:1,t:none,log,DENY,\
     msg:'More than one Content-Type'"
@@ -61,8 +62,8 @@ SecRule REQUEST_BODY_LENGTH "@gt 0" \
     SecRule REQUEST_HEADERS:Content-Type "!@rx ^(?i:multipart/form-data;[^,;]*|(?:application/x-www-form-urlencoded|(?:text|application)/(?:[a-z0-9.+-]+\+)?xml|application/(?:[a-z0-9.+-]+\+)?json)(?:\s?;[^,]*)?)$" "t:none"
 )rules";
 
-// Forms of multipart bodies that libmodsecurity takes, and other parsers read differently.
-// libmodsecurity 3.0.9 drops a repeated field of a part without a word, hence the look at the body.
+// Multipart bodies that libmodsecurity accepts and other parsers read differently. libmodsecurity
+// 3.0.9 silently drops a repeated field of a part, so the rules inspect the body itself.
 constexpr char kMultipart[] = R"rules(
 SecRule REQUEST_HEADERS:Content-Type "@rx ^(?i:multipart)" \
     "id:9900020,phase:2,t:none,log,DENY,msg:'A part with the same field twice',chain"
@@ -77,19 +78,19 @@ SecRule &FILES "@gt 0" \
     SecRule REQUEST_BODY "@rx (?i)--%{tx.trestle_boundary}\r\n(?!(?:[^\r\n]++\r\n)*?content-type:)(?:[^\r\n]++\r\n)*?content-disposition:[^\r\n]*filename" "t:none"
 )rules";
 
-// Names of arrays and objects without a value in them never become arguments.
+// Names of arrays and objects without a value never become arguments.
 constexpr char kJson[] = R"rules(
 SecRule REQBODY_PROCESSOR "@streq JSON" \
     "id:9900030,phase:2,t:none,log,DENY,msg:'A JSON array or object with a name that may be code',chain"
     SecRule REQUEST_BODY "@rx \x22(?=[^\x22\\]*[<>'();\\])(?:[^\x22\\]|\\.)*+\x22\s*+:\s*+[\[{]" "t:none"
 )rules";
 
-// With `detect_only`, a request over a limit is told of and not judged any further.
+// With `detect_only`, a request over a limit is reported and not inspected further.
 std::string RulesOf(const RequestLimits& limits, bool detect_only) {
   const std::string over =
       detect_only ? absl::StrCat("pass,log,setvar:tx.trestle_over_limit=1,skipAfter:", kEndOfRules)
                   : "deny,log,status:400";
-  // Values of phase 1 are judged in phase 1, those of bodies in phase 2.
+  // Values of phase 1 are checked in phase 1, those of bodies in phase 2.
   constexpr char kHeadValues[] =
       "ARGS|ARGS_NAMES|REQUEST_COOKIES|REQUEST_COOKIES_NAMES|REQUEST_HEADERS|"
       "!REQUEST_HEADERS:Cookie|REQUEST_HEADERS_NAMES";

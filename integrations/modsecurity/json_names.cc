@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kBytesOfAnIndex = 11;  // ".array_1000"
 
-// Follows the names as libmodsecurity builds them: that of a container is the last key before it.
+// Follows the names that libmodsecurity builds: a container's name is the last key before it.
 class NameCounter final : public nlohmann::json_sax<nlohmann::json> {
  public:
   explicit NameCounter(size_t max_bytes) : room_(max_bytes) {}

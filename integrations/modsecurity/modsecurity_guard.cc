@@ -33,7 +33,7 @@ absl::Status BadRules(absl::string_view reason) {
                     absl::StrCat("the rules can't be loaded: ", reason)});
 }
 
-// An address and a port as ModSecurity wants them.
+// An address and a port in ModSecurity's form.
 struct Peer {
   explicit Peer(const Endpoint& endpoint) : port(endpoint.port()) {
     const std::string text = endpoint.ToString();
@@ -57,7 +57,7 @@ class ModSecurityGuard final : public HttpGuard {
   std::optional<HttpRefusal> OnEnd() override;
 
  private:
-  // The phases of the rules, one after the other. Runs `phase`, and judges what came of it.
+  // Runs one phase of the rules after another, and evaluates the result.
   template <typename Phase>
   std::optional<HttpRefusal> Judge(Phase phase);
   std::optional<HttpRefusal> OnExcess(absl::string_view reason);
@@ -116,7 +116,7 @@ class LoadedRules final : public ModSecurityRules,
 
   ModSecurityListener* const listener_;
   const JudgingLimits limits_;
-  // libmodsecurity locks what transactions of several threads share, but knows no const.
+  // libmodsecurity locks data that transactions of several threads share, but its API is not const.
   mutable modsecurity::ModSecurity engine_;
   mutable modsecurity::RulesSet rules_;
   int count_ = 0;
@@ -183,7 +183,7 @@ std::optional<HttpRefusal> ModSecurityGuard::OnEnd() {
   return no;
 }
 
-// What the rules would have said is not known.
+// The rules' verdict is unknown.
 std::optional<HttpRefusal> ModSecurityGuard::OnExcess(absl::string_view reason) {
   const bool detects =
       transaction_->getRuleEngineState() != modsecurity::RulesSetProperties::EnabledRuleEngine;
@@ -202,7 +202,7 @@ std::optional<HttpRefusal> ModSecurityGuard::OnIntervention() {
   std::optional<HttpRefusal> refusal;
   if (transaction_->intervention(&intervention) && intervention.disruptive != 0) {
     const absl::string_view log = intervention.log == nullptr ? "" : intervention.log;
-    rules_->Tell(log);  // libmodsecurity itself tells of all other matches.
+    rules_->Tell(log);  // libmodsecurity itself reports all other matches.
     const int status = intervention.status;
     refusal = {status >= 400 && status < 600 ? status : 403,
                absl::StrCat("denied by the rules: ", EscapeForLog(log, 200))};
@@ -220,8 +220,8 @@ bool ModSecurityGuard::IsToBeAudited() const {
                      [](const modsecurity::RuleMessage& match) { return !match.m_noAuditLog; });
 }
 
-// The last phase of the rules, and the audit log after it. Its expressions have a budget of their
-// own, since it comes after the verdict.
+// The last phase of the rules, which writes the audit log. Its expressions have their own budget,
+// because it follows the verdict.
 void ModSecurityGuard::Close() {
   if (transaction_ == nullptr) return;
   RegexBudget budget(rules_->limits());
@@ -233,7 +233,7 @@ void ModSecurityGuard::Close() {
   transaction_.reset();
 }
 
-// Tells whether a match of libmodsecurity is charged to a budget.
+// Returns whether a match of libmodsecurity is charged to a budget.
 bool RegexesAreBounded() {
   LoadedRules rules(nullptr, {});
   const absl::Status loaded =

@@ -25,11 +25,11 @@ class ModSecurityListener {
   /// escaped.
   virtual void OnMatch(absl::string_view message) = 0;
 
-  /// Tells whether `OnAudited` is to be called, which costs the making of its text.
+  /// Returns whether to call `OnAudited`, whose text takes time to create.
   virtual bool wants_audit() const { return false; }
 
-  /// A request was denied, or matched a rule that wants to be audited. `json` describes it on one
-  /// line, cookies included: for an audit log (parts ABHZ). Must not wait for a disk.
+  /// Called when a request was denied, or matched a rule that requires an audit. `json` describes
+  /// it on one line, including cookies, for an audit log (parts ABHZ). Must not wait for a disk.
   virtual void OnAudited(absl::string_view /*json*/) {}
 };
 

@@ -11,10 +11,11 @@
 namespace trestle {
 namespace {
 
-// Reading the clock takes as long as matching a short value, so it is read once in so much work.
+// Reading the clock takes as long as matching a short value, so it is read once per this amount of
+// work.
 constexpr size_t kWorkBetweenLooks = 4096;
 
-// Roughly what a match costs: some expressions take time that grows with the square of the subject.
+// Estimates the cost of a match: the time of some expressions grows with the square of the subject.
 size_t WorkOf(size_t subject_bytes) {
   return 64 + subject_bytes + subject_bytes * subject_bytes / 64;
 }
@@ -29,12 +30,12 @@ absl::Duration ThreadCpuTime() {
 
 using MatchFunction = decltype(&pcre2_match_8);
 
-// The definition behind this program's own.
+// The next definition after this program's own.
 MatchFunction NextFunction(const char* name) {
   return reinterpret_cast<MatchFunction>(dlsym(RTLD_NEXT, name));
 }
 
-// A match context that has this match limit. Kept by each thread: making one allocates.
+// Returns a match context with this match limit. One per thread, because creation allocates.
 pcre2_match_context_8* ContextWith(uint32_t steps) {
   struct Kept {
     Kept() : context(pcre2_match_context_create_8(nullptr)) {}
@@ -78,7 +79,7 @@ void RegexBudget::Exceed(Excess excess) {
   *stop_ = 1;
 }
 
-/// Between libmodsecurity and PCRE2.
+/// Intercepts calls of PCRE2 by libmodsecurity.
 class RegexBudgetHooks {
  public:
   static int Match(MatchFunction match, const pcre2_code_8* code, PCRE2_SPTR8 subject,
@@ -99,8 +100,8 @@ class RegexBudgetHooks {
 
 }  // namespace trestle
 
-// These come before libpcre2's own in the order in which symbols are looked up. Calls of anything
-// but a judged request are passed on as they are.
+// These precede libpcre2's own in symbol look-up. Calls outside of an inspected request are passed
+// on unchanged.
 extern "C" {
 
 __attribute__((visibility("default"))) int pcre2_match_8(const pcre2_code_8* code,

@@ -32,7 +32,7 @@ absl::string_view ReasonOf(int status) {
 }
 
 void Send(mg_connection* connection, const Reply& reply, bool with_body) {
-  // The page may load nothing and be framed by nobody, whatever a certificate says.
+  // The page must load nothing and not be framed, whatever a certificate contains.
   const std::string head =
       absl::StrCat("HTTP/1.1 ", reply.status, " ", ReasonOf(reply.status),
                    "\r\nContent-Type: ", reply.type, "\r\nContent-Length: ", reply.body.size(),
@@ -49,7 +49,7 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const Endpoint& 
                                                                 const ProxyMetrics& metrics) {
   auto server = absl::WrapUnique(new AdminServer(metrics));
   const std::string address = listen.ToString();
-  // Without a document root no file is ever served.
+  // Without a document root, no file is served.
   const char* const options[] = {"listening_ports",
                                  address.c_str(),
                                  "num_threads",

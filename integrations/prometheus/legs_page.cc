@@ -61,7 +61,7 @@ std::string FailureText(const absl::Status& status) {
   return absl::StrCat(ErrorCodeName(error->code), ": ", error->detail);
 }
 
-// As the colours of the page.
+// Returns the severity, which selects the page's colour.
 Severity SeverityOf(const CertificateStatus& status, absl::Time now) {
   if (!status.status.ok()) return Severity::kCritical;
   if (!status.failure.has_value()) return Severity::kFine;
@@ -84,7 +84,7 @@ absl::Time EndOf(const CertificateStatus& status) {
   return status.failure.has_value() ? status.failure->when : absl::InfiniteFuture();
 }
 
-// Whether a credential of this proxy is one that clients of the route may be shown.
+// Returns whether clients of the route may receive this credential of the proxy.
 bool IsFor(const CertificateStatus& own, const std::string& route) {
   if (route.empty()) return true;
   return std::any_of(own.names.begin(), own.names.end(), [&](const std::string& name) {
@@ -93,7 +93,7 @@ bool IsFor(const CertificateStatus& own, const std::string& route) {
   });
 }
 
-// A row of the page: a route, or certificates that belong to none. Indices are places in the view.
+// A row of the page: a route, or certificates without a route. Indexes refer to the view.
 struct Row {
   const RouteLegs* route = nullptr;
   std::vector<size_t> front;
@@ -133,7 +133,7 @@ class RowMaker {
       for (const size_t i : own_) {
         if (IsFor(view_.certificates[i], route.name)) row.front.push_back(i);
       }
-      // For other names the store has a default.
+      // The store has a default for other names.
       if (row.front.empty()) row.front = own_;
     }
     if (const auto found = others_.find(route.back_name); found != others_.end()) {
@@ -175,7 +175,7 @@ std::string ChainHtml(const CertificateStatus& status, absl::Time now) {
   return absl::StrCat(html, "</ol>");
 }
 
-// What is wrong, what will be, and what was.
+// The current failure, the next one, and the last one.
 std::string WhatHtml(const CertificateStatus& status, absl::Time now) {
   if (!status.status.ok()) {
     return absl::StrCat("<br><b>", Escaped(FailureText(status.status)), "</b>");

@@ -33,14 +33,13 @@ using Labels = std::map<std::string, std::string>;
 
 const Histogram::BucketBoundaries kHandshakeSeconds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                                        0.1,   0.25,   0.5,   1,    2.5,   10};
-// A hello of one segment, of two, of several, up to the limit of 16 KiB.
+// A hello of one segment, two, several, up to the limit of 16 KiB.
 const Histogram::BucketBoundaries kHelloBytes = {256, 512, 1024, 1400, 2048, 4096, 8192, 16384};
 const Histogram::BucketBoundaries kHelloRecords = {1, 2, 3, 4, 8, 16};
 
 std::string String(absl::string_view text) { return std::string(text); }
 
-// One certificate metric: a sample for each leg, name and source, the worst where there are
-// several.
+// One certificate metric: a sample for each leg, name and source; the worst if there are several.
 struct CertificateFamily {
   MetricFamily family;
   std::map<Labels, double> worst;
@@ -190,8 +189,8 @@ class ProxyMetrics::Families {
 
   void Closed(const ConnectionReport& report, bool was_open) {
     if (was_open) open_.Add({}).Decrement();
-    // Of a hello that is read here and then by another block, the records are counted by the
-    // first, which sees them, and the bytes by the second.
+    // If another block reads the hello again, the first block counts its records, which it sees,
+    // and the second one its bytes.
     if (report.hello.has_value()) {
       hello_records_.Add({}, kHelloRecords).Observe(static_cast<double>(report.hello->records));
     }
@@ -288,13 +287,13 @@ class ProxyMetrics::Observer final : public ConnectionObserver {
   }
 
  private:
-  // Each block counts its connections for itself; no two that are open share a client's port.
+  // Each block numbers its own connections; no two open connections share a client's port.
   using Key = std::pair<uint64_t, Endpoint>;
   static Key KeyOf(const ConnectionReport& report) { return {report.id, report.front.peer}; }
 
   Families& families_;
   ConnectionObserver* const next_;
-  absl::flat_hash_set<Key> open_;  // Who failed before it was established never counted.
+  absl::flat_hash_set<Key> open_;  // Established ones.
 };
 
 ProxyMetrics::ProxyMetrics()

@@ -43,8 +43,8 @@ class ProxyMetrics {
   void SetTicketKeyTime(absl::AnyInvocable<absl::Time(absl::Time now)> sealing_since)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
-  /// Sets the function that counts the lost records of each log of the program, by the log's name:
-  /// lines, or pieces of a capture. `Text` calls it on its thread.
+  /// Sets the function that returns the number of lost records of each log of the program, by the
+  /// log's name: lines, or pieces of a capture. `Text` calls it, on its own thread.
   void SetLostRecords(absl::AnyInvocable<std::map<std::string, uint64_t>()> lost)
       ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -50,7 +50,7 @@ void RedisConnection::Call(const std::vector<absl::string_view>& command, Callba
     explicit_bzero(text, to_send_.size());
     redisFreeCommand(text);
   }
-  // Not from here, in case it fails.
+  // Deferred, because it may fail.
   kick_ = scheduler_.RunAfter(absl::ZeroDuration(), [this, made = bytes > 0 && reader_ != nullptr] {
     if (!made) return Fail("out of memory");
     OnWritable();
@@ -61,7 +61,7 @@ void RedisConnection::Call(const std::vector<absl::string_view>& command, Callba
 void RedisConnection::OnWritable() {
   while (sent_bytes_ < to_send_.size()) {
     const IoResult result = transport_->Write(AsBytes(to_send_).subspan(sent_bytes_));
-    // Where it failed, reading says why.
+    // If it failed, the read reports the reason.
     if (result.state != IoState::kOk) return;
     sent_bytes_ += result.bytes;
   }
@@ -84,7 +84,7 @@ void RedisConnection::OnReadable() {
       case IoState::kFailed:
         return Fail(GetTlsError(transport_->status()).value_or(TlsError()).detail);
     }
-    // hiredis reserves memory for as many elements as an array says that it has.
+    // hiredis allocates memory for the announced number of array elements.
     if (reply_bytes_ == 0 && buffer[0] == '*') return Fail("it answered with an array");
     reply_bytes_ += result.bytes;
     if (reply_bytes_ > kMaxReplyBytes) return Fail("its answer is too long");
@@ -94,7 +94,7 @@ void RedisConnection::OnReadable() {
   }
 }
 
-// False: the rest of the reply is still to come. Else `this` may be gone.
+// Returns false if the reply is incomplete. Otherwise `this` may be destroyed.
 bool RedisConnection::TakeReply() {
   void* taken = nullptr;
   if (redisReaderGetReply(reader_, &taken) != REDIS_OK) {

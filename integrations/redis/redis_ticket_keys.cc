@@ -13,11 +13,11 @@
 namespace trestle {
 namespace {
 
-// When a fleet was away for so many periods, nothing is left that its keys could open.
+// After this many periods of absence, no session remains that the fleet's keys could decrypt.
 constexpr int kPeriodsKept = 4;
 
-// Writes ARGV[3], if this machine (ARGV[1]) has the lock still and nobody wrote since ARGV[2] was
-// read, and gives the lock back.
+// Writes ARGV[3] if this machine (ARGV[1]) still has the lock and the value has not changed since
+// ARGV[2] was read. Then releases the lock.
 constexpr char kWriteScript[] =
     "if redis.call('get', KEYS[2]) ~= ARGV[1] then return 0 end "
     "redis.call('del', KEYS[2]) "
@@ -66,7 +66,7 @@ std::string NewNodeName() {
 
 std::shared_ptr<TicketKeyRing> RedisTicketKeys::NewRing(absl::Time now,
                                                         absl::Duration rotate_every) {
-  // Random keys are good ones.
+  // Random keys are always valid.
   return *TicketKeyRing::FromKeys(RotateTicketKeys({}, now, rotate_every));
 }
 
@@ -86,7 +86,7 @@ RedisTicketKeys::RedisTicketKeys(Scheduler& scheduler, Dialer& dialer,
     : scheduler_(scheduler),
       dialer_(dialer),
       options_(std::move(options)),
-      // In a cluster, both are in one place.
+      // Both are in one slot of a cluster.
       lock_name_(absl::StrCat("{", options_.name, "}-lock")),
       node_(NewNodeName()),
       ring_(std::move(ring)),
@@ -122,7 +122,8 @@ void RedisTicketKeys::AskForKeys() { Call({"GET", options_.name}, &RedisTicketKe
 
 void RedisTicketKeys::OnKeys(RedisReply reply) {
   if (reply.kind == RedisReply::Kind::kNil) {
-    // Who has keys of the fleet goes first: with theirs, sessions survive a Redis that forgot.
+    // A machine with the fleet's keys comes first: its keys preserve sessions after Redis lost its
+    // data.
     if (keys_.empty() && !std::exchange(looked_at_nothing_, true)) return EndLook(absl::OkStatus());
     return RotateIfDue();
   }
@@ -139,13 +140,13 @@ void RedisTicketKeys::RotateIfDue() {
   next_keys_ = RotateTicketKeys(keys_, scheduler_.Now(), options_.rotate_every);
   next_ = FormatTicketKeys(next_keys_);
   if (next_ == found_) return EndLook(absl::OkStatus());
-  // A machine that dies with the lock holds the others up for as long as it could have gone on.
+  // A machine that dies with the lock delays the others until its timeout.
   Call({"SET", lock_name_, node_, "NX", "PX", Milliseconds(options_.timeout)},
        &RedisTicketKeys::OnLocked);
 }
 
 void RedisTicketKeys::OnLocked(RedisReply reply) {
-  // Another machine is at it; its keys are there at the next look.
+  // Another machine is rotating; its keys are available at the next read.
   if (reply.kind == RedisReply::Kind::kNil) return EndLook(absl::OkStatus());
   Call({"EVAL", kWriteScript, "2", options_.name, lock_name_, node_, found_, next_,
         Milliseconds(kPeriodsKept * options_.rotate_every)},
