@@ -42,7 +42,7 @@ ABSL_FLAG(bool, backend_resumption, true,
 namespace {
 
 constexpr char kUsage[] =
-    "Speaks TLS with clients and, in a session of its own, with a verified backend. Files are\n"
+    "Terminates clients' TLS and opens a new TLS session to a verified backend. Files are\n"
     "loaded again when they change and on SIGHUP; SIGTERM and SIGINT let open connections finish,\n"
     "a second one cuts them.\n\n"
     "  bridging_proxy --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem \\\n"

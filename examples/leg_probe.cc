@@ -86,11 +86,11 @@ constexpr size_t kMaxTables = 3;
 constexpr size_t kMaxFileBytes = 16 << 20;
 
 constexpr char kUsage[] =
-    "Looks at both legs of TLS connections: what the servers agree to, whether their certificates\n"
-    "are good, and when verification will first fail, and why.\n\n"
+    "Probes both legs of TLS connections: the negotiated parameters, the state of the\n"
+    "certificates, and when and why their verification will first fail.\n\n"
     "  leg_probe --front=127.0.0.1:8443,app.example --back=127.0.0.1:9443,api.internal.example \\\n"
     "      --front_ca=public.pem --back_ca=internal.pem\n\n"
-    "Exit status: 0 all is fine, 1 something will fail before long, 2 something fails, 3 usage.";
+    "Exit status: 0 no problem, 1 a failure is near, 2 a failure, 3 usage error.";
 
 [[noreturn]] void FailUsage(absl::string_view what) {
   absl::FPrintF(stderr, "leg_probe: %s\n", what);

@@ -50,9 +50,9 @@ using namespace trestle;
 using namespace trestle::examples;
 
 constexpr char kUsage[] =
-    "Passes, terminates and bridges TLS on one port, by the name that the client asks for. Other\n"
-    "names are refused. Files are loaded again when they change and on SIGHUP; SIGTERM and SIGINT\n"
-    "let open connections finish, a second one cuts them.\n\n"
+    "Passes, terminates and bridges TLS on one port, by the client's server name. Rejects other\n"
+    "names. Files are loaded again when they change and on SIGHUP; SIGTERM and SIGINT let open\n"
+    "connections finish, a second one cuts them.\n\n"
     "  one_port --listen=127.0.0.1:8443 --pass=legacy.example=127.0.0.1:9443 \\\n"
     "      --offload=www.example=127.0.0.1:8080 --bridge=api.example=127.0.0.1:9444 \\\n"
     "      --cert=chain.pem --key=key.pem --backend_ca=ca.pem";

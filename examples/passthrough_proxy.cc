@@ -46,7 +46,7 @@ namespace {
 constexpr size_t kMaxRoutesFileBytes = 128 << 20;
 
 constexpr char kUsage[] =
-    "Routes TLS connections by the name that the client asks for, without decrypting them.\n"
+    "Routes TLS connections by the client's server name, without decrypting them.\n"
     "SIGHUP loads the routes file again; SIGTERM and SIGINT let open connections finish, a second\n"
     "one cuts them.\n\n"
     "  passthrough_proxy --listen=127.0.0.1:8443 \\\n"

@@ -25,7 +25,7 @@ ABSL_FLAG(std::string, backend, "",
 namespace {
 
 constexpr char kUsage[] =
-    "Speaks TLS with clients and hands clear text to a backend. Files are loaded again when they\n"
+    "Terminates clients' TLS and sends clear text to a backend. Files are loaded again when they\n"
     "change and on SIGHUP; SIGTERM and SIGINT let open connections finish, a second one cuts\n"
     "them.\n\n"
     "  terminating_proxy --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem \\\n"

@@ -51,16 +51,16 @@ ABSL_FLAG(absl::Duration, judging_time, absl::Milliseconds(100),
 namespace {
 
 constexpr char kUsage[] =
-    "Speaks TLS with clients, has a web application firewall judge each request, and passes on\n"
-    "what it doesn't deny, in a TLS session of its own with a verified backend. HTTP/1.1 only.\n"
-    "Rules that match are logged. All files are loaded again when they change and on SIGHUP; open\n"
-    "connections keep the rules that they began with. SIGTERM and SIGINT let open connections\n"
-    "finish, a second one cuts them.\n"
-    "Requests are refused beyond these limits: --max_body, --max_arguments, --max_value,\n"
-    "--judging_time, 400,000 bytes of names of values in JSON, 200 cookies, 256 '<' in\n"
-    "a value, JSON 64 levels deep, 20,000 steps of a regular expression. With the Core Rule Set,\n"
-    "bodies without Content-Type, with Content-Encoding, and of other types than forms, JSON and\n"
-    "XML are refused.\n\n"
+    "Terminates clients' TLS, inspects each request with a web application firewall, and opens a\n"
+    "new TLS session to a verified backend for the accepted requests. HTTP/1.1 only.\n"
+    "Logs the rules that match. All files are loaded again when they change and on SIGHUP; open\n"
+    "connections keep their rules. SIGTERM and SIGINT let open connections finish, a second one\n"
+    "cuts them.\n"
+    "Requests over these limits are rejected: --max_body, --max_arguments, --max_value,\n"
+    "--judging_time, 400,000 bytes of names of values in JSON, 200 cookies, 256 '<' in a value,\n"
+    "64 levels of JSON, 20,000 steps of a regular expression. The Core Rule Set also rejects\n"
+    "bodies without Content-Type, with Content-Encoding, and of types other than forms, JSON and\n"
+    "XML.\n\n"
     "  waf_bridge --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem --threads=4 \\\n"
     "      --backend=127.0.0.1:9443 --backend_ca=ca.pem --backend_name=api.internal.example";
 

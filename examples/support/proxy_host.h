@@ -83,9 +83,9 @@ class ProxyHost {
   ProxyHost(const ProxyHost&) = delete;
   ProxyHost& operator=(const ProxyHost&) = delete;
 
-  /// Sets what SIGHUP does: load everything again, and only if all of it is good, use it. Returns
-  /// a line about what was loaded. Called on the main thread, where reading files holds nobody up.
-  /// Does the same when one of `watched_files` changes.
+  /// Sets the reload function, for SIGHUP and for changes of `watched_files`. It loads everything
+  /// again, and uses it only if all of it is valid; it returns a line about the loaded files.
+  /// Called on the main thread, where reading files delays no connection.
   void OnReload(absl::AnyInvocable<absl::StatusOr<std::string>()> reload,
                 std::vector<std::string> watched_files = {});
 

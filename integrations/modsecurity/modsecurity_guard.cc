@@ -20,7 +20,7 @@ namespace {
 
 constexpr size_t kMaxMessageBytes = 1024;
 
-// Parts of an audit log: A and Z frame it, B has the request's head, H what the rules found.
+// Parts of an audit log: A and Z delimit it, B has the request's head, H the matched rules.
 constexpr int kAuditParts = modsecurity::audit_log::AuditLog::AAuditLogPart |
                             modsecurity::audit_log::AuditLog::BAuditLogPart |
                             modsecurity::audit_log::AuditLog::HAuditLogPart |

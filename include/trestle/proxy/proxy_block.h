@@ -41,9 +41,9 @@ class ConnectionSet;
 enum class ProxyProtocolOut : uint8_t {
   kNone,
   kV1,  ///< One line of text with the addresses.
-  /// Binary: the addresses; where known, the server name (AUTHORITY), the application protocol
-  /// (ALPN) and the TLS parameters of the front leg (SSL); received UNIQUE_ID and unknown TLVs; a
-  /// CRC32C.
+  /// Binary: the addresses and a CRC32C. Where known, also the server name (AUTHORITY), the
+  /// application protocol (ALPN) and the TLS parameters of the front leg (SSL). Forwards a received
+  /// UNIQUE_ID and unknown TLVs.
   kV2,
 };
 

@@ -103,7 +103,7 @@ struct TlsBridgeOptions {
   /// Computes the backend's name for each connection. Excludes `backend_name` and
   /// `copy_server_name`.
   BackendNamer compute_backend_name = {};
-  /// The name that the backend's certificate must match, if it differs from the name to send: a DNS
+  /// The name that the backend's certificate must match, if it is not the name to send. It is a DNS
   /// name, an IP address, or a URI such as a SPIFFE ID. Empty: the name sent. Not used where
   /// content routing sets a name.
   std::string backend_verify_name = "";
