@@ -19,6 +19,7 @@
 
 #include "absl/log/check.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/endpoint.h"
@@ -28,8 +29,11 @@ namespace {
 
 constexpr absl::Duration kYear = absl::Hours(24 * 365);
 
-bssl::UniquePtr<EVP_PKEY> NewEcdsaKey() {
-  bssl::UniquePtr<EC_KEY> ec(EC_KEY_new_by_curve_name(NID_X9_62_prime256v1));
+bssl::UniquePtr<EVP_PKEY> NewEcdsaKey(int bits = 256) {
+  const int curve = bits == 521   ? NID_secp521r1
+                    : bits == 384 ? NID_secp384r1
+                                  : NID_X9_62_prime256v1;
+  bssl::UniquePtr<EC_KEY> ec(EC_KEY_new_by_curve_name(curve));
   bssl::UniquePtr<EVP_PKEY> key(EVP_PKEY_new());
   CHECK(EC_KEY_generate_key(ec.get()));
   CHECK(EVP_PKEY_set1_EC_KEY(key.get(), ec.get()));
@@ -54,12 +58,12 @@ bssl::UniquePtr<EVP_PKEY> NewEd25519Key() {
   return bssl::UniquePtr<EVP_PKEY>(key);
 }
 
-bssl::UniquePtr<EVP_PKEY> NewKey(KeyType type, int rsa_bits) {
-  switch (type) {
+bssl::UniquePtr<EVP_PKEY> NewKey(const LeafSpec& leaf) {
+  switch (leaf.key_type) {
     case KeyType::kEcdsa:
-      return NewEcdsaKey();
+      return NewEcdsaKey(leaf.ec_bits);
     case KeyType::kRsa:
-      return NewRsaKey(rsa_bits);
+      return NewRsaKey(leaf.rsa_bits);
     case KeyType::kEd25519:
       return NewEd25519Key();
   }
@@ -154,14 +158,44 @@ void AddSubjectAltNames(X509* certificate, const LeafSpec& leaf) {
   AddExtension(certificate, NID_subject_alt_name, names.get(), /*critical=*/false);
 }
 
-void AddNameConstraints(X509* certificate, const std::string& permitted_dns_name) {
-  if (permitted_dns_name.empty()) return;
+// "192.0.2.0/24" as an address and its mask (RFC 5280 4.2.1.10).
+std::string RangeBytes(const std::string& range) {
+  const size_t slash = range.find('/');
+  CHECK(slash != std::string::npos);
+  const std::string address = range.substr(0, slash);
+  const bool v6 = address.find(':') != std::string::npos;
+  absl::StatusOr<Endpoint> endpoint =
+      Endpoint::Parse(v6 ? absl::StrCat("[", address, "]:1") : absl::StrCat(address, ":1"));
+  CHECK_OK(endpoint.status());
+  std::string bytes(AsText(endpoint->address()));
+  int bits = 0;
+  CHECK(absl::SimpleAtoi(range.substr(slash + 1), &bits));
+  for (size_t i = endpoint->address().size(); i > 0; --i, bits -= 8) {
+    bytes.push_back(static_cast<char>(bits >= 8 ? 0xff : bits <= 0 ? 0 : 0xff << (8 - bits)));
+  }
+  return bytes;
+}
+
+void AddSubtree(int type, ByteView contents, STACK_OF(GENERAL_SUBTREE) * *subtrees) {
+  if (*subtrees == nullptr) *subtrees = sk_GENERAL_SUBTREE_new_null();
+  GENERAL_SUBTREE* subtree = GENERAL_SUBTREE_new();
+  GENERAL_NAME_free(subtree->base);
+  subtree->base = MakeName(type, contents).release();
+  CHECK(sk_GENERAL_SUBTREE_push(*subtrees, subtree));
+}
+
+void AddNameConstraints(X509* certificate, const AuthoritySpec& spec) {
   bssl::UniquePtr<NAME_CONSTRAINTS> constraints(NAME_CONSTRAINTS_new());
-  constraints->permittedSubtrees = sk_GENERAL_SUBTREE_new_null();
-  GENERAL_SUBTREE* permitted = GENERAL_SUBTREE_new();
-  GENERAL_NAME_free(permitted->base);
-  permitted->base = MakeName(GEN_DNS, AsBytes(permitted_dns_name)).release();
-  CHECK(sk_GENERAL_SUBTREE_push(constraints->permittedSubtrees, permitted));
+  if (!spec.permitted_dns_name.empty()) {
+    AddSubtree(GEN_DNS, AsBytes(spec.permitted_dns_name), &constraints->permittedSubtrees);
+  }
+  for (const std::string& range : spec.permitted_ip_ranges) {
+    AddSubtree(GEN_IPADD, AsBytes(RangeBytes(range)), &constraints->permittedSubtrees);
+  }
+  for (const std::string& range : spec.excluded_ip_ranges) {
+    AddSubtree(GEN_IPADD, AsBytes(RangeBytes(range)), &constraints->excludedSubtrees);
+  }
+  if (constraints->permittedSubtrees == nullptr && constraints->excludedSubtrees == nullptr) return;
   AddExtension(certificate, NID_name_constraints, constraints.get(), /*critical=*/true);
 }
 
@@ -194,7 +228,7 @@ bssl::UniquePtr<X509> NewAuthorityCertificate(const AuthoritySpec& spec, absl::T
            spec.not_after == absl::InfiniteFuture() ? now + 5 * kYear : spec.not_after);
   AddBasicConstraints(certificate.get(), spec.is_ca);
   AddKeyUsage(certificate.get(), {/*keyCertSign*/ 5, /*cRLSign*/ 6});
-  AddNameConstraints(certificate.get(), spec.permitted_dns_name);
+  AddNameConstraints(certificate.get(), spec);
   Sign(certificate.get(), issuer_key);
   return certificate;
 }
@@ -383,8 +417,12 @@ std::string TestPki::chain_pem() const {
 
 std::string TestPki::CrossCertify(const TestPki& subject, absl::Time not_after) const {
   AuthoritySpec spec;
-  spec.name = CommonName(subject.state_->certificate.get());
   spec.not_after = not_after;
+  return CrossCertify(subject, spec);
+}
+
+std::string TestPki::CrossCertify(const TestPki& subject, AuthoritySpec spec) const {
+  spec.name = CommonName(subject.state_->certificate.get());
   return CertificatePem(NewAuthorityCertificate(spec, state_->now, subject.state_->key.get(),
                                                 state_->certificate.get(), state_->key.get())
                             .get());
@@ -393,7 +431,7 @@ std::string TestPki::CrossCertify(const TestPki& subject, absl::Time not_after) 
 PemPair TestPki::Issue(const LeafSpec& leaf) const {
   std::string common_name = leaf.common_name;
   if (common_name.empty() && !leaf.dns_names.empty()) common_name = leaf.dns_names.front();
-  bssl::UniquePtr<EVP_PKEY> key = NewKey(leaf.key_type, leaf.rsa_bits);
+  bssl::UniquePtr<EVP_PKEY> key = NewKey(leaf);
   const X509_NAME* issuer =
       leaf.self_signed ? nullptr : X509_get_subject_name(state_->certificate.get());
   bssl::UniquePtr<X509> certificate = NewCertificate(common_name, key.get(), issuer);
@@ -401,7 +439,8 @@ PemPair TestPki::Issue(const LeafSpec& leaf) const {
            leaf.not_before == absl::InfinitePast() ? state_->now - kYear : leaf.not_before,
            leaf.not_after == absl::InfiniteFuture() ? state_->now + kYear : leaf.not_after);
   AddBasicConstraints(certificate.get(), /*is_ca=*/false);
-  std::vector<int> usages = {/*digitalSignature*/ 0};
+  std::vector<int> usages;
+  if (!leaf.key_encipherment_only) usages.push_back(/*digitalSignature*/ 0);
   // NSS requires this for RSA leaves, with any key exchange.
   if (EVP_PKEY_id(key.get()) == EVP_PKEY_RSA) usages.push_back(/*keyEncipherment*/ 2);
   AddKeyUsage(certificate.get(), usages);

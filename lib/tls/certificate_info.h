@@ -9,15 +9,26 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "trestle/base/bytes.h"
 #include "trestle/tls/tls_info.h"
 
 namespace trestle {
 
+/// Certificates, the leaf first.
+using CertificateChain = std::vector<bssl::UniquePtr<X509>>;
+
 /// Parses one DER certificate; null, with BoringSSL's error queue cleared, when it doesn't parse.
 bssl::UniquePtr<X509> ParseCertificate(CRYPTO_BUFFER* der);
+
+/// Parses the certificates of a file. One that doesn't parse fails with ErrorCode::kConfiguration,
+/// by its number in `what` ("the CA file") and, as far as that can be read, its subject.
+absl::StatusOr<CertificateChain> ParseCertificates(
+    absl::Span<const bssl::UniquePtr<CRYPTO_BUFFER>> buffers, absl::string_view what);
 
 /// Digests the SubjectPublicKeyInfo, as pins have it (RFC 7469 2.4).
 std::array<uint8_t, 32> SpkiSha256(const X509* certificate);

@@ -6,170 +6,28 @@
 #include <openssl/nid.h>
 #include <openssl/ssl.h>
 
-#include <algorithm>
+#include <cstddef>
+#include <string>
 #include <utility>
 
 #include "absl/algorithm/container.h"
-#include "absl/strings/ascii.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "lib/tls/certificate_info.h"
-#include "lib/tls/pem.h"
-#include "trestle/tls/tls_info.h"
-#include "trestle/wire/server_name.h"
+#include "absl/strings/string_view.h"
+#include "lib/tls/name_constraints.h"
+#include "lib/tls/path_search.h"
+#include "lib/tls/trust_anchors.h"
+#include "trestle/base/bytes.h"
 
 namespace trestle {
 namespace {
 
-// The longest URI that SPIFFE allows.
-constexpr size_t kMaxUriBytes = 2048;
+// Verifications of a whole path, each with all of its signatures and revocation lists.
+constexpr int kMaxAttempts = 16;
 
-// What a stranger's certificate may contribute to one message.
-constexpr size_t kMaxQuotedBytes = 200;
-constexpr size_t kMaxQuotedNames = 8;
-
-std::string Quoted(absl::string_view text) {
-  if (text.size() <= kMaxQuotedBytes) return absl::StrCat("\"", text, "\"");
-  return absl::StrCat("\"", text.substr(0, kMaxQuotedBytes), "…\"");
-}
-
-constexpr absl::string_view kNoNames =
-    ", and has no subject alternative names (a common name doesn't count)";
-
-// "12 days", "3 hours", "1 minute".
-std::string Roughly(absl::Duration duration) {
-  const auto count = [duration](absl::Duration unit, absl::string_view name) {
-    const int64_t n = duration / unit;
-    return absl::StrCat(n, " ", name, n == 1 ? "" : "s");
-  };
-  if (duration >= absl::Hours(24)) return count(absl::Hours(24), "day");
-  if (duration >= absl::Hours(1)) return count(absl::Hours(1), "hour");
-  return count(absl::Minutes(1), "minute");
-}
-
-std::string Date(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%d", time, absl::UTCTimeZone());
-}
-
-std::string NamesText(const CertificateInfo& leaf) {
-  const std::vector<std::string> names = SubjectAltNames(leaf);
-  if (names.empty()) return "";
-  std::string text = ", and has the names ";
-  for (size_t i = 0; i < std::min(names.size(), kMaxQuotedNames); ++i) {
-    absl::StrAppend(&text, i == 0 ? "" : ", ", Quoted(names[i]));
-  }
-  if (names.size() > kMaxQuotedNames) {
-    absl::StrAppend(&text, " and ", names.size() - kMaxQuotedNames, " more");
-  }
-  return text;
-}
-
-// What every message tells of the certificate at fault, beside its subject.
-std::string Facts(const CertificateInfo& certificate) {
-  return absl::StrCat("; it was issued by ", Quoted(certificate.issuer), ", is valid from ",
-                      Date(certificate.not_before), " to ", Date(certificate.not_after),
-                      NamesText(certificate));
-}
-
-std::string NotYetValidText(const CertificateInfo& certificate, absl::Time now) {
-  return absl::StrCat("certificate ", Quoted(certificate.subject), " is not valid before ",
-                      Date(certificate.not_before), " (in ", Roughly(certificate.not_before - now),
-                      ")", Facts(certificate));
-}
-
-std::string ExpiredText(const CertificateInfo& certificate, absl::Time now) {
-  return absl::StrCat("certificate ", Quoted(certificate.subject), " expired on ",
-                      Date(certificate.not_after), " (", Roughly(now - certificate.not_after),
-                      " ago)", Facts(certificate));
-}
-
-std::string NameMismatchText(const CertificateInfo& leaf, const PeerName& wanted) {
-  return absl::StrCat("certificate ", Quoted(leaf.subject), " is not for ",
-                      Quoted(wanted.ToStringWithKind()), Facts(leaf),
-                      NamesText(leaf).empty() ? kNoNames : "");
-}
-
-bool IsAboutIssuer(int verify_error) {
-  switch (verify_error) {
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-      return true;
-    default:
-      return false;
-  }
-}
-
-std::string UntrustedText(const CertificateInfo& certificate, int verify_error) {
-  if (certificate.subject == certificate.issuer && IsAboutIssuer(verify_error)) {
-    return absl::StrCat("certificate ", Quoted(certificate.subject),
-                        " is self-signed, and not among the trusted roots", Facts(certificate));
-  }
-  return absl::StrCat("certificate ", Quoted(certificate.subject),
-                      " is refused: ", X509_verify_cert_error_string(verify_error),
-                      Facts(certificate));
-}
-
-// Why nobody knows whether a certificate was revoked; null where that isn't what is wrong.
-const char* MissingListText(int verify_error) {
-  switch (verify_error) {
-    case X509_V_ERR_UNABLE_TO_GET_CRL:
-    case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
-      return "there is no revocation list of its issuer";
-    case X509_V_ERR_CRL_HAS_EXPIRED:
-      return "the revocation list of its issuer has run out";
-    case X509_V_ERR_CRL_NOT_YET_VALID:
-      return "the revocation list of its issuer is not valid yet";
-    default:
-      return nullptr;
-  }
-}
-
-ChainFailure Explain(int verify_error, const CertificateInfo& certificate, const PeerName* name,
-                     absl::Time now) {
-  ChainFailure failure;
-  failure.alert = static_cast<uint8_t>(SSL_alert_from_verify_result(verify_error));
-  switch (verify_error) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-      failure.error.code = ErrorCode::kCertificateExpired;
-      failure.error.detail = ExpiredText(certificate, now);
-      break;
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-      failure.error.code = ErrorCode::kCertificateExpired;
-      failure.error.detail = NotYetValidText(certificate, now);
-      break;
-    case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
-      failure.error.code = ErrorCode::kNameMismatch;
-      failure.error.detail = NameMismatchText(certificate, *name);
-      break;
-    default:
-      failure.error.code = ErrorCode::kCertificateUntrusted;
-      failure.error.detail = UntrustedText(certificate, verify_error);
-      if (const char* missing = MissingListText(verify_error)) {
-        // It isn't the peer that has to do something about it.
-        failure.alert = SSL_AD_CERTIFICATE_UNKNOWN;
-        failure.error.detail =
-            absl::StrCat("certificate ", Quoted(certificate.subject),
-                         " can't be checked for revocation: ", missing, Facts(certificate));
-      }
-      break;
-  }
-  return failure;
-}
-
-// `what` follows the certificate's subject.
-ChainFailure Untrusted(const X509* certificate, absl::string_view what) {
-  const CertificateInfo info = DescribeCertificate(certificate);
-  ChainFailure failure;
-  failure.error.code = ErrorCode::kCertificateUntrusted;
-  failure.error.detail = absl::StrCat("certificate ", Quoted(info.subject), " ", what, Facts(info));
-  failure.alert = SSL_AD_BAD_CERTIFICATE;
-  return failure;
-}
+// Signatures that are checked to find out which paths are worth one.
+constexpr size_t kMaxSignatureChecks = 64;
 
 bool IsSha1OrOlder(int signature_nid) {
   switch (signature_nid) {
@@ -207,7 +65,7 @@ std::optional<ChainFailure> FindWeakness(const STACK_OF(X509) * verified_chain,
     X509* certificate = sk_X509_value(verified_chain, i);
     const std::string weakness = WeaknessOf(certificate, requirements);
     if (weakness.empty()) continue;
-    return Untrusted(certificate, "is refused: " + weakness);
+    return UntrustedCertificate(certificate, "is refused: " + weakness);
   }
   return std::nullopt;
 }
@@ -235,36 +93,17 @@ std::optional<ChainFailure> FindUnpinned(const STACK_OF(X509) * verified_chain,
   }
   X509* leaf = sk_X509_value(verified_chain, 0);
   const std::array<uint8_t, 32> shown = SpkiSha256(leaf);
-  return Untrusted(leaf,
-                   absl::StrCat("and its chain have none of the pinned keys; its own is sha256/",
-                                absl::Base64Escape(AsText(shown))));
+  return UntrustedCertificate(
+      leaf, absl::StrCat("and its chain have none of the pinned keys; its own is sha256/",
+                         absl::Base64Escape(AsText(shown))));
 }
 
 // BoringSSL checks DNS names and addresses by itself, but not these.
-std::optional<ChainFailure> FindWrongUri(const X509* leaf, const PeerName* name) {
+std::optional<ChainFailure> FindWrongUri(const X509* leaf, const ChainRequirements& requirements,
+                                         absl::Time now) {
+  const PeerName* const name = requirements.name;
   if (name == nullptr || name->uri.empty() || HasUri(leaf, name->uri)) return std::nullopt;
-  return Explain(X509_V_ERR_HOSTNAME_MISMATCH, DescribeCertificate(leaf), name,
-                 absl::InfinitePast());
-}
-
-// What is left to judge of a chain that leads to a root.
-std::optional<ChainFailure> JudgeVerified(const STACK_OF(X509) * verified_chain,
-                                          const ChainRequirements& requirements) {
-  std::optional<ChainFailure> failure = FindWeakness(verified_chain, requirements);
-  if (!failure.has_value()) failure = FindUnpinned(verified_chain, requirements);
-  if (failure.has_value()) return failure;
-  return FindWrongUri(sk_X509_value(verified_chain, 0), requirements.name);
-}
-
-absl::Time EarliestEnd(const STACK_OF(X509) * verified_chain) {
-  absl::Time earliest = absl::InfiniteFuture();
-  for (size_t i = 0; i < sk_X509_num(verified_chain); ++i) {
-    int64_t seconds = 0;
-    const X509* certificate = sk_X509_value(verified_chain, i);
-    if (!ASN1_TIME_to_posix(X509_get0_notAfter(certificate), &seconds)) return absl::InfinitePast();
-    earliest = std::min(earliest, absl::FromUnixSeconds(seconds));
-  }
-  return earliest;
+  return ExplainVerifyError(X509_V_ERR_HOSTNAME_MISMATCH, leaf, requirements.purpose, name, now);
 }
 
 bool SetName(X509_VERIFY_PARAM* param, const PeerName& name) {
@@ -280,9 +119,9 @@ bool SetName(X509_VERIFY_PARAM* param, const PeerName& name) {
          X509_VERIFY_PARAM_set1_host(param, name.dns_name.data(), name.dns_name.size());
 }
 
-bssl::UniquePtr<STACK_OF(X509)> MakeStack(const CertificateChain& chain) {
+bssl::UniquePtr<STACK_OF(X509)> MakeStack(absl::Span<X509* const> certificates) {
   bssl::UniquePtr<STACK_OF(X509)> stack(sk_X509_new_null());
-  for (const bssl::UniquePtr<X509>& certificate : chain) {
+  for (X509* certificate : certificates) {
     if (stack == nullptr || !bssl::PushToStack(stack.get(), bssl::UpRef(certificate))) {
       return nullptr;
     }
@@ -298,91 +137,255 @@ ChainFailure InternalFailure() {
   return failure;
 }
 
-absl::Status CheckUri(absl::string_view text) {
-  const bool printable = absl::c_all_of(text, [](char c) { return absl::ascii_isgraph(c); });
-  if (printable && absl::ascii_isalpha(text[0]) && text.size() <= kMaxUriBytes) {
-    return absl::OkStatus();
+bool IsAboutRevocationList(int verify_error) {
+  switch (verify_error) {
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+    case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+    case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+    case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
+    case X509_V_ERR_DIFFERENT_CRL_SCOPE:
+      return true;
+    default:
+      return false;
   }
-  return ConfigurationError(absl::StrCat("\"", EscapeForLog(text), "\" is no usable URI"));
+}
+
+// What X509_verify_cert is told to overlook in one path.
+struct Exceptions {
+  /// The anchor's place, where it isn't self-signed: its issuer may be unknown, and with it the
+  /// revocation list that could name it. It is trusted for itself.
+  int issued_anchor = -1;
+  /// Met a constraint on addresses: names have to be checked once more.
+  bool check_names = false;
+};
+
+int Overlook(int ok, X509_STORE_CTX* verifier) {
+  if (ok == 1) return 1;
+  auto& exceptions = *static_cast<Exceptions*>(X509_STORE_CTX_get_app_data(verifier));
+  const int verify_error = X509_STORE_CTX_get_error(verifier);
+  if (verify_error == X509_V_ERR_UNSUPPORTED_CONSTRAINT_TYPE) {
+    exceptions.check_names = true;
+    return 1;
+  }
+  return IsAboutRevocationList(verify_error) &&
+                 X509_STORE_CTX_get_error_depth(verifier) == exceptions.issued_anchor
+             ? 1
+             : 0;
+}
+
+// Verifies single paths: by BoringSSL, and by what it doesn't know of.
+class PathVerifier {
+ public:
+  PathVerifier(const ChainRequirements& requirements, absl::Time now)
+      : requirements_(requirements), now_(now) {}
+
+  std::optional<ChainFailure> Verify(const PathCandidate& path) const;
+
+ private:
+  bool SetUp(X509_STORE_CTX* verifier, bool issued_anchor) const;
+  std::optional<ChainFailure> JudgeVerified(const STACK_OF(X509) * verified,
+                                            bool check_names) const;
+  ChainFailure Explain(X509_STORE_CTX* verifier, const X509* leaf) const;
+
+  const ChainRequirements& requirements_;
+  const absl::Time now_;
+};
+
+std::optional<ChainFailure> PathVerifier::Verify(const PathCandidate& path) const {
+  const absl::Span<X509* const> all(path.certificates);
+  const size_t below_anchor = all.size() - (path.anchored ? 1 : 0);
+  const bssl::UniquePtr<STACK_OF(X509)> untrusted = MakeStack(all.first(below_anchor));
+  const bssl::UniquePtr<STACK_OF(X509)> trusted = MakeStack(all.subspan(below_anchor));
+  const bssl::UniquePtr<X509_STORE_CTX> verifier(X509_STORE_CTX_new());
+  Exceptions exceptions;
+  const bool issued_anchor = path.anchored && !IsSelfSigned(all.back());
+  if (issued_anchor) exceptions.issued_anchor = static_cast<int>(all.size()) - 1;
+  if (untrusted == nullptr || trusted == nullptr || verifier == nullptr ||
+      !X509_STORE_CTX_init(verifier.get(), requirements_.trust->native(), all.front(),
+                           untrusted.get()) ||
+      !X509_STORE_CTX_set_app_data(verifier.get(), &exceptions) ||
+      !SetUp(verifier.get(), issued_anchor)) {
+    ERR_clear_error();
+    return InternalFailure();
+  }
+  X509_STORE_CTX_set0_trusted_stack(verifier.get(), trusted.get());
+  X509_STORE_CTX_set_verify_cb(verifier.get(), Overlook);
+  const bool valid = X509_verify_cert(verifier.get()) == 1;
+  ERR_clear_error();
+  if (!valid) return Explain(verifier.get(), all.front());
+  return JudgeVerified(X509_STORE_CTX_get0_chain(verifier.get()), exceptions.check_names);
+}
+
+bool PathVerifier::SetUp(X509_STORE_CTX* verifier, bool issued_anchor) const {
+  const char* const purpose =
+      requirements_.purpose == ChainPurpose::kServer ? "ssl_server" : "ssl_client";
+  if (!X509_STORE_CTX_set_default(verifier, purpose)) return false;
+  X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(verifier);
+  X509_VERIFY_PARAM_set_depth(param, requirements_.max_intermediates);
+  X509_VERIFY_PARAM_set_time_posix(param, absl::ToUnixSeconds(now_));
+  unsigned long flags = issued_anchor ? X509_V_FLAG_PARTIAL_CHAIN : 0;
+  if (requirements_.check_crls) flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
+  X509_VERIFY_PARAM_set_flags(param, flags);
+  return requirements_.name == nullptr || SetName(param, *requirements_.name);
+}
+
+std::optional<ChainFailure> PathVerifier::JudgeVerified(const STACK_OF(X509) * verified,
+                                                        bool check_names) const {
+  if (check_names) {
+    if (const auto violation = FindNameConstraintViolation(verified)) {
+      return ExplainVerifyError(violation->verify_error, violation->certificate,
+                                requirements_.purpose, requirements_.name, now_);
+    }
+  }
+  std::optional<ChainFailure> failure = FindWeakness(verified, requirements_);
+  if (!failure.has_value()) failure = FindUnpinned(verified, requirements_);
+  if (failure.has_value()) return failure;
+  return FindWrongUri(sk_X509_value(verified, 0), requirements_, now_);
+}
+
+ChainFailure PathVerifier::Explain(X509_STORE_CTX* verifier, const X509* leaf) const {
+  int verify_error = X509_STORE_CTX_get_error(verifier);
+  if (verify_error == X509_V_OK) verify_error = X509_V_ERR_UNSPECIFIED;
+  const X509* at_fault = X509_STORE_CTX_get_current_cert(verifier);
+  if (at_fault == nullptr) at_fault = leaf;
+  if (IsAboutIssuer(verify_error) &&
+      X509_STORE_CTX_get_error_depth(verifier) > requirements_.max_intermediates) {
+    ChainFailure too_long = UntrustedCertificate(
+        at_fault, absl::StrCat("is one intermediate too many: at most ",
+                               requirements_.max_intermediates, " may lead to a CA"));
+    too_long.alert = SSL_AD_UNKNOWN_CA;
+    return too_long;
+  }
+  return ExplainVerifyError(verify_error, at_fault, requirements_.purpose, requirements_.name,
+                            now_);
+}
+
+// Tries one candidate after the other, and keeps the failure that explains most.
+class ChainJudge {
+ public:
+  ChainJudge(const CertificateChain& chain, const ChainRequirements& requirements, absl::Time now)
+      : search_(chain, requirements.trust->anchors(), requirements.max_intermediates, now),
+        verifier_(requirements, now) {}
+
+  ChainVerdict Judge();
+
+ private:
+  // How much the failure of a path explains: each more than those before it.
+  enum class Meaning : uint8_t { kNothing, kNoAnchor, kNotSigned, kFault, kVerified };
+
+  bool TryInDates(const PathCandidate& path);
+  bool TryAny(const PathCandidate& path);
+  bool SignaturesHold(const PathCandidate& path);
+  void Note(const PathCandidate& path, Meaning meaning, std::optional<ChainFailure> failure);
+
+  PathSearch search_;
+  const PathVerifier verifier_;
+  absl::flat_hash_map<std::pair<X509*, X509*>, bool> signatures_;  // Of the first by the second.
+  int attempts_ = 0;
+  bool gave_up_ = false;
+  Meaning meaning_ = Meaning::kNothing;
+  ChainVerdict verdict_;
+};
+
+ChainVerdict ChainJudge::Judge() {
+  search_.Visit(PathSearch::Dates::kValid,
+                [this](const PathCandidate& path) { return TryInDates(path); });
+  if (meaning_ < Meaning::kFault) {
+    search_.Visit(PathSearch::Dates::kAny,
+                  [this](const PathCandidate& path) { return TryAny(path); });
+  }
+  ERR_clear_error();
+  if (meaning_ == Meaning::kNothing) verdict_.failure = InternalFailure();
+  if (verdict_.failure.has_value() && (gave_up_ || search_.gave_up())) {
+    verdict_.failure->error.detail += "; there are more ways to a CA than are tried";
+  }
+  return std::move(verdict_);
+}
+
+// The first candidate is verified at once: it is nearly always the right one.
+bool ChainJudge::TryInDates(const PathCandidate& path) {
+  if (attempts_ > 0 && !SignaturesHold(path)) return gave_up_;
+  if (attempts_ == kMaxAttempts) return gave_up_ = true;
+  ++attempts_;
+  std::optional<ChainFailure> failure = verifier_.Verify(path);
+  // No other path gives the leaf another name.
+  const bool final_word = !failure.has_value() || failure->error.code == ErrorCode::kNameMismatch;
+  const Meaning meaning = !failure.has_value()   ? Meaning::kVerified
+                          : final_word           ? Meaning::kFault
+                          : SignaturesHold(path) ? Meaning::kFault
+                                                 : Meaning::kNotSigned;
+  Note(path, meaning, std::move(failure));
+  return final_word;
+}
+
+// Nothing that is within its dates is good: explains by what nearly is.
+bool ChainJudge::TryAny(const PathCandidate& path) {
+  const Meaning meaning = !path.anchored         ? Meaning::kNoAnchor
+                          : SignaturesHold(path) ? Meaning::kFault
+                                                 : Meaning::kNotSigned;
+  if (meaning > meaning_) {
+    std::optional<ChainFailure> failure = verifier_.Verify(path);
+    Note(path, failure.has_value() ? meaning : Meaning::kVerified, std::move(failure));
+  }
+  return meaning_ >= Meaning::kFault || gave_up_;
+}
+
+bool ChainJudge::SignaturesHold(const PathCandidate& path) {
+  // From the anchor down: what is forged costs one check under a key that is trusted.
+  for (size_t i = path.certificates.size() - 1; i > 0; --i) {
+    X509* const subject = path.certificates[i - 1];
+    X509* const issuer = path.certificates[i];
+    const auto [known, is_new] = signatures_.try_emplace({subject, issuer}, false);
+    if (is_new) {
+      if (signatures_.size() > kMaxSignatureChecks) {
+        gave_up_ = true;
+        return false;
+      }
+      EVP_PKEY* const key = X509_get0_pubkey(issuer);
+      known->second = key != nullptr && X509_verify(subject, key) == 1;
+    }
+    if (!known->second) return false;
+  }
+  return true;
+}
+
+void ChainJudge::Note(const PathCandidate& path, Meaning meaning,
+                      std::optional<ChainFailure> failure) {
+  if (meaning <= meaning_) return;
+  meaning_ = meaning;
+  verdict_.failure = std::move(failure);
+  verdict_.anchored = path.anchored;
+  verdict_.path.clear();
+  for (X509* certificate : path.certificates) verdict_.path.push_back(bssl::UpRef(certificate));
 }
 
 }  // namespace
 
-absl::StatusOr<PeerName> PeerName::Parse(absl::string_view text) {
-  PeerName name;
-  if (text.empty()) {
-    return ConfigurationError("no server name was given: there is nothing to verify the peer by");
-  }
-  if (absl::StrContains(text, "://")) {
-    if (absl::Status status = CheckUri(text); !status.ok()) return status;
-    name.uri = std::string(text);
-    return name;
-  }
-  if (std::optional<std::string> address = ParseIp(text); address.has_value()) {
-    name.ip_address = *std::move(address);
-    return name;
-  }
-  absl::StatusOr<std::string> dns_name = NormalizeServerName(text);
-  if (!dns_name.ok()) {
-    return ConfigurationError(absl::StrCat("\"", EscapeForLog(text),
-                                           "\" is neither a DNS name nor an IP address nor a URI (",
-                                           dns_name.status().message(), ")"));
-  }
-  name.dns_name = *std::move(dns_name);
-  return name;
+ChainVerdict VerifyChain(const CertificateChain& chain, const ChainRequirements& requirements,
+                         absl::Time now) {
+  if (!chain.empty()) return ChainJudge(chain, requirements, now).Judge();
+  ChainVerdict verdict;
+  verdict.failure = InternalFailure();
+  return verdict;
 }
 
-std::string PeerName::ToString() const {
-  if (!uri.empty()) return uri;
-  return ip_address.empty() ? dns_name : IpText(AsBytes(ip_address));
-}
-
-std::string PeerName::ToStringWithKind() const {
-  const absl::string_view kind = !uri.empty() ? "URI:" : ip_address.empty() ? "DNS:" : "IP:";
-  return absl::StrCat(kind, ToString());
-}
-
-std::optional<ChainFailure> VerifyChain(const CertificateChain& chain,
-                                        const ChainRequirements& requirements, absl::Time now,
-                                        absl::Time* valid_until) {
-  bssl::UniquePtr<STACK_OF(X509)> stack = MakeStack(chain);
-  bssl::UniquePtr<X509_STORE_CTX> verifier(X509_STORE_CTX_new());
-  const char* purpose = requirements.purpose == ChainPurpose::kServer ? "ssl_server" : "ssl_client";
-  if (chain.empty() || stack == nullptr || verifier == nullptr ||
-      !X509_STORE_CTX_init(verifier.get(), requirements.roots, chain.front().get(), stack.get()) ||
-      !X509_STORE_CTX_set_default(verifier.get(), purpose)) {
-    ERR_clear_error();
-    return InternalFailure();
+PathEnd EndOfPath(const CertificateChain& path, bool anchored) {
+  size_t first = 0;
+  absl::Time when = absl::InfiniteFuture();
+  for (size_t i = 0; i < path.size(); ++i) {
+    int64_t seconds = 0;
+    const bool readable = ASN1_TIME_to_posix(X509_get0_notAfter(path[i].get()), &seconds) == 1;
+    const absl::Time end = readable ? absl::FromUnixSeconds(seconds) : absl::InfinitePast();
+    if (end >= when) continue;
+    first = i;
+    when = end;
   }
-  X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(verifier.get());
-  X509_VERIFY_PARAM_set_depth(param, requirements.max_intermediates);
-  X509_VERIFY_PARAM_set_time_posix(param, absl::ToUnixSeconds(now));
-  if (requirements.check_crls) {
-    X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
-  }
-  const PeerName* const name = requirements.name;
-  const bool valid =
-      (name == nullptr || SetName(param, *name)) && X509_verify_cert(verifier.get()) == 1;
-  ERR_clear_error();
-  if (valid) {
-    const STACK_OF(X509)* verified_chain = X509_STORE_CTX_get0_chain(verifier.get());
-    if (valid_until != nullptr) *valid_until = EarliestEnd(verified_chain);
-    return JudgeVerified(verified_chain, requirements);
-  }
-
-  int verify_error = X509_STORE_CTX_get_error(verifier.get());
-  if (verify_error == X509_V_OK) verify_error = X509_V_ERR_UNSPECIFIED;
-  X509* at_fault = X509_STORE_CTX_get_current_cert(verifier.get());
-  if (at_fault == nullptr) at_fault = chain.front().get();
-  if (IsAboutIssuer(verify_error) &&
-      X509_STORE_CTX_get_error_depth(verifier.get()) > requirements.max_intermediates) {
-    ChainFailure too_long =
-        Untrusted(at_fault, absl::StrCat("is one intermediate too many: at most ",
-                                         requirements.max_intermediates, " may lead to a CA"));
-    too_long.alert = SSL_AD_UNKNOWN_CA;
-    return too_long;
-  }
-  return Explain(verify_error, DescribeCertificate(at_fault), name, now);
+  const ChainPart part = first == 0                             ? ChainPart::kLeaf
+                         : anchored && first + 1 == path.size() ? ChainPart::kRoot
+                                                                : ChainPart::kIntermediate;
+  return {when, part, NameText(X509_get_subject_name(path[first].get()))};
 }
 
 }  // namespace trestle

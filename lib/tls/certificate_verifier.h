@@ -8,40 +8,16 @@
 #include <array>
 #include <cstdint>
 #include <optional>
-#include <string>
-#include <vector>
 
-#include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "trestle/base/error.h"
+#include "lib/tls/certificate_info.h"
+#include "lib/tls/chain_failure.h"
+#include "lib/tls/peer_name.h"
+#include "trestle/tls/tls_info.h"
+#include "trestle/tls/trust_store.h"
 
 namespace trestle {
-
-/// The name that a peer must prove: one of the three is there.
-struct PeerName {
-  std::string dns_name;    ///< Normalised.
-  std::string ip_address;  ///< 4 or 16 bytes in network order.
-  std::string uri;         ///< Compared byte by byte, as SPIFFE IDs are.
-
-  /// Reads what a user wrote; a URI has "://" in it. Fails with ErrorCode::kConfiguration for the
-  /// empty name and for what is none of the three.
-  static absl::StatusOr<PeerName> Parse(absl::string_view text);
-
-  std::string ToString() const;
-
-  /// The same with its kind: "DNS:app.example", "IP:192.0.2.1", "URI:spiffe://example.org/app".
-  std::string ToStringWithKind() const;
-};
-
-/// Why a chain was refused, and the alert that tells the peer.
-struct ChainFailure {
-  TlsError error;  ///< kCertificateExpired, kNameMismatch or kCertificateUntrusted.
-  uint8_t alert = 0;
-};
-
-using CertificateChain = std::vector<bssl::UniquePtr<X509>>;
 
 /// Intermediates between a leaf and its root, where nobody asks for fewer. Real chains have one to
 /// three.
@@ -51,11 +27,8 @@ inline constexpr int kMaxIntermediates = 8;
 inline constexpr int kMinRsaBits = 2048;
 inline constexpr int kMinEcBits = 256;
 
-/// What the owner of a chain wants to be (extended key usage).
-enum class ChainPurpose : uint8_t { kServer, kClient };
-
 struct ChainRequirements {
-  X509_STORE* roots = nullptr;  ///< Not null. Where CRLs are checked, it holds them, too.
+  const TrustStore* trust = nullptr;  ///< Not null. Where CRLs are checked, it holds them, too.
   ChainPurpose purpose = ChainPurpose::kServer;
   /// What the leaf must have among its subject alternative names; the subject's common name doesn't
   /// count. Null, for clients only: anything.
@@ -69,13 +42,30 @@ struct ChainRequirements {
   absl::Span<const std::array<uint8_t, 32>> pins = {};
 };
 
-/// Checks that `chain` (leaf first) leads to one of the roots, is fit for its purpose, and is
-/// within its dates at `now`. Short keys and signatures with SHA-1 are refused below the root.
-/// Nothing is returned when all is well; `valid_until`, unless null, then tells how long that
-/// holds: to the earliest not_after of the chain that was built, root included.
-std::optional<ChainFailure> VerifyChain(const CertificateChain& chain,
-                                        const ChainRequirements& requirements, absl::Time now,
-                                        absl::Time* valid_until = nullptr);
+/// What becomes of a chain.
+struct ChainVerdict {
+  std::optional<ChainFailure> failure;  ///< Nothing when all is well.
+  /// Leaf first, trust anchor last: the path that is good, or the one that `failure` is about. May
+  /// end earlier, where nothing leads on; empty only without a chain or memory.
+  CertificateChain path;
+  bool anchored = false;  ///< `path` ends at a certificate that is trusted for itself.
+};
+
+/// Checks that a path leads from the first of `chain` to a trust anchor (see TrustStore), is fit
+/// for its purpose, and is within its dates at `now`. Short keys and signatures with SHA-1 are
+/// refused below the anchor. The rest of `chain` is a set to build paths with: its order doesn't
+/// matter, nor does what no path needs.
+///
+/// Every path is tried, those that are within their dates first, so that the verdict is the same in
+/// every order of `chain` and of the CA file. The work is bounded: 16 paths are verified in whole,
+/// behind at most 64 further signatures that tell which, and 2,000 steps are made to find them. A
+/// chain that offers more is refused when it was not good until then.
+ChainVerdict VerifyChain(const CertificateChain& chain, const ChainRequirements& requirements,
+                         absl::Time now);
+
+/// Finds the certificate of a path that ends first. `path` isn't empty; `anchored` says whether its
+/// last one is a trust anchor.
+PathEnd EndOfPath(const CertificateChain& path, bool anchored);
 
 }  // namespace trestle
 

@@ -15,7 +15,6 @@
 #include "lib/tls/certificate_info.h"
 #include "lib/tls/certificate_verifier.h"
 #include "lib/tls/chain_forecast.h"
-#include "lib/tls/chain_path.h"
 #include "lib/tls/ocsp_staple.h"
 #include "lib/tls/pem.h"
 #include "trestle/base/bytes.h"
@@ -62,53 +61,62 @@ size_t IndexIn(const CertificateChain& chain, const bssl::UniquePtr<X509>& certi
   return static_cast<size_t>(found - chain.begin());
 }
 
-ServedRole RoleOf(size_t index, const CertificateChain& served, const ChainPath& path) {
+bool IsSelfIssued(const X509* certificate) {
+  return X509_NAME_cmp(X509_get_subject_name(certificate), X509_get_issuer_name(certificate)) == 0;
+}
+
+// Whether the path ends at a root: an anchor that isn't self-signed is an intermediate for others.
+bool EndsAtRoot(const ChainVerdict& verdict) {
+  return verdict.anchored && IsSelfIssued(verdict.path.back().get());
+}
+
+ServedRole RoleOf(size_t index, const CertificateChain& served, const ChainVerdict& verdict) {
   if (index == 0) return ServedRole::kLeaf;
   if (IndexIn(served, served[index]) < index) return ServedRole::kDuplicate;
-  const size_t at = IndexIn(path.certificates, served[index]);
-  if (at == path.certificates.size()) return ServedRole::kUnused;
-  return path.trusted && at + 1 == path.certificates.size() ? ServedRole::kRoot
-                                                            : ServedRole::kIntermediate;
+  const size_t at = IndexIn(verdict.path, served[index]);
+  if (at == verdict.path.size()) return ServedRole::kUnused;
+  return EndsAtRoot(verdict) && at + 1 == verdict.path.size() ? ServedRole::kRoot
+                                                              : ServedRole::kIntermediate;
 }
 
 // Whether what was sent of the path comes in another order than the path's.
-bool IsOutOfOrder(const CertificateChain& served, const ChainPath& path,
+bool IsOutOfOrder(const CertificateChain& served, const CertificateChain& path,
                   const std::vector<ServedRole>& roles) {
   size_t last = 0;
   for (size_t i = 1; i < served.size(); ++i) {
     if (roles[i] != ServedRole::kIntermediate && roles[i] != ServedRole::kRoot) continue;
-    const size_t at = IndexIn(path.certificates, served[i]);
+    const size_t at = IndexIn(path, served[i]);
     if (at < last) return true;
     last = at;
   }
   return false;
 }
 
-std::vector<MissingCertificate> FindMissing(const CertificateChain& served, const ChainPath& path) {
+std::vector<MissingCertificate> FindMissing(const CertificateChain& served,
+                                            const ChainVerdict& verdict) {
   std::vector<MissingCertificate> missing;
-  const size_t intermediates = path.certificates.size() - (path.trusted ? 1 : 0);
+  const size_t intermediates = verdict.path.size() - (EndsAtRoot(verdict) ? 1 : 0);
   for (size_t i = 1; i < intermediates; ++i) {
-    if (IndexIn(served, path.certificates[i]) < served.size()) continue;
-    missing.push_back(
-        {NameText(X509_get_subject_name(path.certificates[i].get())), /*known=*/true});
+    const bssl::UniquePtr<X509>& certificate = verdict.path[i];
+    if (IndexIn(served, certificate) < served.size()) continue;
+    missing.push_back({NameText(X509_get_subject_name(certificate.get())), /*known=*/true});
   }
-  const X509* last = path.certificates.back().get();
-  const bool self_issued =
-      X509_NAME_cmp(X509_get_subject_name(last), X509_get_issuer_name(last)) == 0;
-  if (!path.trusted && !self_issued) {
+  const X509* last = verdict.path.back().get();
+  if (!verdict.anchored && !IsSelfIssued(last)) {
     missing.push_back({NameText(X509_get_issuer_name(last)), /*known=*/false});
   }
   return missing;
 }
 
-void DescribePath(const CertificateChain& served, const ChainPath& path, ChainReport& report) {
-  report.trusted = path.trusted;
-  for (const bssl::UniquePtr<X509>& certificate : path.certificates) {
+void DescribePath(const CertificateChain& served, const ChainVerdict& verdict,
+                  ChainReport& report) {
+  report.trusted = verdict.anchored;
+  for (const bssl::UniquePtr<X509>& certificate : verdict.path) {
     report.path.push_back(DescribeCertificate(certificate.get()));
   }
-  for (size_t i = 0; i < served.size(); ++i) report.roles.push_back(RoleOf(i, served, path));
-  report.out_of_order = IsOutOfOrder(served, path, report.roles);
-  report.missing = FindMissing(served, path);
+  for (size_t i = 0; i < served.size(); ++i) report.roles.push_back(RoleOf(i, served, verdict));
+  report.out_of_order = IsOutOfOrder(served, verdict.path, report.roles);
+  report.missing = FindMissing(served, verdict);
 }
 
 // A leaf that demands a staple fails when its staple does.
@@ -142,17 +150,10 @@ void Forecast(const CertificateChain& chain, ChainRequirements requirements, abs
 }
 
 absl::StatusOr<CertificateChain> ReadKnown(const std::string& pem) {
-  CertificateChain known;
-  if (pem.empty()) return known;
+  if (pem.empty()) return CertificateChain();
   auto buffers = ReadCertificatesPem(pem, "the file of known intermediates");
   if (!buffers.ok()) return buffers.status();
-  for (const bssl::UniquePtr<CRYPTO_BUFFER>& buffer : *buffers) {
-    known.push_back(ParseCertificate(buffer.get()));
-    if (known.back() == nullptr) {
-      return ConfigurationError("a certificate of the known intermediates doesn't parse");
-    }
-  }
-  return known;
+  return ParseCertificates(*buffers, "the file of known intermediates");
 }
 
 // Empty where one doesn't parse.
@@ -167,7 +168,26 @@ CertificateChain ParseServed(const ServedChain& served) {
   return chain;
 }
 
+CertificateChain Joined(const CertificateChain& a, const CertificateChain& b) {
+  CertificateChain all;
+  for (const CertificateChain* chain : {&a, &b}) {
+    for (const bssl::UniquePtr<X509>& certificate : *chain) all.push_back(bssl::UpRef(certificate));
+  }
+  return all;
+}
+
 }  // namespace
+
+FutureFailure ExpiryOf(PathEnd end) {
+  FutureFailure failure;
+  failure.when = end.when;
+  failure.part = end.part;
+  failure.detail = absl::StrCat(
+      end.part == ChainPart::kCrl ? "the revocation list of" : ChainPartName(end.part), " \"",
+      end.subject, "\" expires on ", absl::FormatTime("%Y-%m-%d", end.when, absl::UTCTimeZone()));
+  failure.subject = std::move(end.subject);
+  return failure;
+}
 
 absl::string_view ChainPartName(ChainPart part) {
   switch (part) {
@@ -250,23 +270,26 @@ ChainReport ChainChecker::Check(const ServedChain& served, absl::string_view nam
   for (const bssl::UniquePtr<X509>& certificate : chain) {
     report.served.push_back(DescribeCertificate(certificate.get()));
   }
-  X509_STORE* const roots = state_->trust->native();
-  const ChainPath path = FindChainPath(chain, state_->known, roots, now);
-  DescribePath(chain, path, report);
-  report.must_staple = DemandsStaple(chain.front().get());
-  X509* const issuer = path.certificates[path.certificates.size() > 1 ? 1 : 0].get();
-  report.staple = JudgeStaple(served.ocsp_staple, served.certificates.front(), Der(issuer), now);
-
   const absl::StatusOr<PeerName> wanted = PeerName::Parse(name);
+  ChainRequirements requirements;
+  requirements.trust = state_->trust.get();
+  requirements.name = wanted.ok() ? &*wanted : nullptr;
+  requirements.check_crls = state_->trust->has_crls();
+  ChainVerdict verdict = VerifyChain(chain, requirements, now);
+  std::optional<ChainFailure> failure = std::move(verdict.failure);
+  // What the server forgot may be known: the path is shown as it would be then.
+  if (failure.has_value() && !verdict.anchored) {
+    verdict = VerifyChain(Joined(chain, state_->known), requirements, now);
+  }
+  DescribePath(chain, verdict, report);
+  report.must_staple = DemandsStaple(chain.front().get());
+  X509* const issuer = verdict.path[verdict.path.size() > 1 ? 1 : 0].get();
+  report.staple = JudgeStaple(served.ocsp_staple, served.certificates.front(), Der(issuer), now);
   if (!wanted.ok()) {
     report.verdict = wanted.status();
     return report;
   }
-  ChainRequirements requirements;
-  requirements.roots = roots;
-  requirements.name = &*wanted;
-  requirements.check_crls = state_->trust->has_crls();
-  if (std::optional<ChainFailure> failure = VerifyChain(chain, requirements, now)) {
+  if (failure.has_value()) {
     failure->error.leg = Leg::kBack;
     failure->error.phase = Phase::kHandshake;
     report.verdict = MakeError(failure->error);

@@ -190,11 +190,11 @@ bool ClientAuthRule::Allows(const PeerIdentity& identity) const {
 std::optional<ChainFailure> ClientAuthRule::Judge(const CertificateChain& chain, absl::Time now,
                                                   PeerIdentity& identity) const {
   ChainRequirements requirements;
-  requirements.roots = policy_.trust->native();
+  requirements.trust = policy_.trust.get();
   requirements.purpose = ChainPurpose::kClient;
   requirements.max_intermediates = policy_.max_intermediates;
   requirements.check_crls = policy_.trust->has_crls();
-  std::optional<ChainFailure> failure = VerifyChain(chain, requirements, now);
+  std::optional<ChainFailure> failure = VerifyChain(chain, requirements, now).failure;
   if (failure.has_value()) return failure;
   identity = IdentityOf(chain.front().get());
   if (!Allows(identity)) return NotAllowed(identity);

@@ -40,6 +40,14 @@ void NoteVerified(ConnectionRecord& record, absl::Time valid_until) {
                    record.info.peer_chain});
 }
 
+absl::Time NotePathEnd(const ChainVerdict& verdict, ChainInfo& chain) {
+  if (verdict.path.empty()) return absl::InfinitePast();
+  PathEnd end = EndOfPath(verdict.path, verdict.anchored);
+  const absl::Time when = end.when;
+  chain.NotePathEnd(std::move(end));
+  return when;
+}
+
 // The same certificates, name and policy give the same verdict, but for the dates. They were
 // checked before the session was offered; a server's answer may take long, though.
 ssl_verify_result_t VerifyResumed(ConnectionRecord& record, uint8_t* out_alert) {
@@ -69,19 +77,18 @@ ssl_verify_result_t VerifyShown(const SSL* ssl, ConnectionRecord& record, uint8_
                   SSL_AD_BAD_CERTIFICATE, out_alert);
   }
   ChainRequirements requirements;
-  requirements.roots = handshake.client->roots();
+  requirements.trust = handshake.client->trust();
   requirements.name = &handshake.expected_name;
   requirements.min_rsa_bits = handshake.client->options().min_rsa_bits;
   requirements.min_ec_bits = handshake.client->options().min_ec_bits;
   requirements.pins = handshake.client->pins();
   requirements.check_crls = !handshake.client->options().crl_pem.empty();
-  absl::Time valid_until;
-  std::optional<ChainFailure> failure =
-      VerifyChain(chain, requirements, record.scheduler.Now(), &valid_until);
-  if (failure.has_value()) {
-    return Refuse(record, std::move(failure->error), failure->alert, out_alert);
+  ChainVerdict verdict = VerifyChain(chain, requirements, record.scheduler.Now());
+  const absl::Time path_end = NotePathEnd(verdict, record.info.peer_chain);
+  if (verdict.failure.has_value()) {
+    return Refuse(record, std::move(verdict.failure->error), verdict.failure->alert, out_alert);
   }
-  NoteVerified(record, std::min(valid_until, handshake.client->crls_end()));
+  NoteVerified(record, std::min(path_end, handshake.client->crls_end()));
   return ssl_verify_ok;
 }
 

@@ -6,6 +6,9 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -25,19 +28,6 @@ namespace {
 constexpr int kMinRsaBits = 2048;
 
 using Buffers = std::vector<bssl::UniquePtr<CRYPTO_BUFFER>>;
-using Certificates = std::vector<bssl::UniquePtr<X509>>;
-
-absl::StatusOr<Certificates> ParseChain(const Buffers& buffers) {
-  Certificates chain;
-  for (const bssl::UniquePtr<CRYPTO_BUFFER>& buffer : buffers) {
-    chain.push_back(ParseCertificate(buffer.get()));
-    if (chain.back() == nullptr) {
-      return ConfigurationError(
-          absl::StrCat("certificate ", chain.size(), " of the chain doesn't parse"));
-    }
-  }
-  return chain;
-}
 
 absl::StatusOr<KeyType> ReadKeyType(const EVP_PKEY* key) {
   switch (EVP_PKEY_id(key)) {
@@ -57,7 +47,7 @@ absl::StatusOr<KeyType> ReadKeyType(const EVP_PKEY* key) {
 }
 
 // Which certificate of the chain `key` belongs to, counted from 0, or -1.
-int FindOwner(const Certificates& chain, const EVP_PKEY* key) {
+int FindOwner(const CertificateChain& chain, const EVP_PKEY* key) {
   for (size_t i = 0; i < chain.size(); ++i) {
     bssl::UniquePtr<EVP_PKEY> public_key(X509_get_pubkey(chain[i].get()));
     if (public_key != nullptr && EVP_PKEY_eq(public_key.get(), key) == 1)
@@ -66,7 +56,7 @@ int FindOwner(const Certificates& chain, const EVP_PKEY* key) {
   return -1;
 }
 
-absl::Status CheckKeyOwner(const Certificates& chain, const EVP_PKEY* key) {
+absl::Status CheckKeyOwner(const CertificateChain& chain, const EVP_PKEY* key) {
   const int owner = FindOwner(chain, key);
   ERR_clear_error();
   if (owner == 0) return absl::OkStatus();
@@ -80,14 +70,21 @@ absl::Status CheckKeyOwner(const Certificates& chain, const EVP_PKEY* key) {
       absl::StrCat("the private key doesn't belong to the certificate \"", leaf, "\""));
 }
 
-absl::Status CheckOrder(const Certificates& chain) {
-  for (size_t i = 0; i + 1 < chain.size(); ++i) {
-    const X509_NAME* issuer = X509_get_issuer_name(chain[i].get());
-    const X509_NAME* next = X509_get_subject_name(chain[i + 1].get());
-    if (X509_NAME_cmp(issuer, next) == 0) continue;
+// Servers send certificates in this order (RFC 8446 4.4.2): each issued one before it. An issuer
+// may be there twice, as a cross-signed pair is.
+absl::Status CheckOrder(const CertificateChain& chain) {
+  for (size_t i = 1; i < chain.size(); ++i) {
+    const X509_NAME* subject = X509_get_subject_name(chain[i].get());
+    const bool issued_earlier_one =
+        std::any_of(chain.begin(), chain.begin() + static_cast<std::ptrdiff_t>(i),
+                    [subject](const bssl::UniquePtr<X509>& earlier) {
+                      return X509_NAME_cmp(X509_get_issuer_name(earlier.get()), subject) == 0;
+                    });
+    if (issued_earlier_one) continue;
+    const X509_NAME* wanted = X509_get_issuer_name(chain[i - 1].get());
     return ConfigurationError(absl::StrCat(
-        "the chain is out of order: certificate ", i + 1, " was issued by \"", NameText(issuer),
-        "\", but certificate ", i + 2, " is \"", NameText(next), "\""));
+        "the chain is out of order: certificate ", i, " was issued by \"", NameText(wanted),
+        "\", but certificate ", i + 1, " is \"", NameText(subject), "\""));
   }
   return absl::OkStatus();
 }
@@ -114,17 +111,31 @@ bssl::UniquePtr<SSL_CREDENTIAL> MakeNative(const Buffers& chain, EVP_PKEY* key, 
   return native;
 }
 
+absl::string_view DerOf(const CRYPTO_BUFFER* certificate) {
+  return AsText(ByteView(CRYPTO_BUFFER_data(certificate), CRYPTO_BUFFER_len(certificate)));
+}
+
+void DropDuplicates(Buffers& buffers) {
+  Buffers different;
+  for (bssl::UniquePtr<CRYPTO_BUFFER>& buffer : buffers) {
+    const absl::string_view der = DerOf(buffer.get());
+    const bool known = std::any_of(
+        different.begin(), different.end(),
+        [der](const bssl::UniquePtr<CRYPTO_BUFFER>& other) { return DerOf(other.get()) == der; });
+    if (!known) different.push_back(std::move(buffer));
+  }
+  buffers = std::move(different);
+}
+
 absl::StatusOr<Buffers> ReadChainPem(absl::string_view chain_pem, ChainCache* shared) {
   absl::StatusOr<Buffers> buffers = ReadCertificatesPem(chain_pem, "the certificate chain");
+  if (!buffers.ok()) return buffers;
+  DropDuplicates(*buffers);
   // Leaves differ; what issued them is often the same.
-  for (size_t i = 1; buffers.ok() && shared != nullptr && i < buffers->size(); ++i) {
+  for (size_t i = 1; shared != nullptr && i < buffers->size(); ++i) {
     (*buffers)[i] = shared->Share(std::move((*buffers)[i]));
   }
   return buffers;
-}
-
-absl::string_view DerOf(const CRYPTO_BUFFER* certificate) {
-  return AsText(ByteView(CRYPTO_BUFFER_data(certificate), CRYPTO_BUFFER_len(certificate)));
 }
 
 }  // namespace
@@ -132,7 +143,7 @@ absl::string_view DerOf(const CRYPTO_BUFFER* certificate) {
 // What a credential is made of. The key is the public one where a signer has the private one.
 struct Credential::Material {
   Buffers buffers;
-  Certificates chain;
+  CertificateChain chain;
   bssl::UniquePtr<EVP_PKEY> key;
   std::unique_ptr<SignerKey> signer;
 };
@@ -141,7 +152,7 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(
     absl::string_view chain_pem, absl::string_view key_pem, const CredentialOptions& options) {
   absl::StatusOr<Buffers> buffers = ReadChainPem(chain_pem, options.shared);
   if (!buffers.ok()) return buffers.status();
-  absl::StatusOr<Certificates> chain = ParseChain(*buffers);
+  absl::StatusOr<CertificateChain> chain = ParseCertificates(*buffers, "the chain");
   if (!chain.ok()) return chain.status();
   absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> key =
       ReadPrivateKeyPem(key_pem, options.passphrases, options.key_name);
@@ -168,7 +179,7 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromSigner(
   if (signer == nullptr) return ConfigurationError("there is no signer");
   absl::StatusOr<Buffers> buffers = ReadChainPem(chain_pem, options.shared);
   if (!buffers.ok()) return buffers.status();
-  absl::StatusOr<Certificates> chain = ParseChain(*buffers);
+  absl::StatusOr<CertificateChain> chain = ParseCertificates(*buffers, "the chain");
   if (!chain.ok()) return chain.status();
   bssl::UniquePtr<EVP_PKEY> key(X509_get_pubkey(chain->front().get()));
   if (key == nullptr || SchemesOf(key.get()).empty()) {
@@ -208,6 +219,9 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::Make(
   }
   std::shared_ptr<Credential> credential(new Credential(
       native.release(), *key_type, ChainInfo(std::move(description)), std::move(material.signer)));
+  constexpr uint32_t kClientUsages = XKU_SSL_CLIENT | XKU_ANYEKU;
+  X509* const leaf = material.chain.front().get();
+  credential->fit_for_clients_ = (X509_get_extended_key_usage(leaf) & kClientUsages) != 0;
   if (!options.staple.empty()) {
     // The certificate is as good without it. An old response must not keep out a new certificate.
     credential->staple_fault_ =
@@ -257,10 +271,8 @@ Credential::~Credential() {
 }
 
 bool Credential::ValidAt(absl::Time now) const {
-  for (const CertificateInfo& certificate : chain_) {
-    if (now < certificate.not_before || now > certificate.not_after) return false;
-  }
-  return true;
+  const CertificateInfo& leaf = chain_.front();
+  return now >= leaf.not_before && now <= leaf.not_after;
 }
 
 }  // namespace trestle

@@ -176,8 +176,4 @@ ClientTlsConfig::ClientTlsConfig(ClientTlsOptions options, Pins pins, SSL_CTX* n
 
 ClientTlsConfig::~ClientTlsConfig() { SSL_CTX_free(native_); }
 
-X509_STORE* ClientTlsConfig::roots() const {
-  return trust_ == nullptr ? nullptr : trust_->native();
-}
-
 }  // namespace trestle

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "lib/tls/certificate_info.h"
 #include "lib/tls/pem.h"
+#include "lib/tls/trust_anchors.h"
 #include "trestle/base/bytes.h"
 #include "trestle/tls/sha256.h"
 
@@ -64,21 +65,21 @@ absl::Status TrustStore::AddCertificates(absl::string_view ca_pem, bool crls_are
   auto buffers = ReadCertificatesPem(
       ca_pem, "the CA file", crls_are_given ? CrlsBeside::kReadElsewhere : CrlsBeside::kRefused);
   if (!buffers.ok()) return buffers.status();
+  absl::StatusOr<CertificateChain> certificates = ParseCertificates(*buffers, "the CA file");
+  if (!certificates.ok()) return certificates.status();
   std::vector<std::string> digests;
-  for (const bssl::UniquePtr<CRYPTO_BUFFER>& buffer : *buffers) {
-    bssl::UniquePtr<X509> certificate = ParseCertificate(buffer.get());
-    if (certificate == nullptr) {
-      return ConfigurationError("a certificate of the CA file doesn't parse");
-    }
-    CRYPTO_BUFFER* name = SubjectDer(certificate.get());
-    if (name == nullptr || !X509_STORE_add_cert(native_, certificate.get())) {
+  for (size_t i = 0; i < certificates->size(); ++i) {
+    X509* const certificate = (*certificates)[i].get();
+    CRYPTO_BUFFER* name = SubjectDer(certificate);
+    if (name == nullptr || !X509_STORE_add_cert(native_, certificate)) {
       CRYPTO_BUFFER_free(name);
       ERR_clear_error();
       return ConfigurationError("a certificate of the CA file can't be used");
     }
     AddName(name);
-    digests.push_back(DigestOf(buffer.get()));
+    digests.push_back(DigestOf((*buffers)[i].get()));
   }
+  anchors_ = std::make_unique<const TrustAnchors>(*std::move(certificates));
   std::sort(digests.begin(), digests.end());
   digests.erase(std::unique(digests.begin(), digests.end()), digests.end());
   digest_ = absl::StrJoin(digests, "");

@@ -18,16 +18,16 @@ namespace {
 
 constexpr absl::Duration kDay = absl::Hours(24);
 
-// A renewal is late if less than this, or less than a third of the lifetime, was left.
+// Less was left than this, or than a third of the lifetime: whoever renewed was late.
 constexpr absl::Duration kLate = absl::Hours(24 * 7);
 
-// Maximum time of a timer, because the wall clock may be set while it runs.
+// A wall clock may be set while a timer runs, so none runs for longer.
 constexpr absl::Duration kMaxSleep = absl::Hours(1);
 
-// Tiers increase as time runs out: 0 is far away, the last one is expired.
+// Tiers count up as time runs out: 0 is far away, the last one is expired.
 constexpr int kFarAway = 0;
 
-// Maximum number of remembered chains of one entry, whose events are not repeated.
+// Chains of one entry whose events aren't told again.
 constexpr size_t kMaxRemembered = 8;
 
 absl::Status Wrong(std::string detail) {
@@ -41,8 +41,7 @@ std::string IdOf(CertificateSource source, Leg leg, absl::string_view name,
                       endpoint.ToString());
 }
 
-// All other settings of a probe are part of its identity: the same server may be probed in several
-// ways.
+// Whatever else a probe says makes it another one: the same server may be asked in several ways.
 std::string IdOf(const MonitorTargets::Probed& probed) {
   const LegProbeTarget& target = probed.target;
   return absl::StrCat(IdOf(CertificateSource::kProbe, probed.leg, probed.name, target.endpoint),
@@ -51,29 +50,66 @@ std::string IdOf(const MonitorTargets::Probed& probed) {
                       static_cast<int>(target.proxy_header));
 }
 
-// Returns the earliest expiry among the certificates from the leaf upwards.
-std::optional<FutureFailure> EarliestEnd(absl::Span<const CertificateInfo> chain) {
-  std::optional<FutureFailure> failure;
-  for (size_t i = 0; i < chain.size(); ++i) {
-    if (i > 0 && chain[i].subject != chain[i - 1].issuer) break;
-    if (failure.has_value() && failure->when <= chain[i].not_after) continue;
-    FutureFailure& end = failure.emplace();
-    end.when = chain[i].not_after;
-    end.part = i == 0 ? ChainPart::kLeaf : ChainPart::kIntermediate;
-    end.subject = chain[i].subject;
-    end.detail = absl::StrCat(ChainPartName(end.part), " \"", end.subject, "\" expires on ",
-                              absl::FormatTime("%Y-%m-%d", end.when, absl::UTCTimeZone()));
-  }
-  return failure;
+FutureFailure EndOf(const CertificateInfo& certificate, ChainPart part) {
+  return ExpiryOf({certificate.not_after, part, certificate.subject});
 }
 
-// Returns the name of a credential: the first server name for which it is presented.
+void KeepEarlier(FutureFailure failure, FutureFailure& earliest) {
+  if (failure.when < earliest.when) earliest = std::move(failure);
+}
+
+// Where a path of a probe ends first.
+std::optional<FutureFailure> EndOfPath(absl::Span<const CertificateInfo> path, bool anchored) {
+  if (path.empty()) return std::nullopt;
+  FutureFailure earliest = EndOf(path.front(), ChainPart::kLeaf);
+  for (size_t i = 1; i < path.size(); ++i) {
+    const bool anchor = anchored && i + 1 == path.size();
+    KeepEarlier(EndOf(path[i], anchor ? ChainPart::kRoot : ChainPart::kIntermediate), earliest);
+  }
+  return earliest;
+}
+
+// Where a chain of a connection ends first. One that wasn't verified is known by its leaf alone.
+std::optional<FutureFailure> EndOfSeen(const ChainInfo& chain) {
+  if (chain.empty()) return std::nullopt;
+  if (std::optional<PathEnd> end = chain.path_end()) return ExpiryOf(*std::move(end));
+  return EndOf(chain.front(), ChainPart::kLeaf);
+}
+
+// The certificate of `chain` that issued `subject` and is valid longest, or null.
+const CertificateInfo* IssuerIn(absl::Span<const CertificateInfo> chain,
+                                const CertificateInfo& subject) {
+  const CertificateInfo* found = nullptr;
+  if (subject.issuer == subject.subject) return found;
+  for (const CertificateInfo& other : chain) {
+    if (other.subject != subject.issuer) continue;
+    if (found == nullptr || other.not_after > found->not_after) found = &other;
+  }
+  return found;
+}
+
+// Where a chain of our own ends first: its leaf, the leaf's issuer, and what leads on from there.
+// The last one may be the cross-certificate of a root, which most clients do without.
+FutureFailure EndOfOwn(absl::Span<const CertificateInfo> chain) {
+  FutureFailure earliest = EndOf(chain.front(), ChainPart::kLeaf);
+  const CertificateInfo* issuer = IssuerIn(chain, chain.front());
+  for (size_t steps = 1; issuer != nullptr && steps < chain.size(); ++steps) {
+    const CertificateInfo* const next = IssuerIn(chain, *issuer);
+    if (steps == 1 || next != nullptr) {
+      KeepEarlier(EndOf(*issuer, ChainPart::kIntermediate), earliest);
+    }
+    issuer = next;
+  }
+  return earliest;
+}
+
+// What a credential goes by: the first name that it is shown for.
 std::string NameOf(const CertificateSet::Shown& shown) {
   return shown.names.empty() ? CertificateName(shown.credential->chain().front())
                              : shown.names.front();
 }
 
-// Returns OK once `leaf` is valid. Its expiry is part of the forecast, not of the status.
+// OK once `leaf` is valid; its end is none of the status, but of the forecast.
 absl::Status NotYetValidStatus(const CertificateInfo& leaf, absl::Time now) {
   if (leaf.not_before <= now) return absl::OkStatus();
   return MakeError({ErrorCode::kCertificateExpired, Leg::kFront, Phase::kHandshake, std::nullopt,
@@ -97,35 +133,35 @@ bool IsPositive(absl::Duration duration) {
 
 }  // namespace
 
-// The result of one check of a leg.
+// What one look at a leg found.
 struct CertificateMonitor::Observation {
   absl::Time when;
   absl::Status status;
-  std::vector<CertificateInfo> chain;  // Empty: no new information.
+  std::vector<CertificateInfo> chain;  // Empty: nothing new is known of it.
   std::optional<FutureFailure> failure;
 };
 
 struct CertificateMonitor::Entry {
   std::string id;
   CertificateStatus status;
-  absl::Duration lifetime = absl::InfiniteDuration();  // Of the certificate that expires first.
-  uint64_t incarnation = 0;  // Distinguishes probes of an earlier entry with this id.
-  std::shared_ptr<const LegProbeConfig> config;  // For probed legs, like the members below.
+  absl::Duration lifetime = absl::InfiniteDuration();  // Of what ends first.
+  uint64_t incarnation = 0;  // Tells a probe of an earlier entry of the same id.
+  std::shared_ptr<const LegProbeConfig> config;  // Of probed legs, with what follows.
   LegProbeTarget target;
-  bool probing = false;  // A probe is running or queued.
+  bool probing = false;  // A probe runs, or waits for its turn.
   Timer next_probe;
 
-  // A chain seen here, as far as its events depend on it.
+  // A chain that was met here, as far as its events depend on it.
   struct Met {
     CertificateInfo leaf;
     absl::Time end;
-    int told_tier = kFarAway;  // Tiers up to this one are not reported again.
+    int told_tier = kFarAway;  // Nothing up to this tier is told again.
   };
 
-  // Moves the current chain to the front of `met`; returns true for a new one.
+  // Puts the chain that is there now in front of `met`; true for one that is new.
   bool Remember();
 
-  std::vector<Met> met;  // Latest first.
+  std::vector<Met> met;  // The latest first.
 };
 
 bool CertificateMonitor::Entry::Remember() {
@@ -237,7 +273,7 @@ void CertificateMonitor::DropUnwatched() {
     const CertificateStatus& status = it->second->status;
     const bool seen_still =
         std::binary_search(targets_.seen.begin(), targets_.seen.end(), status.name);
-    // `CheckOwn` drops own entries that no longer exist.
+    // Own ones that are gone are dropped by `CheckOwn`.
     const bool stays = status.source == CertificateSource::kOwn ||
                        (status.source == CertificateSource::kSeen && seen_still) ||
                        (status.source == CertificateSource::kProbe && probed.count(it->first) > 0);
@@ -252,7 +288,7 @@ void CertificateMonitor::WatchProbed(std::vector<MonitorTargets::Probed> probed)
     const bool changed = entry.config != p.config;
     entry.config = std::move(p.config);
     entry.target = std::move(p.target);
-    // New trust anchors may change the verdict: probe soon.
+    // With new CAs the verdict may be another: it is asked for soon.
     if (changed) ScheduleProbe(entry, options_.first_probe_within * Chance());
   }
 }
@@ -282,7 +318,7 @@ void CertificateMonitor::StartProbe(const std::string& id) {
   const auto found = entries_.find(id);
   if (found == entries_.end()) return;
   Entry& entry = *found->second;
-  // If many servers do not answer, an earlier probe may still be queued.
+  // With many that don't answer, an earlier one may still wait for its turn.
   if (entry.probing) return;
   entry.probing = true;
   prober_.Probe(
@@ -297,7 +333,7 @@ void CertificateMonitor::OnReport(const std::string& id, uint64_t incarnation,
   if (found == entries_.end() || found->second->incarnation != incarnation) return;
   Entry& entry = *found->second;
   entry.probing = false;
-  // A reload happened meanwhile: the old configuration's verdict no longer counts.
+  // A reload came in between: what the old CAs say no longer counts.
   if (entry.config.get() != config) return ScheduleProbe(entry, absl::ZeroDuration());
   const absl::Duration spent = scheduler_.MonotonicNow() - report.started_moment;
   const absl::Duration wait = options_.probe_interval * (0.9 + 0.1 * Chance()) - spent;
@@ -310,8 +346,10 @@ void CertificateMonitor::OnReport(const std::string& id, uint64_t incarnation,
     if (observation.status.ok()) observation.status = report.chain->verdict;
     observation.chain = report.chain->path;
     observation.failure = report.chain->first_certificate_failure;
-    // A rejected chain has no forecast, but its dates show whether it has expired.
-    if (!report.chain->verdict.ok()) observation.failure = EarliestEnd(observation.chain);
+    // A chain that is refused has no future; its dates still tell whether it has expired.
+    if (!report.chain->verdict.ok()) {
+      observation.failure = EndOfPath(observation.chain, report.chain->trusted);
+    }
   }
   Update(entry, std::move(observation));
   if (report.good()) CorrectSeen(report);
@@ -330,17 +368,17 @@ void CertificateMonitor::CorrectSeen(const ProbeReport& report) {
   Observation observation;
   observation.when = scheduler_.Now();
   observation.chain = report.chain->path;
-  // In the form of connections: without the root.
+  // As connections have it: without the root.
   if (observation.chain.size() > 1) observation.chain.pop_back();
   const std::vector<CertificateInfo>& seen = found->second->status.chain;
   const size_t common = std::min(observation.chain.size(), seen.size());
-  // Connections may have their own reasons to reject the very same chain.
+  // Connections may have reasons of their own to refuse the very same chain.
   if (common == observation.chain.size() &&
       std::equal(seen.begin(), seen.begin() + static_cast<std::ptrdiff_t>(common),
                  observation.chain.begin(), SameCertificate)) {
     return;
   }
-  observation.failure = EarliestEnd(observation.chain);
+  observation.failure = EndOfPath(report.chain->path, report.chain->trusted);
   Update(*found->second, std::move(observation));
 }
 
@@ -349,7 +387,7 @@ void CertificateMonitor::OnSighting(const CertificateSighting& sighting) {
   const std::string id =
       IdOf(CertificateSource::kSeen, Leg::kBack, sighting.name, sighting.endpoint);
   const auto known = entries_.find(id);
-  // Another thread or a probe may have reported a later chain already.
+  // Other threads, or a probe, may have told of a later one already.
   if (known != entries_.end() && IsNewerThan(*known->second, sighting.when)) return;
   if (known == entries_.end()) {
     size_t endpoints = 0;
@@ -363,7 +401,7 @@ void CertificateMonitor::OnSighting(const CertificateSighting& sighting) {
   observation.when = sighting.when;
   observation.status = sighting.status;
   observation.chain.assign(sighting.chain.begin(), sighting.chain.end());
-  observation.failure = EarliestEnd(observation.chain);
+  observation.failure = EndOfSeen(sighting.chain);
   Update(EntryFor(id, CertificateSource::kSeen, Leg::kBack, sighting.name, sighting.endpoint),
          std::move(observation));
   WakeForThresholds();
@@ -373,7 +411,7 @@ void CertificateMonitor::CheckOwn() {
   std::map<std::string, const Credential*> present;
   for (const auto& store : targets_.own) {
     for (const CertificateSet::Shown& shown : store->current()->ShownAt(scheduler_.Now())) {
-      // An ECDSA and an RSA credential may have one name, and so may those of two stores.
+      // An ECDSA and an RSA credential may be for one name, and so may those of two stores.
       std::string id =
           absl::StrCat(IdOf(CertificateSource::kOwn, Leg::kFront, NameOf(shown), Endpoint()), " ",
                        static_cast<int>(shown.credential->key_type()));
@@ -396,7 +434,7 @@ void CertificateMonitor::UpdateOwn(const CertificateSet::Shown& shown, const std
   observation.when = scheduler_.Now();
   observation.status = NotYetValidStatus(chain.front(), scheduler_.Now());
   observation.chain = {chain.begin(), chain.end()};
-  observation.failure = EarliestEnd(observation.chain);
+  observation.failure = EndOfOwn(observation.chain);
   Entry& entry = EntryFor(id, CertificateSource::kOwn, Leg::kFront, NameOf(shown), Endpoint());
   entry.status.names = shown.names;
   Update(entry, std::move(observation));
@@ -452,7 +490,7 @@ void CertificateMonitor::TellReplaced(const Entry& entry, const CertificateStatu
   if (leaf.spki_sha256 != old_leaf.spki_sha256) {
     Tell(entry, Kind::kKeyChanged, 0, absl::StrCat("\"", leaf.subject, "\" has another key"));
   }
-  // A rejected chain is no renewal, whatever its dates.
+  // What is refused is no renewal, whatever its dates say.
   if (!now.status.ok() || EndOf(now.failure) <= EndOf(before.failure)) return;
   const absl::Duration left = before.failure->when - now.updated;
   const absl::Duration late = WithinLifetime(kLate, LifetimeOf(*before.failure, before.chain));
@@ -463,7 +501,7 @@ void CertificateMonitor::TellReplaced(const Entry& entry, const CertificateStatu
                           " before it would have failed: ", before.failure->detail));
 }
 
-// A time in the future comes from a clock that has been set back since.
+// What seems to come from the future was dated by a clock that has been set back since.
 bool CertificateMonitor::IsNewerThan(const Entry& entry, absl::Time when) const {
   return entry.status.updated > when && entry.status.updated <= scheduler_.Now();
 }
@@ -494,7 +532,7 @@ void CertificateMonitor::TellThreshold(Entry& entry) {
   if (entry.met.empty()) return;
   const int tier = TierOf(entry);
   int& told_tier = entry.met.front().told_tier;
-  // A lower tier than before: the system's clock was wrong. Later tiers are reported again.
+  // Back in a lower tier: the system's clock had been wrong. What comes is told again.
   const bool next = tier > std::exchange(told_tier, tier);
   if (!next) return;
   if (tier > static_cast<int>(thresholds_.size())) {
@@ -524,7 +562,7 @@ void CertificateMonitor::WakeForThresholds() {
   absl::Time next = scheduler_.Now() + kMaxSleep;
   bool any = false;
   for (const auto& [id, entry] : entries_) {
-    // Also if all tiers were reported: the system's clock may be set back.
+    // Also where all were told: the system's clock may be set back.
     any |= entry->status.failure.has_value();
     next = std::min(next, NextTierOf(*entry));
   }

@@ -290,5 +290,18 @@ TEST_F(CertificateStoreTest, IsReplacedWhileOthersLookUp) {
   replacer.join();
 }
 
+TEST_F(CertificateStoreTest, TakesARenewalWithAnExpiredCrossCertificateThatNobodyNeeds) {
+  const TestPki old_root(now_, "Old Root");
+  const auto store = Create({Issue({"a.test"})});
+  LeafSpec leaf;
+  leaf.dns_names = {"a.test"};
+  const PemPair pair = pki_.Issue(leaf);
+  auto renewed =
+      Credential::FromPem(pair.chain + old_root.CrossCertify(pki_, now_ + kExpired), pair.key);
+  ASSERT_TRUE(renewed.ok()) << renewed.status();
+  EXPECT_EQ(FailureOf(store->Replace({*renewed}, now_)), "no failure");
+  EXPECT_THAT(Find(*store, "a.test"), ElementsAre(*renewed));
+}
+
 }  // namespace
 }  // namespace trestle::testing

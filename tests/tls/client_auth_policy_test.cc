@@ -1,7 +1,12 @@
 // What can't be configured of client authentication: each contradiction and unusable file is
 // refused with words of its own.
+#include <cstddef>
 #include <string>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/tls/tls_fixture.h"
@@ -82,6 +87,29 @@ TEST_F(ClientPolicyTest, UnusableFilesAreRefused) {
   EXPECT_THAT(refusal(ca, crl.substr(0, crl.size() / 2)), HasSubstr("damaged"));
   EXPECT_THAT(refusal(ca, "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"),
               HasSubstr("doesn't parse"));
+}
+
+// The same certificate with a signature algorithm that is no SEQUENCE.
+std::string Spoilt(const std::string& pem) {
+  constexpr absl::string_view kBegin = "-----BEGIN CERTIFICATE-----\n";
+  constexpr absl::string_view kEnd = "\n-----END CERTIFICATE-----\n";
+  std::string der;
+  EXPECT_TRUE(
+      absl::Base64Unescape(absl::StrReplaceAll(pem, {{kBegin, ""}, {kEnd, ""}, {"\n", ""}}), &der));
+  // What is signed is a SEQUENCE of 128 to 255 bytes in that of the certificate.
+  EXPECT_EQ(static_cast<unsigned char>(der[5]), 0x81);
+  der[7 + static_cast<unsigned char>(der[6])] = 0x31;
+  std::string text = absl::Base64Escape(der);
+  for (size_t at = 64; at < text.size(); at += 65) text.insert(at, "\n");
+  return absl::StrCat(kBegin, text, kEnd);
+}
+
+TEST_F(ClientPolicyTest, ACertificateThatDoesNotParseIsNamed) {
+  const TestPki broken(loop_.Now(), "Broken CA");
+  const auto made = TrustStore::Create(pki_.ca_pem() + Spoilt(broken.ca_pem()) + pki_.ca_pem());
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(GetTlsError(made.status())->detail,
+            "certificate 2 of the CA file, of \"CN=Broken CA\", doesn't parse");
 }
 
 TEST_F(ClientPolicyTest, StoresAreTheSameByTheirCas) {

@@ -213,5 +213,41 @@ TEST_F(CredentialTest, RefusesChainsOutOfOrder) {
             "2 is \"CN=Upper\"");
 }
 
+TEST_F(CredentialTest, TakesACrossSignedPairInAnyOrder) {
+  const TestPki other_root(now_, "Other Root");
+  const TestPki intermediate(pki_, "Intermediate");
+  const PemPair pair = intermediate.Issue(Leaf());
+  const size_t second = pair.chain.find("-----BEGIN", 1);
+  const std::string leaf = pair.chain.substr(0, second);
+  const std::string own = pair.chain.substr(second);
+  const std::string cross = other_root.CrossCertify(intermediate);
+  for (const std::string& chain :
+       {leaf + own + cross, leaf + cross + own, leaf + cross + own + pki_.ca_pem(),
+        leaf + own + pki_.ca_pem() + cross + other_root.ca_pem()}) {
+    EXPECT_EQ(FailureOf(chain, pair.key), "no failure") << chain;
+  }
+  EXPECT_THAT(FailureOf(leaf + other_root.ca_pem() + cross, pair.key), HasSubstr("out of order"));
+}
+
+TEST_F(CredentialTest, ServesACertificateThatIsThereTwiceOnce) {
+  const TestPki intermediate(pki_, "Intermediate");
+  const PemPair pair = intermediate.Issue(Leaf());
+  const std::string leaf = pair.chain.substr(0, pair.chain.find("-----BEGIN", 1));
+  auto credential = Credential::FromPem(leaf + pair.chain + pair.chain, pair.key);
+  ASSERT_TRUE(credential.ok()) << credential.status();
+  EXPECT_EQ((*credential)->chain().size(), 2u);
+  EXPECT_EQ((*credential)->chain()[1].subject, "CN=Intermediate");
+}
+
+TEST_F(CredentialTest, AnExpiredCertificateBehindTheLeafDoesNotMakeItInvalid) {
+  const TestPki old_root(now_, "Old Root");
+  const TestPki intermediate(pki_, "Intermediate");
+  const PemPair pair = intermediate.Issue(Leaf());
+  const std::string expired_cross = old_root.CrossCertify(pki_, now_ - absl::Hours(24));
+  auto credential = Credential::FromPem(pair.chain + expired_cross, pair.key);
+  ASSERT_TRUE(credential.ok()) << credential.status();
+  EXPECT_TRUE((*credential)->ValidAt(now_));
+}
+
 }  // namespace
 }  // namespace trestle::testing

@@ -63,6 +63,14 @@ class CertificateMonitorTest : public ProbeTest {
     sighting.endpoint = At(host);
     sighting.when = loop_.Now();
     sighting.chain = ChainInfo({credential->chain().begin(), credential->chain().end()});
+    // As verification notes it, where all of the chain is needed.
+    const CertificateInfo* first =
+        std::min_element(credential->chain().begin(), credential->chain().end(),
+                         [](const auto& a, const auto& b) { return a.not_after < b.not_after; });
+    sighting.chain.NotePathEnd(
+        {first->not_after,
+         first == credential->chain().begin() ? ChainPart::kLeaf : ChainPart::kIntermediate,
+         first->subject});
     return sighting;
   }
 
@@ -592,6 +600,27 @@ TEST(CertificateEventNamesTest, AreSnakeCase) {
   EXPECT_EQ(CertificateSourceName(CertificateSource::kOwn), "own");
   EXPECT_EQ(CertificateSourceName(CertificateSource::kSeen), "seen");
   EXPECT_EQ(CertificateSourceName(CertificateSource::kProbe), "probe");
+}
+
+TEST_F(CertificateMonitorTest, AnExpiredCertificateThatNoPathNeedsIsNoAlarm) {
+  const TestPki old_root(loop_.Now(), "Old Root");
+  const TestPki intermediate(pki_, "Intermediate");
+  const PemPair pair = intermediate.Issue(Leaf("back.test", 90 * kDay));
+  const auto credential =
+      *Credential::FromPem(pair.chain + old_root.CrossCertify(pki_, loop_.Now() - kDay), pair.key);
+  MonitorTargets targets;
+  targets.own = {*CertificateStore::Create({credential}, loop_.Now())};
+  targets.seen = {"back.test"};
+  ASSERT_TRUE(Start().Watch(targets).ok());
+  CertificateSighting sighting = Sighting("back.test", 1, credential);
+  sighting.chain.NotePathEnd({loop_.Now() + 90 * kDay, ChainPart::kLeaf, "CN=back.test"});
+  monitor_->OnSighting(sighting);
+  EXPECT_THAT(log_.Take(), IsEmpty());
+  for (const CertificateStatus& status : monitor_->Snapshot()) {
+    ASSERT_TRUE(status.failure.has_value());
+    EXPECT_EQ(status.failure->when, loop_.Now() + 90 * kDay) << status.failure->detail;
+  }
+  EXPECT_EQ(monitor_->Snapshot().size(), 2u);
 }
 
 }  // namespace

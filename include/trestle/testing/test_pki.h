@@ -17,7 +17,7 @@ struct LeafSpec {
   std::vector<std::string> dns_names;             ///< SAN dNSName, `*.` wildcards included.
   std::vector<std::string> ip_names = {};         ///< SAN iPAddress.
   std::string common_name = {};                   ///< Subject CN; empty: the first DNS name.
-  KeyType key_type = KeyType::kEcdsa;             ///< P-256, RSA or Ed25519.
+  KeyType key_type = KeyType::kEcdsa;             ///< A NIST curve, RSA or Ed25519.
   int rsa_bits = 2048;                            ///< Of kRsa.
   absl::Time not_before = absl::InfinitePast();   ///< Default: a year before the CA's `now`.
   absl::Time not_after = absl::InfiniteFuture();  ///< Default: a year after the CA's `now`.
@@ -26,6 +26,8 @@ struct LeafSpec {
   bool self_signed = false;                 ///< Signed by its own key instead of by an authority.
   std::vector<std::string> uri_names = {};  ///< SAN uniformResourceIdentifier.
   bool must_staple = false;                 ///< Requires an OCSP staple (RFC 7633).
+  int ec_bits = 256;                        ///< Of kEcdsa: 256, 384 or 521.
+  bool key_encipherment_only = false;       ///< A key usage that allows no signatures.
 };
 
 /// The contents of an authority's certificate.
@@ -37,6 +39,9 @@ struct AuthoritySpec {
   std::string permitted_dns_name = {};
   /// If false, its certificate is not a CA's, and peers must reject the leaves that it signs.
   bool is_ca = true;
+  /// Ranges of addresses that it may issue for, and that it may not: "192.0.2.0/24".
+  std::vector<std::string> permitted_ip_ranges = {};
+  std::vector<std::string> excluded_ip_ranges = {};
 };
 
 /// An OCSP response about a leaf (RFC 6960).
@@ -80,6 +85,10 @@ class TestPki {
   /// that chains of `subject` lead to this authority too.
   std::string CrossCertify(const TestPki& subject,
                            absl::Time not_after = absl::InfiniteFuture()) const;
+
+  /// Certifies `subject`'s name and key as this authority, with all else as in `spec`. With this
+  /// authority as subject: its own certificate, renewed.
+  std::string CrossCertify(const TestPki& subject, AuthoritySpec spec) const;
 
   /// Issues a leaf, signed by this authority unless `self_signed`.
   PemPair Issue(const LeafSpec& leaf) const;

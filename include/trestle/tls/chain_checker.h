@@ -20,9 +20,6 @@
 
 namespace trestle {
 
-/// Part of what verification rests on.
-enum class ChainPart : uint8_t { kLeaf, kIntermediate, kRoot, kCrl, kStaple };
-
 /// Names a part in snake_case: "intermediate".
 absl::string_view ChainPartName(ChainPart part);
 
@@ -33,6 +30,9 @@ struct FutureFailure {
   std::string subject;  ///< Whose certificate, or whose revocation list; the leaf's for a staple.
   std::string detail;   ///< "intermediate \"CN=Int\" expires on 2026-01-10".
 };
+
+/// Words the end of a certificate, or of its issuer's revocation list.
+FutureFailure ExpiryOf(PathEnd end);
 
 /// What a served certificate is there for.
 enum class ServedRole : uint8_t {
@@ -64,7 +64,7 @@ struct ChainReport {
   std::vector<ServedRole> roles;        ///< Of each of `served`.
   /// The chain that verification takes, leaf to root; as far as it gets, where it gets nowhere.
   std::vector<CertificateInfo> path;
-  bool trusted = false;                     ///< The path ends at a root that is trusted.
+  bool trusted = false;                     ///< The path ends at a trust anchor.
   std::vector<MissingCertificate> missing;  ///< In the order of the path.
   bool out_of_order = false;  ///< What was sent of the path isn't in its order (RFC 5246 7.4.2).
   bool must_staple = false;   ///< The leaf demands a staple (RFC 7633).

@@ -69,8 +69,13 @@ class Credential {
   /// Describes the chain, leaf first. Never empty.
   const ChainInfo& chain() const { return chain_; }
 
-  /// Tells whether every certificate of the chain is within its validity at `now`.
+  /// Tells whether the leaf is within its validity at `now`. The certificates behind it don't
+  /// count: clients may know other ways from the leaf to a root that they trust.
   bool ValidAt(absl::Time now) const;
+
+  /// Tells whether the leaf may be shown by a client: its extended key usage has clientAuth, or
+  /// there is none (RFC 5280 4.2.1.12). Servers refuse others.
+  bool fit_for_clients() const { return fit_for_clients_; }
 
   /// Until when there is a staple to be sent; InfinitePast without one.
   absl::Time staple_end() const { return staple_end_; }
@@ -105,6 +110,7 @@ class Credential {
   absl::Time staple_end_ = absl::InfinitePast();
   std::string staple_fault_;
   const KeyType key_type_;
+  bool fit_for_clients_ = false;
   const ChainInfo chain_;
   const std::unique_ptr<SignerKey> signer_key_;  // Null where the private key is in `native_`.
 };

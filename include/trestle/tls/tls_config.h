@@ -28,7 +28,6 @@
 #include "trestle/tls/trust_store.h"
 
 typedef struct ssl_ctx_st SSL_CTX;
-typedef struct x509_store_st X509_STORE;
 
 namespace trestle {
 
@@ -219,8 +218,8 @@ class ClientTlsConfig {
   const ClientTlsOptions& options() const { return options_; }
   SSL_CTX* native() const { return native_; }
 
-  /// The roots, parsed.
-  X509_STORE* roots() const;
+  /// The CAs and revocation lists, parsed; null where nothing is to be trusted.
+  const TrustStore* trust() const { return trust_.get(); }
 
   /// Returns the earliest nextUpdate of the revocation lists; InfiniteFuture without any.
   absl::Time crls_end() const { return crls_end_; }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,6 +50,16 @@ std::vector<std::string> SubjectAltNames(const CertificateInfo& certificate);
 /// the first URI, else the subject. A certificate need not have any of the first three.
 std::string CertificateName(const CertificateInfo& certificate);
 
+/// Part of what verification rests on.
+enum class ChainPart : uint8_t { kLeaf, kIntermediate, kRoot, kCrl, kStaple };
+
+/// The end of the first certificate of a path that isn't valid any more.
+struct PathEnd {
+  absl::Time when;  ///< The first second at which verification fails.
+  ChainPart part = ChainPart::kLeaf;
+  std::string subject;  ///< Of that certificate.
+};
+
 /// Certificates as a server sent them, before anybody judged them.
 struct ServedChain {
   std::vector<std::string> certificates;  ///< DER, in the order of the wire: the leaf first.
@@ -61,12 +72,23 @@ class ChainInfo {
  public:
   ChainInfo() = default;
   explicit ChainInfo(std::vector<CertificateInfo> certificates)
-      : certificates_(
-            std::make_shared<const std::vector<CertificateInfo>>(std::move(certificates))) {}
+      : description_(
+            std::make_shared<Description>(Description{std::move(certificates), std::nullopt})) {}
 
   absl::Span<const CertificateInfo> span() const {
-    if (certificates_ == nullptr) return {};
-    return absl::MakeConstSpan(*certificates_);
+    if (description_ == nullptr) return {};
+    return absl::MakeConstSpan(description_->certificates);
+  }
+
+  /// Of a chain that was judged, the first end on the path that its verdict is about, the trust
+  /// anchor included: what else was sent doesn't count. Nothing where nobody judged it.
+  std::optional<PathEnd> path_end() const {
+    return description_ == nullptr ? std::nullopt : description_->path_end;
+  }
+
+  /// Notes what `path_end` returns; only before anything else shares the description.
+  void NotePathEnd(PathEnd path_end) {
+    if (description_ != nullptr) description_->path_end = std::move(path_end);
   }
 
   bool empty() const { return span().empty(); }
@@ -77,7 +99,12 @@ class ChainInfo {
   const CertificateInfo* end() const { return begin() + size(); }
 
  private:
-  std::shared_ptr<const std::vector<CertificateInfo>> certificates_;
+  struct Description {
+    std::vector<CertificateInfo> certificates;
+    std::optional<PathEnd> path_end;
+  };
+
+  std::shared_ptr<Description> description_;
 };
 
 /// A finished TLS handshake, from this side's view.

@@ -15,6 +15,14 @@ typedef struct x509_store_st X509_STORE;
 
 namespace trestle {
 
+class TrustAnchors;
+
+/// Which certificates of the CA file end a path: those that are self-signed, and those whose issuer
+/// isn't in the file. So an intermediate, or the peer's own certificate, may stand there alone and
+/// is trusted for itself: its dates are checked, its own issuer and its revocation aren't, and of a
+/// peer's own certificate neither is its purpose. An intermediate beside its root is trusted
+/// because of the root only. The order of the file doesn't matter.
+///
 /// Immutable; may be used from several threads. To change one, make another.
 class TrustStore {
  public:
@@ -47,6 +55,7 @@ class TrustStore {
   /// The BoringSSL objects, for the tls floor: certificates with CRLs; the CAs' names as DER.
   X509_STORE* native() const { return native_; }
   const std::vector<CRYPTO_BUFFER*>& ca_names() const { return ca_names_; }
+  const TrustAnchors& anchors() const { return *anchors_; }
 
  private:
   TrustStore();
@@ -56,6 +65,7 @@ class TrustStore {
   absl::Status AddCrls(absl::string_view crl_pem);
 
   X509_STORE* const native_;
+  std::unique_ptr<const TrustAnchors> anchors_;
   std::vector<CRYPTO_BUFFER*> ca_names_;
   size_t ca_names_bytes_ = 0;
   std::string digest_;
