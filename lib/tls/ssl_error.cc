@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "lib/tls/connection_record.h"
+#include "trestle/tls/tls_config.h"
 
 namespace trestle {
 namespace {
@@ -84,7 +85,9 @@ ErrorCode CodeFor(uint32_t packed_error, const FailureScene& scene) {
     if (reason == SSL_R_NO_APPLICATION_PROTOCOL || reason == SSL_R_INVALID_ALPN_PROTOCOL) {
       return ErrorCode::kAlpnMismatch;
     }
-    if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) return ErrorCode::kCertificateUntrusted;
+    if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED || reason == SSL_R_KEY_USAGE_BIT_INCORRECT) {
+      return ErrorCode::kCertificateUntrusted;
+    }
     if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE && scene.is_server) {
       return ErrorCode::kClientCertificateMissing;
     }
@@ -95,7 +98,45 @@ ErrorCode CodeFor(uint32_t packed_error, const FailureScene& scene) {
                                                 : ErrorCode::kMalformedHello;
 }
 
+// Words for what isn't the peer's breach of TLS; empty for all else.
+std::string SpecialDetail(uint32_t packed_error, const FailureScene& scene) {
+  if (ERR_GET_LIB(packed_error) != ERR_LIB_SSL) return "";
+  switch (ERR_GET_REASON(packed_error)) {
+    case SSL_R_KEY_USAGE_BIT_INCORRECT:
+      return absl::StrCat("the ", scene.is_server ? "client" : "server",
+                          "'s certificate can't be used: its key usage allows no signatures, which "
+                          "TLS 1.3 and ECDHE need; issue it again with digitalSignature");
+    case SSL_R_NO_RENEGOTIATION:
+      return scene.is_server
+                 ? "the client asked for a new handshake, which is refused (no renegotiation)"
+                 : "the server asked for a new handshake, which is refused (no renegotiation): it "
+                   "usually wants a client certificate for some paths; have it ask for one in the "
+                   "first handshake";
+    default:
+      return "";
+  }
+}
+
+// What a server that ends a handshake by `alert` may want, and isn't offered.
+std::string OfferText(uint8_t alert, const TlsParameters& offered) {
+  const bool new_only = offered.min_version == TlsVersion::kTls13;
+  switch (alert) {
+    case SSL_AD_PROTOCOL_VERSION:
+      return new_only ? "; only TLS 1.3 is offered" : "; only TLS 1.2 and 1.3 are offered";
+    case SSL_AD_HANDSHAKE_FAILURE:
+    case SSL_AD_INSUFFICIENT_SECURITY:
+      return absl::StrCat("; not offered are TLS ", new_only ? "1.2" : "1.1",
+                          " and older, key exchange without ECDHE (RSA, DHE), ciphers without AEAD "
+                          "(CBC), and signatures with SHA-1; the server may also insist on a "
+                          "client certificate");
+    default:
+      return "";
+  }
+}
+
 std::string DetailFor(uint32_t packed_error, ErrorCode code, const FailureScene& scene) {
+  std::string special = SpecialDetail(packed_error, scene);
+  if (!special.empty()) return special;
   const std::string reason = ReasonText(packed_error);
   switch (code) {
     case ErrorCode::kInternal:
@@ -134,6 +175,10 @@ TlsError ExplainSslError(uint32_t packed_error, const ConnectionRecord& record,
     error.code = ErrorCode::kPeerAlert;
     error.alert = alert;
     error.detail = PeerAlertText(*alert);
+    if (record.handshake != nullptr && record.handshake->client != nullptr) {
+      const ClientTlsOptions& options = record.handshake->client->options();
+      absl::StrAppend(&error.detail, OfferText(*alert, options.parameters));
+    }
     return error;
   }
   error.code = CodeFor(packed_error, scene);

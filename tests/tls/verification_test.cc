@@ -370,5 +370,25 @@ TEST_F(VerificationTest, OnlyTheDangerousOptionAcceptsAnything) {
   EXPECT_EQ(info_.peer_chain[0].subject, "CN=nobody");
 }
 
+TEST_F(VerificationTest, NamesTheExtendedKeyUsageThatIsThereAndTheOneThatIsMissing) {
+  LeafSpec leaf = LeafFor("a.test");
+  leaf.server_auth = false;
+  ExpectFailure(Verify(leaf, "a.test"), ErrorCode::kCertificateUntrusted, kUnsupportedCertificate,
+                HasSubstr("is refused: unsupported certificate purpose: its extended key usage is "
+                          "clientAuth, and lacks serverAuth; it was issued by"));
+}
+
+TEST_F(VerificationTest, AKeyUsageWithoutSignaturesIsNoBreachOfTheProtocol) {
+  LeafSpec leaf = LeafFor("a.test", KeyType::kRsa);
+  leaf.key_encipherment_only = true;
+  for (const TlsVersion version : {TlsVersion::kTls12, TlsVersion::kTls13}) {
+    ClientTlsOptions options;
+    options.parameters = Only(version);
+    const absl::Status status = Verify(pki_.Issue(leaf), "a.test", std::move(options));
+    EXPECT_EQ(CodeOf(status), ErrorCode::kCertificateUntrusted) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("its key usage allows no signatures"));
+  }
+}
+
 }  // namespace
 }  // namespace trestle::testing
