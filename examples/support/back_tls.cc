@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
@@ -78,6 +79,18 @@ absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> BackTlsFromFlags() {
       ClientTlsConfig::Create(std::move(options));
   if (config.ok()) return config;
   return CannotUseCas(*path, config.status());
+}
+
+std::string BackTlsWarning() {
+  ClientTlsOptions options;
+  if (!AddCredential(options).ok() || options.credential == nullptr ||
+      options.credential->fit_for_clients()) {
+    return "";
+  }
+  return absl::StrCat("the extended key usage of --backend_cert ",
+                      absl::GetFlag(FLAGS_backend_cert),
+                      " lacks clientAuth: backends that check it will refuse the certificate "
+                      "(public CAs no longer issue clientAuth; a private CA can)");
 }
 
 std::vector<std::string> BackTlsFiles() {

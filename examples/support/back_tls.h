@@ -16,6 +16,9 @@ namespace trestle::examples {
 /// --backend_key. Call it again to reload: it reads the files each time.
 absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> BackTlsFromFlags();
 
+/// Returns a warning about a --backend_cert that backends may reject; empty for none.
+std::string BackTlsWarning();
+
 /// Returns the files to watch for a reload. A directory of CAs is included, with a final "/"; the
 /// targets of its symlinks are not.
 std::vector<std::string> BackTlsFiles();

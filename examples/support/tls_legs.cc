@@ -1,16 +1,27 @@
 #include "examples/support/tls_legs.h"
 
+#include <errno.h>
+
+#include <cstdio>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "examples/support/back_tls.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/tls/tls_config.h"
 
 namespace trestle::examples {
 namespace {
+
+void WarnOfBackTls() {
+  const std::string warning = BackTlsWarning();
+  if (warning.empty()) return;
+  absl::FPrintF(stderr, "%s: warning: %s\n", program_invocation_short_name, warning);
+}
 
 absl::StatusOr<std::string> Reload(ProxyHost& host, FrontTls& front, size_t bridges,
                                    AlsoReloaded& more) {
@@ -24,6 +35,7 @@ absl::StatusOr<std::string> Reload(ProxyHost& host, FrontTls& front, size_t brid
   if (!reloaded.ok()) return reloaded;
   // All are valid. New connections use them from now on; open ones continue.
   if (bridges > 0) {
+    WarnOfBackTls();
     host.ForEachThread([&](Blocks& blocks) {
       for (size_t i = 0; i < bridges; ++i) {
         static_cast<TlsBridge&>(*blocks[i]).ReplaceBackTls(*back_tls);
@@ -41,6 +53,7 @@ void ServeTls(ProxyHost& host, FrontTls& front, size_t bridges, AlsoReloaded mor
   std::vector<std::string> files = front.files();
   files.insert(files.end(), more.files.begin(), more.files.end());
   if (bridges > 0) {
+    WarnOfBackTls();
     for (std::string& file : BackTlsFiles()) files.push_back(std::move(file));
   }
   host.OnReload([&host, &front, bridges,
