@@ -123,8 +123,11 @@ std::shared_ptr<SSL_CREDENTIAL> MakeAnswer(const AcmeIdentifier& identifier, Byt
   const bssl::UniquePtr<CRYPTO_BUFFER> buffer(
       CRYPTO_BUFFER_new(der, static_cast<size_t>(der_bytes), nullptr));
   CRYPTO_BUFFER* const chain[] = {buffer.get()};
+  // Never with SHA-1, which BoringSSL would sign with for some TLS 1.2 clients (RFC 9155).
+  constexpr uint16_t kSchemes[] = {SSL_SIGN_ECDSA_SECP256R1_SHA256};
   if (buffer == nullptr || !SSL_CREDENTIAL_set1_cert_chain(credential.get(), chain, 1) ||
-      !SSL_CREDENTIAL_set1_private_key(credential.get(), key.get())) {
+      !SSL_CREDENTIAL_set1_private_key(credential.get(), key.get()) ||
+      !SSL_CREDENTIAL_set1_signing_algorithm_prefs(credential.get(), kSchemes, 1)) {
     return nullptr;
   }
   return std::shared_ptr<SSL_CREDENTIAL>(credential.release(), SSL_CREDENTIAL_free);

@@ -101,10 +101,13 @@ bssl::UniquePtr<SSL_CREDENTIAL> MakeNative(const Buffers& chain, EVP_PKEY* key, 
   std::vector<CRYPTO_BUFFER*> certificates;
   for (const bssl::UniquePtr<CRYPTO_BUFFER>& buffer : chain) certificates.push_back(buffer.get());
   bssl::UniquePtr<SSL_CREDENTIAL> native(SSL_CREDENTIAL_new_x509());
+  // BoringSSL would sign with SHA-1 for a TLS 1.2 peer that offers nothing else (RFC 9155).
+  const std::vector<uint16_t> schemes = SchemesOf(key);
   if (native == nullptr ||
       !SSL_CREDENTIAL_set1_cert_chain(native.get(), certificates.data(), certificates.size()) ||
       !(signer != nullptr ? signer->AttachTo(native.get())
-                          : SSL_CREDENTIAL_set1_private_key(native.get(), key) == 1)) {
+                          : SSL_CREDENTIAL_set1_private_key(native.get(), key) == 1) ||
+      !SSL_CREDENTIAL_set1_signing_algorithm_prefs(native.get(), schemes.data(), schemes.size())) {
     ERR_clear_error();
     return nullptr;
   }

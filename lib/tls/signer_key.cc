@@ -92,11 +92,8 @@ constexpr SSL_PRIVATE_KEY_METHOD kMethod = {Sign, Decrypt, Complete};
 }  // namespace
 
 bool SignerKey::AttachTo(SSL_CREDENTIAL* credential) {
-  const std::vector<uint16_t> schemes = SchemesOf(public_key.get());
   return SSL_CREDENTIAL_set_private_key_method(credential, &kMethod) == 1 &&
-         SSL_CREDENTIAL_set_ex_data(credential, KeyIndex(), this) == 1 &&
-         SSL_CREDENTIAL_set1_signing_algorithm_prefs(credential, schemes.data(), schemes.size()) ==
-             1;
+         SSL_CREDENTIAL_set_ex_data(credential, KeyIndex(), this) == 1;
 }
 
 }  // namespace trestle

@@ -86,7 +86,8 @@ absl::Status CheckClientOptions(const ClientTlsOptions& options) {
 }  // namespace
 
 std::vector<TlsGroup> DefaultGroups() {
-  return {TlsGroup::kX25519MlKem768, TlsGroup::kX25519, TlsGroup::kP256};
+  return {TlsGroup::kX25519MlKem768, TlsGroup::kX25519, TlsGroup::kP256, TlsGroup::kP384,
+          TlsGroup::kP521};
 }
 
 TlsParameters ParametersOf(TlsPreset preset) {

@@ -34,13 +34,13 @@ constexpr char kRsaCiphers[] =
 // days.
 constexpr uint32_t kSessionSeconds = 24 * 60 * 60;
 
-// BoringSSL's default without SHA-1, and with Ed25519.
+// BoringSSL's default without SHA-1, and with Ed25519 and P-521.
 constexpr uint16_t kSignatureAlgorithms[] = {
     SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_ED25519,
     SSL_SIGN_RSA_PSS_RSAE_SHA256,    SSL_SIGN_RSA_PKCS1_SHA256,
     SSL_SIGN_ECDSA_SECP384R1_SHA384, SSL_SIGN_RSA_PSS_RSAE_SHA384,
     SSL_SIGN_RSA_PKCS1_SHA384,       SSL_SIGN_RSA_PSS_RSAE_SHA512,
-    SSL_SIGN_RSA_PKCS1_SHA512,
+    SSL_SIGN_RSA_PKCS1_SHA512,       SSL_SIGN_ECDSA_SECP521R1_SHA512,
 };
 
 uint16_t NativeVersion(TlsVersion version) {
@@ -55,6 +55,10 @@ uint16_t NativeGroup(TlsGroup group) {
       return SSL_GROUP_X25519;
     case TlsGroup::kP256:
       return SSL_GROUP_SECP256R1;
+    case TlsGroup::kP384:
+      return SSL_GROUP_SECP384R1;
+    case TlsGroup::kP521:
+      return SSL_GROUP_SECP521R1;
   }
   return SSL_GROUP_X25519;
 }

@@ -245,7 +245,7 @@ const BadBackend kBadBackends[] = {
      ErrorCode::kPeerAlert, Phase::kHandshake, 70, "protocol_version"},
     {"NoCommonGroup",
      [](BadBackendTest& test) {
-       const uint16_t group = SSL_GROUP_SECP384R1;
+       const uint16_t group = SSL_GROUP_MLKEM1024;
        ASSERT_TRUE(SSL_CTX_set1_group_ids(test.context.get(), &group, 1));
      },
      ErrorCode::kPeerAlert, Phase::kHandshake, 40, "handshake_failure"},

@@ -146,7 +146,7 @@ std::vector<Row> NegotiationRows() {
       {"NoCommonGroup", ErrorCode::kNoCommonParameters, Phase::kHandshake, SSL_AD_HANDSHAKE_FAILURE,
        "no shared group",
        [](FrontScene& scene) {
-         const uint16_t group = SSL_GROUP_SECP384R1;
+         const uint16_t group = SSL_GROUP_MLKEM1024;
          ASSERT_TRUE(SSL_CTX_set1_group_ids(scene.context(), &group, 1));
          scene.Start();
          scene.Join();

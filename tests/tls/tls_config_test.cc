@@ -155,7 +155,10 @@ TEST_F(TlsConfigTest, HasNothingInCommonWithOldVersionsCiphersAndGroups) {
     raw_ = MakeRawContext();
     SSL_CTX_set_max_proto_version(raw_.get(), version);
     ASSERT_TRUE(SSL_CTX_set1_groups_list(raw_.get(), "P-384"));
-    EXPECT_EQ(CodeOf(ServerFailure({}, raw_.get())), ErrorCode::kNoCommonParameters);
+    ServerTlsOptions options;
+    options.parameters.groups = {TlsGroup::kX25519, TlsGroup::kP256, TlsGroup::kP521};
+    EXPECT_EQ(CodeOf(ServerFailure(std::move(options), raw_.get())),
+              ErrorCode::kNoCommonParameters);
   }
 
   raw_ = MakeRawContext();

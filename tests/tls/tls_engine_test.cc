@@ -33,9 +33,8 @@ TEST_P(NegotiationTest, AgreesAndCarriesBytes) {
     EXPECT_EQ(info->server_name, "a.test");
     EXPECT_FALSE(info->resumed);
     EXPECT_FALSE(info->cipher.empty());
-    EXPECT_EQ(info->group, group == TlsGroup::kX25519MlKem768 ? "X25519MLKEM768"
-                           : group == TlsGroup::kX25519       ? "X25519"
-                                                              : "P-256");
+    constexpr const char* kNames[] = {"X25519MLKEM768", "X25519", "P-256", "P-384", "P-521"};
+    EXPECT_EQ(info->group, kNames[static_cast<size_t>(group)]);
   }
   ASSERT_EQ(pair.client->info().peer_chain.size(), 1u);
   ASSERT_EQ(pair.server->info().local_chain.size(), 1u);
@@ -55,13 +54,15 @@ INSTANTIATE_TEST_SUITE_P(Tls13, NegotiationTest,
                          ::testing::Combine(::testing::Values(TlsVersion::kTls13),
                                             ::testing::ValuesIn(kKeyTypes),
                                             ::testing::Values(TlsGroup::kX25519MlKem768,
-                                                              TlsGroup::kX25519, TlsGroup::kP256)));
+                                                              TlsGroup::kX25519, TlsGroup::kP256,
+                                                              TlsGroup::kP384, TlsGroup::kP521)));
 
 // The hybrid group is for TLS 1.3 only.
 INSTANTIATE_TEST_SUITE_P(Tls12, NegotiationTest,
                          ::testing::Combine(::testing::Values(TlsVersion::kTls12),
                                             ::testing::ValuesIn(kKeyTypes),
-                                            ::testing::Values(TlsGroup::kX25519, TlsGroup::kP256)));
+                                            ::testing::Values(TlsGroup::kX25519, TlsGroup::kP256,
+                                                              TlsGroup::kP384, TlsGroup::kP521)));
 
 class TlsEngineTest : public TlsTest, public ::testing::WithParamInterface<TlsVersion> {
  protected:

@@ -36,9 +36,10 @@ class CompressionCache;
 enum class TlsVersion : uint8_t { kTls12, kTls13 };
 
 /// Key exchange groups. X25519MLKEM768 is the post-quantum hybrid.
-enum class TlsGroup : uint8_t { kX25519MlKem768, kX25519, kP256 };
+enum class TlsGroup : uint8_t { kX25519MlKem768, kX25519, kP256, kP384, kP521 };
 
-/// X25519MLKEM768, then X25519, then P-256.
+/// X25519MLKEM768, then X25519, P-256, P-384 and P-521: the largest are slow, and there for peers
+/// that have nothing else.
 std::vector<TlsGroup> DefaultGroups();
 
 /// Parameters of both sides. TLS 1.2 is limited to ECDHE with AEAD ciphers. Renegotiation,
