@@ -12,6 +12,7 @@
 namespace trestle::testing {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -64,6 +65,31 @@ TEST_F(LegProbeTest, ABadCertificateDoesNotEndTheProbe) {
   ASSERT_TRUE(report.chain.has_value());
   EXPECT_EQ(CodeOf(report.chain->verdict), ErrorCode::kCertificateUntrusted);
   EXPECT_EQ(report.tls.version, "TLSv1.3");
+}
+
+// The server still sends the cross-certificate of a root that expired.
+TEST_F(LegProbeTest, TheOrderOfTheCaFileDecidesNothing) {
+  const TestPki old_root(loop_.Now(),
+                         AuthoritySpec{"Old Root", absl::InfinitePast(), loop_.Now() - kDay});
+  const TestPki intermediate(pki_, "Intermediate");
+  PemPair pair = intermediate.Issue(Leaf("a.test", 80 * kDay));
+  pair.chain += old_root.CrossCertify(pki_, loop_.Now() - kDay);
+  ProbedServer server(loop_, dialer_, At(1), ConfigFor(pair));
+  for (const std::string& cas :
+       {pki_.ca_pem() + old_root.ca_pem(), old_root.ca_pem() + pki_.ca_pem()}) {
+    ChainCheckerOptions checker;
+    checker.trust = *TrustStore::Create(cas);
+    LegProbeOptions options;
+    options.checker = *ChainChecker::Create(std::move(checker));
+    const ProbeReport report = Probe(Target(), std::move(options));
+    EXPECT_TRUE(report.good()) << report.status;
+    ASSERT_TRUE(report.chain.has_value());
+    EXPECT_TRUE(report.chain->verdict.ok()) << report.chain->verdict;
+    EXPECT_THAT(report.chain->roles,
+                ElementsAre(ServedRole::kLeaf, ServedRole::kIntermediate, ServedRole::kUnused));
+    ASSERT_TRUE(report.chain->first_failure.has_value());
+    EXPECT_EQ(report.chain->first_failure->part, ChainPart::kLeaf);
+  }
 }
 
 TEST_F(LegProbeTest, Tls12) {
