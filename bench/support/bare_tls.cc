@@ -30,15 +30,27 @@ int KeepSession(SSL* ssl, SSL_SESSION* session) {
   return 1;
 }
 
+uint16_t NativeGroup(TlsGroup group) {
+  switch (group) {
+    case TlsGroup::kX25519MlKem768:
+      return SSL_GROUP_X25519_MLKEM768;
+    case TlsGroup::kX25519:
+      return SSL_GROUP_X25519;
+    case TlsGroup::kP256:
+      return SSL_GROUP_SECP256R1;
+    case TlsGroup::kP384:
+      return SSL_GROUP_SECP384R1;
+    case TlsGroup::kP521:
+      return SSL_GROUP_SECP521R1;
+  }
+  return SSL_GROUP_X25519;
+}
+
 bssl::UniquePtr<SSL_CTX> NewContext(const std::vector<TlsGroup>& groups,
                                     const SSL_METHOD* method = TLS_with_buffers_method()) {
   bssl::UniquePtr<SSL_CTX> context(SSL_CTX_new(method));
   std::vector<uint16_t> ids;
-  for (TlsGroup group : groups) {
-    ids.push_back(group == TlsGroup::kX25519MlKem768 ? SSL_GROUP_X25519_MLKEM768
-                  : group == TlsGroup::kX25519       ? SSL_GROUP_X25519
-                                                     : SSL_GROUP_SECP256R1);
-  }
+  for (TlsGroup group : groups) ids.push_back(NativeGroup(group));
   CHECK(SSL_CTX_set1_group_ids(context.get(), ids.data(), ids.size()));
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   return context;
