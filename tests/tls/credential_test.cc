@@ -249,5 +249,12 @@ TEST_F(CredentialTest, AnExpiredCertificateBehindTheLeafDoesNotMakeItInvalid) {
   EXPECT_TRUE((*credential)->ValidAt(now_));
 }
 
+TEST_F(CredentialTest, KnowsWhetherClientsMayShowIt) {
+  LeafSpec leaf = Leaf();
+  EXPECT_FALSE(pki_.IssueCredential(leaf)->fit_for_clients());
+  leaf.server_auth = false;
+  EXPECT_TRUE(pki_.IssueCredential(leaf)->fit_for_clients());
+}
+
 }  // namespace
 }  // namespace trestle::testing

@@ -377,43 +377,45 @@ TEST_F(PathBuildingTest, RangesOfAddressesConstrainNames) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("permitted subtree violation"));
 }
 
-// Nobody sends so many but to make verification expensive.
+// Nobody sends so many but to make verification expensive. Connections bound them before; probes
+// look at all there are.
 TEST_F(PathBuildingTest, TheWorkIsBoundedHoweverManyPathsThereAre) {
   constexpr int kMany = 80;
-  std::string wide;
+  std::vector<std::string> wide;
   for (int i = 0; i < kMany; ++i) {
     const TestPki impostor(loop_.Now(), "Trestle Test CA");
-    wide += First(TestPki(impostor, "Intermediate").chain_pem());
+    wide.push_back(First(TestPki(impostor, "Intermediate").chain_pem()));
   }
   const TestPki stranger(loop_.Now(), "Intermediate");
-  const PemPair forged = stranger.Issue(Leaf(/*server=*/true));
-  absl::Status status = BackLeg({forged.chain + wide, forged.key}, pki_.ca_pem(), "");
-  EXPECT_EQ(CodeOf(status), ErrorCode::kCertificateUntrusted);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("more ways to a CA than are tried"));
+  std::vector<std::string> sent = {stranger.Issue(Leaf(/*server=*/true)).chain};
+  sent.insert(sent.end(), wide.begin(), wide.end());
+  absl::Status verdict = Check(sent, pki_.ca_pem(), "", loop_.Now()).verdict;
+  EXPECT_EQ(CodeOf(verdict), ErrorCode::kCertificateUntrusted);
+  EXPECT_THAT(std::string(verdict.message()), HasSubstr("more ways to a CA than are tried"));
 
   // Levels of which each certificate names all of the next: without a bound, 8^9 paths.
   constexpr int kLevels = 9;
   constexpr int kWidth = 8;
-  std::string deep;
+  const TestPki bottom(loop_.Now(), "Level 0");
+  sent = {bottom.Issue(Leaf(/*server=*/true)).chain};
   for (int level = 0; level < kLevels; ++level) {
     for (int i = 0; i < kWidth; ++i) {
       const TestPki above(loop_.Now(), absl::StrCat("Level ", level + 1));
-      deep += First(TestPki(above, absl::StrCat("Level ", level)).chain_pem());
+      sent.push_back(First(TestPki(above, absl::StrCat("Level ", level)).chain_pem()));
     }
   }
-  const TestPki bottom(loop_.Now(), "Level 0");
-  const PemPair pair = bottom.Issue(Leaf(/*server=*/true));
-  status = BackLeg({pair.chain + deep, pair.key}, pki_.ca_pem(), "");
-  EXPECT_EQ(CodeOf(status), ErrorCode::kCertificateUntrusted);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("more ways to a CA than are tried"));
+  verdict = Check(sent, pki_.ca_pem(), "", loop_.Now()).verdict;
+  EXPECT_EQ(CodeOf(verdict), ErrorCode::kCertificateUntrusted);
+  EXPECT_THAT(std::string(verdict.message()), HasSubstr("more ways to a CA than are tried"));
 
-  // What is good is found among as many.
+  // What is good is found among as many, and few are tried in whole.
   const TestPki good(pki_, "Good");
-  const PemPair good_pair = good.Issue(Leaf(/*server=*/true));
-  EXPECT_TRUE(BackLeg({First(good_pair.chain) + wide + First(good.chain_pem()), good_pair.key},
-                      pki_.ca_pem(), "")
-                  .ok());
-  EXPECT_THAT(std::string(BackLeg(bottom.Issue(Leaf(true)), pki_.ca_pem(), "").message()),
+  sent = {First(good.Issue(Leaf(/*server=*/true)).chain)};
+  sent.insert(sent.end(), wide.begin(), wide.end());
+  sent.push_back(First(good.chain_pem()));
+  EXPECT_TRUE(Check(sent, pki_.ca_pem(), "", loop_.Now()).verdict.ok());
+  sent = {bottom.Issue(Leaf(/*server=*/true)).chain};
+  EXPECT_THAT(std::string(Check(sent, pki_.ca_pem(), "", loop_.Now()).verdict.message()),
               Not(HasSubstr("more ways")));
 }
 
