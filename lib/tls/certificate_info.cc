@@ -32,7 +32,7 @@
 namespace trestle {
 namespace {
 
-// A limit for names of strangers' certificates: the longest DNS name, and room for "*.".
+// A limit for names in peers' certificates: the longest DNS name with "*.".
 constexpr size_t kMaxNameTextBytes = kMaxServerNameBytes + 3;
 
 ByteView Contents(const ASN1_STRING* string) {
@@ -68,7 +68,7 @@ std::string SignatureText(const X509* certificate) {
   return name == nullptr ? "unknown" : name;
 }
 
-// The subject of a certificate that doesn't parse as a whole; empty where it can't be found.
+// Returns the subject of a certificate that doesn't parse as a whole; empty if not found.
 std::string SubjectIn(const CRYPTO_BUFFER* der) {
   CBS outer, certificate, contents, skipped, subject;
   CBS_init(&outer, CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der));
@@ -91,7 +91,7 @@ std::string SubjectIn(const CRYPTO_BUFFER* der) {
   return text;
 }
 
-// A date that can't be read must not make a certificate look valid: it becomes `if_unreadable`.
+// An unreadable date becomes `if_unreadable`, so that it can't make a certificate look valid.
 absl::Time ReadTime(const ASN1_TIME* time, absl::Time if_unreadable) {
   int64_t seconds = 0;
   if (!ASN1_TIME_to_posix(time, &seconds)) return if_unreadable;

@@ -1,4 +1,4 @@
-// X.509 certificates -> CertificateInfo, and IP addresses as certificates and people write them.
+// Converts X.509 certificates to CertificateInfo, and IP addresses between bytes and text.
 #ifndef TRESTLE_LIB_TLS_CERTIFICATE_INFO_H_
 #define TRESTLE_LIB_TLS_CERTIFICATE_INFO_H_
 
@@ -22,18 +22,19 @@ namespace trestle {
 /// Certificates, the leaf first.
 using CertificateChain = std::vector<bssl::UniquePtr<X509>>;
 
-/// Parses one DER certificate; null, with BoringSSL's error queue cleared, when it doesn't parse.
+/// Parses one DER certificate. Returns null, with BoringSSL's error queue cleared, if it doesn't
+/// parse.
 bssl::UniquePtr<X509> ParseCertificate(CRYPTO_BUFFER* der);
 
-/// Parses the certificates of a file. One that doesn't parse fails with ErrorCode::kConfiguration,
-/// by its number in `what` ("the CA file") and, as far as that can be read, its subject.
+/// Parses the certificates of a file. Fails with ErrorCode::kConfiguration for one that doesn't
+/// parse. The error has its number in `what` ("the CA file") and, if readable, its subject.
 absl::StatusOr<CertificateChain> ParseCertificates(
     absl::Span<const bssl::UniquePtr<CRYPTO_BUFFER>> buffers, absl::string_view what);
 
-/// Digests the SubjectPublicKeyInfo, as pins have it (RFC 7469 2.4).
+/// Digests the SubjectPublicKeyInfo, as in pins (RFC 7469 2.4).
 std::array<uint8_t, 32> SpkiSha256(const X509* certificate);
 
-/// Describes `certificate`. All texts of it are printable ASCII, whatever the certificate holds.
+/// Describes `certificate`. All texts are printable ASCII, whatever the certificate contains.
 CertificateInfo DescribeCertificate(const X509* certificate);
 
 /// Writes a name as RFC 2253 does, in printable ASCII: "CN=app.example,O=Example".
@@ -45,7 +46,7 @@ std::string KeyText(const EVP_PKEY* key);
 /// Writes an address of 4 or 16 bytes in network order: "192.0.2.1", "2001:db8::1".
 std::string IpText(ByteView address);
 
-/// Reads an IPv4 or IPv6 address into its 4 or 16 bytes; nothing when `text` is neither.
+/// Parses an IPv4 or IPv6 address into 4 or 16 bytes; returns nothing for other text.
 std::optional<std::string> ParseIp(absl::string_view text);
 
 }  // namespace trestle

@@ -23,10 +23,10 @@
 namespace trestle {
 namespace {
 
-// Verifications of a whole path, each with all of its signatures and revocation lists.
+// The most verifications of a complete path, with all signatures and revocation lists.
 constexpr int kMaxAttempts = 16;
 
-// Signatures that are checked to find out which paths are worth one.
+// The most signature checks that select the paths to verify.
 constexpr size_t kMaxSignatureChecks = 64;
 
 bool IsSha1OrOlder(int signature_nid) {
@@ -42,7 +42,7 @@ bool IsSha1OrOlder(int signature_nid) {
   }
 }
 
-// Why nobody should rely on `certificate`, however well it is signed; empty when all is well.
+// Returns the weakness of `certificate`, apart from its signature's validity; empty if none.
 std::string WeaknessOf(X509* certificate, const ChainRequirements& requirements) {
   if (IsSha1OrOlder(X509_get_signature_nid(certificate))) {
     return "its signature is made with SHA-1 or older";
@@ -58,7 +58,7 @@ std::string WeaknessOf(X509* certificate, const ChainRequirements& requirements)
                       " bits, fewer than ", wanted);
 }
 
-// The root is left out: it is trusted for itself.
+// Skips the root: it is trusted by itself.
 std::optional<ChainFailure> FindWeakness(const STACK_OF(X509) * verified_chain,
                                          const ChainRequirements& requirements) {
   for (size_t i = 0; i + 1 < sk_X509_num(verified_chain); ++i) {
@@ -98,7 +98,7 @@ std::optional<ChainFailure> FindUnpinned(const STACK_OF(X509) * verified_chain,
                          absl::Base64Escape(AsText(shown))));
 }
 
-// BoringSSL checks DNS names and addresses by itself, but not these.
+// BoringSSL checks DNS names and addresses, but not URIs.
 std::optional<ChainFailure> FindWrongUri(const X509* leaf, const ChainRequirements& requirements,
                                          absl::Time now) {
   const PeerName* const name = requirements.name;
@@ -107,13 +107,13 @@ std::optional<ChainFailure> FindWrongUri(const X509* leaf, const ChainRequiremen
 }
 
 bool SetName(X509_VERIFY_PARAM* param, const PeerName& name) {
-  // Subjects are for people (RFC 9525 6.3): a common name proves nothing.
+  // A subject's common name proves nothing (RFC 9525 6.3).
   X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   if (!name.ip_address.empty()) {
     return X509_VERIFY_PARAM_set1_ip(
         param, reinterpret_cast<const uint8_t*>(name.ip_address.data()), name.ip_address.size());
   }
-  // BoringSSL takes the empty host for "no check".
+  // BoringSSL treats an empty host as "no check".
   if (!name.uri.empty()) return true;
   return !name.dns_name.empty() &&
          X509_VERIFY_PARAM_set1_host(param, name.dns_name.data(), name.dns_name.size());
@@ -152,12 +152,12 @@ bool IsAboutRevocationList(int verify_error) {
   }
 }
 
-// What X509_verify_cert is told to overlook in one path.
+// The errors of X509_verify_cert to ignore in one path.
 struct Exceptions {
-  /// The anchor's place, where it isn't self-signed: its issuer may be unknown, and with it the
-  /// revocation list that could name it. It is trusted for itself.
+  /// The index of an anchor that isn't self-signed. Its issuer, and so its revocation list, may be
+  /// unknown: it is trusted by itself.
   int issued_anchor = -1;
-  /// Met a constraint on addresses: names have to be checked once more.
+  /// Found an address constraint: check names once more.
   bool check_names = false;
 };
 
@@ -175,7 +175,7 @@ int Overlook(int ok, X509_STORE_CTX* verifier) {
              : 0;
 }
 
-// Verifies single paths: by BoringSSL, and by what it doesn't know of.
+// Verifies single paths: by BoringSSL, then by checks that it lacks.
 class PathVerifier {
  public:
   PathVerifier(const ChainRequirements& requirements, absl::Time now)
@@ -262,7 +262,7 @@ ChainFailure PathVerifier::Explain(X509_STORE_CTX* verifier, const X509* leaf) c
                             now_);
 }
 
-// Tries one candidate after the other, and keeps the failure that explains most.
+// Tries the candidates in turn, and keeps the most specific failure.
 class ChainJudge {
  public:
   ChainJudge(const CertificateChain& chain, const ChainRequirements& requirements, absl::Time now)
@@ -272,7 +272,7 @@ class ChainJudge {
   ChainVerdict Judge();
 
  private:
-  // How much the failure of a path explains: each more than those before it.
+  // The specificity of a path's failure, in rising order.
   enum class Meaning : uint8_t { kNothing, kNoAnchor, kNotSigned, kFault, kVerified };
 
   bool TryInDates(const PathCandidate& path);
@@ -304,13 +304,13 @@ ChainVerdict ChainJudge::Judge() {
   return std::move(verdict_);
 }
 
-// The first candidate is verified at once: it is nearly always the right one.
+// Verifies the first candidate at once: it is nearly always the right one.
 bool ChainJudge::TryInDates(const PathCandidate& path) {
   if (attempts_ > 0 && !SignaturesHold(path)) return gave_up_;
   if (attempts_ == kMaxAttempts) return gave_up_ = true;
   ++attempts_;
   std::optional<ChainFailure> failure = verifier_.Verify(path);
-  // No other path gives the leaf another name.
+  // Other paths have the same leaf, so the same names.
   const bool final_word = !failure.has_value() || failure->error.code == ErrorCode::kNameMismatch;
   const Meaning meaning = !failure.has_value()   ? Meaning::kVerified
                           : final_word           ? Meaning::kFault
@@ -320,7 +320,7 @@ bool ChainJudge::TryInDates(const PathCandidate& path) {
   return final_word;
 }
 
-// Nothing that is within its dates is good: explains by what nearly is.
+// No path within its dates is valid: explains the failure by the best other path.
 bool ChainJudge::TryAny(const PathCandidate& path) {
   const Meaning meaning = !path.anchored         ? Meaning::kNoAnchor
                           : SignaturesHold(path) ? Meaning::kFault
@@ -333,7 +333,7 @@ bool ChainJudge::TryAny(const PathCandidate& path) {
 }
 
 bool ChainJudge::SignaturesHold(const PathCandidate& path) {
-  // From the anchor down: what is forged costs one check under a key that is trusted.
+  // From the anchor down: a forged certificate costs one check under a trusted key.
   for (size_t i = path.certificates.size() - 1; i > 0; --i) {
     X509* const subject = path.certificates[i - 1];
     X509* const issuer = path.certificates[i];

@@ -1,4 +1,4 @@
-// Judges a peer's certificate chain: trust, dates, purpose and name, with an answer for people.
+// Verifies a peer's certificate chain: trust, dates, purpose and name, with errors for operators.
 #ifndef TRESTLE_LIB_TLS_CERTIFICATE_VERIFIER_H_
 #define TRESTLE_LIB_TLS_CERTIFICATE_VERIFIER_H_
 
@@ -19,8 +19,7 @@
 
 namespace trestle {
 
-/// Intermediates between a leaf and its root, where nobody asks for fewer. Real chains have one to
-/// three.
+/// The default limit of intermediates. Real chains have one to three.
 inline constexpr int kMaxIntermediates = 8;
 
 /// CAs have issued nothing weaker since 2014 (CA/Browser Forum Baseline Requirements 6.1.5).
@@ -28,43 +27,44 @@ inline constexpr int kMinRsaBits = 2048;
 inline constexpr int kMinEcBits = 256;
 
 struct ChainRequirements {
-  const TrustStore* trust = nullptr;  ///< Not null. Where CRLs are checked, it holds them, too.
+  const TrustStore* trust = nullptr;  ///< Not null. Includes the CRLs to check.
   ChainPurpose purpose = ChainPurpose::kServer;
-  /// What the leaf must have among its subject alternative names; the subject's common name doesn't
-  /// count. Null, for clients only: anything.
+  /// The leaf must have this subject alternative name; the common name doesn't count. Null, for
+  /// clients only: any name.
   const PeerName* name = nullptr;
   int max_intermediates = kMaxIntermediates;
-  /// Whether each certificate's issuer must have a CRL, valid at the time, without it.
+  /// Requires from each certificate's issuer a CRL that is valid now and does not list the
+  /// certificate.
   bool check_crls = false;
   int min_rsa_bits = kMinRsaBits;
   int min_ec_bits = kMinEcBits;
-  /// SHA-256 of SubjectPublicKeyInfos, of which the chain must have one. Empty: any will do.
+  /// Public key pins: SHA-256 of SubjectPublicKeyInfos. The chain must have one. Empty: any key.
   absl::Span<const std::array<uint8_t, 32>> pins = {};
 };
 
-/// What becomes of a chain.
+/// The result of verifying a chain.
 struct ChainVerdict {
-  std::optional<ChainFailure> failure;  ///< Nothing when all is well.
-  /// Leaf first, trust anchor last: the path that is good, or the one that `failure` is about. May
-  /// end earlier, where nothing leads on; empty only without a chain or memory.
+  std::optional<ChainFailure> failure;  ///< Empty if the chain is valid.
+  /// The valid path, or the path of `failure`: leaf first, trust anchor last. It may end early if
+  /// no issuer follows. Empty only without a chain or memory.
   CertificateChain path;
-  bool anchored = false;  ///< `path` ends at a certificate that is trusted for itself.
+  bool anchored = false;  ///< `path` ends at a trust anchor.
 };
 
-/// Checks that a path leads from the first of `chain` to a trust anchor (see TrustStore), is fit
-/// for its purpose, and is within its dates at `now`. Short keys and signatures with SHA-1 are
-/// refused below the anchor. The rest of `chain` is a set to build paths with: its order doesn't
-/// matter, nor does what no path needs.
+/// Checks that a path leads from the first certificate of `chain` to a trust anchor (see
+/// TrustStore), has the right purpose, and is valid at `now`. Refuses short keys and SHA-1
+/// signatures below the anchor. The other certificates of `chain` help to build paths; their order
+/// doesn't matter, and unused ones have no effect.
 ///
-/// Every path is tried, those that are within their dates first, so that the verdict is the same in
-/// every order of `chain` and of the CA file. The work is bounded: 16 paths are verified in whole,
-/// behind at most 64 further signatures that tell which, and 2,000 steps are made to find them. A
-/// chain that offers more is refused when it was not good until then.
+/// Tries every path, those within their dates first. The verdict is the same for every order of
+/// `chain` and of the CA file. Limits: 16 complete path verifications, 64 further signature checks
+/// to select these paths, 2,000 search steps. A chain that exceeds a limit before a valid path is
+/// found is refused.
 ChainVerdict VerifyChain(const CertificateChain& chain, const ChainRequirements& requirements,
                          absl::Time now);
 
-/// Finds the certificate of a path that ends first. `path` isn't empty; `anchored` says whether its
-/// last one is a trust anchor.
+/// Returns the certificate of `path` that expires first. `path` isn't empty; `anchored` says
+/// whether its last certificate is a trust anchor.
 PathEnd EndOfPath(const CertificateChain& path, bool anchored);
 
 }  // namespace trestle

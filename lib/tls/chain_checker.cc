@@ -65,7 +65,8 @@ bool IsSelfIssued(const X509* certificate) {
   return X509_NAME_cmp(X509_get_subject_name(certificate), X509_get_issuer_name(certificate)) == 0;
 }
 
-// Whether the path ends at a root: an anchor that isn't self-signed is an intermediate for others.
+// Returns whether the path ends at a root. An anchor that isn't self-signed is an intermediate for
+// other clients.
 bool EndsAtRoot(const ChainVerdict& verdict) {
   return verdict.anchored && IsSelfIssued(verdict.path.back().get());
 }
@@ -79,7 +80,7 @@ ServedRole RoleOf(size_t index, const CertificateChain& served, const ChainVerdi
                                                               : ServedRole::kIntermediate;
 }
 
-// Whether what was sent of the path comes in another order than the path's.
+// Returns whether the certificates of the path were sent in another order.
 bool IsOutOfOrder(const CertificateChain& served, const CertificateChain& path,
                   const std::vector<ServedRole>& roles) {
   size_t last = 0;
@@ -119,7 +120,7 @@ void DescribePath(const CertificateChain& served, const ChainVerdict& verdict,
   report.missing = FindMissing(served, verdict);
 }
 
-// A leaf that demands a staple fails when its staple does.
+// A leaf that requires a staple fails when the staple does.
 std::optional<FutureFailure> EndOfStaple(const ChainReport& report) {
   if (!report.must_staple || report.staple.state != StapleState::kGood ||
       report.staple.next_update == absl::InfiniteFuture()) {
@@ -156,7 +157,7 @@ absl::StatusOr<CertificateChain> ReadKnown(const std::string& pem) {
   return ParseCertificates(*buffers, "the file of known intermediates");
 }
 
-// Empty where one doesn't parse.
+// Returns an empty chain if one doesn't parse.
 CertificateChain ParseServed(const ServedChain& served) {
   CertificateChain chain;
   for (const std::string& der : served.certificates) {
@@ -277,7 +278,7 @@ ChainReport ChainChecker::Check(const ServedChain& served, absl::string_view nam
   requirements.check_crls = state_->trust->has_crls();
   ChainVerdict verdict = VerifyChain(chain, requirements, now);
   std::optional<ChainFailure> failure = std::move(verdict.failure);
-  // What the server forgot may be known: the path is shown as it would be then.
+  // The missing certificate may be known: reports the path with it.
   if (failure.has_value() && !verdict.anchored) {
     verdict = VerifyChain(Joined(chain, state_->known), requirements, now);
   }

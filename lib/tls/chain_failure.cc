@@ -20,7 +20,7 @@
 namespace trestle {
 namespace {
 
-// What a stranger's certificate may contribute to one message.
+// The most bytes of a peer's certificate in one message.
 constexpr size_t kMaxQuotedBytes = 200;
 constexpr size_t kMaxQuotedNames = 8;
 
@@ -60,7 +60,7 @@ std::string NamesText(const CertificateInfo& leaf) {
   return text;
 }
 
-// What every message tells of the certificate at fault, beside its subject.
+// The facts that every error states about the faulty certificate, beside its subject.
 std::string Facts(const CertificateInfo& certificate) {
   return absl::StrCat("; it was issued by ", Quoted(certificate.issuer), ", is valid from ",
                       Date(certificate.not_before), " to ", Date(certificate.not_after),
@@ -85,8 +85,8 @@ std::string NameMismatchText(const CertificateInfo& leaf, const PeerName& wanted
                       NamesText(leaf).empty() ? kNoNames : "");
 }
 
-// The extended key usages of a certificate by their names in RFC 5280, "serverAuth". Empty without
-// the extension: it is for everything, then.
+// Returns the names of a certificate's extended key usages, as in RFC 5280: "serverAuth". Empty
+// without the extension, which allows every use.
 std::vector<std::string> ExtendedKeyUsages(const X509* certificate) {
   std::vector<std::string> usages;
   bssl::UniquePtr<EXTENDED_KEY_USAGE> extension(static_cast<EXTENDED_KEY_USAGE*>(
@@ -105,7 +105,7 @@ std::vector<std::string> ExtendedKeyUsages(const X509* certificate) {
   return usages;
 }
 
-// Why a certificate is unfit for `purpose`.
+// Returns why a certificate is unfit for `purpose`.
 std::string PurposeText(const X509* certificate, ChainPurpose purpose) {
   const absl::string_view wanted = purpose == ChainPurpose::kServer ? "serverAuth" : "clientAuth";
   const std::vector<std::string> usages = ExtendedKeyUsages(certificate);
@@ -130,7 +130,7 @@ std::string UntrustedText(const X509* certificate, const CertificateInfo& info, 
   return absl::StrCat(text, Facts(info));
 }
 
-// Why nobody knows whether a certificate was revoked; null where that isn't what is wrong.
+// Returns why the revocation status is unknown; null for other errors.
 const char* MissingListText(int verify_error) {
   switch (verify_error) {
     case X509_V_ERR_UNABLE_TO_GET_CRL:
@@ -183,7 +183,7 @@ ChainFailure ExplainVerifyError(int verify_error, const X509* certificate, Chain
       failure.error.code = ErrorCode::kCertificateUntrusted;
       failure.error.detail = UntrustedText(certificate, info, verify_error, purpose);
       if (const char* missing = MissingListText(verify_error)) {
-        // It isn't the peer that has to do something about it.
+        // This side must fix it, not the peer.
         failure.alert = SSL_AD_CERTIFICATE_UNKNOWN;
         failure.error.detail =
             absl::StrCat("certificate ", Quoted(info.subject),

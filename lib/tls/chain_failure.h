@@ -1,4 +1,4 @@
-// ChainFailure: why a chain was refused, in words for people.
+// ChainFailure: why a chain was refused, in text for operators.
 #ifndef TRESTLE_LIB_TLS_CHAIN_FAILURE_H_
 #define TRESTLE_LIB_TLS_CHAIN_FAILURE_H_
 
@@ -14,24 +14,23 @@
 
 namespace trestle {
 
-/// Why a chain was refused, and the alert that tells the peer.
+/// Why a chain was refused, and the alert to send.
 struct ChainFailure {
   TlsError error;  ///< kCertificateExpired, kNameMismatch or kCertificateUntrusted.
   uint8_t alert = 0;
 };
 
-/// What the owner of a chain wants to be (extended key usage).
+/// The purpose of a chain (extended key usage).
 enum class ChainPurpose : uint8_t { kServer, kClient };
 
-/// Explains what X509_verify_cert says of `certificate`. `name` is the one that was asked for, or
-/// null.
+/// Describes an error of X509_verify_cert for `certificate`. `name` is the requested name, or null.
 ChainFailure ExplainVerifyError(int verify_error, const X509* certificate, ChainPurpose purpose,
                                 const PeerName* name, absl::Time now);
 
-/// Says that `certificate` is untrusted; `what` follows its subject.
+/// Makes the failure of an untrusted `certificate`; `what` follows its subject.
 ChainFailure UntrustedCertificate(const X509* certificate, absl::string_view what);
 
-/// Whether `verify_error` says that the issuer of a certificate wasn't found.
+/// Returns whether `verify_error` means that an issuer was not found.
 bool IsAboutIssuer(int verify_error);
 
 }  // namespace trestle

@@ -11,10 +11,10 @@
 namespace trestle {
 namespace {
 
-// Moments that are looked at. A chain of eight intermediates with as many revocation lists has 20.
+// The most moments to check. A chain of eight intermediates with as many revocation lists has 20.
 constexpr int kMaxMoments = 64;
 
-// The earlier of two ends, of those after `now`.
+// Returns the earlier of two ends after `now`.
 void Add(PathEnd end, absl::Time now, std::optional<PathEnd>& first) {
   if (end.when <= now || end.when == absl::InfiniteFuture()) return;
   if (!first.has_value() || end.when < first->when) first = std::move(end);

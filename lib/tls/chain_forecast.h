@@ -1,4 +1,4 @@
-// When a chain that is good today stops being good: asked of the verifier itself, moment by moment.
+// Predicts when a chain stops being valid, by asking the verifier at each candidate time.
 #ifndef TRESTLE_LIB_TLS_CHAIN_FORECAST_H_
 #define TRESTLE_LIB_TLS_CHAIN_FORECAST_H_
 
@@ -12,9 +12,8 @@
 
 namespace trestle {
 
-/// Finds the first moment after `now` at which `VerifyChain` refuses `chain`. Where one path ends
-/// and another goes on, the other counts. Nothing if the chain is refused already, or never will
-/// be.
+/// Returns the first moment after `now` at which `VerifyChain` refuses `chain`. If one path ends
+/// and another continues, the other counts. Empty if the chain is refused already or never.
 std::optional<FutureFailure> ForecastChain(const CertificateChain& chain,
                                            const ChainRequirements& requirements, absl::Time now);
 

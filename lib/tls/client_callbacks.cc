@@ -32,7 +32,7 @@ TlsError Refusal(ErrorCode code, absl::string_view detail) {
   return refusal;
 }
 
-// Remembers for this connection's sessions what they stand on.
+// Records the verification that this connection's sessions depend on.
 void NoteVerified(ConnectionRecord& record, absl::Time valid_until) {
   if (record.resumption == nullptr) return;
   record.resumption->peer = std::make_shared<const VerifiedPeer>(
@@ -48,8 +48,8 @@ absl::Time NotePathEnd(const ChainVerdict& verdict, ChainInfo& chain) {
   return when;
 }
 
-// The same certificates, name and policy give the same verdict, but for the dates. They were
-// checked before the session was offered; a server's answer may take long, though.
+// Equal certificates, name and policy give an equal verdict, except for dates. The client checked
+// these before it offered the session, but the server's answer may take long.
 ssl_verify_result_t VerifyResumed(ConnectionRecord& record, uint8_t* out_alert) {
   const VerifiedPeer* peer = record.resumption == nullptr ? nullptr : record.resumption->peer.get();
   const absl::string_view objection =
@@ -115,7 +115,7 @@ int KeepSession(SSL* ssl, SSL_SESSION* session) {
   return 1;
 }
 
-// Lengths keep two fields from being read as one.
+// Lengths keep adjacent fields apart.
 void AppendField(std::string& text, absl::string_view name, absl::string_view value) {
   absl::StrAppend(&text, name, " ", value.size(), " ", value, "\n");
 }
@@ -154,7 +154,7 @@ std::string ClientPolicyDigest(const ClientTlsOptions& options) {
 
 void InstallClientCallbacks(SSL_CTX* context) {
   SSL_CTX_set_custom_verify(context, SSL_VERIFY_PEER, VerifyPeer);
-  // Whatever offers a session, nothing is resumed that the callback did not agree to.
+  // BoringSSL resumes no session without the callback's consent, whatever offered it.
   SSL_CTX_set_reverify_on_resume(context, 1);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT);
   SSL_CTX_sess_set_new_cb(context, KeepSession);

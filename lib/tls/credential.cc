@@ -46,7 +46,7 @@ absl::StatusOr<KeyType> ReadKeyType(const EVP_PKEY* key) {
   }
 }
 
-// Which certificate of the chain `key` belongs to, counted from 0, or -1.
+// Returns the index in the chain of the certificate that `key` matches, or -1.
 int FindOwner(const CertificateChain& chain, const EVP_PKEY* key) {
   for (size_t i = 0; i < chain.size(); ++i) {
     bssl::UniquePtr<EVP_PKEY> public_key(X509_get_pubkey(chain[i].get()));
@@ -70,8 +70,8 @@ absl::Status CheckKeyOwner(const CertificateChain& chain, const EVP_PKEY* key) {
       absl::StrCat("the private key doesn't belong to the certificate \"", leaf, "\""));
 }
 
-// Servers send certificates in this order (RFC 8446 4.4.2): each issued one before it. An issuer
-// may be there twice, as a cross-signed pair is.
+// Each certificate must have issued one before it (RFC 8446 4.4.2). An issuer may appear twice, as
+// a cross-signed pair does.
 absl::Status CheckOrder(const CertificateChain& chain) {
   for (size_t i = 1; i < chain.size(); ++i) {
     const X509_NAME* subject = X509_get_subject_name(chain[i].get());
@@ -134,7 +134,7 @@ absl::StatusOr<Buffers> ReadChainPem(absl::string_view chain_pem, ChainCache* sh
   absl::StatusOr<Buffers> buffers = ReadCertificatesPem(chain_pem, "the certificate chain");
   if (!buffers.ok()) return buffers;
   DropDuplicates(*buffers);
-  // Leaves differ; what issued them is often the same.
+  // Shares intermediates only: leaves differ.
   for (size_t i = 1; shared != nullptr && i < buffers->size(); ++i) {
     (*buffers)[i] = shared->Share(std::move((*buffers)[i]));
   }
@@ -143,7 +143,7 @@ absl::StatusOr<Buffers> ReadChainPem(absl::string_view chain_pem, ChainCache* sh
 
 }  // namespace
 
-// What a credential is made of. The key is the public one where a signer has the private one.
+// The parts of a credential. With a signer, the key is the public one.
 struct Credential::Material {
   Buffers buffers;
   CertificateChain chain;
@@ -226,7 +226,7 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::Make(
   X509* const leaf = material.chain.front().get();
   credential->fit_for_clients_ = (X509_get_extended_key_usage(leaf) & kClientUsages) != 0;
   if (!options.staple.empty()) {
-    // The certificate is as good without it. An old response must not keep out a new certificate.
+    // The certificate works without it: an old response must not reject a new certificate.
     credential->staple_fault_ =
         buffers.size() < 2
             ? "the chain has no certificate of the issuer to check it by"
@@ -237,11 +237,11 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::Make(
   return std::shared_ptr<const Credential>(std::move(credential));
 }
 
-// Returns what is wrong with `staple`; nothing where it will be sent. Takes over `stapled`.
+// Returns the fault of `staple`; empty if it will be sent. Takes ownership of `stapled`.
 std::string Credential::AddStaple(const std::string& staple, SSL_CREDENTIAL* stapled,
                                   absl::string_view leaf_der, absl::string_view issuer_der) {
   stapled_ = stapled;
-  // An outdated one is no fault: its time may come, and it isn't sent outside its dates.
+  // Wrong dates are no fault: it is sent only between its dates.
   StapleReport report = JudgeStaple(staple, leaf_der, issuer_der, absl::UnixEpoch());
   report = JudgeStaple(staple, leaf_der, issuer_der, report.this_update);
   if (report.state != StapleState::kGood) return report.detail;

@@ -13,7 +13,7 @@
 namespace trestle {
 namespace {
 
-// Comparisons for one pair of certificates; BoringSSL has the same limit for other names.
+// The most comparisons for a pair of certificates; BoringSSL has the same limit for other names.
 constexpr size_t kMaxComparisons = size_t{1} << 20;
 
 using Subtrees = std::vector<bssl::UniquePtr<GENERAL_SUBTREE>>;
@@ -22,7 +22,7 @@ ByteView Contents(const ASN1_STRING* string) {
   return ByteView(ASN1_STRING_get0_data(string), static_cast<size_t>(ASN1_STRING_length(string)));
 }
 
-// Takes the ranges of addresses out of `subtrees`, which may be null.
+// Extracts the address ranges of `subtrees`, which may be null.
 Subtrees TakeAddresses(STACK_OF(GENERAL_SUBTREE) * subtrees) {
   Subtrees taken;
   for (size_t i = sk_GENERAL_SUBTREE_num(subtrees); i-- > 0;) {
@@ -32,7 +32,7 @@ Subtrees TakeAddresses(STACK_OF(GENERAL_SUBTREE) * subtrees) {
   return taken;
 }
 
-// An address and its mask, of one length, whose set bits come first (RFC 5280 4.2.1.10).
+// An address and its mask of equal length, with leading set bits (RFC 5280 4.2.1.10).
 bool IsRange(const GENERAL_SUBTREE& subtree) {
   if (subtree.minimum != nullptr || subtree.maximum != nullptr) return false;
   const ByteView bytes = Contents(subtree.base->d.iPAddress);

@@ -18,7 +18,7 @@ absl::Time ReadTime(const ASN1_TIME* time, absl::Time if_unreadable) {
   return absl::FromUnixSeconds(seconds);
 }
 
-// Whether both stand for one authority: a path that has both could be shorter.
+// Returns whether both are one authority: a path with both could be shorter.
 bool IsSameEntity(const X509* a, const X509* b) {
   if (X509_NAME_cmp(X509_get_subject_name(a), X509_get_subject_name(b)) != 0) return false;
   const EVP_PKEY* const key_a = X509_get0_pubkey(a);
@@ -26,7 +26,8 @@ bool IsSameEntity(const X509* a, const X509* b) {
   return key_a != nullptr && key_b != nullptr && EVP_PKEY_eq(key_a, key_b) == 1;
 }
 
-// Whether `subject` names the key of `issuer`, beyond what X509_check_issued demands.
+// Returns whether `subject` names the key of `issuer` by identifier, which X509_check_issued does
+// not require.
 bool NamesKeyOf(X509* issuer, X509* subject) {
   const ASN1_OCTET_STRING* const wanted = X509_get0_authority_key_id(subject);
   const ASN1_OCTET_STRING* const there = X509_get0_subject_key_id(issuer);
@@ -41,7 +42,7 @@ struct PathSearch::Node {
   bool in_dates = false;
   absl::Time not_after;
   bool linked = false;
-  std::vector<Node*> issuers;  // Once `linked`: the most promising first.
+  std::vector<Node*> issuers;  // Valid if `linked`: most promising first.
 };
 
 struct PathSearch::Walk {
@@ -89,7 +90,7 @@ const std::vector<PathSearch::Node*>& PathSearch::IssuersOf(Node& node) {
   for (const TrustAnchors::Entry& entry :
        anchors_.WithSubject(X509_get_issuer_name(node.certificate))) {
     X509* const certificate = entry.certificate.get();
-    // A leaf that is trusted is trusted for itself, not for what its key signs.
+    // A leaf that is an anchor is trusted by itself; its key may not issue others.
     if (entry.ends_path && !IsSelfSigned(certificate) && X509_check_ca(certificate) != 1) continue;
     Node* const trusted = Add(certificate, entry.ends_path);
     if (!absl::c_linear_search(candidates, trusted)) candidates.push_back(trusted);
@@ -121,7 +122,7 @@ void PathSearch::Visit(Dates dates, absl::FunctionRef<bool(const PathCandidate&)
   Step(walk);
 }
 
-// True ends the walk.
+// Returns true to end the walk.
 bool PathSearch::Step(Walk& walk) {
   if (++walk.steps > kMaxSteps) {
     gave_up_ = true;

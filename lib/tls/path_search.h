@@ -1,4 +1,4 @@
-// PathSearch: the ways from a leaf to certificates that are trusted, the most promising first.
+// PathSearch: finds paths from a leaf to trust anchors, the most promising first.
 #ifndef TRESTLE_LIB_TLS_PATH_SEARCH_H_
 #define TRESTLE_LIB_TLS_PATH_SEARCH_H_
 
@@ -18,31 +18,32 @@
 
 namespace trestle {
 
-/// One way up, by names and key identifiers: no signature was checked.
+/// A path by names and key identifiers; no signature is checked yet.
 struct PathCandidate {
   std::vector<X509*> certificates;  ///< Leaf first; owned by others.
-  bool anchored = false;  ///< Ends at a trust anchor; else where nothing leads on, or too far up.
+  bool anchored = false;            ///< Ends at a trust anchor, not at a dead end or limit.
 };
 
 class PathSearch {
  public:
-  /// Steps from a certificate to an issuer, before a search is given up.
+  /// The most steps from a certificate to an issuer in one search.
   static constexpr int kMaxSteps = 2000;
 
-  /// What a search may use.
+  /// The certificates that a search may use.
   enum class Dates : uint8_t { kValid, kAny };
 
-  /// `chain` has a leaf; the order of what follows doesn't matter. All arguments outlive this.
+  /// `chain` has a leaf; the order of the others doesn't matter. All arguments must outlive the
+  /// search.
   PathSearch(const CertificateChain& chain, const TrustAnchors& anchors, int max_intermediates,
              absl::Time now);
   ~PathSearch();
 
-  /// Calls `visit` with each candidate, in an order that depends on the certificates alone, until
-  /// it returns true. With Dates::kValid, candidates have certificates that are within their dates
-  /// only, and all of them are anchored.
+  /// Calls `visit` with each candidate until it returns true. The order depends on the certificates
+  /// only. With Dates::kValid, every certificate is within its dates and every candidate is
+  /// anchored.
   void Visit(Dates dates, absl::FunctionRef<bool(const PathCandidate&)> visit);
 
-  /// Whether a search came to kMaxSteps.
+  /// Returns whether a search reached kMaxSteps.
   bool gave_up() const { return gave_up_; }
 
  private:
@@ -56,7 +57,7 @@ class PathSearch {
   const TrustAnchors& anchors_;
   const size_t max_certificates_;
   const absl::Time now_;
-  std::vector<Node*> shown_;  // The leaf first.
+  std::vector<Node*> shown_;  // Leaf first.
   absl::flat_hash_map<const X509*, std::unique_ptr<Node>> nodes_;
   bool gave_up_ = false;
 };

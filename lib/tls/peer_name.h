@@ -1,4 +1,4 @@
-// PeerName: what a peer has to prove that it is.
+// PeerName: the name that a peer must prove.
 #ifndef TRESTLE_LIB_TLS_PEER_NAME_H_
 #define TRESTLE_LIB_TLS_PEER_NAME_H_
 
@@ -9,19 +9,20 @@
 
 namespace trestle {
 
-/// The name that a peer must prove: one of the three is there.
+/// A name to verify. Exactly one field is set.
 struct PeerName {
   std::string dns_name;    ///< Normalised.
   std::string ip_address;  ///< 4 or 16 bytes in network order.
   std::string uri;         ///< Compared byte by byte, as SPIFFE IDs are.
 
-  /// Reads what a user wrote; a URI has "://" in it. Fails with ErrorCode::kConfiguration for the
-  /// empty name and for what is none of the three.
+  /// Parses a configured name; "://" marks a URI. Fails with ErrorCode::kConfiguration for an empty
+  /// name and for other text.
   static absl::StatusOr<PeerName> Parse(absl::string_view text);
 
   std::string ToString() const;
 
-  /// The same with its kind: "DNS:app.example", "IP:192.0.2.1", "URI:spiffe://example.org/app".
+  /// Returns the name with its kind: "DNS:app.example", "IP:192.0.2.1",
+  /// "URI:spiffe://example.org/app".
   std::string ToStringWithKind() const;
 };
 

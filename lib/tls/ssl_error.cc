@@ -98,7 +98,7 @@ ErrorCode CodeFor(uint32_t packed_error, const FailureScene& scene) {
                                                 : ErrorCode::kMalformedHello;
 }
 
-// Words for what isn't the peer's breach of TLS; empty for all else.
+// Returns text for failures that aren't the peer's breach of TLS; empty for all others.
 std::string SpecialDetail(uint32_t packed_error, const FailureScene& scene) {
   if (ERR_GET_LIB(packed_error) != ERR_LIB_SSL) return "";
   switch (ERR_GET_REASON(packed_error)) {
@@ -117,7 +117,7 @@ std::string SpecialDetail(uint32_t packed_error, const FailureScene& scene) {
   }
 }
 
-// What a server that ends a handshake by `alert` may want, and isn't offered.
+// Returns what a server that closes with `alert` may require.
 std::string OfferText(uint8_t alert, const TlsParameters& offered) {
   const bool new_only = offered.min_version == TlsVersion::kTls13;
   switch (alert) {

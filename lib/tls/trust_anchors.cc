@@ -50,7 +50,7 @@ void TrustAnchors::FindAnchors() {
       if (!link.issuers.empty()) links.push_back(std::move(link));
     }
   }
-  // Those that lead to no anchor, because they issued each other, are anchors, too.
+  // Certificates that issued each other and lead to no anchor become anchors.
   std::vector<const Entry*> lost;
   for (const Link& link : links) lost.push_back(link.entry);
   for (bool found = true; found;) {

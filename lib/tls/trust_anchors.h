@@ -1,4 +1,4 @@
-// TrustAnchors: the certificates of a CA file by their subjects, and which of them end a path.
+// TrustAnchors: the certificates of a CA file by subject, and which of them are anchors.
 #ifndef TRESTLE_LIB_TLS_TRUST_ANCHORS_H_
 #define TRESTLE_LIB_TLS_TRUST_ANCHORS_H_
 
@@ -14,7 +14,7 @@
 
 namespace trestle {
 
-/// Whether `certificate` says that its own key signed it.
+/// Returns whether `certificate` claims to be self-signed.
 bool IsSelfSigned(const X509* certificate);
 
 /// Immutable; may be used from several threads.
@@ -22,18 +22,18 @@ class TrustAnchors {
  public:
   struct Entry {
     bssl::UniquePtr<X509> certificate;
-    /// Trusted for itself. Without: an intermediate that others of the file lead on from.
+    /// Trusted by itself. False: an intermediate whose issuer is in the file.
     bool ends_path = true;
   };
 
-  /// Takes the certificates of a CA file, in any order. Of equal ones, one counts. Self-signed ones
-  /// end a path, and so do those whose issuer isn't in the file.
+  /// Takes the certificates of a CA file, in any order; drops duplicates. Anchors are self-signed,
+  /// or their issuer isn't in the file.
   explicit TrustAnchors(CertificateChain certificates);
 
-  /// Returns all with the subject `name`; a few others may be among them.
+  /// Returns all with the subject `name`, and possibly a few others.
   absl::Span<const Entry> WithSubject(const X509_NAME* name) const;
 
-  /// Returns the entry of exactly `certificate`; null where there is none.
+  /// Returns the entry of `certificate`, or null.
   const Entry* Find(const X509* certificate) const;
 
  private:

@@ -19,7 +19,7 @@
 namespace trestle {
 namespace {
 
-// Each name on the wire has its length in front (RFC 8446 4.2.4).
+// Each name has a length prefix (RFC 8446 4.2.4).
 constexpr size_t kNameLengthBytes = 2;
 
 absl::string_view DerOf(const CRYPTO_BUFFER* buffer) {
@@ -88,7 +88,7 @@ absl::Status TrustStore::AddCertificates(absl::string_view ca_pem, bool crls_are
   return absl::OkStatus();
 }
 
-// Takes over `name`. A CA that was renewed has one name.
+// Takes ownership of `name`. Renewed CA certificates share one name.
 void TrustStore::AddName(CRYPTO_BUFFER* name) {
   const auto same = [name](const CRYPTO_BUFFER* other) { return DerOf(other) == DerOf(name); };
   if (std::any_of(ca_names_.begin(), ca_names_.end(), same)) return CRYPTO_BUFFER_free(name);

@@ -1,6 +1,6 @@
-// ChainChecker: all that is to be said of the certificates that a server showed: whether they are
-// good now, by whose fault they first stop being good, and what the server should send instead.
-// It judges by the same rules as the back leg of a proxy.
+// ChainChecker: reports on the certificates that a server presented: whether they are valid now,
+// which one expires first, and which ones the server should send instead. Uses the rules of a
+// proxy's back leg.
 #ifndef TRESTLE_TLS_CHAIN_CHECKER_H_
 #define TRESTLE_TLS_CHAIN_CHECKER_H_
 
@@ -20,80 +20,80 @@
 
 namespace trestle {
 
-/// Names a part in snake_case: "intermediate".
+/// Returns the name of a part in snake_case: "intermediate".
 absl::string_view ChainPartName(ChainPart part);
 
-/// The end of a chain's good days.
+/// The end of a chain's validity.
 struct FutureFailure {
   absl::Time when;  ///< The first second at which verification fails.
   ChainPart part = ChainPart::kLeaf;
-  std::string subject;  ///< Whose certificate, or whose revocation list; the leaf's for a staple.
+  std::string subject;  ///< Of the certificate or the list's issuer; the leaf for a staple.
   std::string detail;   ///< "intermediate \"CN=Int\" expires on 2026-01-10".
 };
 
-/// Words the end of a certificate, or of its issuer's revocation list.
+/// Describes the end of a certificate or of its issuer's revocation list.
 FutureFailure ExpiryOf(PathEnd end);
 
-/// What a served certificate is there for.
+/// The role of a certificate that the server sent.
 enum class ServedRole : uint8_t {
   kLeaf,
-  kIntermediate,  ///< Part of the path that verification takes.
-  kRoot,          ///< The trusted root: clients have it, or don't trust it.
-  kDuplicate,     ///< Sent before.
-  kUnused,        ///< No part of the path.
+  kIntermediate,  ///< Part of the verified path.
+  kRoot,          ///< The trusted root. Clients that trust it have it already.
+  kDuplicate,     ///< A copy of an earlier one.
+  kUnused,        ///< Not part of the path.
 };
 
-/// Names a role in snake_case: "unused".
+/// Returns the name of a role in snake_case: "unused".
 absl::string_view ServedRoleName(ServedRole role);
 
-/// A certificate that the path needs and that the server didn't send.
+/// A certificate that the path needs and the server did not send.
 struct MissingCertificate {
   std::string subject;
-  /// Somebody has it: it is among the CAs or known intermediates, where other clients don't look.
+  /// It is among the CAs or the known intermediates. Other clients may lack it.
   bool known = false;
 };
 
-/// Names a state in snake_case: "revoked".
+/// Returns the name of a state in snake_case: "revoked".
 absl::string_view StapleStateName(StapleState state);
 
 struct ChainReport {
-  /// OK, or the TlsError that a connection would fail with: kCertificateExpired, kNameMismatch or
+  /// OK, or the TlsError of a connection: kCertificateExpired, kNameMismatch or
   /// kCertificateUntrusted.
   absl::Status verdict;
   std::vector<CertificateInfo> served;  ///< As sent.
-  std::vector<ServedRole> roles;        ///< Of each of `served`.
-  /// The chain that verification takes, leaf to root; as far as it gets, where it gets nowhere.
+  std::vector<ServedRole> roles;        ///< One for each of `served`.
+  /// The path that verification uses, leaf to root. Incomplete if no path reaches a root.
   std::vector<CertificateInfo> path;
   bool trusted = false;                     ///< The path ends at a trust anchor.
   std::vector<MissingCertificate> missing;  ///< In the order of the path.
   bool out_of_order = false;  ///< What was sent of the path isn't in its order (RFC 5246 7.4.2).
   bool must_staple = false;   ///< The leaf demands a staple (RFC 7633).
   StapleReport staple;
-  /// Set where the verdict is OK and not for ever: the first moment at which it no longer is, for
-  /// certificates only, and with everything that ends by itself and is made anew every few days:
-  /// revocation lists, where they are checked, and the staple, where the leaf demands one.
+  /// The first moment at which an OK verdict ends; empty for other verdicts.
+  /// `first_certificate_failure` covers certificates only. `first_failure` also covers what is
+  /// renewed every few days: revocation lists, if checked, and the staple, if the leaf requires
+  /// one.
   std::optional<FutureFailure> first_certificate_failure;
   std::optional<FutureFailure> first_failure;
 };
 
 struct ChainCheckerOptions {
-  /// Required. Its revocation lists, if it has any, are checked.
+  /// Required. Checks its revocation lists if it has any.
   std::shared_ptr<const TrustStore> trust;
-  /// PEM text of intermediates that help to tell a forgotten one from an unknown CA. They never
-  /// make a chain good.
+  /// PEM text of intermediates, to distinguish a missing one from an unknown CA. They never make a
+  /// chain valid.
   std::string known_intermediates_pem;
 };
 
 /// Immutable; may be used from several threads.
 class ChainChecker {
  public:
-  /// Fails with ErrorCode::kConfiguration for missing trust and unreadable intermediates.
+  /// Fails with ErrorCode::kConfiguration if `trust` is null or the intermediates are unreadable.
   static absl::StatusOr<std::shared_ptr<const ChainChecker>> Create(ChainCheckerOptions options);
   ~ChainChecker();
 
-  /// Judges `served` at `now`; its leaf must be for `name`, a DNS name or an IP address. Costs a
-  /// few signature checks: a millisecond or so. Never fails: what can't be judged has a bad
-  /// verdict.
+  /// Checks `served` at `now` for `name`, a DNS name or an IP address. Takes about a millisecond,
+  /// for a few signature checks. Never fails: input that can't be verified gets a bad verdict.
   ChainReport Check(const ServedChain& served, absl::string_view name, absl::Time now) const;
 
  private:

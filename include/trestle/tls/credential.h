@@ -24,38 +24,40 @@ struct SignerKey;
 
 enum class KeyType : unsigned char { kEcdsa, kRsa, kEd25519 };
 
-/// What a credential is shown as. Servers need names in theirs; clients may do with a subject.
+/// The role of a credential. A server's needs SAN names; a client's may have only a subject.
 enum class CredentialUse : unsigned char { kServer, kClient };
 
 struct CredentialOptions {
   CredentialUse use = CredentialUse::kServer;
-  /// Asked where the private key is encrypted; null: such keys are refused.
+  /// Supplies the passphrase of an encrypted private key; null: encrypted keys are refused. Used
+  /// during the call only.
   PassphraseCallback* passphrases = nullptr;
   std::string key_name = "";  ///< For `passphrases`.
-  /// Asked who signs with a private key that was read; null: the loops do, on the spot.
+  /// Makes the signer for a private key that was read; null: the loops sign. Used during the call
+  /// only.
   SignerMaker* signers = nullptr;
-  /// An OCSP response about the leaf, in DER, to be stapled to it during its dates (RFC 6066 8);
-  /// empty for none. One that doesn't say "good", or isn't signed for the chain's second
-  /// certificate, isn't sent: see `Credential::staple_fault`.
+  /// An OCSP response for the leaf, in DER, to staple between its dates (RFC 6066 8); empty for
+  /// none. One that doesn't say "good", or isn't signed for the chain's second certificate, is not
+  /// sent: see `Credential::staple_fault`.
   std::string staple = "";
-  /// Where credentials made before left certificates to share; null: shares none.
+  /// Shares equal certificates with earlier credentials; null: shares none.
   ChainCache* shared = nullptr;
 };
 
 /// Immutable; may be used from several threads.
 class Credential {
  public:
-  /// Reads a chain (leaf first, then intermediates; a root may be there) and its private key
-  /// (PKCS#8, SEC1 EC or PKCS#1 RSA; encrypted ones by a passphrase) from PEM text. Fails with
-  /// ErrorCode::kConfiguration, naming the part at fault: no PEM block, a certificate that doesn't
-  /// parse, a key that doesn't belong to the leaf, a server's leaf without SAN names, RSA under
-  /// 2048 bits, EC keys on curves that TLS has no signatures for, intermediates out of order.
+  /// Makes a credential from PEM text: a chain (leaf first, then intermediates, optionally the
+  /// root) and its private key (PKCS#8, SEC1 EC or PKCS#1 RSA, plain or encrypted). Fails with
+  /// ErrorCode::kConfiguration and the faulty part. Causes: no PEM block, a certificate that
+  /// doesn't parse, a key that doesn't match the leaf, a server's leaf without SAN names, RSA under
+  /// 2048 bits, EC curves without TLS signatures, intermediates out of order.
   static absl::StatusOr<std::shared_ptr<const Credential>> FromPem(
       absl::string_view chain_pem, absl::string_view key_pem,
       const CredentialOptions& options = {});
 
-  /// The same for a chain whose private key is elsewhere: RSA, Ed25519, or ECDSA on P-256, P-384
-  /// or P-521. Whether the key belongs to the leaf shows at the first signature.
+  /// Makes a credential whose private key is elsewhere: RSA, Ed25519, or ECDSA on P-256, P-384 or
+  /// P-521. The first signature shows whether the key matches the leaf.
   static absl::StatusOr<std::shared_ptr<const Credential>> FromSigner(
       absl::string_view chain_pem, std::shared_ptr<const Signer> signer,
       const CredentialOptions& options = {});
@@ -66,30 +68,31 @@ class Credential {
 
   KeyType key_type() const { return key_type_; }
 
-  /// Describes the chain, leaf first. Never empty.
+  /// Returns the description of the chain, leaf first. Never empty.
   const ChainInfo& chain() const { return chain_; }
 
-  /// Tells whether the leaf is within its validity at `now`. The certificates behind it don't
-  /// count: clients may know other ways from the leaf to a root that they trust.
+  /// Returns whether the leaf is valid at `now`. Intermediates don't count: clients may know other
+  /// paths to a root that they trust.
   bool ValidAt(absl::Time now) const;
 
-  /// Tells whether the leaf may be shown by a client: its extended key usage has clientAuth, or
-  /// there is none (RFC 5280 4.2.1.12). Servers refuse others.
+  /// Returns whether a client may present the leaf: its extended key usage has clientAuth or is
+  /// absent (RFC 5280 4.2.1.12). Servers refuse others.
   bool fit_for_clients() const { return fit_for_clients_; }
 
-  /// Until when there is a staple to be sent; InfinitePast without one.
+  /// Returns the time until which the staple is sent; InfinitePast without one.
   absl::Time staple_end() const { return staple_end_; }
 
-  /// Why the staple that was given is never sent; empty for a good one, and without one.
+  /// Returns why the given staple is never sent; empty for a good one, and without one.
   const std::string& staple_fault() const { return staple_fault_; }
 
-  /// The BoringSSL object, without a staple, for the tls floor. Lives as long as this.
+  /// Internal to the tls layer: returns the BoringSSL object without a staple. Lives as long as
+  /// this.
   SSL_CREDENTIAL* native() const { return native_; }
 
-  /// The same, with the staple if there is one for `now`.
+  /// Internal to the tls layer: returns the object with the staple if that is valid at `now`.
   SSL_CREDENTIAL* NativeAt(absl::Time now) const;
 
-  /// Tells whether `native` is of this credential.
+  /// Returns whether `native` belongs to this credential.
   bool Owns(const SSL_CREDENTIAL* native) const { return native == native_ || native == stapled_; }
 
  private:

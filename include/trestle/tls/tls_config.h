@@ -38,8 +38,8 @@ enum class TlsVersion : uint8_t { kTls12, kTls13 };
 /// Key exchange groups. X25519MLKEM768 is the post-quantum hybrid.
 enum class TlsGroup : uint8_t { kX25519MlKem768, kX25519, kP256, kP384, kP521 };
 
-/// X25519MLKEM768, then X25519, P-256, P-384 and P-521: the largest are slow, and there for peers
-/// that have nothing else.
+/// Returns X25519MLKEM768, X25519, P-256, P-384 and P-521, in this order. The last two are slow and
+/// serve peers without the others.
 std::vector<TlsGroup> DefaultGroups();
 
 /// Parameters of both sides. TLS 1.2 is limited to ECDHE with AEAD ciphers. Renegotiation,
@@ -219,7 +219,7 @@ class ClientTlsConfig {
   const ClientTlsOptions& options() const { return options_; }
   SSL_CTX* native() const { return native_; }
 
-  /// The CAs and revocation lists, parsed; null where nothing is to be trusted.
+  /// Returns the parsed CAs and revocation lists; null if no CA is trusted.
   const TrustStore* trust() const { return trust_.get(); }
 
   /// Returns the earliest nextUpdate of the revocation lists; InfiniteFuture without any.

@@ -1,4 +1,4 @@
-// TlsInfo: what a TLS leg turned out to be, as plain values for observers, logs and probes.
+// TlsInfo: the negotiated state of a TLS leg, as plain values for observers, logs and probes.
 #ifndef TRESTLE_TLS_TLS_INFO_H_
 #define TRESTLE_TLS_TLS_INFO_H_
 
@@ -18,7 +18,7 @@
 
 namespace trestle {
 
-/// One certificate, described.
+/// A description of one certificate.
 struct CertificateInfo {
   std::string subject;                 ///< RFC 2253 form: "CN=app.example,O=Example".
   std::string issuer;                  ///< Same form.
@@ -27,43 +27,43 @@ struct CertificateInfo {
   std::vector<std::string> uri_names;  ///< SAN uniformResourceIdentifier entries: SPIFFE IDs.
   std::string serial;                  ///< Hexadecimal, lower case.
   std::string key;                     ///< "ECDSA P-256", "RSA 2048", "Ed25519".
-  std::string signature;  ///< How the issuer signed it: "ecdsa-with-SHA256", "RSA-SHA256".
+  std::string signature;  ///< The issuer's algorithm: "ecdsa-with-SHA256", "RSA-SHA256".
   absl::Time not_before = absl::InfinitePast();
   absl::Time not_after = absl::InfiniteFuture();
-  std::array<uint8_t, 32> spki_sha256 = {};  ///< Of the public key, as pins have it (RFC 7469 2.4).
+  std::array<uint8_t, 32> spki_sha256 = {};  ///< Of the public key, as in pins (RFC 7469 2.4).
 };
 
-/// Whether both describe the same certificate: an issuer gives each a serial number of its own.
+/// Returns whether both describe the same certificate: an issuer gives each its own serial number.
 inline bool SameCertificate(const CertificateInfo& a, const CertificateInfo& b) {
   return a.serial == b.serial && a.spki_sha256 == b.spki_sha256 && a.issuer == b.issuer &&
          a.not_after == b.not_after;
 }
 
-/// Lists the subject alternative names: DNS names, then addresses, then URIs.
+/// Returns the subject alternative names: DNS names, then addresses, then URIs.
 std::vector<std::string> NamesOf(const CertificateInfo& certificate);
 
-/// Lists the subject alternative names with their kinds, DNS names first: "DNS:app.example",
+/// Returns the subject alternative names with their kinds, DNS names first: "DNS:app.example",
 /// "IP:192.0.2.1", "URI:spiffe://example.org/app".
 std::vector<std::string> SubjectAltNames(const CertificateInfo& certificate);
 
-/// Returns a short name for logs and metrics: the first DNS name, else the first IP address, else
-/// the first URI, else the subject. A certificate need not have any of the first three.
+/// Returns a short name for logs and metrics: the first DNS name, else IP address, else URI, else
+/// the subject.
 std::string CertificateName(const CertificateInfo& certificate);
 
-/// Part of what verification rests on.
+/// A part of the input of verification.
 enum class ChainPart : uint8_t { kLeaf, kIntermediate, kRoot, kCrl, kStaple };
 
-/// The end of the first certificate of a path that isn't valid any more.
+/// The earliest end of validity among the certificates of a path.
 struct PathEnd {
   absl::Time when;  ///< The first second at which verification fails.
   ChainPart part = ChainPart::kLeaf;
-  std::string subject;  ///< Of that certificate.
+  std::string subject;  ///< The subject of that certificate.
 };
 
-/// Certificates as a server sent them, before anybody judged them.
+/// The certificates that a server sent, before verification.
 struct ServedChain {
-  std::vector<std::string> certificates;  ///< DER, in the order of the wire: the leaf first.
-  std::string ocsp_staple;                ///< DER OCSPResponse; empty where none was stapled.
+  std::vector<std::string> certificates;  ///< DER, in the order received, leaf first.
+  std::string ocsp_staple;                ///< DER OCSPResponse; empty without one.
 };
 
 /// A chain of certificates, leaf first, described once: copies share the descriptions, so that a
@@ -80,13 +80,13 @@ class ChainInfo {
     return absl::MakeConstSpan(description_->certificates);
   }
 
-  /// Of a chain that was judged, the first end on the path that its verdict is about, the trust
-  /// anchor included: what else was sent doesn't count. Nothing where nobody judged it.
+  /// Returns the earliest end on the path that verification used, trust anchor included; other
+  /// certificates don't count. Empty if the chain was not verified.
   std::optional<PathEnd> path_end() const {
     return description_ == nullptr ? std::nullopt : description_->path_end;
   }
 
-  /// Notes what `path_end` returns; only before anything else shares the description.
+  /// Sets the value of `path_end`. Call it before the description is shared.
   void NotePathEnd(PathEnd path_end) {
     if (description_ != nullptr) description_->path_end = std::move(path_end);
   }
@@ -107,33 +107,32 @@ class ChainInfo {
   std::shared_ptr<Description> description_;
 };
 
-/// A finished TLS handshake, from this side's view.
+/// The parameters of a TLS handshake, from this side's view.
 struct TlsInfo {
-  // Static texts: they outlive everything.
+  // Static texts: always valid.
   absl::string_view version;  ///< "TLSv1.3" or "TLSv1.2".
   absl::string_view cipher;   ///< IANA name: "TLS_AES_128_GCM_SHA256".
-  absl::string_view group;    ///< "X25519MLKEM768", "X25519", "P-256"; empty if resumed without.
+  absl::string_view group;    ///< "X25519MLKEM768", "P-256"; empty if resumed without one.
   std::string alpn;           ///< Application protocol; empty when none was agreed.
   std::string server_name;    ///< SNI as sent (client) or received (server), normalised.
   uint32_t hello_bytes = 0;   ///< Server: size of the first ClientHello's handshake message.
   bool resumed = false;
-  /// Server: an ACME server came with a challenge, and has its answer. Nothing is to follow.
+  /// Server: an ACME server sent a challenge and got its answer. The connection carries no data.
   bool acme_challenge = false;
-  /// The hello was encrypted (RFC 9849): who watches the network doesn't know `server_name`.
+  /// The hello was encrypted (RFC 9849): the network can't read `server_name`.
   bool ech_accepted = false;
-  bool hello_retried = false;  ///< The hello was sent twice: its key shares didn't suit the server.
-  ChainInfo local_chain;       ///< What this side showed, leaf first; may be empty.
-  /// What the peer showed, leaf first; may be empty. Of a resumed session, what a client had
-  /// verified when the session was made.
+  bool hello_retried = false;  ///< A HelloRetryRequest: the server wanted another key share.
+  ChainInfo local_chain;       ///< The chain this side presented, leaf first; may be empty.
+  /// The chain that the peer presented, leaf first; may be empty. On a client's resumed session,
+  /// the chain verified when the session was made.
   ChainInfo peer_chain;
-  /// Server: who the client proved to be, where certificates are asked for and it had one; null for
-  /// all others.
+  /// Server: the identity of a client with a verified certificate; null for all other clients.
   std::shared_ptr<const PeerIdentity> peer_identity;
-  /// Server: of the CertificateStore's set at the time of the hello, also where a session was
-  /// resumed; 0 before.
+  /// Server: the generation of the CertificateStore's set at the time of the hello, also for
+  /// resumed sessions; 0 before.
   uint64_t certificate_generation = 0;
-  /// Server: the not_after of the certificate that was shown, or would have been, had no session
-  /// been resumed.
+  /// Server: the not_after of the certificate presented; for a resumed session, of the one that
+  /// would have been.
   absl::Time certificate_expires = absl::InfiniteFuture();
 };
 

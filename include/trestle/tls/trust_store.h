@@ -1,5 +1,5 @@
-// TrustStore: the CAs that peers must chain to, and their revocation lists: parsed once, shared by
-// all who trust them, however many names and connections that are.
+// TrustStore: the CAs that peers must chain to, and their revocation lists. Parsed once, shared by
+// all names and connections.
 #ifndef TRESTLE_TLS_TRUST_STORE_H_
 #define TRESTLE_TLS_TRUST_STORE_H_
 
@@ -17,21 +17,22 @@ namespace trestle {
 
 class TrustAnchors;
 
-/// Which certificates of the CA file end a path: those that are self-signed, and those whose issuer
-/// isn't in the file. So an intermediate, or the peer's own certificate, may stand there alone and
-/// is trusted for itself: its dates are checked, its own issuer and its revocation aren't, and of a
-/// peer's own certificate neither is its purpose. An intermediate beside its root is trusted
-/// because of the root only. The order of the file doesn't matter.
+/// Trust anchors are the certificates of the CA file that are self-signed, or whose issuer is not
+/// in the file. Their order doesn't matter.
+///
+/// An intermediate or a peer's own certificate may therefore be an anchor. Its dates are checked;
+/// its issuer and revocation are not, nor is the purpose of a peer's own certificate. An
+/// intermediate beside its root is trusted through the root only.
 ///
 /// Immutable; may be used from several threads. To change one, make another.
 class TrustStore {
  public:
-  /// Reads CA certificates, and revocation lists (RFC 5280 5) unless `crl_pem` is empty, from PEM
-  /// text. Both may be in one text, which is then given twice. Blocks of other kinds are refused,
-  /// with their line; private keys and parameters are passed over. Where there are revocation
-  /// lists, each CA of a peer's chain must have one that is valid at the time: without one, nobody
-  /// knows who was revoked. Fails with ErrorCode::kConfiguration when there is nothing to read, or
-  /// something that doesn't parse.
+  /// Reads CA certificates from PEM text, and revocation lists (RFC 5280 5) unless `crl_pem` is
+  /// empty. To read both from one text, pass it twice. Blocks of other kinds are refused with their
+  /// line; private keys and parameters are skipped. With revocation lists, each CA of a peer's
+  /// chain must have one that is valid now; otherwise the peer is refused. Fails with
+  /// ErrorCode::kConfiguration for a text without certificates or lists, and for one that doesn't
+  /// parse.
   static absl::StatusOr<std::shared_ptr<const TrustStore>> Create(absl::string_view ca_pem,
                                                                   absl::string_view crl_pem = "");
 
@@ -41,18 +42,18 @@ class TrustStore {
 
   bool has_crls() const { return has_crls_; }
 
-  /// The most bytes of CA names that a certificate request has room for, beside the extensions that
-  /// it also has (RFC 8446 4.3.2 bounds all of them to 65535 bytes).
+  /// The most bytes of CA names in a certificate request, beside its extensions (RFC 8446 4.3.2
+  /// limits the message part to 65535 bytes).
   static constexpr size_t kMaxCaNamesBytes = 64'000;
 
-  /// Tells whether a server can tell clients the names of its CAs. If not, it sends an empty list,
-  /// and each client chooses its certificate by itself.
+  /// Returns whether a server can send the names of its CAs to clients. If not, it sends an empty
+  /// list, and each client chooses its certificate itself.
   bool ca_names_fit() const { return ca_names_bytes_ <= kMaxCaNamesBytes; }
 
-  /// A digest of the CA certificates, whatever their order. Revocation lists don't count.
+  /// Returns a digest of the CA certificates in any order, without the revocation lists.
   const std::string& digest() const { return digest_; }
 
-  /// The BoringSSL objects, for the tls floor: certificates with CRLs; the CAs' names as DER.
+  /// Internal to the tls layer: certificates with CRLs; the CAs' names as DER.
   X509_STORE* native() const { return native_; }
   const std::vector<CRYPTO_BUFFER*>& ca_names() const { return ca_names_; }
   const TrustAnchors& anchors() const { return *anchors_; }
