@@ -49,9 +49,11 @@ class Credential {
  public:
   /// Makes a credential from PEM text: a chain (leaf first, then intermediates, optionally the
   /// root) and its private key (PKCS#8, SEC1 EC or PKCS#1 RSA, plain or encrypted). Fails with
-  /// ErrorCode::kConfiguration and the faulty part. Causes: no PEM block, a certificate that
-  /// doesn't parse, a key that doesn't match the leaf, a server's leaf without SAN names, RSA under
-  /// 2048 bits, EC curves without TLS signatures, intermediates out of order.
+  /// ErrorCode::kConfiguration and the faulty part:
+  ///   - no PEM block, or a certificate that doesn't parse;
+  ///   - a key that doesn't match the leaf, or intermediates out of order;
+  ///   - a server's leaf without SAN names;
+  ///   - RSA under 2048 bits, or an EC curve without TLS signatures.
   static absl::StatusOr<std::shared_ptr<const Credential>> FromPem(
       absl::string_view chain_pem, absl::string_view key_pem,
       const CredentialOptions& options = {});
