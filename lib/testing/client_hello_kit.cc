@@ -56,8 +56,8 @@ constexpr unsigned char kP256BasePoint[65] = {
     0x7f, 0x9b, 0x8e, 0xe7, 0xeb, 0x4a, 0x7c, 0x0f, 0x9e, 0x16, 0x2b, 0xce, 0x33,
     0x57, 0x6b, 0x31, 0x5e, 0xce, 0xcb, 0xb6, 0x40, 0x68, 0x37, 0xbf, 0x51, 0xf5};
 
-// An ML-KEM-768 encapsulation key that passes the modulus check of FIPS 203 7.2: 768 coefficients
-// of 12 bits, two in three bytes, each below 3329; then the 32-byte seed.
+// Makes an ML-KEM-768 encapsulation key that passes the modulus check of FIPS 203 7.2. It has 768
+// coefficients of 12 bits, two in three bytes, each below 3329, and then the 32-byte seed.
 std::string MlKem768Key(absl::string_view noise) {
   constexpr int kModulus = 3329;
   std::string key;

@@ -42,9 +42,9 @@ class Verdict {
   static Verdict Hold() { return Verdict(Action::kHold, 0, {}, {}); }
 
   /// Keeps the pending bytes until the inspector has decided about bytes, or the end, of the other
-  /// direction: for example a request until the answers before it were sent. Meanwhile neither a
-  /// full buffer nor the end of the stream blocks the connection. If the other direction has ended
-  /// already, the relay blocks the connection.
+  /// direction. With it, a request can wait until the answers before it were sent. Meanwhile
+  /// neither a full buffer nor the end of the stream blocks the connection. If the other direction
+  /// has ended already, the relay blocks the connection.
   static Verdict Wait() { return Verdict(Action::kWait, 0, {}, {}); }
 
   /// Ends the connection. The observer gets `reason` (ErrorCode::kBlockedByInspector). The client

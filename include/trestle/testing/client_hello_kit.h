@@ -101,9 +101,8 @@ struct KitHello {
 };
 
 /// Returns all valid hellos of the kit: classic, post-quantum, GREASE, ECH, big tickets, no name,
-/// unusual orders and cases, TLS 1.2, early data, and large ones with a body of up to 16 KiB. A
-/// server answers each with a ServerHello, except "no_extensions", which offers SHA-1 signatures
-/// only.
+/// unusual orders and cases, TLS 1.2, early data, large ones (a body of up to 16 KiB). A server
+/// answers each with a ServerHello, except "no_extensions", which offers SHA-1 signatures only.
 std::vector<KitHello> AllKitHellos(absl::string_view server_name);
 
 /// Puts `message` into handshake records, cut before each of the offsets in `cuts` (ascending). A

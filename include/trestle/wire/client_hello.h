@@ -184,8 +184,8 @@ absl::string_view HelloStateName(HelloState state);
 /// It does not examine later records (early data, change_cipher_spec).
 ///
 /// Work is linear in the bytes fed; the number of allocations is logarithmic. Memory is about the
-/// size of the bytes for usual clients, and at most 20 times that size for a hostile hello (one
-/// with only ALPN names of one byte). Not thread-safe.
+/// size of the bytes for usual clients. It is at most 20 times that size for a hostile hello, such
+/// as one with only ALPN names of one byte. Not thread-safe.
 class ClientHelloReader {
  public:
   using Limits = HelloLimits;
