@@ -19,16 +19,16 @@ absl::Status BlockedStatus(Direction direction, absl::string_view reason) {
 
 }  // namespace
 
-/// One direction: reads from `source`, lets the inspector judge, writes to `sink`.
+/// One direction: reads from `source`, asks the inspector, writes to `sink`.
 class Relay::Pipe {
  public:
   enum class Step : uint8_t {
     kWaiting,   // A callback of source or sink will come.
-    kTurnOver,  // There is more to do at once; others go first.
-    kDone,      // Everything was carried, the end too.
-    kFailed,    // See failed_leg(); nothing more will be carried.
-    kEndLost,   // As kFailed, but all that was missed is the mark of the end.
-    kBlocked,   // The inspector refused; see blocked().
+    kTurnOver,  // There is more to do at once; other connections go first.
+    kDone,      // All bytes and the end were carried.
+    kFailed,    // See failed_leg(); no more bytes will be carried.
+    kEndLost,   // As kFailed, but only the mark of the end was lost.
+    kBlocked,   // The inspector blocked; see blocked().
   };
 
   Pipe(Direction direction, BufferPool& pool, Transport& source, Transport& sink,
@@ -46,7 +46,7 @@ class Relay::Pipe {
   void OnReadable() { read_waits_ = false; }
   void OnWritable() { write_waits_ = false; }
 
-  /// The sink broke: nothing can be carried any more.
+  /// Drops all bytes: the sink failed.
   void Stop() {
     state_ = State::kDone;
     buffer_.Clear();
@@ -66,16 +66,16 @@ class Relay::Pipe {
 
   bool done() const { return state_ == State::kDone; }
 
-  /// Tells whether the inspector decided anything since the last call.
+  /// Returns whether the inspector has decided anything since the last call.
   bool TakeDecided() { return std::exchange(decided_, false); }
 
-  /// Tells whether the inspector wants the other direction to go on first.
+  /// Returns whether the inspector waits for the other direction.
   bool waits_for_other() const { return state_ == State::kCopying && waits_; }
 
-  /// The other direction went on: the inspector is asked again.
+  /// Asks the inspector again, because the other direction made progress.
   void AskAgain() { waits_ = false; }
 
-  /// The other direction will never go on.
+  /// Blocks the connection, because the other direction has ended.
   void GiveUpWaiting() {
     waits_ = false;
     blocked_ = Verdict::Block(absl::StrCat("the inspector still waited with ", buffer_.size(),
@@ -117,19 +117,19 @@ class Relay::Pipe {
   Transport& sink_;
   Inspector* const inspector_;
   const RelayOptions& options_;
-  ByteQueue buffer_;          // Read; the first judged_bytes() of it may be written.
-  DirectPath direct_;         // Carries bulk past the buffer; without an inspector only.
+  ByteQueue buffer_;          // Bytes read; the first judged_bytes() of it may be written.
+  DirectPath direct_;         // Bypasses the buffer in bulk transfers without an inspector.
   size_t forward_bytes_ = 0;  // Used with an inspector only.
-  std::string replacement_;   // Written before anything else is judged.
+  std::string replacement_;   // Written before the inspector is asked again.
   std::string last_words_;
   std::optional<Verdict> blocked_;
   State state_ = State::kCopying;
   Leg failed_leg_ = Leg::kFront;
-  bool read_waits_ = false;   // Read answered kWouldBlock; OnReadable will come.
-  bool write_waits_ = false;  // Write answered kWouldBlock; OnWritable will come.
-  bool held_ = false;         // The inspector wants to see more first.
-  bool waits_ = false;        // The inspector wants the other direction to go on first.
-  bool asks_again_ = false;   // The inspector has more to say, pending bytes or not.
+  bool read_waits_ = false;   // Read returned kWouldBlock; OnReadable will come.
+  bool write_waits_ = false;  // Write returned kWouldBlock; OnWritable will come.
+  bool held_ = false;         // The inspector returned Hold().
+  bool waits_ = false;        // The inspector returned Wait().
+  bool asks_again_ = false;   // The inspector asked for another call, even without bytes.
   bool decided_ = false;      // See TakeDecided().
   bool source_ended_ = false;
   bool source_failed_ = false;
@@ -165,7 +165,7 @@ Relay::Pipe::Outcome Relay::Pipe::CopyOnce() {
   if (!replacement_.empty()) return WriteText();
   if (judged_bytes() > 0) return WriteJudged();
   if (waits_) {
-    // Reading goes on while there is room, so that a leg that breaks is noticed.
+    // Goes on reading while there is room, so that it notices a failed leg.
     const bool room = buffer_.size() < options_.buffer_bytes && !source_ended_;
     return room ? Fill() : Outcome::kWaiting;
   }
@@ -419,7 +419,7 @@ void Relay::OnFailed(Leg leg, Pipe& opposite) {
   if (outcome_.ok()) {
     outcome_ = AtLeg((leg == Leg::kFront ? front_ : back_).status(), leg, Phase::kRelay);
   }
-  // What the broken leg had delivered before still goes to the other; nothing can go to it.
+  // The other leg still gets the bytes that the failed leg delivered before.
   if (opposite.source_leg() == leg) {
     opposite.DrainSource();
   } else {
@@ -454,7 +454,7 @@ void Relay::WatchIdle(absl::Duration delay) {
 void Relay::Finish() {
   next_pump_.reset();
   idle_timer_.reset();
-  // The relay may be destroyed by the call.
+  // The call may destroy the relay.
   absl::AnyInvocable<void(absl::Status)> done = std::exchange(done_, nullptr);
   if (done) done(outcome_);
 }

@@ -1,4 +1,4 @@
-// Dialer: opens the transports of back legs. The host owns it; posix/tcp_dialer.h is one.
+// Dialer: opens the transports of back legs. The host owns it; posix/tcp_dialer.h has one for TCP.
 #ifndef TRESTLE_IO_DIALER_H_
 #define TRESTLE_IO_DIALER_H_
 
@@ -11,7 +11,7 @@
 
 namespace trestle {
 
-/// A connection attempt under way. Destroying it gives the attempt up: no callback follows.
+/// A connection attempt under way. Destroying it cancels the attempt: no callback follows.
 class Dial {
  public:
   virtual ~Dial() = default;

@@ -1,5 +1,5 @@
-// PrefixedTransport: puts bytes that were read ahead back in front of a transport, so that whoever
-// gets it next reads the stream from its first byte.
+// PrefixedTransport: puts bytes that were read ahead back in front of a transport, so that its next
+// user reads the stream from the first byte.
 #ifndef TRESTLE_IO_PREFIXED_TRANSPORT_H_
 #define TRESTLE_IO_PREFIXED_TRANSPORT_H_
 
@@ -11,8 +11,8 @@
 
 namespace trestle {
 
-/// A transport that first yields `prefix` and then what `inner` yields. `inner` must not be owed a
-/// callback for a read (rule 3) other than one that may also be spurious for the new owner.
+/// A transport that first reads `prefix` and then the bytes of `inner`. No read callback of `inner`
+/// may be pending (rule 3), unless the new owner tolerates a spurious OnReadable.
 class PrefixedTransport final : public Transport {
  public:
   PrefixedTransport(std::string prefix, std::unique_ptr<Transport> inner)
@@ -29,7 +29,7 @@ class PrefixedTransport final : public Transport {
   /// Tells of no fd while prefix bytes are left: the socket's bytes are not all of the stream.
   TransportInfo info() const override;
 
-  /// Tells of none while prefix bytes are left.
+  /// Returns null while prefix bytes are left.
   DirectPipes* direct_pipes() override {
     return prefix_.empty() ? inner_->direct_pipes() : nullptr;
   }

@@ -1,5 +1,5 @@
-// Relay: carries bytes between two transports, both ways, with bounded buffers, half-close,
-// back-pressure, fairness between connections, and inspection where asked.
+// Relay: carries bytes between two transports in both directions, with bounded buffers, half-close,
+// back-pressure, fairness between connections, and an optional inspector.
 #ifndef TRESTLE_IO_RELAY_H_
 #define TRESTLE_IO_RELAY_H_
 
@@ -19,43 +19,49 @@
 namespace trestle {
 
 struct RelayOptions {
-  /// Ends the relay with ErrorCode::kTimeout when no byte moved for so long, either way.
+  /// Ends the relay with ErrorCode::kTimeout if no byte moves in either direction for this long.
   absl::Duration idle_timeout = absl::Minutes(5);
-  /// Bytes held per direction at most; also the most that an inspector can see at once. Three full
-  /// TLS records, as here, leave in one packet of the kernel's; what it splits for the network card
-  /// must stay below 64 KiB with all headers, and four make a second, small one.
+  /// Maximum number of bytes held per direction, and of bytes that an inspector sees at once. The
+  /// default is three full TLS records. The kernel passes them to the network card as one packet,
+  /// which is limited to 64 KiB with all headers. Four records would need a second, small packet.
   size_t buffer_bytes = 48 * 1024;
   /// Bytes moved per direction before other connections of the loop get their turn.
   size_t turn_bytes = 256 * 1024;
-  /// Lets bulk bypass this process where both legs can do that (`Transport::direct_pipes`) and
-  /// nobody inspects. All else is the same with and without, the bounds included.
+  /// Lets bulk transfers bypass this process if both legs support it (`Transport::direct_pipes`)
+  /// and there is no inspector. The limits and the rest of the behaviour are the same.
   bool direct_pipes = true;
 };
 
-/// Joins two open transports. Per direction: copying, then closing (the end is carried across as a
-/// half-close), then done. Finishes once, with OK when both directions ended cleanly, else with the
-/// first failure, whose TlsError names the leg. Before a failure is reported, all bytes that were
-/// accepted before it have been written to the other leg, as far as that leg takes them within
-/// the idle timeout.
+/// Joins two open transports. Each direction copies bytes, then passes the end on as a half-close,
+/// then is done.
+///
+/// The relay finishes once: with OK if both directions ended cleanly, else with the first failure.
+/// The TlsError of a failure names the leg, except for kTimeout. Before the relay reports a failure
+/// of one leg, it writes the bytes read before it to the other leg, as far as that leg takes them
+/// within the idle timeout. It never aborts or destroys a transport.
+///
+/// All calls come from the loop's thread. The relay may be destroyed at any time, inside `done`
+/// too, but not inside a call of the inspector. If it is destroyed early, it stops at once: it
+/// never calls `done`, and bytes that it has read but not written are lost. Both transports stay
+/// open, without a handler.
 class Relay final {
  public:
-  /// `front` and `back` must outlive the relay; their handlers are the relay's until it is
-  /// destroyed. `inspector` may be null.
+  /// `front`, `back` and `inspector` must outlive the relay. The relay sets the transports'
+  /// handlers and resets them to null when it is destroyed. `inspector` may be null.
   Relay(Scheduler& scheduler, Transport& front, Transport& back, Inspector* inspector,
         const RelayOptions& options);
   ~Relay();
   Relay(const Relay&) = delete;
   Relay& operator=(const Relay&) = delete;
 
-  /// Starts to carry. `done` is called once, from the loop and never from inside this call; the
-  /// relay may be destroyed in it.
+  /// Starts the relay; call it once. Calls `done` once, from the loop and never inside this call.
   void Start(absl::AnyInvocable<void(absl::Status)> done);
 
-  /// Counts the bytes that were read from a leg / accepted by a leg so far.
+  /// Return the number of bytes read from a leg, and accepted by a leg, so far.
   uint64_t bytes_read(Leg leg) const;
   uint64_t bytes_written(Leg leg) const;
 
-  /// Counts those of `bytes_written` that never were in this process (`Transport::direct_pipes`).
+  /// Returns the part of `bytes_written` that bypassed this process (`Transport::direct_pipes`).
   uint64_t bytes_direct(Leg leg) const;
 
   /// Tells whether any buffer or pipe is held now. False while nothing is in flight.

@@ -1,5 +1,5 @@
-// Transport: a byte stream with two directions that never blocks. Everything that Trestle reads
-// from or writes to is one: a TCP socket, a TLS stream over another transport, a test's memory.
+// Transport: a byte stream with two directions that never blocks. Trestle reads and writes
+// transports only: TCP sockets, TLS streams over another transport, and memory in tests.
 #ifndef TRESTLE_IO_TRANSPORT_H_
 #define TRESTLE_IO_TRANSPORT_H_
 
@@ -16,19 +16,19 @@ namespace trestle {
 enum class IoState : uint8_t {
   kOk,           ///< Progress was made; more may follow at once.
   kWouldBlock,   ///< Nothing more now; one callback follows (rule 3).
-  kEndOfStream,  ///< The peer ended its direction cleanly. Only reads end so.
-  kFailed,       ///< The stream is broken for good; `status()` says why.
+  kEndOfStream,  ///< The peer ended its direction cleanly. Only reads return this.
+  kFailed,       ///< The stream has failed for good; `status()` has the reason.
 };
 
-/// What a call on a transport did. `bytes` is above 0 only with kOk.
+/// The result of a call on a transport. `bytes` is above 0 only with kOk.
 struct IoResult {
   size_t bytes = 0;
   IoState state = IoState::kOk;
 };
 
-/// How a direction ends.
+/// The end of a direction.
 enum class StreamEnd : uint8_t {
-  kClean,      ///< All was said: close_notify on TLS (RFC 8446 6.1), FIN on TCP.
+  kClean,      ///< The stream is complete: close_notify on TLS (RFC 8446 6.1), FIN on TCP.
   kTruncated,  ///< The stream was cut short and the peer must notice: no close_notify, or RST.
 };
 
@@ -45,7 +45,7 @@ class TransportHandler {
   ~TransportHandler() = default;
 };
 
-/// Where a transport leads.
+/// The addresses of a transport.
 struct TransportInfo {
   Endpoint local;
   Endpoint peer;
@@ -65,16 +65,17 @@ class Transport {
  public:
   virtual ~Transport() = default;
 
-  /// Reads what is there into `out`, at most `out.size()` bytes. kOk means at least one byte.
-  /// End of stream without a clean end is kFailed with ErrorCode::kTruncated.
+  /// Reads available bytes into `out`, at most `out.size()`. kOk means at least one byte. An end of
+  /// the stream that is not clean is kFailed with ErrorCode::kTruncated.
   virtual IoResult Read(MutableByteView out) = 0;
 
-  /// Accepts bytes to send, at most `data.size()`. kOk means at least one byte was taken and will
-  /// be sent as long as the connection holds; kWouldBlock means none was: the peer is slow.
+  /// Accepts bytes to send, at most `data.size()`. kOk means that at least one byte was accepted
+  /// and will be sent unless the connection fails. kWouldBlock means none was accepted: the peer is
+  /// slow.
   virtual IoResult Write(ByteView data) = 0;
 
-  /// As `Write`, for what `ShutdownWrite(kClean)` follows at once: the bytes may wait for it, so
-  /// that they and the mark leave together.
+  /// As `Write`, for the last bytes before `ShutdownWrite(kClean)`, which the caller calls at once.
+  /// The bytes may wait for it, so that they and the mark of the end leave together.
   virtual IoResult WriteBeforeEnd(ByteView data) { return Write(data); }
 
   /// Ends the direction towards the peer: sends all that `Write` took, then the mark for `end`.
@@ -86,25 +87,26 @@ class Transport {
   /// Cuts both directions at once (TCP: RST). What was not sent yet is lost.
   virtual void Abort() = 0;
 
-  /// Sets who is called back; null for nobody. `handler` must outlive the transport or be replaced.
-  /// A callback that is due is made to the handler that is set at that time.
+  /// Sets the handler of callbacks; null for none. `handler` must outlive the transport or be
+  /// replaced. A pending callback goes to the handler that is set when it is made.
   virtual void SetHandler(TransportHandler* handler) = 0;
 
-  /// Says why a call answered kFailed; OK before that.
+  /// Returns the reason why a call returned kFailed; OK before that.
   virtual absl::Status status() const = 0;
 
   virtual TransportInfo info() const = 0;
 
-  /// Tells the pipes through which bytes can be exchanged with other transports that tell the same
-  /// ones; null where there are none, or bytes can't go that way now. They outlive the transport.
+  /// Returns the pipes that can carry bytes to and from other transports with the same pipes.
+  /// Returns null if there are none, or if pipes can't carry the stream now. They outlive the
+  /// transport.
   virtual DirectPipes* direct_pipes() { return nullptr; }
 
-  /// Moves what is there into `pipe`, which is empty and comes from `direct_pipes()`, at most
-  /// `max_bytes` bytes. As `Read`, but kOk may come without bytes: then only `Read` can go on.
+  /// Moves available bytes, at most `max_bytes`, into `pipe`, which is empty and comes from
+  /// `direct_pipes()`. Results are those of `Read`, but kOk may have no bytes: use `Read` then.
   virtual IoResult ReadInto(DirectPipe& /*pipe*/, size_t /*max_bytes*/) { return {}; }
 
-  /// Accepts bytes to send out of `pipe`, which is not empty and comes from `direct_pipes()`. As
-  /// `Write`.
+  /// Accepts bytes to send from `pipe`, which is not empty and comes from `direct_pipes()`. Results
+  /// are those of `Write`.
   virtual IoResult WriteFrom(DirectPipe& /*pipe*/) { return {0, IoState::kFailed}; }
 };
 
