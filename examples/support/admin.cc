@@ -167,6 +167,8 @@ void Admin::OnReloaded(bool good) {
   }
 }
 
+void Admin::OnAcceptFailed() { metrics_.CountAcceptFailure(); }
+
 void Admin::OnDraining() { server_->SetDraining(); }
 
 absl::Status Admin::WatchTargets() {

@@ -95,7 +95,7 @@ Json LegOf(const LegReport& leg, absl::Time now) {
   return {{"local", AddressOf(leg.local)},      {"peer", AddressOf(leg.peer)},
           {"via", AddressOf(leg.via)},          {"bytes_read", leg.bytes_read},
           {"bytes_written", leg.bytes_written}, {"bytes_spliced", leg.bytes_spliced},
-          {"tls", TlsOf(leg.tls.get(), now)}};
+          {"left_unmarked", leg.left_unmarked}, {"tls", TlsOf(leg.tls.get(), now)}};
 }
 
 Json HelloOf(const std::optional<HelloReport>& hello) {

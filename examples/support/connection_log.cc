@@ -42,7 +42,9 @@ std::string EscapeQuotes(absl::string_view text) {
 std::string DescribeStatus(const ConnectionReport& report) {
   if (report.handed_over) return "handed over";
   if (report.front.tls != nullptr && report.front.tls->acme_challenge) return "ok, acme-tls/1";
-  return report.status.ok() ? "ok" : std::string(report.status.message());
+  if (!report.status.ok()) return std::string(report.status.message());
+  if (report.back.left_unmarked) return "ok, the backend left without close_notify";
+  return report.front.left_unmarked ? "ok, the client left without close_notify" : "ok";
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/flags/declare.h"
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -13,8 +14,14 @@ ABSL_FLAG(bool, join, false,
           "shares the address with running processes of this user: start the new process with it, "
           "then end the old one with SIGTERM, and no connection is lost");
 ABSL_FLAG(int, threads, 1, "number of threads that serve connections");
+ABSL_FLAG(absl::Duration, tcp_keepalive, absl::Minutes(3),
+          "probes peers that were silent for this time (TCP keepalive), and closes the connection "
+          "if they do not answer within the same time again; used if --idle_timeout is longer than "
+          "both together. 0: off");
+ABSL_DECLARE_FLAG(absl::Duration, idle_timeout);  // connection_flags.cc
 ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(30),
-          "time for open connections to finish after SIGTERM or SIGINT");
+          "time for open connections to finish after SIGTERM or SIGINT, including the time to close "
+          "those that do not");
 ABSL_FLAG(absl::Duration, drain_on_reload, absl::InfiniteDuration(),
           "time for connections with certificates from before a reload to finish");
 ABSL_FLAG(trestle::examples::ConnectionLogFormat, log_connections,
@@ -38,6 +45,12 @@ absl::StatusOr<ProxyHostOptions> HostOptionsFromFlags() {
   if (options.threads < 1 || options.threads > kMaxThreads) {
     return FlagError("threads", absl::StrCat("must be from 1 to ", kMaxThreads));
   }
+  const absl::Duration keepalive = absl::GetFlag(FLAGS_tcp_keepalive);
+  if (keepalive < absl::ZeroDuration() || keepalive > absl::Hours(9) ||
+      (keepalive > absl::ZeroDuration() && keepalive < absl::Seconds(4))) {
+    return FlagError("tcp_keepalive", "must be 0, or from 4s to 9h");
+  }
+  if (2 * keepalive < absl::GetFlag(FLAGS_idle_timeout)) options.tcp_keepalive = keepalive;
   options.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
   if (options.drain_timeout < absl::ZeroDuration() ||
       options.drain_timeout == absl::InfiniteDuration()) {

@@ -21,6 +21,9 @@ namespace {
 
 constexpr int kSignals[] = {SIGHUP, SIGTERM, SIGINT};
 
+// Minimum time between log lines about failures to accept.
+constexpr absl::Duration kBetweenAcceptLines = absl::Seconds(10);
+
 // Each connection needs two descriptors; the soft limit is often 1024.
 void RaiseDescriptorLimit() {
   rlimit limit;
@@ -34,15 +37,17 @@ void RaiseDescriptorLimit() {
 // One thread: a loop and its objects. Members are in the order of dependency.
 class ProxyHost::Worker {
  public:
-  static absl::StatusOr<std::unique_ptr<Worker>> Create() {
+  static absl::StatusOr<std::unique_ptr<Worker>> Create(absl::Duration keepalive) {
     absl::StatusOr<std::unique_ptr<EpollLoop>> loop = EpollLoop::Create();
     if (!loop.ok()) return loop.status();
-    return std::make_unique<Worker>(*std::move(loop));
+    return std::make_unique<Worker>(*std::move(loop), keepalive);
   }
 
-  explicit Worker(std::unique_ptr<EpollLoop> loop)
+  Worker(std::unique_ptr<EpollLoop> loop, absl::Duration keepalive)
       // The blocks limit the dial time.
-      : loop_(std::move(loop)), dialer_(*loop_, {absl::InfiniteDuration()}) {}
+      : loop_(std::move(loop)),
+        keepalive_(keepalive),
+        dialer_(*loop_, {absl::InfiniteDuration(), keepalive}) {}
 
   ~Worker() {
     loop_->Stop();
@@ -52,6 +57,7 @@ class ProxyHost::Worker {
   absl::Status Listen(const Endpoint& endpoint, PortUse port_use) {
     TcpListenerOptions options;
     options.port_use = port_use;
+    options.keepalive = keepalive_;
     absl::StatusOr<std::unique_ptr<TcpListener>> listener = TcpListener::Create(
         *loop_, endpoint,
         [this](std::unique_ptr<Transport> connection) {
@@ -83,8 +89,15 @@ class ProxyHost::Worker {
     listener_->Retire(
         [this, deadline = loop_->MonotonicNow() + timeout, done = std::move(done)]() mutable {
           listener_.reset();
+          // All of them know the deadline from the start.
+          for (const auto& block : blocks_) block->Drain(TimeLeft(deadline), [] {});
           DrainBlocks(blocks_.size(), deadline, std::move(done));
         });
+  }
+
+  /// Told on this worker's thread.
+  void OnAcceptFailure(absl::AnyInvocable<void(const absl::Status&)> call) {
+    listener_->OnFailure(std::move(call));
   }
 
   EpollLoop& loop() { return *loop_; }
@@ -95,13 +108,18 @@ class ProxyHost::Worker {
   // Drains one after the other, the last one first: it may pass connections to the others.
   void DrainBlocks(size_t count, MonotonicTime deadline, absl::AnyInvocable<void()> done) {
     if (count == 0) return done();
-    const absl::Duration left = std::max(deadline - loop_->MonotonicNow(), absl::ZeroDuration());
-    blocks_[count - 1]->Drain(left, [this, count, deadline, done = std::move(done)]() mutable {
-      DrainBlocks(count - 1, deadline, std::move(done));
-    });
+    blocks_[count - 1]->Drain(TimeLeft(deadline),
+                              [this, count, deadline, done = std::move(done)]() mutable {
+                                DrainBlocks(count - 1, deadline, std::move(done));
+                              });
+  }
+
+  absl::Duration TimeLeft(MonotonicTime deadline) const {
+    return std::max(deadline - loop_->MonotonicNow(), absl::ZeroDuration());
   }
 
   const std::unique_ptr<EpollLoop> loop_;
+  const absl::Duration keepalive_;
   TcpDialer dialer_;
   std::unique_ptr<ConnectionObserver> observer_;
   Blocks blocks_;
@@ -159,7 +177,7 @@ absl::Status ProxyHost::StartWorkers(BlockFactory& new_blocks) {
   ConnectionObserver* const observer =
       options_.log_connections == ConnectionLogFormat::kNone ? nullptr : &log_;
   for (int i = 0; i < options_.threads; ++i) {
-    absl::StatusOr<std::unique_ptr<Worker>> worker = Worker::Create();
+    absl::StatusOr<std::unique_ptr<Worker>> worker = Worker::Create(options_.tcp_keepalive);
     if (!worker.ok()) return worker.status();
     // The first one may have chosen the port; the others join it.
     absl::Status status =
@@ -167,6 +185,9 @@ absl::Status ProxyHost::StartWorkers(BlockFactory& new_blocks) {
                : (*worker)->Listen(workers_[0]->listener().local_endpoint(), PortUse::kJoin);
     if (!status.ok()) return status;
     workers_.push_back(*std::move(worker));
+    workers_.back()->OnAcceptFailure([this](const absl::Status& failure) {
+      main_loop_->PostFromAnyThread([this, failure] { OnAcceptFailed(failure); });
+    });
     std::unique_ptr<ConnectionObserver> own;
     if (watcher_ != nullptr) own = watcher_->NewObserver(observer);
     status = workers_.back()->MakeBlocks(new_blocks, std::move(own), observer);
@@ -244,6 +265,21 @@ void ProxyHost::Drain() {
   if (watcher_ != nullptr) watcher_->OnDraining();
   LogLine(absl::StrCat("draining for at most ", absl::FormatDuration(options_.drain_timeout),
                        "; a second signal stops at once"));
+}
+
+void ProxyHost::OnAcceptFailed(const absl::Status& status) {
+  if (watcher_ != nullptr) watcher_->OnAcceptFailed();
+  ++accept_failures_;
+  if (accept_failures_told_ != nullptr) return;
+  LogLine(absl::StrCat("connections wait: ", Sentence(status)));
+  accept_failures_ = 0;
+  accept_failures_told_ = main_loop_->RunAfter(kBetweenAcceptLines, [this] {
+    accept_failures_told_.reset();
+    if (accept_failures_ == 0) return;
+    LogLine(absl::StrCat("connections had to wait ", accept_failures_, " times more within ",
+                         absl::FormatDuration(kBetweenAcceptLines)));
+    accept_failures_ = 0;
+  });
 }
 
 void ProxyHost::LogRefusals() const {

@@ -29,6 +29,8 @@ struct ProxyHostOptions {
   /// kJoin for a process that takes over from one that still listens.
   PortUse port_use = PortUse::kClaim;
   int threads = 1;
+  /// On both legs; zero: off.
+  absl::Duration tcp_keepalive = absl::ZeroDuration();
   absl::Duration drain_timeout = absl::Seconds(30);
   /// How long connections with earlier certificates may continue after a reload; infinite: no
   /// limit.
@@ -73,6 +75,9 @@ class ProxyHostWatcher : public MainLoopPart {
   virtual std::unique_ptr<ConnectionObserver> NewObserver(ConnectionObserver* next) = 0;
 
   virtual void OnReloaded(bool good) = 0;
+
+  /// A connection that waited could not be accepted.
+  virtual void OnAcceptFailed() = 0;
   virtual void OnDraining() = 0;
 };
 
@@ -125,6 +130,7 @@ class ProxyHost {
   void Reload();
   void Drain();
   void LogRefusals() const;
+  void OnAcceptFailed(const absl::Status& status);
 
   const ProxyHostOptions options_;
   ConnectionLog log_;
@@ -135,6 +141,8 @@ class ProxyHost {
   std::unique_ptr<EpollLoop> main_loop_;  // Signals only; connections run on the workers' loops.
   std::vector<std::unique_ptr<Worker>> workers_;
   int workers_to_drain_ = 0;
+  uint64_t accept_failures_ = 0;  // Since the last line about them.
+  Timer accept_failures_told_;    // While there was one lately.
   bool draining_ = false;
 };
 

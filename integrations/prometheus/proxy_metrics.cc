@@ -167,6 +167,11 @@ class ProxyMetrics::Families {
                            .Name("trestle_hello_records")
                            .Help("TLS records that ClientHellos came in, where a router read them")
                            .Register(registry)),
+        accept_failures_(BuildCounter()
+                             .Name("trestle_accept_failures_total")
+                             .Help("Waiting connections that could not be accepted at once")
+                             .Register(registry)
+                             .Add({})),
         reloads_(BuildCounter()
                      .Name("trestle_reloads_total")
                      .Help("Reloads of the configuration, by result")
@@ -210,6 +215,8 @@ class ProxyMetrics::Families {
       hello_bytes_.Add({}, kHelloBytes).Observe(static_cast<double>(hello_bytes));
     }
   }
+
+  void AcceptFailed() { accept_failures_.Increment(); }
 
   void Reloaded(bool good) {
     reloads_.Add({{"result", good ? "ok" : "failed"}}).Increment();
@@ -262,6 +269,7 @@ class ProxyMetrics::Families {
   Family<Counter>& refusals_;
   Family<Histogram>& hello_bytes_;
   Family<Histogram>& hello_records_;
+  Counter& accept_failures_;
   Family<Counter>& reloads_;
   Gauge& generation_;
 };
@@ -317,6 +325,8 @@ std::vector<CertificateStatus> ProxyMetrics::certificates() const {
 }
 
 void ProxyMetrics::CountReload(bool good) { families_->Reloaded(good); }
+
+void ProxyMetrics::CountAcceptFailure() { families_->AcceptFailed(); }
 
 void ProxyMetrics::SetTicketKeyTime(absl::AnyInvocable<absl::Time(absl::Time now)> sealing_since) {
   absl::MutexLock lock(&mutex_);

@@ -51,6 +51,9 @@ class ProxyMetrics {
   /// Counts a reload. Each successful one is a generation; the initial set-up is generation 1.
   void CountReload(bool good);
 
+  /// Counts a failure to accept a waiting connection.
+  void CountAcceptFailure();
+
   /// Returns all metrics in Prometheus' text format, with ages as of `now`.
   std::string Text(absl::Time now) const ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -40,6 +40,8 @@ absl::StatusCode StatusCodeFor(ErrorCode code) {
       return absl::StatusCode::kFailedPrecondition;
     case ErrorCode::kBlockedByInspector:
       return absl::StatusCode::kPermissionDenied;
+    case ErrorCode::kNothingSent:
+      return absl::StatusCode::kCancelled;
     case ErrorCode::kTruncated:
       return absl::StatusCode::kDataLoss;
     case ErrorCode::kTimeout:
@@ -91,6 +93,8 @@ absl::string_view ErrorCodeName(ErrorCode code) {
       return "client_certificate_missing";
     case ErrorCode::kAlpnMismatch:
       return "alpn_mismatch";
+    case ErrorCode::kNothingSent:
+      return "nothing_sent";
     case ErrorCode::kTruncated:
       return "truncated";
     case ErrorCode::kTimeout:

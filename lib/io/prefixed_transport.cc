@@ -23,10 +23,4 @@ void PrefixedTransport::Abort() {
   inner_->Abort();
 }
 
-TransportInfo PrefixedTransport::info() const {
-  TransportInfo info = inner_->info();
-  if (!prefix_.empty()) info.fd = -1;
-  return info;
-}
-
 }  // namespace trestle

@@ -57,6 +57,17 @@ class Relay::Pipe {
   /// The source broke while something else used it: carry what it still has, then no more.
   void DrainSource() { source_failed_ = true; }
 
+  /// The opposite direction has ended in order: its sink, the source of this one, knows our end.
+  void NoteOurEnd() { bytes_at_our_end_ = bytes_read_; }
+
+  /// The source broke after our end, and nothing came in between.
+  bool broke_after_our_end() const {
+    return bytes_at_our_end_ == bytes_read_ && failed_leg_ == source_leg();
+  }
+
+  void NoteLeftUnmarked() { left_unmarked_ = true; }
+  bool left_unmarked() const { return left_unmarked_; }
+
   /// Reads no more and drops what was not judged; `last_words` are the last bytes to be sent.
   void EndWith(std::string last_words) {
     if (state_ != State::kCopying) return Stop();
@@ -134,6 +145,8 @@ class Relay::Pipe {
   bool source_ended_ = false;
   bool source_failed_ = false;
   bool end_judged_ = false;  // The inspector has seen the end of the stream.
+  bool left_unmarked_ = false;
+  std::optional<uint64_t> bytes_at_our_end_;  // See NoteOurEnd().
   uint64_t bytes_read_ = 0;
   uint64_t bytes_written_ = 0;
 };
@@ -361,6 +374,10 @@ uint64_t Relay::BytesMoved() const {
          to_client_->bytes_written();
 }
 
+bool Relay::left_unmarked(Leg leg) const {
+  return (leg == Leg::kFront ? to_backend_ : to_client_)->left_unmarked();
+}
+
 bool Relay::holds_buffers() const {
   return to_backend_->holds_buffers() || to_client_->holds_buffers();
 }
@@ -396,6 +413,7 @@ bool Relay::PumpPipe(Pipe& pipe, Pipe& opposite) {
       OnBlocked(pipe);
       return true;
     case Pipe::Step::kDone:
+      opposite.NoteOurEnd();
       // What waits for this direction has to hear that it has ended.
       return ask_other || opposite.waits_for_other();
     case Pipe::Step::kTurnOver:
@@ -405,14 +423,27 @@ bool Relay::PumpPipe(Pipe& pipe, Pipe& opposite) {
       return true;
     case Pipe::Step::kEndLost:
       // A peer that had ended its own direction and left without waiting for ours missed nothing.
+      opposite.NoteOurEnd();
       if (opposite.done() && outcome_.ok()) return false;
       OnFailed(pipe.failed_leg(), opposite);
       return true;
     case Pipe::Step::kFailed:
-      OnFailed(pipe.failed_leg(), opposite);
+      if (LeftUnmarked(pipe)) {
+        pipe.NoteLeftUnmarked();
+      } else {
+        OnFailed(pipe.failed_leg(), opposite);
+      }
       return true;
   }
   return false;
+}
+
+// Servers answer the end of a kept connection by closing theirs, often without close_notify.
+bool Relay::LeftUnmarked(const Pipe& pipe) const {
+  if (!outcome_.ok() || !pipe.broke_after_our_end()) return false;
+  const Transport& source = pipe.failed_leg() == Leg::kFront ? front_ : back_;
+  const std::optional<TlsError> error = GetTlsError(source.status());
+  return error.has_value() && error->code == ErrorCode::kTruncated;
 }
 
 void Relay::OnFailed(Leg leg, Pipe& opposite) {

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -67,6 +68,21 @@ OwnedFd OpenTcpSocket(Endpoint::Family family) {
   // Otherwise a byte marked as urgent would be missing from the stream (RFC 6093).
   setsockopt(fd.get(), SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
   return fd;
+}
+
+void SetKeepalive(int fd, absl::Duration silence) {
+  if (silence <= absl::ZeroDuration()) return;
+  constexpr int kProbes = 4;
+  const auto seconds = [](absl::Duration duration) {
+    return static_cast<int>(std::clamp<int64_t>(absl::ToInt64Seconds(duration), 1, 32767));
+  };
+  const int on = 1;
+  const int idle = seconds(silence);
+  const int interval = seconds(silence / kProbes);
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &kProbes, sizeof kProbes);
 }
 
 absl::Status ConnectError(const Endpoint& endpoint, int error) {

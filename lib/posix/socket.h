@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/posix/owned_fd.h"
 
@@ -32,6 +33,11 @@ Endpoint PeerEndpoint(int fd);
 /// Opens a TCP socket: non-blocking, close-on-exec, Nagle off, urgent bytes in line. Accepted
 /// sockets inherit the last two from a listener. Not valid on failure; errno has the reason.
 OwnedFd OpenTcpSocket(Endpoint::Family family);
+
+/// Turns on TCP keepalive: the system probes a peer that was silent for `silence`, and breaks the
+/// connection if it does not answer within the same time again. Zero: off. Accepted sockets inherit
+/// it from their listener.
+void SetKeepalive(int fd, absl::Duration silence);
 
 /// Returns the reason why connecting to, or listening on, `endpoint` failed with the errno value
 /// `error`.

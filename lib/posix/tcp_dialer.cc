@@ -17,14 +17,16 @@ namespace {
 
 class TcpDial final : public Dial, private FdWatcher {
  public:
-  TcpDial(EpollLoop& loop, const Endpoint& endpoint, Dialer::Callback done)
-      : loop_(loop), endpoint_(endpoint), done_(std::move(done)) {}
+  TcpDial(EpollLoop& loop, const Endpoint& endpoint, const TcpDialerOptions& options,
+          Dialer::Callback done)
+      : loop_(loop), endpoint_(endpoint), options_(options), done_(std::move(done)) {}
 
   ~TcpDial() override {
     if (socket_.valid()) loop_.Unwatch(socket_.get());
   }
 
-  void Start(absl::Duration limit) {
+  void Start() {
+    const absl::Duration limit = options_.connect_timeout;
     absl::Status status = Open();
     if (!status.ok()) {
       timer_ = loop_.RunAfter(absl::ZeroDuration(), [this, status] { Finish(status); });
@@ -44,6 +46,7 @@ class TcpDial final : public Dial, private FdWatcher {
     }
     OwnedFd socket = OpenTcpSocket(endpoint_.family());
     if (!socket.valid()) return ConnectError(endpoint_, errno);
+    SetKeepalive(socket.get(), options_.keepalive);
     const SocketAddress address(endpoint_);
     const int result = connect(socket.get(), address.get(), address.size);
     if (result != 0 && errno != EINPROGRESS) return ConnectError(endpoint_, errno);
@@ -80,6 +83,7 @@ class TcpDial final : public Dial, private FdWatcher {
 
   EpollLoop& loop_;
   const Endpoint endpoint_;
+  const TcpDialerOptions options_;
   Dialer::Callback done_;
   OwnedFd socket_;
   Timer timer_;
@@ -88,8 +92,8 @@ class TcpDial final : public Dial, private FdWatcher {
 }  // namespace
 
 std::unique_ptr<Dial> TcpDialer::Connect(const Endpoint& endpoint, Callback done) {
-  auto dial = std::make_unique<TcpDial>(loop_, endpoint, std::move(done));
-  dial->Start(options_.connect_timeout);
+  auto dial = std::make_unique<TcpDial>(loop_, endpoint, options_, std::move(done));
+  dial->Start();
   return dial;
 }
 

@@ -57,6 +57,7 @@ OwnedFd Listen(const Endpoint& endpoint, const TcpListenerOptions& options) {
   OwnedFd socket = OpenTcpSocket(endpoint.family());
   if (!socket.valid()) return socket;
   const int fd = socket.get();
+  SetKeepalive(fd, options.keepalive);
   const SocketAddress address(endpoint);
   const bool ipv6 = endpoint.family() == Endpoint::Family::kIpv6;
   const bool claim = options.port_use == PortUse::kClaim;
@@ -192,14 +193,19 @@ TcpListener::Accepting TcpListener::AcceptOne(Callback& on_connection) {
   if (!socket.valid() && errno == EAGAIN) return Accepting::kIsDone;
   if (!socket.valid() && IsConnectionError(errno)) return Accepting::kGoesOn;
   std::unique_ptr<Transport> connection;
-  if (socket.valid()) {
+  absl::Status failure;
+  if (!socket.valid()) {
+    failure = SystemError("cannot accept a connection", errno);
+  } else {
     if (retirement_ != nullptr) SetMinTtl(socket.get(), local_.family(), 0);  // It is inherited.
     const Endpoint local = local_.IsUnspecified() ? LocalEndpoint(socket.get()) : local_;
     auto created = TcpTransport::Create(loop_, std::move(socket), local, peer.ToEndpoint());
+    failure = created.status();
     if (created.ok()) connection = *std::move(created);
   }
-  if (connection == nullptr) {
+  if (!failure.ok()) {
     ++failures_;
+    if (on_failure_) on_failure_(failure);
     return Accepting::kMustWait;
   }
   ++accepted_;

@@ -250,7 +250,6 @@ TransportInfo TcpTransport::info() const {
   TransportInfo info;
   info.local = local_;
   info.peer = peer_;
-  info.fd = socket_.get();
   return info;
 }
 

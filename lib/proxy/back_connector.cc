@@ -51,19 +51,39 @@ void BackConnector::DialNext() {
 }
 
 void BackConnector::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back) {
-  CountTime();
-  if (!back.ok()) return FailTry(AtLeg(back.status(), Leg::kBack, Phase::kDial), {});
+  if (!back.ok()) {
+    CountTime();
+    return FailTry(AtLeg(back.status(), Leg::kBack, Phase::kDial), {});
+  }
   leg_ = *std::move(back);
   report_.back.local = leg_->info().local;
+  SendPreamble();
+}
+
+// Within the limit of the dial: a backend that takes no bytes is as good as unreachable.
+void BackConnector::SendPreamble() {
+  absl::StatusOr<std::string> preamble =
+      BackendPreamble(set_.options.proxy_protocol_to_backend, *origin_, *facts_);
+  // Not the backend's fault: another one would not do better.
+  if (!preamble.ok()) {
+    CountTime();
+    return Finish(AtLeg(preamble.status(), Leg::kBack, Phase::kDial));
+  }
+  preamble_.emplace(*leg_, *std::move(preamble));
+  const IoState state = preamble_->Start([this](IoState end) { OnPreambleSent(end); });
+  if (state != IoState::kWouldBlock) OnPreambleSent(state);
+}
+
+void BackConnector::OnPreambleSent(IoState state) {
+  preamble_.reset();
+  CountTime();
+  if (state == IoState::kFailed) {
+    return FailTry(AtLeg(leg_->status(), Leg::kBack, Phase::kDial), {});
+  }
   OpenLeg();
 }
 
 void BackConnector::OpenLeg() {
-  const absl::StatusOr<std::string> preamble =
-      BackendPreamble(set_.options.proxy_protocol_to_backend, *origin_, *facts_);
-  // Not the backend's fault, so another backend would fail too.
-  if (!preamble.ok()) return Finish(AtLeg(preamble.status(), Leg::kBack, Phase::kDial));
-  if (absl::Status sent = Send(*preamble); !sent.ok()) return FailTry(std::move(sent), {});
   if (!shown_.empty()) set_.chooser.Succeeded(report_.back.peer, {});
   absl::StatusOr<std::unique_ptr<LegOpener>> opener = set_.plan.NewBack(*facts_, report_.back.peer);
   if (!opener.ok()) return Finish(AtLeg(opener.status(), Leg::kBack, Phase::kHandshake));
@@ -72,20 +92,6 @@ void BackConnector::OpenLeg() {
   phase_start_ = set_.scheduler.MonotonicNow();
   Limit(set_.options.handshake_timeout, report_.times.back);
   opener_->Open(std::move(leg_), [this](absl::Status status) { OnOpen(std::move(status)); });
-}
-
-absl::Status BackConnector::Send(absl::string_view preamble) {
-  size_t sent = 0;
-  while (sent < preamble.size()) {
-    const IoResult result = leg_->Write(AsBytes(preamble).subspan(sent));
-    // A new connection has room for far more; if not, it is broken.
-    if (result.state != IoState::kOk) {
-      return MakeError({ErrorCode::kTransport, Leg::kBack, Phase::kDial, std::nullopt,
-                        "the backend did not take the PROXY header"});
-    }
-    sent += result.bytes;
-  }
-  return absl::OkStatus();
 }
 
 void BackConnector::OnOpen(absl::Status status) {
@@ -126,10 +132,10 @@ void BackConnector::TryNext(absl::Status status) {
 
 // Sends a pending alert, without waiting for the backend to read it.
 void BackConnector::DropLeg() {
+  preamble_.reset();
   if (opener_ != nullptr) leg_ = opener_->Take();
   opener_.reset();
-  if (leg_ != nullptr) leg_->ShutdownWrite(StreamEnd::kClean);
-  leg_.reset();
+  if (leg_ != nullptr) set_.Dismiss(std::move(leg_));
 }
 
 void BackConnector::Finish(absl::Status status) {
@@ -146,6 +152,7 @@ std::unique_ptr<Transport> BackConnector::Take() {
   EndTry();
   limit_.reset();
   dial_.reset();
+  preamble_.reset();
   done_ = nullptr;
   if (opener_ != nullptr) leg_ = opener_->Take();
   opener_.reset();

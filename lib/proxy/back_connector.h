@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -12,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "lib/proxy/backend_chooser.h"
+#include "lib/proxy/byte_sender.h"
 #include "lib/proxy/connection_plan.h"
 #include "trestle/base/error.h"
 #include "trestle/io/dialer.h"
@@ -56,7 +58,8 @@ class BackConnector {
   void DialNext();
   void OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back);
   void OpenLeg();
-  absl::Status Send(absl::string_view preamble);
+  void SendPreamble();
+  void OnPreambleSent(IoState state);
   void OnOpen(absl::Status status);
   void FailTry(absl::Status status, const BackendChooser::Shown& after_showing);
   void TryNext(absl::Status status);
@@ -81,6 +84,7 @@ class BackConnector {
   std::unique_ptr<Dial> dial_;
   std::unique_ptr<LegOpener> opener_;
   std::unique_ptr<Transport> leg_;
+  std::optional<ByteSender> preamble_;  // While it is on its way; before leg_ goes, this does.
   absl::AnyInvocable<void(absl::Status)> done_;
 };
 

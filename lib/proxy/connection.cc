@@ -156,6 +156,10 @@ void Connection::OnFrontOpen(absl::Status status) {
   if (opening.facts.hello.has_value()) report_.hello = opening.facts.hello;
   ReportOrigin();
   if (!opening.early_failure.ok()) return Fail(opening.early_failure);
+  if (CodeOf(status) == ErrorCode::kTruncated && !opening.front->anything_received()) {
+    return Fail(MakeError({ErrorCode::kNothingSent, Leg::kFront, Phase::kHello, std::nullopt,
+                           "the client left before it sent anything, as health checks do"}));
+  }
   if (!status.ok()) {
     opening.last_words = opening.front->last_words();
     return Fail(status);
@@ -288,11 +292,13 @@ void Connection::StartRelay() {
 }
 
 void Connection::OnRelayDone(absl::Status status) {
-  if (status.ok()) {
-    CollectLegs();
-    return Finish();
+  if (!status.ok()) return Fail(status);
+  // What was not marked must not look complete on the other side either.
+  if (relay_->left_unmarked(Leg::kFront) || relay_->left_unmarked(Leg::kBack)) {
+    return Close(absl::OkStatus());
   }
-  Fail(status);
+  CollectLegs();
+  Finish();
 }
 
 // An encrypted name may occur in any message: a backend's certificate, a content reader or an
@@ -375,31 +381,30 @@ void Connection::Close(absl::Status status) {
   CollectLegs();
   stage_ = Stage::kClosing;
   report_.status = std::move(status);
-  if (!relayed) SayLastWords();
+  std::string last_words = relayed ? std::string() : LastWords();
   LimitPhase(set_.options.close_timeout);
   const ErrorCode code = CodeOf(report_.status);
   closing_ = std::make_unique<Closing>();
   const auto close = [&](Leg leg, std::unique_ptr<Transport> transport,
-                         std::optional<LegCloser>& closer) {
+                         std::optional<LegCloser>& closer, std::string words) {
     if (transport == nullptr) return;
     const StreamEnd end = EndFor(leg, relayed, code);
     // A peer that caused a timeout gets no more time.
     closer.emplace(std::move(transport), end,
-                   end == StreamEnd::kClean && code != ErrorCode::kTimeout);
+                   end == StreamEnd::kClean && code != ErrorCode::kTimeout, std::move(words));
     if (!closer->Start([this] { OnLegClosed(); })) ++closing_->legs_open;
   };
-  close(Leg::kFront, std::move(front_), closing_->front);
-  close(Leg::kBack, std::move(back_), closing_->back);
+  close(Leg::kFront, std::move(front_), closing_->front, std::move(last_words));
+  close(Leg::kBack, std::move(back_), closing_->back, {});
   if (closing_->legs_open == 0) Finish();
 }
 
-void Connection::SayLastWords() {
+// What the client is told before its leg ends.
+std::string Connection::LastWords() {
   const std::optional<TlsError> error = GetTlsError(report_.status);
-  if (!error.has_value() || front_ == nullptr) return;
-  std::string words = std::move(opening_->last_words);
-  if (words.empty()) words = set_.plan.LastWords(*error);
-  // Do not wait for a client that does not accept a few bytes at once.
-  if (!words.empty()) front_->Write(AsBytes(words));
+  if (!error.has_value() || front_ == nullptr) return "";
+  if (!opening_->last_words.empty()) return std::move(opening_->last_words);
+  return set_.plan.LastWords(*error);
 }
 
 void Connection::CollectLegs() {
@@ -412,6 +417,8 @@ void Connection::CollectLegs() {
     report_.back.bytes_read = relay_->bytes_read(Leg::kBack);
     report_.back.bytes_written = relay_->bytes_written(Leg::kBack);
     report_.back.bytes_spliced = relay_->bytes_direct(Leg::kBack);
+    report_.front.left_unmarked = relay_->left_unmarked(Leg::kFront);
+    report_.back.left_unmarked = relay_->left_unmarked(Leg::kBack);
     relay_.reset();
   }
   if (opening_ == nullptr) return;

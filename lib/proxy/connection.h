@@ -104,7 +104,7 @@ class Connection final : private HelloHook {
 
   void Fail(const absl::Status& status);
   void Close(absl::Status status);
-  void SayLastWords();
+  std::string LastWords();
   void CollectLegs();
   void HideName();
   void OnLegClosed();

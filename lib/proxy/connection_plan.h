@@ -53,6 +53,9 @@ class LegOpener {
   /// Returns whether the peer's complete ClientHello has arrived. Always true for a back leg.
   virtual bool hello_received() const = 0;
 
+  /// Returns whether the peer sent any byte, besides a PROXY header.
+  virtual bool anything_received() const = 0;
+
   /// Returns the results so far. Call it before `Take`.
   virtual LegFacts facts() const = 0;
 

@@ -9,14 +9,12 @@ namespace {
 // Maximum number of pending generations. Only a host that reloads constantly exceeds it.
 constexpr size_t kMaxEndings = 64;
 
+// Of the time to drain, at most this part is for last words.
+constexpr int kClosingShareOfDrain = 4;
+
 }  // namespace
 
-ConnectionSet::~ConnectionSet() {
-  // Cut() calls Bury(), which changes the map: take the connections out first.
-  auto open = std::move(open_);
-  open_.clear();
-  for (auto& [id, connection] : open) connection->Cut();
-}
+ConnectionSet::~ConnectionSet() { CutAll(); }
 
 void ConnectionSet::Serve(Accepted accepted) {
   // A router with the same limiter has already counted the connection.
@@ -44,7 +42,11 @@ bool ConnectionSet::holds_buffers() const {
 
 void ConnectionSet::Drain(absl::Duration timeout, absl::AnyInvocable<void()> done) {
   drained_ = std::move(done);
-  drain_deadline_ = scheduler.RunAfter(timeout, [this] { CancelAll(); });
+  // Ending a connection takes time, too: a part of what there is.
+  const absl::Duration for_closing =
+      std::min(options.close_timeout, timeout / kClosingShareOfDrain);
+  drain_warning_ = scheduler.RunAfter(timeout - for_closing, [this] { CancelAll(); });
+  drain_deadline_ = scheduler.RunAfter(timeout, [this] { CutAll(); });
   if (open_.empty())
     burial_ = scheduler.RunAfter(absl::ZeroDuration(), [this] { FinishDrainIfEmpty(); });
 }
@@ -64,6 +66,26 @@ void ConnectionSet::CancelWhere(Condition condition, absl::string_view why) {
 
 void ConnectionSet::CancelAll() {
   CancelWhere([](const Connection&) { return true; }, "the time to drain ran out");
+}
+
+void ConnectionSet::CutAll() {
+  // Cut() calls Bury(), which changes the map: take the connections out first.
+  auto open = std::exchange(open_, {});
+  for (auto& [id, connection] : open) connection->Cut();
+  for (auto& [id, connection] : open) graveyard_.push_back(std::move(connection));
+  ClearGraveyard();
+}
+
+void ConnectionSet::Dismiss(std::unique_ptr<Transport> leg) {
+  const uint64_t id = ++last_leaving_;
+  auto leaving = std::make_unique<Leaving>(std::move(leg));
+  const auto forget = [this, id] { leaving_.erase(id); };
+  const bool closed = leaving->closer.Start([this, forget, &leaving = *leaving] {
+    leaving.limit = scheduler.RunAfter(absl::ZeroDuration(), forget);
+  });
+  if (closed) return;
+  leaving->limit = scheduler.RunAfter(options.close_timeout, forget);
+  leaving_.emplace(id, std::move(leaving));
 }
 
 void ConnectionSet::DrainOlderCertificates(uint64_t generation, absl::Duration timeout) {
@@ -108,7 +130,10 @@ void ConnectionSet::Bury(uint64_t id) {
   if (found == open_.end()) return;
   graveyard_.push_back(std::move(found->second));
   open_.erase(found);
-  if (graveyard_.size() > 1) return;
+  if (graveyard_.size() == 1) ClearGraveyard();
+}
+
+void ConnectionSet::ClearGraveyard() {
   burial_ = scheduler.RunAfter(absl::ZeroDuration(), [this] {
     graveyard_.clear();
     FinishDrainIfEmpty();
@@ -117,6 +142,7 @@ void ConnectionSet::Bury(uint64_t id) {
 
 void ConnectionSet::FinishDrainIfEmpty() {
   if (!open_.empty() || !drained_) return;
+  drain_warning_.reset();
   drain_deadline_.reset();
   // The call may destroy the block.
   absl::AnyInvocable<void()> drained = std::exchange(drained_, nullptr);

@@ -13,6 +13,7 @@
 #include "lib/proxy/backend_chooser.h"
 #include "lib/proxy/connection.h"
 #include "lib/proxy/connection_plan.h"
+#include "lib/proxy/leg_closer.h"
 #include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/proxy/connection_limiter.h"
@@ -46,6 +47,10 @@ class ConnectionSet {
   /// Called by a closed connection, which is then destroyed soon, from the loop.
   void Bury(uint64_t id);
 
+  /// Ends a leg that its connection goes on without: what it has to say gets out, within the limit
+  /// for closing.
+  void Dismiss(std::unique_ptr<Transport> leg);
+
   Scheduler& scheduler;
   Dialer& dialer;
   const ConnectionOptions options;
@@ -60,17 +65,30 @@ class ConnectionSet {
     MonotonicTime at;
   };
 
+  // A leg that was dismissed.
+  struct Leaving {
+    explicit Leaving(std::unique_ptr<Transport> leg)
+        : closer(std::move(leg), StreamEnd::kClean, /*linger=*/false) {}
+    LegCloser closer;
+    Timer limit;
+  };
+
   void CancelAll();
+  void CutAll();
   template <typename Condition>
   void CancelWhere(Condition condition, absl::string_view why);
   void EndGenerations();
+  void ClearGraveyard();
   void FinishDrainIfEmpty();
 
   uint64_t last_id_ = 0;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Connection>> open_;
   std::vector<std::unique_ptr<Connection>> graveyard_;
   Timer burial_;
+  Timer drain_warning_;  // Then what is open is ended, and at the deadline cut.
   Timer drain_deadline_;
+  uint64_t last_leaving_ = 0;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<Leaving>> leaving_;
   uint64_t oldest_generation_ = 0;  // Connections of an earlier one have been ended.
   std::vector<Ending> endings_;
   Timer next_ending_;

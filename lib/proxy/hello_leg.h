@@ -38,6 +38,7 @@ class HelloLeg final : public LegOpener, private TransportHandler {
   bool hello_received() const override {
     return routed_ != nullptr || reader_.state() == HelloState::kDone;
   }
+  bool anything_received() const override { return routed_ != nullptr || reader_.segments() > 0; }
   LegFacts facts() const override;
   std::string last_words() const override;
 

@@ -27,6 +27,7 @@ void LegCloser::Advance() {
 
 bool LegCloser::Closed() {
   if (!shut_down_) {
+    if (SayLastWords() == IoState::kWouldBlock) return false;
     const IoState state = leg_->ShutdownWrite(end_).state;
     if (state == IoState::kWouldBlock) return false;
     if (state == IoState::kFailed || !linger_) return true;
@@ -39,6 +40,17 @@ bool LegCloser::Closed() {
     if (state != IoState::kOk) return true;
   }
   return true;
+}
+
+// Where they fail, `ShutdownWrite` does, too.
+IoState LegCloser::SayLastWords() {
+  while (!last_words_.empty()) {
+    const IoResult result = leg_->Write(AsBytes(last_words_));
+    if (result.state == IoState::kWouldBlock) return result.state;
+    if (result.state != IoState::kOk) last_words_.clear();
+    last_words_.erase(0, result.bytes);
+  }
+  return IoState::kOk;
 }
 
 }  // namespace trestle

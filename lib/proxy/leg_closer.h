@@ -4,6 +4,7 @@
 #define TRESTLE_LIB_PROXY_LEG_CLOSER_H_
 
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
@@ -13,10 +14,11 @@ namespace trestle {
 
 class LegCloser final : private TransportHandler {
  public:
-  /// Closes `leg` with `end`. With `linger`, reads and discards the peer's bytes until its end:
-  /// closing a socket with unread bytes sends a RST, which can overtake a last alert.
-  LegCloser(std::unique_ptr<Transport> leg, StreamEnd end, bool linger)
-      : leg_(std::move(leg)), end_(end), linger_(linger) {}
+  /// Writes `last_words`, then closes `leg` with `end`. With `linger`, reads and discards the peer's
+  /// bytes until its end: closing a socket with unread bytes sends a RST, which can overtake a last
+  /// alert.
+  LegCloser(std::unique_ptr<Transport> leg, StreamEnd end, bool linger, std::string last_words = {})
+      : leg_(std::move(leg)), end_(end), linger_(linger), last_words_(std::move(last_words)) {}
   ~LegCloser() { leg_->SetHandler(nullptr); }
 
   /// Starts. Returns true if the leg is closed already; else `done` is called once, from the loop.
@@ -30,10 +32,12 @@ class LegCloser final : private TransportHandler {
   void OnWritable() override { Advance(); }
   void Advance();
   bool Closed();
+  IoState SayLastWords();
 
   const std::unique_ptr<Transport> leg_;
   const StreamEnd end_;
   const bool linger_;
+  std::string last_words_;  // Those that are left.
   bool shut_down_ = false;
   absl::AnyInvocable<void()> done_;
 };

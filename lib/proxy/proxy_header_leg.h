@@ -25,6 +25,9 @@ class ProxyHeaderLeg final : public LegOpener, private TransportHandler {
   void Open(std::unique_ptr<Transport> raw, absl::AnyInvocable<void(absl::Status)> done) override;
   std::unique_ptr<Transport> Take() override;
   bool hello_received() const override { return header_read_ && next_->hello_received(); }
+  bool anything_received() const override {
+    return header_read_ ? next_->anything_received() : reader_.header_bytes() > 0;
+  }
   LegFacts facts() const override { return header_read_ ? next_->facts() : LegFacts(); }
   std::string last_words() const override { return header_read_ ? next_->last_words() : ""; }
 

@@ -51,6 +51,8 @@ class TlsLeg final : public LegOpener {
 
   bool hello_received() const override { return stream_->hello_received(); }
 
+  bool anything_received() const override { return stream_->anything_received(); }
+
   LegFacts facts() const override {
     const TlsInfo& info = stream_->tls_info();
     return {info.server_name, info.alpn, stream_->shared_tls_info(), std::nullopt, {}, {}};

@@ -71,6 +71,7 @@ class TlsEngine::State {
   bool waits_for_answer() const { return record_.wait.waiting(); }
   void OnAnswer(absl::AnyInvocable<void()> call) { record_.wait.OnAnswer(std::move(call)); }
   bool handshake_done() const { return handshake_done_; }
+  bool anything_received() const { return any_received_; }
   bool hello_received() const { return record_.hello_received; }
   const TlsInfo& info() const { return record_.info; }
   std::shared_ptr<const TlsInfo> shared_info() const { return record_.shared_info; }

@@ -369,6 +369,7 @@ bool TlsEngine::waits_for_answer() const { return state_->waits_for_answer(); }
 void TlsEngine::OnAnswer(absl::AnyInvocable<void()> call) { state_->OnAnswer(std::move(call)); }
 bool TlsEngine::handshake_done() const { return state_->handshake_done(); }
 bool TlsEngine::hello_received() const { return state_->hello_received(); }
+bool TlsEngine::anything_received() const { return state_->anything_received(); }
 const TlsInfo& TlsEngine::info() const { return state_->info(); }
 std::shared_ptr<const TlsInfo> TlsEngine::shared_info() const { return state_->shared_info(); }
 ServedChain TlsEngine::served_chain() const { return state_->served_chain(); }

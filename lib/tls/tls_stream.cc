@@ -158,12 +158,6 @@ absl::Status TlsStream::status() const {
   return engine_->status().ok() ? inner_failure_ : engine_->status();
 }
 
-TransportInfo TlsStream::info() const {
-  TransportInfo info = inner_->info();
-  info.fd = -1;
-  return info;
-}
-
 bool TlsStream::holds_buffers() const { return engine_->holds_buffers(); }
 
 // Returns kOk if the engine got bytes or the end of the stream.

@@ -150,6 +150,55 @@ TEST(RelayTest, ASlowReaderSlowsTheSenderDownAndMemoryStaysBounded) {
   EXPECT_LE(loop.buffers().lent_blocks(), 2u);
 }
 
+// Servers answer the end of a kept connection so.
+TEST(RelayTest, ABackendThatLeavesUnmarkedAfterOurEndMissedNothing) {
+  SimulatedLoop loop;
+  Relayed r(loop);
+  r.client->Send("request");
+  loop.RunReady();
+  r.backend->Send("response");
+  loop.RunReady();
+  r.client->End();
+  loop.RunReady();
+  ASSERT_TRUE(r.backend->saw_end());
+  r.backend->transport().Abort();
+  loop.RunReady();
+  ASSERT_TRUE(r.outcome.has_value());
+  EXPECT_TRUE(r.outcome->ok()) << *r.outcome;
+  EXPECT_TRUE(r.relay->left_unmarked(Leg::kBack));
+  EXPECT_FALSE(r.relay->left_unmarked(Leg::kFront));
+  EXPECT_FALSE(r.client->saw_end()) << "what was not marked must not look complete";
+}
+
+TEST(RelayTest, ABackendThatIsCutWithinItsLateAnswerFailed) {
+  SimulatedLoop loop;
+  Relayed r(loop);
+  r.client->Send("request");
+  r.client->End();
+  loop.RunReady();
+  r.backend->Send("half of the ans");
+  loop.RunReady();
+  r.backend->transport().Abort();
+  loop.RunReady();
+  ASSERT_TRUE(r.error().has_value());
+  EXPECT_EQ(r.error()->code, ErrorCode::kTruncated);
+  EXPECT_EQ(r.error()->leg, Leg::kBack);
+  EXPECT_FALSE(r.relay->left_unmarked(Leg::kBack));
+}
+
+TEST(RelayTest, ABackendThatLeavesUnmarkedBeforeOurEndFailed) {
+  SimulatedLoop loop;
+  Relayed r(loop);
+  r.client->Send("request");
+  loop.RunReady();
+  r.backend->transport().Abort();
+  loop.RunReady();
+  r.client->End();
+  loop.RunReady();
+  ASSERT_TRUE(r.error().has_value());
+  EXPECT_EQ(r.error()->leg, Leg::kBack);
+}
+
 TEST(RelayTest, HoldsNoBufferWhileIdle) {
   SimulatedLoop loop;
   Relayed r(loop);

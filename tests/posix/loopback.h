@@ -71,6 +71,13 @@ inline bool HasIpv6Loopback() {
   return false;
 }
 
+inline int SocketOption(int fd, int level, int name) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  EXPECT_EQ(getsockopt(fd, level, name, &value, &size), 0) << errno;
+  return value;
+}
+
 inline void SetBlocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK); }
 
 /// A raw listening socket on loopback.

@@ -17,6 +17,7 @@
 #include "trestle/io/inspector.h"
 #include "trestle/io/prefixed_transport.h"
 #include "trestle/io/relay.h"
+#include "trestle/posix/tcp_transport.h"
 
 namespace trestle {
 namespace {
@@ -282,7 +283,7 @@ TEST_P(RelaySpliceTest, WhatWasReadAheadComesFirst) {
 TEST_P(RelaySpliceTest, AnUrgentByteAmidBulkLosesNothing) {
   Relayed r(*loop_, options_);
   std::string sent;
-  const int fd = r.backend->transport().info().fd;
+  const int fd = static_cast<TcpTransport&>(r.backend->transport()).fd();
   for (uint32_t i = 0; i < 20; ++i) {
     const std::string bulk = Pattern(400'000, i);
     r.backend->Send(bulk);

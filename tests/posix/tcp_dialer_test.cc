@@ -9,6 +9,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/posix/loopback.h"
+#include "trestle/posix/tcp_transport.h"
 
 namespace trestle {
 namespace {
@@ -39,6 +40,23 @@ class TcpDialerTest : public ::testing::Test {
   std::unique_ptr<Transport> transport_;
 };
 
+TEST_F(TcpDialerTest, DialedSocketsAskSilentPeersWhereThatIsWanted) {
+  const OwnedFd listener = RawListener();
+  TcpDialerOptions options;
+  options.keepalive = absl::Minutes(3);
+  TcpDialer dialer(*loop_, options);
+  std::unique_ptr<Transport> transport;
+  const auto dial = dialer.Connect(LocalEndpoint(listener.get()), [&](auto result) {
+    ASSERT_TRUE(result.ok()) << result.status();
+    transport = *std::move(result);
+  });
+  ASSERT_TRUE(TurnUntil(*loop_, [&] { return transport != nullptr; }));
+  const int fd = static_cast<TcpTransport&>(*transport).fd();
+  EXPECT_EQ(SocketOption(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_EQ(SocketOption(fd, IPPROTO_TCP, TCP_KEEPIDLE), 180);
+  EXPECT_EQ(SocketOption(fd, IPPROTO_TCP, TCP_KEEPINTVL), 45);
+}
+
 TEST_F(TcpDialerTest, ConnectsAndCarriesBytes) {
   const OwnedFd listener = RawListener();
   const auto dial = Connect(LocalEndpoint(listener.get()));
@@ -48,10 +66,9 @@ TEST_F(TcpDialerTest, ConnectsAndCarriesBytes) {
   EXPECT_EQ(transport_->info().peer, LocalEndpoint(listener.get()));
   const OwnedFd far(accept(listener.get(), nullptr, nullptr));
   EXPECT_EQ(transport_->info().local, PeerEndpoint(far.get()));
-  int no_delay = 0;
-  socklen_t size = sizeof no_delay;
-  getsockopt(transport_->info().fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &size);
-  EXPECT_NE(no_delay, 0);
+  const int fd = static_cast<TcpTransport&>(*transport_).fd();
+  EXPECT_NE(SocketOption(fd, IPPROTO_TCP, TCP_NODELAY), 0);
+  EXPECT_EQ(SocketOption(fd, SOL_SOCKET, SO_KEEPALIVE), 0) << "unasked";
 
   CountingHandler handler;
   transport_->SetHandler(&handler);

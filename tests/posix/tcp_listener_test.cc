@@ -13,6 +13,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/posix/loopback.h"
+#include "trestle/posix/tcp_transport.h"
 
 namespace trestle {
 namespace {
@@ -91,17 +92,25 @@ TEST_F(TcpListenerTest, AcceptedSocketsAreSetUp) {
   const auto listener = Listen(Loopback(), connections_);
   AddClients(listener->local_endpoint(), 1);
   ASSERT_TRUE(TurnUntilCount(connections_, 1));
-  const int fd = connections_[0]->info().fd;
-  const auto option = [&](int level, int name) {
-    int value = 0;
-    socklen_t size = sizeof value;
-    getsockopt(fd, level, name, &value, &size);
-    return value;
-  };
-  EXPECT_NE(option(IPPROTO_TCP, TCP_NODELAY), 0);
-  EXPECT_NE(option(SOL_SOCKET, SO_OOBINLINE), 0);
+  const int fd = static_cast<TcpTransport&>(*connections_[0]).fd();
+  EXPECT_NE(SocketOption(fd, IPPROTO_TCP, TCP_NODELAY), 0);
+  EXPECT_NE(SocketOption(fd, SOL_SOCKET, SO_OOBINLINE), 0);
+  EXPECT_EQ(SocketOption(fd, SOL_SOCKET, SO_KEEPALIVE), 0) << "unasked";
   EXPECT_NE(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
   EXPECT_NE(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+}
+
+TEST_F(TcpListenerTest, AcceptedSocketsAskSilentPeersWhereThatIsWanted) {
+  TcpListenerOptions options;
+  options.keepalive = absl::Minutes(3);
+  const auto listener = Listen(Loopback(), connections_, options);
+  AddClients(listener->local_endpoint(), 1);
+  ASSERT_TRUE(TurnUntilCount(connections_, 1));
+  const int fd = static_cast<TcpTransport&>(*connections_[0]).fd();
+  EXPECT_EQ(SocketOption(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_EQ(SocketOption(fd, IPPROTO_TCP, TCP_KEEPIDLE), 180);
+  EXPECT_EQ(SocketOption(fd, IPPROTO_TCP, TCP_KEEPINTVL), 45);
+  EXPECT_EQ(SocketOption(fd, IPPROTO_TCP, TCP_KEEPCNT), 4);
 }
 
 TEST_F(TcpListenerTest, ABatchIsBoundedAndTheRestIsNotForgotten) {
@@ -217,12 +226,15 @@ TEST_F(TcpListenerTest, PausesWhileDescriptorsRunOutAndThenGoesOn) {
     ASSERT_EQ(connect(client.get(), address.get(), address.size), 0);
   }
   int turns = 0;
+  std::string told;
+  listener->OnFailure([&](const absl::Status& status) { told = DetailOf(status); });
   while (listener->failures() < 5 && turns < 100000) {
     loop_->RunTurn(absl::InfiniteDuration());
     ++turns;
   }
   EXPECT_LE(turns, 15) << "it spins";
   EXPECT_TRUE(connections_.empty());
+  EXPECT_EQ(told, "cannot accept a connection: Too many open files");
   famine.Release(5);
   EXPECT_TRUE(TurnUntilCount(connections_, 5));
 }

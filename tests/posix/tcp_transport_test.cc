@@ -123,7 +123,7 @@ TEST_F(TcpTransportTest, TellsItsAddressesAndDescriptor) {
   const TransportInfo info = transport_->info();
   EXPECT_EQ(info.peer, LocalEndpoint(far_.get()));
   EXPECT_EQ(info.local, PeerEndpoint(far_.get()));
-  EXPECT_GE(info.fd, 0);
+  EXPECT_GE(static_cast<TcpTransport&>(*transport_).fd(), 0);
 }
 
 TEST_F(TcpTransportTest, OneCallbackForEachRefusedReadAndNoneElse) {
@@ -335,7 +335,7 @@ TEST_F(TcpTransportTest, TruncatedEndDeliversAllBytesAndThenAnError) {
   EXPECT_EQ(Read(), IoState::kFailed);
   EXPECT_EQ(CodeOf(transport_->status()), ErrorCode::kCancelled);
   EXPECT_EQ(transport_->ShutdownWrite(StreamEnd::kTruncated).state, IoState::kOk);
-  EXPECT_EQ(transport_->info().fd, -1);
+  EXPECT_EQ(static_cast<TcpTransport&>(*transport_).fd(), -1);
 }
 
 TEST_F(TcpTransportTest, TruncatedEndWithNothingInFlightIsDoneAtOnce) {

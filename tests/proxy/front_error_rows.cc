@@ -290,8 +290,7 @@ std::vector<Row> EndRows() {
          SSL_send_fatal_alert(scene.peer().ssl(), SSL_AD_INTERNAL_ERROR);
          scene.Pump();
        }},
-      {"LeavesAtOnce", ErrorCode::kTruncated, Phase::kHandshake, kNoAlert,
-       "before it sent anything",
+      {"LeavesAtOnce", ErrorCode::kNothingSent, Phase::kHello, kNoAlert, "before it sent anything",
        [](FrontScene& scene) {
          scene.Start();
          scene.Connect();

@@ -35,6 +35,7 @@ std::optional<Place> PlaceOf(ErrorCode code) {
     case ErrorCode::kCertificateUntrusted:
     case ErrorCode::kClientCertificateMissing:
     case ErrorCode::kAlpnMismatch:
+    case ErrorCode::kNothingSent:
     case ErrorCode::kTruncated:
     case ErrorCode::kTimeout:
     case ErrorCode::kBlockedByInspector:

@@ -85,6 +85,57 @@ TEST_F(ProxyProtocolTest, AHeaderInOneByteWritesIsRead) {
   EXPECT_EQ(backend.peers[0]->received(), flight);
 }
 
+TEST_F(ProxyProtocolTest, AHeaderGoesOutInAsManyWritesAsItTakes) {
+  testing::MemoryLink narrow;
+  narrow.capacity_bytes = 16;
+  narrow.latency = absl::Milliseconds(1);
+  TestBackend slow(loop, dialer, 10, narrow);
+  for (const ProxyProtocolOut kind : {ProxyProtocolOut::kV1, ProxyProtocolOut::kV2}) {
+    SniPassthroughRouterOptions options;
+    options.routes = *RouteTable::Create({{"", slow.endpoint}});
+    options.connection.proxy_protocol_to_backend = kind;
+    block = *SniPassthroughRouter::Create(loop, dialer, std::move(options), &observer);
+    Connect().Send(flight);
+    loop.RunFor(absl::Seconds(2));
+    ProxyHeaderReader reader;
+    const std::string got = slow.peers.back()->received();
+    const ProxyHeaderReader::Result result = reader.Feed(AsBytes(got));
+    ASSERT_EQ(result.state, ProxyHeaderState::kDone) << reader.error();
+    EXPECT_EQ(got.substr(result.taken), flight);
+    client.reset();
+    loop.RunFor(absl::Seconds(1));
+  }
+}
+
+TEST_F(ProxyProtocolTest, ABackendThatTakesNoHeaderIsLimitedLikeADial) {
+  testing::MemoryLink stuck;
+  stuck.capacity_bytes = 16;
+  stuck.stall_after_bytes = 16;
+  TestBackend slow(loop, dialer, 10, stuck);
+  SniPassthroughRouterOptions options;
+  options.routes = *RouteTable::Create({{"", slow.endpoint}});
+  options.connection.proxy_protocol_to_backend = ProxyProtocolOut::kV2;
+  block = *SniPassthroughRouter::Create(loop, dialer, std::move(options), &observer);
+  Connect().Send(flight);
+  loop.RunFor(absl::Seconds(30));
+  client->End();
+  loop.RunFor(absl::Seconds(30));
+  ASSERT_TRUE(observer.error().has_value());
+  EXPECT_EQ(observer.error()->code, ErrorCode::kTimeout);
+  EXPECT_EQ(observer.error()->leg, Leg::kBack);
+  EXPECT_EQ(observer.error()->phase, Phase::kDial);
+  EXPECT_EQ(block->open_connections(), 0u);
+}
+
+TEST_F(ProxyProtocolTest, AHealthCheckBehindAHeaderIsNoFailureOfTls) {
+  StartRouter(Trusting(kTrusted));
+  Connect().Send(kV1);
+  client->End();
+  loop.RunReady();
+  ASSERT_TRUE(observer.error().has_value());
+  EXPECT_EQ(observer.error()->code, ErrorCode::kNothingSent);
+}
+
 TEST_F(ProxyProtocolTest, AHeaderFromAnybodyElseIsRefused) {
   StartRouter(Trusting("198.51.100.0/24"));
   Connect().Send(kV1 + flight);

@@ -71,7 +71,6 @@ TEST_F(MemoryTransportTest, TellsMadeUpEndpointsAndNoFd) {
   EXPECT_EQ(a_->info().local.ToString(), "192.0.2.1:1");
   EXPECT_EQ(a_->info().peer, b_->info().local);
   EXPECT_EQ(b_->info().peer, a_->info().local);
-  EXPECT_EQ(a_->info().fd, -1);
 }
 
 TEST_F(MemoryTransportTest, OneCallbackForEachRefusedReadAndNoneElse) {

@@ -41,7 +41,6 @@ class CountingTransport final : public Transport {
   absl::Status status() const override { return inner_->status(); }
   TransportInfo info() const override {
     TransportInfo info = inner_->info();
-    info.fd = 7;
     return info;
   }
 

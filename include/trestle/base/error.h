@@ -27,6 +27,7 @@ enum class ErrorCode : uint8_t {
   kNameMismatch,          ///< The certificate is not for the requested name.
   kClientCertificateMissing,  ///< The client sent no certificate where one is required.
   kAlpnMismatch,              ///< No application protocol in common.
+  kNothingSent,               ///< The client left before it sent a byte, as health checks do.
   kTruncated,                 ///< The stream ended without close_notify, or was reset.
   kTimeout,                   ///< A phase took longer than its limit.
   kBlockedByInspector,        ///< An inspector blocked the traffic.

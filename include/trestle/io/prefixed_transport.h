@@ -26,8 +26,7 @@ class PrefixedTransport final : public Transport {
   void SetHandler(TransportHandler* handler) override { inner_->SetHandler(handler); }
   absl::Status status() const override { return inner_->status(); }
 
-  /// Tells of no fd while prefix bytes are left: the socket's bytes are not all of the stream.
-  TransportInfo info() const override;
+  TransportInfo info() const override { return inner_->info(); }
 
   /// Returns null while prefix bytes are left.
   DirectPipes* direct_pipes() override {

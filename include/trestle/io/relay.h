@@ -67,6 +67,11 @@ class Relay final {
   /// Tells whether any buffer or pipe is held now. False while nothing is in flight.
   bool holds_buffers() const;
 
+  /// Tells whether the peer of `leg` left without the mark of an end after ours had been sent, and
+  /// nothing came from it in between. It had no more to say, so the outcome is good; the other leg
+  /// has not been ended, and should be cut, for the end was not marked.
+  bool left_unmarked(Leg leg) const;
+
  private:
   class Pipe;
 
@@ -80,6 +85,7 @@ class Relay final {
 
   void Pump();
   bool PumpPipe(Pipe& pipe, Pipe& opposite);  // True where more is to be done at once.
+  bool LeftUnmarked(const Pipe& pipe) const;
   void OnFailed(Leg leg, Pipe& opposite);
   void OnBlocked(Pipe& pipe);
   void SchedulePump();

@@ -32,13 +32,15 @@ enum class StreamEnd : uint8_t {
   kTruncated,  ///< The stream was cut short and the peer must notice: no close_notify, or RST.
 };
 
-/// Is told when a call that answered kWouldBlock can make progress.
+/// Is told when a call that answered kWouldBlock can make progress. A callback is a hint: the call
+/// may answer kWouldBlock again, and then another callback follows.
 class TransportHandler {
  public:
   /// A `Read` that answered kWouldBlock is worth trying again (also at the end and on failure).
   virtual void OnReadable() = 0;
 
-  /// A `Write` or `ShutdownWrite` that answered kWouldBlock is worth trying again.
+  /// A `Write` or `ShutdownWrite` that answered kWouldBlock is worth trying again. One callback
+  /// stands for both where both did.
   virtual void OnWritable() = 0;
 
  protected:
@@ -49,18 +51,27 @@ class TransportHandler {
 struct TransportInfo {
   Endpoint local;
   Endpoint peer;
-  /// The socket below, or -1 where there is none or where its bytes are not this stream's bytes.
-  int fd = -1;
 };
 
 /// A byte stream. Five rules hold for every implementation:
 ///   1. No call blocks.
 ///   2. The handler is called only from the loop, never from inside a call that is on the stack.
-///   3. After kWouldBlock, and only then, exactly one callback follows once progress is possible.
+///   3. After kWouldBlock, and only then, exactly one callback follows once progress is possible:
+///      one OnReadable for any number of refused reads, one OnWritable for any number of refused
+///      writes and shutdowns.
 ///   4. Not reading is the back-pressure: there is no call to pause.
 ///   5. No callback comes after `Abort()` or destruction; both are fine inside a callback.
-/// Destroying a transport releases it at once; what was not sent by then is lost, so shut it down
-/// first. All calls come from the loop's thread.
+/// Ends are sticky: after kEndOfStream or kFailed the same call answers the same for good, without
+/// a callback. A failure of one direction says nothing of the other: bytes that arrived before a
+/// reset are still read after a write failed.
+///
+/// Destroying a transport never blocks. What `Write` took and the system holds is still sent, but
+/// a transport with bytes of its own, such as a TLS stream, loses those; and a TCP socket whose
+/// peer sent bytes that were not read loses everything. So shut down first, and read to the end.
+///
+/// Writing to a peer that is gone fails; it raises no signal. Implementations on sockets use
+/// MSG_NOSIGNAL, or the host ignores SIGPIPE where they can't (splice(2)). All calls come from the
+/// loop's thread.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -79,12 +90,19 @@ class Transport {
   virtual IoResult WriteBeforeEnd(ByteView data) { return Write(data); }
 
   /// Ends the direction towards the peer: sends all that `Write` took, then the mark for `end`.
-  /// kOk once all of it was handed to the system; kWouldBlock: call again after `OnWritable`.
-  /// After kClean reading goes on (half-close); kTruncated may end both directions, as on TCP,
-  /// which can't cut one alone. Allowed after a failure too, to get a last alert out.
+  /// kOk once all of it was handed to the system; kWouldBlock: call again after `OnWritable`, with
+  /// the same `end`. Nothing may be written after the first call. After kClean reading goes on
+  /// (half-close), and kTruncated may be asked for later. Allowed after a failure too, to get a
+  /// last alert out; asking again for an end that was made does nothing.
+  ///
+  /// kTruncated answers kWouldBlock until the peer's system has all bytes: a reset that is sent
+  /// earlier overtakes them, and the peer loses what it was sent. It waits for as long as the peer
+  /// takes; give it a limit, and `Abort` then. It may end both directions, as on TCP, which can't
+  /// cut one alone: reads fail from then on with ErrorCode::kCancelled.
   virtual IoResult ShutdownWrite(StreamEnd end) = 0;
 
-  /// Cuts both directions at once (TCP: RST). What was not sent yet is lost.
+  /// Cuts both directions at once (TCP: RST). What was not sent yet is lost. After it only
+  /// `Abort`, `status`, `info`, `SetHandler` and destruction are allowed.
   virtual void Abort() = 0;
 
   /// Sets the handler of callbacks; null for none. `handler` must outlive the transport or be

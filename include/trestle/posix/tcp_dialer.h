@@ -15,6 +15,8 @@ struct TcpDialerOptions {
   /// Fails an attempt with ErrorCode::kTimeout after this time. InfiniteDuration uses the system's
   /// limit, about two minutes.
   absl::Duration connect_timeout = absl::Seconds(10);
+  /// As TcpListenerOptions::keepalive, for the connections to backends.
+  absl::Duration keepalive = absl::ZeroDuration();
 };
 
 class TcpDialer final : public Dialer {

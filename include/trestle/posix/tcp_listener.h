@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
@@ -40,6 +42,9 @@ struct TcpListenerOptions {
   /// How long `Retire` waits for pending TCP handshakes. Use more than a round trip to clients, but
   /// less than one second, when clients retransmit their SYN.
   absl::Duration retire_time = absl::Milliseconds(250);
+  /// TCP keepalive: the system probes a peer that was silent for this time, and the connection fails
+  /// if it does not answer within the same time again. Whole seconds; zero turns it off.
+  absl::Duration keepalive = absl::ZeroDuration();
 };
 
 class TcpListener final : private FdWatcher {
@@ -58,6 +63,13 @@ class TcpListener final : private FdWatcher {
   ~TcpListener();
   TcpListener(const TcpListener&) = delete;
   TcpListener& operator=(const TcpListener&) = delete;
+
+  /// Sets the callback for failures to accept a waiting connection: no descriptors or memory are
+  /// left, or the loop cannot watch the socket. In the last case the connection is reset. It runs
+  /// from the loop, at most once in `retry_delay`, and must not destroy the listener.
+  void OnFailure(absl::AnyInvocable<void(const absl::Status&)> call) {
+    on_failure_ = std::move(call);
+  }
 
   /// Returns the actual address, with the port that the system chose.
   const Endpoint& local_endpoint() const { return local_; }
@@ -79,8 +91,8 @@ class TcpListener final : private FdWatcher {
   /// Returns the number of accepted connections so far.
   uint64_t accepted() const { return accepted_; }
 
-  /// Returns how often descriptors or memory ran out while a connection was pending. After each
-  /// time, accepting pauses for `retry_delay`.
+  /// Returns the number of failures reported to `OnFailure`. After each, accepting pauses for
+  /// `retry_delay`.
   uint64_t failures() const { return failures_; }
 
  private:
@@ -101,6 +113,7 @@ class TcpListener final : private FdWatcher {
   const TcpListenerOptions options_;
   const Endpoint local_;
   Callback on_connection_;
+  absl::AnyInvocable<void(const absl::Status&)> on_failure_;
   Timer again_;  // Set while accepting is paused: until the next turn, or for descriptors.
   absl::AnyInvocable<void()> retired_;
   Timer retirement_;  // Set while retiring.

@@ -54,6 +54,10 @@ class TcpTransport final : public Transport, private FdWatcher {
   absl::Status status() const override { return status_; }
   TransportInfo info() const override;
 
+  /// Returns the socket, for options that the host sets; -1 after a cut. Do not read from it, write
+  /// to it or close it.
+  int fd() const { return socket_.get(); }
+
   /// Returns the loop's pipes, or null once splice(2) is unusable here: the system refused it, or
   /// the peer sent an urgent mark, where splice(2) stops permanently.
   DirectPipes* direct_pipes() override;

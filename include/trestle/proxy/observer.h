@@ -50,6 +50,10 @@ struct LegReport {
   /// an opaque leg, the whole stream including its ClientHello.
   uint64_t bytes_read = 0;
   uint64_t bytes_written = 0;
+  /// The peer closed without marking its end (close_notify, FIN), but after this side had marked
+  /// its own, and without sending a byte in between. Nothing was lost, so the status is OK. Many
+  /// servers close kept connections this way.
+  bool left_unmarked = false;
   /// Bytes moved by splice(2) between two sockets, without passing through this process. Part of
   /// `bytes_written`.
   uint64_t bytes_spliced = 0;

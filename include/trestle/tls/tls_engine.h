@@ -135,6 +135,9 @@ class TlsEngine {
   /// Server: tells whether the client's complete hello arrived and parsed.
   bool hello_received() const;
 
+  /// Tells whether the peer sent any byte.
+  bool anything_received() const;
+
   /// Returns the negotiated parameters: complete once `handshake_done()`, partial before. Lives as
   /// long as the engine.
   const TlsInfo& info() const;

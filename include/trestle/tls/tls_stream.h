@@ -62,6 +62,9 @@ class TlsStream final : public Transport, private TransportHandler {
   /// Server: tells whether the client's complete hello arrived and parsed.
   bool hello_received() const { return engine_->hello_received(); }
 
+  /// Tells whether the peer sent any byte.
+  bool anything_received() const { return engine_->anything_received(); }
+
   /// Tells whether the stream holds any bytes of records or plaintext now.
   bool holds_buffers() const;
 
@@ -72,9 +75,8 @@ class TlsStream final : public Transport, private TransportHandler {
   void SetHandler(TransportHandler* handler) override { handler_ = handler; }
   absl::Status status() const override;
 
-  /// Returns the addresses of the transport below. `fd` is -1: the socket's bytes are not this
-  /// stream's bytes.
-  TransportInfo info() const override;
+  /// Returns the addresses of the transport below.
+  TransportInfo info() const override { return inner_->info(); }
 
  private:
   void OnReadable() override;
