@@ -19,9 +19,10 @@ ABSL_FLAG(absl::Duration, tcp_keepalive, absl::Minutes(3),
           "if they do not answer within the same time again; used if --idle_timeout is longer than "
           "both together. 0: off");
 ABSL_DECLARE_FLAG(absl::Duration, idle_timeout);  // connection_flags.cc
-ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(30),
-          "time for open connections to finish after SIGTERM or SIGINT, including the time to close "
-          "those that do not");
+ABSL_FLAG(
+    absl::Duration, drain_timeout, absl::Seconds(30),
+    "time for open connections to finish after SIGTERM or SIGINT, including the time to close "
+    "those that do not");
 ABSL_FLAG(absl::Duration, drain_on_reload, absl::InfiniteDuration(),
           "time for connections with certificates from before a reload to finish");
 ABSL_FLAG(trestle::examples::ConnectionLogFormat, log_connections,

@@ -270,15 +270,18 @@ void ProxyHost::Drain() {
 void ProxyHost::OnAcceptFailed(const absl::Status& status) {
   if (watcher_ != nullptr) watcher_->OnAcceptFailed();
   ++accept_failures_;
-  if (accept_failures_told_ != nullptr) return;
-  LogLine(absl::StrCat("connections wait: ", Sentence(status)));
+  last_accept_failure_ = status;
+  if (next_accept_line_ == nullptr) LogAcceptFailures();
+}
+
+void ProxyHost::LogAcceptFailures() {
+  std::string line = absl::StrCat("connections wait: ", Sentence(last_accept_failure_));
+  if (accept_failures_ > 1) absl::StrAppend(&line, " (", accept_failures_, " times)");
+  LogLine(line);
   accept_failures_ = 0;
-  accept_failures_told_ = main_loop_->RunAfter(kBetweenAcceptLines, [this] {
-    accept_failures_told_.reset();
-    if (accept_failures_ == 0) return;
-    LogLine(absl::StrCat("connections had to wait ", accept_failures_, " times more within ",
-                         absl::FormatDuration(kBetweenAcceptLines)));
-    accept_failures_ = 0;
+  next_accept_line_ = main_loop_->RunAfter(kBetweenAcceptLines, [this] {
+    next_accept_line_.reset();
+    if (accept_failures_ > 0) LogAcceptFailures();
   });
 }
 

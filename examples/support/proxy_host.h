@@ -131,6 +131,7 @@ class ProxyHost {
   void Drain();
   void LogRefusals() const;
   void OnAcceptFailed(const absl::Status& status);
+  void LogAcceptFailures();
 
   const ProxyHostOptions options_;
   ConnectionLog log_;
@@ -142,7 +143,8 @@ class ProxyHost {
   std::vector<std::unique_ptr<Worker>> workers_;
   int workers_to_drain_ = 0;
   uint64_t accept_failures_ = 0;  // Since the last line about them.
-  Timer accept_failures_told_;    // While there was one lately.
+  absl::Status last_accept_failure_;
+  Timer next_accept_line_;  // Set while there was a line lately.
   bool draining_ = false;
 };
 

@@ -60,9 +60,11 @@ class Relay::Pipe {
   /// The opposite direction has ended in order: its sink, the source of this one, knows our end.
   void NoteOurEnd() { bytes_at_our_end_ = bytes_read_; }
 
-  /// The source broke after our end, and nothing came in between.
+  /// The source broke after our end, and nothing came in between, or an alert at most.
   bool broke_after_our_end() const {
-    return bytes_at_our_end_ == bytes_read_ && failed_leg_ == source_leg();
+    if (!bytes_at_our_end_.has_value() || failed_leg_ != source_leg()) return false;
+    const bool from_client = direction_ == Direction::kToBackend;
+    return bytes_read_ - *bytes_at_our_end_ <= (from_client ? options_.client_alert_bytes : 0);
   }
 
   void NoteLeftUnmarked() { left_unmarked_ = true; }
@@ -423,9 +425,8 @@ bool Relay::PumpPipe(Pipe& pipe, Pipe& opposite) {
       return true;
     case Pipe::Step::kEndLost:
       // A peer that had ended its own direction and left without waiting for ours missed nothing.
-      opposite.NoteOurEnd();
-      if (opposite.done() && outcome_.ok()) return false;
-      OnFailed(pipe.failed_leg(), opposite);
+      // Its end may be noticed later than that it left: what can still be read tells.
+      opposite.DrainSource();
       return true;
     case Pipe::Step::kFailed:
       if (LeftUnmarked(pipe)) {

@@ -119,6 +119,9 @@ IoResult TcpTransport::FailWrite(int error) {
     return {0, IoState::kWouldBlock};
   }
   SetStatus(error);
+  // The system knows all that will ever arrive: bytes, an end or a failure can be read at once.
+  may_read_ = true;
+  short_read_is_all_ = false;
   // EPIPE without ECONNRESET means that the peer's FIN came before its RST: its direction ended
   // cleanly.
   if (error != EPIPE) write_broken_ = true;

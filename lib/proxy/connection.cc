@@ -18,6 +18,10 @@ namespace {
 // Maximum time between checks of the end date.
 constexpr absl::Duration kDateCheck = absl::Minutes(30);
 
+// The longest record with an alert: header, IV, and a padded block of alert and MAC, in TLS 1.2
+// with AES-CBC and SHA-384 (RFC 5246 6.2.3.2).
+constexpr size_t kMaxAlertBytes = 5 + 16 + 64;
+
 ErrorCode CodeOf(const absl::Status& status) {
   const std::optional<TlsError> error = GetTlsError(status);
   return error.has_value() ? error->code : ErrorCode::kInternal;
@@ -285,8 +289,9 @@ void Connection::StartRelay() {
   stage_ = Stage::kRelaying;
   stage_start_ = set_.scheduler.MonotonicNow();
   inspector_ = set_.plan.NewInspector(report_);
-  relay_ = std::make_unique<Relay>(set_.scheduler, *front_, *back_, inspector_.get(),
-                                   set_.options.relay);
+  RelayOptions options = set_.options.relay;
+  if (report_.front.tls == nullptr) options.client_alert_bytes = kMaxAlertBytes;
+  relay_ = std::make_unique<Relay>(set_.scheduler, *front_, *back_, inspector_.get(), options);
   relay_->Start([this](absl::Status status) { OnRelayDone(std::move(status)); });
   if (set_.observer != nullptr) set_.observer->OnEstablished(report_);
 }

@@ -47,8 +47,7 @@ void ConnectionSet::Drain(absl::Duration timeout, absl::AnyInvocable<void()> don
       std::min(options.close_timeout, timeout / kClosingShareOfDrain);
   drain_warning_ = scheduler.RunAfter(timeout - for_closing, [this] { CancelAll(); });
   drain_deadline_ = scheduler.RunAfter(timeout, [this] { CutAll(); });
-  if (open_.empty())
-    burial_ = scheduler.RunAfter(absl::ZeroDuration(), [this] { FinishDrainIfEmpty(); });
+  if (open_.empty()) ClearGraveyard();
 }
 
 template <typename Condition>

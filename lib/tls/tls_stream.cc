@@ -133,7 +133,7 @@ IoResult TlsStream::ShutdownWrite(StreamEnd end) {
   inner_shutdown_ = true;
   const IoResult result = inner_->ShutdownWrite(end);
   if (result.state == IoState::kWouldBlock) inner_write_owed_ = write_owed_ = true;
-  if (result.state == IoState::kFailed) FailBelow();
+  if (result.state == IoState::kFailed) FailWriteBelow();
   return result;
 }
 
@@ -196,10 +196,7 @@ void TlsStream::Flush(bool end_follows) {
     const IoResult result = end_follows ? inner_->WriteBeforeEnd(bytes) : inner_->Write(bytes);
     to_send.Consume(result.bytes);
     if (result.state == IoState::kWouldBlock) inner_write_owed_ = true;
-    if (result.state == IoState::kFailed) {
-      inner_write_failed_ = true;
-      FailBelow();
-    }
+    if (result.state == IoState::kFailed) FailWriteBelow();
   }
 }
 
@@ -207,6 +204,13 @@ void TlsStream::FailBelow() {
   if (!inner_failure_.ok()) return;
   inner_failure_ = AtLeg(inner_->status(), engine_->leg(),
                          engine_->handshake_done() ? Phase::kRelay : Phase::kHandshake);
+}
+
+// Bytes and an end that arrived before the connection broke can be read at once.
+void TlsStream::FailWriteBelow() {
+  inner_write_failed_ = true;
+  inner_read_owed_ = false;
+  FailBelow();
 }
 
 // A failure ends both directions: a waiting writer gets its callback, too.

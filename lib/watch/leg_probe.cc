@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "lib/proxy/byte_sender.h"
 #include "trestle/base/error.h"
 #include "trestle/tls/tls_engine.h"
 #include "trestle/wire/proxy_protocol.h"
@@ -94,47 +95,50 @@ void LegProbe::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> transport) {
   if (!transport.ok()) return Finish(AtBack(transport.status(), Phase::kDial));
   transport_ = *std::move(transport);
   report_.local = transport_->info().local;
-  if (absl::Status sent = SendProxyHeader(); !sent.ok()) {
-    return Finish(AtBack(sent, Phase::kDial));
-  }
+  const absl::StatusOr<std::string> header = ProxyHeaderText();
+  if (!header.ok()) return Finish(AtBack(header.status(), Phase::kDial));
+  if (Send(*header)) BeginTls();
+}
+
+absl::StatusOr<std::string> LegProbe::ProxyHeaderText() const {
+  const ProxyProtocolOut kind = report_.target.proxy_header;
+  if (kind == ProxyProtocolOut::kNone) return "";
+  const ProxyHeader header = ProxyHeader::ForTcp(report_.local, report_.target.endpoint);
+  return kind == ProxyProtocolOut::kV1 ? WriteProxyHeaderV1(header) : WriteProxyHeaderV2(header);
+}
+
+bool LegProbe::Send(std::string bytes) {
+  sender_ = std::make_unique<ByteSender>(*transport_, std::move(bytes));
+  const IoState state = sender_->Start([this](IoState end) {
+    if (!FinishSending(end)) return;
+    stage_ == Stage::kDialing ? BeginTls() : ReadDialogue();
+  });
+  return state != IoState::kWouldBlock && FinishSending(state);
+}
+
+bool LegProbe::FinishSending(IoState state) {
+  sender_.reset();
+  if (state == IoState::kOk) return true;
+  Finish(
+      AtBack(transport_->status(), stage_ == Stage::kDialing ? Phase::kDial : Phase::kHandshake));
+  return false;
+}
+
+void LegProbe::BeginTls() {
   if (report_.target.start_tls == StartTls::kNone) return StartHandshake();
   StartDialogue();
 }
 
-absl::Status LegProbe::SendProxyHeader() {
-  const ProxyProtocolOut kind = report_.target.proxy_header;
-  if (kind == ProxyProtocolOut::kNone) return absl::OkStatus();
-  const ProxyHeader header = ProxyHeader::ForTcp(report_.local, report_.target.endpoint);
-  const absl::StatusOr<std::string> written =
-      kind == ProxyProtocolOut::kV1 ? WriteProxyHeaderV1(header) : WriteProxyHeaderV2(header);
-  return written.ok() ? SendAll(*written) : written.status();
-}
-
-absl::Status LegProbe::SendAll(absl::string_view bytes) {
-  while (!bytes.empty()) {
-    const IoResult result = transport_->Write(AsBytes(bytes));
-    // Few bytes: a connection without room for them is broken.
-    if (result.state != IoState::kOk) {
-      return MakeError({ErrorCode::kTransport, Leg::kBack, Phase::kDial, std::nullopt,
-                        "the server takes no bytes"});
-    }
-    bytes.remove_prefix(result.bytes);
-  }
-  return absl::OkStatus();
-}
-
 void LegProbe::StartDialogue() {
   EnterStage(Stage::kStartTls, config_->options().start_tls_timeout);
-  transport_->SetHandler(this);
   ReadDialogue();
 }
 
 void LegProbe::ReadDialogue() {
   std::array<uint8_t, 2048> buffer;
   while (true) {
-    if (absl::Status sent = SendAll(dialogue_.TakeOutput()); !sent.ok()) {
-      return Finish(AtBack(sent, Phase::kHandshake));
-    }
+    if (!Send(dialogue_.TakeOutput())) return;
+    transport_->SetHandler(this);
     if (dialogue_.state() == StartTlsDialogue::State::kDone) break;
     const IoResult result = transport_->Read(absl::MakeSpan(buffer));
     if (result.state == IoState::kWouldBlock) return;
@@ -201,12 +205,21 @@ void LegProbe::OnReadable() {
 void LegProbe::OnTimeout() {
   if (stage_ == Stage::kTickets) return Finish(absl::OkStatus());
   if (stage_ == Stage::kDialing) report_.times.dial = StageTime();
-  const bool dialing = stage_ == Stage::kDialing;
-  Fail(dialing ? Phase::kDial : Phase::kHandshake, ErrorCode::kTimeout,
-       absl::StrCat(dialing                      ? "not connected"
-                    : stage_ == Stage::kStartTls ? "the server did not agree to STARTTLS"
-                                                 : "the TLS handshake was not finished",
-                    " within ", absl::FormatDuration(StageTime())));
+  Fail(stage_ == Stage::kDialing ? Phase::kDial : Phase::kHandshake, ErrorCode::kTimeout,
+       absl::StrCat(MissingAtTimeout(), " within ", absl::FormatDuration(StageTime())));
+}
+
+absl::string_view LegProbe::MissingAtTimeout() const {
+  switch (stage_) {
+    case Stage::kDialing:
+      return transport_ == nullptr ? "not connected" : "the server did not take the PROXY header";
+    case Stage::kStartTls:
+      return "the server did not agree to STARTTLS";
+    case Stage::kHandshake:
+    case Stage::kTickets:
+      break;
+  }
+  return "the TLS handshake was not finished";
 }
 
 void LegProbe::Fail(Phase phase, ErrorCode code, std::string detail) {
@@ -216,6 +229,7 @@ void LegProbe::Fail(Phase phase, ErrorCode code, std::string detail) {
 void LegProbe::Finish(absl::Status status) {
   limit_.reset();
   dial_.reset();
+  sender_.reset();
   report_.status = std::move(status);
   if (stream_ != nullptr) {
     report_.tls = stream_->tls_info();

@@ -223,6 +223,25 @@ TEST_F(AdminTest, ATerminatorShowsItsOwnCertificateAndItsReloads) {
   EXPECT_THAT(Get(admin, "/metrics"), HasSubstr("\ntrestle_reload_generation 2\n"));
 }
 
+TEST_F(AdminTest, ConnectionsThatCannotBeAcceptedAreToldAndCounted) {
+  const auto backend = StartBackend(Mode::kOffload);
+  const auto proxy = StartProxy(Mode::kOffload, backend->address(), {"--admin=127.0.0.1:0"},
+                                {FindProgram("prlimit"), "--nofile=100"});
+  const uint16_t admin = AdminPort(*proxy);
+  std::vector<std::unique_ptr<BlockingStream>> silent;
+  for (int i = 0; i < 100; ++i) {
+    silent.push_back(BlockingStream::Connect(proxy->port));
+    ASSERT_NE(silent.back(), nullptr);
+  }
+  EXPECT_TRUE(
+      proxy->WaitForLog("connections wait: cannot accept a connection: Too many open files"))
+      << proxy->log();
+  silent.clear();
+  EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend") << "they only had to wait";
+  constexpr char kFailures[] = "\ntrestle_accept_failures_total ";
+  EXPECT_GE(ValueOf(WaitFor(admin, "/metrics", kFailures), kFailures), 1);
+}
+
 TEST_F(AdminTest, ACertificateForAnAddressOnlyIsNamedByIt) {
   LeafSpec leaf;
   leaf.ip_names = {"127.0.0.1"};

@@ -2,15 +2,19 @@
 
 #include <openssl/ssl.h>
 
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/proxy_test.h"
+#include "trestle/base/endpoint.h"
 
 namespace trestle::e2e {
 namespace {
@@ -94,6 +98,37 @@ TEST_P(ClosingTest, AnIdleConnectionIsClosedInTime) {
   ASSERT_NE(client, nullptr);
   client->ReadToEnd();
   EXPECT_TRUE(proxy->WaitForLog("relay: timeout")) << proxy->log();
+}
+
+// Counts the open connections with a port of 127.0.0.1 whose keepalive timer runs, seen from that
+// port's own end or from the other.
+int AskingConnections(uint16_t port, bool own_end) {
+  std::ifstream table("/proc/net/tcp");
+  const std::string address = absl::StrFormat("0100007F:%04X", port);
+  int asking = 0;
+  for (std::string line; std::getline(table, line);) {
+    const std::vector<std::string> fields = absl::StrSplit(line, ' ', absl::SkipEmpty());
+    // sl, local, remote, state (01: established), queues, timer (02: keepalive):when, ...
+    if (fields.size() < 6 || fields[own_end ? 1 : 2] != address || fields[3] != "01") continue;
+    if (absl::StartsWith(fields[5], "02:")) ++asking;
+  }
+  return asking;
+}
+
+TEST_P(ClosingTest, SilentPeersOfBothLegsAreAskedWhereIdlenessIsLong) {
+  const auto backend = StartBackend(GetParam());
+  const auto backend_port = static_cast<uint16_t>(Endpoint::Parse(backend->address())->port());
+  for (const bool wanted : {true, false}) {
+    const auto proxy =
+        StartProxy(GetParam(), backend->address(),
+                   {"--idle_timeout=1h", wanted ? "--tcp_keepalive=5m" : "--tcp_keepalive=0"});
+    const auto client = ConnectTls(proxy->port);
+    ASSERT_NE(client, nullptr);
+    ASSERT_TRUE(client->Write(GetRequest("/hello")));
+    ASSERT_NE(client->ReadUntil("hello from backend"), "");
+    EXPECT_EQ(AskingConnections(proxy->port, /*own_end=*/true), wanted ? 1 : 0);
+    EXPECT_EQ(AskingConnections(backend_port, /*own_end=*/false), wanted ? 1 : 0);
+  }
 }
 
 TEST_P(ClosingTest, FiveHundredConnectionsAtOnce) {

@@ -219,6 +219,10 @@ TEST_F(FlagsTest, ValuesAreChecked) {
                 "--drain_on_reload must not be negative");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--after_certificate_expiry=-1s"}),
                 "after_certificate_expiry must not be negative");
+  for (const char* keepalive : {"-1s", "3s", "10h", "inf"}) {
+    ExpectRefusal(Mode::kOffload, Change(offload_, {absl::StrCat("--tcp_keepalive=", keepalive)}),
+                  "--tcp_keepalive must be 0, or from 4s to 9h");
+  }
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--threads=x"}), "'threads'");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--idle_timeout=5"}), "'idle_timeout'");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--hello_timeout=0s"}), "hello_timeout");

@@ -236,6 +236,13 @@ TEST_F(MetricsTest, ReloadsAreGenerations) {
                           HasSubstr("trestle_reloads_total{result=\"failed\"} 1\n")));
 }
 
+TEST_F(MetricsTest, AcceptFailuresAreCounted) {
+  EXPECT_THAT(metrics_.Text(now_), HasSubstr("\ntrestle_accept_failures_total 0\n"));
+  metrics_.CountAcceptFailure();
+  metrics_.CountAcceptFailure();
+  EXPECT_THAT(metrics_.Text(now_), HasSubstr("\ntrestle_accept_failures_total 2\n"));
+}
+
 TEST_F(MetricsTest, TicketKeysHaveAnAgeWhereItIsKnown) {
   EXPECT_THAT(metrics_.Text(now_), Not(HasSubstr("trestle_ticket_key_age_seconds")));
   absl::Time since = now_;

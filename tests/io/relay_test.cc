@@ -199,6 +199,75 @@ TEST(RelayTest, ABackendThatLeavesUnmarkedBeforeOurEndFailed) {
   EXPECT_EQ(r.error()->leg, Leg::kBack);
 }
 
+// As clients do that close at once after their end: the backend's last bytes are answered by a RST.
+TEST(RelayTest, AClientThatLeftBeforeItsEndWasNoticedMissedNothing) {
+  SimulatedLoop loop;
+  Relayed r(loop);
+  loop.RunReady();
+  r.backend->transport().Write(AsBytes("last words"));
+  r.backend->transport().ShutdownWrite(StreamEnd::kClean);
+  r.client.reset();
+  loop.RunReady();
+  ASSERT_TRUE(r.outcome.has_value());
+  EXPECT_TRUE(r.outcome->ok()) << *r.outcome;
+  EXPECT_TRUE(r.backend->saw_end());
+}
+
+// A close with the backend's close_notify unread sends the client's own and a RST.
+TEST(RelayTest, AClientThatResetsAfterTheEndMaySendAnAlertBefore) {
+  for (const size_t allowed : {0, 24}) {
+    for (const size_t sent : {1, 24, 25}) {
+      SCOPED_TRACE(absl::StrCat(sent, " bytes, allowed ", allowed));
+      SimulatedLoop loop;
+      RelayOptions options;
+      options.client_alert_bytes = allowed;
+      Relayed r(loop, {}, options);
+      r.backend->Send("answer");
+      r.backend->End();
+      loop.RunReady();
+      ASSERT_TRUE(r.client->saw_end());
+      r.client->Send(std::string(sent, 'a'));
+      loop.RunReady();
+      r.client->transport().Abort();
+      loop.RunReady();
+      ASSERT_TRUE(r.outcome.has_value());
+      EXPECT_EQ(r.outcome->ok(), sent <= allowed) << *r.outcome;
+      EXPECT_EQ(r.relay->left_unmarked(Leg::kFront), sent <= allowed);
+      EXPECT_FALSE(r.backend->saw_end()) << "an upload must not look complete";
+    }
+  }
+}
+
+TEST(RelayTest, ABackendThatResetsAfterTheEndMaySendNothingBefore) {
+  SimulatedLoop loop;
+  RelayOptions options;
+  options.client_alert_bytes = 24;
+  Relayed r(loop, {}, options);
+  r.client->End();
+  loop.RunReady();
+  r.backend->Send("a");
+  loop.RunReady();
+  r.backend->transport().Abort();
+  loop.RunReady();
+  ASSERT_TRUE(r.error().has_value());
+  EXPECT_EQ(r.error()->leg, Leg::kBack);
+}
+
+TEST(RelayTest, AClientThatBrokeBeforeItKnewTheEndFailed) {
+  SimulatedLoop loop;
+  Relayed r(loop);
+  loop.RunReady();
+  r.backend->transport().Write(AsBytes("last words"));
+  r.backend->transport().ShutdownWrite(StreamEnd::kClean);
+  r.client->transport().Abort();
+  loop.RunReady();
+  ASSERT_TRUE(r.error().has_value());
+  EXPECT_EQ(r.error()->code, ErrorCode::kTruncated);
+  EXPECT_EQ(r.error()->leg, Leg::kFront);
+  EXPECT_FALSE(r.relay->left_unmarked(Leg::kFront));
+  EXPECT_FALSE(r.backend->saw_end());
+}
+
 TEST(RelayTest, HoldsNoBufferWhileIdle) {
   SimulatedLoop loop;
   Relayed r(loop);

@@ -1,11 +1,17 @@
 #include "trestle/posix/tcp_listener.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -237,6 +243,35 @@ TEST_F(TcpListenerTest, PausesWhileDescriptorsRunOutAndThenGoesOn) {
   EXPECT_EQ(told, "cannot accept a connection: Too many open files");
   famine.Release(5);
   EXPECT_TRUE(TurnUntilCount(connections_, 5));
+}
+
+// Makes epoll_ctl(2) fail in the calling thread from now on, as where the user may watch no more.
+void RefuseToWatch() {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_epoll_ctl, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSPC),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+  ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0) << errno;
+  ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0) << errno;
+}
+
+TEST_F(TcpListenerTest, ASocketThatCannotBeWatchedIsAFailureThatIsTold) {
+  std::thread([this] {
+    const auto listener = Listen(Loopback(), connections_);
+    std::string told;
+    listener->OnFailure([&](const absl::Status& status) { told = DetailOf(status); });
+    AddClients(listener->local_endpoint(), 1);
+    RefuseToWatch();
+    EXPECT_TRUE(TurnUntil(*loop_, [&] { return listener->failures() == 1; }));
+    EXPECT_EQ(told, "cannot watch a descriptor: No space left on device");
+    EXPECT_TRUE(connections_.empty());
+    char byte;
+    SetBlocking(clients_[0].get());
+    EXPECT_EQ(recv(clients_[0].get(), &byte, 1, 0), 0) << "the client is not left waiting";
+  }).join();
 }
 
 TEST_F(TcpListenerTest, ListensOnIpv6OrSaysThatThereIsNone) {

@@ -317,6 +317,19 @@ TEST_F(TcpTransportTest, ResetAfterACleanEndLeavesTheEndClean) {
   EXPECT_EQ(state, IoState::kEndOfStream);
 }
 
+TEST_F(TcpTransportTest, AfterAFailedWriteWhatHadComeIsReadWithoutWaiting) {
+  EXPECT_EQ(Read(), IoState::kWouldBlock);
+  RawSend(far_.get(), "all of it");
+  far_.Reset();
+  EXPECT_EQ(transport_->Write(AsBytes("x")).state, IoState::kOk) << "answered by a RST";
+  EXPECT_EQ(transport_->ShutdownWrite(StreamEnd::kClean).state, IoState::kFailed);
+  // The loop has not turned.
+  std::string bytes;
+  EXPECT_EQ(Read(&bytes), IoState::kOk);
+  EXPECT_EQ(bytes, "all of it");
+  EXPECT_EQ(Read(), IoState::kEndOfStream);
+}
+
 TEST_F(TcpTransportTest, TruncatedEndDeliversAllBytesAndThenAnError) {
   Connect(200000, 20000);
   const std::string sent = FillUp();

@@ -324,6 +324,19 @@ TEST_F(TlsStreamTest, HalfCloseKeepsTheOtherDirection) {
   }
 }
 
+TEST_F(TlsStreamTest, AfterAFailedWriteWhatHadComeIsReadWithoutWaiting) {
+  ConnectAndShakeHands();
+  EXPECT_EQ(Read(*server_).state, IoState::kWouldBlock);
+  ASSERT_EQ(client_->Write(AsBytes("all of it")).bytes, 9u);
+  ASSERT_EQ(client_->ShutdownWrite(StreamEnd::kClean).state, IoState::kOk);
+  client_.reset();
+  ASSERT_EQ(server_->Write(AsBytes("x")).state, IoState::kOk) << "answered by a RST";
+  EXPECT_EQ(server_->ShutdownWrite(StreamEnd::kClean).state, IoState::kFailed);
+  // The loop has not turned.
+  EXPECT_EQ(ReadReady(*server_), "all of it");
+  EXPECT_EQ(Read(*server_).state, IoState::kEndOfStream);
+}
+
 TEST_F(TlsStreamTest, ShutdownWriteFlushesWhatWasTakenBeforeTheEnd) {
   MemoryLink narrow;
   narrow.capacity_bytes = 4 * 1024;

@@ -1,5 +1,7 @@
 #include "trestle/watch/leg_probe.h"
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -7,12 +9,14 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/stream_peer.h"
 #include "tests/watch/probe_fixture.h"
 
 namespace trestle::testing {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -226,6 +230,47 @@ TEST_F(LegProbeTest, TheProxyHeaderGoesFirst) {
     }
     raw.reset();
   }
+}
+
+TEST_F(LegProbeTest, WhatComesBeforeTlsTakesAsManyWritesAsItNeeds) {
+  std::optional<StreamPeer> server;
+  MemoryLink narrow;
+  narrow.capacity_bytes = 7;
+  narrow.latency = absl::Milliseconds(1);
+  dialer_.Listen(
+      At(1),
+      [&](std::unique_ptr<Transport> raw) {
+        server.emplace(loop_, std::move(raw));
+        server->Send("220 mail.test\r\n");
+      },
+      {}, narrow);
+  LegProbeTarget target = Target();
+  target.proxy_header = ProxyProtocolOut::kV1;
+  target.start_tls = StartTls::kSmtp;
+  LegProbe probe(loop_, dialer_, ConfigOf(), target, [](ProbeReport) {});
+  loop_.RunFor(absl::Seconds(1));
+  ASSERT_TRUE(server.has_value());
+  EXPECT_THAT(server->received(), StartsWith("PROXY TCP4 192.0.2.1 192.0.2.1 "));
+  EXPECT_THAT(server->received(), HasSubstr("\r\nEHLO "));
+  server->Send("250 STARTTLS\r\n");
+  loop_.RunFor(absl::Seconds(1));
+  EXPECT_THAT(server->received(), EndsWith("\r\nSTARTTLS\r\n"));
+  server->Send("220 go\r\n");
+  loop_.RunFor(absl::Seconds(1));
+  EXPECT_THAT(server->received(), HasSubstr("\r\nSTARTTLS\r\n\x16\x03\x01"));
+}
+
+TEST_F(LegProbeTest, AServerThatTakesNoProxyHeaderIsTold) {
+  MemoryLink narrow;
+  narrow.capacity_bytes = 7;
+  std::unique_ptr<Transport> raw;
+  dialer_.Listen(
+      At(1), [&](std::unique_ptr<Transport> accepted) { raw = std::move(accepted); }, {}, narrow);
+  LegProbeTarget target = Target();
+  target.proxy_header = ProxyProtocolOut::kV1;
+  EXPECT_THAT(std::string(Probe(target).status.message()),
+              HasSubstr("back leg, dial: timeout: the server did not take the PROXY header within "
+                        "10s"));
 }
 
 TEST_F(LegProbeTest, AGivenUpProbeSaysNothingMore) {

@@ -30,6 +30,10 @@ struct RelayOptions {
   /// Lets bulk transfers bypass this process if both legs support it (`Transport::direct_pipes`)
   /// and there is no inspector. The limits and the rest of the behaviour are the same.
   bool direct_pipes = true;
+  /// Maximum number of bytes that a client may send between the backend's end and breaking the
+  /// connection, with nothing lost: a TLS alert, where the relay carries the client's own TLS. Such
+  /// clients close without reading the backend's close_notify, which sends a RST.
+  size_t client_alert_bytes = 0;
 };
 
 /// Joins two open transports. Each direction copies bytes, then passes the end on as a half-close,
@@ -67,9 +71,9 @@ class Relay final {
   /// Tells whether any buffer or pipe is held now. False while nothing is in flight.
   bool holds_buffers() const;
 
-  /// Tells whether the peer of `leg` left without the mark of an end after ours had been sent, and
-  /// nothing came from it in between. It had no more to say, so the outcome is good; the other leg
-  /// has not been ended, and should be cut, for the end was not marked.
+  /// Tells whether the peer of `leg` closed without marking its end, after this side had sent its
+  /// own end, and without sending anything in between (but see `client_alert_bytes`). The outcome
+  /// is OK. The other leg has not been ended; cut it, because the end was not marked.
   bool left_unmarked(Leg leg) const;
 
  private:

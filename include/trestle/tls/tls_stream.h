@@ -96,6 +96,7 @@ class TlsStream final : public Transport, private TransportHandler {
   void ScheduleWake();
   void Wake();
   void FailBelow();
+  void FailWriteBelow();
   IoResult FailRead();
   IoResult FailWrite();
 

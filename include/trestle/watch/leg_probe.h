@@ -28,6 +28,8 @@
 
 namespace trestle {
 
+class ByteSender;
+
 struct LegProbeOptions {
   /// Required: verifies chains against the trust anchors.
   std::shared_ptr<const ChainChecker> checker;
@@ -132,14 +134,18 @@ class LegProbe final : private TransportHandler {
   void EnterStage(Stage stage, absl::Duration limit);
   absl::Duration StageTime() const;
   void OnDialed(absl::StatusOr<std::unique_ptr<Transport>> transport);
-  absl::Status SendProxyHeader();
-  absl::Status SendAll(absl::string_view bytes);
+  absl::StatusOr<std::string> ProxyHeaderText() const;
+  // False where it failed, or goes on by itself once the bytes are out.
+  bool Send(std::string bytes);
+  bool FinishSending(IoState state);
+  void BeginTls();
   void StartDialogue();
   void ReadDialogue();
   void StartHandshake();
   void OnHandshake(absl::Status status);
   void ReadTickets();
   void OnTimeout();
+  absl::string_view MissingAtTimeout() const;
   void Fail(Phase phase, ErrorCode code, std::string detail);
   void Finish(absl::Status status);
 
@@ -152,6 +158,7 @@ class LegProbe final : private TransportHandler {
   Timer limit_;
   std::unique_ptr<Dial> dial_;
   std::unique_ptr<Transport> transport_;  // Until TLS begins.
+  std::unique_ptr<ByteSender> sender_;    // While something is said before TLS.
   StartTlsDialogue dialogue_;
   ClientSessionCache sessions_;  // Shows whether the server offers any.
   std::unique_ptr<TlsStream> stream_;
