@@ -2,6 +2,7 @@
 // the decrypted requests, which are then encrypted again for the backend. Read bridging_proxy.cc
 // first.
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
@@ -24,6 +25,7 @@
 #include "examples/support/tls_legs.h"
 #include "integrations/modsecurity/core_rule_set.h"
 #include "integrations/modsecurity/modsecurity_guard.h"
+#include "trestle/posix/file.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/tls/tls_config.h"
 
@@ -63,6 +65,8 @@ constexpr char kUsage[] =
     "XML.\n\n"
     "  waf_bridge --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem --threads=4 \\\n"
     "      --backend=127.0.0.1:9443 --backend_ca=ca.pem --backend_name=api.internal.example";
+
+constexpr size_t kMaxRulesBytes = 64 << 20;
 
 // Logs matches and, with an audit log, their requests.
 class WafLog final : public trestle::ModSecurityListener {
@@ -110,6 +114,11 @@ absl::StatusOr<std::shared_ptr<const trestle::ModSecurityRules>> LoadRules(
   }
   if (options.detect_only) {
     return absl::InvalidArgumentError("--detect_only doesn't go with --rules");
+  }
+  // libmodsecurity would wait for a FIFO's writer.
+  if (const absl::StatusOr<std::string> text = trestle::ReadFile(file, kMaxRulesBytes);
+      !text.ok()) {
+    return text.status();
   }
   return trestle::ModSecurityRules::Load(
       absl::StrCat(trestle::LimitRules(options.limits), "Include ", file, "\n"), &listener,

@@ -50,12 +50,18 @@ absl::Status FlagError(absl::string_view flag, absl::string_view what) {
 }
 
 absl::Status CannotUse(absl::string_view what, const absl::Status& why) {
+  if (MayPassByItself(why)) return why;
   return absl::InvalidArgumentError(absl::StrCat("cannot use ", what, ": ", Sentence(why)));
 }
 
 std::string Sentence(const absl::Status& status) {
   const std::optional<TlsError> error = GetTlsError(status);
   return error.has_value() ? error->detail : std::string(status.message());
+}
+
+bool MayPassByItself(const absl::Status& status) {
+  const std::optional<TlsError> error = GetTlsError(status);
+  return error.has_value() && error->code == ErrorCode::kTransport;
 }
 
 void OrExit(const absl::Status& status) {

@@ -4,17 +4,16 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/blocking_counter.h"
 #include "examples/support/log.h"
 #include "examples/support/program.h"
-#include "trestle/posix/file_watcher.h"
 #include "trestle/posix/signal_watcher.h"
 #include "trestle/posix/tcp_dialer.h"
 #include "trestle/posix/tcp_listener.h"
+#include "trestle/posix/thread.h"
 
 namespace trestle::examples {
 namespace {
@@ -23,6 +22,10 @@ constexpr int kSignals[] = {SIGHUP, SIGTERM, SIGINT};
 
 // Minimum time between log lines about failures to accept.
 constexpr absl::Duration kBetweenAcceptLines = absl::Seconds(10);
+
+// Delays before a failed reload is tried again; each is twice the one before.
+constexpr absl::Duration kFirstRetry = absl::Seconds(1);
+constexpr absl::Duration kLongestRetry = absl::Minutes(1);
 
 // Each connection needs two descriptors; the soft limit is often 1024.
 void RaiseDescriptorLimit() {
@@ -51,7 +54,7 @@ class ProxyHost::Worker {
 
   ~Worker() {
     loop_->Stop();
-    if (thread_.joinable()) thread_.join();
+    thread_.Join();
   }
 
   absl::Status Listen(const Endpoint& endpoint, PortUse port_use) {
@@ -81,8 +84,10 @@ class ProxyHost::Worker {
   }
 
   /// Starts accepting connections.
-  void Start() {
-    thread_ = std::thread([this] { loop_->Run(); });
+  absl::Status Start() {
+    absl::StatusOr<Thread> thread = Thread::Start([this] { loop_->Run(); });
+    if (thread.ok()) thread_ = *std::move(thread);
+    return thread.status();
   }
 
   void Drain(absl::Duration timeout, absl::AnyInvocable<void()> done) {
@@ -124,7 +129,7 @@ class ProxyHost::Worker {
   std::unique_ptr<ConnectionObserver> observer_;
   Blocks blocks_;
   std::unique_ptr<TcpListener> listener_;
-  std::thread thread_;
+  Thread thread_;
 };
 
 ProxyHost::ProxyHost(const ProxyHostOptions& options)
@@ -150,14 +155,7 @@ absl::Status ProxyHost::Run(BlockFactory new_blocks) {
   const absl::StatusOr<std::unique_ptr<SignalWatcher>> signals =
       SignalWatcher::Create(*main_loop_, kSignals, [this](int signal) { OnSignal(signal); });
   if (!signals.ok()) return signals.status();
-  std::unique_ptr<FileWatcher> files;
-  if (!watched_files_.empty()) {
-    absl::StatusOr<std::unique_ptr<FileWatcher>> watcher =
-        FileWatcher::Create(*main_loop_, watched_files_, [this](const std::string&) { Reload(); });
-    if (!watcher.ok()) return watcher.status();
-    files = *std::move(watcher);
-  }
-
+  WatchFiles();
   absl::Status status;
   for (MainLoopPart* part : parts_) {
     if (status.ok()) status = part->Start(*main_loop_);
@@ -168,6 +166,8 @@ absl::Status ProxyHost::Run(BlockFactory new_blocks) {
     LogLine(absl::StrCat("listening on ", listening.ToString()));
     main_loop_->Run();
   }
+  retry_.reset();
+  files_.reset();
   workers_.clear();  // Stops the threads and cuts open connections.
   for (MainLoopPart* part : parts_) part->Stop();
   return status;
@@ -193,8 +193,11 @@ absl::Status ProxyHost::StartWorkers(BlockFactory& new_blocks) {
     status = workers_.back()->MakeBlocks(new_blocks, std::move(own), observer);
     if (!status.ok()) return status;
   }
-  for (const std::unique_ptr<Worker>& worker : workers_) worker->Start();
-  return absl::OkStatus();
+  absl::Status started;
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    if (started.ok()) started = worker->Start();
+  }
+  return started;
 }
 
 void ProxyHost::ForEachThread(const std::function<void(Blocks&)>& call) {
@@ -238,13 +241,38 @@ void ProxyHost::OnSignal(int signal) {
   main_loop_->Stop();
 }
 
+// A proxy without inotify carries connections as well as any.
+void ProxyHost::WatchFiles() {
+  if (watched_files_.empty()) return;
+  absl::StatusOr<std::unique_ptr<FileWatcher>> watcher = FileWatcher::Create(
+      *main_loop_, watched_files_, [this](absl::Span<const std::string>) { Reload(); });
+  if (watcher.ok()) {
+    files_ = *std::move(watcher);
+    return;
+  }
+  LogLine(absl::StrCat("files are not watched for changes, only SIGHUP loads them again: ",
+                       Sentence(watcher.status())));
+}
+
 void ProxyHost::Reload() {
   if (!reload_) return LogLine("there is nothing to reload");
+  retry_.reset();
+  // All is read now, whatever has changed.
+  if (files_ != nullptr) files_->MarkSeen();
   const absl::StatusOr<std::string> loaded = reload_();
   LogLine(loaded.ok() ? absl::StrCat("reloaded: ", *loaded)
                       : absl::StrCat("reload failed, what was loaded before stays in use: ",
                                      Sentence(loaded.status())));
   if (watcher_ != nullptr) watcher_->OnReloaded(loaded.ok());
+  if (!loaded.ok() && MayPassByItself(loaded.status())) return RetryLater();
+  retry_delay_ = kFirstRetry;
+}
+
+void ProxyHost::RetryLater() {
+  retry_delay_ = std::clamp(retry_delay_, kFirstRetry, kLongestRetry);
+  LogLine(absl::StrCat("the reload is tried again in ", absl::FormatDuration(retry_delay_)));
+  retry_ = main_loop_->RunAfter(retry_delay_, [this] { Reload(); });
+  retry_delay_ *= 2;
 }
 
 void ProxyHost::Drain() {

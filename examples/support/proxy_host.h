@@ -18,6 +18,7 @@
 #include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/posix/epoll_loop.h"
+#include "trestle/posix/file_watcher.h"
 #include "trestle/posix/tcp_listener.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/proxy/proxy_block.h"
@@ -90,7 +91,8 @@ class ProxyHost {
 
   /// Sets the reload function, for SIGHUP and for changes of `watched_files`. It loads everything
   /// again, and uses it only if all of it is valid; it returns a line about the loaded files.
-  /// Called on the main thread, where reading files delays no connection.
+  /// Called on the main thread, where reading files delays no connection. A failure that may pass
+  /// by itself (`MayPassByItself`) is tried again later.
   void OnReload(absl::AnyInvocable<absl::StatusOr<std::string>()> reload,
                 std::vector<std::string> watched_files = {});
 
@@ -127,7 +129,9 @@ class ProxyHost {
 
   absl::Status StartWorkers(BlockFactory& new_blocks);
   void OnSignal(int signal);
+  void WatchFiles();
   void Reload();
+  void RetryLater();
   void Drain();
   void LogRefusals() const;
   void OnAcceptFailed(const absl::Status& status);
@@ -140,6 +144,9 @@ class ProxyHost {
   absl::AnyInvocable<absl::StatusOr<std::string>()> reload_;
   std::vector<std::string> watched_files_;
   std::unique_ptr<EpollLoop> main_loop_;  // Signals only; connections run on the workers' loops.
+  std::unique_ptr<FileWatcher> files_;    // Null where nothing is watched.
+  Timer retry_;                           // Of a reload that failed.
+  absl::Duration retry_delay_;
   std::vector<std::unique_ptr<Worker>> workers_;
   int workers_to_drain_ = 0;
   uint64_t accept_failures_ = 0;  // Since the last line about them.

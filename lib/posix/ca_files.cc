@@ -1,11 +1,8 @@
 #include "trestle/posix/ca_files.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <memory>
 #include <set>
 #include <vector>
 
@@ -41,7 +38,6 @@ bool IsHashName(absl::string_view name) {
 }
 
 bool HoldsCertificates(absl::string_view name) {
-  if (absl::StartsWith(name, ".")) return false;
   return absl::EndsWith(name, ".pem") || absl::EndsWith(name, ".crt") ||
          absl::EndsWith(name, ".cer") || IsHashName(name);
 }
@@ -51,17 +47,14 @@ bool IsFolder(const std::string& path) {
   return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-// Sorted, so that the same directory always gives the same text.
 absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& folder) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> entries(opendir(folder.c_str()), closedir);
-  if (entries == nullptr)
-    return Unusable(folder, absl::StrCat("can't be read: ", ErrnoText(errno)));
+  const absl::StatusOr<std::vector<std::string>> names = ListFolder(folder);
+  if (!names.ok()) return names.status();
   std::vector<std::string> files;
-  while (const dirent* entry = readdir(entries.get())) {
-    std::string path = absl::StrCat(folder, "/", entry->d_name);
-    if (HoldsCertificates(entry->d_name) && !IsFolder(path)) files.push_back(std::move(path));
+  for (const std::string& name : *names) {
+    std::string path = absl::StrCat(folder, "/", name);
+    if (HoldsCertificates(name) && !IsFolder(path)) files.push_back(std::move(path));
   }
-  absl::c_sort(files);
   if (files.empty()) return Unusable(folder, "has no file that ends in .pem, .crt or .cer");
   return files;
 }

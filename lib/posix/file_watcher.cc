@@ -199,13 +199,25 @@ void FileWatcher::OnEvent() {
 }
 
 void FileWatcher::OnSettled() {
-  settled_.reset();
-  if (!WatchPaths().ok()) {
-    ++failures_;
-    first_event_ = loop_.MonotonicNow();
-    settled_ = loop_.RunAfter(kRetryDelay, [this] { OnSettled(); });
-  }
+  WatchAgain();
   ReportChanges();
+}
+
+void FileWatcher::WatchAgain() {
+  settled_.reset();
+  if (WatchPaths().ok()) return;
+  ++failures_;
+  first_event_ = loop_.MonotonicNow();
+  settled_ = loop_.RunAfter(kRetryDelay, [this] { OnSettled(); });
+}
+
+void FileWatcher::MarkSeen() {
+  TakeEvents();
+  WatchAgain();
+  for (File& file : files_) {
+    file.seen = Identify(file.absolute);
+    file.touched = false;
+  }
 }
 
 void FileWatcher::ReportChanges() {
@@ -217,14 +229,13 @@ void FileWatcher::ReportChanges() {
     file.touched = false;
     changed.push_back(file.path);
   }
+  if (changed.empty()) return;
   bool destroyed = false;
   destroyed_ = &destroyed;
   // On the stack, because the call may destroy the watcher.
   Callback on_change = std::move(on_change_);
-  for (const std::string& path : changed) {
-    on_change(path);
-    if (destroyed) return;
-  }
+  on_change(changed);
+  if (destroyed) return;
   destroyed_ = nullptr;
   on_change_ = std::move(on_change);
 }

@@ -22,6 +22,12 @@ inline bool IsExhaustion(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
+/// Tells whether a later retry of reading a file can succeed.
+inline bool CanPass(int error) {
+  return IsExhaustion(error) || error == EINTR || error == EAGAIN || error == EIO ||
+         error == ESTALE || error == ETIMEDOUT || error == EBUSY;
+}
+
 /// Creates a failure that belongs to no leg yet.
 inline absl::Status EdgeError(ErrorCode code, Phase phase, std::string detail) {
   return MakeError({code, std::nullopt, phase, std::nullopt, std::move(detail)});

@@ -48,6 +48,8 @@ class Process {
 
   bool running();
 
+  pid_t pid() const { return pid_; }
+
   /// Counts the descriptors that the program has open.
   int open_descriptors() const;
 

@@ -1,5 +1,8 @@
 #include "trestle/posix/file.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <fstream>
 #include <string>
 #include <thread>
@@ -23,14 +26,26 @@ TEST(ReadFileTest, ReadsAllBytes) {
   EXPECT_EQ(ReadFile(Write("empty", "")).value_or("failed"), "");
 }
 
-TEST(ReadFileTest, ReadsAPipeToItsEnd) {
-  int fds[2];
-  ASSERT_EQ(pipe(fds), 0);
-  const OwnedFd out(fds[0]);
-  OwnedFd in(fds[1]);
-  ASSERT_EQ(write(in.get(), "piped", 5), 5);
-  in.Reset();
-  EXPECT_EQ(ReadFile(absl::StrCat("/dev/fd/", out.get())).value_or("failed"), "piped");
+TEST(ReadFileTest, WaitsForNoFifoAndNoDevice) {
+  const std::string fifo = absl::StrCat(::testing::TempDir(), "/fifo");
+  unlink(fifo.c_str());
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  for (const std::string& path : {fifo, std::string("/dev/zero"), std::string("/dev/tty")}) {
+    const absl::Status refused = ReadFile(path).status();
+    EXPECT_EQ(CodeOf(refused), ErrorCode::kConfiguration) << path;
+  }
+  EXPECT_EQ(DetailOf(ReadFile(fifo).status()),
+            absl::StrCat("cannot read ", fifo, ": it is not a regular file"));
+}
+
+TEST(ReadFileTest, WhatCanPassByItselfIsNoMistakeOfTheConfiguration) {
+  const std::string path = Write("famine", "x");
+  const std::string folder = ::testing::TempDir();
+  const DescriptorFamine famine;
+  EXPECT_EQ(CodeOf(ReadFile(path).status()), ErrorCode::kTransport);
+  EXPECT_EQ(DetailOf(ReadFile(path).status()),
+            absl::StrCat("cannot read ", path, ": Too many open files"));
+  EXPECT_EQ(CodeOf(ListFolder(folder).status()), ErrorCode::kTransport);
 }
 
 TEST(ReadFileTest, NamesThePathAndTheReason) {

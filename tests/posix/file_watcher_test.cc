@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "tests/posix/loopback.h"
 
@@ -54,7 +55,12 @@ class FileWatcherTest : public ::testing::Test {
     FileWatcherOptions options;
     options.settle_time = absl::Milliseconds(20);
     auto watcher = FileWatcher::Create(
-        *loop_, paths, [this](const std::string& path) { seen_.push_back(path); }, options);
+        *loop_, paths,
+        [this](absl::Span<const std::string> changed) {
+          ++calls_;
+          seen_.insert(seen_.end(), changed.begin(), changed.end());
+        },
+        options);
     ASSERT_TRUE(watcher.ok()) << watcher.status();
     watcher_ = *std::move(watcher);
   }
@@ -69,6 +75,7 @@ class FileWatcherTest : public ::testing::Test {
   std::string directory_;
   std::unique_ptr<FileWatcher> watcher_;
   std::vector<std::string> seen_;
+  int calls_ = 0;
 };
 
 using Paths = std::vector<std::string>;
@@ -224,7 +231,7 @@ TEST_F(FileWatcherTest, MayBeDestroyedInsideItsCallback) {
   options.settle_time = absl::ZeroDuration();
   watcher_ = *FileWatcher::Create(
       *loop_, {In("a"), In("b")},
-      [&](const std::string&) {
+      [&](absl::Span<const std::string>) {
         watcher_.reset();
         ++calls;
       },
@@ -292,9 +299,33 @@ TEST_F(FileWatcherTest, AFolderMayComeLaterOrBehindALink) {
   EXPECT_EQ(Seen(1), changed);
 }
 
+TEST_F(FileWatcherTest, OneRotationOfCertificateAndKeyIsOneCall) {
+  Write(In("cert"), "one");
+  Write(In("key"), "one");
+  Watch({In("cert"), In("key"), In("other")});
+  Write(In("key"), "two");
+  Write(In("cert"), "two");
+  EXPECT_EQ(Seen(2), (Paths{In("cert"), In("key")}));
+  EXPECT_EQ(calls_, 1);
+}
+
+TEST_F(FileWatcherTest, WhatWasMarkedAsSeenIsNotTold) {
+  const std::string folder = In("certs");
+  MakeDirectory(folder);
+  Write(In("cert"), "one");
+  Watch({In("cert"), folder + "/", In("last")});
+  Write(In("cert"), "two");
+  Write(folder + "/a", "two");
+  watcher_->MarkSeen();
+  Write(In("last"), "after that");
+  EXPECT_EQ(Seen(1), Paths{In("last")});
+  Write(folder + "/a", "three");
+  EXPECT_EQ(Seen(1), Paths{folder + "/"});
+}
+
 TEST_F(FileWatcherTest, RefusesWhatItCannotWatch) {
   const auto refusal = [&](const std::vector<std::string>& paths) {
-    const auto watcher = FileWatcher::Create(*loop_, paths, [](const std::string&) {});
+    const auto watcher = FileWatcher::Create(*loop_, paths, [](absl::Span<const std::string>) {});
     EXPECT_EQ(CodeOf(watcher.status()), ErrorCode::kConfiguration);
     return DetailOf(watcher.status());
   };
@@ -310,7 +341,8 @@ TEST_F(FileWatcherTest, RefusesWhatItCannotWatch) {
 
 TEST_F(FileWatcherTest, FailsWhereDescriptorsHaveRunOut) {
   const DescriptorFamine famine;
-  const auto watcher = FileWatcher::Create(*loop_, {In("file")}, [](const std::string&) {});
+  const auto watcher =
+      FileWatcher::Create(*loop_, {In("file")}, [](absl::Span<const std::string>) {});
   EXPECT_EQ(CodeOf(watcher.status()), ErrorCode::kTransport);
 }
 

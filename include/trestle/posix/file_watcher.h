@@ -36,16 +36,17 @@ struct FileWatcherOptions {
 /// systems it misses other machines' writes. It also misses the renaming of a directory further up.
 class FileWatcher final : private FdWatcher {
  public:
-  using Callback = absl::AnyInvocable<void(const std::string& path)>;
+  /// Receives the changed paths, as given.
+  using Callback = absl::AnyInvocable<void(absl::Span<const std::string> paths)>;
 
   static constexpr size_t kMaxPaths = 256;
 
-  /// Calls `on_change` from the loop once for each settled change of one of `paths`, with the path
-  /// as given. A file that appears or disappears is a change. A path that ends in "/" is a
-  /// directory with all its entries, but without the contents of subdirectories. Files are compared
-  /// by identity, size and times; contents are not read. Files and directories need not exist yet.
-  /// Relative paths start at the current working directory. The callback may destroy the watcher.
-  /// `loop` must outlive it.
+  /// Calls `on_change` from the loop once for each settled change of `paths`. Changes that settle
+  /// together come in one call. A file that appears or disappears is a change. A path that ends in
+  /// "/" is a directory with all its entries, but without the contents of subdirectories. Files are
+  /// compared by identity, size and times; contents are not read. Files and directories need not
+  /// exist yet. Relative paths start at the current working directory. The callback may destroy the
+  /// watcher. `loop` must outlive it.
   ///
   /// Fails with ErrorCode::kConfiguration and a sentence with the path if that cannot be watched,
   /// or if there are no paths or more than `kMaxPaths`. Fails with kTransport if the system has no
@@ -57,6 +58,10 @@ class FileWatcher final : private FdWatcher {
   ~FileWatcher();
   FileWatcher(const FileWatcher&) = delete;
   FileWatcher& operator=(const FileWatcher&) = delete;
+
+  /// Ignores all changes up to now. Call it before you read all files for another reason: later
+  /// changes only are reported.
+  void MarkSeen();
 
   /// Returns how often a directory on the way to a file could no longer be watched. Until it can be
   /// watched again, files are compared from time to time, so changes are detected late.
@@ -85,6 +90,7 @@ class FileWatcher final : private FdWatcher {
   absl::Status WatchPathsOnce(std::map<int, std::set<std::string>>* watched);
   void OnEvent();
   void OnSettled();
+  void WatchAgain();
   void ReportChanges();
 
   EpollLoop& loop_;
