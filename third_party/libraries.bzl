@@ -82,14 +82,6 @@ def trestle_integration_dependencies():
             headers = ["prometheus"],
             linkopts = ["-lprometheus-cpp-core"],
         )
-    if not native.existing_rule("civetweb"):
-        _debian_library(
-            name = "civetweb",
-            library = "civetweb",
-            package = "libcivetweb-dev",
-            headers = ["civetweb.h"],
-            linkopts = ["-lcivetweb"],
-        )
     if not native.existing_rule("llhttp"):
         _debian_library(
             name = "llhttp",

@@ -20,6 +20,9 @@
 ABSL_FLAG(std::string, admin, "",
           "IP:PORT for /metrics, /healthz, /legs and a page over HTTP. No authentication: bind to "
           "a private address");
+ABSL_FLAG(std::vector<std::string>, admin_hosts, std::vector<std::string>({"localhost"}),
+          "comma-separated host names that --admin accepts beside IP addresses; it rejects others, "
+          "so that no web site reads the pages through a browser (DNS rebinding)");
 ABSL_FLAG(absl::Duration, probe_interval, absl::Hours(1),
           "with --admin: time between checks of backends' certificates");
 
@@ -44,6 +47,12 @@ class AdminObserver final : public ConnectionObserver {
   const std::unique_ptr<ConnectionObserver> metrics_;
   CertificateSightings sightings_;
 };
+
+PageServerOptions PagesFromFlags() {
+  PageServerOptions options;
+  options.hosts = absl::GetFlag(FLAGS_admin_hosts);
+  return options;
+}
 
 }  // namespace
 
@@ -133,7 +142,8 @@ absl::Status Admin::Start(EpollLoop& main_loop) {
   CertificateListener* const listener = this;
   monitor_ = std::make_unique<CertificateMonitor>(main_loop, *dialer_, options_, listener);
   if (absl::Status watched = WatchTargets(); !watched.ok()) return watched;
-  absl::StatusOr<std::unique_ptr<AdminServer>> server = AdminServer::Start(listen_, metrics_);
+  absl::StatusOr<std::unique_ptr<AdminServer>> server =
+      AdminServer::Start(listen_, metrics_, PagesFromFlags());
   if (!server.ok()) return server.status();
   server_ = *std::move(server);
   server_->SetRoutes(routes_);

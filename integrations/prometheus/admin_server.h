@@ -1,5 +1,5 @@
-// AdminServer: serves /metrics, /healthz, /legs and a page at / over HTTP, on its own address.
-// civetweb runs it on its own threads, not on the proxy's loops.
+// AdminServer: serves /metrics, /healthz, /legs and a page at / over HTTP, on its own address and
+// its own thread, not on the proxy's loops.
 #ifndef TRESTLE_INTEGRATIONS_PROMETHEUS_ADMIN_SERVER_H_
 #define TRESTLE_INTEGRATIONS_PROMETHEUS_ADMIN_SERVER_H_
 
@@ -11,26 +11,25 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "integrations/prometheus/legs_page.h"
+#include "integrations/prometheus/page_server.h"
 #include "integrations/prometheus/proxy_metrics.h"
 #include "trestle/base/endpoint.h"
 
-struct mg_context;
-struct mg_connection;
-
 namespace trestle {
 
-/// Answers GET and HEAD, and rejects other methods. No authentication: bind to a private address.
+/// Answers GET and HEAD, and rejects other methods. Answers /healthz first, whatever other clients
+/// do. No authentication: bind to a private address.
 class AdminServer {
  public:
   /// Starts the server; port 0 selects a free port. `metrics` must outlive the server. Fails with
-  /// ErrorCode::kConfiguration if the address is unavailable.
+  /// ErrorCode::kConfiguration if the address is unavailable. Sets `urgent_path` of `options`.
   static absl::StatusOr<std::unique_ptr<AdminServer>> Start(const Endpoint& listen,
-                                                            const ProxyMetrics& metrics);
+                                                            const ProxyMetrics& metrics,
+                                                            PageServerOptions options = {});
 
-  /// Waits for pending responses.
-  ~AdminServer();
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;
 
@@ -41,21 +40,21 @@ class AdminServer {
   /// Replaces the routes on the page and in /legs. Thread-safe.
   void SetRoutes(std::vector<RouteLegs> routes) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  uint16_t port() const { return port_; }
+  uint16_t port() const { return pages_->port(); }
 
  private:
   explicit AdminServer(const ProxyMetrics& metrics) : metrics_(metrics) {}
 
-  static int OnRequest(mg_connection* connection, void* server);
-  int Answer(mg_connection* connection) const;
+  static constexpr char kHealthPath[] = "/healthz";
+
+  Page PageAt(absl::string_view path) const;
   LegsView View() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   const ProxyMetrics& metrics_;
   mutable absl::Mutex mutex_;
   std::vector<RouteLegs> routes_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> draining_ = false;
-  mg_context* context_ = nullptr;
-  uint16_t port_ = 0;
+  std::unique_ptr<PageServer> pages_;  // Last: its thread uses the others.
 };
 
 }  // namespace trestle

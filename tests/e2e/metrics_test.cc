@@ -1,6 +1,10 @@
 // The Prometheus integration: what the metrics say, whether promtool likes them, and the admin
 // server that offers them.
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -29,6 +33,7 @@
 #include "tests/e2e/proxy_test.h"
 #include "tests/e2e/server_programs.h"
 #include "trestle/base/error.h"
+#include "trestle/posix/owned_fd.h"
 
 namespace trestle::e2e {
 namespace {
@@ -535,6 +540,70 @@ TEST_F(AdminServerTest, LostLinesOfLogsAreCounted) {
   EXPECT_THAT(metrics, AllOf(HasSubstr("trestle_log_records_lost_total{log=\"stderr\"} 3\n"),
                              HasSubstr("trestle_log_records_lost_total{log=\"audit\"} 0\n")));
   ExpectPromtoolLikes(BodyOf(metrics));
+}
+
+// A TCP connection that sends `text` and then waits.
+OwnedFd ConnectAndSend(uint16_t port, absl::string_view text) {
+  OwnedFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  EXPECT_EQ(send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(text.size()));
+  return fd;
+}
+
+TEST_F(AdminServerTest, UnfinishedRequestsDoNotSilenceHealth) {
+  std::vector<OwnedFd> clients;
+  for (int i = 0; i < 100; ++i) {
+    clients.push_back(ConnectAndSend(server_->port(), i % 2 == 0 ? "GET / HT" : ""));
+  }
+  EXPECT_THAT(Get("/healthz", {"--max-time", "5"}), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(Get("/metrics", {"--max-time", "5"}), StartsWith("HTTP/1.1 200"));
+  // The oldest made room, and the rest has a limit.
+  for (const OwnedFd& client : clients) {
+    char byte;
+    EXPECT_LE(recv(client.get(), &byte, 1, 0), 0);
+  }
+}
+
+TEST_F(AdminServerTest, ClientsThatTakeNoAnswerDoNotSilenceHealth) {
+  std::vector<CertificateStatus> certificates;
+  for (int i = 0; i < 5000; ++i) {
+    certificates.push_back(Certificate(absl::StrCat(i, ".test"), 90 * kDay, 9 * kDay));
+  }
+  metrics_.SetCertificates(certificates);
+  std::vector<OwnedFd> clients;
+  for (int i = 0; i < 40; ++i) {
+    clients.push_back(ConnectAndSend(server_->port(), "GET /legs HTTP/1.1\r\n\r\n"));
+  }
+  EXPECT_THAT(Get("/healthz"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(AdminServerTest, AHostThatIsNeitherAnAddressNorConfiguredIsRefused) {
+  for (const char* host :
+       {"127.0.0.1", "127.0.0.1:9100", "[::1]", "[::1]:9100", "localhost", "LOCALHOST:9100"}) {
+    EXPECT_THAT(Get("/", {"--header", absl::StrCat("Host: ", host)}), StartsWith("HTTP/1.1 200"))
+        << host;
+  }
+  for (const char* host : {"rebound.example", "rebound.example:9100", "127.0.0.1.example",
+                           "localhost.example", ":80"}) {
+    EXPECT_THAT(Get("/healthz", {"--header", absl::StrCat("Host: ", host)}),
+                StartsWith("HTTP/1.1 421"))
+        << host;
+  }
+  PageServerOptions options;
+  options.hosts = {"admin.internal.example"};
+  server_ = *AdminServer::Start(*Endpoint::Parse("127.0.0.1:0"), metrics_, options);
+  EXPECT_THAT(Get("/", {"--header", "Host: admin.internal.example"}), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(Get("/", {"--header", "Host: localhost"}), StartsWith("HTTP/1.1 421"));
+  const OwnedFd twice =
+      ConnectAndSend(server_->port(), "GET / HTTP/1.1\r\nHost: 1.1.1.1\r\nHost: 1.1.1.1\r\n\r\n");
+  std::string answer(12, 'x');
+  EXPECT_EQ(recv(twice.get(), &answer[0], answer.size(), MSG_WAITALL), 12);
+  EXPECT_EQ(answer, "HTTP/1.1 400");
 }
 
 TEST_F(AdminServerTest, ATakenAddressIsAnError) {
