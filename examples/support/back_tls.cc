@@ -8,7 +8,6 @@
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
 #include "trestle/posix/ca_files.h"
-#include "trestle/tls/trust_store.h"
 
 ABSL_FLAG(std::string, backend_ca, "",
           "PEM file, or directory of PEM files, with the CAs for backends' certificates; or "
@@ -32,19 +31,6 @@ absl::StatusOr<std::string> CaPath() {
   return FindSystemCas();
 }
 
-// Returns an error that the CAs at `path` cannot be used; for a directory, it names the invalid
-// file.
-absl::Status CannotUseCas(const std::string& path, const absl::Status& why) {
-  const absl::StatusOr<std::vector<std::string>> files = ListCaFiles(path);
-  for (size_t i = 0; files.ok() && i < files->size(); ++i) {
-    const absl::StatusOr<std::string> text = ReadCaCertificates((*files)[i]);
-    if (!text.ok()) continue;
-    const absl::Status alone = TrustStore::Create(*text).status();
-    if (!alone.ok()) return CannotUse((*files)[i], alone);
-  }
-  return CannotUse(path, why);
-}
-
 absl::Status AddCredential(ClientTlsOptions& options) {
   const std::string cert_path = absl::GetFlag(FLAGS_backend_cert);
   const std::string key_path = absl::GetFlag(FLAGS_backend_key);
@@ -61,7 +47,7 @@ absl::Status AddCredential(ClientTlsOptions& options) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> BackTlsFromFlags() {
+absl::Status ReadBackTls(ReloadSources& sources) {
   const absl::StatusOr<std::string> path = CaPath();
   if (!path.ok()) return path.status();
   absl::StatusOr<std::string> ca_pem = ReadCaCertificates(*path);
@@ -73,12 +59,22 @@ absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> BackTlsFromFlags() {
     if (!crl_pem.ok()) return crl_pem.status();
     options.crl_pem = *std::move(crl_pem);
   }
+  const bool has_crl = !options.crl_pem.empty();
+  if (absl::Status cas = CheckCas(*path, options.ca_pem, has_crl); !cas.ok()) return cas;
   options.pins = absl::StrSplit(absl::GetFlag(FLAGS_backend_pins), ',', absl::SkipEmpty());
   if (absl::Status status = AddCredential(options); !status.ok()) return status;
+  sources.back_tls = std::move(options);
+  sources.back_tls_name = *path;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> BackTlsFromFlags() {
+  ReloadSources sources;
+  if (absl::Status read = ReadBackTls(sources); !read.ok()) return read;
   absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> config =
-      ClientTlsConfig::Create(std::move(options));
+      ClientTlsConfig::Create(*std::move(sources.back_tls));
   if (config.ok()) return config;
-  return CannotUseCas(*path, config.status());
+  return CannotUse(sources.back_tls_name, config.status());
 }
 
 std::string BackTlsWarning() {

@@ -7,14 +7,19 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "trestle/tls/tls_config.h"
+#include "trestle/tls/tls_reload.h"
 
 namespace trestle::examples {
 
 /// Creates a config from --backend_ca, --backend_crl, --backend_pins, --backend_cert and
-/// --backend_key. Call it again to reload: it reads the files each time.
+/// --backend_key.
 absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> BackTlsFromFlags();
+
+/// Reads the same into `sources`, for a reload.
+absl::Status ReadBackTls(ReloadSources& sources);
 
 /// Returns a warning about a --backend_cert that backends may reject; empty for none.
 std::string BackTlsWarning();

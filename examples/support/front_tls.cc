@@ -1,6 +1,7 @@
 #include "examples/support/front_tls.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/algorithm/container.h"
@@ -66,19 +67,15 @@ absl::StatusOr<std::unique_ptr<ThreadPoolSigner>> SignersFromFlags() {
   return std::make_unique<ThreadPoolSigner>(*std::move(pool));
 }
 
-// The config to publish in DNS.
-void LogEchConfigs(const EchKeys& keys) { LogLine(absl::StrCat("ech=", keys.PublishedConfigs())); }
+// Nothing without a path.
+absl::StatusOr<std::optional<ReloadText>> ReadText(const std::string& path) {
+  if (path.empty()) return std::nullopt;
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) return text.status();
+  return ReloadText{path, *std::move(text)};
+}
 
 }  // namespace
-
-struct FrontTls::Loaded {
-  std::vector<std::shared_ptr<const Credential>> credentials;
-  std::unique_ptr<ClientAuthOptions> clients;  // Null without client certificates.
-  std::vector<TicketKey> ticket_keys;          // Empty without a file.
-  std::string ech_pem;
-  std::shared_ptr<EchKeys> ech_keys;  // Of `ech_pem`; null without a file.
-  std::vector<std::string> notes;     // Problems that do not prevent the load.
-};
 
 FrontTls::FrontTls(std::unique_ptr<ThreadPoolSigner> signers)
     : signers_(std::move(signers)), folder_(ReadKeyPassphrase, signers_.get()) {}
@@ -96,124 +93,115 @@ absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
   }
   auto front = absl::WrapUnique(new FrontTls(*std::move(signers)));
   front->redis_ = *std::move(redis);
-  absl::StatusOr<Loaded> loaded = front->Load();
-  if (!loaded.ok()) return loaded.status();
-  front->LogNotes(std::move(loaded->notes));
+  absl::StatusOr<ReloadSources> sources = front->Read();
+  if (!sources.ok()) return sources.status();
+  front->LogNotes();
+  if (absl::Status made = front->MakeParts(*std::move(sources)); !made.ok()) return made;
   ServerTlsOptions options;
   if (absl::Status applied = ApplyFrontFlags(options); !applied.ok()) return applied;
   if (options.alpn.empty()) options.alpn = std::move(default_alpn);
-  auto certificates = CertificateStore::Create(std::move(loaded->credentials), absl::Now());
-  if (!certificates.ok()) return certificates.status();
-  options.certificates = front->certificates_ = *std::move(certificates);
-  if (loaded->clients != nullptr) {
-    auto clients = ClientAuthentication::Create(*std::move(loaded->clients));
-    if (!clients.ok()) return clients.status();
-    options.client_authentication = front->clients_ = *std::move(clients);
-  }
-  if (front->redis_ != nullptr) options.ticket_keys = front->redis_->ring();
-  if (!loaded->ticket_keys.empty()) {
-    auto ring = TicketKeyRing::FromKeys(loaded->ticket_keys);
-    if (!ring.ok()) return ring.status();
-    options.ticket_keys = front->ticket_keys_ = *std::move(ring);
-  }
   auto acme_tokens = AcmeTokensFromFlags();
   if (!acme_tokens.ok()) return acme_tokens.status();
   options.acme_tokens = *std::move(acme_tokens);
-  options.ech_keys = front->ech_keys_ = loaded->ech_keys;
-  if (front->ech_keys_ != nullptr) LogEchConfigs(*front->ech_keys_);
+  options.certificates = front->certificates_;
+  options.client_authentication = front->clients_;
+  options.ticket_keys = front->redis_ != nullptr ? front->redis_->ring() : front->ticket_keys_;
+  options.ech_keys = front->ech_keys_;
   auto config = ServerTlsConfig::Create(std::move(options));
   if (!config.ok()) return config.status();
   front->config_ = *std::move(config);
+  front->LogNews();
   return front;
 }
 
-absl::StatusOr<FrontTls::Loaded> FrontTls::Load() {
-  Loaded loaded;
+absl::StatusOr<ReloadSources> FrontTls::Read() {
+  ReloadSources sources;
+  notes_.clear();
   const std::string cert = absl::GetFlag(FLAGS_cert);
   if (!cert.empty()) {
     auto credential = LoadCredential(cert, absl::GetFlag(FLAGS_key), absl::GetFlag(FLAGS_ocsp_file),
                                      signers_.get(), CredentialUse::kServer);
     if (!credential.ok()) return credential.status();
     if (!(*credential)->staple_fault().empty()) {
-      loaded.notes.push_back(absl::StrCat(absl::GetFlag(FLAGS_ocsp_file),
-                                          " is not stapled: ", (*credential)->staple_fault()));
+      notes_.push_back(absl::StrCat(absl::GetFlag(FLAGS_ocsp_file),
+                                    " is not stapled: ", (*credential)->staple_fault()));
     }
-    loaded.credentials.push_back(*std::move(credential));
+    sources.certificates.push_back(*std::move(credential));
   }
   const std::string folder = absl::GetFlag(FLAGS_certs_dir);
   if (!folder.empty()) {
     auto credentials = LoadCredentials(folder, folder_);
     if (!credentials.ok()) return credentials.status();
-    loaded.credentials.insert(loaded.credentials.end(), credentials->begin(), credentials->end());
+    sources.certificates.insert(sources.certificates.end(), credentials->begin(),
+                                credentials->end());
     for (const std::string& note : folder_.notes()) {
-      loaded.notes.push_back(absl::StrCat(folder, "/", note));
+      notes_.push_back(absl::StrCat(folder, "/", note));
     }
   }
   auto clients = ClientAuthFromFlags();
   if (!clients.ok()) return clients.status();
-  loaded.clients = *std::move(clients);
-  if (loaded.clients != nullptr && !loaded.clients->otherwise.trust->ca_names_fit()) {
-    loaded.notes.push_back(
+  if (*clients != nullptr) sources.clients = std::move(**clients);
+  if (sources.clients.has_value() && !sources.clients->otherwise.trust->ca_names_fit()) {
+    notes_.push_back(
         "the names of the CAs of --client_ca are too long for one message: clients are told none, "
         "and choose their certificates by themselves");
   }
-  const std::string ech_path = absl::GetFlag(FLAGS_ech_keys_file);
-  if (!ech_path.empty()) {
-    absl::StatusOr<std::string> pem = ReadFile(ech_path);
-    if (!pem.ok()) return pem.status();
-    auto keys = EchKeys::FromPem(*pem);
-    if (!keys.ok()) return CannotUse(ech_path, keys.status());
-    loaded.ech_pem = *std::move(pem);
-    loaded.ech_keys = *std::move(keys);
-  }
-  const std::string keys_path = absl::GetFlag(FLAGS_ticket_keys_file);
-  if (keys_path.empty()) return loaded;
-  absl::StatusOr<std::vector<TicketKey>> keys = LoadTicketKeys(keys_path);
-  if (!keys.ok()) return keys.status();
-  loaded.ticket_keys = *std::move(keys);
-  return loaded;
+  auto ech_keys = ReadText(absl::GetFlag(FLAGS_ech_keys_file));
+  if (!ech_keys.ok()) return ech_keys.status();
+  sources.ech_keys = *std::move(ech_keys);
+  auto ticket_keys = ReadText(absl::GetFlag(FLAGS_ticket_keys_file));
+  if (!ticket_keys.ok()) return ticket_keys.status();
+  sources.ticket_keys = *std::move(ticket_keys);
+  return sources;
 }
 
-absl::StatusOr<std::string> FrontTls::Reload() {
-  absl::StatusOr<Loaded> loaded = Load();
-  if (!loaded.ok()) return loaded.status();
-  std::string line = DescribeCredential(*loaded->credentials.front());
-  if (loaded->credentials.size() > 1) {
-    absl::StrAppend(&line, ", and ", loaded->credentials.size() - 1, " more certificates");
+absl::Status FrontTls::MakeParts(ReloadSources sources) {
+  auto certificates = CertificateStore::Create(std::move(sources.certificates), absl::Now());
+  if (!certificates.ok()) return certificates.status();
+  certificates_ = *std::move(certificates);
+  if (sources.clients.has_value()) {
+    auto clients = ClientAuthentication::Create(*std::move(sources.clients));
+    if (!clients.ok()) return clients.status();
+    clients_ = *std::move(clients);
   }
-  // Steps that can still fail come first; Load has verified the rest.
-  if (ech_keys_ != nullptr) {
-    // Tested alone, because the new keys and the new certificates belong together.
-    auto certificates = CertificateStore::Create(loaded->credentials, absl::Now());
-    if (!certificates.ok()) return certificates.status();
-    absl::Status names = loaded->ech_keys->CheckPublicNames(*(*certificates)->current());
-    if (!names.ok()) return names;
+  if (sources.ticket_keys.has_value()) {
+    const auto keys = ParseTicketKeys(sources.ticket_keys->text);
+    if (!keys.ok()) return CannotUse(sources.ticket_keys->name, keys.status());
+    auto ring = TicketKeyRing::FromKeys(*keys);
+    if (!ring.ok()) return CannotUse(sources.ticket_keys->name, ring.status());
+    ticket_keys_ = *std::move(ring);
   }
-  absl::Status status = certificates_->Replace(std::move(loaded->credentials), absl::Now());
-  if (status.ok() && clients_ != nullptr) status = clients_->Replace(*std::move(loaded->clients));
-  if (status.ok() && ticket_keys_ != nullptr) status = ticket_keys_->Replace(loaded->ticket_keys);
-  if (status.ok() && ech_keys_ != nullptr) status = ReplaceEchKeys(loaded->ech_pem);
-  if (!status.ok()) return status;
-  LogNotes(std::move(loaded->notes));
-  for (const CertificateSet::Pending& pending : certificates_->current()->pending()) {
-    absl::StrAppend(&line, ", for ", pending.name, " from ",
-                    absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", pending.from, absl::UTCTimeZone()));
+  if (sources.ech_keys.has_value()) {
+    auto keys = EchKeys::FromPem(sources.ech_keys->text);
+    if (!keys.ok()) return CannotUse(sources.ech_keys->name, keys.status());
+    ech_keys_ = *std::move(keys);
   }
-  return line;
+  return absl::OkStatus();
 }
 
-void FrontTls::LogNotes(std::vector<std::string> notes) {
-  for (const std::string& note : notes) {
-    if (!absl::c_linear_search(notes_, note)) LogLine(note);
-  }
-  notes_ = std::move(notes);
+ReloadTargets FrontTls::targets() const {
+  ReloadTargets targets;
+  targets.certificates = certificates_;
+  targets.clients = clients_;
+  targets.ticket_keys = ticket_keys_;
+  targets.ech_keys = ech_keys_;
+  return targets;
 }
 
-absl::Status FrontTls::ReplaceEchKeys(const std::string& pem) {
-  const std::string published = ech_keys_->PublishedConfigs();
-  absl::Status replaced = ech_keys_->Replace(pem);
-  if (replaced.ok() && ech_keys_->PublishedConfigs() != published) LogEchConfigs(*ech_keys_);
-  return replaced;
+void FrontTls::LogNews() {
+  LogNotes();
+  if (ech_keys_ == nullptr) return;
+  std::string configs = ech_keys_->PublishedConfigs();
+  if (configs == logged_ech_configs_) return;
+  logged_ech_configs_ = std::move(configs);
+  LogLine(absl::StrCat("ech=", logged_ech_configs_));
+}
+
+void FrontTls::LogNotes() {
+  for (const std::string& note : notes_) {
+    if (!absl::c_linear_search(logged_notes_, note)) LogLine(note);
+  }
+  logged_notes_ = notes_;
 }
 
 std::vector<std::string> FrontTls::files() const {

@@ -18,6 +18,7 @@
 #include "trestle/tls/thread_pool_signer.h"
 #include "trestle/tls/ticket_key_ring.h"
 #include "trestle/tls/tls_config.h"
+#include "trestle/tls/tls_reload.h"
 
 namespace trestle::examples {
 
@@ -30,9 +31,15 @@ class FrontTls {
   static absl::StatusOr<std::unique_ptr<FrontTls>> FromFlags(
       std::vector<std::string> default_alpn = {});
 
-  /// Loads all files again. Only if all are valid, new connections use them. Open connections
-  /// survive, and so do sessions that the new rules allow. Returns a line about the loaded files.
-  absl::StatusOr<std::string> Reload();
+  /// Reads all files again, for a reload.
+  absl::StatusOr<ReloadSources> Read();
+
+  /// Returns the parts that a reload replaces.
+  ReloadTargets targets() const;
+
+  /// Logs the notes of `Read` and the ECH configs to publish in DNS, each once. Call it when the
+  /// sources are in use.
+  void LogNews();
 
   /// Returns the files to watch for changes.
   std::vector<std::string> files() const;
@@ -47,22 +54,20 @@ class FrontTls {
   const std::shared_ptr<CertificateStore>& certificates() const { return certificates_; }
 
  private:
-  struct Loaded;
-
-  void LogNotes(std::vector<std::string> notes);
-
   explicit FrontTls(std::unique_ptr<ThreadPoolSigner> signers);
-  absl::StatusOr<Loaded> Load();
-  absl::Status ReplaceEchKeys(const std::string& pem);
+  absl::Status MakeParts(ReloadSources sources);
+  void LogNotes();
 
   const std::unique_ptr<ThreadPoolSigner> signers_;  // Null if the loops sign.
   CredentialFiles folder_;
-  std::vector<std::string> notes_;  // Of the last load: each is logged once.
+  std::vector<std::string> notes_;  // Of the last `Read`.
+  std::vector<std::string> logged_notes_;
   std::shared_ptr<CertificateStore> certificates_;
   std::shared_ptr<ClientAuthentication> clients_;
   std::shared_ptr<TicketKeyRing> ticket_keys_;  // Of a file; null without one.
   std::unique_ptr<TicketKeysRedis> redis_;
   std::shared_ptr<EchKeys> ech_keys_;
+  std::string logged_ech_configs_;
   std::shared_ptr<const ServerTlsConfig> config_;
 };
 

@@ -94,24 +94,30 @@ absl::StatusOr<std::shared_ptr<const TrustStore>> LoadTrustStore(const std::stri
   absl::StatusOr<std::string> crl_pem = std::string();
   if (!crl_path.empty()) crl_pem = ReadRevocationLists(crl_path);
   if (!crl_pem.ok()) return crl_pem.status();
+  if (absl::Status cas = CheckCas(ca_path, *ca_pem, !crl_pem->empty()); !cas.ok()) return cas;
   absl::StatusOr<std::shared_ptr<const TrustStore>> trust = TrustStore::Create(*ca_pem, *crl_pem);
   if (trust.ok()) return trust;
   return CannotUse(crl_path.empty() ? ca_path : absl::StrCat(ca_path, " with ", crl_path),
                    trust.status());
 }
 
+absl::Status CheckCas(const std::string& path, absl::string_view ca_pem, bool crls_are_given) {
+  const absl::Status all = TrustStore::CheckCas(ca_pem, crls_are_given);
+  if (all.ok()) return all;
+  const absl::StatusOr<std::vector<std::string>> files = ListCaFiles(path);
+  for (size_t i = 0; files.ok() && i < files->size(); ++i) {
+    const absl::StatusOr<std::string> text = ReadCaCertificates((*files)[i]);
+    if (!text.ok()) continue;
+    const absl::Status alone = TrustStore::CheckCas(*text, crls_are_given);
+    if (!alone.ok()) return CannotUse((*files)[i], alone);
+  }
+  return CannotUse(path, all);
+}
+
 std::string WatchedPath(const std::string& path) {
   std::error_code ignored;
   const bool folder = std::filesystem::is_directory(path, ignored);
   return folder && !absl::EndsWith(path, "/") ? absl::StrCat(path, "/") : path;
-}
-
-absl::StatusOr<std::vector<TicketKey>> LoadTicketKeys(const std::string& path) {
-  const absl::StatusOr<std::string> text = ReadFile(path);
-  if (!text.ok()) return text.status();
-  absl::StatusOr<std::vector<TicketKey>> keys = ParseTicketKeys(*text);
-  if (keys.ok()) return keys;
-  return CannotUse(path, keys.status());
 }
 
 std::string DescribeCredential(const Credential& credential) {

@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "trestle/tls/credential.h"
 #include "trestle/tls/credential_files.h"
-#include "trestle/tls/ticket_keys.h"
 #include "trestle/tls/trust_store.h"
 
 namespace trestle::examples {
@@ -39,11 +39,12 @@ absl::StatusOr<std::vector<std::shared_ptr<const Credential>>> LoadCredentials(
 absl::StatusOr<std::shared_ptr<const TrustStore>> LoadTrustStore(const std::string& ca_path,
                                                                  const std::string& crl_path);
 
+/// Checks the CA certificates `ca_pem` of `path`, a file or a directory of files. Fails with the
+/// name of the invalid file.
+absl::Status CheckCas(const std::string& path, absl::string_view ca_pem, bool crls_are_given);
+
 /// Returns `path` in the form of ProxyHost::OnReload: a directory ends in "/".
 std::string WatchedPath(const std::string& path);
-
-/// Loads ticket keys.
-absl::StatusOr<std::vector<TicketKey>> LoadTicketKeys(const std::string& path);
 
 /// Returns a description of a credential: "a.test (ECDSA P-256), valid until 2027-01-31".
 std::string DescribeCredential(const Credential& credential);

@@ -1,51 +1,98 @@
 #include "examples/support/tls_legs.h"
 
-#include <errno.h>
-
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "examples/support/back_tls.h"
+#include "examples/support/log.h"
+#include "examples/support/pem_files.h"
 #include "trestle/proxy/tls_bridge.h"
+#include "trestle/tls/certificate_store.h"
+#include "trestle/tls/credential.h"
 #include "trestle/tls/tls_config.h"
+#include "trestle/tls/tls_reload.h"
 
 namespace trestle::examples {
 namespace {
 
 void WarnOfBackTls() {
   const std::string warning = BackTlsWarning();
-  if (warning.empty()) return;
-  absl::FPrintF(stderr, "%s: warning: %s\n", program_invocation_short_name, warning);
+  if (!warning.empty()) LogLine(absl::StrCat("warning: ", warning));
 }
 
-absl::StatusOr<std::string> Reload(ProxyHost& host, FrontTls& front, size_t bridges,
-                                   AlsoReloaded& more) {
-  absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> back_tls = nullptr;
-  if (bridges > 0) back_tls = BackTlsFromFlags();
-  if (!back_tls.ok()) return back_tls.status();
-  if (more.load) {
-    if (absl::Status loaded = more.load(); !loaded.ok()) return loaded;
+// The reload function of ServeTls.
+class Reloader {
+ public:
+  Reloader(ProxyHost& host, FrontTls& front, size_t bridges, AlsoReloaded more)
+      : host_(host), front_(front), bridges_(bridges), more_(std::move(more)), reload_(Targets()) {}
+
+  // Uses the files for new connections, all or none. Open connections continue, and so do sessions
+  // that the new rules allow.
+  absl::StatusOr<std::string> Reload() {
+    absl::StatusOr<ReloadSources> sources = front_.Read();
+    if (!sources.ok()) return sources.status();
+    if (bridges_ > 0) {
+      if (absl::Status read = ReadBackTls(*sources); !read.ok()) return read;
+    }
+    std::string line = DescribeCredentials(sources->certificates);
+    absl::StatusOr<PreparedReload> prepared = reload_.Prepare(*std::move(sources), absl::Now());
+    if (!prepared.ok()) return prepared.status();
+    if (more_.load) {
+      if (absl::Status loaded = more_.load(); !loaded.ok()) return loaded;
+    }
+    reload_.Commit(*std::move(prepared));
+    const std::shared_ptr<const CertificateSet> used = front_.certificates()->current();
+    absl::StrAppend(&line, DescribePending(*used));
+    if (more_.use) absl::StrAppend(&line, "; ", more_.use());
+    front_.LogNews();
+    if (bridges_ > 0) WarnOfBackTls();
+    host_.DrainOlderCertificates(used->generation());
+    return line;
   }
-  absl::StatusOr<std::string> reloaded = front.Reload();
-  if (!reloaded.ok()) return reloaded;
-  // All are valid. New connections use them from now on; open ones continue.
-  if (bridges > 0) {
-    WarnOfBackTls();
-    host.ForEachThread([&](Blocks& blocks) {
-      for (size_t i = 0; i < bridges; ++i) {
-        static_cast<TlsBridge&>(*blocks[i]).ReplaceBackTls(*back_tls);
-      }
-    });
+
+ private:
+  ReloadTargets Targets() {
+    ReloadTargets targets = front_.targets();
+    if (bridges_ == 0) return targets;
+    targets.use_back_tls = [this](const std::shared_ptr<const ClientTlsConfig>& back_tls) {
+      host_.ForEachThread([&](Blocks& blocks) {
+        for (size_t i = 0; i < bridges_; ++i) {
+          static_cast<TlsBridge&>(*blocks[i]).ReplaceBackTls(back_tls);
+        }
+      });
+    };
+    return targets;
   }
-  if (more.use) absl::StrAppend(&*reloaded, "; ", more.use());
-  host.DrainOlderCertificates(front.certificates()->current()->generation());
-  return reloaded;
-}
+
+  static std::string DescribeCredentials(
+      absl::Span<const std::shared_ptr<const Credential>> credentials) {
+    std::string line = DescribeCredential(*credentials.front());
+    if (credentials.size() > 1) {
+      absl::StrAppend(&line, ", and ", credentials.size() - 1, " more certificates");
+    }
+    return line;
+  }
+
+  static std::string DescribePending(const CertificateSet& certificates) {
+    std::string text;
+    for (const CertificateSet::Pending& pending : certificates.pending()) {
+      absl::StrAppend(&text, ", for ", pending.name, " from ",
+                      absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", pending.from, absl::UTCTimeZone()));
+    }
+    return text;
+  }
+
+  ProxyHost& host_;
+  FrontTls& front_;
+  const size_t bridges_;
+  AlsoReloaded more_;
+  TlsReload reload_;
+};
 
 }  // namespace
 
@@ -56,8 +103,8 @@ void ServeTls(ProxyHost& host, FrontTls& front, size_t bridges, AlsoReloaded mor
     WarnOfBackTls();
     for (std::string& file : BackTlsFiles()) files.push_back(std::move(file));
   }
-  host.OnReload([&host, &front, bridges,
-                 more = std::move(more)]() mutable { return Reload(host, front, bridges, more); },
+  host.OnReload([reloader = std::make_unique<Reloader>(
+                     host, front, bridges, std::move(more))] { return reloader->Reload(); },
                 files);
   host.AddPart(front.main_loop_part());
 }

@@ -269,21 +269,31 @@ absl::StatusOr<std::shared_ptr<CertificateStore>> CertificateStore::Create(
 
 absl::Status CertificateStore::Replace(std::vector<std::shared_ptr<const Credential>> credentials,
                                        absl::Time now) {
+  absl::MutexLock replacing(&replace_mutex_);
+  absl::StatusOr<std::shared_ptr<CertificateSet>> next = Prepare(std::move(credentials), now);
+  if (!next.ok()) return next.status();
+  Use(*std::move(next));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<CertificateSet>> CertificateStore::Prepare(
+    std::vector<std::shared_ptr<const Credential>> credentials, absl::Time now) const {
   if (credentials.empty()) return ConfigurationError("there are no certificates to serve");
   if (std::find(credentials.begin(), credentials.end(), nullptr) != credentials.end()) {
     return ConfigurationError("one of the credentials is null");
   }
-  absl::MutexLock replacing(&replace_mutex_);
   std::shared_ptr<CertificateSet> next = CertificateSet::Make(std::move(credentials));
-  std::shared_ptr<const CertificateSet> before = current();
+  const std::shared_ptr<const CertificateSet> before = current();
   if (before != nullptr) {
     if (absl::Status status = next->TakeOverFrom(*before, now); !status.ok()) return status;
-    next->generation_ = before->generation_;
   }
-  ++next->generation_;
+  return next;
+}
+
+void CertificateStore::Use(std::shared_ptr<CertificateSet> next) {
   absl::MutexLock lock(&mutex_);
+  next->generation_ = current_ == nullptr ? 1 : current_->generation_ + 1;
   current_ = std::move(next);
-  return absl::OkStatus();
 }
 
 std::shared_ptr<const CertificateSet> CertificateStore::current() const {

@@ -24,12 +24,16 @@ absl::Status ClientAuthentication::Replace(ClientAuthOptions options) {
   absl::StatusOr<std::shared_ptr<const ClientAuthRules>> rules =
       ClientAuthRules::Make(std::move(options));
   if (!rules.ok()) return rules.status();
-  absl::MutexLock lock(&mutex_);
-  current_ = *std::move(rules);
+  Use(*std::move(rules));
   return absl::OkStatus();
 }
 
 bool ClientAuthentication::differs_by_name() const { return current()->differ(); }
+
+void ClientAuthentication::Use(std::shared_ptr<const ClientAuthRules> rules) {
+  absl::MutexLock lock(&mutex_);
+  current_ = std::move(rules);
+}
 
 std::shared_ptr<const ClientAuthRules> ClientAuthentication::current() const {
   absl::MutexLock lock(&mutex_);

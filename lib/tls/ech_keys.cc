@@ -78,23 +78,22 @@ struct EchKeys::Keys {
   std::vector<std::string> public_names;
   std::string published;  // The first pair's ECHConfigList.
 
-  static absl::StatusOr<std::unique_ptr<Keys>> Read(absl::string_view pem);
   absl::Status Add(const EchPemPair& pair, bool publish);
 };
 
-absl::StatusOr<std::unique_ptr<EchKeys::Keys>> EchKeys::Keys::Read(absl::string_view pem) {
+absl::StatusOr<std::shared_ptr<const EchKeys::Keys>> EchKeys::Prepare(absl::string_view pem) {
   absl::StatusOr<std::vector<EchPemPair>> pairs = ReadEchPem(pem);
   if (!pairs.ok()) return pairs.status();
   if (pairs->size() > kMaxKeys) {
     return ConfigurationError(absl::StrCat("more than ", kMaxKeys, " ECH keys"));
   }
-  auto keys = std::make_unique<Keys>();
+  auto keys = std::make_shared<Keys>();
   keys->native.reset(SSL_ECH_KEYS_new());
   if (keys->native == nullptr) return ConfigurationError("out of memory");
   for (const EchPemPair& pair : *pairs) {
     if (absl::Status added = keys->Add(pair, keys->published.empty()); !added.ok()) return added;
   }
-  return keys;
+  return std::shared_ptr<const Keys>(std::move(keys));
 }
 
 absl::Status EchKeys::Keys::Add(const EchPemPair& pair, bool publish) {
@@ -126,24 +125,28 @@ absl::Status EchKeys::Keys::Add(const EchPemPair& pair, bool publish) {
 }
 
 absl::StatusOr<std::shared_ptr<EchKeys>> EchKeys::FromPem(absl::string_view pem) {
-  absl::StatusOr<std::unique_ptr<Keys>> keys = Keys::Read(pem);
+  absl::StatusOr<std::shared_ptr<const Keys>> keys = Prepare(pem);
   if (!keys.ok()) return keys.status();
   return std::shared_ptr<EchKeys>(new EchKeys(*std::move(keys)));
 }
 
-EchKeys::EchKeys(std::unique_ptr<Keys> keys) : keys_(std::move(keys)) {}
+EchKeys::EchKeys(std::shared_ptr<const Keys> keys) : keys_(std::move(keys)) {}
 
 EchKeys::~EchKeys() = default;
 
 absl::Status EchKeys::Replace(absl::string_view pem) {
-  absl::StatusOr<std::unique_ptr<Keys>> keys = Keys::Read(pem);
+  absl::StatusOr<std::shared_ptr<const Keys>> keys = Prepare(pem);
   if (!keys.ok()) return keys.status();
+  Use(*std::move(keys));
+  return absl::OkStatus();
+}
+
+void EchKeys::Use(std::shared_ptr<const Keys> keys) {
   absl::MutexLock lock(&mutex_);
-  keys_ = *std::move(keys);
-  // With parsed keys this fails only if out of memory.
+  keys_ = std::move(keys);
+  // Takes a reference. It fails only if no key is published, and the first one always is.
   for (SSL_CTX* context : contexts_) SSL_CTX_set1_ech_keys(context, keys_->native.get());
   ERR_clear_error();
-  return absl::OkStatus();
 }
 
 std::string EchKeys::PublishedConfigs() const {
@@ -153,7 +156,11 @@ std::string EchKeys::PublishedConfigs() const {
 
 absl::Status EchKeys::CheckPublicNames(const CertificateSet& certificates) const {
   absl::MutexLock lock(&mutex_);
-  for (const std::string& name : keys_->public_names) {
+  return CheckPublicNamesOf(*keys_, certificates);
+}
+
+absl::Status EchKeys::CheckPublicNamesOf(const Keys& keys, const CertificateSet& certificates) {
+  for (const std::string& name : keys.public_names) {
     if (!certificates.Choose(name, absl::InfiniteFuture()).empty()) continue;
     return ConfigurationError(absl::StrCat("no certificate for \"", name,
                                            "\", the public name of an ECHConfig: clients with an "

@@ -142,10 +142,14 @@ absl::StatusOr<std::shared_ptr<const TicketKeyRing::Keys>> TicketKeyRing::Derive
 absl::Status TicketKeyRing::Replace(const std::vector<TicketKey>& keys) {
   absl::StatusOr<std::shared_ptr<const Keys>> derived = Derive(keys);
   if (!derived.ok()) return derived.status();
-  absl::MutexLock lock(&mutex_);
-  current_ = *std::move(derived);
-  due_ = absl::InfiniteFuture();
+  Use(*std::move(derived));
   return absl::OkStatus();
+}
+
+void TicketKeyRing::Use(std::shared_ptr<const Keys> keys) {
+  absl::MutexLock lock(&mutex_);
+  current_ = std::move(keys);
+  due_ = absl::InfiniteFuture();
 }
 
 uint64_t TicketKeyRing::source_failures() const {

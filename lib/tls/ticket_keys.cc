@@ -118,6 +118,11 @@ absl::StatusOr<std::vector<TicketKey>> ParseTicketKeys(absl::string_view text) {
     if (!key.ok()) {
       return LineError(line, absl::StrCat("is unusable: ", GetTlsError(key.status())->detail));
     }
+    for (size_t before = 0; before < i; ++before) {
+      if (keys[before].secret() != key->secret()) continue;
+      return LineError(line,
+                       absl::StrCat("has the key of line ", (*lines)[before].number, " again"));
+    }
     keys.push_back(*std::move(key));
   }
   return keys;

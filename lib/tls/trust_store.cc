@@ -43,8 +43,6 @@ CRYPTO_BUFFER* SubjectDer(const X509* certificate) {
 absl::StatusOr<std::shared_ptr<const TrustStore>> TrustStore::Create(absl::string_view ca_pem,
                                                                      absl::string_view crl_pem) {
   std::shared_ptr<TrustStore> store = absl::WrapUnique(new TrustStore());
-  if (ca_pem.empty()) return ConfigurationError("no CA certificates were given");
-  if (store->native_ == nullptr) return ConfigurationError("out of memory");
   if (absl::Status status = store->AddCertificates(ca_pem, !crl_pem.empty()); !status.ok()) {
     return status;
   }
@@ -52,6 +50,10 @@ absl::StatusOr<std::shared_ptr<const TrustStore>> TrustStore::Create(absl::strin
     if (absl::Status status = store->AddCrls(crl_pem); !status.ok()) return status;
   }
   return std::shared_ptr<const TrustStore>(std::move(store));
+}
+
+absl::Status TrustStore::CheckCas(absl::string_view ca_pem, bool crls_are_given) {
+  return TrustStore().AddCertificates(ca_pem, crls_are_given);
 }
 
 TrustStore::TrustStore() : native_(X509_STORE_new()) {}
@@ -62,6 +64,8 @@ TrustStore::~TrustStore() {
 }
 
 absl::Status TrustStore::AddCertificates(absl::string_view ca_pem, bool crls_are_given) {
+  if (ca_pem.empty()) return ConfigurationError("no CA certificates were given");
+  if (native_ == nullptr) return ConfigurationError("out of memory");
   auto buffers = ReadCertificatesPem(
       ca_pem, "the CA file", crls_are_given ? CrlsBeside::kReadElsewhere : CrlsBeside::kRefused);
   if (!buffers.ok()) return buffers.status();

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -90,6 +91,29 @@ TEST_P(TicketKeysTest, ABadFileKeepsTheOldKeys) {
   ASSERT_TRUE(proxy->WaitForLog("reload failed")) << proxy->log();
   EXPECT_TRUE(proxy->WaitForLog("keys: line 2 of the ticket keys")) << proxy->log();
   EXPECT_TRUE(Resumes(*proxy));
+}
+
+TEST_P(TicketKeysTest, ABadFileKeepsTheCertificateToo) {
+  std::string too_many;
+  for (int i = 0; i < 17; ++i) {
+    absl::StrAppend(&too_many, absl::Base64Escape(absl::StrCat("key ", i, std::string(40, '.'))),
+                    "\n");
+  }
+  for (const std::string& bad : {std::string(), absl::StrCat(kOne, "\n", kOne, "\n"), too_many}) {
+    WriteFile("keys", absl::StrCat(kOne, "\n"));
+    const auto proxy = Start();
+    const auto before = ConnectTls(proxy->port);
+    ASSERT_NE(before, nullptr);
+    // All in one reload: the files are whole when the signal comes.
+    WriteCertificate("front", LeafFor(kFrontName));
+    WriteFile("keys", bad);
+    proxy->process.Signal(SIGHUP);
+    ASSERT_TRUE(proxy->WaitForLog("reload failed, what was loaded before stays in use: "))
+        << proxy->log();
+    const auto after = ConnectTls(proxy->port);
+    ASSERT_NE(after, nullptr);
+    EXPECT_EQ(after->peer_serial(), before->peer_serial()) << proxy->log();
+  }
 }
 
 TEST_P(TicketKeysTest, WithoutAFileKeysEndWithTheProcess) {

@@ -136,7 +136,14 @@ class CertificateStore {
   std::shared_ptr<const CertificateSet> current() const;
 
  private:
+  friend class TlsReload;
+
   CertificateStore() = default;
+
+  // The two halves of `Replace`: all checks, then what can't fail.
+  absl::StatusOr<std::shared_ptr<CertificateSet>> Prepare(
+      std::vector<std::shared_ptr<const Credential>> credentials, absl::Time now) const;
+  void Use(std::shared_ptr<CertificateSet> next);
 
   // Replacements come one after the other. Handshakes, which need `mutex_`, don't wait for them.
   absl::Mutex replace_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);

@@ -80,7 +80,12 @@ class ClientAuthentication {
   std::shared_ptr<const ClientAuthRules> current() const;
 
  private:
+  friend class TlsReload;
+
   explicit ClientAuthentication(std::shared_ptr<const ClientAuthRules> rules);
+
+  // The half of `Replace` that can't fail.
+  void Use(std::shared_ptr<const ClientAuthRules> rules);
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<const ClientAuthRules> current_ ABSL_GUARDED_BY(mutex_);

@@ -54,12 +54,20 @@ class EchKeys {
   void Detach(SSL_CTX* context);
 
  private:
+  friend class PreparedReload;
+  friend class TlsReload;
   struct Keys;
 
-  explicit EchKeys(std::unique_ptr<Keys> keys);
+  explicit EchKeys(std::shared_ptr<const Keys> keys);
+
+  // The two halves of `Replace`: all checks, then what can't fail.
+  static absl::StatusOr<std::shared_ptr<const Keys>> Prepare(absl::string_view pem);
+  void Use(std::shared_ptr<const Keys> keys);
+
+  static absl::Status CheckPublicNamesOf(const Keys& keys, const CertificateSet& certificates);
 
   mutable absl::Mutex mutex_;
-  std::unique_ptr<Keys> keys_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const Keys> keys_ ABSL_GUARDED_BY(mutex_);
   std::vector<SSL_CTX*> contexts_ ABSL_GUARDED_BY(mutex_);
 };
 

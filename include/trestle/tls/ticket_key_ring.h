@@ -71,11 +71,15 @@ class TicketKeyRing {
   bool Open(ByteView ticket, MutableByteView out, size_t& out_bytes, absl::Time now);
 
  private:
+  friend class PreparedReload;
+  friend class TlsReload;
   struct Keys;
 
   explicit TicketKeyRing(absl::Duration every) : every_(every) {}
 
   static absl::StatusOr<std::shared_ptr<const Keys>> Derive(const std::vector<TicketKey>& keys);
+  // The half of `Replace` that can't fail.
+  void Use(std::shared_ptr<const Keys> keys);
   std::shared_ptr<const Keys> CurrentAt(absl::Time now);
   bool WasSetBack(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Refresh(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

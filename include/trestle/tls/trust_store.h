@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
@@ -35,6 +36,9 @@ class TrustStore {
   /// parse.
   static absl::StatusOr<std::shared_ptr<const TrustStore>> Create(absl::string_view ca_pem,
                                                                   absl::string_view crl_pem = "");
+
+  /// Checks CA certificates as `Create` does, to tell which of several files is at fault.
+  static absl::Status CheckCas(absl::string_view ca_pem, bool crls_are_given);
 
   ~TrustStore();
   TrustStore(const TrustStore&) = delete;
