@@ -16,13 +16,14 @@ namespace {
 
 // Peers control the contents and size of hellos and certificates, so their texts are bounded.
 constexpr size_t kMaxTextBytes = 256;
+constexpr size_t kMaxDetailBytes = 512;
 constexpr size_t kMaxListBytes = 1024;
 constexpr size_t kMaxChain = 8;
 constexpr size_t kMaxTries = 16;
 
-std::string Bounded(absl::string_view text) {
-  if (text.size() <= kMaxTextBytes) return Text(text);
-  return absl::StrCat(text.substr(0, kMaxTextBytes), "…(", text.size(), " bytes)");
+std::string Bounded(absl::string_view text, size_t max_bytes = kMaxTextBytes) {
+  if (text.size() <= max_bytes) return Text(text);
+  return absl::StrCat(text.substr(0, max_bytes), "…(", text.size(), " bytes)");
 }
 
 // The last element has the number of omitted ones.
@@ -64,6 +65,7 @@ Json FailureOf(const absl::Status& status) {
   Json failure = ErrorOf(status);
   const std::optional<TlsError> error = GetTlsError(status);
   if (failure.is_null()) return failure;
+  failure["detail"] = Bounded(failure["detail"].get<std::string>(), kMaxDetailBytes);
   failure["leg"] = nullptr;
   if (error.has_value() && error->leg.has_value()) failure["leg"] = Text(LegName(*error->leg));
   return failure;
@@ -88,7 +90,8 @@ Json TlsOf(const TlsInfo* tls, absl::Time now) {
           {"resumed", tls->resumed},
           {"hello_retried", tls->hello_retried},
           {"own_certificate", shown},
-          {"peer_chain", peer}};
+          {"peer_chain", peer},
+          {"peer_chain_left_out", tls->peer_chain.size() - peer.size()}};
 }
 
 Json LegOf(const LegReport& leg, absl::Time now) {
@@ -137,6 +140,7 @@ std::string ConnectionAsJson(const ConnectionReport& whole_report, absl::Time no
       {"front", LegOf(report.front, now)},
       {"back", LegOf(report.back, now)},
       {"failed_tries", failed_tries},
+      {"failed_tries_left_out", report.failed_tries.size() - failed_tries.size()},
       {"times_ms",
        {{"front", absl::ToDoubleMilliseconds(report.times.front)},
         {"dial", absl::ToDoubleMilliseconds(report.times.dial)},

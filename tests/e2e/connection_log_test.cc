@@ -4,6 +4,7 @@
 #include "examples/support/connection_log.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "trestle/base/endpoint.h"
+#include "trestle/base/error.h"
 #include "trestle/proxy/observer.h"
 
 namespace trestle::examples {
@@ -58,9 +61,29 @@ TEST(ConnectionLogTest, LongChainsMakeABoundedLine) {
   report.front.tls = std::make_shared<const TlsInfo>(tls);
   const std::string line = ConnectionAsJson(report, absl::UnixEpoch());
   EXPECT_LT(line.size(), 64u << 10);
-  const auto chain = nlohmann::json::parse(line).at("front").at("tls").at("peer_chain");
-  EXPECT_EQ(chain.size(), 8u);
-  EXPECT_THAT(std::string(chain.at(0).at("names").back()), EndsWith(" more)"));
+  const auto shown = nlohmann::json::parse(line).at("front").at("tls");
+  EXPECT_EQ(shown.at("peer_chain").size(), 8u);
+  EXPECT_EQ(shown.at("peer_chain_left_out"), 42);
+  EXPECT_THAT(std::string(shown.at("peer_chain").at(0).at("names").back()), EndsWith(" more)"));
+}
+
+TEST(ConnectionLogTest, ManyFailedTriesBesideLongChainsMakeABoundedLine) {
+  CertificateInfo certificate;
+  certificate.subject = certificate.issuer = certificate.serial = std::string(100'000, 'x');
+  for (int i = 0; i < 32'000; ++i) certificate.dns_names.push_back(absl::StrCat(i, ".test"));
+  TlsInfo tls;
+  tls.local_chain = tls.peer_chain = ChainInfo(std::vector<CertificateInfo>(50, certificate));
+  ConnectionReport report = WithLongHello();
+  report.front.tls = report.back.tls = std::make_shared<const TlsInfo>(tls);
+  report.status = MakeError(
+      {ErrorCode::kTransport, Leg::kBack, Phase::kDial, std::nullopt, std::string(100'000, 'x')});
+  for (int i = 0; i < 30; ++i) report.failed_tries.push_back({Endpoint(), report.status});
+  const std::string line = ConnectionAsJson(report, absl::UnixEpoch());
+  EXPECT_LT(line.size(), 64u << 10);
+  const auto document = nlohmann::json::parse(line);
+  EXPECT_EQ(document.at("failed_tries").size(), 16u);
+  EXPECT_EQ(document.at("failed_tries_left_out"), 14);
+  EXPECT_THAT(std::string(document.at("error").at("detail")), EndsWith("…(100000 bytes)"));
 }
 
 TEST(ConnectionLogTest, QuotesInTheTextLogAreEscaped) {
