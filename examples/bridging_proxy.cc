@@ -75,14 +75,14 @@ int main(int argc, char** argv) {
 
   const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(FrontProtocols(http)));
   OrExit(CheckHttp2(http, front->config()->options()));
-  const std::shared_ptr<const ClientTlsConfig> back_tls = OrExit(BackTlsFromFlags());
+  const std::unique_ptr<BackTls> back = OrExit(BackTls::FromFlags());
 
   const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
     Watched watched;
     WatchFront(*front, watched);
     const absl::Status added = WatchBridges(
         LegsOf(routes, ProxyMode::kBridge), connection_options.proxy_protocol_to_backend,
-        {backend_name, absl::GetFlag(FLAGS_backend_verify_name)}, watched);
+        {backend_name, absl::GetFlag(FLAGS_backend_verify_name)}, *back, watched);
     if (!added.ok()) return added;
     return watched;
   }));
@@ -90,14 +90,14 @@ int main(int argc, char** argv) {
   const std::unique_ptr<Capture> capture = OrExit(CaptureFromFlags());
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
-  ServeTls(host, *front, 1);
+  ServeTls(host, *front, back.get(), 1);
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(routes, listener); };
     if (absl::Status loop = host.RefuseLoop(leads_to); !loop.ok()) return loop;
     TlsBridgeOptions options = OptionsFromFlags();
     options.front_tls = front->config();
-    options.back_tls = back_tls;
+    options.back_tls = back->config();
     if (http.routes == nullptr) options.backend = routes.front().backends;
     const absl::Status with_http =
         ApplyHttp(http, scheduler, options.new_inspector, options.content);

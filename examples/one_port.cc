@@ -63,8 +63,8 @@ struct Settings {
   std::vector<Route> offload;
   std::vector<Route> bridge;
   ConnectionOptions connection;
-  std::unique_ptr<FrontTls> front;                  // Null if no route decrypts.
-  std::shared_ptr<const ClientTlsConfig> back_tls;  // Null without bridges.
+  std::unique_ptr<FrontTls> front;  // Null if no route decrypts.
+  std::unique_ptr<BackTls> back;    // Null without bridges.
 
   bool LeadTo(const Endpoint& listener) const {
     const auto leads = [&](const Route& route) {
@@ -84,7 +84,7 @@ Settings SettingsFromFlags() {
   settings.bridge = OrExit(ParseRouteList(absl::GetFlag(FLAGS_bridge)));
   if (settings.offload.empty() && settings.bridge.empty()) return settings;
   settings.front = OrExit(FrontTls::FromFlags());
-  if (!settings.bridge.empty()) settings.back_tls = OrExit(BackTlsFromFlags());
+  if (!settings.bridge.empty()) settings.back = OrExit(BackTls::FromFlags());
   return settings;
 }
 
@@ -103,7 +103,7 @@ class BlockSet {
     }
     TlsBridgeOptions options;
     options.front_tls = settings_.front->config();
-    options.back_tls = settings_.back_tls;
+    options.back_tls = settings_.back->config();
     options.backend = std::get<Backends>(route.target);
     options.backend_name = route.pattern;
     options.connection = settings_.connection;
@@ -174,7 +174,7 @@ absl::StatusOr<Watched> WatchedOf(const Settings& settings) {
                        std::get<Backends>(route.target).endpoints, route.pattern});
   }
   if (!bridges.empty()) {
-    const absl::Status added = WatchBridges(bridges, proxy_header, {}, watched);
+    const absl::Status added = WatchBridges(bridges, proxy_header, {}, *settings.back, watched);
     if (!added.ok()) return added;
   }
   AddRoutes(settings.offload, ProxyMode::kOffload, watched);
@@ -197,7 +197,9 @@ int main(int argc, char** argv) {
       OrExit(Admin::FromFlags([&] { return WatchedOf(settings); }));
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
-  if (settings.front != nullptr) ServeTls(host, *settings.front, settings.bridge.size());
+  if (settings.front != nullptr) {
+    ServeTls(host, *settings.front, settings.back.get(), settings.bridge.size());
+  }
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return settings.LeadTo(listener); };

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/flags/flag.h"
+#include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "examples/support/pem_files.h"
@@ -47,7 +48,7 @@ absl::Status AddCredential(ClientTlsOptions& options) {
 
 }  // namespace
 
-absl::Status ReadBackTls(ReloadSources& sources) {
+absl::Status BackTls::Read(ReloadSources& sources) {
   const absl::StatusOr<std::string> path = CaPath();
   if (!path.ok()) return path.status();
   absl::StatusOr<std::string> ca_pem = ReadCaCertificates(*path);
@@ -68,16 +69,16 @@ absl::Status ReadBackTls(ReloadSources& sources) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> BackTlsFromFlags() {
+absl::StatusOr<std::unique_ptr<BackTls>> BackTls::FromFlags() {
   ReloadSources sources;
-  if (absl::Status read = ReadBackTls(sources); !read.ok()) return read;
+  if (absl::Status read = Read(sources); !read.ok()) return read;
   absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> config =
       ClientTlsConfig::Create(*std::move(sources.back_tls));
-  if (config.ok()) return config;
-  return CannotUse(sources.back_tls_name, config.status());
+  if (!config.ok()) return CannotUse(sources.back_tls_name, config.status());
+  return absl::WrapUnique(new BackTls(*std::move(config)));
 }
 
-std::string BackTlsWarning() {
+std::string BackTls::Warning() {
   ClientTlsOptions options;
   if (!AddCredential(options).ok() || options.credential == nullptr ||
       options.credential->fit_for_clients()) {
@@ -89,7 +90,7 @@ std::string BackTlsWarning() {
                       "(public CAs no longer issue clientAuth; a private CA can)");
 }
 
-std::vector<std::string> BackTlsFiles() {
+std::vector<std::string> BackTls::files() {
   std::vector<std::string> files;
   const absl::StatusOr<std::string> ca = CaPath();
   if (ca.ok()) files.push_back(WatchedPath(*ca));

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -14,19 +15,34 @@
 
 namespace trestle::examples {
 
-/// Creates a config from --backend_ca, --backend_crl, --backend_pins, --backend_cert and
-/// --backend_key.
-absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> BackTlsFromFlags();
+/// TLS towards backends as --backend_ca, --backend_crl, --backend_pins, --backend_cert and
+/// --backend_key set it. For the main thread.
+class BackTls {
+ public:
+  /// Loads the files of the flags.
+  static absl::StatusOr<std::unique_ptr<BackTls>> FromFlags();
 
-/// Reads the same into `sources`, for a reload.
-absl::Status ReadBackTls(ReloadSources& sources);
+  /// Reads all files again into `sources`, for a reload.
+  static absl::Status Read(ReloadSources& sources);
 
-/// Returns a warning about a --backend_cert that backends may reject; empty for none.
-std::string BackTlsWarning();
+  /// Returns a warning about a --backend_cert that backends may reject; empty for none.
+  static std::string Warning();
 
-/// Returns the files to watch for a reload. A directory of CAs is included, with a final "/"; the
-/// targets of its symlinks are not.
-std::vector<std::string> BackTlsFiles();
+  /// Returns the files to watch for a reload. A directory of CAs is included, with a final "/";
+  /// the targets of its symlinks are not.
+  static std::vector<std::string> files();
+
+  /// Returns the config of the start or of the last reload. Never null.
+  const std::shared_ptr<const ClientTlsConfig>& config() const { return config_; }
+
+  /// Keeps the config that a reload committed.
+  void Use(std::shared_ptr<const ClientTlsConfig> config) { config_ = std::move(config); }
+
+ private:
+  explicit BackTls(std::shared_ptr<const ClientTlsConfig> config) : config_(std::move(config)) {}
+
+  std::shared_ptr<const ClientTlsConfig> config_;
+};
 
 }  // namespace trestle::examples
 

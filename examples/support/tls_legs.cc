@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "examples/support/back_tls.h"
 #include "examples/support/log.h"
 #include "examples/support/pem_files.h"
 #include "trestle/proxy/tls_bridge.h"
@@ -21,14 +20,14 @@ namespace trestle::examples {
 namespace {
 
 void WarnOfBackTls() {
-  const std::string warning = BackTlsWarning();
+  const std::string warning = BackTls::Warning();
   if (!warning.empty()) LogLine(absl::StrCat("warning: ", warning));
 }
 
 // The reload function of ServeTls.
 class Reloader {
  public:
-  Reloader(ProxyHost& host, FrontTls& front, size_t bridges, AlsoReloaded more)
+  Reloader(ProxyHost& host, FrontTls& front, BackTls* back, size_t bridges, AlsoReloaded more)
       : host_(host), front_(front), bridges_(bridges), more_(std::move(more)), reload_(Targets()) {}
 
   // Uses the files for new connections, all or none. Open connections continue, and so do sessions
@@ -36,8 +35,8 @@ class Reloader {
   absl::StatusOr<std::string> Reload() {
     absl::StatusOr<ReloadSources> sources = front_.Read();
     if (!sources.ok()) return sources.status();
-    if (bridges_ > 0) {
-      if (absl::Status read = ReadBackTls(*sources); !read.ok()) return read;
+    if (back_ != nullptr) {
+      if (absl::Status read = BackTls::Read(*sources); !read.ok()) return read;
     }
     std::string line = DescribeCredentials(sources->certificates);
     absl::StatusOr<PreparedReload> prepared = reload_.Prepare(*std::move(sources), absl::Now());
@@ -58,8 +57,9 @@ class Reloader {
  private:
   ReloadTargets Targets() {
     ReloadTargets targets = front_.targets();
-    if (bridges_ == 0) return targets;
+    if (back_ == nullptr) return targets;
     targets.use_back_tls = [this](const std::shared_ptr<const ClientTlsConfig>& back_tls) {
+      back_->Use(back_tls);
       host_.ForEachThread([&](Blocks& blocks) {
         for (size_t i = 0; i < bridges_; ++i) {
           static_cast<TlsBridge&>(*blocks[i]).ReplaceBackTls(back_tls);
@@ -89,6 +89,7 @@ class Reloader {
 
   ProxyHost& host_;
   FrontTls& front_;
+  BackTls* const back_;  // Null without bridges.
   const size_t bridges_;
   AlsoReloaded more_;
   TlsReload reload_;
@@ -96,15 +97,15 @@ class Reloader {
 
 }  // namespace
 
-void ServeTls(ProxyHost& host, FrontTls& front, size_t bridges, AlsoReloaded more) {
+void ServeTls(ProxyHost& host, FrontTls& front, BackTls* back, size_t bridges, AlsoReloaded more) {
   std::vector<std::string> files = front.files();
   files.insert(files.end(), more.files.begin(), more.files.end());
-  if (bridges > 0) {
+  if (back != nullptr) {
     WarnOfBackTls();
-    for (std::string& file : BackTlsFiles()) files.push_back(std::move(file));
+    for (std::string& file : BackTls::files()) files.push_back(std::move(file));
   }
   host.OnReload([reloader = std::make_unique<Reloader>(
-                     host, front, bridges, std::move(more))] { return reloader->Reload(); },
+                     host, front, back, bridges, std::move(more))] { return reloader->Reload(); },
                 files);
   host.AddPart(front.main_loop_part());
 }
@@ -123,10 +124,8 @@ std::vector<RouteLegs> LegsOf(absl::Span<const HttpRoute> routes, ProxyMode mode
 }
 
 absl::Status WatchBridges(absl::Span<const RouteLegs> routes, ProxyProtocolOut proxy_header,
-                          const BackNames& own, Watched& watched) {
-  const absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> tls = BackTlsFromFlags();
-  if (!tls.ok()) return tls.status();
-  const auto probe = ProbeConfigFor((*tls)->options());
+                          const BackNames& own, const BackTls& back, Watched& watched) {
+  const auto probe = ProbeConfigFor(back.config()->options());
   if (!probe.ok()) return probe.status();
   for (const RouteLegs& route : routes) {
     RouteLegs& shown = watched.routes.emplace_back(route);

@@ -1,5 +1,5 @@
-// The common code of example proxies that terminate TLS: reloads the legs of FrontTls and
-// back_tls.h, and shows them on --admin.
+// The common code of example proxies that terminate TLS: reloads the legs of FrontTls and BackTls,
+// and shows them on --admin.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_TLS_LEGS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_TLS_LEGS_H_
 
@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "examples/support/admin.h"
+#include "examples/support/back_tls.h"
 #include "examples/support/front_tls.h"
 #include "examples/support/proxy_host.h"
 #include "integrations/http1/http_routes.h"
@@ -29,11 +30,12 @@ struct AlsoReloaded {
   absl::AnyInvocable<std::string()> use;
 };
 
-/// Makes `host` reload the files of `front` when one of them changes and on SIGHUP. The files of
-/// back_tls.h are included if there are bridges: the first `bridges` blocks of each thread. `more`
-/// is also reloaded. New connections use the files if all are valid. Also runs the main loop part
-/// of `front`. `host` and `front` must outlive `ProxyHost::Run`.
-void ServeTls(ProxyHost& host, FrontTls& front, size_t bridges = 0, AlsoReloaded more = {});
+/// Makes `host` reload the files of `front`, `back` and `more` when one of them changes and on
+/// SIGHUP. New connections use them if all are valid. `back` is null without bridges; else the
+/// first `bridges` blocks of each thread are bridges. Also runs the main loop part of `front`. All
+/// must outlive `ProxyHost::Run`.
+void ServeTls(ProxyHost& host, FrontTls& front, BackTls* back = nullptr, size_t bridges = 0,
+              AlsoReloaded more = {});
 
 /// Adds the certificates and the ticket keys of `front`.
 void WatchFront(const FrontTls& front, Watched& watched);
@@ -48,10 +50,10 @@ struct BackNames {
 };
 
 /// Watches the backends of bridges' routes, by connections and by probes, with the verification
-/// settings of back_tls.h. Routes without a name use the bridge's, `own`; without either they are
-/// only shown.
+/// settings of `back`. Routes without a name use the bridge's, `own`; without either they are only
+/// shown.
 absl::Status WatchBridges(absl::Span<const RouteLegs> routes, ProxyProtocolOut proxy_header,
-                          const BackNames& own, Watched& watched);
+                          const BackNames& own, const BackTls& back, Watched& watched);
 
 }  // namespace trestle::examples
 
