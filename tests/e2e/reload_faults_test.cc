@@ -119,6 +119,21 @@ TEST_F(ReloadFaultsTest, AThreadThatCannotStartIsASentence) {
             "terminating_proxy: cannot start a thread: Resource temporarily unavailable\n");
 }
 
+TEST_F(ReloadFaultsTest, AnErrorNamesTheFileOfAFolderAndItsLine) {
+  ASSERT_EQ(mkdir(PathOf("cas").c_str(), 0700), 0);
+  WriteFile("cas/good.pem", pki_.ca_pem());
+  const std::string bad = WriteFile(
+      "cas/bad.pem",
+      absl::StrCat("a comment\n\n",
+                   "-----BEGIN CERTIFICATE-----\nno base64\n-----END CERTIFICATE-----\n"));
+  for (const char* flag : {"--client_ca=", "--backend_ca="}) {
+    std::vector<std::string> flags = FlagsFor(Mode::kBridge, backend_->address());
+    flags.push_back(flag + PathOf("cas"));
+    EXPECT_THAT(Refusal("bridging_proxy", flags).errors,
+                HasSubstr(absl::StrCat("cannot use ", bad, ": the CA file, line 3: ")));
+  }
+}
+
 TEST_F(ReloadFaultsTest, OneRotationOfCertificateAndKeyReloadsOnce) {
   const auto proxy = StartProxy(Mode::kOffload, backend_->address());
   WriteCertificate("front", LeafFor(kFrontName));
