@@ -107,6 +107,14 @@ TEST_F(BackCertificatesTest, AFolderOfCasIsReadAgainWhenAnythingInItChanges) {
   EXPECT_NE(Curl(proxy->port, "/hello").output, "hello from backend");
 }
 
+TEST_F(BackCertificatesTest, CasAndRevocationListsMayBeInOneFile) {
+  const auto backend = StartBackend(Mode::kBridge);
+  const std::string both = WriteFile("both.pem", pki_.ca_pem() + pki_.IssueCrl({}));
+  const auto proxy = StartProxy(Mode::kBridge, backend->address(),
+                                {"--backend_ca=" + both, "--backend_crl=" + both});
+  EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend") << proxy->log();
+}
+
 TEST_F(BackCertificatesTest, ABackendThatTalksBeforeTlsIsRefused) {
   HttpBackend::Options options;
   options.greeting = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ninject!";
