@@ -29,8 +29,8 @@ absl::StatusOr<std::string> RequiredFlag(absl::string_view flag, std::string val
 /// Returns an error about a flag: "--client_auth has …".
 absl::Status FlagError(absl::string_view flag, absl::string_view what);
 
-/// Returns an error that `what` (a file) cannot be used, with the reason. A failure that may pass by
-/// itself stays as it is.
+/// Returns an error that `what` (a file) cannot be used, with the reason. A failure that may pass
+/// by itself stays as it is.
 absl::Status CannotUse(absl::string_view what, const absl::Status& why);
 
 /// Returns the error as one sentence, without the codes for programs.
