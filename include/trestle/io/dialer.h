@@ -24,13 +24,13 @@ class Dialer {
 
   virtual ~Dialer() = default;
 
-  /// Starts to connect to `endpoint`. `done` is called once, from the loop and never from inside
-  /// this call, with an open transport or the reason (ErrorCode::kTransport, or kTimeout where the
-  /// dialer has a limit of its own). The library limits every dial itself and needs no such limit.
-  /// The result may be destroyed inside `done`.
+  /// Starts to connect to `endpoint`. Calls `done` once, from the loop and never inside this call,
+  /// with an open transport or an error: ErrorCode::kTransport, or kTimeout if the dialer has a
+  /// limit of its own. It needs none, because the library limits every dial. The result may be
+  /// destroyed inside `done`.
   ///
-  /// The transport must lead to somebody else: a TCP socket that dials a free port of its own
-  /// machine can, by chance, be connected with itself. Such a connection is refused.
+  /// Rejects a connection of a socket with itself, which can happen by chance when a TCP socket
+  /// dials a free port of its own machine.
   [[nodiscard]] virtual std::unique_ptr<Dial> Connect(const Endpoint& endpoint, Callback done) = 0;
 };
 

@@ -30,9 +30,9 @@ struct RelayOptions {
   /// Lets bulk transfers bypass this process if both legs support it (`Transport::direct_pipes`)
   /// and there is no inspector. The limits and the rest of the behaviour are the same.
   bool direct_pipes = true;
-  /// Maximum number of bytes that a client may send between the backend's end and breaking the
-  /// connection, with nothing lost: a TLS alert, where the relay carries the client's own TLS. Such
-  /// clients close without reading the backend's close_notify, which sends a RST.
+  /// Maximum number of bytes, such as a TLS alert, that a client may send after the backend's end
+  /// and before a reset that is not a failure. Set it if the relay carries the client's own TLS.
+  /// Such clients close without reading the backend's close_notify, which sends a RST.
   size_t client_alert_bytes = 0;
 };
 
@@ -68,12 +68,12 @@ class Relay final {
   /// Returns the part of `bytes_written` that bypassed this process (`Transport::direct_pipes`).
   uint64_t bytes_direct(Leg leg) const;
 
-  /// Tells whether any buffer or pipe is held now. False while nothing is in flight.
+  /// Returns whether the relay holds a buffer or pipe. False while no byte is in flight.
   bool holds_buffers() const;
 
-  /// Tells whether the peer of `leg` closed without marking its end, after this side had sent its
-  /// own end, and without sending anything in between (but see `client_alert_bytes`). The outcome
-  /// is OK. The other leg has not been ended; cut it, because the end was not marked.
+  /// Returns whether the peer of `leg` closed without marking its end, after this side had sent its
+  /// own end, and without bytes in between (except `client_alert_bytes`). The outcome is OK. The
+  /// other leg is still open: end it with kTruncated or abort it, because the end was not marked.
   bool left_unmarked(Leg leg) const;
 
  private:
@@ -88,7 +88,7 @@ class Relay final {
   };
 
   void Pump();
-  bool PumpPipe(Pipe& pipe, Pipe& opposite);  // True where more is to be done at once.
+  bool PumpPipe(Pipe& pipe, Pipe& opposite);  // Returns true if there is more work at once.
   bool LeftUnmarked(const Pipe& pipe) const;
   void OnFailed(Leg leg, Pipe& opposite);
   void OnBlocked(Pipe& pipe);

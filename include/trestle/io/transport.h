@@ -32,15 +32,15 @@ enum class StreamEnd : uint8_t {
   kTruncated,  ///< The stream was cut short and the peer must notice: no close_notify, or RST.
 };
 
-/// Is told when a call that answered kWouldBlock can make progress. A callback is a hint: the call
-/// may answer kWouldBlock again, and then another callback follows.
+/// Receives a callback when a call that returned kWouldBlock can make progress. A callback is a
+/// hint: the call may return kWouldBlock again, and then another callback follows.
 class TransportHandler {
  public:
-  /// A `Read` that answered kWouldBlock is worth trying again (also at the end and on failure).
+  /// Called when a `Read` that returned kWouldBlock may succeed now, or end, or fail.
   virtual void OnReadable() = 0;
 
-  /// A `Write` or `ShutdownWrite` that answered kWouldBlock is worth trying again. One callback
-  /// stands for both where both did.
+  /// Called when a `Write` or `ShutdownWrite` that returned kWouldBlock may make progress now. If
+  /// both did, there is one callback.
   virtual void OnWritable() = 0;
 
  protected:
@@ -57,21 +57,22 @@ struct TransportInfo {
 ///   1. No call blocks.
 ///   2. The handler is called only from the loop, never from inside a call that is on the stack.
 ///   3. After kWouldBlock, and only then, exactly one callback follows once progress is possible:
-///      one OnReadable for any number of refused reads, one OnWritable for any number of refused
+///      one OnReadable for any number of blocked reads, one OnWritable for any number of blocked
 ///      writes and shutdowns.
-///   4. Not reading is the back-pressure: there is no call to pause.
-///   5. No callback comes after `Abort()` or destruction; both are fine inside a callback.
-/// Ends are sticky: after kEndOfStream or kFailed the same call answers the same for good, without
-/// a callback. A failure of one direction says nothing of the other: bytes that arrived before a
-/// reset are still read after a write failed.
+///   4. A caller applies back-pressure by not reading; there is no call to pause.
+///   5. No callback comes after `Abort()` or destruction. Both are allowed inside a callback.
 ///
-/// Destroying a transport never blocks. What `Write` took and the system holds is still sent, but
-/// a transport with bytes of its own, such as a TLS stream, loses those; and a TCP socket whose
-/// peer sent bytes that were not read loses everything. So shut down first, and read to the end.
+/// Ends are permanent: after kEndOfStream or kFailed, the same call always returns the same,
+/// without a callback. A failed direction does not affect the other one: after a write has failed,
+/// reads still return the bytes that arrived before a reset.
 ///
-/// Writing to a peer that is gone fails; it raises no signal. Implementations on sockets use
-/// MSG_NOSIGNAL, or the host ignores SIGPIPE where they can't (splice(2)). All calls come from the
-/// loop's thread.
+/// Destruction never blocks. The system still sends the accepted bytes that it holds. Bytes inside
+/// the transport, such as a TLS stream's, are lost. A TCP socket with unread bytes loses all bytes.
+/// Therefore call `ShutdownWrite` and read to the end before you destroy a transport.
+///
+/// A write to a closed peer fails and raises no signal. Implementations on sockets use
+/// MSG_NOSIGNAL. Where that is not possible (splice(2)), the host ignores SIGPIPE. All calls come
+/// from the loop's thread.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -89,19 +90,19 @@ class Transport {
   /// The bytes may wait for it, so that they and the mark of the end leave together.
   virtual IoResult WriteBeforeEnd(ByteView data) { return Write(data); }
 
-  /// Ends the direction towards the peer: sends all that `Write` took, then the mark for `end`.
-  /// kOk once all of it was handed to the system; kWouldBlock: call again after `OnWritable`, with
-  /// the same `end`. Nothing may be written after the first call. After kClean reading goes on
-  /// (half-close), and kTruncated may be asked for later. Allowed after a failure too, to get a
-  /// last alert out; asking again for an end that was made does nothing.
+  /// Ends the direction towards the peer: sends all accepted bytes, then the mark for `end`.
+  /// Returns kOk once the system has all of it. On kWouldBlock, call again with the same `end`
+  /// after `OnWritable`. Do not write after the first call. After kClean, reading goes on
+  /// (half-close), and kTruncated is allowed later. Allowed after a failure too, to send a last
+  /// alert. Repeating an end that is complete has no effect.
   ///
-  /// kTruncated answers kWouldBlock until the peer's system has all bytes: a reset that is sent
-  /// earlier overtakes them, and the peer loses what it was sent. It waits for as long as the peer
-  /// takes; give it a limit, and `Abort` then. It may end both directions, as on TCP, which can't
-  /// cut one alone: reads fail from then on with ErrorCode::kCancelled.
+  /// kTruncated returns kWouldBlock until the peer's system has all bytes, because an earlier reset
+  /// makes the peer lose them. That may take for ever: set a time limit, then call `Abort`.
+  /// kTruncated may end both directions, because TCP can't reset one alone. Reads then fail with
+  /// ErrorCode::kCancelled.
   virtual IoResult ShutdownWrite(StreamEnd end) = 0;
 
-  /// Cuts both directions at once (TCP: RST). What was not sent yet is lost. After it only
+  /// Aborts both directions at once (TCP: RST). Bytes not sent yet are lost. Afterwards only
   /// `Abort`, `status`, `info`, `SetHandler` and destruction are allowed.
   virtual void Abort() = 0;
 
