@@ -54,13 +54,13 @@ class Relay::Pipe {
     replacement_.clear();
   }
 
-  /// The source broke while something else used it: carry what it still has, then no more.
+  /// Carries the bytes that the source still has, then stops: writing to the source's leg failed.
   void DrainSource() { source_failed_ = true; }
 
-  /// The opposite direction has ended in order: its sink, the source of this one, knows our end.
+  /// Records that the opposite direction has sent its end to the leg that this one reads.
   void NoteOurEnd() { bytes_at_our_end_ = bytes_read_; }
 
-  /// The source broke after our end, and nothing came in between, or an alert at most.
+  /// Returns whether the source failed after our end, with no bytes in between except an alert.
   bool broke_after_our_end() const {
     if (!bytes_at_our_end_.has_value() || failed_leg_ != source_leg()) return false;
     const bool from_client = direction_ == Direction::kToBackend;
@@ -70,7 +70,7 @@ class Relay::Pipe {
   void NoteLeftUnmarked() { left_unmarked_ = true; }
   bool left_unmarked() const { return left_unmarked_; }
 
-  /// Reads no more and drops what was not judged; `last_words` are the last bytes to be sent.
+  /// Stops reading, drops the undecided bytes, and sends `last_words` as the last bytes.
   void EndWith(std::string last_words) {
     if (state_ != State::kCopying) return Stop();
     last_words_ = std::move(last_words);
@@ -416,7 +416,7 @@ bool Relay::PumpPipe(Pipe& pipe, Pipe& opposite) {
       return true;
     case Pipe::Step::kDone:
       opposite.NoteOurEnd();
-      // What waits for this direction has to hear that it has ended.
+      // Runs the opposite direction again if it waits: it must learn that this one has ended.
       return ask_other || opposite.waits_for_other();
     case Pipe::Step::kTurnOver:
       return true;
@@ -424,8 +424,8 @@ bool Relay::PumpPipe(Pipe& pipe, Pipe& opposite) {
       OnBlocked(pipe);
       return true;
     case Pipe::Step::kEndLost:
-      // A peer that had ended its own direction and left without waiting for ours missed nothing.
-      // Its end may be noticed later than that it left: what can still be read tells.
+      // A peer loses nothing if it ended its own direction and closed before our end. Its end may
+      // still be unread, so the opposite direction reads on.
       opposite.DrainSource();
       return true;
     case Pipe::Step::kFailed:
@@ -439,7 +439,7 @@ bool Relay::PumpPipe(Pipe& pipe, Pipe& opposite) {
   return false;
 }
 
-// Servers answer the end of a kept connection by closing theirs, often without close_notify.
+// When a kept connection ends, servers close their side too, often without close_notify.
 bool Relay::LeftUnmarked(const Pipe& pipe) const {
   if (!outcome_.ok() || !pipe.broke_after_our_end()) return false;
   const Transport& source = pipe.failed_leg() == Leg::kFront ? front_ : back_;

@@ -79,7 +79,7 @@ struct Side {
   }
 };
 
-// Both ends of a connection. The transports share it; it lives until both are gone.
+// Both ends of a connection. The transports share it; it exists until both are destroyed.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(Scheduler& loop, const MemoryLink& a_to_b, const MemoryLink& b_to_a, Endpoint a,
