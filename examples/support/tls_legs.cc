@@ -28,7 +28,12 @@ void WarnOfBackTls() {
 class Reloader {
  public:
   Reloader(ProxyHost& host, FrontTls& front, BackTls* back, size_t bridges, AlsoReloaded more)
-      : host_(host), front_(front), bridges_(bridges), more_(std::move(more)), reload_(Targets()) {}
+      : host_(host),
+        front_(front),
+        back_(back),
+        bridges_(bridges),
+        more_(std::move(more)),
+        reload_(Targets()) {}
 
   // Uses the files for new connections, all or none. Open connections continue, and so do sessions
   // that the new rules allow.
@@ -49,7 +54,7 @@ class Reloader {
     absl::StrAppend(&line, DescribePending(*used));
     if (more_.use) absl::StrAppend(&line, "; ", more_.use());
     front_.LogNews();
-    if (bridges_ > 0) WarnOfBackTls();
+    if (back_ != nullptr) WarnOfBackTls();
     host_.DrainOlderCertificates(used->generation());
     return line;
   }
