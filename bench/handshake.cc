@@ -17,6 +17,7 @@
 #include "bench/support/measure.h"
 #include "bench/support/server_side.h"
 #include "benchmark/benchmark.h"
+#include "lib/tls/tls_internals.h"
 #include "trestle/testing/test_pki.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_authentication.h"
@@ -107,7 +108,7 @@ bssl::UniquePtr<SSL_CTX> NewClientContext(const Case& wanted) {
     leaf.dns_names = {"client.test"};
     leaf.server_auth = false;
     static const auto* const credential = new auto(Pki().IssueCredential(leaf));
-    CHECK(SSL_CTX_add1_credential(context.get(), (*credential)->native()));
+    CHECK(SSL_CTX_add1_credential(context.get(), TlsInternals::Native(**credential)));
   }
   return context;
 }

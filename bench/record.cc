@@ -19,6 +19,7 @@
 #include "bench/support/measure.h"
 #include "bench/support/wire.h"
 #include "benchmark/benchmark.h"
+#include "lib/tls/tls_internals.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/testing/test_pki.h"
 #include "trestle/tls/certificate_store.h"
@@ -73,7 +74,7 @@ struct World {
     client.parameters.groups = kGroups;
     client.ca_pem = pki.ca_pem();
     client_config = *ClientTlsConfig::Create(std::move(client));
-    OfferCipher(client_config->native(), cipher);
+    OfferCipher(TlsInternals::Native(*client_config), cipher);
   }
 
   HotLoop loop;

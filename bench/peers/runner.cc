@@ -15,6 +15,7 @@
 #include "bench/peers/load.h"
 #include "bench/peers/process.h"
 #include "bench/peers/tls_socket.h"
+#include "lib/tls/tls_internals.h"
 
 namespace trestle::bench {
 namespace {
@@ -128,7 +129,7 @@ Runner::Runner(RunnerOptions options, std::string folder)
                             [](SSL*, uint8_t*) { return ssl_verify_ok; });
   const auto credential = Credential::FromPem(ecdsa.chain, ecdsa.key);
   CHECK(credential.ok()) << credential.status();
-  CHECK(SSL_CTX_add1_credential(backend_tls_.get(), (*credential)->native()));
+  CHECK(SSL_CTX_add1_credential(backend_tls_.get(), TlsInternals::Native(**credential)));
   backend_ = std::make_unique<Backend>(backend_tls_.get());
 }
 

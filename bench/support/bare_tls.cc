@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "absl/log/check.h"
+#include "lib/tls/tls_internals.h"
 
 namespace trestle::bench {
 namespace {
@@ -85,7 +86,7 @@ const EVP_AEAD* CipherAead(Cipher cipher) {
 bssl::UniquePtr<SSL_CTX> NewBareServerContext(const Credential& credential,
                                               const std::vector<TlsGroup>& groups) {
   bssl::UniquePtr<SSL_CTX> context = NewContext(groups);
-  CHECK(SSL_CTX_add1_credential(context.get(), credential.native()));
+  CHECK(SSL_CTX_add1_credential(context.get(), TlsInternals::Native(credential)));
   return context;
 }
 

@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "lib/tls/name_constraints.h"
 #include "lib/tls/path_search.h"
+#include "lib/tls/tls_internals.h"
 #include "lib/tls/trust_anchors.h"
 #include "trestle/base/bytes.h"
 
@@ -203,7 +204,7 @@ std::optional<ChainFailure> PathVerifier::Verify(const PathCandidate& path) cons
   const bool issued_anchor = path.anchored && !IsSelfSigned(all.back());
   if (issued_anchor) exceptions.issued_anchor = static_cast<int>(all.size()) - 1;
   if (untrusted == nullptr || trusted == nullptr || verifier == nullptr ||
-      !X509_STORE_CTX_init(verifier.get(), requirements_.trust->native(), all.front(),
+      !X509_STORE_CTX_init(verifier.get(), TlsInternals::Native(*requirements_.trust), all.front(),
                            untrusted.get()) ||
       !X509_STORE_CTX_set_app_data(verifier.get(), &exceptions) ||
       !SetUp(verifier.get(), issued_anchor)) {
@@ -266,7 +267,8 @@ ChainFailure PathVerifier::Explain(X509_STORE_CTX* verifier, const X509* leaf) c
 class ChainJudge {
  public:
   ChainJudge(const CertificateChain& chain, const ChainRequirements& requirements, absl::Time now)
-      : search_(chain, requirements.trust->anchors(), requirements.max_intermediates, now),
+      : search_(chain, TlsInternals::Anchors(*requirements.trust), requirements.max_intermediates,
+                now),
         verifier_(requirements, now) {}
 
   ChainVerdict Judge();

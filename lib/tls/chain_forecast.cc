@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lib/tls/certificate_info.h"
+#include "lib/tls/tls_internals.h"
 #include "trestle/tls/tls_info.h"
 
 namespace trestle {
@@ -47,7 +48,7 @@ std::optional<FutureFailure> ForecastChain(const CertificateChain& chain,
     std::optional<PathEnd> first;
     Add(EndOfPath(verdict.path, verdict.anchored), now, first);
     if (requirements.check_crls) {
-      AddCrlEnds(requirements.trust->native(), verdict.path, now, first);
+      AddCrlEnds(TlsInternals::Native(*requirements.trust), verdict.path, now, first);
     }
     if (!first.has_value()) return std::nullopt;
     now = first->when;

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/tls/connection_record.h"
 #include "lib/tls/pem.h"
+#include "lib/tls/tls_internals.h"
 #include "trestle/tls/sha256.h"
 #include "trestle/tls/tls_config.h"
 
@@ -27,7 +28,7 @@ int Compress(SSL* ssl, CBB* out, const uint8_t* in, size_t in_bytes) {
   for (const auto& compressor : config.options().certificate_compressors) {
     if (compressor->algorithm() != algorithm) continue;
     const std::shared_ptr<const std::string> compressed =
-        config.compressed().Get(*compressor, ByteView(in, in_bytes));
+        TlsInternals::Compressed(config).Get(*compressor, ByteView(in, in_bytes));
     return compressed != nullptr &&
            CBB_add_bytes(out, AsBytes(*compressed).data(), compressed->size());
   }

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "lib/tls/tls_internals.h"
+
 namespace trestle {
 namespace {
 
@@ -17,7 +19,7 @@ void NoteChains(const SSL* ssl, ConnectionRecord& record) {
   }
   const SSL_CREDENTIAL* selected = SSL_get0_selected_credential(ssl);
   for (const std::shared_ptr<const Credential>& offered : offers) {
-    if (!offered->Owns(selected)) continue;
+    if (!TlsInternals::Owns(*offered, selected)) continue;
     record.info.local_chain = offered->chain();
     record.info.certificate_expires = offered->chain().front().not_after;
   }

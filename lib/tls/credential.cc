@@ -153,7 +153,13 @@ struct Credential::Material {
 
 absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(
     absl::string_view chain_pem, absl::string_view key_pem, const CredentialOptions& options) {
-  absl::StatusOr<Buffers> buffers = ReadChainPem(chain_pem, options.shared);
+  return FromPem(chain_pem, key_pem, options, nullptr);
+}
+
+absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(
+    absl::string_view chain_pem, absl::string_view key_pem, const CredentialOptions& options,
+    ChainCache* shared) {
+  absl::StatusOr<Buffers> buffers = ReadChainPem(chain_pem, shared);
   if (!buffers.ok()) return buffers.status();
   absl::StatusOr<CertificateChain> chain = ParseCertificates(*buffers, "the chain");
   if (!chain.ok()) return chain.status();
@@ -165,7 +171,7 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(
   std::unique_ptr<SignerKey> signer_key;
   if (options.signers != nullptr) {
     std::shared_ptr<const Signer> signer =
-        options.signers->MakeSigner(std::make_shared<const PrivateKey>(key->get()));
+        options.signers->MakeSigner(PrivateKey::Share(key->get()));
     if (signer != nullptr) {
       key->reset(X509_get_pubkey(chain->front().get()));
       signer_key =
@@ -180,7 +186,7 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromSigner(
     absl::string_view chain_pem, std::shared_ptr<const Signer> signer,
     const CredentialOptions& options) {
   if (signer == nullptr) return ConfigurationError("there is no signer");
-  absl::StatusOr<Buffers> buffers = ReadChainPem(chain_pem, options.shared);
+  absl::StatusOr<Buffers> buffers = ReadChainPem(chain_pem, nullptr);
   if (!buffers.ok()) return buffers.status();
   absl::StatusOr<CertificateChain> chain = ParseCertificates(*buffers, "the chain");
   if (!chain.ok()) return chain.status();

@@ -272,12 +272,11 @@ absl::StatusOr<std::shared_ptr<const Credential>> CredentialFiles::Make(const Gr
                                                                         std::string staple) {
   CredentialOptions options;
   options.signers = signers_;
-  options.shared = shared_.get();
   options.key_name = group.key;
   options.passphrases = passphrases_ ? &passphrases_ : nullptr;
   options.staple = std::move(staple);
   absl::StatusOr<std::shared_ptr<const Credential>> credential =
-      Credential::FromPem(chain, key, options);
+      Credential::FromPem(chain, key, options, shared_.get());
   if (credential.ok()) return credential;
   return FileError(
       absl::StrCat(group.chain, group.key == group.chain ? "" : absl::StrCat(" with ", group.key),

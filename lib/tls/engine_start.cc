@@ -13,6 +13,7 @@
 #include "lib/tls/engine_state.h"
 #include "lib/tls/pem.h"
 #include "lib/tls/session_memory.h"
+#include "lib/tls/tls_internals.h"
 #include "lib/tls/tls_parameters.h"
 #include "trestle/tls/client_session_cache.h"
 
@@ -82,7 +83,7 @@ bool TlsEngine::State::Start(SSL_CTX* context) {
 
 void TlsEngine::State::StartServer(std::shared_ptr<const ServerTlsConfig> config, HelloHook* hook) {
   server_config_ = std::move(config);
-  if (!Start(server_config_->native())) {
+  if (!Start(TlsInternals::Native(*server_config_))) {
     Fail(ErrorCode::kInternal, "out of memory");
     return;
   }
@@ -97,7 +98,7 @@ bool TlsEngine::State::StartClient(std::shared_ptr<const ClientTlsConfig> config
                                    const std::string& sni, PeerName name, const std::string& alpn,
                                    const ClientTlsTarget& target) {
   client_config_ = std::move(config);
-  if (!Start(client_config_->native())) return false;
+  if (!Start(TlsInternals::Native(*client_config_))) return false;
   SSL* ssl = ssl_.get();
   SSL_set_connect_state(ssl);
   needs_alpn_ = !alpn.empty() && !target.alpn_optional;
@@ -120,7 +121,7 @@ bool TlsEngine::State::StartClient(std::shared_ptr<const ClientTlsConfig> config
 // used.
 void TlsEngine::State::UseSessions(const ClientTlsTarget& target, const PeerName& name,
                                    const std::string& alpn) {
-  SessionMemory& memory = target.sessions->memory();
+  SessionMemory& memory = TlsInternals::Memory(*target.sessions);
   const std::string& policy = client_config_->policy();
   record_.resumption = std::make_unique<ResumptionRecord>(ResumptionRecord{
       memory, absl::StrCat(policy, AsText(target.endpoint.address()), ":", target.endpoint.port(),

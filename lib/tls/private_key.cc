@@ -18,7 +18,11 @@ absl::StatusOr<std::shared_ptr<const PrivateKey>> PrivateKey::FromPem(
     absl::string_view pem, PassphraseCallback* passphrases, absl::string_view name) {
   absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> key = ReadPrivateKeyPem(pem, passphrases, name);
   if (!key.ok()) return key.status();
-  return std::make_shared<const PrivateKey>(key->get());
+  return Share(key->get());
+}
+
+std::shared_ptr<const PrivateKey> PrivateKey::Share(EVP_PKEY* native) {
+  return std::shared_ptr<const PrivateKey>(new PrivateKey(native));
 }
 
 PrivateKey::PrivateKey(EVP_PKEY* native) : native_(native) { EVP_PKEY_up_ref(native); }

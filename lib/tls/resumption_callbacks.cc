@@ -12,6 +12,7 @@
 #include "lib/tls/connection_record.h"
 #include "lib/tls/peer_chain.h"
 #include "lib/tls/server_session_memory.h"
+#include "lib/tls/tls_internals.h"
 #include "lib/tls/verifier_question.h"
 #include "trestle/base/bytes.h"
 #include "trestle/tls/tls_config.h"
@@ -111,16 +112,16 @@ ssl_ticket_aead_result_t Open(SSL* ssl, uint8_t* out, size_t* out_bytes, size_t 
 constexpr SSL_TICKET_AEAD_METHOD kTickets = {MaxOverhead, Seal, Open};
 
 // Returns null if the connection must not use the cache.
-ServerSessionCache::Memory* MemoryFor(const ConnectionRecord& record) {
+ServerSessionMemory* MemoryFor(const ConnectionRecord& record) {
   if (record.handshake == nullptr || record.info.acme_challenge) return nullptr;
-  return &record.handshake->server->options().session_cache->memory();
+  return &TlsInternals::Memory(*record.handshake->server->options().session_cache);
 }
 
 // BoringSSL checks the session's name, policy and age.
 SSL_SESSION* Find(SSL* ssl, const uint8_t* id, int id_bytes, int* copy) {
   *copy = 0;  // The caller receives a reference.
   ConnectionRecord& record = ConnectionRecord::Of(ssl);
-  ServerSessionCache::Memory* const memory = MemoryFor(record);
+  ServerSessionMemory* const memory = MemoryFor(record);
   if (memory == nullptr) return nullptr;
   bssl::UniquePtr<SSL_SESSION> session =
       memory->Find(AsText(ByteView(id, static_cast<size_t>(id_bytes))));
@@ -138,7 +139,7 @@ SSL_SESSION* Find(SSL* ssl, const uint8_t* id, int id_bytes, int* copy) {
 
 // Returns 1 if it took the session.
 int Keep(SSL* ssl, SSL_SESSION* session) {
-  ServerSessionCache::Memory* const memory = MemoryFor(ConnectionRecord::Of(ssl));
+  ServerSessionMemory* const memory = MemoryFor(ConnectionRecord::Of(ssl));
   if (memory == nullptr) return 0;
   memory->Put(bssl::UniquePtr<SSL_SESSION>(session));
   return 1;

@@ -18,6 +18,7 @@
 #include "lib/tls/connection_record.h"
 #include "lib/tls/hello_answer.h"
 #include "lib/tls/peer_chain.h"
+#include "lib/tls/tls_internals.h"
 #include "lib/tls/tls_parameters.h"
 #include "lib/tls/verifier_question.h"
 #include "lib/wire/hidden_name.h"
@@ -131,7 +132,7 @@ bool OfferCredentials(SSL* ssl, const ConnectionRecord& record) {
   const absl::Time now = record.scheduler.Now();
   SSL_certs_clear(ssl);
   for (const auto& credential : record.handshake->offered) {
-    if (!SSL_add1_credential(ssl, credential->NativeAt(now))) return false;
+    if (!SSL_add1_credential(ssl, TlsInternals::NativeAt(*credential, now))) return false;
   }
   return true;
 }
@@ -195,14 +196,14 @@ bool AskForCertificate(SSL* ssl, ConnectionRecord& record) {
   const std::shared_ptr<ClientAuthentication>& authentication =
       handshake.server->options().client_authentication;
   if (authentication == nullptr) return true;
-  handshake.client_rules = authentication->current();
+  handshake.client_rules = TlsInternals::Current(*authentication);
   handshake.client_rule = &handshake.client_rules->Find(record.info.server_name);
   const ClientAuthRule& rule = *handshake.client_rule;
   if (rule.certificate() == ClientCertificate::kNone) return true;
   bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> names(sk_CRYPTO_BUFFER_new_null());
   if (names == nullptr) return false;
   if (rule.trust().ca_names_fit()) {
-    for (CRYPTO_BUFFER* name : rule.trust().ca_names()) {
+    for (CRYPTO_BUFFER* name : TlsInternals::CaNames(rule.trust())) {
       if (!bssl::PushToStack(names.get(), bssl::UpRef(name))) return false;
     }
   }
@@ -238,7 +239,7 @@ ssl_select_cert_result_t Refuse(SSL* ssl, uint8_t alert) {
 ssl_select_cert_result_t AnswerChallenge(SSL* ssl, ConnectionRecord& record, AcmeTokens& tokens) {
   const std::string& name = record.info.server_name;
   absl::StatusOr<std::shared_ptr<SSL_CREDENTIAL>> answer =
-      tokens.AnswerFor(name, record.scheduler.Now());
+      TlsInternals::AnswerFor(tokens, name, record.scheduler.Now());
   if (!answer.ok() || *answer == nullptr) {
     record.handshake->refusal = answer.ok()
                                     ? MakeRefusal(ErrorCode::kNoCertificate,

@@ -16,7 +16,7 @@ absl::string_view IdOf(const SSL_SESSION* session) {
 
 }  // namespace
 
-void ServerSessionCache::Memory::Put(bssl::UniquePtr<SSL_SESSION> session) {
+void ServerSessionMemory::Put(bssl::UniquePtr<SSL_SESSION> session) {
   const absl::MutexLock lock(&mutex_);
   if (max_sessions_ == 0 || by_id_.contains(IdOf(session.get()))) return;
   if (by_use_.size() >= max_sessions_) {
@@ -27,7 +27,7 @@ void ServerSessionCache::Memory::Put(bssl::UniquePtr<SSL_SESSION> session) {
   by_id_.emplace(IdOf(by_use_.front().get()), by_use_.begin());
 }
 
-bssl::UniquePtr<SSL_SESSION> ServerSessionCache::Memory::Find(absl::string_view id) {
+bssl::UniquePtr<SSL_SESSION> ServerSessionMemory::Find(absl::string_view id) {
   const absl::MutexLock lock(&mutex_);
   const auto found = by_id_.find(id);
   if (found == by_id_.end()) return nullptr;
@@ -35,19 +35,19 @@ bssl::UniquePtr<SSL_SESSION> ServerSessionCache::Memory::Find(absl::string_view 
   return bssl::UpRef(by_use_.front());
 }
 
-void ServerSessionCache::Memory::Clear() {
+void ServerSessionMemory::Clear() {
   const absl::MutexLock lock(&mutex_);
   by_id_.clear();
   by_use_.clear();
 }
 
-size_t ServerSessionCache::Memory::sessions() const {
+size_t ServerSessionMemory::sessions() const {
   const absl::MutexLock lock(&mutex_);
   return by_use_.size();
 }
 
 ServerSessionCache::ServerSessionCache(size_t max_sessions)
-    : memory_(std::make_unique<Memory>(max_sessions)) {}
+    : memory_(std::make_unique<ServerSessionMemory>(max_sessions)) {}
 
 ServerSessionCache::~ServerSessionCache() = default;
 

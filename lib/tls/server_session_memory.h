@@ -1,4 +1,4 @@
-// The implementation of ServerSessionCache: sessions by ID, least recently used last.
+// ServerSessionMemory implements ServerSessionCache: sessions by ID, least recently used last.
 #ifndef TRESTLE_LIB_TLS_SERVER_SESSION_MEMORY_H_
 #define TRESTLE_LIB_TLS_SERVER_SESSION_MEMORY_H_
 
@@ -11,13 +11,12 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "trestle/tls/server_session_cache.h"
 
 namespace trestle {
 
-class ServerSessionCache::Memory {
+class ServerSessionMemory {
  public:
-  explicit Memory(size_t max_sessions) : max_sessions_(max_sessions) {}
+  explicit ServerSessionMemory(size_t max_sessions) : max_sessions_(max_sessions) {}
 
   /// Keeps `session`; it must have an ID.
   void Put(bssl::UniquePtr<SSL_SESSION> session);

@@ -18,6 +18,7 @@
 #include "lib/tls/pem.h"
 #include "lib/tls/resumption_callbacks.h"
 #include "lib/tls/server_callbacks.h"
+#include "lib/tls/tls_internals.h"
 #include "lib/tls/tls_parameters.h"
 #include "trestle/tls/trust_store.h"
 #include "trestle/wire/server_name.h"
@@ -151,7 +152,7 @@ absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> ClientTlsConfig::Create(
   const absl::StatusOr<absl::Time> crls_end = EarliestNextUpdate(options.crl_pem);
   if (!crls_end.ok()) return crls_end.status();
   if (options.credential != nullptr &&
-      !SSL_CTX_add1_credential(context->get(), options.credential->native())) {
+      !SSL_CTX_add1_credential(context->get(), TlsInternals::Native(*options.credential))) {
     ERR_clear_error();
     return ConfigurationError("the client's certificate can't be used");
   }

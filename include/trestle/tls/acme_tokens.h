@@ -55,18 +55,18 @@ class AcmeTokens {
 
   size_t size() const;
 
-  /// Internal to the tls layer: returns the credential that answers a challenge for `server_name`,
-  /// in its normal form. Null without a token. Fails as the source does, or if the source's answer
-  /// is malformed.
-  absl::StatusOr<std::shared_ptr<SSL_CREDENTIAL>> AnswerFor(absl::string_view server_name,
-                                                            absl::Time now);
-
  private:
+  friend class TlsInternals;
   using Digest = std::array<uint8_t, 32>;
   struct Token {
     Digest digest = {};
     std::shared_ptr<SSL_CREDENTIAL> answer;  // Made at the first challenge.
   };
+
+  // Returns the credential that answers a challenge for `server_name`, in its normal form. Null
+  // without a token. Fails as the source does, or if the source's answer is malformed.
+  absl::StatusOr<std::shared_ptr<SSL_CREDENTIAL>> AnswerFor(absl::string_view server_name,
+                                                            absl::Time now);
 
   static absl::StatusOr<Digest> ReadKeyAuthorization(absl::string_view text);
   absl::Status AskSource(const std::string& server_name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

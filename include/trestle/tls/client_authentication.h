@@ -76,13 +76,13 @@ class ClientAuthentication {
   /// revocation lists.
   bool differs_by_name() const;
 
-  /// Internal to the tls layer: returns the current rules.
-  std::shared_ptr<const ClientAuthRules> current() const;
-
  private:
+  friend class TlsInternals;
   friend class TlsReload;
 
   explicit ClientAuthentication(std::shared_ptr<const ClientAuthRules> rules);
+
+  std::shared_ptr<const ClientAuthRules> current() const;
 
   // The half of `Replace` that can't fail.
   void Use(std::shared_ptr<const ClientAuthRules> rules);

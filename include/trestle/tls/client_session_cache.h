@@ -56,10 +56,11 @@ class ClientSessionCache {
   /// Estimates the memory in use, in bytes; at most `max_bytes`.
   size_t bytes() const;
 
-  /// Internal to the tls layer.
+ private:
+  friend class TlsInternals;
+
   SessionMemory& memory() { return *memory_; }
 
- private:
   const std::unique_ptr<SessionMemory> memory_;
 };
 

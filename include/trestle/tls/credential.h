@@ -40,8 +40,6 @@ struct CredentialOptions {
   /// none. One that doesn't say "good", or isn't signed for the chain's second certificate, is not
   /// sent: see `Credential::staple_fault`.
   std::string staple = "";
-  /// Shares equal certificates with earlier credentials; null: shares none.
-  ChainCache* shared = nullptr;
 };
 
 /// Immutable; may be used from several threads.
@@ -87,18 +85,16 @@ class Credential {
   /// Returns why the given staple is never sent; empty for a good one, and without one.
   const std::string& staple_fault() const { return staple_fault_; }
 
-  /// Internal to the tls layer: returns the BoringSSL object without a staple. Lives as long as
-  /// this.
-  SSL_CREDENTIAL* native() const { return native_; }
-
-  /// Internal to the tls layer: returns the object with the staple if that is valid at `now`.
-  SSL_CREDENTIAL* NativeAt(absl::Time now) const;
-
-  /// Returns whether `native` belongs to this credential.
-  bool Owns(const SSL_CREDENTIAL* native) const { return native == native_ || native == stapled_; }
-
  private:
+  friend class CredentialFiles;
+  friend class TlsInternals;
   struct Material;
+
+  // Does the same, and shares equal certificates with earlier credentials by `shared`, unless null.
+  static absl::StatusOr<std::shared_ptr<const Credential>> FromPem(absl::string_view chain_pem,
+                                                                   absl::string_view key_pem,
+                                                                   const CredentialOptions& options,
+                                                                   ChainCache* shared);
 
   Credential(SSL_CREDENTIAL* native, KeyType key_type, ChainInfo chain,
              std::unique_ptr<SignerKey> signer_key);
@@ -108,6 +104,15 @@ class Credential {
 
   std::string AddStaple(const std::string& staple, SSL_CREDENTIAL* stapled,
                         absl::string_view leaf_der, absl::string_view issuer_der);
+
+  // Returns the object without a staple.
+  SSL_CREDENTIAL* native() const { return native_; }
+
+  // Returns the object with the staple, if there is one for `now`; else the one without.
+  SSL_CREDENTIAL* NativeAt(absl::Time now) const;
+
+  // Returns whether `native` is one of the two.
+  bool Owns(const SSL_CREDENTIAL* native) const { return native == native_ || native == stapled_; }
 
   SSL_CREDENTIAL* const native_;
   SSL_CREDENTIAL* stapled_ = nullptr;  // The same with a staple, if there is one.

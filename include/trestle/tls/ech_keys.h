@@ -48,13 +48,9 @@ class EchKeys {
   /// missing name. ServerTlsConfig::Create checks; check again after either is replaced.
   absl::Status CheckPublicNames(const CertificateSet& certificates) const;
 
-  /// Internal to the tls layer: updates `context` with each `Replace` until `Detach`. Takes no
-  /// reference to it.
-  absl::Status Attach(SSL_CTX* context);
-  void Detach(SSL_CTX* context);
-
  private:
   friend class PreparedReload;
+  friend class ServerTlsConfig;
   friend class TlsReload;
   struct Keys;
 
@@ -65,6 +61,10 @@ class EchKeys {
   void Use(std::shared_ptr<const Keys> keys);
 
   static absl::Status CheckPublicNamesOf(const Keys& keys, const CertificateSet& certificates);
+
+  // Updates `context` with each `Replace` until `Detach`. Takes no reference to it.
+  absl::Status Attach(SSL_CTX* context);
+  void Detach(SSL_CTX* context);
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<const Keys> keys_ ABSL_GUARDED_BY(mutex_);

@@ -25,8 +25,6 @@ class PrivateKey {
       absl::string_view pem, PassphraseCallback* passphrases = nullptr,
       absl::string_view name = "");
 
-  /// Internal to the tls layer: shares `native`.
-  explicit PrivateKey(EVP_PKEY* native);
   ~PrivateKey();
   PrivateKey(const PrivateKey&) = delete;
   PrivateKey& operator=(const PrivateKey&) = delete;
@@ -38,6 +36,13 @@ class PrivateKey {
   bool is_rsa() const;
 
  private:
+  friend class Credential;
+
+  // Makes a key that takes a reference to `native`.
+  static std::shared_ptr<const PrivateKey> Share(EVP_PKEY* native);
+
+  explicit PrivateKey(EVP_PKEY* native);
+
   EVP_PKEY* const native_;
 };
 

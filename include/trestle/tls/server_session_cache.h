@@ -8,6 +8,8 @@
 
 namespace trestle {
 
+class ServerSessionMemory;
+
 /// Thread-safe. Sessions last two hours. Above `max_sessions`, the least recently used go. Each
 /// takes about 1 KiB plus its client's certificates. Sessions live in this process's memory only.
 class ServerSessionCache {
@@ -26,12 +28,12 @@ class ServerSessionCache {
   /// Removes all sessions: their clients make full handshakes next.
   void Clear();
 
-  class Memory;
-  /// Internal to the tls layer.
-  Memory& memory() const { return *memory_; }
-
  private:
-  const std::unique_ptr<Memory> memory_;
+  friend class TlsInternals;
+
+  ServerSessionMemory& memory() const { return *memory_; }
+
+  const std::unique_ptr<ServerSessionMemory> memory_;
 };
 
 }  // namespace trestle

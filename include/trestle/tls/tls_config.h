@@ -154,17 +154,20 @@ class ServerTlsConfig {
   ~ServerTlsConfig();
 
   const ServerTlsOptions& options() const { return options_; }
-  SSL_CTX* native() const { return native_; }
 
   /// Returns a digest of `alpn` and `alpn_mismatch`. A resumed session must come from the same
   /// policy, the same server name and the same client authentication rules.
   const std::string& policy() const { return policy_; }
 
-  /// Internal to the tls layer: the cached results of the compressors.
-  CompressionCache& compressed() const { return *compressed_; }
-
  private:
+  friend class TlsInternals;
+
   ServerTlsConfig(ServerTlsOptions options, std::string policy, SSL_CTX* native);
+
+  SSL_CTX* native() const { return native_; }
+
+  // Returns the cached results of the compressors.
+  CompressionCache& compressed() const { return *compressed_; }
 
   const ServerTlsOptions options_;
   const std::string policy_;
@@ -217,7 +220,6 @@ class ClientTlsConfig {
   ~ClientTlsConfig();
 
   const ClientTlsOptions& options() const { return options_; }
-  SSL_CTX* native() const { return native_; }
 
   /// Returns the parsed CAs and revocation lists; null if no CA is trusted.
   const TrustStore* trust() const { return trust_.get(); }
@@ -233,10 +235,13 @@ class ClientTlsConfig {
   const std::string& policy() const { return policy_; }
 
  private:
+  friend class TlsInternals;
   using Pins = std::vector<std::array<uint8_t, 32>>;
 
   ClientTlsConfig(ClientTlsOptions options, Pins pins, SSL_CTX* native,
                   std::shared_ptr<const TrustStore> trust);
+
+  SSL_CTX* native() const { return native_; }
 
   const ClientTlsOptions options_;
   const Pins pins_;

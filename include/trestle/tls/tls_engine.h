@@ -20,8 +20,6 @@
 #include "trestle/tls/tls_config.h"
 #include "trestle/tls/tls_info.h"
 
-typedef struct ssl_st SSL;
-
 namespace trestle {
 
 /// One TLS connection. Not thread-safe: one loop's thread makes all calls.

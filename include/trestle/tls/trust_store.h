@@ -57,17 +57,22 @@ class TrustStore {
   /// Returns a digest of the CA certificates in any order, without the revocation lists.
   const std::string& digest() const { return digest_; }
 
-  /// Internal to the tls layer: certificates with CRLs; the CAs' names as DER.
-  X509_STORE* native() const { return native_; }
-  const std::vector<CRYPTO_BUFFER*>& ca_names() const { return ca_names_; }
-  const TrustAnchors& anchors() const { return *anchors_; }
-
  private:
+  friend class TlsInternals;
+
   TrustStore();
 
   absl::Status AddCertificates(absl::string_view ca_pem, bool crls_are_given);
   void AddName(CRYPTO_BUFFER* name);
   absl::Status AddCrls(absl::string_view crl_pem);
+
+  // Returns the certificates and revocation lists.
+  X509_STORE* native() const { return native_; }
+
+  // Returns the names of the CAs in DER, each once.
+  const std::vector<CRYPTO_BUFFER*>& ca_names() const { return ca_names_; }
+
+  const TrustAnchors& anchors() const { return *anchors_; }
 
   X509_STORE* const native_;
   std::unique_ptr<const TrustAnchors> anchors_;
