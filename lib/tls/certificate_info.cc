@@ -183,6 +183,8 @@ std::string IpText(ByteView address) {
 
 std::optional<std::string> ParseIp(absl::string_view text) {
   const bool v6 = absl::StrContains(text, ':');
+  // Most texts are host names: do not build an error about each.
+  if (!v6 && (text.empty() || !absl::ascii_isdigit(text.back()))) return std::nullopt;
   absl::StatusOr<Endpoint> endpoint =
       Endpoint::Parse(v6 ? absl::StrCat("[", text, "]:1") : absl::StrCat(text, ":1"));
   if (!endpoint.ok()) return std::nullopt;
