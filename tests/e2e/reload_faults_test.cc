@@ -123,9 +123,8 @@ TEST_F(ReloadFaultsTest, AnErrorNamesTheFileOfAFolderAndItsLine) {
   ASSERT_EQ(mkdir(PathOf("cas").c_str(), 0700), 0);
   WriteFile("cas/good.pem", pki_.ca_pem());
   const std::string bad = WriteFile(
-      "cas/bad.pem",
-      absl::StrCat("a comment\n\n",
-                   "-----BEGIN CERTIFICATE-----\nno base64\n-----END CERTIFICATE-----\n"));
+      "cas/bad.pem", absl::StrCat("a comment\n\n",
+                                  "-----BEGIN CERTIFICATE-----\n***\n-----END CERTIFICATE-----\n"));
   for (const char* flag : {"--client_ca=", "--backend_ca="}) {
     std::vector<std::string> flags = FlagsFor(Mode::kBridge, backend_->address());
     flags.push_back(flag + PathOf("cas"));
