@@ -60,6 +60,12 @@ class Relay::Pipe {
   /// Records that the opposite direction has sent its end to the leg that this one reads.
   void NoteOurEnd() { bytes_at_our_end_ = bytes_read_; }
 
+  /// Records that the opposite direction has read bytes.
+  void NoteAnswer() { bytes_answered_ = bytes_read_; }
+
+  /// Returns the number of bytes read since the opposite direction last read bytes.
+  uint64_t unanswered_bytes() const { return bytes_read_ - bytes_answered_; }
+
   /// Returns whether the source failed after our end, with no bytes in between except an alert.
   bool broke_after_our_end() const {
     if (!bytes_at_our_end_.has_value() || failed_leg_ != source_leg()) return false;
@@ -149,6 +155,7 @@ class Relay::Pipe {
   bool end_judged_ = false;  // The inspector has seen the end of the stream.
   bool left_unmarked_ = false;
   std::optional<uint64_t> bytes_at_our_end_;  // See NoteOurEnd().
+  uint64_t bytes_answered_ = 0;               // See NoteAnswer().
   uint64_t bytes_read_ = 0;
   uint64_t bytes_written_ = 0;
 };
@@ -405,7 +412,9 @@ void Relay::Pump() {
 
 bool Relay::PumpPipe(Pipe& pipe, Pipe& opposite) {
   if (pipe.done()) return false;
+  const uint64_t read_before = pipe.bytes_read();
   const Pipe::Step step = pipe.Pump();
+  if (pipe.bytes_read() != read_before) opposite.NoteAnswer();
   const bool ask_other = pipe.TakeDecided() && opposite.waits_for_other();
   if (ask_other) opposite.AskAgain();
   switch (step) {
@@ -439,9 +448,12 @@ bool Relay::PumpPipe(Pipe& pipe, Pipe& opposite) {
   return false;
 }
 
-// When a kept connection ends, servers close their side too, often without close_notify.
+// When a kept connection ends, servers close their side too, often without close_notify. A server
+// that has not answered the client's last bytes has cut the exchange.
 bool Relay::LeftUnmarked(const Pipe& pipe) const {
   if (!outcome_.ok() || !pipe.broke_after_our_end()) return false;
+  const bool owes_answer = to_backend_->unanswered_bytes() > options_.client_alert_bytes;
+  if (pipe.failed_leg() == Leg::kBack && owes_answer) return false;
   const Transport& source = pipe.failed_leg() == Leg::kFront ? front_ : back_;
   const std::optional<TlsError> error = GetTlsError(source.status());
   return error.has_value() && error->code == ErrorCode::kTruncated;

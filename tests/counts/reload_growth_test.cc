@@ -27,6 +27,7 @@
 #include "trestle/tls/ech_keys.h"
 #include "trestle/tls/ticket_key_ring.h"
 #include "trestle/tls/ticket_keys.h"
+#include "trestle/tls/tls_reload.h"
 #include "trestle/tls/trust_store.h"
 
 ABSL_DECLARE_FLAG(std::string, cert);
@@ -177,10 +178,15 @@ TEST_F(ReloadGrowthTest, OfTheExamplesFront) {
   write_all(0);
   const auto front = examples::FrontTls::FromFlags();
   ASSERT_TRUE(front.ok()) << front.status();
+  TlsReload reload((*front)->targets());
   ExpectNoGrowth([&](int i) {
     write_all(i);
-    const absl::StatusOr<std::string> reloaded = (*front)->Reload();
-    ASSERT_TRUE(reloaded.ok()) << reloaded.status();
+    absl::StatusOr<ReloadSources> sources = (*front)->Read();
+    ASSERT_TRUE(sources.ok()) << sources.status();
+    absl::StatusOr<PreparedReload> prepared = reload.Prepare(*std::move(sources), absl::Now());
+    ASSERT_TRUE(prepared.ok()) << prepared.status();
+    reload.Commit(*std::move(prepared));
+    (*front)->LogNews();
   });
   std::filesystem::remove_all(folder);
 }

@@ -86,8 +86,8 @@ TEST_F(CompressedHandshakeTest, AClientReadsTheChain) {
   const auto config = MakeServerConfig(std::move(options));
   size_t chain_bytes = 0;
   for (const auto& [algorithm, function] :
-       {std::pair(CompressionAlgorithm::kBrotli, Decompress<Unbrotli>),
-        std::pair(CompressionAlgorithm::kZlib, Decompress<Unzlib>)}) {
+       {std::pair(CompressionAlgorithm::kBrotli, &Decompress<Unbrotli>),
+        std::pair(CompressionAlgorithm::kZlib, &Decompress<Unzlib>)}) {
     ResumingClient client(TLS1_3_VERSION);
     ASSERT_TRUE(SSL_CTX_add_cert_compression_alg(client.context(), static_cast<uint16_t>(algorithm),
                                                  nullptr, function));

@@ -186,6 +186,25 @@ TEST(RelayTest, ABackendThatIsCutWithinItsLateAnswerFailed) {
   EXPECT_FALSE(r.relay->left_unmarked(Leg::kBack));
 }
 
+TEST(RelayTest, ABackendThatLeavesUnmarkedWithoutAnAnswerFailed) {
+  SimulatedLoop loop;
+  Relayed r(loop);
+  r.client->Send("first request");
+  loop.RunReady();
+  r.backend->Send("first response");
+  loop.RunReady();
+  r.client->Send("second request");
+  r.client->End();
+  loop.RunReady();
+  ASSERT_TRUE(r.backend->saw_end());
+  r.backend->transport().Abort();
+  loop.RunReady();
+  ASSERT_TRUE(r.error().has_value());
+  EXPECT_EQ(r.error()->code, ErrorCode::kTruncated);
+  EXPECT_EQ(r.error()->leg, Leg::kBack);
+  EXPECT_FALSE(r.relay->left_unmarked(Leg::kBack));
+}
+
 TEST(RelayTest, ABackendThatLeavesUnmarkedBeforeOurEndFailed) {
   SimulatedLoop loop;
   Relayed r(loop);
