@@ -191,7 +191,7 @@ std::vector<Fault> LegProbeFaultsTest::FitnessFaults() const {
   weak_key.only_openssl = weak_signature.only_openssl = true;
   return {
       {"for clients only", root_.Issue(client), "certificate_untrusted", "fit for TLS servers"},
-      {"wrong name", root_.Issue(other_name), "name_mismatch", "(b.test, *.a.test)"},
+      {"wrong name", root_.Issue(other_name), "name_mismatch", "(DNS:b.test, DNS:*.a.test)"},
       address,
       weak_key,
       weak_signature,

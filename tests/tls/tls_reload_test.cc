@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "lib/tls/tls_internals.h"
 #include "tests/tls/ech_pair.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/error.h"
@@ -115,7 +116,7 @@ class TlsReloadTest : public ::testing::Test {
 };
 
 TEST_F(TlsReloadTest, UsesAllPartsAtOnce) {
-  const auto clients = clients_->current();
+  const auto clients = TlsInternals::Current(*clients_);
   const std::string ech = ech_keys_->PublishedConfigs();
   const std::string ticket = Seal();
   TlsReload reload(AllTargets());
@@ -123,7 +124,7 @@ TEST_F(TlsReloadTest, UsesAllPartsAtOnce) {
   ASSERT_TRUE(prepared.ok()) << prepared.status();
   // So far nothing has changed.
   EXPECT_EQ(certificates_->current()->generation(), 1u);
-  EXPECT_EQ(clients_->current(), clients);
+  EXPECT_EQ(TlsInternals::Current(*clients_), clients);
   EXPECT_TRUE(Opens(ticket));
   EXPECT_EQ(back_tls_, nullptr);
 
@@ -131,7 +132,7 @@ TEST_F(TlsReloadTest, UsesAllPartsAtOnce) {
   EXPECT_EQ(reload.generation(), 2u);
   EXPECT_EQ(certificates_->current()->generation(), 2u);
   EXPECT_FALSE(certificates_->current()->Choose("new.test", now_).empty());
-  EXPECT_NE(clients_->current(), clients);
+  EXPECT_NE(TlsInternals::Current(*clients_), clients);
   EXPECT_FALSE(Opens(ticket));
   EXPECT_NE(ech_keys_->PublishedConfigs(), ech);
   EXPECT_NE(back_tls_, nullptr);
