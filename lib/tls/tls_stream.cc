@@ -61,9 +61,8 @@ bool TlsStream::AdvanceHandshake() {
 void TlsStream::FinishHandshake() {
   absl::AnyInvocable<void(absl::Status)> done = std::exchange(handshake_done_, nullptr);
   if (engine_->tickets_wait()) {
-    // Reads ahead of the owner's first read, to see whether a request is there.
-    const bool more_came = !engine_->received().empty() || Fill() == IoState::kOk;
-    SendTicketsAfter(more_came ? kAnswerDelay : kTicketDelay);
+    request_came_ = !engine_->received().empty();
+    SendTicketsAfter(kTicketDelay);
   }
   if ((read_owed_ && CanRead()) || (write_owed_ && CanWrite())) ScheduleWake();
   done(engine_->handshake_done() ? absl::OkStatus() : status());
@@ -71,11 +70,18 @@ void TlsStream::FinishHandshake() {
 }
 
 void TlsStream::SendTicketsAfter(absl::Duration delay) {
-  tickets_due_ = scheduler_.RunAfter(delay, [this] { SendTickets(); });
+  tickets_due_ = scheduler_.RunAfter(delay, [this, delay] {
+    // Looks for a request that the owner has not read. The tickets leave with its answer.
+    if (delay == kTicketDelay && !request_came_) Fill();
+    tickets_due_.reset();
+    if (delay == kTicketDelay && request_came_) {
+      return SendTicketsAfter(kAnswerDelay - kTicketDelay);
+    }
+    SendTickets();
+  });
 }
 
 void TlsStream::SendTickets() {
-  tickets_due_.reset();
   engine_->QueueTickets();
   Flush();
 }
@@ -169,6 +175,7 @@ IoState TlsStream::Fill() {
   received.Commit(result.bytes);
   switch (result.state) {
     case IoState::kOk:
+      request_came_ = request_came_ || tickets_due_ != nullptr;
       return IoState::kOk;
     case IoState::kWouldBlock:
       inner_read_owed_ = true;
@@ -285,7 +292,6 @@ void TlsStream::Wake() {
 
 void TlsStream::OnReadable() {
   inner_read_owed_ = false;
-  if (tickets_due_ != nullptr) SendTicketsAfter(kAnswerDelay);
   if (handshake_over_) {
     NotifyReadable();
   } else if (AdvanceHandshake() && handshake_done_ != nullptr) {

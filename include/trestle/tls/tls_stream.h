@@ -110,6 +110,7 @@ class TlsStream final : public Transport, private TransportHandler {
   Timer tickets_due_;
 
   bool handshake_over_ = false;
+  bool request_came_ = false;      // While the tickets waited.
   bool read_owed_ = false;         // The handler is owed OnReadable.
   bool write_owed_ = false;        // The handler is owed OnWritable.
   bool inner_read_owed_ = false;   // The transport below owes OnReadable.
