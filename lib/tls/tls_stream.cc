@@ -62,7 +62,7 @@ void TlsStream::FinishHandshake() {
   absl::AnyInvocable<void(absl::Status)> done = std::exchange(handshake_done_, nullptr);
   if (engine_->tickets_wait()) {
     request_came_ = !engine_->received().empty();
-    SendTicketsAfter(kTicketDelay);
+    SendTicketsAfter(request_came_ ? kAnswerDelay : kTicketDelay);
   }
   if ((read_owed_ && CanRead()) || (write_owed_ && CanWrite())) ScheduleWake();
   done(engine_->handshake_done() ? absl::OkStatus() : status());
