@@ -17,7 +17,7 @@
 #include "bench/support/measure.h"
 #include "bench/support/server_side.h"
 #include "benchmark/benchmark.h"
-#include "lib/tls/tls_internals.h"
+#include "lib/tls/engine/tls_internals.h"
 #include "trestle/testing/test_pki.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_authentication.h"

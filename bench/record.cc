@@ -19,7 +19,7 @@
 #include "bench/support/measure.h"
 #include "bench/support/wire.h"
 #include "benchmark/benchmark.h"
-#include "lib/tls/tls_internals.h"
+#include "lib/tls/engine/tls_internals.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/testing/test_pki.h"
 #include "trestle/tls/certificate_store.h"

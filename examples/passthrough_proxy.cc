@@ -17,7 +17,7 @@
 #include "examples/support/program.h"
 #include "examples/support/proxy_flags.h"
 #include "examples/support/proxy_host.h"
-#include "trestle/posix/file.h"
+#include "trestle/linux/file.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/proxy/route_text.h"
 #include "trestle/proxy/sni_passthrough_router.h"

@@ -19,8 +19,8 @@
 #include "examples/quickstart/demonstration.h"
 #include "examples/quickstart/findings.h"
 #include "examples/support/program.h"
-#include "trestle/posix/epoll_loop.h"
-#include "trestle/posix/signal_watcher.h"
+#include "trestle/linux/epoll_loop.h"
+#include "trestle/linux/signal_watcher.h"
 
 ABSL_FLAG(bool, serve, false, "keeps the proxies and backends running, for manual tests");
 

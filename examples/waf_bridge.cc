@@ -25,7 +25,7 @@
 #include "examples/support/tls_legs.h"
 #include "integrations/modsecurity/core_rule_set.h"
 #include "integrations/modsecurity/modsecurity_guard.h"
-#include "trestle/posix/file.h"
+#include "trestle/linux/file.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/tls/tls_config.h"
 

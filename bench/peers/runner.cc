@@ -15,7 +15,7 @@
 #include "bench/peers/load.h"
 #include "bench/peers/process.h"
 #include "bench/peers/tls_socket.h"
-#include "lib/tls/tls_internals.h"
+#include "lib/tls/engine/tls_internals.h"
 
 namespace trestle::bench {
 namespace {

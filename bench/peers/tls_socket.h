@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "trestle/posix/owned_fd.h"
+#include "trestle/linux/owned_fd.h"
 
 namespace trestle::bench {
 

@@ -11,7 +11,7 @@
 #include <memory>
 
 #include "absl/log/check.h"
-#include "lib/tls/tls_internals.h"
+#include "lib/tls/engine/tls_internals.h"
 
 namespace trestle::bench {
 namespace {

@@ -8,10 +8,10 @@
 #include "absl/strings/strip.h"
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
-#include "trestle/posix/ca_files.h"
-#include "trestle/tls/chain_checker.h"
+#include "trestle/linux/ca_files.h"
+#include "trestle/pki/chain_checker.h"
+#include "trestle/pki/trust_store.h"
 #include "trestle/tls/credential.h"
-#include "trestle/tls/trust_store.h"
 
 namespace trestle::examples {
 namespace {

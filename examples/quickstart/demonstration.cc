@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "examples/quickstart/findings.h"
-#include "trestle/posix/tcp_listener.h"
+#include "trestle/linux/tcp_listener.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/proxy/sni_passthrough_router.h"
 #include "trestle/proxy/tls_bridge.h"

@@ -11,8 +11,8 @@
 
 #include "absl/status/statusor.h"
 #include "trestle/base/endpoint.h"
-#include "trestle/posix/epoll_loop.h"
-#include "trestle/posix/tcp_listener.h"
+#include "trestle/linux/epoll_loop.h"
+#include "trestle/linux/tcp_listener.h"
 #include "trestle/tls/tls_config.h"
 #include "trestle/tls/tls_info.h"
 

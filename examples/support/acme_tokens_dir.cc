@@ -9,7 +9,7 @@
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "trestle/posix/file.h"
+#include "trestle/linux/file.h"
 
 ABSL_FLAG(std::string, acme_tokens_dir, "",
           "directory for tls-alpn-01 challenges of an ACME client: one file per server name or IP "

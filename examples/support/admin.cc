@@ -12,9 +12,9 @@
 #include "absl/time/time.h"
 #include "examples/support/log.h"
 #include "examples/support/program.h"
-#include "trestle/posix/ca_files.h"
-#include "trestle/tls/chain_checker.h"
-#include "trestle/tls/trust_store.h"
+#include "trestle/linux/ca_files.h"
+#include "trestle/pki/chain_checker.h"
+#include "trestle/pki/trust_store.h"
 #include "trestle/watch/certificate_sightings.h"
 
 ABSL_FLAG(std::string, admin, "",

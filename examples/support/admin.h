@@ -16,7 +16,7 @@
 #include "integrations/prometheus/admin_server.h"
 #include "integrations/prometheus/legs_page.h"
 #include "integrations/prometheus/proxy_metrics.h"
-#include "trestle/posix/tcp_dialer.h"
+#include "trestle/linux/tcp_dialer.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/tls/ticket_key_ring.h"
 #include "trestle/tls/tls_config.h"

@@ -8,7 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
-#include "trestle/posix/ca_files.h"
+#include "trestle/linux/ca_files.h"
 
 ABSL_FLAG(std::string, backend_ca, "",
           "PEM file, or directory of PEM files, with the CAs for backends' certificates; or "

@@ -7,7 +7,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "examples/support/log.h"
-#include "trestle/io/capture_inspector.h"
+#include "integrations/capture/capture_inspector.h"
 #include "trestle/io/inspector_chain.h"
 
 ABSL_FLAG(std::string, dangerous_capture_file, "",

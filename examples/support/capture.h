@@ -6,8 +6,8 @@
 
 #include "absl/status/statusor.h"
 #include "examples/support/log.h"
+#include "integrations/capture/pcap_file.h"
 #include "trestle/io/scheduler.h"
-#include "trestle/posix/pcap_file.h"
 #include "trestle/proxy/proxy_block.h"
 
 namespace trestle::examples {

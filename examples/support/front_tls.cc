@@ -15,8 +15,8 @@
 #include "examples/support/log.h"
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
-#include "trestle/posix/file.h"
-#include "trestle/posix/thread_pool.h"
+#include "trestle/linux/file.h"
+#include "trestle/linux/thread_pool.h"
 #include "trestle/tls/ticket_keys.h"
 
 ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for clients, leaf first");

@@ -14,8 +14,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "trestle/base/error.h"
-#include "trestle/posix/owned_fd.h"
-#include "trestle/posix/private_file.h"
+#include "trestle/linux/owned_fd.h"
+#include "trestle/linux/private_file.h"
 
 namespace trestle::examples {
 namespace {

@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "trestle/posix/log_writer.h"
+#include "trestle/linux/log_writer.h"
 
 namespace trestle::examples {
 
@@ -46,7 +46,7 @@ class WrittenFile {
   const std::string name_;
 };
 
-/// A log file that holds secrets: mode 0600, no symlink (trestle/posix/private_file.h).
+/// A log file that holds secrets: mode 0600, no symlink (trestle/linux/private_file.h).
 class SecretLog final : public WrittenFile {
  public:
   /// Opens the file `path`. `loss_line` creates the line that replaces missing lines.

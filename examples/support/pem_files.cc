@@ -13,8 +13,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "examples/support/program.h"
-#include "trestle/posix/ca_files.h"
-#include "trestle/posix/file.h"
+#include "trestle/linux/ca_files.h"
+#include "trestle/linux/file.h"
 
 ABSL_FLAG(std::string, key_passphrase_file, "",
           "file with the passphrase of encrypted private keys in its first line");

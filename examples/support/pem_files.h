@@ -10,9 +10,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "trestle/pki/trust_store.h"
 #include "trestle/tls/credential.h"
 #include "trestle/tls/credential_files.h"
-#include "trestle/tls/trust_store.h"
 
 namespace trestle::examples {
 

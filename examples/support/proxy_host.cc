@@ -10,10 +10,10 @@
 #include "absl/synchronization/blocking_counter.h"
 #include "examples/support/log.h"
 #include "examples/support/program.h"
-#include "trestle/posix/signal_watcher.h"
-#include "trestle/posix/tcp_dialer.h"
-#include "trestle/posix/tcp_listener.h"
-#include "trestle/posix/thread.h"
+#include "trestle/linux/signal_watcher.h"
+#include "trestle/linux/tcp_dialer.h"
+#include "trestle/linux/tcp_listener.h"
+#include "trestle/linux/thread.h"
 
 namespace trestle::examples {
 namespace {

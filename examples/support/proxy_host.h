@@ -17,9 +17,9 @@
 #include "trestle/base/endpoint.h"
 #include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
-#include "trestle/posix/epoll_loop.h"
-#include "trestle/posix/file_watcher.h"
-#include "trestle/posix/tcp_listener.h"
+#include "trestle/linux/epoll_loop.h"
+#include "trestle/linux/file_watcher.h"
+#include "trestle/linux/tcp_listener.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/proxy/proxy_block.h"
 

@@ -10,7 +10,7 @@
 #include "absl/time/clock.h"
 #include "examples/support/log.h"
 #include "examples/support/program.h"
-#include "trestle/posix/file.h"
+#include "trestle/linux/file.h"
 
 ABSL_FLAG(std::string, ticket_keys_redis, "",
           "IP:PORT of a Redis server that shares session ticket keys among a fleet of proxies. One "

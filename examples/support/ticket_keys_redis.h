@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "examples/support/proxy_host.h"
 #include "integrations/redis/redis_ticket_keys.h"
-#include "trestle/posix/tcp_dialer.h"
+#include "trestle/linux/tcp_dialer.h"
 #include "trestle/tls/ticket_key_ring.h"
 
 namespace trestle::examples {

@@ -9,8 +9,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "integrations/http1/proxy_fields.h"
+#include "integrations/http1/xfcc.h"
 #include "trestle/base/error.h"
-#include "trestle/proxy/xfcc.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {

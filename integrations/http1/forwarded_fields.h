@@ -23,7 +23,7 @@ struct ForwardingOptions {
   bool x_forwarded = true;  ///< X-Forwarded-For: the client's address. X-Forwarded-Proto: https.
   bool forwarded = true;    ///< Forwarded: the same and the host (RFC 7239).
   /// X-Forwarded-Client-Cert: the client's verified certificate, if any, as `XfccElement`
-  /// (proxy/xfcc.h) writes it.
+  /// (integrations/http1/xfcc.h) writes it.
   bool client_certificate = true;
   /// Adds the certificate to X-Forwarded-Client-Cert, as `Cert=`.
   bool xfcc_certificate = false;

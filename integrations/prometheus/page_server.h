@@ -18,9 +18,9 @@
 #include "trestle/base/endpoint.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/io/transport.h"
-#include "trestle/posix/epoll_loop.h"
-#include "trestle/posix/tcp_listener.h"
-#include "trestle/posix/thread.h"
+#include "trestle/linux/epoll_loop.h"
+#include "trestle/linux/tcp_listener.h"
+#include "trestle/linux/thread.h"
 
 namespace trestle {
 

@@ -3,10 +3,10 @@
 #include <memory>
 #include <utility>
 
-#include "trestle/posix/epoll_loop.h"
-#include "trestle/posix/file.h"
-#include "trestle/posix/tcp_dialer.h"
-#include "trestle/posix/tcp_listener.h"
+#include "trestle/linux/epoll_loop.h"
+#include "trestle/linux/file.h"
+#include "trestle/linux/tcp_dialer.h"
+#include "trestle/linux/tcp_listener.h"
 #include "trestle/proxy/tls_terminator.h"
 
 int main(int argc, char** argv) {

@@ -22,13 +22,13 @@
 #include "gtest/gtest.h"
 #include "tests/tls/ech_pair.h"
 #include "tests/tls/tls_fixture.h"
+#include "trestle/pki/trust_store.h"
 #include "trestle/tls/certificate_compressor.h"
 #include "trestle/tls/client_authentication.h"
 #include "trestle/tls/ech_keys.h"
 #include "trestle/tls/ticket_key_ring.h"
 #include "trestle/tls/ticket_keys.h"
 #include "trestle/tls/tls_reload.h"
-#include "trestle/tls/trust_store.h"
 
 ABSL_DECLARE_FLAG(std::string, cert);
 ABSL_DECLARE_FLAG(std::string, key);

@@ -5,7 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "trestle/posix/file.h"
+#include "trestle/linux/file.h"
 
 namespace trestle {
 namespace {

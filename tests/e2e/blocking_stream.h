@@ -14,7 +14,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "trestle/posix/owned_fd.h"
+#include "trestle/linux/owned_fd.h"
 #include "trestle/testing/test_pki.h"
 
 namespace trestle::e2e {

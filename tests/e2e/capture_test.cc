@@ -16,7 +16,7 @@
 #include "gtest/gtest.h"
 #include "tests/e2e/proxy_test.h"
 #include "tests/support/pcap_reader.h"
-#include "trestle/posix/file.h"
+#include "trestle/linux/file.h"
 
 namespace trestle::e2e {
 namespace {

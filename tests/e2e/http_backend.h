@@ -14,7 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "tests/e2e/blocking_stream.h"
-#include "trestle/posix/owned_fd.h"
+#include "trestle/linux/owned_fd.h"
 #include "trestle/testing/test_pki.h"
 
 namespace trestle::e2e {

@@ -16,7 +16,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/proxy_test.h"
-#include "trestle/posix/owned_fd.h"
+#include "trestle/linux/owned_fd.h"
 
 namespace trestle::e2e {
 namespace {

@@ -33,7 +33,7 @@
 #include "tests/e2e/proxy_test.h"
 #include "tests/e2e/server_programs.h"
 #include "trestle/base/error.h"
-#include "trestle/posix/owned_fd.h"
+#include "trestle/linux/owned_fd.h"
 
 namespace trestle::e2e {
 namespace {

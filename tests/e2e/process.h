@@ -16,7 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "trestle/posix/owned_fd.h"
+#include "trestle/linux/owned_fd.h"
 
 namespace trestle::e2e {
 

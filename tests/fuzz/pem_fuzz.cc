@@ -9,13 +9,13 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "lib/tls/tls_internals.h"
+#include "lib/pki/pki_internals.h"
 #include "trestle/base/error.h"
+#include "trestle/pki/private_key.h"
+#include "trestle/pki/trust_store.h"
 #include "trestle/testing/test_pki.h"
 #include "trestle/tls/credential.h"
 #include "trestle/tls/ech_keys.h"
-#include "trestle/tls/private_key.h"
-#include "trestle/tls/trust_store.h"
 
 namespace trestle {
 namespace {
@@ -50,7 +50,7 @@ void ReadAll(absl::string_view text) {
   const auto store = TrustStore::Create(text);
   if (Judge(store)) {
     Require((*TrustStore::Create(text))->digest() == (*store)->digest(), "reading is stable");
-    Require(!TlsInternals::CaNames(**store).empty(), "a store has a CA");
+    Require(!PkiInternals::CaNames(**store).empty(), "a store has a CA");
     Require(!(*store)->has_crls(), "CRLs among CAs are not read");
   }
   Judge(TrustStore::Create(good->pki.ca_pem(), text));

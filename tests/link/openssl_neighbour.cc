@@ -15,9 +15,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "trestle/posix/epoll_loop.h"
-#include "trestle/posix/tcp_dialer.h"
-#include "trestle/posix/tcp_listener.h"
+#include "trestle/linux/epoll_loop.h"
+#include "trestle/linux/tcp_dialer.h"
+#include "trestle/linux/tcp_listener.h"
 #include "trestle/proxy/tls_terminator.h"
 #include "trestle/testing/test_pki.h"
 

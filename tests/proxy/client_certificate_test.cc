@@ -12,8 +12,8 @@
 #include "tests/proxy/proxy_fixture.h"
 #include "tests/proxy/tls_fixture.h"
 #include "tests/tls/tls_fixture.h"
+#include "trestle/pki/sha256.h"
 #include "trestle/proxy/tls_terminator.h"
-#include "trestle/tls/sha256.h"
 #include "trestle/wire/proxy_protocol.h"
 
 namespace trestle {

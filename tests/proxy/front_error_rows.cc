@@ -10,9 +10,9 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "tests/proxy/unhelpful_hosts.h"
+#include "trestle/pki/signer.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/proxy/sni_passthrough_router.h"
-#include "trestle/tls/signer.h"
 
 namespace trestle::testing {
 namespace {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/log/check.h"
-#include "trestle/tls/trust_store.h"
+#include "trestle/pki/trust_store.h"
 
 namespace trestle::testing {
 namespace {

@@ -19,13 +19,13 @@
 #include "tests/proxy/raw_client.h"
 #include "tests/proxy/tls_fixture.h"
 #include "tests/tls/ech_pair.h"
+#include "trestle/pki/trust_store.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/proxy/tls_terminator.h"
 #include "trestle/tls/acme_tokens.h"
 #include "trestle/tls/client_authentication.h"
 #include "trestle/tls/credential_selector.h"
 #include "trestle/tls/ech_keys.h"
-#include "trestle/tls/trust_store.h"
 #include "trestle/watch/certificate_sightings.h"
 
 namespace trestle::testing {

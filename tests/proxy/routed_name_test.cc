@@ -15,6 +15,7 @@
 #include "tests/proxy/tls_fixture.h"
 #include "tests/tls/ech_pair.h"
 #include "trestle/base/ip_range.h"
+#include "trestle/pki/trust_store.h"
 #include "trestle/proxy/accepted.h"
 #include "trestle/proxy/sni_passthrough_router.h"
 #include "trestle/proxy/tls_bridge.h"
@@ -22,7 +23,6 @@
 #include "trestle/testing/client_hello_kit.h"
 #include "trestle/tls/client_authentication.h"
 #include "trestle/tls/ech_keys.h"
-#include "trestle/tls/trust_store.h"
 
 namespace trestle::testing {
 namespace {

@@ -9,8 +9,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/proxy/proxy_fixture.h"
+#include "trestle/pki/sha256.h"
 #include "trestle/testing/client_hello_kit.h"
-#include "trestle/tls/sha256.h"
 
 namespace trestle {
 namespace {

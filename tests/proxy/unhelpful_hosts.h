@@ -10,10 +10,10 @@
 #include "absl/strings/string_view.h"
 #include "trestle/io/inspector.h"
 #include "trestle/io/scheduler.h"
+#include "trestle/pki/signer.h"
 #include "trestle/proxy/content_routing.h"
 #include "trestle/tls/credential_selector.h"
 #include "trestle/tls/peer_verifier.h"
-#include "trestle/tls/signer.h"
 
 namespace trestle::testing {
 

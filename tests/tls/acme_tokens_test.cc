@@ -15,7 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/tls/tls_fixture.h"
-#include "trestle/tls/sha256.h"
+#include "trestle/pki/sha256.h"
 
 namespace trestle::testing {
 namespace {

@@ -10,8 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "lib/tls/connection_record.h"
-#include "lib/tls/ssl_error.h"
+#include "lib/tls/engine/connection_record.h"
+#include "lib/tls/engine/ssl_error.h"
 #include "tests/tls/tls_fixture.h"
 
 namespace trestle::testing {

@@ -14,9 +14,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/tls/tls_fixture.h"
-#include "trestle/tls/chain_checker.h"
+#include "trestle/pki/chain_checker.h"
+#include "trestle/pki/trust_store.h"
 #include "trestle/tls/client_authentication.h"
-#include "trestle/tls/trust_store.h"
 
 namespace trestle::testing {
 namespace {

@@ -15,11 +15,11 @@
 #include "gtest/gtest.h"
 #include "tests/tls/ech_pair.h"
 #include "tests/tls/tls_fixture.h"
-#include "trestle/tls/chain_checker.h"
+#include "trestle/pki/chain_checker.h"
+#include "trestle/pki/private_key.h"
+#include "trestle/pki/trust_store.h"
 #include "trestle/tls/credential.h"
 #include "trestle/tls/ech_keys.h"
-#include "trestle/tls/private_key.h"
-#include "trestle/tls/trust_store.h"
 
 namespace trestle::testing {
 namespace {

@@ -1,6 +1,6 @@
 // Private keys that are elsewhere: signatures that come at once, later, wrong, or never; and those
 // that other threads make.
-#include "trestle/tls/signer.h"
+#include "trestle/pki/signer.h"
 
 #include <openssl/ssl.h>
 
@@ -18,8 +18,8 @@
 #include "tests/tls/resuming_client.h"
 #include "tests/tls/tls_fixture.h"
 #include "trestle/io/task_runner.h"
-#include "trestle/tls/private_key.h"
-#include "trestle/tls/thread_pool_signer.h"
+#include "trestle/pki/private_key.h"
+#include "trestle/pki/thread_pool_signer.h"
 
 namespace trestle::testing {
 namespace {

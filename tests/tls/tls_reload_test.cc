@@ -9,13 +9,13 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "lib/tls/tls_internals.h"
+#include "lib/tls/engine/tls_internals.h"
 #include "tests/tls/ech_pair.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/error.h"
+#include "trestle/pki/trust_store.h"
 #include "trestle/testing/test_pki.h"
 #include "trestle/tls/ticket_keys.h"
-#include "trestle/tls/trust_store.h"
 
 namespace trestle::testing {
 namespace {

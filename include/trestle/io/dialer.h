@@ -1,4 +1,4 @@
-// Dialer: opens the transports of back legs. The host owns it; posix/tcp_dialer.h has one for TCP.
+// Dialer: opens the transports of back legs. The host owns it; linux/tcp_dialer.h has one for TCP.
 #ifndef TRESTLE_IO_DIALER_H_
 #define TRESTLE_IO_DIALER_H_
 

@@ -1,5 +1,5 @@
 // Scheduler: the interface to an event loop: two clocks, deferred calls, and a pool of buffers. The
-// host owns it. posix/epoll_loop.h is one; testing/simulated_loop.h is one with virtual time.
+// host owns it. linux/epoll_loop.h is one; testing/simulated_loop.h is one with virtual time.
 #ifndef TRESTLE_IO_SCHEDULER_H_
 #define TRESTLE_IO_SCHEDULER_H_
 

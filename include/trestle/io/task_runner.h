@@ -1,4 +1,4 @@
-// TaskRunner: runs tasks for loops on other threads. The host owns it; posix/thread_pool.h is one.
+// TaskRunner: runs tasks for loops on other threads. The host owns it; linux/thread_pool.h is one.
 #ifndef TRESTLE_IO_TASK_RUNNER_H_
 #define TRESTLE_IO_TASK_RUNNER_H_
 

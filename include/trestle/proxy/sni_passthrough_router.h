@@ -27,7 +27,7 @@ struct SniPassthroughRouterOptions {
   Unrouted no_name = Unrouted::kDefaultRoute;
   /// The action for hellos with a name that only the default route covers.
   Unrouted unknown_name = Unrouted::kDefaultRoute;
-  /// The SHA-256 function for JA4 fingerprints, such as `Sha256` of tls/sha256.h. If set, each
+  /// The SHA-256 function for JA4 fingerprints, such as `Sha256` of pki/sha256.h. If set, each
   /// hello's report has its fingerprint. The caller passes it so that a router links no
   /// cryptography.
   std::array<uint8_t, 32> (*ja4_sha256)(ByteView bytes) = nullptr;

@@ -13,7 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "trestle/tls/trust_store.h"
+#include "trestle/pki/trust_store.h"
 
 namespace trestle {
 

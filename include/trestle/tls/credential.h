@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "trestle/tls/passphrase.h"
+#include "trestle/pki/passphrase.h"
 #include "trestle/tls/tls_info.h"
 
 typedef struct ssl_credential_st SSL_CREDENTIAL;

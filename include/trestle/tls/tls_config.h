@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "trestle/base/endpoint.h"
+#include "trestle/pki/trust_store.h"
 #include "trestle/tls/acme_tokens.h"
 #include "trestle/tls/certificate_compressor.h"
 #include "trestle/tls/certificate_store.h"
@@ -25,7 +26,6 @@
 #include "trestle/tls/peer_verifier.h"
 #include "trestle/tls/server_session_cache.h"
 #include "trestle/tls/ticket_key_ring.h"
-#include "trestle/tls/trust_store.h"
 
 typedef struct ssl_ctx_st SSL_CTX;
 

@@ -9,7 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "trestle/tls/chain_checker.h"
+#include "trestle/pki/chain_checker.h"
 #include "trestle/tls/tls_info.h"
 #include "trestle/watch/leg_probe.h"
 

@@ -1,0 +1,108 @@
+// TcpTransport: a connected TCP socket as a Transport, from TcpListener, TcpDialer or a socket of
+// the host.
+#ifndef TRESTLE_LINUX_TCP_TRANSPORT_H_
+#define TRESTLE_LINUX_TCP_TRANSPORT_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "trestle/base/endpoint.h"
+#include "trestle/base/error.h"
+#include "trestle/io/transport.h"
+#include "trestle/linux/epoll_loop.h"
+#include "trestle/linux/owned_fd.h"
+
+namespace trestle {
+
+/// A TCP connection on one loop. It defines these points that the five rules of Transport leave
+/// open:
+///   - Bytes that arrived before a RST are read before the failure is reported, also after a failed
+///     write. A RST is ErrorCode::kTruncated; other failures are kTransport with the system's text.
+///   - ShutdownWrite(kTruncated) returns kWouldBlock until the peer's system has acknowledged all
+///     bytes, and then sends a RST. The peer reads all bytes and then an error. TCP cannot abort
+///     one direction alone, so local reads fail from then on (kCancelled). The wait has no limit of
+///     its own: the caller sets one.
+///   - The destructor is close(2): bytes that `Write` took are still sent, then FIN. If bytes from
+///     the peer are unread, the system sends a RST and drops both.
+///   - A byte marked as urgent by the peer is an ordinary byte of the stream.
+class TcpTransport final : public Transport, private FdWatcher {
+ public:
+  /// Creates a transport from `socket`: connected, non-blocking, with SO_OOBINLINE and TCP_NODELAY
+  /// set. `loop` must outlive it. Fails with ErrorCode::kTransport if the system cannot watch the
+  /// socket.
+  static absl::StatusOr<std::unique_ptr<TcpTransport>> Create(EpollLoop& loop, OwnedFd socket);
+
+  /// As above, but with known addresses, which saves two system calls.
+  static absl::StatusOr<std::unique_ptr<TcpTransport>> Create(EpollLoop& loop, OwnedFd socket,
+                                                              const Endpoint& local,
+                                                              const Endpoint& peer);
+
+  ~TcpTransport() override;
+  TcpTransport(const TcpTransport&) = delete;
+  TcpTransport& operator=(const TcpTransport&) = delete;
+
+  IoResult Read(MutableByteView out) override;
+  IoResult Write(ByteView data) override;
+  IoResult WriteBeforeEnd(ByteView data) override;
+  IoResult ShutdownWrite(StreamEnd end) override;
+  void Abort() override;
+  void SetHandler(TransportHandler* handler) override { handler_ = handler; }
+  absl::Status status() const override { return status_; }
+  TransportInfo info() const override;
+
+  /// Returns the socket, for options that the host sets; -1 after a cut. Do not read from it, write
+  /// to it or close it.
+  int fd() const { return socket_.get(); }
+
+  /// Returns the loop's pipes, or null once splice(2) is unusable here: the system refused it, or
+  /// the peer sent an urgent mark, where splice(2) stops permanently.
+  DirectPipes* direct_pipes() override;
+  IoResult ReadInto(DirectPipe& pipe, size_t max_bytes) override;
+  IoResult WriteFrom(DirectPipe& pipe) override;
+
+ private:
+  TcpTransport(EpollLoop& loop, OwnedFd socket, const Endpoint& local, const Endpoint& peer);
+
+  void OnFdReady(uint32_t events) override;
+  IoResult Send(ByteView data, int flags);
+  IoResult FailRead(int error);
+  IoResult FailWrite(int error);
+  void SetStatus(int error);
+  void SetCancelled();
+  bool MayFinishWrite() const;
+  bool SendQueueEmpty() const;
+  IoResult CutWhenSent();
+  void ArmSendQueueCheck();
+  void CloseWithReset();
+
+  EpollLoop& loop_;
+  OwnedFd socket_;
+  const Endpoint local_;
+  const Endpoint peer_;
+  TransportHandler* handler_ = nullptr;
+  absl::Status status_;
+
+  // State from the edges so far: false only if the next system call would certainly block.
+  bool may_read_ = true;
+  bool may_write_ = true;
+  // True if a read that does not fill the buffer has read everything. False once the peer ended its
+  // direction, because the end follows; also at an urgent mark, where recv(2) stops.
+  bool short_read_is_all_ = true;
+  bool may_splice_ = true;
+  bool read_owed_ = false;
+  bool write_owed_ = false;
+  bool write_broken_ = false;
+  bool cutting_ = false;
+  std::optional<IoState> read_end_;
+  Timer timer_;
+  absl::Duration next_check_;
+  bool* destroyed_ = nullptr;  // Points to a flag on the stack while a callback runs.
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LINUX_TCP_TRANSPORT_H_

@@ -1,0 +1,87 @@
+// TrustStore: the CAs that peers must chain to, and their revocation lists. Parsed once, shared by
+// all names and connections.
+#ifndef TRESTLE_PKI_TRUST_STORE_H_
+#define TRESTLE_PKI_TRUST_STORE_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+typedef struct crypto_buffer_st CRYPTO_BUFFER;
+typedef struct x509_store_st X509_STORE;
+
+namespace trestle {
+
+class TrustAnchors;
+
+/// Trust anchors are the certificates of the CA file that are self-signed, or whose issuer is not
+/// in the file. Their order doesn't matter.
+///
+/// An intermediate or a peer's own certificate may therefore be an anchor. Its dates are checked;
+/// its issuer and revocation are not, nor is the purpose of a peer's own certificate. An
+/// intermediate beside its root is trusted through the root only.
+///
+/// Immutable; may be used from several threads. To change one, make another.
+class TrustStore {
+ public:
+  /// Reads CA certificates from PEM text, and revocation lists (RFC 5280 5) unless `crl_pem` is
+  /// empty. To read both from one text, pass it twice. Blocks of other kinds are refused with their
+  /// line; private keys and parameters are skipped. With revocation lists, each CA of a peer's
+  /// chain must have one that is valid now; otherwise the peer is refused. Fails with
+  /// ErrorCode::kConfiguration for a text without certificates or lists, and for one that doesn't
+  /// parse.
+  static absl::StatusOr<std::shared_ptr<const TrustStore>> Create(absl::string_view ca_pem,
+                                                                  absl::string_view crl_pem = "");
+
+  /// Checks CA certificates as `Create` does, to tell which of several files is at fault.
+  static absl::Status CheckCas(absl::string_view ca_pem, bool crls_are_given);
+
+  ~TrustStore();
+  TrustStore(const TrustStore&) = delete;
+  TrustStore& operator=(const TrustStore&) = delete;
+
+  bool has_crls() const { return has_crls_; }
+
+  /// The most bytes of CA names in a certificate request, beside its extensions (RFC 8446 4.3.2
+  /// limits the message part to 65535 bytes).
+  static constexpr size_t kMaxCaNamesBytes = 64'000;
+
+  /// Returns whether a server can send the names of its CAs to clients. If not, it sends an empty
+  /// list, and each client chooses its certificate itself.
+  bool ca_names_fit() const { return ca_names_bytes_ <= kMaxCaNamesBytes; }
+
+  /// Returns a digest of the CA certificates in any order, without the revocation lists.
+  const std::string& digest() const { return digest_; }
+
+ private:
+  friend class PkiInternals;
+
+  TrustStore();
+
+  absl::Status AddCertificates(absl::string_view ca_pem, bool crls_are_given);
+  void AddName(CRYPTO_BUFFER* name);
+  absl::Status AddCrls(absl::string_view crl_pem);
+
+  // Returns the certificates and revocation lists.
+  X509_STORE* native() const { return native_; }
+
+  // Returns the names of the CAs in DER, each once.
+  const std::vector<CRYPTO_BUFFER*>& ca_names() const { return ca_names_; }
+
+  const TrustAnchors& anchors() const { return *anchors_; }
+
+  X509_STORE* const native_;
+  std::unique_ptr<const TrustAnchors> anchors_;
+  std::vector<CRYPTO_BUFFER*> ca_names_;
+  size_t ca_names_bytes_ = 0;
+  std::string digest_;
+  bool has_crls_ = false;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_PKI_TRUST_STORE_H_

@@ -1,0 +1,100 @@
+#include "trestle/linux/tcp_dialer.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lib/linux/socket.h"
+#include "lib/linux/system_error.h"
+#include "trestle/linux/owned_fd.h"
+#include "trestle/linux/tcp_transport.h"
+
+namespace trestle {
+namespace {
+
+class TcpDial final : public Dial, private FdWatcher {
+ public:
+  TcpDial(EpollLoop& loop, const Endpoint& endpoint, const TcpDialerOptions& options,
+          Dialer::Callback done)
+      : loop_(loop), endpoint_(endpoint), options_(options), done_(std::move(done)) {}
+
+  ~TcpDial() override {
+    if (socket_.valid()) loop_.Unwatch(socket_.get());
+  }
+
+  void Start() {
+    const absl::Duration limit = options_.connect_timeout;
+    absl::Status status = Open();
+    if (!status.ok()) {
+      timer_ = loop_.RunAfter(absl::ZeroDuration(), [this, status] { Finish(status); });
+    } else if (limit != absl::InfiniteDuration()) {
+      timer_ = loop_.RunAfter(limit, [this, limit] {
+        Finish(EdgeError(ErrorCode::kTimeout, Phase::kDial,
+                         absl::StrCat(endpoint_.ToString(), " did not answer within ",
+                                      absl::FormatDuration(limit))));
+      });
+    }
+  }
+
+ private:
+  absl::Status Open() {
+    if (endpoint_.family() == Endpoint::Family::kNone) {
+      return EdgeError(ErrorCode::kTransport, Phase::kDial, "there is no address to connect to");
+    }
+    OwnedFd socket = OpenTcpSocket(endpoint_.family());
+    if (!socket.valid()) return ConnectError(endpoint_, errno);
+    SetKeepalive(socket.get(), options_.keepalive);
+    const SocketAddress address(endpoint_);
+    const int result = connect(socket.get(), address.get(), address.size);
+    if (result != 0 && errno != EINPROGRESS) return ConnectError(endpoint_, errno);
+    // Also if it is connected already: the first edge reports it.
+    const absl::Status watched = loop_.Watch(socket.get(), *this);
+    if (!watched.ok()) return watched;
+    socket_ = std::move(socket);
+    return absl::OkStatus();
+  }
+
+  void OnFdReady(uint32_t events) override {
+    if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
+      int error = 0;
+      socklen_t size = sizeof error;
+      if (getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+      if (error != 0) return Finish(ConnectError(endpoint_, error));
+    }
+    if ((events & EPOLLOUT) == 0) return;
+    // Dialing a free local port can connect the socket with itself, by chance.
+    const Endpoint local = LocalEndpoint(socket_.get());
+    const Endpoint peer = endpoint_.IsUnspecified() ? PeerEndpoint(socket_.get()) : endpoint_;
+    if (local == peer) return Finish(ConnectError(endpoint_, ECONNREFUSED));
+    Finish(TcpTransport::Create(loop_, std::move(socket_), local, peer));
+  }
+
+  // The last step of a dial: `done_` may destroy it.
+  void Finish(absl::StatusOr<std::unique_ptr<Transport>> result) {
+    timer_.reset();
+    if (socket_.valid()) loop_.Unwatch(socket_.get());
+    socket_.Reset();
+    Dialer::Callback done = std::move(done_);
+    done(std::move(result));
+  }
+
+  EpollLoop& loop_;
+  const Endpoint endpoint_;
+  const TcpDialerOptions options_;
+  Dialer::Callback done_;
+  OwnedFd socket_;
+  Timer timer_;
+};
+
+}  // namespace
+
+std::unique_ptr<Dial> TcpDialer::Connect(const Endpoint& endpoint, Callback done) {
+  auto dial = std::make_unique<TcpDial>(loop_, endpoint, options_, std::move(done));
+  dial->Start();
+  return dial;
+}
+
+}  // namespace trestle

@@ -1,0 +1,223 @@
+#include "trestle/linux/tcp_listener.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstring>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "lib/linux/socket.h"
+#include "lib/linux/system_error.h"
+#include "trestle/linux/tcp_transport.h"
+
+namespace trestle {
+namespace {
+
+bool SetOption(int fd, int level, int option) {
+  const int on = 1;
+  return setsockopt(fd, level, option, &on, sizeof on) == 0;
+}
+
+// Drops segments for a socket that arrive with a lower TTL (GTSM, RFC 5082); 0 drops none. On a
+// listening socket this affects only SYNs, which clients retransmit; pending handshakes complete.
+// Needs no privilege, unlike a socket filter on some kernels.
+void SetMinTtl(int fd, Endpoint::Family family, int ttl) {
+  if (family == Endpoint::Family::kIpv6) {
+    setsockopt(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &ttl, sizeof ttl);
+  } else {
+    setsockopt(fd, IPPROTO_IP, IP_MINTTL, &ttl, sizeof ttl);
+  }
+}
+
+// Returns whether accept(2) failed because of the connection that it took off the queue.
+bool IsConnectionError(int error) {
+  switch (error) {
+    case ECONNABORTED:
+    case EINTR:
+    case EPERM:  // A firewall rule.
+    case EPROTO:
+    case ENOPROTOOPT:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+    case ETIMEDOUT:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Opens a listening socket; not valid on failure, with the reason in errno.
+OwnedFd Listen(const Endpoint& endpoint, const TcpListenerOptions& options) {
+  OwnedFd socket = OpenTcpSocket(endpoint.family());
+  if (!socket.valid()) return socket;
+  const int fd = socket.get();
+  SetKeepalive(fd, options.keepalive);
+  const SocketAddress address(endpoint);
+  const bool ipv6 = endpoint.family() == Endpoint::Family::kIpv6;
+  const bool claim = options.port_use == PortUse::kClaim;
+  // A claim binds and listens without SO_REUSEPORT. The system then refuses it if any program
+  // listens, and refuses others. Only then the address is opened for joining. SO_REUSEADDR is for
+  // connections in TIME_WAIT, which must not prevent a restart.
+  const bool listens = SetOption(fd, SOL_SOCKET, SO_REUSEADDR) &&
+                       (!ipv6 || SetOption(fd, IPPROTO_IPV6, IPV6_V6ONLY)) &&
+                       (claim || SetOption(fd, SOL_SOCKET, SO_REUSEPORT)) &&
+                       bind(fd, address.get(), address.size) == 0 &&
+                       listen(fd, options.backlog) == 0 &&
+                       (!claim || SetOption(fd, SOL_SOCKET, SO_REUSEPORT));
+  if (listens) return socket;
+  const int error = errno;
+  socket.Reset();
+  errno = error;
+  return socket;
+}
+
+// Returns the addresses of all interfaces, with `port`; empty if the system reports none.
+std::vector<Endpoint> InterfaceAddresses(Endpoint::Family family, uint16_t port) {
+  std::vector<Endpoint> found;
+  ifaddrs* interfaces = nullptr;
+  if (getifaddrs(&interfaces) != 0) return found;
+  for (const ifaddrs* i = interfaces; i != nullptr; i = i->ifa_next) {
+    if (i->ifa_addr == nullptr) continue;
+    SocketAddress address;
+    const bool ipv4 = i->ifa_addr->sa_family == AF_INET;
+    if (!ipv4 && i->ifa_addr->sa_family != AF_INET6) continue;
+    address.size = ipv4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+    std::memcpy(&address.storage, i->ifa_addr, address.size);
+    const Endpoint endpoint = address.ToEndpoint();
+    if (endpoint.family() == family) found.emplace_back(endpoint.address(), port);
+  }
+  freeifaddrs(interfaces);
+  return found;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Create(
+    EpollLoop& loop, const Endpoint& endpoint, Callback on_connection,
+    const TcpListenerOptions& options) {
+  if (endpoint.family() == Endpoint::Family::kNone) {
+    return EdgeError(ErrorCode::kConfiguration, Phase::kSetUp, "there is no address to listen on");
+  }
+  OwnedFd socket = Listen(endpoint, options);
+  if (!socket.valid()) return ListenError(endpoint, errno);
+  auto listener =
+      absl::WrapUnique(new TcpListener(loop, std::move(socket), std::move(on_connection), options));
+  const absl::Status watched = loop.Watch(listener->socket_.get(), *listener);
+  if (!watched.ok()) return watched;
+  return listener;
+}
+
+TcpListener::TcpListener(EpollLoop& loop, OwnedFd socket, Callback on_connection,
+                         const TcpListenerOptions& options)
+    : loop_(loop),
+      socket_(std::move(socket)),
+      options_(options),
+      local_(LocalEndpoint(socket_.get())),
+      on_connection_(std::move(on_connection)) {}
+
+TcpListener::~TcpListener() {
+  if (destroyed_ != nullptr) *destroyed_ = true;
+  Stop();
+}
+
+std::vector<Endpoint> TcpListener::Addresses() const {
+  std::vector<Endpoint> addresses = {local_};
+  if (!local_.IsUnspecified()) return addresses;
+  const std::vector<Endpoint> others = InterfaceAddresses(local_.family(), local_.port());
+  addresses.insert(addresses.end(), others.begin(), others.end());
+  return addresses;
+}
+
+void TcpListener::Retire(absl::AnyInvocable<void()> done) {
+  retired_ = std::move(done);
+  // No packet starts with more than 255, and those of clients mostly with 64 or 128.
+  if (socket_.valid()) SetMinTtl(socket_.get(), local_.family(), 255);
+  retirement_ = loop_.RunAfter(options_.retire_time, [this] { FinishRetiring(); });
+}
+
+void TcpListener::FinishRetiring() {
+  // More than the system's queue can hold, so that this ends even if new ones arrive.
+  if (!Accept(options_.backlog + options_.accept_batch).has_value()) return;
+  Stop();
+  // The call may destroy the listener.
+  absl::AnyInvocable<void()> retired = std::exchange(retired_, nullptr);
+  retired();
+}
+
+void TcpListener::Stop() {
+  again_.reset();
+  retirement_.reset();
+  if (!socket_.valid()) return;
+  loop_.Unwatch(socket_.get());
+  socket_.Reset();
+}
+
+void TcpListener::OnFdReady(uint32_t /*events*/) {
+  if (again_ == nullptr) AcceptBatch();
+}
+
+void TcpListener::AcceptBatch() {
+  const std::optional<Accepting> accepting = Accept(options_.accept_batch);
+  if (!accepting.has_value()) return;
+  // The edge is consumed, so the rest of the queue must be remembered here.
+  if (*accepting == Accepting::kGoesOn) AcceptAgainAfter(absl::ZeroDuration());
+  if (*accepting == Accepting::kMustWait) AcceptAgainAfter(options_.retry_delay);
+}
+
+// Empty if the listener was destroyed meanwhile.
+std::optional<TcpListener::Accepting> TcpListener::Accept(int at_most) {
+  bool destroyed = false;
+  destroyed_ = &destroyed;
+  // On the stack, because the call may destroy the listener.
+  Callback on_connection = std::move(on_connection_);
+  Accepting accepting = Accepting::kGoesOn;
+  for (int i = 0; i < at_most && accepting == Accepting::kGoesOn; ++i) {
+    accepting = AcceptOne(on_connection);
+    if (destroyed) return std::nullopt;
+  }
+  destroyed_ = nullptr;
+  on_connection_ = std::move(on_connection);
+  return accepting;
+}
+
+TcpListener::Accepting TcpListener::AcceptOne(Callback& on_connection) {
+  if (!socket_.valid()) return Accepting::kIsDone;
+  SocketAddress peer;
+  OwnedFd socket(accept4(socket_.get(), peer.get(), &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!socket.valid() && errno == EAGAIN) return Accepting::kIsDone;
+  if (!socket.valid() && IsConnectionError(errno)) return Accepting::kGoesOn;
+  std::unique_ptr<Transport> connection;
+  absl::Status failure;
+  if (!socket.valid()) {
+    failure = SystemError("cannot accept a connection", errno);
+  } else {
+    if (retirement_ != nullptr) SetMinTtl(socket.get(), local_.family(), 0);  // It is inherited.
+    const Endpoint local = local_.IsUnspecified() ? LocalEndpoint(socket.get()) : local_;
+    auto created = TcpTransport::Create(loop_, std::move(socket), local, peer.ToEndpoint());
+    failure = created.status();
+    if (created.ok()) connection = *std::move(created);
+  }
+  if (!failure.ok()) {
+    ++failures_;
+    if (on_failure_) on_failure_(failure);
+    return Accepting::kMustWait;
+  }
+  ++accepted_;
+  on_connection(std::move(connection));
+  return Accepting::kGoesOn;
+}
+
+void TcpListener::AcceptAgainAfter(absl::Duration delay) {
+  again_ = loop_.RunAfter(delay, [this] {
+    again_.reset();
+    AcceptBatch();
+  });
+}
+
+}  // namespace trestle

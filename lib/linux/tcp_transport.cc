@@ -1,0 +1,279 @@
+#include "trestle/linux/tcp_transport.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "lib/linux/socket.h"
+#include "lib/linux/splice_pipe.h"
+#include "lib/linux/system_error.h"
+
+namespace trestle {
+namespace {
+
+constexpr absl::Duration kFirstSendQueueCheck = absl::Milliseconds(1);
+constexpr absl::Duration kLastSendQueueCheck = absl::Milliseconds(50);
+
+constexpr uint32_t kBroken = EPOLLERR | EPOLLHUP;
+
+// Returns whether splice(2) itself failed, not the socket: bytes can still be read.
+bool IsSpliceRefused(int error) {
+  return error == EINVAL || error == ENOSYS || error == EPERM || error == EACCES ||
+         IsExhaustion(error);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TcpTransport>> TcpTransport::Create(EpollLoop& loop,
+                                                                   OwnedFd socket) {
+  const Endpoint local = LocalEndpoint(socket.get());
+  const Endpoint peer = PeerEndpoint(socket.get());
+  return Create(loop, std::move(socket), local, peer);
+}
+
+absl::StatusOr<std::unique_ptr<TcpTransport>> TcpTransport::Create(EpollLoop& loop, OwnedFd socket,
+                                                                   const Endpoint& local,
+                                                                   const Endpoint& peer) {
+  auto transport = absl::WrapUnique(new TcpTransport(loop, std::move(socket), local, peer));
+  const absl::Status watched = loop.Watch(transport->socket_.get(), *transport);
+  if (!watched.ok()) return watched;
+  return transport;
+}
+
+TcpTransport::TcpTransport(EpollLoop& loop, OwnedFd socket, const Endpoint& local,
+                           const Endpoint& peer)
+    : loop_(loop), socket_(std::move(socket)), local_(local), peer_(peer) {}
+
+TcpTransport::~TcpTransport() {
+  if (destroyed_ != nullptr) *destroyed_ = true;
+  if (socket_.valid()) loop_.Unwatch(socket_.get());
+}
+
+IoResult TcpTransport::Read(MutableByteView out) {
+  if (read_end_.has_value()) return {0, *read_end_};
+  if (out.empty()) return {0, IoState::kOk};
+  if (!may_read_) {
+    read_owed_ = true;
+    return {0, IoState::kWouldBlock};
+  }
+  ssize_t bytes;
+  do {
+    bytes = recv(socket_.get(), out.data(), out.size(), 0);
+  } while (bytes < 0 && errno == EINTR);
+  if (bytes < 0) return FailRead(errno);
+  if (bytes == 0) {
+    // After a write received a RST, the system reports a clean end.
+    read_end_ = write_broken_ ? IoState::kFailed : IoState::kEndOfStream;
+    return {0, *read_end_};
+  }
+  if (static_cast<size_t>(bytes) < out.size() && short_read_is_all_) may_read_ = false;
+  return {static_cast<size_t>(bytes), IoState::kOk};
+}
+
+IoResult TcpTransport::FailRead(int error) {
+  if (error == EAGAIN) {
+    may_read_ = false;
+    short_read_is_all_ = true;
+    read_owed_ = true;
+    return {0, IoState::kWouldBlock};
+  }
+  SetStatus(error);
+  read_end_ = IoState::kFailed;
+  return {0, IoState::kFailed};
+}
+
+IoResult TcpTransport::Write(ByteView data) { return Send(data, 0); }
+
+// The system holds the last packet until the FIN is sent with it.
+IoResult TcpTransport::WriteBeforeEnd(ByteView data) { return Send(data, MSG_MORE); }
+
+IoResult TcpTransport::Send(ByteView data, int flags) {
+  if (!socket_.valid()) return {0, IoState::kFailed};
+  if (data.empty()) return {0, IoState::kOk};
+  if (!may_write_) {
+    write_owed_ = true;
+    return {0, IoState::kWouldBlock};
+  }
+  ssize_t bytes;
+  do {
+    bytes = send(socket_.get(), data.data(), data.size(), MSG_NOSIGNAL | flags);
+  } while (bytes < 0 && errno == EINTR);
+  if (bytes < 0) return FailWrite(errno);
+  // The send buffer is full; an edge follows when it has room again.
+  if (static_cast<size_t>(bytes) < data.size()) may_write_ = false;
+  return {static_cast<size_t>(bytes), IoState::kOk};
+}
+
+IoResult TcpTransport::FailWrite(int error) {
+  if (error == EAGAIN) {
+    may_write_ = false;
+    write_owed_ = true;
+    return {0, IoState::kWouldBlock};
+  }
+  SetStatus(error);
+  // The system knows all that will ever arrive: bytes, an end or a failure can be read at once.
+  may_read_ = true;
+  short_read_is_all_ = false;
+  // EPIPE without ECONNRESET means that the peer's FIN came before its RST: its direction ended
+  // cleanly.
+  if (error != EPIPE) write_broken_ = true;
+  return {0, IoState::kFailed};
+}
+
+DirectPipes* TcpTransport::direct_pipes() {
+  return may_splice_ && socket_.valid() ? &loop_.splice_pipes() : nullptr;
+}
+
+IoResult TcpTransport::ReadInto(DirectPipe& pipe, size_t max_bytes) {
+  if (read_end_.has_value()) return {0, *read_end_};
+  if (!may_splice_) return {0, IoState::kOk};
+  if (!may_read_) {
+    read_owed_ = true;
+    return {0, IoState::kWouldBlock};
+  }
+  const ssize_t bytes = static_cast<SplicePipe&>(pipe).Fill(socket_.get(), max_bytes);
+  // A short count is not conclusive: the pipe may run out of slots before the socket is empty.
+  if (bytes > 0) return {static_cast<size_t>(bytes), IoState::kOk};
+  // No bytes: the end of the stream, or an urgent mark before more bytes. recv(2) distinguishes
+  // them.
+  if (bytes == 0) return {0, IoState::kOk};
+  if (IsSpliceRefused(errno)) {
+    may_splice_ = false;
+    return {0, IoState::kOk};
+  }
+  return FailRead(errno);
+}
+
+IoResult TcpTransport::WriteFrom(DirectPipe& pipe) {
+  if (!socket_.valid()) return {0, IoState::kFailed};
+  if (!may_write_) {
+    write_owed_ = true;
+    return {0, IoState::kWouldBlock};
+  }
+  const ssize_t bytes = static_cast<SplicePipe&>(pipe).Drain(socket_.get());
+  if (bytes > 0) return {static_cast<size_t>(bytes), IoState::kOk};
+  return FailWrite(bytes < 0 ? errno : EIO);
+}
+
+void TcpTransport::SetStatus(int error) {
+  if (!status_.ok()) return;
+  if (error == ECONNRESET || error == EPIPE) {
+    status_ = EdgeError(ErrorCode::kTruncated, Phase::kRelay, "the peer reset the connection");
+  } else {
+    status_ = EdgeError(ErrorCode::kTransport, Phase::kRelay, ErrnoText(error));
+  }
+}
+
+void TcpTransport::SetCancelled() {
+  if (!status_.ok()) return;
+  status_ = EdgeError(ErrorCode::kCancelled, Phase::kRelay, "this side cut the connection");
+}
+
+IoResult TcpTransport::ShutdownWrite(StreamEnd end) {
+  if (!socket_.valid()) {
+    return {0, cutting_ ? IoState::kOk : IoState::kFailed};
+  }
+  if (end == StreamEnd::kTruncated) return CutWhenSent();
+  if (shutdown(socket_.get(), SHUT_WR) == 0) return {0, IoState::kOk};
+  return FailWrite(errno == ENOTCONN ? EPIPE : errno);
+}
+
+IoResult TcpTransport::CutWhenSent() {
+  if (!cutting_) next_check_ = kFirstSendQueueCheck;
+  cutting_ = true;
+  if (!SendQueueEmpty()) {
+    write_owed_ = true;
+    if (timer_ == nullptr) ArmSendQueueCheck();
+    return {0, IoState::kWouldBlock};
+  }
+  SetCancelled();
+  read_end_ = IoState::kFailed;
+  CloseWithReset();
+  write_owed_ = false;
+  timer_.reset();
+  if (!read_owed_) return {0, IoState::kOk};
+  timer_ = loop_.RunAfter(absl::ZeroDuration(), [this] {
+    read_owed_ = false;
+    if (handler_ != nullptr) handler_->OnReadable();
+  });
+  return {0, IoState::kOk};
+}
+
+// Polls, because the system has no event for "all bytes acknowledged".
+void TcpTransport::ArmSendQueueCheck() {
+  timer_ = loop_.RunAfter(next_check_, [this] {
+    next_check_ = std::min(2 * next_check_, kLastSendQueueCheck);
+    timer_.reset();
+    if (!SendQueueEmpty()) return ArmSendQueueCheck();
+    if (!std::exchange(write_owed_, false)) return;
+    if (handler_ != nullptr) handler_->OnWritable();
+  });
+}
+
+bool TcpTransport::SendQueueEmpty() const {
+  int queued = 0;
+  if (ioctl(socket_.get(), SIOCOUTQ, &queued) != 0 || queued == 0) return true;
+  // After a RST the count never changes.
+  tcp_info info = {};
+  socklen_t size = sizeof info;
+  const bool known = getsockopt(socket_.get(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
+  return !known || info.tcpi_state == TCP_CLOSE;
+}
+
+void TcpTransport::Abort() {
+  timer_.reset();
+  read_owed_ = write_owed_ = false;
+  handler_ = nullptr;
+  if (!socket_.valid()) return;
+  SetCancelled();
+  read_end_ = IoState::kFailed;
+  CloseWithReset();
+}
+
+void TcpTransport::CloseWithReset() {
+  const linger no_linger = {1, 0};
+  setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &no_linger, sizeof no_linger);
+  loop_.Unwatch(socket_.get());
+  socket_.Reset();
+}
+
+bool TcpTransport::MayFinishWrite() const {
+  return cutting_ ? !socket_.valid() || SendQueueEmpty() : may_write_;
+}
+
+TransportInfo TcpTransport::info() const {
+  TransportInfo info;
+  info.local = local_;
+  info.peer = peer_;
+  return info;
+}
+
+void TcpTransport::OnFdReady(uint32_t events) {
+  if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | kBroken)) may_read_ = true;
+  if (events & (EPOLLPRI | EPOLLRDHUP | kBroken)) short_read_is_all_ = false;
+  if (events & EPOLLPRI) may_splice_ = false;
+  if (events & (EPOLLOUT | kBroken)) may_write_ = true;
+  bool destroyed = false;
+  destroyed_ = &destroyed;
+  if (read_owed_ && may_read_) {
+    read_owed_ = false;
+    if (handler_ != nullptr) handler_->OnReadable();
+    if (destroyed) return;
+  }
+  if (write_owed_ && MayFinishWrite()) {
+    write_owed_ = false;
+    if (handler_ != nullptr) handler_->OnWritable();
+    if (destroyed) return;
+  }
+  destroyed_ = nullptr;
+}
+
+}  // namespace trestle

@@ -1,0 +1,115 @@
+#include "trestle/pki/trust_store.h"
+
+#include <openssl/err.h>
+#include <openssl/pool.h>
+#include <openssl/x509.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "lib/pki/pem.h"
+#include "lib/pki/trust_anchors.h"
+#include "lib/pki/x509_certificate.h"
+#include "trestle/base/bytes.h"
+#include "trestle/pki/sha256.h"
+
+namespace trestle {
+namespace {
+
+// Each name has a length prefix (RFC 8446 4.2.4).
+constexpr size_t kNameLengthBytes = 2;
+
+absl::string_view DerOf(const CRYPTO_BUFFER* buffer) {
+  return AsText(ByteView(CRYPTO_BUFFER_data(buffer), CRYPTO_BUFFER_len(buffer)));
+}
+
+std::string DigestOf(const CRYPTO_BUFFER* der) {
+  const std::array<uint8_t, 32> digest = Sha256(AsBytes(DerOf(der)));
+  return std::string(AsText(ByteView(digest.data(), digest.size())));
+}
+
+CRYPTO_BUFFER* SubjectDer(const X509* certificate) {
+  const uint8_t* der = nullptr;
+  size_t bytes = 0;
+  if (!X509_NAME_get0_der(X509_get_subject_name(certificate), &der, &bytes)) return nullptr;
+  return CRYPTO_BUFFER_new(der, bytes, nullptr);
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const TrustStore>> TrustStore::Create(absl::string_view ca_pem,
+                                                                     absl::string_view crl_pem) {
+  std::shared_ptr<TrustStore> store = absl::WrapUnique(new TrustStore());
+  if (absl::Status status = store->AddCertificates(ca_pem, !crl_pem.empty()); !status.ok()) {
+    return status;
+  }
+  if (!crl_pem.empty()) {
+    if (absl::Status status = store->AddCrls(crl_pem); !status.ok()) return status;
+  }
+  return std::shared_ptr<const TrustStore>(std::move(store));
+}
+
+absl::Status TrustStore::CheckCas(absl::string_view ca_pem, bool crls_are_given) {
+  return TrustStore().AddCertificates(ca_pem, crls_are_given);
+}
+
+TrustStore::TrustStore() : native_(X509_STORE_new()) {}
+
+TrustStore::~TrustStore() {
+  X509_STORE_free(native_);
+  for (CRYPTO_BUFFER* name : ca_names_) CRYPTO_BUFFER_free(name);
+}
+
+absl::Status TrustStore::AddCertificates(absl::string_view ca_pem, bool crls_are_given) {
+  if (ca_pem.empty()) return ConfigurationError("no CA certificates were given");
+  if (native_ == nullptr) return ConfigurationError("out of memory");
+  auto buffers = ReadCertificatesPem(
+      ca_pem, "the CA file", crls_are_given ? CrlsBeside::kReadElsewhere : CrlsBeside::kRefused);
+  if (!buffers.ok()) return buffers.status();
+  absl::StatusOr<CertificateChain> certificates = ParseCertificates(*buffers, "the CA file");
+  if (!certificates.ok()) return certificates.status();
+  std::vector<std::string> digests;
+  for (size_t i = 0; i < certificates->size(); ++i) {
+    X509* const certificate = (*certificates)[i].get();
+    CRYPTO_BUFFER* name = SubjectDer(certificate);
+    if (name == nullptr || !X509_STORE_add_cert(native_, certificate)) {
+      CRYPTO_BUFFER_free(name);
+      ERR_clear_error();
+      return ConfigurationError("a certificate of the CA file can't be used");
+    }
+    AddName(name);
+    digests.push_back(DigestOf((*buffers)[i].get()));
+  }
+  anchors_ = std::make_unique<const TrustAnchors>(*std::move(certificates));
+  std::sort(digests.begin(), digests.end());
+  digests.erase(std::unique(digests.begin(), digests.end()), digests.end());
+  digest_ = absl::StrJoin(digests, "");
+  const std::array<uint8_t, 32> digest = Sha256(AsBytes(digest_));
+  digest_ = std::string(AsText(ByteView(digest.data(), digest.size())));
+  return absl::OkStatus();
+}
+
+// Takes ownership of `name`. Renewed CA certificates share one name.
+void TrustStore::AddName(CRYPTO_BUFFER* name) {
+  const auto same = [name](const CRYPTO_BUFFER* other) { return DerOf(other) == DerOf(name); };
+  if (std::any_of(ca_names_.begin(), ca_names_.end(), same)) return CRYPTO_BUFFER_free(name);
+  ca_names_.push_back(name);
+  ca_names_bytes_ += kNameLengthBytes + CRYPTO_BUFFER_len(name);
+}
+
+absl::Status TrustStore::AddCrls(absl::string_view crl_pem) {
+  auto crls = ReadCrlsPem(crl_pem, "the CRL file");
+  if (!crls.ok()) return crls.status();
+  for (const bssl::UniquePtr<X509_CRL>& crl : *crls) {
+    if (X509_STORE_add_crl(native_, crl.get())) continue;
+    ERR_clear_error();
+    return ConfigurationError("a revocation list of the CRL file can't be used");
+  }
+  has_crls_ = true;
+  return absl::OkStatus();
+}
+
+}  // namespace trestle

@@ -1,0 +1,70 @@
+// ClientAuthRules: an immutable set of client authentication policies by server name. It verifies
+// clients' chains.
+#ifndef TRESTLE_LIB_TLS_CLIENT_AUTH_CLIENT_AUTH_RULES_H_
+#define TRESTLE_LIB_TLS_CLIENT_AUTH_CLIENT_AUTH_RULES_H_
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "lib/pki/certificate_verifier.h"
+#include "trestle/pki/peer_identity.h"
+#include "trestle/tls/client_authentication.h"
+#include "trestle/wire/server_name.h"
+
+namespace trestle {
+
+/// One policy, checked and ready for use.
+class ClientAuthRule {
+ public:
+  static absl::StatusOr<ClientAuthRule> Make(ClientAuthPolicy policy);
+
+  ClientCertificate certificate() const { return policy_.certificate; }
+  const TrustStore& trust() const { return *policy_.trust; }
+
+  /// The terms that a resumed session must share with its origin. Empty if no certificate is
+  /// requested.
+  const std::string& digest() const { return digest_; }
+
+  /// Checks that `chain` (leaf first) is trusted at `now`, not revoked, and accepted. Returns
+  /// nothing on success and fills in `identity`.
+  std::optional<ChainFailure> Judge(const CertificateChain& chain, absl::Time now,
+                                    PeerIdentity& identity) const;
+
+ private:
+  bool Allows(const PeerIdentity& identity) const;
+
+  ClientAuthPolicy policy_;
+  std::vector<NamePattern> allowed_dns_names_;
+  std::string digest_;
+};
+
+class ClientAuthRules {
+ public:
+  static absl::StatusOr<std::shared_ptr<const ClientAuthRules>> Make(ClientAuthOptions options);
+
+  /// Returns the rule for a normalised server name; an empty one stands for hellos without a name.
+  const ClientAuthRule& Find(absl::string_view server_name) const;
+
+  /// Returns whether any two rules accept different clients.
+  bool differ() const;
+
+ private:
+  using Names = absl::flat_hash_map<std::string, ClientAuthRule>;
+
+  ClientAuthRule otherwise_;
+  std::array<Names, NamePattern::kKinds> by_name_;  // By NamePattern::Kind, then by base.
+};
+
+/// Reads the identity in `leaf`.
+PeerIdentity IdentityOf(const X509* leaf);
+
+}  // namespace trestle
+
+#endif  // TRESTLE_LIB_TLS_CLIENT_AUTH_CLIENT_AUTH_RULES_H_

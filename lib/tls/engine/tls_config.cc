@@ -1,0 +1,181 @@
+#include "trestle/tls/tls_config.h"
+
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/algorithm/container.h"
+#include "absl/memory/memory.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "lib/pki/certificate_verifier.h"
+#include "lib/pki/pem.h"
+#include "lib/pki/x509_certificate.h"
+#include "lib/tls/credentials/compression_cache.h"
+#include "lib/tls/engine/client_callbacks.h"
+#include "lib/tls/engine/server_callbacks.h"
+#include "lib/tls/engine/tls_internals.h"
+#include "lib/tls/engine/tls_parameters.h"
+#include "lib/tls/sessions/resumption_callbacks.h"
+#include "trestle/pki/trust_store.h"
+#include "trestle/wire/server_name.h"
+
+namespace trestle {
+namespace {
+
+// Returns null if no CA is trusted.
+absl::StatusOr<std::shared_ptr<const TrustStore>> ReadTrust(const ClientTlsOptions& options) {
+  if (!options.dangerous_skip_verify || !options.ca_pem.empty()) {
+    return TrustStore::Create(options.ca_pem, options.crl_pem);
+  }
+  if (options.crl_pem.empty()) return nullptr;
+  return ConfigurationError("revocation lists need CA certificates: not with skip_verify alone");
+}
+
+// Returns the earliest nextUpdate of the revocation lists.
+absl::StatusOr<absl::Time> EarliestNextUpdate(const std::string& crl_pem) {
+  absl::Time earliest = absl::InfiniteFuture();
+  if (crl_pem.empty()) return earliest;
+  const auto crls = ReadCrlsPem(crl_pem, "the CRL file");
+  if (!crls.ok()) return crls.status();
+  for (const bssl::UniquePtr<X509_CRL>& crl : *crls) {
+    int64_t seconds = 0;
+    const ASN1_TIME* next = X509_CRL_get0_nextUpdate(crl.get());
+    if (next == nullptr || !ASN1_TIME_to_posix(next, &seconds)) continue;
+    earliest = std::min(earliest, absl::FromUnixSeconds(seconds));
+  }
+  return earliest;
+}
+
+absl::StatusOr<std::vector<std::array<uint8_t, 32>>> ReadPins(
+    const std::vector<std::string>& texts) {
+  std::vector<std::array<uint8_t, 32>> pins;
+  for (const std::string& text : texts) {
+    std::string digest;
+    std::array<uint8_t, 32> pin = {};
+    if (!absl::Base64Unescape(absl::StripPrefix(text, "sha256/"), &digest) ||
+        digest.size() != pin.size()) {
+      return ConfigurationError(absl::StrCat("the pin \"", EscapeForLog(text),
+                                             "\" is not the base64 of a SHA-256 (44 characters)"));
+    }
+    absl::c_copy(AsBytes(digest), pin.begin());
+    pins.push_back(pin);
+  }
+  return pins;
+}
+
+absl::Status CheckClientOptions(const ClientTlsOptions& options) {
+  if (options.min_rsa_bits < kMinRsaBits) {
+    return ConfigurationError(absl::StrCat("min_rsa_bits is ", options.min_rsa_bits,
+                                           "; it may be raised above ", kMinRsaBits,
+                                           ", not lowered"));
+  }
+  if (options.min_ec_bits < kMinEcBits) {
+    return ConfigurationError(absl::StrCat("min_ec_bits is ", options.min_ec_bits,
+                                           "; it may be raised above ", kMinEcBits,
+                                           ", not lowered"));
+  }
+  if (options.dangerous_skip_verify && !options.pins.empty()) {
+    return ConfigurationError("pins are checked in verified chains only: not with skip_verify");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::vector<TlsGroup> DefaultGroups() {
+  return {TlsGroup::kX25519MlKem768, TlsGroup::kX25519, TlsGroup::kP256, TlsGroup::kP384,
+          TlsGroup::kP521};
+}
+
+TlsParameters ParametersOf(TlsPreset preset) {
+  TlsParameters parameters;
+  if (preset == TlsPreset::kModern) parameters.min_version = TlsVersion::kTls13;
+  return parameters;
+}
+
+absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> ServerTlsConfig::Create(
+    ServerTlsOptions options) {
+  if (options.certificates == nullptr) {
+    return ConfigurationError("a TLS server needs a certificate store");
+  }
+  if (options.max_key_updates_per_minute < 1) {
+    return ConfigurationError("max_key_updates_per_minute must be at least 1");
+  }
+  if (options.answer_timeout <= absl::ZeroDuration()) {
+    return ConfigurationError("answer_timeout must be more than nothing");
+  }
+  absl::StatusOr<std::string> alpn = EncodeAlpn(options.alpn);
+  if (!alpn.ok()) return alpn.status();
+  absl::StatusOr<bssl::UniquePtr<SSL_CTX>> context = MakeContext(options.parameters);
+  if (!context.ok()) return context.status();
+  if (options.ticket_keys == nullptr) options.ticket_keys = TicketKeyRing::InMemory();
+  InstallServerCallbacks(context->get());
+  InstallResumptionCallbacks(context->get(), options.session_cache != nullptr);
+  if (options.dangerous_key_log != nullptr) {
+    InstallKeyLog(context->get(), *options.dangerous_key_log);
+  }
+  absl::Status compression = InstallCompression(context->get(), options.certificate_compressors);
+  if (!compression.ok()) return compression;
+  if (options.ech_keys != nullptr) {
+    absl::Status ech = options.ech_keys->CheckPublicNames(*options.certificates->current());
+    if (ech.ok()) ech = options.ech_keys->Attach(context->get());
+    if (!ech.ok()) return ech;
+  }
+  return std::shared_ptr<const ServerTlsConfig>(new ServerTlsConfig(
+      std::move(options), PolicyDigest(*alpn, options.alpn_mismatch), context->release()));
+}
+
+ServerTlsConfig::ServerTlsConfig(ServerTlsOptions options, std::string policy, SSL_CTX* native)
+    : options_(std::move(options)),
+      policy_(std::move(policy)),
+      native_(native),
+      compressed_(std::make_unique<CompressionCache>()) {}
+
+ServerTlsConfig::~ServerTlsConfig() {
+  if (options_.ech_keys != nullptr) options_.ech_keys->Detach(native_);
+  SSL_CTX_free(native_);
+}
+
+absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> ClientTlsConfig::Create(
+    ClientTlsOptions options) {
+  if (absl::Status status = CheckClientOptions(options); !status.ok()) return status;
+  absl::StatusOr<Pins> pins = ReadPins(options.pins);
+  if (!pins.ok()) return pins.status();
+  absl::StatusOr<bssl::UniquePtr<SSL_CTX>> context = MakeContext(options.parameters);
+  if (!context.ok()) return context.status();
+  absl::StatusOr<std::shared_ptr<const TrustStore>> trust = ReadTrust(options);
+  if (!trust.ok()) return trust.status();
+  const absl::StatusOr<absl::Time> crls_end = EarliestNextUpdate(options.crl_pem);
+  if (!crls_end.ok()) return crls_end.status();
+  if (options.credential != nullptr &&
+      !SSL_CTX_add1_credential(context->get(), TlsInternals::Native(*options.credential))) {
+    ERR_clear_error();
+    return ConfigurationError("the client's certificate can't be used");
+  }
+  InstallClientCallbacks(context->get());
+  if (options.peer_key_type.has_value() &&
+      !OfferOnlyKeyType(context->get(), *options.peer_key_type)) {
+    ERR_clear_error();
+    return ConfigurationError("the peer's key type can't be used");
+  }
+  auto config = absl::WrapUnique(new ClientTlsConfig(std::move(options), *std::move(pins),
+                                                     context->release(), *std::move(trust)));
+  config->crls_end_ = *crls_end;
+  return std::shared_ptr<const ClientTlsConfig>(std::move(config));
+}
+
+ClientTlsConfig::ClientTlsConfig(ClientTlsOptions options, Pins pins, SSL_CTX* native,
+                                 std::shared_ptr<const TrustStore> trust)
+    : options_(std::move(options)),
+      pins_(std::move(pins)),
+      policy_(ClientPolicyDigest(options_)),
+      native_(native),
+      trust_(std::move(trust)) {}
+
+ClientTlsConfig::~ClientTlsConfig() { SSL_CTX_free(native_); }
+
+}  // namespace trestle
