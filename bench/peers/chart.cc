@@ -8,7 +8,7 @@
 namespace trestle::bench {
 namespace {
 
-constexpr int kColumns = 3;
+constexpr int kColumns = 4;
 constexpr int kPanelWidth = 330;
 constexpr int kBarHeight = 16;
 constexpr int kLabelWidth = 150;

@@ -173,6 +173,7 @@ ssize_t Load::Client::Handshake() {
   if (result != 1) return result;
   ++state_.result().handshakes;
   if (SSL_session_reused(socket_->ssl())) ++state_.result().resumptions;
+  if (SSL_get_group_id(socket_->ssl()) == SSL_GROUP_X25519_MLKEM768) ++state_.result().post_quantum;
   Ask();
   return 1;
 }

@@ -31,6 +31,7 @@ struct LoadResult {
   int responses = 0;
   int handshakes = 0;
   int resumptions = 0;
+  int post_quantum = 0;  ///< Handshakes with X25519MLKEM768.
   int errors = 0;
   std::string first_error;
 };

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
@@ -14,6 +15,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "bench/peers/measurement.h"
 #include "bench/peers/peer.h"
 #include "bench/peers/process.h"
@@ -29,16 +32,16 @@ ABSL_FLAG(std::vector<std::string>, keys, (std::vector<std::string>{"ecdsa", "rs
 ABSL_FLAG(std::vector<std::string>, connections, (std::vector<std::string>{"32"}),
           "connections at a time");
 ABSL_FLAG(std::vector<std::string>, metrics, {},
-          "which of full_handshake, resumed_handshake, kept_request, bulk_down, bulk_up, "
-          "idle_connection; default: all");
+          "which of full_handshake (X25519MLKEM768 offered, as browsers do), full_x25519, "
+          "resumed_handshake, kept_request, bulk_down, bulk_up, idle_connection; default: all");
 ABSL_FLAG(std::vector<std::string>, peers, {}, "only peers whose label begins so; default: all");
 ABSL_FLAG(int, rounds, 5, "samples of each figure, taken in turns");
 ABSL_FLAG(double, effort, 1, "multiplies the requests of each sample");
 ABSL_FLAG(int, idle_connections, 1000, "connections held open for idle_connection");
 ABSL_FLAG(bool, back_sessions, true, "bridges resume sessions with the backend");
-ABSL_FLAG(std::string, nginx, "", "a further nginx, by path (with its stream module built in)");
-ABSL_FLAG(std::string, haproxy, "", "a further haproxy, by path");
-ABSL_FLAG(std::string, label, "", "what the table calls the peer that is given by path");
+ABSL_FLAG(std::vector<std::string>, peer, {},
+          "a further peer by path, as LABEL=nginx:PATH or LABEL=haproxy:PATH; may be repeated. An "
+          "nginx needs its stream module built in");
 ABSL_FLAG(bool, json, false, "prints JSON instead of the table");
 ABSL_FLAG(std::string, svg, "", "also writes a chart to this file");
 ABSL_FLAG(std::string, examples, "examples", "folder of Trestle's example proxies");
@@ -53,7 +56,7 @@ constexpr char kUsage[] =
     "nothing.\n\n"
     "  bazel run //bench/peers                              all of it, about ten minutes\n"
     "  bazel run //bench/peers -- --modes=offload --keys=ecdsa --rounds=3 --effort=0.5\n"
-    "  bazel run //bench/peers -- --nginx=/opt/nginx/sbin/nginx --label='nginx BoringSSL'";
+    "  bazel run //bench/peers -- --peer='nginx BoringSSL=nginx:/opt/nginx/sbin/nginx'";
 
 bool Wanted(const std::vector<std::string>& wanted, const std::string& name) {
   for (const std::string& prefix : wanted) {
@@ -62,15 +65,43 @@ bool Wanted(const std::vector<std::string>& wanted, const std::string& name) {
   return wanted.empty();
 }
 
+Peer PeerFromText(absl::string_view text) {
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(text, absl::MaxSplits('=', 1));
+  const std::string label(parts.first);
+  absl::string_view program = parts.second;
+  if (absl::ConsumePrefix(&program, "nginx:")) {
+    return PeerAt(PeerKind::kNginx, std::string(program), label);
+  }
+  if (absl::ConsumePrefix(&program, "haproxy:")) {
+    return PeerAt(PeerKind::kHaproxy, std::string(program), label);
+  }
+  std::fprintf(stderr, "--peer=%s is not of the form LABEL=nginx:PATH or LABEL=haproxy:PATH\n",
+               std::string(text).c_str());
+  std::exit(1);
+}
+
+// A flag that is given again replaces the first value, so that the values of --peer are joined.
+std::vector<std::string> JoinPeers(int argc, char** argv) {
+  constexpr absl::string_view kFlag = "--peer=";
+  std::vector<std::string> arguments;
+  std::string peers;
+  for (int i = 0; i < argc; ++i) {
+    absl::string_view argument = argv[i];
+    if (absl::ConsumePrefix(&argument, kFlag)) {
+      absl::StrAppend(&peers, peers.empty() ? "" : ",", argument);
+    } else {
+      arguments.emplace_back(argument);
+    }
+  }
+  if (!peers.empty()) arguments.push_back(absl::StrCat(kFlag, peers));
+  return arguments;
+}
+
 std::vector<Peer> PeersFromFlags() {
   std::vector<Peer> peers = {{PeerKind::kTrestle, kTrestleLabel, absl::GetFlag(FLAGS_examples)}};
   for (Peer& peer : FindInstalledPeers()) peers.push_back(std::move(peer));
-  const std::string label = absl::GetFlag(FLAGS_label);
-  const auto add = [&](PeerKind kind, const std::string& program) {
-    if (!program.empty()) peers.push_back(PeerAt(kind, program, label));
-  };
-  add(PeerKind::kNginx, absl::GetFlag(FLAGS_nginx));
-  add(PeerKind::kHaproxy, absl::GetFlag(FLAGS_haproxy));
+  for (const std::string& peer : absl::GetFlag(FLAGS_peer)) peers.push_back(PeerFromText(peer));
   std::vector<Peer> wanted;
   for (Peer& peer : peers) {
     if (Wanted(absl::GetFlag(FLAGS_peers), peer.label)) wanted.push_back(std::move(peer));
@@ -83,9 +114,8 @@ std::vector<Peer> PeersFromFlags() {
 std::vector<Metric> MetricsFor(Mode mode, Key key) {
   std::vector<Metric> metrics;
   for (Metric metric : kAllMetrics) {
-    const bool handshake = metric == Metric::kFull || metric == Metric::kResumed;
     if (mode == Mode::kPassthrough && metric == Metric::kResumed) continue;
-    if (key == Key::kRsa && !handshake) continue;
+    if (key == Key::kRsa && !IsHandshake(metric)) continue;
     if (Wanted(absl::GetFlag(FLAGS_metrics), MetricName(metric))) metrics.push_back(metric);
   }
   return metrics;
@@ -133,7 +163,11 @@ void WriteChart(const std::vector<Figure>& figures) {
 
 int main(int argc, char** argv) {
   using namespace trestle::bench;
-  trestle::examples::ParseCommandLine(argc, argv, kUsage);
+  std::vector<std::string> arguments = JoinPeers(argc, argv);
+  std::vector<char*> pointers;
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  trestle::examples::ParseCommandLine(static_cast<int>(arguments.size()), pointers.data(), kUsage);
   PrepareToMeasure();
   const std::string folder = MakeFolder();
   const std::vector<Figure> figures = MeasureAll(PeersFromFlags(), folder);

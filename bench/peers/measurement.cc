@@ -19,6 +19,8 @@ const char* MetricName(Metric metric) {
   switch (metric) {
     case Metric::kFull:
       return "full_handshake";
+    case Metric::kFullX25519:
+      return "full_x25519";
     case Metric::kResumed:
       return "resumed_handshake";
     case Metric::kKept:
@@ -36,6 +38,7 @@ const char* MetricName(Metric metric) {
 const char* MetricUnit(Metric metric) {
   switch (metric) {
     case Metric::kFull:
+    case Metric::kFullX25519:
     case Metric::kResumed:
     case Metric::kKept:
       return "us";
@@ -46,6 +49,10 @@ const char* MetricUnit(Metric metric) {
       return "KiB";
   }
   return "";
+}
+
+bool IsHandshake(Metric metric) {
+  return metric == Metric::kFull || metric == Metric::kFullX25519 || metric == Metric::kResumed;
 }
 
 double Figure::Median() const { return failure.empty() ? MedianOf(samples) : 0; }

@@ -24,7 +24,7 @@ std::string Number(double value) {
 std::string Square(const std::vector<Figure>& figures, const Figure& figure) {
   if (!figure.failure.empty()) return "-";
   const Figure* ours = TrestleBeside(figures, figure);
-  const std::string number = Number(figure.Median());
+  const std::string number = absl::StrCat(Number(figure.Median()), figure.without_pq ? "*" : "");
   if (ours == nullptr || ours == &figure || MedianRatio(*ours, figure) == 0) return number;
   return absl::StrFormat("%s (%.2f)", number, MedianRatio(*ours, figure));
 }
@@ -65,7 +65,9 @@ const Figure* TrestleBeside(const std::vector<Figure>& figures, const Figure& fi
 std::string AsTable(const std::vector<Figure>& figures) {
   std::string table =
       "The proxy's own CPU time (user and system, children included), medians. In brackets: what\n"
-      "Trestle needs of it; below 1 Trestle is cheaper.\n";
+      "Trestle needs of it; below 1 Trestle is cheaper. A star: the peer has no X25519MLKEM768 "
+      "and\n"
+      "chose X25519.\n";
   std::string failures;
   const Figure* last = nullptr;
   for (const Figure& figure : figures) {
@@ -104,6 +106,9 @@ std::string AsJson(const std::vector<Figure>& figures) {
       absl::StrAppend(&object, ", \"failure\": ", JsonText(figure.failure), "}");
       objects.push_back(std::move(object));
       continue;
+    }
+    if (figure.metric == Metric::kFull) {
+      absl::StrAppend(&object, ", \"post_quantum\": ", figure.without_pq ? "false" : "true");
     }
     absl::StrAppend(&object, ", \"median\": ", figure.Median(), ", \"samples\": [",
                     absl::StrJoin(figure.samples, ", "), "]");

@@ -25,11 +25,10 @@ constexpr useconds_t kSettleMicroseconds = 50'000;
 constexpr useconds_t kIdleSettleMicroseconds = 300'000;
 constexpr uint64_t kBulkBytes = 16 << 20;  // A request.
 
-// TLS 1.3 and X25519 with whom speaks it, for every peer alike.
-bssl::UniquePtr<SSL_CTX> NewTls() {
+// TLS 1.3, for every peer alike.
+bssl::UniquePtr<SSL_CTX> NewTls(const std::vector<uint16_t>& groups) {
   bssl::UniquePtr<SSL_CTX> context(SSL_CTX_new(TLS_with_buffers_method()));
-  const uint16_t groups[] = {SSL_GROUP_X25519};
-  CHECK(SSL_CTX_set1_group_ids(context.get(), groups, 1));
+  CHECK(SSL_CTX_set1_group_ids(context.get(), groups.data(), groups.size()));
   CHECK(SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION));
   return context;
 }
@@ -40,6 +39,7 @@ LoadPlan PlanFor(Metric metric, int connections) {
   plan.connections = connections;
   switch (metric) {
     case Metric::kFull:
+    case Metric::kFullX25519:
     case Metric::kResumed:
       plan.reconnect = true;
       plan.resume = metric == Metric::kResumed;
@@ -114,8 +114,9 @@ class Runner::Contestant final {
 Runner::Runner(RunnerOptions options, std::string folder)
     : options_(std::move(options)),
       folder_(std::move(folder)),
-      client_tls_(NewTls()),
-      backend_tls_(NewTls()) {
+      client_tls_(NewTls({SSL_GROUP_X25519_MLKEM768, SSL_GROUP_X25519})),
+      classic_tls_(NewTls({SSL_GROUP_X25519})),
+      backend_tls_(NewTls({SSL_GROUP_X25519_MLKEM768, SSL_GROUP_X25519})) {
   const testing::TestPki pki(absl::Now());
   testing::LeafSpec leaf;
   leaf.dns_names = {kServerName};
@@ -125,8 +126,10 @@ Runner::Runner(RunnerOptions options, std::string folder)
   WriteCertificates(Key::kRsa, pki.Issue(leaf));
   std::ofstream(folder_ + "/ca.pem") << pki.ca_pem();
 
-  SSL_CTX_set_custom_verify(client_tls_.get(), SSL_VERIFY_PEER,
-                            [](SSL*, uint8_t*) { return ssl_verify_ok; });
+  for (SSL_CTX* client : {client_tls_.get(), classic_tls_.get()}) {
+    SSL_CTX_set_custom_verify(client, SSL_VERIFY_PEER,
+                              [](SSL*, uint8_t*) { return ssl_verify_ok; });
+  }
   const auto credential = Credential::FromPem(ecdsa.chain, ecdsa.key);
   CHECK(credential.ok()) << credential.status();
   CHECK(SSL_CTX_add1_credential(backend_tls_.get(), TlsInternals::Native(**credential)));
@@ -195,10 +198,11 @@ double Runner::SampleCpu(const Contestant& contestant, Figure& figure) const {
   LoadPlan plan = PlanFor(figure.metric, figure.connections);
   plan.requests = std::max(static_cast<int>(plan.requests * options_.effort), plan.connections);
   plan.port = contestant.port();
-  plan.tls = client_tls_.get();
+  plan.tls = figure.metric == Metric::kFullX25519 ? classic_tls_.get() : client_tls_.get();
   const auto run = [&](Load& load, const LoadPlan& what) {
     const LoadResult result = load.Run();
     if (figure.failure.empty()) figure.failure = WhyNot(result, what);
+    figure.without_pq = figure.metric == Metric::kFull && result.post_quantum == 0;
   };
 
   LoadPlan idle = plan;

@@ -47,7 +47,8 @@ class Runner final {
 
   const RunnerOptions options_;
   const std::string folder_;
-  bssl::UniquePtr<SSL_CTX> client_tls_;
+  bssl::UniquePtr<SSL_CTX> client_tls_;   // Offers X25519MLKEM768 and X25519.
+  bssl::UniquePtr<SSL_CTX> classic_tls_;  // Offers X25519.
   bssl::UniquePtr<SSL_CTX> backend_tls_;
   std::unique_ptr<Backend> backend_;
 };
