@@ -54,7 +54,7 @@ class CaptureTest : public ProxyTest {
     EXPECT_THAT(dump.errors, Not(HasSubstr("truncated")));
     const auto packets = ReadPackets(ReadFile(path_, 64 << 20).value_or("can't be read"));
     EXPECT_EQ(Count(dump.output, "(correct)"), packets.ok() ? packets->size() : 0);
-    EXPECT_THAT(dump.output, AllOf(Not(HasSubstr("incorrect")), Not(HasSubstr("bad "))));
+    EXPECT_THAT(dump.output, AllOf(Not(HasSubstr("(incorrect")), Not(HasSubstr("[bad "))));
     return dump.output;
   }
 
