@@ -178,7 +178,7 @@ class TrestleBridge final : public Subject, private ConnectionObserver {
 
  private:
   void OnClosed(const ConnectionReport& report) override {
-    CHECK(report.status.ok()) << report.status;
+    CHECK(report.ok()) << ErrorText(report.error);
     resumed_ = report.back.tls->resumed;
   }
 

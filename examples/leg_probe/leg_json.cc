@@ -11,7 +11,7 @@ namespace {
 Json FailureOf(const std::optional<FutureFailure>& failure) {
   if (!failure.has_value()) return nullptr;
   return {{"when", TimeOf(failure->when)},
-          {"part", Text(ChainPartName(failure->part))},
+          {"part", Text(EnumName(failure->part))},
           {"subject", failure->subject},
           {"detail", failure->detail}};
 }
@@ -20,7 +20,7 @@ Json ServedOf(const ChainReport& chain, absl::Time now) {
   Json served = Json::array();
   for (size_t i = 0; i < chain.served.size(); ++i) {
     Json one = CertificateOf(chain.served[i], now);
-    one["role"] = i < chain.roles.size() ? Json(Text(ServedRoleName(chain.roles[i]))) : Json();
+    one["role"] = i < chain.roles.size() ? Json(Text(EnumName(chain.roles[i]))) : Json();
     served.push_back(std::move(one));
   }
   return served;
@@ -36,7 +36,7 @@ Json ChainOf(const ChainReport& chain, absl::Time now) {
     missing.push_back({{"subject", certificate.subject}, {"known", certificate.known}});
   }
   return {{"good", chain.verdict.ok()},
-          {"error", ErrorOf(chain.verdict)},
+          {"error", ErrorOf(ToError(chain.verdict))},
           {"trusted", chain.trusted},
           {"first_failure", FailureOf(chain.first_failure)},
           {"first_certificate_failure", FailureOf(chain.first_certificate_failure)},
@@ -46,7 +46,7 @@ Json ChainOf(const ChainReport& chain, absl::Time now) {
           {"out_of_order", chain.out_of_order},
           {"must_staple", chain.must_staple},
           {"staple",
-           {{"state", Text(StapleStateName(chain.staple.state))},
+           {{"state", Text(EnumName(chain.staple.state))},
             {"detail", chain.staple.detail},
             {"this_update", TimeOf(chain.staple.this_update)},
             {"next_update", TimeOf(chain.staple.next_update)}}}};
@@ -66,7 +66,7 @@ Json LegOf(const ProbedLeg& probed, absl::Time now) {
   const ProbeReport& report = probed.report;
   Json findings = Json::array();
   for (const Finding& finding : probed.findings) {
-    findings.push_back({{"severity", Text(SeverityName(finding.severity))},
+    findings.push_back({{"severity", Text(EnumName(finding.severity))},
                         {"code", finding.code},
                         {"text", finding.text},
                         {"advice", finding.advice}});
@@ -74,14 +74,14 @@ Json LegOf(const ProbedLeg& probed, absl::Time now) {
   Json chain = nullptr;
   if (report.chain.has_value()) chain = ChainOf(*report.chain, now);
   return {{"route", probed.route},
-          {"leg", Text(LegName(probed.leg))},
+          {"leg", Text(EnumName(probed.leg))},
           {"address", report.target.endpoint.ToString()},
           {"server_name", report.target.server_name},
           {"expected_name", report.target.expected_name()},
-          {"start_tls", Text(StartTlsName(report.target.start_tls))},
+          {"start_tls", Text(EnumName(report.target.start_tls))},
           {"good", report.good()},
-          {"severity", Text(SeverityName(WorstOf(probed.findings)))},
-          {"error", ErrorOf(report.status)},
+          {"severity", Text(EnumName(WorstOf(probed.findings)))},
+          {"error", ErrorOf(ToError(report.status))},
           {"times_ms",
            {{"dial", absl::ToDoubleMilliseconds(report.times.dial)},
             {"start_tls", absl::ToDoubleMilliseconds(report.times.start_tls)},
@@ -102,7 +102,7 @@ std::string LegsAsJson(const std::vector<ProbedLeg>& legs, absl::Time now, bool 
   }
   const Json document = {{"schema", "trestle.leg_probe.v1"},
                          {"time", TimeOf(now)},
-                         {"severity", Text(SeverityName(worst))},
+                         {"severity", Text(EnumName(worst))},
                          {"legs", list}};
   return Dump(document, one_line);
 }

@@ -59,14 +59,14 @@ std::string NameText(const ProbedLeg& leg) {
 
 std::string VerdictText(const ProbedLeg& leg) {
   if (!leg.report.status.ok()) {
-    const std::optional<TlsError> error = GetTlsError(leg.report.status);
-    return absl::StrCat("FAILED: ", error.has_value() ? ErrorCodeName(error->code) : "internal");
+    const std::optional<Error> error = GetError(leg.report.status);
+    return absl::StrCat("FAILED: ", error.has_value() ? EnumName(error->code) : "internal");
   }
   const ChainReport* chain = ChainOf(leg);
   if (chain == nullptr) return "FAILED: no certificate";
   if (chain->verdict.ok()) return "good";
-  const std::optional<TlsError> error = GetTlsError(chain->verdict);
-  return absl::StrCat("FAILED: ", error.has_value() ? ErrorCodeName(error->code) : "internal");
+  const std::optional<Error> error = GetError(chain->verdict);
+  return absl::StrCat("FAILED: ", error.has_value() ? EnumName(error->code) : "internal");
 }
 
 std::string WillFailText(const ProbedLeg& leg, absl::Time now) {
@@ -115,7 +115,7 @@ std::string StapleText(const ProbedLeg& leg) {
   const StapleReport& staple = chain->staple;
   if (staple.state == StapleState::kNone) return chain->must_staple ? "none, but demanded" : "none";
   if (staple.state != StapleState::kGood) {
-    return absl::StrCat(StapleStateName(staple.state), ": ", staple.detail);
+    return absl::StrCat(EnumName(staple.state), ": ", staple.detail);
   }
   if (staple.next_update == absl::InfiniteFuture()) return "good";
   return absl::StrCat("good, until ", Date(staple.next_update));
@@ -183,8 +183,8 @@ std::string RowText(absl::string_view label, const std::vector<std::string>& col
 std::string FindingsText(const ProbedLeg& leg, bool name_leg, bool colours) {
   std::string text;
   for (const Finding& finding : leg.findings) {
-    absl::StrAppend(&text, "  ", Painted(SeverityName(finding.severity), finding.severity, colours),
-                    name_leg ? absl::StrCat(", ", LegName(leg.leg), " leg") : "", ": ",
+    absl::StrAppend(&text, "  ", Painted(EnumName(finding.severity), finding.severity, colours),
+                    name_leg ? absl::StrCat(", ", EnumName(leg.leg), " leg") : "", ": ",
                     finding.text, "\n");
     if (!finding.advice.empty()) absl::StrAppend(&text, "    -> ", finding.advice, "\n");
   }
@@ -194,7 +194,7 @@ std::string FindingsText(const ProbedLeg& leg, bool name_leg, bool colours) {
 std::string RouteText(const std::string& route, const std::vector<const ProbedLeg*>& legs,
                       absl::Time now, bool colours) {
   std::vector<std::string> titles;
-  for (const ProbedLeg* leg : legs) titles.push_back(absl::StrCat(LegName(leg->leg), " leg"));
+  for (const ProbedLeg* leg : legs) titles.push_back(absl::StrCat(EnumName(leg->leg), " leg"));
   std::string text = absl::StrCat(route, "\n", RowText("", titles, legs, colours));
   for (const Row& row : RowsAt(now)) {
     std::vector<std::string> columns;
@@ -225,7 +225,7 @@ std::string LegsAsTables(const std::vector<ProbedLeg>& legs, absl::Time now, boo
 std::string LegsAsLines(const std::vector<ProbedLeg>& legs, absl::Time now, bool colours) {
   std::string text;
   for (const ProbedLeg& leg : legs) {
-    absl::StrAppend(&text, Padded(leg.route, 24), " ", Padded(LegName(leg.leg), 5), " ",
+    absl::StrAppend(&text, Padded(leg.route, 24), " ", Padded(EnumName(leg.leg), 5), " ",
                     Padded(leg.report.target.endpoint.ToString(), 22), " ",
                     Painted(VerdictText(leg), WorstOf(leg.findings), colours));
     const std::string will_fail = WillFailText(leg, now);

@@ -183,12 +183,12 @@ absl::StatusOr<std::vector<LegToProbe>> LegReader::ReadSide(Leg leg, const SideT
   if (side.address_and_names.empty()) return legs;
   std::vector<std::string> parts = absl::StrSplit(side.address_and_names, ',');
   const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(parts.front());
-  if (!endpoint.ok()) return Wrong(absl::StrCat(LegName(leg), " is wrong"), endpoint.status());
+  if (!endpoint.ok()) return Wrong(absl::StrCat(EnumName(leg), " is wrong"), endpoint.status());
   if (absl::Status s = endpoint->CheckDialable(); !s.ok()) {
-    return Wrong(absl::StrCat(LegName(leg), " is wrong"), s);
+    return Wrong(absl::StrCat(EnumName(leg), " is wrong"), s);
   }
   const absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = ConfigFor(side.settings);
-  if (!config.ok()) return Wrong(absl::StrCat(LegName(leg), " leg"), config.status());
+  if (!config.ok()) return Wrong(absl::StrCat(EnumName(leg), " leg"), config.status());
   if (parts.size() == 1) parts.emplace_back();  // No name: the address itself is verified.
   for (size_t i = 1; i < parts.size(); ++i) {
     LegToProbe one;

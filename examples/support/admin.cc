@@ -196,8 +196,8 @@ absl::Status Admin::WatchTargets() {
 }
 
 void Admin::OnCertificateEvent(const CertificateEvent& event) {
-  LogLine(absl::StrCat("certificate: leg=", LegName(event.status.leg), " name=", event.status.name,
-                       " source=", CertificateSourceName(event.status.source), " event=",
+  LogLine(absl::StrCat("certificate: leg=", EnumName(event.status.leg), " name=", event.status.name,
+                       " source=", EnumName(event.status.source), " event=",
                        CertificateEventName(event.kind), " detail=\"", event.detail, "\""));
 }
 

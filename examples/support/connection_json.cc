@@ -61,13 +61,12 @@ Json AddressOf(const Endpoint& endpoint) {
   return endpoint.ToString();
 }
 
-Json FailureOf(const absl::Status& status) {
-  Json failure = ErrorOf(status);
-  const std::optional<TlsError> error = GetTlsError(status);
-  if (failure.is_null()) return failure;
+Json FailureOf(const std::optional<Error>& error) {
+  if (!error.has_value()) return nullptr;
+  Json failure = ErrorOf(error);
   failure["detail"] = Bounded(failure["detail"].get<std::string>(), kMaxDetailBytes);
   failure["leg"] = nullptr;
-  if (error.has_value() && error->leg.has_value()) failure["leg"] = Text(LegName(*error->leg));
+  if (error->leg.has_value()) failure["leg"] = Text(EnumName(*error->leg));
   return failure;
 }
 
@@ -112,7 +111,7 @@ Json HelloOf(const std::optional<HelloReport>& hello) {
 
 const char* OutcomeOf(const ConnectionReport& report) {
   if (report.handed_over) return "handed_over";
-  if (!report.status.ok()) return "failed";
+  if (!report.ok()) return "failed";
   return report.front.tls != nullptr && report.front.tls->acme_challenge ? "acme_challenge" : "ok";
 }
 
@@ -124,15 +123,15 @@ std::string ConnectionAsJson(const ConnectionReport& whole_report, absl::Time no
   for (size_t i = 0; i < std::min(report.failed_tries.size(), kMaxTries); ++i) {
     const FailedTry& failed = report.failed_tries[i];
     failed_tries.push_back(
-        {{"backend", AddressOf(failed.backend)}, {"error", FailureOf(failed.status)}});
+        {{"backend", AddressOf(failed.backend)}, {"error", FailureOf(failed.error)}});
   }
   const Json document = {
       {"schema", "trestle.connection.v1"},
       {"time", absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", now, absl::UTCTimeZone())},
       {"id", report.id},
-      {"mode", Text(ProxyModeName(report.mode))},
+      {"mode", Text(EnumName(report.mode))},
       {"outcome", OutcomeOf(report)},
-      {"error", FailureOf(report.status)},
+      {"error", FailureOf(report.error)},
       {"duration_ms", absl::ToDoubleMilliseconds(report.duration)},
       {"server_name", report.server_name},
       {"route", report.route},

@@ -42,7 +42,7 @@ std::string EscapeQuotes(absl::string_view text) {
 std::string DescribeStatus(const ConnectionReport& report) {
   if (report.handed_over) return "handed over";
   if (report.front.tls != nullptr && report.front.tls->acme_challenge) return "ok, acme-tls/1";
-  if (!report.status.ok()) return std::string(report.status.message());
+  if (!report.ok()) return report.error->ToString();
   if (report.back.left_unmarked) return "ok, the backend left without close_notify";
   return report.front.left_unmarked ? "ok, the client left without close_notify" : "ok";
 }
@@ -55,7 +55,7 @@ std::string DescribeConnection(const ConnectionReport& whole_report) {
   const bool proxied = report.front.via != Endpoint();
   return absl::StrCat("client=", report.front.peer.ToString(),
                       proxied ? absl::StrCat(" via=", report.front.via.ToString()) : "",
-                      " mode=", ProxyModeName(report.mode), " sni=", OrDash(report.server_name),
+                      " mode=", EnumName(report.mode), " sni=", OrDash(report.server_name),
                       " front=", DescribeTls(report.front), DescribeClient(report.front),
                       " backend=", report.back.peer.ToString(), " back=", DescribeTls(report.back),
                       " up=", report.back.bytes_written, " down=", report.front.bytes_written,

@@ -14,19 +14,12 @@ Json TimeOf(absl::Time time) {
   return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
 }
 
-Json ErrorOf(const absl::Status& status) {
-  if (status.ok()) return nullptr;
-  const std::optional<TlsError> error = GetTlsError(status);
-  if (!error.has_value()) {
-    return {{"code", "internal"},
-            {"phase", nullptr},
-            {"alert", nullptr},
-            {"detail", Text(status.message())}};
-  }
+Json ErrorOf(const std::optional<Error>& error) {
+  if (!error.has_value()) return nullptr;
   Json alert = nullptr;
   if (error->alert.has_value()) alert = AlertName(*error->alert);
-  return {{"code", Text(ErrorCodeName(error->code))},
-          {"phase", Text(PhaseName(error->phase))},
+  return {{"code", Text(EnumName(error->code))},
+          {"phase", Text(EnumName(error->phase))},
           {"alert", alert},
           {"detail", error->detail}};
 }

@@ -3,12 +3,13 @@
 #ifndef TRESTLE_EXAMPLES_SUPPORT_JSON_VALUES_H_
 #define TRESTLE_EXAMPLES_SUPPORT_JSON_VALUES_H_
 
+#include <optional>
 #include <string>
 
-#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "nlohmann/json.hpp"
+#include "trestle/base/error.h"
 #include "trestle/tls/tls_info.h"
 
 namespace trestle::examples {
@@ -21,8 +22,8 @@ inline std::string Text(absl::string_view text) { return std::string(text); }
 /// Returns "2026-01-31T12:00:00Z"; null for infinite times.
 Json TimeOf(absl::Time time);
 
-/// Returns code, phase, alert and detail of a failure; null for OK.
-Json ErrorOf(const absl::Status& status);
+/// Returns code, phase, alert and detail of a failure; null for none.
+Json ErrorOf(const std::optional<Error>& error);
 
 Json CertificateOf(const CertificateInfo& certificate, absl::Time now);
 

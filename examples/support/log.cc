@@ -27,7 +27,7 @@ constexpr size_t kMaxSecretLineBytes = 1 << 20;
 constexpr size_t kMaxSecretBytes = 8 << 20;
 
 std::string DetailOf(const absl::Status& status) {
-  const auto error = GetTlsError(status);
+  const auto error = GetError(status);
   return error.has_value() ? error->detail : std::string(status.message());
 }
 

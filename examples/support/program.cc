@@ -55,12 +55,12 @@ absl::Status CannotUse(absl::string_view what, const absl::Status& why) {
 }
 
 std::string Sentence(const absl::Status& status) {
-  const std::optional<TlsError> error = GetTlsError(status);
+  const std::optional<Error> error = GetError(status);
   return error.has_value() ? error->detail : std::string(status.message());
 }
 
 bool MayPassByItself(const absl::Status& status) {
-  const std::optional<TlsError> error = GetTlsError(status);
+  const std::optional<Error> error = GetError(status);
   return error.has_value() && error->code == ErrorCode::kTransport;
 }
 

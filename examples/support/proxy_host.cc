@@ -326,7 +326,7 @@ void ProxyHost::LogRefusals() const {
       {Limit::kHandshakesPerSecondPerClient, sum.full_handshakes_per_second_per_client},
   };
   for (const auto& [limit, count] : counts) {
-    if (count > 0) LogLine(absl::StrCat("refused because of --", LimitName(limit), ": ", count));
+    if (count > 0) LogLine(absl::StrCat("refused because of --", EnumName(limit), ": ", count));
   }
 }
 

@@ -17,14 +17,14 @@
 #include "lib/linux/record_queue.h"
 #include "lib/linux/system_error.h"
 #include "lib/linux/write_all.h"
+#include "trestle/base/error.h"
 #include "trestle/linux/private_file.h"
 
 namespace trestle {
 namespace {
 
 absl::Status CannotCreate(const std::string& path, absl::string_view why) {
-  return EdgeError(ErrorCode::kConfiguration, Phase::kSetUp,
-                   absl::StrCat("cannot create ", path, ": ", why));
+  return ConfigurationError(absl::StrCat("cannot create ", path, ": ", why));
 }
 
 // Uses the clock of RFC 9293 3.4.1, so that a reused port gets other numbers.

@@ -44,8 +44,7 @@ std::vector<std::string> Written(const ForwardingOptions& options) {
 }
 
 absl::Status BadField(absl::string_view name, absl::string_view problem) {
-  return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
-                    absl::StrCat("the field \"", EscapeForLog(name), "\" ", problem)});
+  return ConfigurationError(absl::StrCat("the field \"", EscapeForLog(name), "\" ", problem));
 }
 
 // Returns a byte sequence of structured fields (RFC 9651 3.3.5).
@@ -83,8 +82,7 @@ bool QuotesMatch(absl::string_view value) {
 
 absl::Status CheckForwarding(const ForwardingOptions& options) {
   if (options.certificate_bytes == 0) {
-    return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
-                      "the limit of bytes for certificates must be at least 1"});
+    return ConfigurationError("the limit of bytes for certificates must be at least 1");
   }
   const std::vector<std::string> written = Written(options);
   for (const std::string& name : options.dangerous_keep) {

@@ -326,20 +326,17 @@ Verdict Http1Inspector::RefuseNow() {
                         answered ? "" : RefusalPage(refusal_->status, request_.head));
 }
 
-absl::Status BadOption(absl::string_view detail) {
-  return MakeError(
-      {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(detail)});
-}
-
 // Returns whether connections may change to `protocol`, which is not read.
 absl::Status CheckUpgrade(absl::string_view protocol) {
   const std::vector<absl::string_view> parts = absl::StrSplit(protocol, absl::MaxSplits('/', 1));
   if (!std::all_of(parts.begin(), parts.end(), IsToken)) {
-    return BadOption(absl::StrCat("the upgrade \"", EscapeForLog(protocol), "\" is no protocol"));
+    return ConfigurationError(
+        absl::StrCat("the upgrade \"", EscapeForLog(protocol), "\" is no protocol"));
   }
   for (const absl::string_view http : {"h2c", "h2", "http", "tls"}) {
     if (!absl::EqualsIgnoreCase(parts.front(), http)) continue;
-    return BadOption(absl::StrCat("an upgrade to ", protocol, " would let requests pass unread"));
+    return ConfigurationError(
+        absl::StrCat("an upgrade to ", protocol, " would let requests pass unread"));
   }
   return absl::OkStatus();
 }
@@ -363,11 +360,11 @@ absl::StatusOr<InspectorFactory> NewHttp1InspectorFactory(Scheduler& scheduler,
   if (limits.head_bytes == 0 || limits.target_bytes == 0 || limits.fields == 0 ||
       options.pipelined_requests == 0 || options.chunk_line_bytes == 0 ||
       options.guarded_body_bytes == 0) {
-    return BadOption("each limit of HTTP/1.1 requests must be at least 1");
+    return ConfigurationError("each limit of HTTP/1.1 requests must be at least 1");
   }
   if (options.head_timeout <= absl::ZeroDuration() ||
       options.head_timeout == absl::InfiniteDuration()) {
-    return BadOption("the time for a request's head must be positive and finite");
+    return ConfigurationError("the time for a request's head must be positive and finite");
   }
   for (const std::string& protocol : options.upgrades) {
     if (absl::Status upgrade = CheckUpgrade(protocol); !upgrade.ok()) return upgrade;

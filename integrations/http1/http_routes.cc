@@ -17,11 +17,6 @@
 namespace trestle {
 namespace {
 
-absl::Status BadRoute(absl::string_view detail) {
-  return MakeError(
-      {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(detail)});
-}
-
 // Returns "HOST/PATH", the name of a route in reports.
 std::string NameOf(const HttpRoute& route) {
   return absl::StrCat(route.host.empty() ? "default" : route.host, route.path);
@@ -135,7 +130,7 @@ absl::StatusOr<HttpRoute> ParseRoute(absl::string_view item) {
   const std::pair<absl::string_view, absl::string_view> parts =
       absl::StrSplit(item, absl::MaxSplits('=', 1));
   if (parts.first.empty() || parts.second.empty()) {
-    return BadRoute(absl::StrCat("\"", EscapeForLog(item), "\" is no HOST/PATH=IP:PORT"));
+    return ConfigurationError(absl::StrCat("\"", EscapeForLog(item), "\" is no HOST/PATH=IP:PORT"));
   }
   HttpRoute route;
   const size_t slash = parts.first.find('/');
@@ -143,13 +138,15 @@ absl::StatusOr<HttpRoute> ParseRoute(absl::string_view item) {
   if (slash != absl::string_view::npos) route.path = std::string(parts.first.substr(slash));
   if (!absl::EqualsIgnoreCase(host, "default")) route.host = std::string(host);
   if (host.empty()) {
-    return BadRoute(absl::StrCat("\"", EscapeForLog(item), "\" has no host; \"default\" is any"));
+    return ConfigurationError(
+        absl::StrCat("\"", EscapeForLog(item), "\" has no host; \"default\" is any"));
   }
   const std::pair<absl::string_view, absl::string_view> target =
       absl::StrSplit(parts.second, absl::MaxSplits('@', 1));
   route.backend_name = std::string(target.second);
   if (target.second.empty() && absl::StrContains(parts.second, '@')) {
-    return BadRoute(absl::StrCat("\"", EscapeForLog(item), "\" has no name behind its @"));
+    return ConfigurationError(
+        absl::StrCat("\"", EscapeForLog(item), "\" has no name behind its @"));
   }
   absl::StatusOr<Backends> backends = ParseBackends(target.first);
   if (!backends.ok()) return backends.status();
@@ -165,7 +162,8 @@ absl::Status HttpRoutes::Add(const HttpRoute& route) {
   if (!route.host.empty()) {
     const absl::StatusOr<NamePattern> pattern = NamePattern::Parse(route.host);
     if (!pattern.ok()) {
-      return BadRoute(absl::StrCat(quoted, "has a bad host: ", pattern.status().message()));
+      return ConfigurationError(
+          absl::StrCat(quoted, "has a bad host: ", pattern.status().message()));
     }
     key = pattern->ToString();
   }
@@ -173,23 +171,24 @@ absl::Status HttpRoutes::Add(const HttpRoute& route) {
   const bool plain = path.has_value() && *path == route.path && absl::StartsWith(*path, "/") &&
                      route.path.find_first_of("?# ") == std::string::npos;
   if (!plain) {
-    return BadRoute(absl::StrCat(quoted,
-                                 "needs a plain path: /segments, without . and .., "
-                                 "percent-encoding or query"));
+    return ConfigurationError(absl::StrCat(quoted,
+                                           "needs a plain path: /segments, without . and .., "
+                                           "percent-encoding or query"));
   }
   if (!route.backend_name.empty()) {
     const absl::StatusOr<std::string> name = NormalizeServerName(route.backend_name);
     if (!name.ok()) {
-      return BadRoute(absl::StrCat(quoted, "has a bad backend name: ", name.status().message()));
+      return ConfigurationError(
+          absl::StrCat(quoted, "has a bad backend name: ", name.status().message()));
     }
   }
   if (absl::Status usable = CheckBackends(route.backends); !usable.ok()) {
-    return BadRoute(absl::StrCat(quoted, "is wrong: ", GetTlsError(usable)->detail));
+    return ConfigurationError(absl::StrCat(quoted, "is wrong: ", GetError(usable)->detail));
   }
   if (path->back() == '/') path->pop_back();
   std::vector<PathRoute>& paths = hosts_[key];
   for (const PathRoute& other : paths) {
-    if (other.path == *path) return BadRoute(absl::StrCat(quoted, "is there twice"));
+    if (other.path == *path) return ConfigurationError(absl::StrCat(quoted, "is there twice"));
   }
   paths.push_back({*path, std::make_shared<const ContentTarget>(
                               ContentTarget{route.backends, route.backend_name, NameOf(route)})});
@@ -200,7 +199,7 @@ absl::Status HttpRoutes::Add(const HttpRoute& route) {
 
 absl::StatusOr<std::shared_ptr<const HttpRoutes>> HttpRoutes::Create(
     std::vector<HttpRoute> routes) {
-  if (routes.empty()) return BadRoute("there is no HTTP route");
+  if (routes.empty()) return ConfigurationError("there is no HTTP route");
   auto result = std::make_shared<HttpRoutes>();
   for (const HttpRoute& route : routes) {
     if (absl::Status added = result->Add(route); !added.ok()) return added;

@@ -83,9 +83,9 @@ absl::StatusOr<ContentReaderFactory> NewHttp2RouteReaderFactory(
     std::shared_ptr<const HttpRoutes> routes, const Http2RouteOptions& options,
     ContentReaderFactory otherwise) {
   if (!options.dangerous_unread_http2) {
-    return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
-                      "routes of HTTP/2 let all behind the first request pass unread, which "
-                      "dangerous_unread_http2 has to allow"});
+    return ConfigurationError(
+        "routes of HTTP/2 let all behind the first request pass unread, which "
+        "dangerous_unread_http2 has to allow");
   }
   return ContentReaderFactory(
       [routes = std::move(routes), options, otherwise = std::move(otherwise)](

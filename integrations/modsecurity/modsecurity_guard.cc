@@ -29,8 +29,7 @@ constexpr int kAuditParts = modsecurity::audit_log::AuditLog::AAuditLogPart |
 class LoadedRules;
 
 absl::Status BadRules(absl::string_view reason) {
-  return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
-                    absl::StrCat("the rules can't be loaded: ", reason)});
+  return ConfigurationError(absl::StrCat("the rules can't be loaded: ", reason));
 }
 
 // An address and a port in ModSecurity's form.

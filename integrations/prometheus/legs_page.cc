@@ -56,9 +56,9 @@ Json JsonTime(absl::Time time) {
 }
 
 std::string FailureText(const absl::Status& status) {
-  const std::optional<TlsError> error = GetTlsError(status);
+  const std::optional<Error> error = GetError(status);
   if (!error.has_value()) return std::string(status.message());
-  return absl::StrCat(ErrorCodeName(error->code), ": ", error->detail);
+  return absl::StrCat(EnumName(error->code), ": ", error->detail);
 }
 
 // Returns the severity, which selects the page's colour.
@@ -189,9 +189,9 @@ std::string WhatHtml(const CertificateStatus& status, absl::Time now) {
 
 std::string LegHtml(const CertificateStatus& status, absl::Time now) {
   return absl::StrCat(
-      "<div class=\"leg ", SeverityName(SeverityOf(status, now)), "\"><span class=\"state\">",
+      "<div class=\"leg ", EnumName(SeverityOf(status, now)), "\"><span class=\"state\">",
       StateText(status, now), "</span>", Escaped(status.name), "<br><small>",
-      CertificateSourceName(status.source),
+      EnumName(status.source),
       status.endpoint == Endpoint() ? "" : absl::StrCat(", ", status.endpoint.ToString()),
       "</small>", WhatHtml(status, now), ChainHtml(status, now), "</div>");
 }
@@ -211,7 +211,7 @@ std::string RowHtml(const Row& row, const LegsView& view, absl::Time now) {
   if (row.route != nullptr) {
     const ProxyMode mode = row.route->mode;
     route = absl::StrCat(row.route->name.empty() ? "any name" : Escaped(row.route->name),
-                         "<br><small>", ProxyModeName(mode), "</small>");
+                         "<br><small>", EnumName(mode), "</small>");
     if (mode == ProxyMode::kPassthrough) front = "the backend’s, passed through";
     if (back.empty()) {
       back = absl::StrCat(mode == ProxyMode::kOffload ? "clear text" : "not watched", "<br><small>",
@@ -234,7 +234,7 @@ Json LegJson(const CertificateStatus& status, absl::Time now) {
   if (status.failure.has_value()) {
     failure = {{"when", JsonTime(status.failure->when)},
                {"seconds_left", absl::ToDoubleSeconds(status.failure->when - now)},
-               {"part", std::string(ChainPartName(status.failure->part))},
+               {"part", std::string(EnumName(status.failure->part))},
                {"subject", status.failure->subject},
                {"detail", status.failure->detail}};
   }
@@ -247,11 +247,11 @@ Json LegJson(const CertificateStatus& status, absl::Time now) {
   }
   Json endpoint = nullptr;
   if (status.endpoint != Endpoint()) endpoint = status.endpoint.ToString();
-  return {{"leg", std::string(LegName(status.leg))},
+  return {{"leg", std::string(EnumName(status.leg))},
           {"name", status.name},
-          {"source", std::string(CertificateSourceName(status.source))},
+          {"source", std::string(EnumName(status.source))},
           {"endpoint", endpoint},
-          {"severity", std::string(SeverityName(SeverityOf(status, now)))},
+          {"severity", std::string(EnumName(SeverityOf(status, now)))},
           {"updated", JsonTime(status.updated)},
           {"error", error},
           {"last_error", last_error},
@@ -263,7 +263,7 @@ Json RouteJson(const Row& row) {
   Json backends = Json::array();
   for (const Endpoint& endpoint : row.route->backends) backends.push_back(endpoint.ToString());
   return {{"name", row.route->name},
-          {"mode", std::string(ProxyModeName(row.route->mode))},
+          {"mode", std::string(EnumName(row.route->mode))},
           {"backends", backends},
           {"front", row.front},
           {"back", row.back}};

@@ -63,7 +63,7 @@ bool IsAddress(absl::string_view host) {
 }
 
 absl::Status CannotServe(const Endpoint& listen, const absl::Status& why) {
-  std::optional<TlsError> error = GetTlsError(why);
+  std::optional<Error> error = GetError(why);
   if (!error.has_value()) return why;
   error->detail = absl::StrCat("cannot serve HTTP on ", listen.ToString(), ": ", error->detail);
   return MakeError(*std::move(error));

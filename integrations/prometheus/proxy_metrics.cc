@@ -51,9 +51,9 @@ struct CertificateFamily {
   }
 
   void Add(const CertificateStatus& status, double value) {
-    const Labels labels = {{"leg", String(LegName(status.leg))},
+    const Labels labels = {{"leg", String(EnumName(status.leg))},
                            {"name", status.name},
-                           {"source", String(CertificateSourceName(status.source))}};
+                           {"source", String(EnumName(status.source))}};
     const auto [place, added] = worst.emplace(labels, value);
     if (!added) place->second = std::min(place->second, value);
   }
@@ -187,7 +187,12 @@ class ProxyMetrics::Families {
   }
 
   void TurnedAway(Limit limit) {
-    CountRefusal({ErrorCode::kOverLimit, Leg::kFront, Phase::kHello, std::nullopt, "", limit});
+    Error error;
+    error.code = ErrorCode::kOverLimit;
+    error.leg = Leg::kFront;
+    error.phase = Phase::kHello;
+    error.limit = limit;
+    CountRefusal(error);
   }
 
   void Opened() { open_.Add({}).Increment(); }
@@ -200,12 +205,9 @@ class ProxyMetrics::Families {
       hello_records_.Add({}, kHelloRecords).Observe(static_cast<double>(report.hello->records));
     }
     if (report.handed_over) return;
-    const std::optional<TlsError> error = GetTlsError(report.status);
-    const std::string result =
-        report.status.ok() ? "ok"
-                           : String(error.has_value() ? ErrorCodeName(error->code) : "internal");
-    connections_.Add({{"mode", String(ProxyModeName(report.mode))}, {"result", result}})
-        .Increment();
+    const std::optional<Error>& error = report.error;
+    const std::string result = error.has_value() ? String(EnumName(error->code)) : "ok";
+    connections_.Add({{"mode", String(EnumName(report.mode))}, {"result", result}}).Increment();
     if (error.has_value()) CountRefusal(*error);
     CountHandshake(Leg::kFront, report.front, report.times.front, error);
     CountHandshake(Leg::kBack, report.back, report.times.back, error);
@@ -229,28 +231,28 @@ class ProxyMetrics::Families {
     return report.front.tls != nullptr ? report.front.tls->hello_bytes : 0;
   }
 
-  void CountRefusal(const TlsError& error) {
-    Labels labels = {{"leg", error.leg.has_value() ? String(LegName(*error.leg)) : "none"},
-                     {"phase", String(PhaseName(error.phase))},
-                     {"reason", String(ErrorCodeName(error.code))}};
-    if (error.limit.has_value()) labels.emplace("limit", LimitName(*error.limit));
+  void CountRefusal(const Error& error) {
+    Labels labels = {{"leg", error.leg.has_value() ? String(EnumName(*error.leg)) : "none"},
+                     {"phase", String(EnumName(error.phase))},
+                     {"reason", String(EnumName(error.code))}};
+    if (error.limit.has_value()) labels.emplace("limit", EnumName(*error.limit));
     refusals_.Add(labels).Increment();
   }
 
   void CountHandshake(Leg leg, const LegReport& report, absl::Duration time,
-                      const std::optional<TlsError>& error) {
+                      const std::optional<Error>& error) {
     const bool failed = error.has_value() && error->leg == leg && error->phase == Phase::kHandshake;
     if (report.tls == nullptr && !failed) return;
     const bool known = report.tls != nullptr && !failed;
     handshakes_
-        .Add({{"leg", String(LegName(leg))},
-              {"result", failed ? String(ErrorCodeName(error->code)) : "ok"},
+        .Add({{"leg", String(EnumName(leg))},
+              {"result", failed ? String(EnumName(error->code)) : "ok"},
               {"version", known ? String(report.tls->version) : ""},
               {"group", known ? String(report.tls->group) : ""},
               {"resumed", known && report.tls->resumed ? "yes" : "no"}})
         .Increment();
     if (failed) return;
-    handshake_seconds_.Add({{"leg", String(LegName(leg))}}, kHandshakeSeconds)
+    handshake_seconds_.Add({{"leg", String(EnumName(leg))}}, kHandshakeSeconds)
         .Observe(absl::ToDoubleSeconds(time));
   }
 

@@ -17,7 +17,7 @@ namespace {
 constexpr size_t kMaxQuotedBytes = 200;
 
 absl::Status RedisError(ErrorCode code, std::string detail) {
-  return MakeError({code, std::nullopt, Phase::kSetUp, std::nullopt, std::move(detail)});
+  return MakeError(code, Phase::kSetUp, std::move(detail));
 }
 
 }  // namespace
@@ -82,7 +82,7 @@ void RedisConnection::OnReadable() {
       case IoState::kEndOfStream:
         return Fail("it closed the connection");
       case IoState::kFailed:
-        return Fail(GetTlsError(transport_->status()).value_or(TlsError()).detail);
+        return Fail(GetError(transport_->status()).value_or(Error()).detail);
     }
     // hiredis allocates memory for the announced number of array elements.
     if (reply_bytes_ == 0 && buffer[0] == '*') return Fail("it answered with an array");

@@ -26,7 +26,7 @@ constexpr char kWriteScript[] =
     "return 1";
 
 absl::Status KeysError(ErrorCode code, std::string detail) {
-  return MakeError({code, std::nullopt, Phase::kSetUp, std::nullopt, std::move(detail)});
+  return MakeError(code, Phase::kSetUp, std::move(detail));
 }
 
 void Wipe(std::string& text) {
@@ -132,8 +132,8 @@ void RedisTicketKeys::OnKeys(RedisReply reply) {
   const absl::Status adopted = keys.ok() ? Adopt(*std::move(keys), Event::kTaken) : keys.status();
   if (adopted.ok()) return RotateIfDue();
   EndLook(KeysError(ErrorCode::kConfiguration,
-                    absl::StrCat("what Redis has as \"", options_.name, "\" is unusable: ",
-                                 GetTlsError(adopted).value_or(TlsError()).detail)));
+                    absl::StrCat("what Redis has as \"", options_.name,
+                                 "\" is unusable: ", GetError(adopted).value_or(Error()).detail)));
 }
 
 void RedisTicketKeys::RotateIfDue() {

@@ -26,8 +26,7 @@ ByteView Unmapped(ByteView address) {
 }
 
 absl::Status BadEndpoint(absl::string_view text, absl::string_view why) {
-  return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
-                    absl::StrCat("\"", text, "\" is no IP:PORT: ", why)});
+  return ConfigurationError(absl::StrCat("\"", text, "\" is no IP:PORT: ", why));
 }
 
 absl::StatusOr<uint16_t> ParsePort(absl::string_view whole, absl::string_view text) {
@@ -89,8 +88,7 @@ absl::Status Endpoint::CheckDialable() const {
     why = "port 0 stands for any free port; name one";
   }
   if (why.empty()) return absl::OkStatus();
-  return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
-                    absl::StrCat("nobody can be dialed at \"", ToString(), "\": ", why)});
+  return ConfigurationError(absl::StrCat("nobody can be dialed at \"", ToString(), "\": ", why));
 }
 
 ByteView Endpoint::address() const {

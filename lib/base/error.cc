@@ -10,7 +10,7 @@
 namespace trestle {
 namespace {
 
-constexpr absl::string_view kPayloadUrl = "trestle/TlsError";
+constexpr absl::string_view kPayloadUrl = "trestle/Error";
 
 // The payload: code, phase, leg, alert, limit (each one byte, 0xff and a presence byte where
 // unset), detail.
@@ -57,17 +57,9 @@ absl::StatusCode StatusCodeFor(ErrorCode code) {
   return absl::StatusCode::kInternal;
 }
 
-std::string Message(const TlsError& error) {
-  std::string where;
-  if (error.leg.has_value()) absl::StrAppend(&where, LegName(*error.leg), " leg, ");
-  return absl::StrCat(where, PhaseName(error.phase), ": ", ErrorCodeName(error.code),
-                      error.alert.has_value() ? " (" + AlertName(*error.alert) + ")" : "",
-                      error.detail.empty() ? "" : ": ", error.detail);
-}
-
 }  // namespace
 
-absl::string_view ErrorCodeName(ErrorCode code) {
+absl::string_view EnumName(ErrorCode code) {
   switch (code) {
     case ErrorCode::kNotTls:
       return "not_tls";
@@ -117,7 +109,7 @@ absl::string_view ErrorCodeName(ErrorCode code) {
   return "internal";
 }
 
-absl::string_view LimitName(Limit limit) {
+absl::string_view EnumName(Limit limit) {
   switch (limit) {
     case Limit::kConnections:
       return "max_connections";
@@ -135,7 +127,7 @@ absl::string_view LimitName(Limit limit) {
   return "";
 }
 
-absl::string_view PhaseName(Phase phase) {
+absl::string_view EnumName(Phase phase) {
   switch (phase) {
     case Phase::kSetUp:
       return "set-up";
@@ -220,7 +212,17 @@ std::string AlertName(uint8_t alert) {
   }
 }
 
-absl::Status MakeError(const TlsError& error) {
+std::string Error::ToString() const {
+  std::string where;
+  if (leg.has_value()) absl::StrAppend(&where, EnumName(*leg), " leg, ");
+  return absl::StrCat(where, EnumName(phase), ": ", EnumName(code),
+                      alert.has_value() ? " (" + AlertName(*alert) + ")" : "",
+                      detail.empty() ? "" : ": ", detail);
+}
+
+std::ostream& operator<<(std::ostream& out, const Error& error) { return out << error.ToString(); }
+
+absl::Status MakeError(const Error& error) {
   std::string payload;
   payload.reserve(kHeaderBytes + error.detail.size());
   payload.push_back(static_cast<char>(error.code));
@@ -232,16 +234,46 @@ absl::Status MakeError(const TlsError& error) {
   payload.push_back(
       static_cast<char>(error.limit.has_value() ? static_cast<uint8_t>(*error.limit) : kUnset));
   payload.append(error.detail);
-  absl::Status status(StatusCodeFor(error.code), Message(error));
+  absl::Status status(StatusCodeFor(error.code), error.ToString());
   status.SetPayload(kPayloadUrl, absl::Cord(std::move(payload)));
   return status;
 }
 
-std::optional<TlsError> GetTlsError(const absl::Status& status) {
+absl::Status MakeError(ErrorCode code, Phase phase, std::string detail) {
+  Error error;
+  error.code = code;
+  error.phase = phase;
+  error.detail = std::move(detail);
+  return MakeError(error);
+}
+
+absl::Status MakeError(ErrorCode code, Leg leg, Phase phase, std::string detail) {
+  Error error;
+  error.code = code;
+  error.leg = leg;
+  error.phase = phase;
+  error.detail = std::move(detail);
+  return MakeError(error);
+}
+
+absl::Status ConfigurationError(absl::string_view detail) {
+  return MakeError(ErrorCode::kConfiguration, Phase::kSetUp, std::string(detail));
+}
+
+absl::Status OverLimitError(Limit limit, Phase phase, std::string detail) {
+  Error error;
+  error.code = ErrorCode::kOverLimit;
+  error.phase = phase;
+  error.detail = std::move(detail);
+  error.limit = limit;
+  return MakeError(error);
+}
+
+std::optional<Error> GetError(const absl::Status& status) {
   const std::optional<absl::Cord> cord = status.GetPayload(kPayloadUrl);
   if (!cord.has_value() || cord->size() < kHeaderBytes) return std::nullopt;
   const std::string payload(*cord);
-  TlsError error;
+  Error error;
   error.code = static_cast<ErrorCode>(payload[0]);
   error.phase = static_cast<Phase>(payload[1]);
   if (static_cast<uint8_t>(payload[2]) != kUnset) error.leg = static_cast<Leg>(payload[2]);
@@ -251,10 +283,22 @@ std::optional<TlsError> GetTlsError(const absl::Status& status) {
   return error;
 }
 
+std::optional<Error> ToError(const absl::Status& status) {
+  if (status.ok()) return std::nullopt;
+  if (std::optional<Error> known = GetError(status)) return known;
+  Error error;
+  error.detail = std::string(status.message());
+  return error;
+}
+
+std::string ErrorText(const std::optional<Error>& error) {
+  return error.has_value() ? error->ToString() : "ok";
+}
+
 absl::Status AtLeg(const absl::Status& status, Leg leg, Phase phase) {
   if (status.ok()) return status;
-  TlsError error;
-  if (std::optional<TlsError> known = GetTlsError(status)) {
+  Error error;
+  if (std::optional<Error> known = GetError(status)) {
     error = *std::move(known);
   } else {
     error.code = ErrorCode::kTransport;

@@ -19,8 +19,7 @@ namespace {
 constexpr int kMappedPrefixBits = 96;
 
 absl::Status BadRange(absl::string_view text, absl::string_view why) {
-  return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
-                    absl::StrCat("\"", text, "\" is no range of addresses: ", why)});
+  return ConfigurationError(absl::StrCat("\"", text, "\" is no range of addresses: ", why));
 }
 
 // Returns an endpoint of family kNone if `text` is not an address.

@@ -13,8 +13,8 @@ namespace trestle {
 namespace {
 
 absl::Status BlockedStatus(Direction direction, absl::string_view reason) {
-  return MakeError({ErrorCode::kBlockedByInspector, SourceOf(direction), Phase::kRelay,
-                    std::nullopt, std::string(reason)});
+  return MakeError(ErrorCode::kBlockedByInspector, SourceOf(direction), Phase::kRelay,
+                   std::string(reason));
 }
 
 }  // namespace
@@ -455,7 +455,7 @@ bool Relay::LeftUnmarked(const Pipe& pipe) const {
   const bool owes_answer = to_backend_->unanswered_bytes() > options_.client_alert_bytes;
   if (pipe.failed_leg() == Leg::kBack && owes_answer) return false;
   const Transport& source = pipe.failed_leg() == Leg::kFront ? front_ : back_;
-  const std::optional<TlsError> error = GetTlsError(source.status());
+  const std::optional<Error> error = GetError(source.status());
   return error.has_value() && error->code == ErrorCode::kTruncated;
 }
 
@@ -488,8 +488,8 @@ void Relay::WatchIdle(absl::Duration delay) {
     if (idle < options_.idle_timeout) return WatchIdle(options_.idle_timeout - idle);
     if (outcome_.ok()) {
       outcome_ = MakeError(
-          {ErrorCode::kTimeout, std::nullopt, Phase::kRelay, std::nullopt,
-           absl::StrCat("no byte moved for ", absl::FormatDuration(options_.idle_timeout))});
+          ErrorCode::kTimeout, Phase::kRelay,
+          absl::StrCat("no byte moved for ", absl::FormatDuration(options_.idle_timeout)));
     }
     Finish();
   });

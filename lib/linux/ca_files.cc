@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "lib/linux/system_error.h"
+#include "trestle/base/error.h"
 #include "trestle/linux/file.h"
 
 namespace trestle {
@@ -27,7 +28,7 @@ constexpr const char* kSystemBundles[] = {
 };
 
 absl::Status Unusable(const std::string& path, absl::string_view why) {
-  return EdgeError(ErrorCode::kConfiguration, Phase::kSetUp, absl::StrCat(path, " ", why));
+  return ConfigurationError(absl::StrCat(path, " ", why));
 }
 
 bool IsHashName(absl::string_view name) {

@@ -12,18 +12,18 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/linux/system_error.h"
+#include "trestle/base/error.h"
 #include "trestle/linux/owned_fd.h"
 
 namespace trestle {
 namespace {
 
 absl::Status CannotRead(const std::string& path, absl::string_view why) {
-  return EdgeError(ErrorCode::kConfiguration, Phase::kSetUp,
-                   absl::StrCat("cannot read ", path, ": ", why));
+  return ConfigurationError(absl::StrCat("cannot read ", path, ": ", why));
 }
 
 absl::Status CannotRead(const std::string& path, int error) {
-  return EdgeError(CanPass(error) ? ErrorCode::kTransport : ErrorCode::kConfiguration,
+  return MakeError(CanPass(error) ? ErrorCode::kTransport : ErrorCode::kConfiguration,
                    Phase::kSetUp, absl::StrCat("cannot read ", path, ": ", ErrnoText(error)));
 }
 

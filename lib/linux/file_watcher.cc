@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/linux/path_trace.h"
 #include "lib/linux/system_error.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 namespace {
@@ -27,13 +28,11 @@ constexpr int kMaxRounds = 8;
 constexpr int kMaxReadsPerTurn = 4;
 constexpr absl::Duration kRetryDelay = absl::Seconds(5);
 
-absl::Status Refuse(std::string why) {
-  return EdgeError(ErrorCode::kConfiguration, Phase::kSetUp, std::move(why));
-}
+absl::Status Refuse(std::string why) { return ConfigurationError(std::move(why)); }
 
 absl::Status CannotWatch(const std::string& path, int error) {
   const bool exhausted = IsExhaustion(error) || error == ENOSPC;
-  return EdgeError(exhausted ? ErrorCode::kTransport : ErrorCode::kConfiguration, Phase::kSetUp,
+  return MakeError(exhausted ? ErrorCode::kTransport : ErrorCode::kConfiguration, Phase::kSetUp,
                    error == ENOSPC ? absl::StrCat("cannot watch ", path, ": the system allows no ",
                                                   "more watches (fs.inotify.max_user_watches)")
                                    : absl::StrCat("cannot watch ", path, ": ", ErrnoText(error)));

@@ -11,6 +11,7 @@
 #include "lib/linux/record_queue.h"
 #include "lib/linux/system_error.h"
 #include "lib/linux/write_all.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 
@@ -103,8 +104,8 @@ struct LogWriter::Parts {
 
 absl::StatusOr<std::unique_ptr<LogWriter>> LogWriter::Start(OwnedFd fd, LogWriterOptions options) {
   if (options.max_line_bytes < 1 || options.max_line_bytes >= options.max_queued_bytes) {
-    return EdgeError(ErrorCode::kConfiguration, Phase::kSetUp,
-                     "a log's lines must have a limit above 0 and below that of its queue");
+    return ConfigurationError(
+        "a log's lines must have a limit above 0 and below that of its queue");
   }
   auto parts = std::make_unique<Parts>();
   parts->max_line_bytes = options.max_line_bytes;

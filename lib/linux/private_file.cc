@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "lib/linux/system_error.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 namespace {
@@ -20,8 +21,7 @@ constexpr mode_t kOwnerOnly = 0600;
 constexpr mode_t kOthers = 0077;
 
 absl::Status Refuse(absl::string_view verb, const std::string& path, absl::string_view why) {
-  return EdgeError(ErrorCode::kConfiguration, Phase::kSetUp,
-                   absl::StrCat("cannot ", verb, " ", path, ": ", why));
+  return ConfigurationError(absl::StrCat("cannot ", verb, " ", path, ": ", why));
 }
 
 // Returns the reason for rejecting the file; empty if it is usable.

@@ -11,6 +11,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "lib/linux/system_error.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 namespace {
@@ -38,7 +39,7 @@ absl::StatusOr<std::unique_ptr<SignalWatcher>> SignalWatcher::Create(EpollLoop& 
   pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
   for (const int signal : signals) {
     if (sigismember(&blocked, signal) == 1) continue;
-    return EdgeError(ErrorCode::kInternal, Phase::kSetUp,
+    return MakeError(ErrorCode::kInternal, Phase::kSetUp,
                      absl::StrCat("signal ", signal, " must be blocked before it can be watched"));
   }
   const sigset_t set = SetOf(signals);

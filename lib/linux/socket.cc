@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/linux/system_error.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 
@@ -88,7 +89,7 @@ void SetKeepalive(int fd, absl::Duration silence) {
 absl::Status ConnectError(const Endpoint& endpoint, int error) {
   const std::string name = endpoint.ToString();
   const auto fail = [](ErrorCode code, std::string detail) {
-    return EdgeError(code, Phase::kDial, std::move(detail));
+    return MakeError(code, Phase::kDial, std::move(detail));
   };
   switch (error) {
     case ECONNREFUSED:
@@ -111,7 +112,7 @@ absl::Status ConnectError(const Endpoint& endpoint, int error) {
 absl::Status ListenError(const Endpoint& endpoint, int error) {
   const std::string name = endpoint.ToString();
   const auto fail = [](ErrorCode code, std::string detail) {
-    return EdgeError(code, Phase::kSetUp, std::move(detail));
+    return MakeError(code, Phase::kSetUp, std::move(detail));
   };
   switch (error) {
     case EADDRINUSE:

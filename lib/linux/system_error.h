@@ -28,14 +28,9 @@ inline bool CanPass(int error) {
          error == ESTALE || error == ETIMEDOUT || error == EBUSY;
 }
 
-/// Creates a failure that belongs to no leg yet.
-inline absl::Status EdgeError(ErrorCode code, Phase phase, std::string detail) {
-  return MakeError({code, std::nullopt, phase, std::nullopt, std::move(detail)});
-}
-
 /// Creates "`what`: Too many open files".
 inline absl::Status SystemError(absl::string_view what, int error) {
-  return EdgeError(ErrorCode::kTransport, Phase::kSetUp,
+  return MakeError(ErrorCode::kTransport, Phase::kSetUp,
                    absl::StrCat(what, ": ", ErrnoText(error)));
 }
 

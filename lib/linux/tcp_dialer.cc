@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/linux/socket.h"
 #include "lib/linux/system_error.h"
+#include "trestle/base/error.h"
 #include "trestle/linux/owned_fd.h"
 #include "trestle/linux/tcp_transport.h"
 
@@ -32,7 +33,7 @@ class TcpDial final : public Dial, private FdWatcher {
       timer_ = loop_.RunAfter(absl::ZeroDuration(), [this, status] { Finish(status); });
     } else if (limit != absl::InfiniteDuration()) {
       timer_ = loop_.RunAfter(limit, [this, limit] {
-        Finish(EdgeError(ErrorCode::kTimeout, Phase::kDial,
+        Finish(MakeError(ErrorCode::kTimeout, Phase::kDial,
                          absl::StrCat(endpoint_.ToString(), " did not answer within ",
                                       absl::FormatDuration(limit))));
       });
@@ -42,7 +43,7 @@ class TcpDial final : public Dial, private FdWatcher {
  private:
   absl::Status Open() {
     if (endpoint_.family() == Endpoint::Family::kNone) {
-      return EdgeError(ErrorCode::kTransport, Phase::kDial, "there is no address to connect to");
+      return MakeError(ErrorCode::kTransport, Phase::kDial, "there is no address to connect to");
     }
     OwnedFd socket = OpenTcpSocket(endpoint_.family());
     if (!socket.valid()) return ConnectError(endpoint_, errno);

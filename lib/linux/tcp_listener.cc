@@ -11,6 +11,7 @@
 #include "absl/memory/memory.h"
 #include "lib/linux/socket.h"
 #include "lib/linux/system_error.h"
+#include "trestle/base/error.h"
 #include "trestle/linux/tcp_transport.h"
 
 namespace trestle {
@@ -102,7 +103,7 @@ absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Create(
     EpollLoop& loop, const Endpoint& endpoint, Callback on_connection,
     const TcpListenerOptions& options) {
   if (endpoint.family() == Endpoint::Family::kNone) {
-    return EdgeError(ErrorCode::kConfiguration, Phase::kSetUp, "there is no address to listen on");
+    return ConfigurationError("there is no address to listen on");
   }
   OwnedFd socket = Listen(endpoint, options);
   if (!socket.valid()) return ListenError(endpoint, errno);

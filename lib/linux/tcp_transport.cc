@@ -15,6 +15,7 @@
 #include "lib/linux/socket.h"
 #include "lib/linux/splice_pipe.h"
 #include "lib/linux/system_error.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 namespace {
@@ -166,15 +167,15 @@ IoResult TcpTransport::WriteFrom(DirectPipe& pipe) {
 void TcpTransport::SetStatus(int error) {
   if (!status_.ok()) return;
   if (error == ECONNRESET || error == EPIPE) {
-    status_ = EdgeError(ErrorCode::kTruncated, Phase::kRelay, "the peer reset the connection");
+    status_ = MakeError(ErrorCode::kTruncated, Phase::kRelay, "the peer reset the connection");
   } else {
-    status_ = EdgeError(ErrorCode::kTransport, Phase::kRelay, ErrnoText(error));
+    status_ = MakeError(ErrorCode::kTransport, Phase::kRelay, ErrnoText(error));
   }
 }
 
 void TcpTransport::SetCancelled() {
   if (!status_.ok()) return;
-  status_ = EdgeError(ErrorCode::kCancelled, Phase::kRelay, "this side cut the connection");
+  status_ = MakeError(ErrorCode::kCancelled, Phase::kRelay, "this side cut the connection");
 }
 
 IoResult TcpTransport::ShutdownWrite(StreamEnd end) {

@@ -5,6 +5,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "lib/linux/system_error.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 namespace {
@@ -15,13 +16,11 @@ constexpr int kMaxThreads = 64;
 
 absl::StatusOr<std::unique_ptr<ThreadPool>> ThreadPool::Create(const ThreadPoolOptions& options) {
   if (options.threads < 1 || options.threads > kMaxThreads) {
-    return EdgeError(
-        ErrorCode::kConfiguration, Phase::kSetUp,
+    return ConfigurationError(
         absl::StrCat("a pool of ", options.threads, " threads: it can have 1 to ", kMaxThreads));
   }
   if (options.max_waiting < 1) {
-    return EdgeError(ErrorCode::kConfiguration, Phase::kSetUp,
-                     "at least one task must be allowed to wait for a thread");
+    return ConfigurationError("at least one task must be allowed to wait for a thread");
   }
   auto pool = absl::WrapUnique(new ThreadPool(options.max_waiting));
   if (absl::Status started = pool->Start(options.threads); !started.ok()) return started;
@@ -44,12 +43,11 @@ absl::Status ThreadPool::Start(int threads) {
 absl::Status ThreadPool::Run(Task task) {
   absl::MutexLock lock(&mutex_);
   if (stopped_) {
-    return EdgeError(ErrorCode::kCancelled, Phase::kSetUp, "the threads of the pool have ended");
+    return MakeError(ErrorCode::kCancelled, Phase::kSetUp, "the threads of the pool have ended");
   }
   if (waiting_.size() >= max_waiting_) {
-    return MakeError({ErrorCode::kOverLimit, std::nullopt, Phase::kSetUp, std::nullopt,
-                      absl::StrCat(max_waiting_, " tasks wait for a thread already"),
-                      Limit::kTasks});
+    return OverLimitError(Limit::kTasks, Phase::kSetUp,
+                          absl::StrCat(max_waiting_, " tasks wait for a thread already"));
   }
   waiting_.push_back(std::move(task));
   return absl::OkStatus();

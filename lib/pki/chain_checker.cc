@@ -18,6 +18,7 @@
 #include "lib/pki/pem.h"
 #include "lib/pki/x509_certificate.h"
 #include "trestle/base/bytes.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 namespace {
@@ -28,8 +29,8 @@ constexpr char kTlsFeatureOid[] = "1.3.6.1.5.5.7.1.24";
 constexpr uint8_t kStatusRequest[] = {0x02, 0x01, 0x05};
 
 absl::Status Untrusted(std::string detail) {
-  return MakeError({ErrorCode::kCertificateUntrusted, Leg::kBack, Phase::kHandshake, std::nullopt,
-                    std::move(detail)});
+  return MakeError(ErrorCode::kCertificateUntrusted, Leg::kBack, Phase::kHandshake,
+                   std::move(detail));
 }
 
 std::string Der(X509* certificate) {
@@ -184,13 +185,13 @@ FutureFailure ExpiryOf(PathEnd end) {
   failure.when = end.when;
   failure.part = end.part;
   failure.detail = absl::StrCat(
-      end.part == ChainPart::kCrl ? "the revocation list of" : ChainPartName(end.part), " \"",
+      end.part == ChainPart::kCrl ? "the revocation list of" : EnumName(end.part), " \"",
       end.subject, "\" expires on ", absl::FormatTime("%Y-%m-%d", end.when, absl::UTCTimeZone()));
   failure.subject = std::move(end.subject);
   return failure;
 }
 
-absl::string_view ChainPartName(ChainPart part) {
+absl::string_view EnumName(ChainPart part) {
   switch (part) {
     case ChainPart::kLeaf:
       return "leaf";
@@ -206,7 +207,7 @@ absl::string_view ChainPartName(ChainPart part) {
   return "leaf";
 }
 
-absl::string_view ServedRoleName(ServedRole role) {
+absl::string_view EnumName(ServedRole role) {
   switch (role) {
     case ServedRole::kLeaf:
       return "leaf";
@@ -222,7 +223,7 @@ absl::string_view ServedRoleName(ServedRole role) {
   return "unused";
 }
 
-absl::string_view StapleStateName(StapleState state) {
+absl::string_view EnumName(StapleState state) {
   switch (state) {
     case StapleState::kNone:
       return "none";

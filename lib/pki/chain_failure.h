@@ -16,7 +16,7 @@ namespace trestle {
 
 /// Why a chain was refused.
 struct ChainFailure {
-  TlsError error;  ///< kCertificateExpired, kNameMismatch, kCertificateUntrusted or kInternal.
+  Error error;  ///< kCertificateExpired, kNameMismatch, kCertificateUntrusted or kInternal.
   int verify_error = X509_V_ERR_CERT_REJECTED;  ///< The X509_V_ERR_ value closest to it.
 };
 

@@ -24,6 +24,7 @@
 #include "absl/strings/string_view.h"
 #include "lib/pki/pem.h"
 #include "trestle/base/bytes.h"
+#include "trestle/base/error.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {

@@ -12,6 +12,7 @@
 #include "lib/pki/pem.h"
 #include "lib/pki/x509_certificate.h"
 #include "trestle/base/bytes.h"
+#include "trestle/base/error.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {

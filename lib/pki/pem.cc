@@ -32,13 +32,6 @@ absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadKey(const PemBlock& block,
 
 }  // namespace
 
-absl::Status ConfigurationError(std::string detail) {
-  TlsError error;
-  error.code = ErrorCode::kConfiguration;
-  error.detail = std::move(detail);
-  return MakeError(error);
-}
-
 absl::StatusOr<std::vector<bssl::UniquePtr<CRYPTO_BUFFER>>> ReadCertificatesPem(
     absl::string_view pem, absl::string_view what, CrlsBeside crls) {
   std::vector<bssl::UniquePtr<CRYPTO_BUFFER>> certificates;

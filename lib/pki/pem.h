@@ -17,9 +17,6 @@
 
 namespace trestle {
 
-/// Makes an ErrorCode::kConfiguration error with `detail`.
-absl::Status ConfigurationError(std::string detail);
-
 // Each "-----BEGIN" in a text is used, allowed beside the used ones, or refused with its line (see
 // PemReader).
 

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "lib/pki/pem.h"
+#include "trestle/base/error.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {

@@ -32,7 +32,7 @@ PrivateKey::~PrivateKey() { EVP_PKEY_free(native_); }
 absl::StatusOr<std::string> PrivateKey::Sign(SignatureScheme scheme, ByteView input) const {
   std::optional<std::string> signature = MakeSignature(native_, scheme, input);
   if (signature.has_value()) return *std::move(signature);
-  TlsError error;
+  Error error;
   error.code = ErrorCode::kInternal;
   error.detail = absl::StrFormat("the private key makes no signatures of the scheme 0x%04x",
                                  static_cast<uint16_t>(scheme));

@@ -14,6 +14,7 @@
 #include "lib/pki/trust_anchors.h"
 #include "lib/pki/x509_certificate.h"
 #include "trestle/base/bytes.h"
+#include "trestle/base/error.h"
 #include "trestle/pki/sha256.h"
 
 namespace trestle {

@@ -26,6 +26,7 @@
 #include "absl/time/time.h"
 #include "lib/pki/pem.h"
 #include "trestle/base/endpoint.h"
+#include "trestle/base/error.h"
 #include "trestle/pki/sha256.h"
 #include "trestle/wire/server_name.h"
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/proxy/backend_preamble.h"
 #include "lib/proxy/connection_set.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 
@@ -14,7 +15,7 @@ namespace {
 
 // Returns whether the failure is local, so that no backend is to blame.
 bool IsOwnFailure(const absl::Status& status) {
-  const std::optional<TlsError> error = GetTlsError(status);
+  const std::optional<Error> error = GetError(status);
   return error.has_value() &&
          (error->code == ErrorCode::kInternal || error->code == ErrorCode::kOverLimit ||
           error->code == ErrorCode::kConfiguration || error->code == ErrorCode::kCancelled);
@@ -123,7 +124,7 @@ void BackConnector::EndTry() {
 void BackConnector::TryNext(absl::Status status) {
   set_.plan.OnBackOpened(*facts_, report_.back, status);
   if (tried_ == candidates_.size()) return Finish(std::move(status));
-  report_.failed_tries.push_back({report_.back.peer, std::move(status)});
+  report_.failed_tries.push_back({report_.back.peer, *ToError(status)});
   report_.back.tls.reset();
   CountOut();
   DropLeg();
@@ -173,7 +174,7 @@ void BackConnector::OnTimeout() {
   if (opener_ != nullptr) report_.back.tls = opener_->facts().tls;
   set_.chooser.Failed(report_.back.peer, phase == Phase::kDial ? BackendChooser::Shown() : shown_,
                       set_.options.ejection, set_.scheduler.MonotonicNow());
-  Finish(MakeError({ErrorCode::kTimeout, Leg::kBack, phase, std::nullopt, std::move(what)}));
+  Finish(MakeError(ErrorCode::kTimeout, Leg::kBack, phase, std::move(what)));
 }
 
 void BackConnector::CountTime() {

@@ -15,15 +15,12 @@ bool IsLoopback(const Endpoint& endpoint) {
          std::all_of(address.begin(), address.end() - 1, [](uint8_t byte) { return byte == 0; });
 }
 
-absl::Status BadBackends(const char* detail) {
-  return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, detail});
-}
-
 }  // namespace
 
 absl::Status CheckBackends(const Backends& backends) {
-  if (backends.endpoints.empty()) return BadBackends("there is no backend");
-  if (backends.max_tries == 0) return BadBackends("max_tries of backends must be at least 1");
+  if (backends.endpoints.empty()) return ConfigurationError("there is no backend");
+  if (backends.max_tries == 0)
+    return ConfigurationError("max_tries of backends must be at least 1");
   for (const Endpoint& endpoint : backends.endpoints) {
     if (absl::Status dialable = endpoint.CheckDialable(); !dialable.ok()) return dialable;
   }

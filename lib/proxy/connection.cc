@@ -23,7 +23,7 @@ constexpr absl::Duration kDateCheck = absl::Minutes(30);
 constexpr size_t kMaxAlertBytes = 5 + 16 + 64;
 
 ErrorCode CodeOf(const absl::Status& status) {
-  const std::optional<TlsError> error = GetTlsError(status);
+  const std::optional<Error> error = GetError(status);
   return error.has_value() ? error->code : ErrorCode::kInternal;
 }
 
@@ -33,13 +33,6 @@ StreamEnd EndFor(Leg leg, bool relayed, ErrorCode code) {
   if (!relayed) return StreamEnd::kClean;
   const bool blocked = code == ErrorCode::kBlockedByInspector;
   return blocked && leg == Leg::kFront ? StreamEnd::kClean : StreamEnd::kTruncated;
-}
-
-absl::Status WithoutName(const absl::Status& status, const std::string& name) {
-  std::optional<TlsError> error = GetTlsError(status);
-  if (!error.has_value()) return status;
-  error->detail = wire_internal::HideName(error->detail, name);
-  return MakeError(*error);
 }
 
 // Checks that TLS negotiates the server name and protocols by which the route was chosen, or at
@@ -53,9 +46,9 @@ absl::Status CheckSameRoute(const RoutedHello& routed, const HelloToAnswer& hell
         return check->LeadsToSameHandler(hello.server_name, hello.alpn);
       });
   if (leads_here) return absl::OkStatus();
-  return MakeError({ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute, std::nullopt,
-                    absl::StrCat("the route was chosen by \"", routed.server_name,
-                                 "\"; what the hello that TLS answers asks for leads elsewhere")});
+  return MakeError(ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute,
+                   absl::StrCat("the route was chosen by \"", routed.server_name,
+                                "\"; what the hello that TLS answers asks for leads elsewhere"));
 }
 
 }  // namespace
@@ -161,8 +154,8 @@ void Connection::OnFrontOpen(absl::Status status) {
   ReportOrigin();
   if (!opening.early_failure.ok()) return Fail(opening.early_failure);
   if (CodeOf(status) == ErrorCode::kTruncated && !opening.front->anything_received()) {
-    return Fail(MakeError({ErrorCode::kNothingSent, Leg::kFront, Phase::kHello, std::nullopt,
-                           "the client left before it sent anything, as health checks do"}));
+    return Fail(MakeError(ErrorCode::kNothingSent, Leg::kFront, Phase::kHello,
+                          "the client left before it sent anything, as health checks do"));
   }
   if (!status.ok()) {
     opening.last_words = opening.front->last_words();
@@ -310,10 +303,11 @@ void Connection::OnRelayDone(absl::Status status) {
 // inspector may quote it.
 void Connection::HideName() {
   if (!report_.server_name_hidden) return;
-  report_.status = WithoutName(report_.status, report_.server_name);
-  for (FailedTry& failed : report_.failed_tries) {
-    failed.status = WithoutName(failed.status, report_.server_name);
-  }
+  const auto hide = [this](Error& error) {
+    error.detail = wire_internal::HideName(error.detail, report_.server_name);
+  };
+  if (report_.error.has_value()) hide(*report_.error);
+  for (FailedTry& failed : report_.failed_tries) hide(failed.error);
 }
 
 void Connection::LimitPhase(absl::Duration limit) {
@@ -332,8 +326,8 @@ void Connection::OnPhaseTimeout() {
     return LimitPhase(set_.options.handshake_timeout - taken);
   }
   if (!opening_->early_failure.ok()) return Fail(opening_->early_failure);
-  Fail(MakeError({ErrorCode::kTimeout, Leg::kFront, stage_phase(), std::nullopt,
-                  absl::StrCat("not finished within ", absl::FormatDuration(taken))}));
+  Fail(MakeError(ErrorCode::kTimeout, Leg::kFront, stage_phase(),
+                 absl::StrCat("not finished within ", absl::FormatDuration(taken))));
 }
 
 Phase Connection::stage_phase() const {
@@ -356,15 +350,14 @@ Phase Connection::stage_phase() const {
 
 void Connection::Cancel(absl::string_view why) {
   if (stage_ == Stage::kClosing || stage_ == Stage::kClosed) return;
-  Fail(MakeError(
-      {ErrorCode::kCancelled, std::nullopt, stage_phase(), std::nullopt, std::string(why)}));
+  Fail(MakeError(ErrorCode::kCancelled, stage_phase(), std::string(why)));
 }
 
 void Connection::Cut() {
   if (stage_ == Stage::kClosed) return;
   if (stage_ != Stage::kClosing) {
-    report_.status = MakeError({ErrorCode::kCancelled, std::nullopt, stage_phase(), std::nullopt,
-                                "the block was shut down"});
+    report_.error =
+        ToError(MakeError(ErrorCode::kCancelled, stage_phase(), "the block was shut down"));
     CollectLegs();
   }
   if (front_ != nullptr) front_->Abort();
@@ -380,15 +373,15 @@ void Connection::Fail(const absl::Status& status) {
   Close(status);
 }
 
-void Connection::Close(absl::Status status) {
+void Connection::Close(const absl::Status& status) {
   certificate_timer_.reset();
   const bool relayed = stage_ == Stage::kRelaying;
   CollectLegs();
   stage_ = Stage::kClosing;
-  report_.status = std::move(status);
+  report_.error = ToError(status);
   std::string last_words = relayed ? std::string() : LastWords();
   LimitPhase(set_.options.close_timeout);
-  const ErrorCode code = CodeOf(report_.status);
+  const ErrorCode code = report_.ok() ? ErrorCode::kInternal : report_.error->code;
   closing_ = std::make_unique<Closing>();
   const auto close = [&](Leg leg, std::unique_ptr<Transport> transport,
                          std::optional<LegCloser>& closer, std::string words) {
@@ -406,10 +399,9 @@ void Connection::Close(absl::Status status) {
 
 // What the client is told before its leg ends.
 std::string Connection::LastWords() {
-  const std::optional<TlsError> error = GetTlsError(report_.status);
-  if (!error.has_value() || front_ == nullptr) return "";
+  if (report_.ok() || front_ == nullptr) return "";
   if (!opening_->last_words.empty()) return std::move(opening_->last_words);
-  return set_.plan.LastWords(*error);
+  return set_.plan.LastWords(*report_.error);
 }
 
 void Connection::CollectLegs() {

@@ -103,7 +103,7 @@ class Connection final : private HelloHook {
   Phase stage_phase() const;
 
   void Fail(const absl::Status& status);
-  void Close(absl::Status status);
+  void Close(const absl::Status& status);
   std::string LastWords();
   void CollectLegs();
   void HideName();

@@ -16,17 +16,12 @@ namespace {
 // The minimum time between sweeps, which visit every client.
 constexpr absl::Duration kBetweenSweeps = absl::Seconds(1);
 
-absl::Status BadLimit(std::string detail) {
-  return MakeError(
-      {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::move(detail)});
-}
-
 double Burst(double per_second) { return std::max(per_second, 1.0); }
 
 absl::Status OverLimit(uint64_t& count, Limit limit, std::string detail) {
   ++count;
-  return MakeError({ErrorCode::kOverLimit, Leg::kFront, Phase::kHandshake, std::nullopt,
-                    std::move(detail), limit});
+  return AtLeg(OverLimitError(limit, Phase::kHandshake, std::move(detail)), Leg::kFront,
+               Phase::kHandshake);
 }
 
 }  // namespace
@@ -55,13 +50,14 @@ absl::StatusOr<std::shared_ptr<ConnectionLimiter>> ConnectionLimiter::Create(
   for (const double rate :
        {limits.full_handshakes_per_second, limits.full_handshakes_per_second_per_client}) {
     if (!(rate >= 0) || std::isinf(rate)) {
-      return BadLimit("a rate of handshakes must be a number from 0 (no limit) up");
+      return ConfigurationError("a rate of handshakes must be a number from 0 (no limit) up");
     }
   }
   const bool bits_fit = limits.client_ipv4_bits >= 1 && limits.client_ipv4_bits <= 32 &&
                         limits.client_ipv6_bits >= 1 && limits.client_ipv6_bits <= 128;
   if (!bits_fit) {
-    return BadLimit("a client network has 1 to 32 bits of an IPv4 address, 1 to 128 of IPv6");
+    return ConfigurationError(
+        "a client network has 1 to 32 bits of an IPv4 address, 1 to 128 of IPv6");
   }
   return absl::WrapUnique(new ConnectionLimiter(limits));
 }

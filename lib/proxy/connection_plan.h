@@ -129,7 +129,7 @@ class ConnectionPlan {
 
   /// Returns the raw bytes to send on the front leg when the connection fails before bytes flow.
   /// For legs without an engine that sends alerts.
-  virtual std::string LastWords(const TlsError& error) { return (void)error, std::string(); }
+  virtual std::string LastWords(const Error& error) { return (void)error, std::string(); }
 
   virtual std::unique_ptr<Inspector> NewInspector(const ConnectionReport& connection) {
     return (void)connection, nullptr;

@@ -14,7 +14,7 @@ namespace {
 constexpr size_t kReadBytes = 4096;
 
 absl::Status RouteError(ErrorCode code, std::string detail) {
-  return MakeError({code, Leg::kFront, Phase::kRoute, std::nullopt, std::move(detail)});
+  return MakeError(code, Leg::kFront, Phase::kRoute, std::move(detail));
 }
 
 // The host provides the reader: an invalid name from it is not the client's fault.

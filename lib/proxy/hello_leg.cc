@@ -71,9 +71,9 @@ void HelloLeg::ReadHello() {
       case IoState::kFailed:
         return Finish(AtLeg(raw_->status(), Leg::kFront, Phase::kHello));
       case IoState::kEndOfStream:
-        return Finish(MakeError({ErrorCode::kTruncated, Leg::kFront, Phase::kHello, std::nullopt,
-                                 absl::StrCat("the client left after ", reader_.replay().size(),
-                                              " bytes, before its ClientHello was complete")}));
+        return Finish(MakeError(ErrorCode::kTruncated, Leg::kFront, Phase::kHello,
+                                absl::StrCat("the client left after ", reader_.replay().size(),
+                                             " bytes, before its ClientHello was complete")));
       case IoState::kOk:
         reader_.Feed(ByteView(bytes.data(), result.bytes));
         break;

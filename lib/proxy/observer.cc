@@ -8,7 +8,7 @@
 
 namespace trestle {
 
-absl::string_view ProxyModeName(ProxyMode mode) {
+absl::string_view EnumName(ProxyMode mode) {
   switch (mode) {
     case ProxyMode::kOffload:
       return "offload";

@@ -11,9 +11,6 @@
 
 namespace trestle {
 
-/// Returns the status for a missing or invalid option.
-absl::Status MissingOption(absl::string_view what);
-
 inline bool HasBackend(const Backends& backends) { return !backends.endpoints.empty(); }
 
 /// Fails if a block's own backend is invalid. It may be missing with content routing.

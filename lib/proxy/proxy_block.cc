@@ -6,18 +6,14 @@
 #include "lib/proxy/connection_plan.h"
 #include "lib/proxy/connection_set.h"
 #include "lib/proxy/option_checks.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
-
-absl::Status MissingOption(absl::string_view what) {
-  return MakeError(
-      {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(what)});
-}
 
 absl::Status CheckOwnBackend(const Backends& backend, const ContentRouting& content) {
   if (HasBackend(backend)) return CheckBackends(backend);
   if (content.new_reader) return absl::OkStatus();
-  return MissingOption("the block needs a backend, or content routing");
+  return ConfigurationError("the block needs a backend, or content routing");
 }
 
 absl::Status CheckConnectionOptions(const ConnectionOptions& options) {
@@ -32,23 +28,24 @@ absl::Status CheckConnectionOptions(const ConnectionOptions& options) {
   };
   for (const auto& [name, limit] : limits) {
     if (limit > absl::ZeroDuration() && limit < absl::InfiniteDuration()) continue;
-    return MissingOption(absl::StrCat(name, " is ", absl::FormatDuration(limit),
-                                      "; it must be more than zero and not infinite"));
+    return ConfigurationError(absl::StrCat(name, " is ", absl::FormatDuration(limit),
+                                           "; it must be more than zero and not infinite"));
   }
   if (options.after_certificate_expiry < absl::ZeroDuration()) {
-    return MissingOption("after_certificate_expiry must not be negative");
+    return ConfigurationError("after_certificate_expiry must not be negative");
   }
   if (options.relay.buffer_bytes > 0 && options.relay.turn_bytes > 0) return absl::OkStatus();
-  return MissingOption("the relay's buffer_bytes and turn_bytes must be more than zero");
+  return ConfigurationError("the relay's buffer_bytes and turn_bytes must be more than zero");
 }
 
 absl::Status CheckContentRouting(const ContentRouting& content) {
   if (!content.new_reader) return absl::OkStatus();
   if (content.timeout <= absl::ZeroDuration() || content.timeout >= absl::InfiniteDuration()) {
-    return MissingOption("the timeout of content routing must be more than zero and not infinite");
+    return ConfigurationError(
+        "the timeout of content routing must be more than zero and not infinite");
   }
   if (content.max_bytes > 0) return absl::OkStatus();
-  return MissingOption("the max_bytes of content routing must be more than zero");
+  return ConfigurationError("the max_bytes of content routing must be more than zero");
 }
 
 ProxyBlock::ProxyBlock(Scheduler& scheduler, Dialer& dialer, const ConnectionOptions& options,

@@ -43,9 +43,9 @@ void ProxyHeaderLeg::ReadHeader() {
       return Fail(AtLeg(raw_->status(), Leg::kFront, Phase::kHello));
     }
     if (result.state == IoState::kEndOfStream) {
-      return Fail(MakeError({ErrorCode::kTruncated, Leg::kFront, Phase::kHello, std::nullopt,
-                             absl::StrCat("the proxy in front left after ", reader_.header_bytes(),
-                                          " bytes, before its PROXY header was complete")}));
+      return Fail(MakeError(ErrorCode::kTruncated, Leg::kFront, Phase::kHello,
+                            absl::StrCat("the proxy in front left after ", reader_.header_bytes(),
+                                         " bytes, before its PROXY header was complete")));
     }
     const ByteView fed(bytes.data(), result.bytes);
     const ProxyHeaderReader::Result taken = reader_.Feed(fed);

@@ -11,11 +11,6 @@
 namespace trestle {
 namespace {
 
-absl::Status BadRoute(absl::string_view detail) {
-  return MakeError(
-      {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(detail)});
-}
-
 std::string Described(const Route& route) {
   return absl::StrCat("the route \"",
                       route.pattern.empty() ? "default" : EscapeForLog(route.pattern), "\"",
@@ -47,7 +42,8 @@ class RouteTable::Builder {
     for (const Route& route : routes_) {
       if (absl::Status status = Add(route); !status.ok()) return status;
     }
-    if (bytes_ > NameIndex::kMaxBytes) return BadRoute("the routes have more than 4 GiB of names");
+    if (bytes_ > NameIndex::kMaxBytes)
+      return ConfigurationError("the routes have more than 4 GiB of names");
     std::shared_ptr<RouteTable> table(new RouteTable);
     for (const auto& [alpn, sorted] : sorted_) {
       auto names = std::make_unique<Names>();
@@ -72,7 +68,7 @@ class RouteTable::Builder {
   };
 
   static absl::Status Twice(const Route& route) {
-    return BadRoute(Described(route) + " is there twice");
+    return ConfigurationError(Described(route) + " is there twice");
   }
 
   absl::Status Add(const Route& route) {
@@ -86,7 +82,7 @@ class RouteTable::Builder {
     }
     absl::StatusOr<NamePattern> pattern = NamePattern::Parse(route.pattern);
     if (!pattern.ok()) {
-      return BadRoute(
+      return ConfigurationError(
           absl::StrCat(Described(route), " has no valid name: ", pattern.status().message()));
     }
     patterns_.push_back(*std::move(pattern));
@@ -101,11 +97,11 @@ class RouteTable::Builder {
   absl::StatusOr<uint32_t> TargetIndex(const Route& route) {
     const uint32_t next = static_cast<uint32_t>(targets_.size());
     if (const auto* handler = std::get_if<ConnectionHandler*>(&route.target)) {
-      if (*handler == nullptr) return BadRoute(Described(route) + " leads to no handler");
+      if (*handler == nullptr) return ConfigurationError(Described(route) + " leads to no handler");
     } else {
       const Backends& backends = std::get<Backends>(route.target);
       if (absl::Status usable = CheckBackends(backends); !usable.ok()) {
-        return BadRoute(absl::StrCat(Described(route), ": ", GetTlsError(usable)->detail));
+        return ConfigurationError(absl::StrCat(Described(route), ": ", GetError(usable)->detail));
       }
       if (backends.endpoints.size() == 1) {
         const auto [known, added] = single_backends_.emplace(backends.endpoints.front(), next);
@@ -130,7 +126,8 @@ RouteTable::~RouteTable() = default;
 
 absl::StatusOr<std::shared_ptr<const RouteTable>> RouteTable::Create(
     const std::vector<Route>& routes) {
-  if (routes.empty()) return BadRoute("there is no route: give at least one, or a default");
+  if (routes.empty())
+    return ConfigurationError("there is no route: give at least one, or a default");
   return Builder(routes).Build();
 }
 

@@ -15,20 +15,16 @@
 namespace trestle {
 namespace {
 
-absl::Status BadText(absl::string_view detail) {
-  return MakeError(
-      {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(detail)});
-}
-
 absl::Status ApplyOption(absl::string_view option, Backends& backends, Route& route) {
   absl::string_view value = option;
   if (absl::ConsumePrefix(&value, "alpn=")) {
-    if (value.empty() || value.size() > 255) return BadText("alpn= takes 1 to 255 bytes");
+    if (value.empty() || value.size() > 255)
+      return ConfigurationError("alpn= takes 1 to 255 bytes");
     route.alpn = std::string(value);
   } else if (absl::ConsumePrefix(&value, "tries=")) {
     uint32_t tries = 0;
     if (!absl::SimpleAtoi(value, &tries) || tries < 1 || tries > 255) {
-      return BadText("tries= takes a number from 1 to 255");
+      return ConfigurationError("tries= takes a number from 1 to 255");
     }
     backends.max_tries = static_cast<uint8_t>(tries);
   } else if (option == "balance=round_robin") {
@@ -38,9 +34,9 @@ absl::Status ApplyOption(absl::string_view option, Backends& backends, Route& ro
   } else if (option == "balance=client_address") {
     backends.balance = Balance::kClientAddress;
   } else {
-    return BadText(absl::StrCat("unknown option \"", EscapeForLog(option),
-                                "\"; there are alpn=, tries= and balance=round_robin, "
-                                "least_connections or client_address"));
+    return ConfigurationError(absl::StrCat("unknown option \"", EscapeForLog(option),
+                                           "\"; there are alpn=, tries= and balance=round_robin, "
+                                           "least_connections or client_address"));
   }
   return absl::OkStatus();
 }
@@ -53,7 +49,7 @@ std::string Pattern(absl::string_view name) {
 absl::StatusOr<Route> ParseLine(absl::string_view line) {
   const std::vector<absl::string_view> fields =
       absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
-  if (fields.size() < 2) return BadText("a route is NAME IP:PORT[+IP:PORT…] [OPTION…]");
+  if (fields.size() < 2) return ConfigurationError("a route is NAME IP:PORT[+IP:PORT…] [OPTION…]");
   Route route;
   route.pattern = Pattern(fields[0]);
   absl::StatusOr<Backends> backends = ParseBackends(fields[1]);
@@ -66,7 +62,7 @@ absl::StatusOr<Route> ParseLine(absl::string_view line) {
 }
 
 std::string DetailOf(const absl::Status& status) {
-  const std::optional<TlsError> error = GetTlsError(status);
+  const std::optional<Error> error = GetError(status);
   return error.has_value() ? error->detail : std::string(status.message());
 }
 
@@ -89,7 +85,7 @@ absl::StatusOr<std::vector<Route>> ParseRouteList(absl::string_view text) {
     const std::pair<absl::string_view, absl::string_view> parts =
         absl::StrSplit(absl::StripAsciiWhitespace(item), absl::MaxSplits('=', 1));
     if (parts.first.empty() || parts.second.empty()) {
-      return BadText(absl::StrCat("\"", EscapeForLog(item), "\" is no NAME=IP:PORT"));
+      return ConfigurationError(absl::StrCat("\"", EscapeForLog(item), "\" is no NAME=IP:PORT"));
     }
     absl::StatusOr<Backends> backends = ParseBackends(parts.second);
     if (!backends.ok()) return backends.status();
@@ -106,7 +102,8 @@ absl::StatusOr<std::vector<Route>> ParseRoutesFile(absl::string_view text) {
     line = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
     if (line.empty()) continue;
     absl::StatusOr<Route> route = ParseLine(line);
-    if (!route.ok()) return BadText(absl::StrCat("line ", number, ": ", DetailOf(route.status())));
+    if (!route.ok())
+      return ConfigurationError(absl::StrCat("line ", number, ": ", DetailOf(route.status())));
     routes.push_back(*std::move(route));
   }
   return routes;

@@ -18,14 +18,14 @@ constexpr uint8_t kAlertDecodeError = 50;        // RFC 8446 6.2
 constexpr uint8_t kAlertUnrecognizedName = 112;  // RFC 6066 3
 
 absl::Status CheckRoutes(const RouteTable* routes, Unrouted no_name, Unrouted unknown_name) {
-  if (routes == nullptr) return MissingOption("the router needs routes");
+  if (routes == nullptr) return ConfigurationError("the router needs routes");
   if (!routes->has_default() || no_name == Unrouted::kDefaultRoute ||
       unknown_name == Unrouted::kDefaultRoute) {
     return absl::OkStatus();
   }
-  return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
-                    "nothing can reach the default route: clients without a name and clients of "
-                    "other names are both refused"});
+  return ConfigurationError(
+      "nothing can reach the default route: clients without a name and clients of "
+      "other names are both refused");
 }
 
 }  // namespace
@@ -99,7 +99,7 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
       }
       return choice;
     }
-    TlsError error;
+    Error error;
     error.code = ErrorCode::kNoRoute;
     error.leg = Leg::kFront;
     error.phase = Phase::kRoute;
@@ -116,7 +116,7 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
     return nullptr;
   }
 
-  std::string LastWords(const TlsError& error) override {
+  std::string LastWords(const Error& error) override {
     switch (error.code) {
       case ErrorCode::kNoRoute:
         return error.alert.has_value() ? Alert(*error.alert) : std::string();

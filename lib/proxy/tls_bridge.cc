@@ -9,6 +9,7 @@
 #include "lib/proxy/option_checks.h"
 #include "lib/proxy/tls_front_plan.h"
 #include "lib/proxy/tls_leg.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 namespace {
@@ -60,8 +61,8 @@ class TlsBridge::Plan final : public TlsFrontPlan {
       return HelloAnswer{};
     }
     if (common.empty()) {
-      return MakeError({ErrorCode::kAlpnMismatch, Leg::kFront, Phase::kHandshake, std::nullopt,
-                        "the client offers none of the application protocols served here"});
+      return MakeError(ErrorCode::kAlpnMismatch, Leg::kFront, Phase::kHandshake,
+                       "the client offers none of the application protocols served here");
     }
     const MonotonicTime now = scheduler().MonotonicNow();
     if (std::optional<std::string> known =
@@ -80,7 +81,7 @@ class TlsBridge::Plan final : public TlsFrontPlan {
       eager_.Remember(back.peer, front.server_name, front.alpn_to_offer, back.tls->alpn,
                       scheduler().MonotonicNow());
     }
-    const std::optional<TlsError> error = GetTlsError(status);
+    const std::optional<Error> error = GetError(status);
     if (!error.has_value()) return;
     const bool about_alpn =
         error->code == ErrorCode::kAlpnMismatch || error->code == ErrorCode::kPeerAlert;
@@ -89,9 +90,8 @@ class TlsBridge::Plan final : public TlsFrontPlan {
 
   absl::StatusOr<Choice> Choose(const LegFacts& front) override {
     if (copy_server_name_ && front.server_name.empty() && backend_name_.empty()) {
-      return MakeError(
-          {ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute, std::nullopt,
-           "the client sent no server name, which the backend's is to be copied from"});
+      return MakeError(ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute,
+                       "the client sent no server name, which the backend's is to be copied from");
     }
     return TlsFrontPlan::Choose(front);
   }
@@ -186,7 +186,7 @@ bool HasNull(const ByBackend& by_backend) {
 absl::Status CheckNames(Scheduler& scheduler, const TlsBridgeOptions& options) {
   const bool computed = static_cast<bool>(options.compute_backend_name);
   if (computed && (options.copy_server_name || !options.backend_name.empty())) {
-    return MissingOption("the backend's name is computed: it can't be fixed or copied, too");
+    return ConfigurationError("the backend's name is computed: it can't be fixed or copied, too");
   }
   const bool fixed = !computed && !(options.copy_server_name && options.backend_name.empty());
   ClientTlsTarget target;
@@ -200,11 +200,11 @@ absl::Status CheckNames(Scheduler& scheduler, const TlsBridgeOptions& options) {
 absl::StatusOr<std::unique_ptr<TlsBridge>> TlsBridge::Create(Scheduler& scheduler, Dialer& dialer,
                                                              TlsBridgeOptions options,
                                                              ConnectionObserver* observer) {
-  if (options.front_tls == nullptr) return MissingOption("the bridge needs front_tls");
-  if (options.back_tls == nullptr) return MissingOption("the bridge needs back_tls");
+  if (options.front_tls == nullptr) return ConfigurationError("the bridge needs front_tls");
+  if (options.back_tls == nullptr) return ConfigurationError("the bridge needs back_tls");
   if (absl::Status s = CheckOwnBackend(options.backend, options.content); !s.ok()) return s;
   if (options.eager_alpn.window <= absl::ZeroDuration()) {
-    return MissingOption("the window of eager_alpn must be more than zero");
+    return ConfigurationError("the window of eager_alpn must be more than zero");
   }
   if (absl::Status status = CheckContentRouting(options.content); !status.ok()) return status;
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
@@ -213,14 +213,14 @@ absl::StatusOr<std::unique_ptr<TlsBridge>> TlsBridge::Create(Scheduler& schedule
     if (!status.ok()) return status;
   }
   if (options.eager_alpn.enabled && options.front_tls->options().alpn.empty()) {
-    return MissingOption("eager_alpn needs application protocols in front_tls");
+    return ConfigurationError("eager_alpn needs application protocols in front_tls");
   }
   if (options.eager_alpn.enabled && options.content.new_reader) {
-    return MissingOption(
+    return ConfigurationError(
         "eager_alpn has chosen the backend before there is any content to route by: leave out one");
   }
   if (HasNull(options.back_tls_by_backend)) {
-    return MissingOption("a backend in back_tls_by_backend has no config");
+    return ConfigurationError("a backend in back_tls_by_backend has no config");
   }
   if (absl::Status status = CheckNames(scheduler, options); !status.ok()) return status;
   const ConnectionOptions connection = options.connection;

@@ -13,6 +13,7 @@
 #include "lib/proxy/connection_plan.h"
 #include "lib/proxy/option_checks.h"
 #include "lib/proxy/tls_leg.h"
+#include "trestle/base/error.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/proxy_block.h"
@@ -30,13 +31,13 @@ inline absl::Status CheckUnreadHttp2(const ServerTlsOptions& front,
     return absl::OkStatus();
   }
   if (front.client_authentication->differs_by_name()) {
-    return MissingOption(
+    return ConfigurationError(
         "h2 is offered and policies for client certificates differ by server name: an HTTP/2 "
         "connection of one name carries requests for another one, which nothing here reads; "
         "dangerous_unread_http2 allows it");
   }
   if (connection.proxy_protocol_to_backend != ProxyProtocolOut::kV2) return absl::OkStatus();
-  return MissingOption(
+  return ConfigurationError(
       "h2 is offered and PROXY v2 headers tell the backend of client certificates: an HTTP/2 "
       "connection of one name carries requests for another one, which nothing here reads; "
       "dangerous_unread_http2 allows it");
@@ -58,8 +59,8 @@ class TlsFrontPlan : public ConnectionPlan {
 
   absl::StatusOr<Choice> Choose(const LegFacts&) override {
     if (HasBackend(std::get<Backends>(backend_))) return Choice{"", &backend_};
-    return MakeError({ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute, std::nullopt,
-                      "there is no backend for connections whose content isn't read"});
+    return MakeError(ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute,
+                     "there is no backend for connections whose content isn't read");
   }
 
   ContentRouting* content() final { return &content_; }

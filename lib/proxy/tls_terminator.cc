@@ -5,6 +5,7 @@
 #include "absl/memory/memory.h"
 #include "lib/proxy/option_checks.h"
 #include "lib/proxy/tls_front_plan.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 
@@ -23,7 +24,7 @@ absl::StatusOr<std::unique_ptr<TlsTerminator>> TlsTerminator::Create(Scheduler& 
                                                                      Dialer& dialer,
                                                                      TlsTerminatorOptions options,
                                                                      ConnectionObserver* observer) {
-  if (options.front_tls == nullptr) return MissingOption("the terminator needs front_tls");
+  if (options.front_tls == nullptr) return ConfigurationError("the terminator needs front_tls");
   if (absl::Status s = CheckOwnBackend(options.backend, options.content); !s.ok()) return s;
   if (absl::Status status = CheckContentRouting(options.content); !status.ok()) return status;
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;

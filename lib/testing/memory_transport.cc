@@ -16,7 +16,7 @@ namespace trestle::testing {
 namespace {
 
 absl::Status Broken(ErrorCode code, std::string detail) {
-  return MakeError({code, std::nullopt, Phase::kRelay, std::nullopt, std::move(detail)});
+  return MakeError(code, Phase::kRelay, std::move(detail));
 }
 
 Endpoint TestNetEndpoint(uint16_t port) {
@@ -433,8 +433,8 @@ std::unique_ptr<Dial> MemoryDialer::Connect(const Endpoint& endpoint, Callback d
     target = found->second;
   } else {
     target = std::make_shared<Target>();
-    target->status = MakeError({ErrorCode::kTransport, std::nullopt, Phase::kDial, std::nullopt,
-                                absl::StrCat(endpoint.ToString(), " refused the connection")});
+    target->status = MakeError(ErrorCode::kTransport, Phase::kDial,
+                               absl::StrCat(endpoint.ToString(), " refused the connection"));
   }
   if (target->delay == absl::InfiniteDuration()) return std::make_unique<MemoryDial>(nullptr);
   const Endpoint local = TestNetEndpoint(static_cast<uint16_t>(10000 + dials_ % 50000));

@@ -30,11 +30,6 @@ constexpr int kFarAway = 0;
 // Chains of one entry whose events aren't told again.
 constexpr size_t kMaxRemembered = 8;
 
-absl::Status Wrong(std::string detail) {
-  return MakeError(
-      {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::move(detail)});
-}
-
 std::string IdOf(CertificateSource source, Leg leg, absl::string_view name,
                  const Endpoint& endpoint) {
   return absl::StrCat(static_cast<int>(source), " ", static_cast<int>(leg), " ", name, " ",
@@ -46,7 +41,7 @@ std::string IdOf(const MonitorTargets::Probed& probed) {
   const LegProbeTarget& target = probed.target;
   return absl::StrCat(IdOf(CertificateSource::kProbe, probed.leg, probed.name, target.endpoint),
                       " ", target.server_name, " ", target.verify_name, " ",
-                      absl::StrJoin(target.alpn, ","), " ", StartTlsName(target.start_tls), " ",
+                      absl::StrJoin(target.alpn, ","), " ", EnumName(target.start_tls), " ",
                       static_cast<int>(target.proxy_header));
 }
 
@@ -112,14 +107,14 @@ std::string NameOf(const CertificateSet::Shown& shown) {
 // OK once `leaf` is valid; its end is none of the status, but of the forecast.
 absl::Status NotYetValidStatus(const CertificateInfo& leaf, absl::Time now) {
   if (leaf.not_before <= now) return absl::OkStatus();
-  return MakeError({ErrorCode::kCertificateExpired, Leg::kFront, Phase::kHandshake, std::nullopt,
-                    absl::StrCat("certificate \"", leaf.subject, "\" is not valid before ",
-                                 absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", leaf.not_before,
-                                                  absl::UTCTimeZone()))});
+  return MakeError(ErrorCode::kCertificateExpired, Leg::kFront, Phase::kHandshake,
+                   absl::StrCat("certificate \"", leaf.subject, "\" is not valid before ",
+                                absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", leaf.not_before,
+                                                 absl::UTCTimeZone())));
 }
 
 std::string DetailOf(const absl::Status& status) {
-  const std::optional<TlsError> error = GetTlsError(status);
+  const std::optional<Error> error = GetError(status);
   return error.has_value() ? error->detail : std::string(status.message());
 }
 
@@ -179,7 +174,7 @@ bool CertificateMonitor::Entry::Remember() {
   return true;
 }
 
-absl::string_view CertificateSourceName(CertificateSource source) {
+absl::string_view EnumName(CertificateSource source) {
   switch (source) {
     case CertificateSource::kOwn:
       return "own";
@@ -230,25 +225,25 @@ CertificateMonitor::~CertificateMonitor() = default;
 absl::Status CertificateMonitor::Check(const MonitorTargets& targets) const {
   if (!IsPositive(options_.probe_interval) || !IsPositive(options_.first_probe_within) ||
       !IsPositive(options_.own_interval)) {
-    return Wrong("an interval of the certificate monitor must be above 0 and finite");
+    return ConfigurationError("an interval of the certificate monitor must be above 0 and finite");
   }
   for (size_t i = 0; i < thresholds_.size(); ++i) {
     if (thresholds_[i] <= 0 || (i > 0 && thresholds_[i] == thresholds_[i - 1])) {
-      return Wrong("thresholds must be above 0 days, and no two the same");
+      return ConfigurationError("thresholds must be above 0 days, and no two the same");
     }
   }
   for (const auto& store : targets.own) {
-    if (store == nullptr) return Wrong("a certificate store to watch is null");
+    if (store == nullptr) return ConfigurationError("a certificate store to watch is null");
   }
   std::map<std::string, const LegProbeConfig*> configs;
   for (const MonitorTargets::Probed& probed : targets.probed) {
-    if (probed.config == nullptr) return Wrong("a leg to probe has no config");
+    if (probed.config == nullptr) return ConfigurationError("a leg to probe has no config");
     if (absl::Status s = probed.target.endpoint.CheckDialable(); !s.ok()) return s;
     const auto [known, added] = configs.emplace(IdOf(probed), probed.config.get());
     if (!added && known->second != probed.config.get()) {
-      return Wrong(absl::StrCat("the ", LegName(probed.leg), " leg \"", probed.name, "\" at ",
-                                probed.target.endpoint.ToString(),
-                                " is to be probed with two configs"));
+      return ConfigurationError(absl::StrCat("the ", EnumName(probed.leg), " leg \"", probed.name,
+                                             "\" at ", probed.target.endpoint.ToString(),
+                                             " is to be probed with two configs"));
     }
   }
   return absl::OkStatus();
@@ -399,7 +394,7 @@ void CertificateMonitor::OnSighting(const CertificateSighting& sighting) {
   }
   Observation observation;
   observation.when = sighting.when;
-  observation.status = sighting.status;
+  if (sighting.error.has_value()) observation.status = MakeError(*sighting.error);
   observation.chain.assign(sighting.chain.begin(), sighting.chain.end());
   observation.failure = EndOfSeen(sighting.chain);
   Update(EntryFor(id, CertificateSource::kSeen, Leg::kBack, sighting.name, sighting.endpoint),

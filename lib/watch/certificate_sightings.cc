@@ -10,8 +10,7 @@ namespace trestle {
 namespace {
 
 // Returns whether the back leg failed because of its certificates.
-bool IsRefusal(const absl::Status& status) {
-  const std::optional<TlsError> error = GetTlsError(status);
+bool IsRefusal(const std::optional<Error>& error) {
   if (!error.has_value() || error->leg != Leg::kBack) return false;
   return error->code == ErrorCode::kCertificateExpired ||
          error->code == ErrorCode::kCertificateUntrusted || error->code == ErrorCode::kNameMismatch;
@@ -36,7 +35,7 @@ void CertificateSightings::OnTurnedAway(Limit limit) {
 }
 
 void CertificateSightings::OnClosed(const ConnectionReport& report) {
-  if (report.back.tls != nullptr && IsRefusal(report.status)) Look(report);
+  if (report.back.tls != nullptr && IsRefusal(report.error)) Look(report);
   if (next_ != nullptr) next_->OnClosed(report);
 }
 
@@ -44,7 +43,7 @@ void CertificateSightings::Look(const ConnectionReport& report) {
   const TlsInfo& tls = *report.back.tls;
   // An encrypted server name and the certificates for it must not be passed on.
   if (report.server_name_hidden && tls.server_name == report.server_name) return;
-  const bool refused = IsRefusal(report.status);
+  const bool refused = IsRefusal(report.error);
   // A resumed session has the chain of its first connection, which the backend may have replaced
   // since. For other sessions, an empty chain is no news.
   if ((tls.resumed || tls.peer_chain.empty()) && !refused) return;
@@ -61,7 +60,7 @@ void CertificateSightings::Look(const ConnectionReport& report) {
   sighting.endpoint = report.back.peer;
   sighting.when = report.accepted + report.times.front + report.times.dial + report.times.back;
   sighting.chain = tls.peer_chain;
-  if (refused) sighting.status = report.status;
+  if (refused) sighting.error = report.error;
   on_sighting_(std::move(sighting));
 }
 

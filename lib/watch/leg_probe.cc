@@ -13,11 +13,6 @@
 namespace trestle {
 namespace {
 
-absl::Status ConfigurationFault(absl::string_view detail) {
-  return MakeError(
-      {ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt, std::string(detail)});
-}
-
 bool IsLimit(absl::Duration duration) {
   return duration > absl::ZeroDuration() && duration < absl::InfiniteDuration();
 }
@@ -37,10 +32,10 @@ absl::Status AtBack(const absl::Status& status, Phase phase) {
 
 absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LegProbeConfig::Create(
     LegProbeOptions options) {
-  if (options.checker == nullptr) return ConfigurationFault("no CA certificates were given");
+  if (options.checker == nullptr) return ConfigurationError("no CA certificates were given");
   for (const absl::Duration limit : {options.dial_timeout, options.start_tls_timeout,
                                      options.handshake_timeout, options.ticket_wait}) {
-    if (!IsLimit(limit)) return ConfigurationFault("a time limit must be above 0 and finite");
+    if (!IsLimit(limit)) return ConfigurationError("a time limit must be above 0 and finite");
   }
   ClientTlsOptions tls_options;
   tls_options.parameters = options.parameters;
@@ -188,7 +183,7 @@ void LegProbe::ReadTickets() {
   std::array<uint8_t, 256> buffer;
   const IoResult result = stream_->Read(absl::MakeSpan(buffer));
   if (result.state == IoState::kFailed) {
-    const std::optional<TlsError> error = GetTlsError(stream_->status());
+    const std::optional<Error> error = GetError(stream_->status());
     // The handshake is complete even if the server just closes the connection.
     const bool refused = error.has_value() && error->code == ErrorCode::kPeerAlert;
     return Finish(refused ? AtBack(stream_->status(), Phase::kHandshake) : absl::OkStatus());
@@ -223,7 +218,7 @@ absl::string_view LegProbe::MissingAtTimeout() const {
 }
 
 void LegProbe::Fail(Phase phase, ErrorCode code, std::string detail) {
-  Finish(MakeError({code, Leg::kBack, phase, std::nullopt, std::move(detail)}));
+  Finish(MakeError(code, Leg::kBack, phase, std::move(detail)));
 }
 
 void LegProbe::Finish(absl::Status status) {

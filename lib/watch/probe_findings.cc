@@ -134,11 +134,11 @@ void Add(std::vector<Finding>& findings, Severity severity, absl::string_view co
 void AddFailure(const absl::Status& status, const ProbeReport& report, absl::Time now,
                 std::vector<Finding>& findings) {
   if (status.ok()) return;
-  const std::optional<TlsError> error = GetTlsError(status);
+  const std::optional<Error> error = GetError(status);
   if (!error.has_value()) {
     return Add(findings, Severity::kCritical, "internal", std::string(status.message()));
   }
-  Add(findings, Severity::kCritical, ErrorCodeName(error->code), error->detail,
+  Add(findings, Severity::kCritical, EnumName(error->code), error->detail,
       AdviceFor(error->code, report, now));
 }
 
@@ -223,7 +223,7 @@ void AddChain(const ProbeReport& report, absl::Time now, const FindingOptions& o
 
 }  // namespace
 
-absl::string_view SeverityName(Severity severity) {
+absl::string_view EnumName(Severity severity) {
   switch (severity) {
     case Severity::kFine:
       return "fine";

@@ -33,7 +33,7 @@ absl::string_view RecordTypeName(uint8_t type) {
 
 }  // namespace
 
-absl::string_view HelloStateName(HelloState state) {
+absl::string_view EnumName(HelloState state) {
   switch (state) {
     case HelloState::kNeedMore:
       return "need_more";
@@ -61,7 +61,7 @@ HelloState ClientHelloReader::Feed(ByteView bytes) {
 }
 
 absl::Status ClientHelloReader::error() const {
-  TlsError error;
+  Error error;
   error.leg = Leg::kFront;
   error.phase = Phase::kHello;
   error.detail = detail_;

@@ -320,7 +320,7 @@ absl::Status ParseClientHello(ByteView message, const ServerNameRules& rules, Cl
   } else if (wire_internal::ParseHello(message, rules, hello, detail)) {
     return absl::OkStatus();
   }
-  TlsError error;
+  Error error;
   error.code = ErrorCode::kMalformedHello;
   error.leg = Leg::kFront;
   error.phase = Phase::kHello;

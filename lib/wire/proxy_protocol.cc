@@ -73,7 +73,7 @@ bool operator==(const ProxyHeader& a, const ProxyHeader& b) {
   return fields(a) == fields(b);
 }
 
-absl::string_view ProxyHeaderStateName(ProxyHeaderState state) {
+absl::string_view EnumName(ProxyHeaderState state) {
   switch (state) {
     case ProxyHeaderState::kNeedMore:
       return "need_more";
@@ -105,7 +105,7 @@ absl::Status ProxyHeaderReader::error() const {
   if (state_ == ProxyHeaderState::kNeedMore || state_ == ProxyHeaderState::kDone) {
     return absl::OkStatus();
   }
-  return MakeError({ErrorCode::kProtocol, Leg::kFront, Phase::kHello, std::nullopt, detail_});
+  return MakeError(ErrorCode::kProtocol, Leg::kFront, Phase::kHello, detail_);
 }
 
 void ProxyHeaderReader::TakeStep() {

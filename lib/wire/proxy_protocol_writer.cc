@@ -18,8 +18,7 @@ namespace {
 using wire_internal::kProxyV2HeadBytes;
 
 absl::Status CannotWrite(absl::string_view why) {
-  return MakeError({ErrorCode::kConfiguration, std::nullopt, Phase::kSetUp, std::nullopt,
-                    absl::StrCat("no PROXY protocol header: ", why)});
+  return ConfigurationError(absl::StrCat("no PROXY protocol header: ", why));
 }
 
 bool EndpointFits(const Endpoint& endpoint, ProxyFamily family) {

@@ -56,7 +56,7 @@ class BadEndpointTest : public ::testing::TestWithParam<const char*> {};
 TEST_P(BadEndpointTest, IsRefusedAndQuoted) {
   const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(GetParam());
   ASSERT_FALSE(endpoint.ok());
-  const std::optional<TlsError> error = GetTlsError(endpoint.status());
+  const std::optional<Error> error = GetError(endpoint.status());
   ASSERT_TRUE(error.has_value());
   EXPECT_EQ(error->code, ErrorCode::kConfiguration);
   EXPECT_THAT(error->detail, HasSubstr(GetParam()));
@@ -92,7 +92,7 @@ TEST(EndpointTest, OnlyAnAddressWithAPortCanBeDialed) {
       {*Endpoint::Parse("[::]:1"), "every address of a machine"},
   };
   for (const auto& [endpoint, words] : rows) {
-    const std::optional<TlsError> error = GetTlsError(endpoint.CheckDialable());
+    const std::optional<Error> error = GetError(endpoint.CheckDialable());
     ASSERT_TRUE(error.has_value()) << endpoint.ToString();
     EXPECT_EQ(error->code, ErrorCode::kConfiguration);
     EXPECT_THAT(error->detail, HasSubstr(words));

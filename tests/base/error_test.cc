@@ -16,10 +16,10 @@ TEST(ErrorTest, EveryCodeHasANameOfItsOwnAndSurvivesTheStatus) {
   std::set<std::string> names;
   for (int i = 0; i < kCodes; ++i) {
     const ErrorCode code = static_cast<ErrorCode>(i);
-    EXPECT_TRUE(names.insert(std::string(ErrorCodeName(code))).second) << ErrorCodeName(code);
+    EXPECT_TRUE(names.insert(std::string(EnumName(code))).second) << EnumName(code);
     const absl::Status status = MakeError({code, Leg::kBack, Phase::kDial, 200, "why"});
     EXPECT_FALSE(status.ok());
-    const std::optional<TlsError> error = GetTlsError(status);
+    const std::optional<Error> error = GetError(status);
     ASSERT_TRUE(error.has_value());
     EXPECT_EQ(error->code, code);
     EXPECT_EQ(error->leg, Leg::kBack);
@@ -30,9 +30,8 @@ TEST(ErrorTest, EveryCodeHasANameOfItsOwnAndSurvivesTheStatus) {
 }
 
 TEST(ErrorTest, WhatIsUnsetStaysUnset) {
-  const absl::Status status =
-      MakeError({ErrorCode::kTimeout, std::nullopt, Phase::kRelay, std::nullopt, ""});
-  const std::optional<TlsError> error = GetTlsError(status);
+  const absl::Status status = MakeError(ErrorCode::kTimeout, Phase::kRelay, "");
+  const std::optional<Error> error = GetError(status);
   ASSERT_TRUE(error.has_value());
   EXPECT_FALSE(error->leg.has_value());
   EXPECT_FALSE(error->alert.has_value());
@@ -52,12 +51,12 @@ TEST(ErrorTest, LimitsAreKeptAndHaveNames) {
   for (const Limit limit :
        {Limit::kConnections, Limit::kFullHandshakes, Limit::kHandshakesPerSecond,
         Limit::kHandshakesPerSecondPerClient, Limit::kKeyUpdates, Limit::kTasks}) {
-    names.insert(LimitName(limit));
-    TlsError error;
+    names.insert(EnumName(limit));
+    Error error;
     error.code = ErrorCode::kOverLimit;
     error.detail = "too many";
     error.limit = limit;
-    const auto read = GetTlsError(AtLeg(MakeError(error), Leg::kFront, Phase::kRelay));
+    const auto read = GetError(AtLeg(MakeError(error), Leg::kFront, Phase::kRelay));
     ASSERT_TRUE(read.has_value());
     EXPECT_EQ(read->limit, limit);
     EXPECT_EQ(read->detail, "too many");
@@ -66,22 +65,22 @@ TEST(ErrorTest, LimitsAreKeptAndHaveNames) {
 }
 
 TEST(ErrorTest, StatusesOfOthersCarryNone) {
-  EXPECT_FALSE(GetTlsError(absl::OkStatus()).has_value());
-  EXPECT_FALSE(GetTlsError(absl::InternalError("x")).has_value());
+  EXPECT_FALSE(GetError(absl::OkStatus()).has_value());
+  EXPECT_FALSE(GetError(absl::InternalError("x")).has_value());
 }
 
 TEST(ErrorTest, AtLegFillsInWhereAndKeepsTheRest) {
   const absl::Status made =
       MakeError({ErrorCode::kTruncated, std::nullopt, Phase::kSetUp, 10, "cut"});
-  const std::optional<TlsError> error = GetTlsError(AtLeg(made, Leg::kFront, Phase::kRelay));
+  const std::optional<Error> error = GetError(AtLeg(made, Leg::kFront, Phase::kRelay));
   ASSERT_TRUE(error.has_value());
   EXPECT_EQ(error->code, ErrorCode::kTruncated);
   EXPECT_EQ(error->leg, Leg::kFront);
   EXPECT_EQ(error->phase, Phase::kRelay);
   EXPECT_EQ(error->alert, 10);
   EXPECT_TRUE(AtLeg(absl::OkStatus(), Leg::kFront, Phase::kRelay).ok());
-  const std::optional<TlsError> foreign =
-      GetTlsError(AtLeg(absl::UnavailableError("gone"), Leg::kBack, Phase::kDial));
+  const std::optional<Error> foreign =
+      GetError(AtLeg(absl::UnavailableError("gone"), Leg::kBack, Phase::kDial));
   ASSERT_TRUE(foreign.has_value());
   EXPECT_EQ(foreign->code, ErrorCode::kTransport);
   EXPECT_EQ(foreign->detail, "gone");

@@ -77,7 +77,7 @@ TEST_P(BadRangeTest, IsRefusedAndQuoted) {
   for (const std::string& text : {std::string(GetParam()), "::1/128," + std::string(GetParam())}) {
     const absl::StatusOr<TrustedPeers> peers = TrustedPeers::Parse(text);
     ASSERT_FALSE(peers.ok());
-    const std::optional<TlsError> error = GetTlsError(peers.status());
+    const std::optional<Error> error = GetError(peers.status());
     ASSERT_TRUE(error.has_value());
     EXPECT_EQ(error->code, ErrorCode::kConfiguration);
     EXPECT_THAT(error->detail, HasSubstr(absl::StrCat("\"", GetParam(), "\"")));

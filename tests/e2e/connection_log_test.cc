@@ -75,9 +75,9 @@ TEST(ConnectionLogTest, ManyFailedTriesBesideLongChainsMakeABoundedLine) {
   tls.local_chain = tls.peer_chain = ChainInfo(std::vector<CertificateInfo>(50, certificate));
   ConnectionReport report = WithLongHello();
   report.front.tls = report.back.tls = std::make_shared<const TlsInfo>(tls);
-  report.status = MakeError(
-      {ErrorCode::kTransport, Leg::kBack, Phase::kDial, std::nullopt, std::string(100'000, 'x')});
-  for (int i = 0; i < 30; ++i) report.failed_tries.push_back({Endpoint(), report.status});
+  report.error = ToError(
+      MakeError(ErrorCode::kTransport, Leg::kBack, Phase::kDial, std::string(100'000, 'x')));
+  for (int i = 0; i < 30; ++i) report.failed_tries.push_back({Endpoint(), *report.error});
   const std::string line = ConnectionAsJson(report, absl::UnixEpoch());
   EXPECT_LT(line.size(), 64u << 10);
   const auto document = nlohmann::json::parse(line);
@@ -88,11 +88,12 @@ TEST(ConnectionLogTest, ManyFailedTriesBesideLongChainsMakeABoundedLine) {
 
 TEST(ConnectionLogTest, QuotesInTheTextLogAreEscaped) {
   ConnectionReport report;
-  report.status = absl::InvalidArgumentError("said \"no\" mode=offload \\");
-  EXPECT_THAT(DescribeConnection(report), EndsWith("status=\"said \\\"no\\\" mode=offload \\\\\""));
-  report.status = absl::InvalidArgumentError(std::string(100'000, 'x'));
+  report.error = ToError(absl::InvalidArgumentError("said \"no\" mode=offload \\"));
+  EXPECT_THAT(DescribeConnection(report),
+              EndsWith("status=\"set-up: internal: said \\\"no\\\" mode=offload \\\\\""));
+  report.error = ToError(absl::InvalidArgumentError(std::string(100'000, 'x')));
   EXPECT_LT(DescribeConnection(report).size(), 4096u);
-  EXPECT_THAT(DescribeConnection(report), HasSubstr("…(100000 bytes)\""));
+  EXPECT_THAT(DescribeConnection(report), HasSubstr("…(100018 bytes)\""));
 }
 
 }  // namespace

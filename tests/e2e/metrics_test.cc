@@ -108,8 +108,8 @@ TEST_F(MetricsTest, ConnectionsHandshakesAndBytesAreCounted) {
   observer->OnClosed(Bridged(1));
   observer->OnClosed(Bridged(2));
   ConnectionReport failed = Bridged(4);
-  failed.status = MakeError(
-      {ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, std::nullopt, "expired"});
+  failed.error =
+      ToError(MakeError(ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, "expired"));
   observer->OnClosed(failed);
   ConnectionReport passed;
   passed.mode = ProxyMode::kPassthrough;
@@ -149,8 +149,8 @@ TEST_F(MetricsTest, RefusalsTellWhichLimit) {
   observer->OnTurnedAway(Limit::kConnections);
   ConnectionReport refused;
   for (const Limit limit : {Limit::kHandshakesPerSecond, Limit::kHandshakesPerSecondPerClient}) {
-    refused.status = MakeError(
-        {ErrorCode::kOverLimit, Leg::kFront, Phase::kHandshake, std::nullopt, "too many", limit});
+    refused.status =
+        AtLeg(OverLimitError(limit, Phase::kHandshake, "too many"), Leg::kFront, Phase::kHandshake);
     observer->OnClosed(refused);
   }
   const std::string text = metrics_.Text(now_);
@@ -221,8 +221,8 @@ TEST_F(MetricsTest, ClientsCannotMakeSeries) {
     report.front.peer = *Endpoint::Parse(absl::StrCat("192.0.2.1:", 1000 + i));
     report.hello.emplace();
     report.hello->alpn = {report.front.tls->alpn};
-    report.status = MakeError({ErrorCode::kNoRoute, Leg::kFront, Phase::kHello, std::nullopt,
-                               absl::StrCat("no route for ", report.server_name)});
+    report.error = ToError(MakeError(ErrorCode::kNoRoute, Leg::kFront, Phase::kHello,
+                                     absl::StrCat("no route for ", report.server_name)));
     observer->OnClosed(report);
   };
   close(0);
@@ -265,8 +265,8 @@ TEST_F(MetricsTest, CertificatesCountDownAndBelowZero) {
       // The worst backend of a name stands for it.
       Certificate("two.test", 5 * kDay, 5 * kDay), Certificate("two.test", 4 * kDay, 4 * kDay)};
   certificates.emplace_back().name = "unknown.test";
-  certificates[1].status = MakeError(
-      {ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, std::nullopt, "expired"});
+  certificates[1].status =
+      MakeError(ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, "expired");
   metrics_.SetCertificates(certificates);
   const std::string text = metrics_.Text(now_);
   const auto expect = [&](const std::string& metric, const std::string& name,
@@ -296,8 +296,7 @@ TEST_F(MetricsTest, ThePageEscapesWhatCertificatesSay) {
 
 TEST_F(MetricsTest, ThePageNamesThePartAndTheDayNearestFirst) {
   CertificateStatus failing = Certificate("broken.test", 90 * kDay, 90 * kDay);
-  failing.status =
-      MakeError({ErrorCode::kTransport, Leg::kBack, Phase::kDial, std::nullopt, "nobody is there"});
+  failing.status = MakeError(ErrorCode::kTransport, Leg::kBack, Phase::kDial, "nobody is there");
   const std::string page = LegsPage({{},
                                      {Certificate("late.test", 300 * kDay, 300 * kDay),
                                       Certificate("soon.test", 90 * kDay, 9 * kDay), failing}},
@@ -327,7 +326,7 @@ TEST_F(MetricsTest, ThePageHasBothLegsOfEachRouteSideBySide) {
   add("back.test", CertificateSource::kProbe, other);      // 4: of no route.
   add("pass.test", CertificateSource::kProbe, other);      // 5
   view.certificates[3].last_error =
-      MakeError({ErrorCode::kTransport, Leg::kBack, Phase::kDial, std::nullopt, "nobody is there"});
+      MakeError(ErrorCode::kTransport, Leg::kBack, Phase::kDial, "nobody is there");
   view.certificates[3].last_error_time = now_ - absl::Hours(5);
   view.routes = {{"x.app.test", ProxyMode::kBridge, {one}, "back.test"},
                  {"pass.test", ProxyMode::kPassthrough, {other}, "pass.test"},
@@ -388,7 +387,7 @@ TEST_F(MetricsTest, TheDocumentsUseTheNamesThatThereAre) {
   ConnectionReport report = Bridged(1);
   report.hello.emplace();
   report.hello->bytes = 1500;
-  report.status = MakeError({ErrorCode::kTimeout, Leg::kBack, Phase::kRelay, std::nullopt, "x"});
+  report.error = ToError(MakeError(ErrorCode::kTimeout, Leg::kBack, Phase::kRelay, "x"));
   observer->OnClosed(report);
   metrics_.SetTicketKeyTime([](absl::Time now) { return now; });
   metrics_.SetLostRecords([] { return std::map<std::string, uint64_t>{{"stderr", 0}}; });
@@ -610,7 +609,7 @@ TEST_F(AdminServerTest, ATakenAddressIsAnError) {
   const auto second =
       AdminServer::Start(*Endpoint::Parse(absl::StrCat("127.0.0.1:", server_->port())), metrics_);
   ASSERT_FALSE(second.ok());
-  EXPECT_EQ(GetTlsError(second.status())->code, ErrorCode::kConfiguration);
+  EXPECT_EQ(GetError(second.status())->code, ErrorCode::kConfiguration);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("cannot serve HTTP on 127.0.0.1:"));
 }
 

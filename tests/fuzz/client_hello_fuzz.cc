@@ -29,7 +29,7 @@ void Require(bool condition, const char* what) {
 }
 
 std::string Describe(const ClientHelloReader& reader) {
-  std::string text = absl::StrCat(HelloStateName(reader.state()), " ", reader.error().ToString());
+  std::string text = absl::StrCat(EnumName(reader.state()), " ", reader.error().ToString());
   if (reader.state() != HelloState::kDone) return text;
   const ClientHello& hello = reader.hello();
   absl::StrAppend(&text, " ", hello.server_name, " ", hello.records, " ", hello.alpn.size(), " ",

@@ -93,7 +93,7 @@ void ReadRoutes(absl::string_view text) {
   auto parsed = ParseHttpRoutes(text);
   const auto made = parsed.ok() ? HttpRoutes::Create(*std::move(parsed)) : parsed.status();
   if (!made.ok()) {
-    const auto error = GetTlsError(made.status());
+    const auto error = GetError(made.status());
     Require(error.has_value() && error->code == ErrorCode::kConfiguration, "errors are typed");
     return;
   }

@@ -33,7 +33,7 @@ bool Judge(const absl::StatusOr<T>& made) {
     Require(*made != nullptr, "what is taken is there");
     return true;
   }
-  const auto error = GetTlsError(made.status());
+  const auto error = GetError(made.status());
   Require(error.has_value() && error->code == ErrorCode::kConfiguration, "errors are typed");
   Require(!error->detail.empty(), "errors say what is wrong");
   return false;

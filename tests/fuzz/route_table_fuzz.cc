@@ -120,11 +120,11 @@ void AddNearNames(const std::vector<Route>& routes, std::vector<Question>& quest
 
 void Check(absl::string_view file, const std::vector<absl::string_view>& question_lines) {
   const absl::StatusOr<std::vector<Route>> routes = ParseRoutesFile(file);
-  if (!routes.ok()) return Require(GetTlsError(routes.status()).has_value(), "errors are typed");
+  if (!routes.ok()) return Require(GetError(routes.status()).has_value(), "errors are typed");
   const auto table = RouteTable::Create(*routes);
   const auto reversed = RouteTable::Create({routes->rbegin(), routes->rend()});
   Require(table.ok() == reversed.ok(), "the order of routes doesn't decide whether they are good");
-  if (!table.ok()) return Require(GetTlsError(table.status()).has_value(), "errors are typed");
+  if (!table.ok()) return Require(GetError(table.status()).has_value(), "errors are typed");
   Require((*table)->size() == routes->size(), "every route counts");
   std::vector<Question> questions = {{"", {}}};
   for (const absl::string_view line : question_lines) questions.push_back(ParseQuestion(line));

@@ -105,7 +105,7 @@ class InspectorsTest : public ::testing::Test {
   }
 
   std::string Reason() const {
-    const std::optional<TlsError> error = GetTlsError(outcome);
+    const std::optional<Error> error = GetError(outcome);
     return error.has_value() && error->code == ErrorCode::kBlockedByInspector ? error->detail : "";
   }
 

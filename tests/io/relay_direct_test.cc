@@ -170,8 +170,8 @@ TEST_P(RelayDirectTest, ACutStreamIsDeliveredAndNamed) {
   EXPECT_TRUE(r.client->received() == down);
   EXPECT_FALSE(r.client->saw_end());
   ASSERT_EQ(r.done_calls, 1);
-  EXPECT_EQ(GetTlsError(*r.outcome)->code, ErrorCode::kTruncated);
-  EXPECT_EQ(GetTlsError(*r.outcome)->leg, Leg::kBack);
+  EXPECT_EQ(GetError(*r.outcome)->code, ErrorCode::kTruncated);
+  EXPECT_EQ(GetError(*r.outcome)->leg, Leg::kBack);
   r.relay.reset();
   EXPECT_EQ(r.pipes.lent, 0);
 }

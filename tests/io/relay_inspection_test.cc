@@ -115,7 +115,7 @@ TEST(RelayInspectionTest, HoldingAtTheLimitBlocks) {
   r.client->Send(std::string(5000, 'x'));
   loop.RunFor(absl::Seconds(1));
   ASSERT_TRUE(r.outcome.has_value());
-  EXPECT_EQ(GetTlsError(*r.outcome)->code, ErrorCode::kBlockedByInspector);
+  EXPECT_EQ(GetError(*r.outcome)->code, ErrorCode::kBlockedByInspector);
   EXPECT_THAT(std::string(r.outcome->message()), HasSubstr("undecided about 1000 bytes"));
   EXPECT_EQ(r.backend->received(), "");
 }
@@ -127,7 +127,7 @@ TEST(RelayInspectionTest, HoldingAtTheEndBlocks) {
   r.client->End();
   loop.RunFor(absl::Seconds(1));
   ASSERT_TRUE(r.outcome.has_value());
-  EXPECT_EQ(GetTlsError(*r.outcome)->code, ErrorCode::kBlockedByInspector);
+  EXPECT_EQ(GetError(*r.outcome)->code, ErrorCode::kBlockedByInspector);
   EXPECT_EQ(r.backend->received(), "");
 }
 
@@ -141,7 +141,7 @@ TEST(RelayInspectionTest, BlocksWithLastWordsToTheClient) {
   r.client->Send("' OR 1=1");
   loop.RunFor(absl::Seconds(1));
   ASSERT_TRUE(r.outcome.has_value());
-  const std::optional<TlsError> error = GetTlsError(*r.outcome);
+  const std::optional<Error> error = GetError(*r.outcome);
   EXPECT_EQ(error->code, ErrorCode::kBlockedByInspector);
   EXPECT_EQ(error->leg, Leg::kFront);
   EXPECT_EQ(error->detail, "found an attack");
@@ -157,7 +157,7 @@ TEST(RelayInspectionTest, BlocksTheBackendsBytesToo) {
   r.backend->Send("4111 1111 1111 1111");
   loop.RunFor(absl::Seconds(1));
   EXPECT_EQ(r.client->received(), "withheld");
-  EXPECT_EQ(GetTlsError(*r.outcome)->leg, Leg::kBack);
+  EXPECT_EQ(GetError(*r.outcome)->leg, Leg::kBack);
 }
 
 TEST(RelayInspectionTest, TheEndIsSeenOnceAndMayAppend) {
@@ -219,8 +219,8 @@ TEST(RelayInspectionTest, WaitingEndsWithTheOtherDirectionsEnd) {
     EXPECT_EQ(r.backend->received(), goes_on ? "late" : "");
     EXPECT_EQ(r.outcome.has_value(), !goes_on);
     if (goes_on) continue;
-    EXPECT_EQ(GetTlsError(*r.outcome)->code, ErrorCode::kBlockedByInspector);
-    EXPECT_EQ(GetTlsError(*r.outcome)->detail,
+    EXPECT_EQ(GetError(*r.outcome)->code, ErrorCode::kBlockedByInspector);
+    EXPECT_EQ(GetError(*r.outcome)->detail,
               "the inspector still waited with 4 bytes when the other direction had ended");
   }
 }
@@ -233,7 +233,7 @@ TEST(RelayInspectionTest, ALegThatBreaksIsNoticedWhileWaiting) {
   r.client->End(StreamEnd::kTruncated);
   loop.RunFor(absl::Seconds(1));
   ASSERT_TRUE(r.outcome.has_value());
-  EXPECT_EQ(GetTlsError(*r.outcome)->leg, Leg::kFront);
+  EXPECT_EQ(GetError(*r.outcome)->leg, Leg::kFront);
 }
 
 }  // namespace

@@ -44,8 +44,8 @@ struct Relayed {
     });
   }
 
-  std::optional<TlsError> error() const {
-    return outcome.has_value() ? GetTlsError(*outcome) : std::nullopt;
+  std::optional<Error> error() const {
+    return outcome.has_value() ? GetError(*outcome) : std::nullopt;
   }
 
   SimulatedLoop& loop;

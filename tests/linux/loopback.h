@@ -46,12 +46,12 @@ inline void Settle(EpollLoop& loop) {
 }
 
 inline std::optional<ErrorCode> CodeOf(const absl::Status& status) {
-  const std::optional<TlsError> error = GetTlsError(status);
+  const std::optional<Error> error = GetError(status);
   return error.has_value() ? std::make_optional(error->code) : std::nullopt;
 }
 
 inline std::string DetailOf(const absl::Status& status) {
-  const std::optional<TlsError> error = GetTlsError(status);
+  const std::optional<Error> error = GetError(status);
   return error.has_value() ? error->detail : "";
 }
 

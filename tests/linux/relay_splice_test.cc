@@ -68,8 +68,8 @@ struct Relayed {
     return relay->bytes_read(source) - relay->bytes_written(sink);
   }
 
-  std::optional<TlsError> error() const {
-    return outcome.has_value() ? GetTlsError(*outcome) : std::nullopt;
+  std::optional<Error> error() const {
+    return outcome.has_value() ? GetError(*outcome) : std::nullopt;
   }
 
   std::unique_ptr<Transport> front;

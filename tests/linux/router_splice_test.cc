@@ -55,7 +55,7 @@ TEST(RouterSpliceTest, TellsOfTheBytesThatTheKernelCarried) {
   EXPECT_TRUE(client.received() == down);
 
   const ConnectionReport& report = *observer.report;
-  EXPECT_TRUE(report.status.ok()) << report.status;
+  EXPECT_TRUE(report.ok()) << ErrorText(report.error);
   EXPECT_EQ(report.back.bytes_written, up.size());
   EXPECT_GT(report.back.bytes_spliced, up.size() / 2);
   EXPECT_LT(report.back.bytes_spliced, up.size()) << "the hello was read here";

@@ -28,7 +28,7 @@ TEST(SocketTest, ConnectErrorsSayWhatHappenedToWhom) {
     const absl::Status status = ConnectError(backend, error);
     EXPECT_EQ(CodeOf(status), code) << detail;
     EXPECT_EQ(DetailOf(status), detail);
-    EXPECT_EQ(GetTlsError(status)->phase, Phase::kDial);
+    EXPECT_EQ(GetError(status)->phase, Phase::kDial);
   };
   expect(ECONNREFUSED, ErrorCode::kTransport, "192.0.2.1:443 refused the connection");
   expect(ETIMEDOUT, ErrorCode::kTimeout, "192.0.2.1:443 did not answer");

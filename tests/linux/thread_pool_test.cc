@@ -13,7 +13,7 @@
 namespace trestle {
 namespace {
 
-ErrorCode CodeOf(const absl::Status& status) { return GetTlsError(status).value().code; }
+ErrorCode CodeOf(const absl::Status& status) { return GetError(status).value().code; }
 
 TEST(ThreadPoolTest, RunsTasksOnThreadsOfItsOwn) {
   const auto pool = *ThreadPool::Create({2, 16});

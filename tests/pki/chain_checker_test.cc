@@ -69,7 +69,7 @@ class ChainCheckerTest : public ::testing::Test {
   }
 
   static ErrorCode CodeOf(const ChainReport& report) {
-    const std::optional<TlsError> error = GetTlsError(report.verdict);
+    const std::optional<Error> error = GetError(report.verdict);
     return error.has_value() ? error->code : ErrorCode::kInternal;
   }
 
@@ -293,8 +293,8 @@ TEST_F(ChainCheckerTest, WhatCannotBeJudgedHasABadVerdict) {
   EXPECT_THAT(std::string(checker->Check({{"junk"}, ""}, "a.test", now_).verdict.message()),
               HasSubstr("doesn't parse"));
   const ServedChain served{DerOf(root_.Issue(Leaf()).chain), ""};
-  EXPECT_EQ(GetTlsError(checker->Check(served, "", now_).verdict)->code, ErrorCode::kConfiguration);
-  EXPECT_EQ(GetTlsError(checker->Check(served, "b.test", now_).verdict)->code,
+  EXPECT_EQ(GetError(checker->Check(served, "", now_).verdict)->code, ErrorCode::kConfiguration);
+  EXPECT_EQ(GetError(checker->Check(served, "b.test", now_).verdict)->code,
             ErrorCode::kNameMismatch);
 }
 
@@ -303,21 +303,21 @@ TEST_F(ChainCheckerTest, OptionsMustBeUsable) {
   ChainCheckerOptions options;
   options.trust = *TrustStore::Create(root_.ca_pem());
   options.known_intermediates_pem = "nothing";
-  EXPECT_EQ(GetTlsError(ChainChecker::Create(options).status())->code, ErrorCode::kConfiguration);
+  EXPECT_EQ(GetError(ChainChecker::Create(options).status())->code, ErrorCode::kConfiguration);
   options.known_intermediates_pem = absl::StrCat(kBegin, "\nAAAA\n", kEnd, "\n");
-  EXPECT_EQ(GetTlsError(ChainChecker::Create(options).status())->code, ErrorCode::kConfiguration);
+  EXPECT_EQ(GetError(ChainChecker::Create(options).status())->code, ErrorCode::kConfiguration);
 }
 
 TEST(ChainNamesTest, AreSnakeCase) {
-  EXPECT_EQ(ChainPartName(ChainPart::kLeaf), "leaf");
-  EXPECT_EQ(ChainPartName(ChainPart::kIntermediate), "intermediate");
-  EXPECT_EQ(ChainPartName(ChainPart::kRoot), "root");
-  EXPECT_EQ(ChainPartName(ChainPart::kCrl), "crl");
-  EXPECT_EQ(ChainPartName(ChainPart::kStaple), "staple");
-  EXPECT_EQ(ServedRoleName(ServedRole::kUnused), "unused");
-  EXPECT_EQ(ServedRoleName(ServedRole::kDuplicate), "duplicate");
-  EXPECT_EQ(StapleStateName(StapleState::kGood), "good");
-  EXPECT_EQ(StapleStateName(StapleState::kBad), "bad");
+  EXPECT_EQ(EnumName(ChainPart::kLeaf), "leaf");
+  EXPECT_EQ(EnumName(ChainPart::kIntermediate), "intermediate");
+  EXPECT_EQ(EnumName(ChainPart::kRoot), "root");
+  EXPECT_EQ(EnumName(ChainPart::kCrl), "crl");
+  EXPECT_EQ(EnumName(ChainPart::kStaple), "staple");
+  EXPECT_EQ(EnumName(ServedRole::kUnused), "unused");
+  EXPECT_EQ(EnumName(ServedRole::kDuplicate), "duplicate");
+  EXPECT_EQ(EnumName(StapleState::kGood), "good");
+  EXPECT_EQ(EnumName(StapleState::kBad), "bad");
 }
 
 }  // namespace

@@ -111,7 +111,7 @@ class BackSessionsTest : public BridgeTest, public ::testing::WithParamInterface
     raw_.clear();
     loop.RunFor(absl::Seconds(30));
     if (seen.empty() && observer.error().has_value())
-      seen = std::string(ErrorCodeName(observer.error()->code));
+      seen = std::string(EnumName(observer.error()->code));
     EXPECT_EQ(bridge->open_connections(), 0u);
     return seen;
   }

@@ -362,12 +362,13 @@ TEST_P(BadBackendTest, IsRefusedWithItsReason) {
   EXPECT_TRUE(observer.established.empty());
   ASSERT_EQ(observer.closed.size(), 1u);
   const ConnectionReport& report = observer.closed[0];
-  const std::optional<TlsError> error = GetTlsError(report.status);
-  ASSERT_TRUE(error.has_value()) << report.status;
-  EXPECT_EQ(error->code, bad.code) << report.status;
-  EXPECT_EQ(error->phase, bad.phase) << report.status;
-  EXPECT_EQ(error->leg, Leg::kBack) << report.status;
-  EXPECT_EQ(error->alert.has_value() ? *error->alert : kNoAlert, bad.alert) << report.status;
+  const std::optional<Error> error = report.error;
+  ASSERT_TRUE(error.has_value()) << ErrorText(report.error);
+  EXPECT_EQ(error->code, bad.code) << ErrorText(report.error);
+  EXPECT_EQ(error->phase, bad.phase) << ErrorText(report.error);
+  EXPECT_EQ(error->leg, Leg::kBack) << ErrorText(report.error);
+  EXPECT_EQ(error->alert.has_value() ? *error->alert : kNoAlert, bad.alert)
+      << ErrorText(report.error);
   EXPECT_EQ(report.back.peer, backend.endpoint);
   const bool told = bad.alert != kNoAlert && bad.code != ErrorCode::kPeerAlert;
   if (told && !raw_backends.empty()) {
@@ -375,9 +376,9 @@ TEST_P(BadBackendTest, IsRefusedWithItsReason) {
   }
 
   const std::string line = examples::DescribeConnection(report);
-  EXPECT_THAT(line,
-              HasSubstr(std::string("status=\"back leg, ") + std::string(PhaseName(bad.phase)) +
-                        ": " + std::string(ErrorCodeName(bad.code))));
+  EXPECT_THAT(
+      line, HasSubstr(std::string("status=\"back leg, ") + std::string(EnumName(bad.phase)) + ": " +
+                      std::string(EnumName(bad.code))));
   // The line quotes the status, and so escapes the quotes in it.
   EXPECT_THAT(absl::StrReplaceAll(line, {{R"(\")", R"(")"}}), HasSubstr(bad.words));
   EXPECT_THAT(line, HasSubstr("backend=192.0.2.1:443"));

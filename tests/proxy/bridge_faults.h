@@ -61,7 +61,7 @@ class BridgeFaults : public BridgeTest {
   /// Faults at each offset, until the exchange is over before they come.
   void TryEveryOffset() {
     constexpr uint64_t kFarBeyond = 20'000;
-    ASSERT_TRUE(Exchange(kFarBeyond)) << observer.closed.at(0).status;
+    ASSERT_TRUE(Exchange(kFarBeyond)) << ErrorText(observer.closed.at(0).error);
     int well_in_a_row = 0;
     uint64_t offset = 0;
     for (; well_in_a_row < 50; ++offset) {
@@ -134,7 +134,7 @@ class BridgeFaults : public BridgeTest {
       loop.RunReady();
     }
     Check();
-    const bool well = observer.closed.size() == 1 && observer.closed[0].status.ok();
+    const bool well = observer.closed.size() == 1 && observer.closed[0].ok();
     client.reset();
     servers.clear();
     return well;
@@ -166,14 +166,14 @@ class BridgeFaults : public BridgeTest {
     } else {
       EXPECT_EQ(at_client, AtClient(report.back.bytes_read));
     }
-    if (report.status.ok()) {
+    if (report.ok()) {
       // A client may leave without marking its end once it has everything. Its upload stays cut.
       const bool cut = report.front.left_unmarked;
       EXPECT_EQ(at_backend, cut ? AtBackend(report.front.bytes_read) : whole_question);
       if (cut && !servers.empty()) EXPECT_FALSE(servers.back()->saw_end());
       EXPECT_EQ(at_client, whole_answer);
     } else {
-      EXPECT_TRUE(GetTlsError(report.status).has_value()) << report.status;
+      EXPECT_TRUE(report.error.has_value()) << ErrorText(report.error);
     }
   }
 

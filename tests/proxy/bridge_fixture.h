@@ -70,13 +70,13 @@ class BridgeTest : public ::testing::Test {
     loop.RunReady();
     EXPECT_EQ(observer.closed.size(), 1u);
     const ConnectionReport report = observer.closed.at(0);
-    EXPECT_TRUE(report.status.ok()) << report.status;
+    EXPECT_TRUE(report.ok()) << ErrorText(report.error);
     observer.closed.clear();
     return report.back.tls == nullptr ? TlsInfo{} : *report.back.tls;
   }
 
   /// Connects, expects the back leg to be refused, and returns why.
-  TlsError BackFailure() {
+  Error BackFailure() {
     Connect().Send("secret");
     loop.RunReady();
     EXPECT_TRUE(client->saw_end()) << "the client gets a clean close";
@@ -85,7 +85,7 @@ class BridgeTest : public ::testing::Test {
     EXPECT_TRUE(observer.established.empty());
     EXPECT_EQ(servers.at(0)->received(), "") << "nothing may reach an unverified backend";
     EXPECT_EQ(observer.closed.size(), 1u);
-    const TlsError error = observer.error().value_or(TlsError{});
+    const Error error = observer.error().value_or(Error{});
     EXPECT_EQ(error.leg, Leg::kBack);
     EXPECT_EQ(error.phase, Phase::kHandshake);
     return error;

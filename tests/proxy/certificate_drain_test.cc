@@ -75,7 +75,7 @@ class CertificateDrainTest : public ::testing::TestWithParam<TlsVersion> {
 
   void ExpectCut(size_t index, absl::string_view why) {
     ASSERT_GT(observer_.closed.size(), index);
-    const auto error = GetTlsError(observer_.closed[index].status);
+    const auto error = observer_.closed[index].error;
     ASSERT_TRUE(error.has_value());
     EXPECT_EQ(error->code, ErrorCode::kCancelled);
     EXPECT_EQ(error->detail, why);
@@ -115,11 +115,11 @@ TEST_P(CertificateDrainTest, EarlierGenerationsHaveTimeToFinish) {
   backend_.peers.at(0)->End();
   loop_.RunFor(absl::Seconds(30));
   ASSERT_EQ(observer_.closed.size(), 1u);
-  EXPECT_TRUE(observer_.closed[0].status.ok());
+  EXPECT_TRUE(observer_.closed[0].ok());
   loop_.RunFor(absl::Seconds(30));
   EXPECT_EQ(StillOpen(), 1u) << "that which began with the new ones";
   ExpectCut(1, kReplaced);
-  EXPECT_EQ(GetTlsError(clients_[1]->failure())->code, ErrorCode::kTruncated)
+  EXPECT_EQ(GetError(clients_[1]->failure())->code, ErrorCode::kTruncated)
       << "the cut is no clean end";
   Connect();
   EXPECT_EQ(StillOpen(), 2u);
@@ -233,7 +233,7 @@ TEST_P(CertificateDrainTest, ANegativeTimeIsRefused) {
   options.backend = backend_.endpoint;
   options.connection.after_certificate_expiry = -absl::Seconds(1);
   const auto made = TlsTerminator::Create(loop_, dialer_, std::move(options));
-  EXPECT_EQ(GetTlsError(made.status())->code, ErrorCode::kConfiguration);
+  EXPECT_EQ(GetError(made.status())->code, ErrorCode::kConfiguration);
 }
 
 }  // namespace

@@ -94,7 +94,7 @@ TEST_F(ConnectionLimiterTest, HandshakesAtATime) {
   limits.full_handshakes = 3;
   ConnectionLimiter& limiter = Limiter(limits);
   EXPECT_EQ(Begin(limiter, 5), 3);
-  const std::optional<TlsError> error = GetTlsError(last_);
+  const std::optional<Error> error = GetError(last_);
   ASSERT_TRUE(error.has_value());
   EXPECT_EQ(error->code, ErrorCode::kOverLimit);
   EXPECT_THAT(error->detail, HasSubstr("more than 3 full handshakes would be under way"));
@@ -109,7 +109,7 @@ TEST_F(ConnectionLimiterTest, HandshakesASecond) {
   limits.full_handshakes_per_second = 10;
   ConnectionLimiter& limiter = Limiter(limits);
   EXPECT_EQ(Begin(limiter, 15), 10) << "a second's worth at once";
-  EXPECT_THAT(GetTlsError(last_)->detail, HasSubstr("more than 10 full handshakes a second"));
+  EXPECT_THAT(GetError(last_)->detail, HasSubstr("more than 10 full handshakes a second"));
   EXPECT_EQ(limiter.refused().full_handshakes_per_second, 5u);
   now_ += absl::Milliseconds(300);
   EXPECT_EQ(Begin(limiter, 15), 3);
@@ -140,7 +140,7 @@ TEST_F(ConnectionLimiterTest, EachClientNetworkHasItsOwnRate) {
   EXPECT_EQ(Begin(limiter, 5, "[2001:db8:0:1::1]:1"), 2);
   EXPECT_EQ(Begin(limiter, 5, "[2001:db8:0:1:ffff::2]:1"), 0) << "one /64 is one client";
   EXPECT_EQ(Begin(limiter, 5, "[2001:db8:0:2::1]:1"), 2);
-  EXPECT_THAT(GetTlsError(last_)->detail, HasSubstr("from this client's network"));
+  EXPECT_THAT(GetError(last_)->detail, HasSubstr("from this client's network"));
   EXPECT_EQ(limiter.refused().full_handshakes_per_second_per_client, 3u + 5 + 3 + 3 + 5 + 3);
   now_ += absl::Milliseconds(500);
   EXPECT_EQ(Begin(limiter, 5, "192.0.2.1:1"), 1);

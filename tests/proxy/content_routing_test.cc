@@ -270,14 +270,14 @@ TEST_F(ContentRoutingTest, ATargetThatNobodyCanDialIsTheHostsFault) {
     client->End();
     loop.RunFor(absl::Seconds(10));
     ASSERT_EQ(observer.closed.size(), 1u);
-    EXPECT_EQ(GetTlsError(observer.closed[0].status)->code, ErrorCode::kConfiguration);
+    EXPECT_EQ(observer.closed[0].error->code, ErrorCode::kConfiguration);
   }
 }
 
 TEST_F(ContentRoutingTest, OptionsAreChecked) {
   const auto code = [&](TlsBridgeOptions options) {
     const auto made = TlsBridge::Create(loop, dialer, std::move(options), &observer);
-    return made.ok() ? ErrorCode::kInternal : GetTlsError(made.status())->code;
+    return made.ok() ? ErrorCode::kInternal : GetError(made.status())->code;
   };
   TlsBridgeOptions neither = BridgeOptions();
   neither.content.new_reader = nullptr;
@@ -291,7 +291,7 @@ TEST_F(ContentRoutingTest, OptionsAreChecked) {
     terminator.backend = *Endpoint::Parse(nobody);
     const auto made = TlsTerminator::Create(loop, dialer, std::move(terminator), nullptr);
     ASSERT_FALSE(made.ok()) << nobody;
-    EXPECT_EQ(GetTlsError(made.status())->code, ErrorCode::kConfiguration) << nobody;
+    EXPECT_EQ(GetError(made.status())->code, ErrorCode::kConfiguration) << nobody;
   }
   TlsBridgeOptions no_time = BridgeOptions();
   no_time.content.timeout = absl::InfiniteDuration();

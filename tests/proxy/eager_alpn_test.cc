@@ -45,7 +45,7 @@ class EagerAlpnTest : public BridgeTest {
     Connect({"app.test", {"h2", "http/1.1"}}).Send("secret");
     loop.RunFor(absl::Seconds(30));
     EXPECT_FALSE(client->handshake_done());
-    const std::optional<TlsError> error = GetTlsError(client->failure());
+    const std::optional<Error> error = GetError(client->failure());
     if (!error.has_value() || !error->alert.has_value()) return -1;
     EXPECT_EQ(error->code, ErrorCode::kPeerAlert);
     return *error->alert;
@@ -113,8 +113,8 @@ TEST_F(EagerAlpnTest, WithoutACommonProtocolNoBackendIsDialed) {
   Start();
   Connect({"app.test", {"h3", "spdy/3"}});
   loop.RunFor(absl::Seconds(30));
-  ASSERT_TRUE(GetTlsError(client->failure()).has_value());
-  EXPECT_EQ(GetTlsError(client->failure())->alert, 120 /* no_application_protocol */);
+  ASSERT_TRUE(GetError(client->failure()).has_value());
+  EXPECT_EQ(GetError(client->failure())->alert, 120 /* no_application_protocol */);
   EXPECT_EQ(dialer.dials(), 0u);
   ASSERT_TRUE(observer.error().has_value());
   EXPECT_EQ(observer.error()->code, ErrorCode::kAlpnMismatch);
@@ -165,7 +165,7 @@ TEST_F(EagerAlpnTest, AChoiceIsRememberedAndForgottenWhenItIsOutdated) {
   client->End();
   loop.RunFor(absl::Seconds(10));
   ASSERT_FALSE(observer.closed.empty());
-  EXPECT_FALSE(observer.closed.back().status.ok());
+  EXPECT_FALSE(observer.closed.back().ok());
   EXPECT_EQ(Agreed(), "http/1.1");
 }
 
@@ -224,7 +224,7 @@ TEST_F(EagerAlpnTest, NeedsProtocols) {
   options.eager_alpn.enabled = true;
   const auto made = Make(std::move(options));
   ASSERT_FALSE(made.ok());
-  EXPECT_EQ(GetTlsError(made.status())->code, ErrorCode::kConfiguration);
+  EXPECT_EQ(GetError(made.status())->code, ErrorCode::kConfiguration);
   EXPECT_THAT(made.status().message(), HasSubstr("eager_alpn"));
 }
 
@@ -234,7 +234,7 @@ TEST_F(EagerAlpnTest, DoesNotGoWithContentRouting) {
   options.content.new_reader = [](const ConnectionReport&) { return nullptr; };
   const auto made = Make(std::move(options));
   ASSERT_FALSE(made.ok());
-  EXPECT_EQ(GetTlsError(made.status())->code, ErrorCode::kConfiguration);
+  EXPECT_EQ(GetError(made.status())->code, ErrorCode::kConfiguration);
   EXPECT_THAT(made.status().message(), HasSubstr("content"));
 }
 

@@ -63,9 +63,9 @@ TEST_F(EjectionTest, AHandshakeThatFailsGoesOnAtTheNext) {
   EXPECT_THAT(report.back.tls->peer_chain[0].issuer, HasSubstr("Back CA"));
   ASSERT_EQ(report.failed_tries.size(), 1u);
   EXPECT_EQ(report.failed_tries[0].backend, backend.endpoint);
-  EXPECT_EQ(GetTlsError(report.failed_tries[0].status)->code, ErrorCode::kCertificateUntrusted);
+  EXPECT_EQ(report.failed_tries[0].error.code, ErrorCode::kCertificateUntrusted);
   ASSERT_FALSE(servers[0]->failure().ok()) << "the refused one hears why";
-  EXPECT_EQ(GetTlsError(servers[0]->failure())->alert, 48 /* unknown_ca */);
+  EXPECT_EQ(GetError(servers[0]->failure())->alert, 48 /* unknown_ca */);
 }
 
 TEST_F(EjectionTest, WhereAllFailTheLastReasonIsToldAndTheOthersKept) {
@@ -287,8 +287,8 @@ TEST_F(EjectionByClientsTest, ByLeavingWhenItsTimeIsOver) {
 // Many connections use up ports and descriptors: that is nothing that a backend does.
 TEST_F(EjectionByClientsTest, ByUsingUpWhatThisSideNeeds) {
   bridge = *Make(Copying());
-  dialer.Refuse(backend.endpoint, MakeError({ErrorCode::kOverLimit, std::nullopt, Phase::kDial,
-                                             std::nullopt, "no local port is free"}));
+  dialer.Refuse(backend.endpoint,
+                MakeError(ErrorCode::kOverLimit, Phase::kDial, "no local port is free"));
   for (int i = 0; i < 8; ++i) ConnectOnce({"app.test", {"http/1.1"}});
   EXPECT_EQ(dialer.dials(), 16u) << "it is tried first each time";
 }
@@ -342,7 +342,7 @@ TEST_F(EjectionTest, DialsShareTheirTimeToo) {
 TEST_F(EjectionTest, LimitsMustBeLimits) {
   TlsBridgeOptions options = Options("internal.test");
   options.connection.ejection.first = absl::ZeroDuration();
-  EXPECT_EQ(GetTlsError(Make(std::move(options)).status())->code, ErrorCode::kConfiguration);
+  EXPECT_EQ(GetError(Make(std::move(options)).status())->code, ErrorCode::kConfiguration);
 }
 
 TEST_F(EjectionTest, TheClientMayLeaveAtAnyMoment) {

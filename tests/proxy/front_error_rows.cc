@@ -440,9 +440,8 @@ std::vector<Row> TrafficRows() {
       {"TooManySignatures", ErrorCode::kOverLimit, Phase::kHandshake, SSL_AD_INTERNAL_ERROR,
        "no thread is free",
        [](FrontScene& scene) {
-         SignWith(scene, std::make_shared<FailingSigner>(
-                             MakeError({ErrorCode::kOverLimit, std::nullopt, Phase::kHandshake,
-                                        std::nullopt, "no thread is free", Limit::kTasks})));
+         SignWith(scene, std::make_shared<FailingSigner>(OverLimitError(
+                             Limit::kTasks, Phase::kHandshake, "no thread is free")));
          scene.Start();
          scene.Join();
        }},

@@ -68,16 +68,15 @@ TEST_P(FrontErrorsTest, IsToldToTheHostAndTheClient) {
   row.play(scene);
   scene.Finish();
   ASSERT_FALSE(scene.observer.closed.empty()) << "nothing failed";
-  const absl::Status& status = scene.failure();
-  const std::optional<TlsError> error = GetTlsError(status);
-  ASSERT_TRUE(error.has_value()) << status;
-  EXPECT_EQ(error->code, row.code) << status;
-  EXPECT_EQ(error->phase, row.phase) << status;
-  EXPECT_NE(error->leg, Leg::kBack) << status;
+  const std::optional<Error>& error = scene.failure();
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code, row.code) << *error;
+  EXPECT_EQ(error->phase, row.phase) << *error;
+  EXPECT_NE(error->leg, Leg::kBack) << *error;
   EXPECT_THAT(error->detail, HasSubstr(row.words));
-  EXPECT_EQ(scene.alert(), row.alert) << status;
+  EXPECT_EQ(scene.alert(), row.alert) << *error;
   if (row.alert != kNoAlert) {
-    EXPECT_EQ(error->alert, row.alert) << status;
+    EXPECT_EQ(error->alert, row.alert) << *error;
   }
 }
 
@@ -91,7 +90,7 @@ TEST(FrontErrorsListTest, EveryCodeOfAFrontLegHasARow) {
     ++codes;
     const bool has_row = std::any_of(rows.begin(), rows.end(),
                                      [code](const FrontErrorRow& row) { return row.code == code; });
-    EXPECT_EQ(has_row, *place == Place::kFrontLeg) << ErrorCodeName(code);
+    EXPECT_EQ(has_row, *place == Place::kFrontLeg) << EnumName(code);
   }
   EXPECT_GT(codes, 20);
 }
@@ -118,7 +117,7 @@ TEST(FrontErrorsListTest, EveryLimitIsNamedByARow) {
     FrontScene scene;
     row.play(scene);
     scene.Finish();
-    const std::optional<TlsError> error = GetTlsError(scene.failure());
+    const std::optional<Error> error = scene.failure();
     ASSERT_TRUE(error.has_value() && error->limit.has_value()) << row.name;
     EXPECT_TRUE(named.insert(*error->limit).second) << row.name;
   }
@@ -126,7 +125,7 @@ TEST(FrontErrorsListTest, EveryLimitIsNamedByARow) {
     const Limit limit = static_cast<Limit>(value);
     const std::optional<bool> met = IsMetWithinAConnection(limit);
     if (!met.has_value()) continue;
-    EXPECT_EQ(named.count(limit) > 0, *met) << LimitName(limit);
+    EXPECT_EQ(named.count(limit) > 0, *met) << EnumName(limit);
   }
 }
 
@@ -147,7 +146,7 @@ TEST(FrontErrorsListTest, AHandshakeTimeoutBelowTheHelloTimeoutIsKept) {
   scene.End();
   scene.Finish();
   ASSERT_EQ(scene.observer.closed.size(), 1u);
-  const TlsError error = *GetTlsError(scene.failure());
+  const Error error = *scene.failure();
   EXPECT_EQ(error.code, ErrorCode::kTimeout);
   EXPECT_EQ(error.phase, Phase::kHandshake);
   EXPECT_EQ(error.detail, "not finished within 1s");
@@ -182,7 +181,7 @@ TEST(FrontErrorsListTest, ConfigurationIsForTheSetUp) {
   FrontScene scene;
   const auto block =
       TlsTerminator::Create(scene.loop, scene.dialer, TlsTerminatorOptions(), &scene.observer);
-  const std::optional<TlsError> error = GetTlsError(block.status());
+  const std::optional<Error> error = GetError(block.status());
   ASSERT_TRUE(error.has_value());
   EXPECT_EQ(error->code, ErrorCode::kConfiguration);
   EXPECT_EQ(error->phase, Phase::kSetUp);

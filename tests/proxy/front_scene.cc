@@ -19,8 +19,7 @@ constexpr char kAlertRecord = 21;
 class BrokenSocket final : public Transport {
  public:
   explicit BrokenSocket(const std::string& words)
-      : failure_(
-            MakeError({ErrorCode::kTransport, std::nullopt, Phase::kRelay, std::nullopt, words})) {}
+      : failure_(MakeError(ErrorCode::kTransport, Phase::kRelay, words)) {}
 
   IoResult Read(MutableByteView) override { return {0, IoState::kFailed}; }
   IoResult Write(ByteView) override { return {0, IoState::kFailed}; }

@@ -74,7 +74,7 @@ class FrontScene {
   ProxyBlock& block() { return *block_; }
 
   /// Of the connection that closed last.
-  const absl::Status& failure() const { return observer.closed.back().status; }
+  const std::optional<Error>& failure() const { return observer.closed.back().error; }
 
   /// The fatal alert that the client got, or kNoAlert.
   int alert() const { return alert_; }

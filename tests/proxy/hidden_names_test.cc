@@ -125,14 +125,14 @@ class HiddenNamesTest : public ::testing::Test {
   // `code`: how the connection ended.
   void ExpectNothingTold(ErrorCode code) {
     ASSERT_TRUE(observer_.error().has_value());
-    EXPECT_EQ(observer_.error()->code, code) << observer_.closed[0].status;
+    EXPECT_EQ(observer_.error()->code, code) << ErrorText(observer_.closed[0].error);
     ExpectNothingTold();
   }
 
   void ExpectNothingTold() {
     for (const ConnectionReport& report : observer_.closed) {
-      ExpectSilent(report.status.ToString());
-      for (const FailedTry& failed : report.failed_tries) ExpectSilent(failed.status.ToString());
+      ExpectSilent(ErrorText(report.error));
+      for (const FailedTry& failed : report.failed_tries) ExpectSilent(failed.error.ToString());
     }
     for (const std::vector<ConnectionReport>* reports :
          {&observer_.closed, &observer_.established}) {
@@ -146,7 +146,7 @@ class HiddenNamesTest : public ::testing::Test {
       }
     }
     for (const CertificateSighting& sighting : seen_) {
-      ExpectSilent(absl::StrCat(sighting.name, sighting.status.ToString()));
+      ExpectSilent(absl::StrCat(sighting.name, ErrorText(sighting.error)));
       for (const CertificateInfo& certificate : sighting.chain) ExpectSilent(certificate.subject);
     }
   }
@@ -214,7 +214,7 @@ TEST_F(HiddenNamesTest, WhereItIsNoName) {
   loop_.RunFor(absl::Minutes(1));
   ASSERT_TRUE(observer_.error().has_value());
   EXPECT_EQ(observer_.error()->code, ErrorCode::kMalformedHello);
-  ExpectSilent(observer_.closed[0].status.ToString());
+  ExpectSilent(ErrorText(observer_.closed[0].error));
   ExpectSilent(examples::ConnectionAsJson(observer_.closed[0], loop_.Now()));
 }
 

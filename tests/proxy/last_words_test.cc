@@ -29,7 +29,7 @@ class LastWordsTest : public BridgeTest {
   }
 
   // Connects and leaves, with a FIN or a RST, and returns what that is called.
-  std::optional<TlsError> ConnectAndLeave(ProxyBlock& block, bool reset) {
+  std::optional<Error> ConnectAndLeave(ProxyBlock& block, bool reset) {
     StreamPeer peer(loop, ConnectTo(block, loop));
     loop.RunReady();
     if (reset) {
@@ -38,7 +38,7 @@ class LastWordsTest : public BridgeTest {
       peer.End();
     }
     loop.RunReady();
-    const std::optional<TlsError> error = observer.error();
+    const std::optional<Error> error = observer.error();
     observer.closed.clear();
     return error;
   }
@@ -75,7 +75,7 @@ TEST_F(LastWordsTest, TheAlertForABackendThatIsGivenUpGetsOut) {
   loop.RunFor(absl::Seconds(9));
   ASSERT_EQ(servers.size(), 2u);
   ASSERT_FALSE(servers[0]->failure().ok());
-  EXPECT_EQ(GetTlsError(servers[0]->failure())->alert, 48 /* unknown_ca */);
+  EXPECT_EQ(GetError(servers[0]->failure())->alert, 48 /* unknown_ca */);
   EXPECT_EQ(servers[1]->received(), "question");
 }
 
@@ -85,7 +85,7 @@ TEST_F(LastWordsTest, ConnectAndCloseIsAResultOfItsOwn) {
   for (ProxyBlock* block :
        {static_cast<ProxyBlock*>(router.get()), static_cast<ProxyBlock*>(bridge.get())}) {
     for (const bool reset : {false, true}) {
-      const std::optional<TlsError> error = ConnectAndLeave(*block, reset);
+      const std::optional<Error> error = ConnectAndLeave(*block, reset);
       ASSERT_TRUE(error.has_value());
       EXPECT_EQ(error->code, ErrorCode::kNothingSent);
       EXPECT_EQ(error->phase, Phase::kHello);
@@ -137,7 +137,7 @@ TEST_F(LastWordsTest, ABackendThatLeavesUnmarkedAfterTheClientIsNoFailure) {
   servers.clear();  // A FIN without close_notify.
   loop.RunFor(absl::Seconds(6));
   ASSERT_EQ(observer.closed.size(), 1u);
-  EXPECT_TRUE(observer.closed[0].status.ok()) << observer.closed[0].status;
+  EXPECT_TRUE(observer.closed[0].ok()) << ErrorText(observer.closed[0].error);
   EXPECT_TRUE(observer.closed[0].back.left_unmarked);
   EXPECT_FALSE(client->saw_end()) << "the client is told no end that was not marked";
 }

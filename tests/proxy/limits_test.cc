@@ -75,7 +75,7 @@ TEST_P(LimitsTest, OneConnectionTooManyIsReset) {
   EXPECT_TRUE(Shakes());
   EXPECT_TRUE(Shakes());
   EXPECT_FALSE(Shakes());
-  EXPECT_EQ(GetTlsError(clients_[2]->failure())->code, ErrorCode::kTruncated);
+  EXPECT_EQ(GetError(clients_[2]->failure())->code, ErrorCode::kTruncated);
   EXPECT_EQ(terminator_->limiter()->refused().connections, 1u);
   EXPECT_EQ(terminator_->open_connections(), 2u);
   EXPECT_TRUE(observer_.closed.empty()) << "it was never taken";
@@ -92,7 +92,7 @@ TEST_P(LimitsTest, HandshakesOverTheRateAreRefusedAndReported) {
   ASSERT_TRUE(Start(limits).ok());
   EXPECT_TRUE(Shakes());
   EXPECT_FALSE(Shakes());
-  EXPECT_EQ(GetTlsError(clients_[1]->failure())->alert, kInternalErrorAlert);
+  EXPECT_EQ(GetError(clients_[1]->failure())->alert, kInternalErrorAlert);
   loop_.RunFor(ConnectionOptions().close_timeout);  // For the client to have read the alert.
   ASSERT_TRUE(observer_.error().has_value());
   EXPECT_EQ(observer_.error()->code, ErrorCode::kOverLimit);
@@ -144,10 +144,10 @@ TEST_P(LimitsTest, LimitsThatMakeNoSenseAreRefused) {
   for (const double rate : {-1.0, std::nan(""), std::numeric_limits<double>::infinity()}) {
     ConnectionLimits limits;
     limits.full_handshakes_per_second = rate;
-    EXPECT_EQ(GetTlsError(Start(limits))->code, ErrorCode::kConfiguration);
+    EXPECT_EQ(GetError(Start(limits))->code, ErrorCode::kConfiguration);
     limits = {};
     limits.full_handshakes_per_second_per_client = rate;
-    EXPECT_EQ(GetTlsError(Start(limits))->code, ErrorCode::kConfiguration);
+    EXPECT_EQ(GetError(Start(limits))->code, ErrorCode::kConfiguration);
   }
   for (const int bits : {0, 33, 129}) {
     ConnectionLimits limits;

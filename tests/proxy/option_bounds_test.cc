@@ -34,7 +34,7 @@ class OptionBoundsTest : public BridgeTest {
   }
 
   void ExpectRefused(const absl::Status& status, absl::string_view name) {
-    EXPECT_EQ(GetTlsError(status).value_or(TlsError{}).code, ErrorCode::kConfiguration) << name;
+    EXPECT_EQ(GetError(status).value_or(Error{}).code, ErrorCode::kConfiguration) << name;
     EXPECT_THAT(std::string(status.message()), HasSubstr(std::string(name)));
   }
 };

@@ -133,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(Blocks, PlainHttpTest,
                          ::testing::Values(ProxyMode::kOffload, ProxyMode::kBridge,
                                            ProxyMode::kPassthrough),
                          [](const ::testing::TestParamInfo<ProxyMode>& info) {
-                           return std::string(ProxyModeName(info.param));
+                           return std::string(EnumName(info.param));
                          });
 
 }  // namespace

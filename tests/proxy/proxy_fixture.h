@@ -25,8 +25,8 @@ class RecordingObserver final : public ConnectionObserver {
   void OnClosed(const ConnectionReport& report) override { closed.push_back(report); }
 
   /// The failure of the only connection that closed; empty if it closed well, or none did.
-  std::optional<TlsError> error() const {
-    return closed.size() == 1 ? GetTlsError(closed.front().status) : std::nullopt;
+  std::optional<Error> error() const {
+    return closed.size() == 1 ? closed.front().error : std::nullopt;
   }
 
   std::vector<ConnectionReport> established;

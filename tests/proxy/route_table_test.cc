@@ -66,7 +66,7 @@ TEST(RouteTableTest, OrderDoesNotMatter) {
 void ExpectRefused(const std::vector<Route>& routes, const std::string& why) {
   const auto table = RouteTable::Create(routes);
   ASSERT_FALSE(table.ok());
-  const auto error = GetTlsError(table.status());
+  const auto error = GetError(table.status());
   ASSERT_TRUE(error.has_value());
   EXPECT_EQ(error->code, ErrorCode::kConfiguration);
   EXPECT_THAT(error->detail, HasSubstr(why));

@@ -41,8 +41,8 @@ TEST(RouteTextTest, ABadListQuotesTheItem) {
                           "a.test=0.0.0.0:1", "a.test=127.0.0.1:1+[::]:1"}) {
     const auto routes = ParseRouteList(bad);
     ASSERT_FALSE(routes.ok()) << bad;
-    ASSERT_TRUE(GetTlsError(routes.status()).has_value());
-    EXPECT_EQ(GetTlsError(routes.status())->code, ErrorCode::kConfiguration);
+    ASSERT_TRUE(GetError(routes.status()).has_value());
+    EXPECT_EQ(GetError(routes.status())->code, ErrorCode::kConfiguration);
   }
 }
 

@@ -119,18 +119,18 @@ class RoutedNameTest : public ::testing::TestWithParam<Block> {
   }
 
   // The failure of the block that got the connection.
-  TlsError Failure() {
+  Error Failure() {
     client_->End();
     loop_.RunFor(ConnectionOptions().close_timeout);
     EXPECT_EQ(observer_.closed.size(), 1u);
-    return observer_.error().value_or(TlsError{});
+    return observer_.error().value_or(Error{});
   }
 
   void ExpectRefused() {
     EXPECT_FALSE(client_->done());
     EXPECT_EQ(client_->alert(), kUnrecognizedName);
     EXPECT_EQ(dialer_.dials(), 0u);
-    const TlsError error = Failure();
+    const Error error = Failure();
     EXPECT_EQ(error.code, ErrorCode::kNoRoute) << error.detail;
     EXPECT_EQ(error.leg, Leg::kFront);
     EXPECT_EQ(error.alert, kUnrecognizedName);

@@ -164,7 +164,7 @@ TEST_P(SimulationTest, BytesOutAreBytesInAndEveryConnectionIsReportedOnce) {
   ASSERT_EQ(observer.closed.size(), static_cast<size_t>(kConnections));
   std::set<uint64_t> ids;
   for (const ConnectionReport& report : observer.closed) {
-    EXPECT_TRUE(report.status.ok()) << report.status;
+    EXPECT_TRUE(report.ok()) << ErrorText(report.error);
     EXPECT_TRUE(ids.insert(report.id).second) << "reported twice";
     EXPECT_EQ(report.front.bytes_read, report.back.bytes_written);
     EXPECT_EQ(report.back.bytes_read, report.front.bytes_written);

@@ -65,7 +65,7 @@ TEST_F(RouterTest, PassesTheUntouchedStreamToTheBackendOfTheName) {
   EXPECT_TRUE(client->saw_end());
   ASSERT_EQ(observer.closed.size(), 1u);
   const ConnectionReport& report = observer.closed[0];
-  EXPECT_TRUE(report.status.ok()) << report.status;
+  EXPECT_TRUE(report.ok()) << ErrorText(report.error);
   EXPECT_EQ(report.mode, ProxyMode::kPassthrough);
   EXPECT_EQ(report.server_name, "a.test");
   EXPECT_EQ(report.route, "a.test");
@@ -203,12 +203,12 @@ TEST_F(RouterTest, AHelloWithAHalfCloseStillGetsItsReply) {
   a.peers[0]->End();
   loop.RunReady();
   EXPECT_EQ(client->received(), "reply");
-  EXPECT_TRUE(observer.closed.at(0).status.ok());
+  EXPECT_TRUE(observer.closed.at(0).ok());
 }
 
 TEST_F(RouterTest, ABackendThatRefusesIsNamedAndTheClientClosed) {
-  dialer.Refuse(a.endpoint, MakeError({ErrorCode::kTransport, std::nullopt, Phase::kDial,
-                                       std::nullopt, "192.0.2.1:443 refused the connection"}));
+  dialer.Refuse(a.endpoint, MakeError(ErrorCode::kTransport, Phase::kDial,
+                                      "192.0.2.1:443 refused the connection"));
   Connect().Send(Flight("a.test"));
   loop.RunReady();
   EXPECT_TRUE(client->saw_end());
@@ -319,7 +319,7 @@ TEST_F(RouterTest, DestroyingTheBlockTellsOfEveryConnection) {
   loop.RunReady();
   ASSERT_EQ(observer.closed.size(), 2u);
   for (const ConnectionReport& report : observer.closed) {
-    EXPECT_EQ(GetTlsError(report.status)->code, ErrorCode::kCancelled);
+    EXPECT_EQ(report.error->code, ErrorCode::kCancelled);
   }
   EXPECT_FALSE(client->failure().ok());
 }

@@ -22,7 +22,7 @@ class BridgeNamesTest : public BridgeTest {
 
   ErrorCode Refusal(TlsBridgeOptions options) {
     const auto made = Make(std::move(options));
-    const std::optional<TlsError> error = GetTlsError(made.status());
+    const std::optional<Error> error = GetError(made.status());
     return error.has_value() ? error->code : ErrorCode::kInternal;
   }
 

@@ -33,7 +33,7 @@ TEST_F(BridgeTest, OpensANewSessionToTheBackend) {
   EXPECT_TRUE(client->saw_end());
   ASSERT_EQ(observer.closed.size(), 1u);
   const ConnectionReport& report = observer.closed[0];
-  EXPECT_TRUE(report.status.ok()) << report.status;
+  EXPECT_TRUE(report.ok()) << ErrorText(report.error);
   EXPECT_EQ(report.mode, ProxyMode::kBridge);
   ASSERT_NE(report.front.tls, nullptr);
   ASSERT_NE(report.back.tls, nullptr);
@@ -50,21 +50,21 @@ TEST_F(BridgeTest, AnExpiredBackendIsRefusedWithTheDate) {
   leaf.not_before = absl::FromCivil(absl::CivilDay(2025, 1, 1), absl::UTCTimeZone());
   leaf.not_after = absl::FromCivil(absl::CivilDay(2025, 11, 2), absl::UTCTimeZone());
   ServeBackend(back_pki, leaf);
-  const TlsError error = BackFailure();
+  const Error error = BackFailure();
   EXPECT_EQ(error.code, ErrorCode::kCertificateExpired);
   EXPECT_THAT(error.detail, HasSubstr("2025-11-02"));
 }
 
 TEST_F(BridgeTest, AnUntrustedBackendIsRefused) {
   ServeBackend(front_pki, {{"internal.test"}});
-  const TlsError error = BackFailure();
+  const Error error = BackFailure();
   EXPECT_EQ(error.code, ErrorCode::kCertificateUntrusted);
   EXPECT_THAT(error.detail, HasSubstr("Front CA"));
 }
 
 TEST_F(BridgeTest, AWronglyNamedBackendIsRefusedWithBothNames) {
   ServeBackend(back_pki, {{"other.test"}});
-  const TlsError error = BackFailure();
+  const Error error = BackFailure();
   EXPECT_EQ(error.code, ErrorCode::kNameMismatch);
   EXPECT_THAT(error.detail, HasSubstr("internal.test"));
   EXPECT_THAT(error.detail, HasSubstr("other.test"));
@@ -124,8 +124,8 @@ TEST_F(BridgeTest, TruncationIsVisibleThroughBothSessions) {
   loop.RunReady();
   EXPECT_EQ(client->received(), "half an ans");
   EXPECT_FALSE(client->saw_end());
-  ASSERT_TRUE(GetTlsError(client->failure()).has_value());
-  EXPECT_EQ(GetTlsError(client->failure())->code, ErrorCode::kTruncated);
+  ASSERT_TRUE(GetError(client->failure()).has_value());
+  EXPECT_EQ(GetError(client->failure())->code, ErrorCode::kTruncated);
   EXPECT_EQ(observer.error()->leg, Leg::kBack);
 }
 
@@ -170,15 +170,15 @@ TEST_F(BridgeTest, ANewPolicyEndsAllSessions) {
   ASSERT_EQ(observer.closed.size(), 0u);
   client->End();
   loop.RunFor(absl::Seconds(10));
-  ASSERT_TRUE(GetTlsError(observer.closed.back().status).has_value());
-  EXPECT_EQ(GetTlsError(observer.closed.back().status)->code, ErrorCode::kCertificateUntrusted);
+  ASSERT_TRUE(observer.closed.back().error.has_value());
+  EXPECT_EQ(observer.closed.back().error->code, ErrorCode::kCertificateUntrusted);
 }
 
 TEST_F(BridgeTest, AnEmptyNameNeverMeansNoCheck) {
   const auto made = Make("");
   ASSERT_FALSE(made.ok());
-  ASSERT_TRUE(GetTlsError(made.status()).has_value());
-  EXPECT_EQ(GetTlsError(made.status())->code, ErrorCode::kConfiguration);
+  ASSERT_TRUE(GetError(made.status()).has_value());
+  EXPECT_EQ(GetError(made.status())->code, ErrorCode::kConfiguration);
 }
 
 TEST_F(BridgeTest, TheClientMayLeaveAtAnyMoment) {

@@ -84,7 +84,7 @@ TEST_F(TerminatorTest, AcmeChallengesGoNoFurther) {
   EXPECT_TRUE(backend.peers.empty());
   EXPECT_EQ(terminator->open_connections(), 0u);
   ASSERT_EQ(observer.closed.size(), 1u);
-  EXPECT_TRUE(observer.closed[0].status.ok()) << observer.closed[0].status;
+  EXPECT_TRUE(observer.closed[0].ok()) << ErrorText(observer.closed[0].error);
   EXPECT_TRUE(observer.closed[0].front.tls->acme_challenge);
 }
 
@@ -102,7 +102,7 @@ TEST_F(TerminatorTest, DecryptsHereAndHandsClearTextOn) {
   loop.RunReady();
   ASSERT_EQ(observer.closed.size(), 1u);
   const ConnectionReport& report = observer.closed[0];
-  EXPECT_TRUE(report.status.ok()) << report.status;
+  EXPECT_TRUE(report.ok()) << ErrorText(report.error);
   EXPECT_EQ(report.mode, ProxyMode::kOffload);
   EXPECT_EQ(report.server_name, "app.test");
   ASSERT_NE(report.front.tls, nullptr);
@@ -152,8 +152,8 @@ TEST_F(TerminatorTest, ACutBackendIsNoCleanEndForTheClient) {
   loop.RunReady();
   EXPECT_EQ(client->received(), "half an ans");
   EXPECT_FALSE(client->saw_end());
-  ASSERT_TRUE(GetTlsError(client->failure()).has_value()) << client->failure();
-  EXPECT_EQ(GetTlsError(client->failure())->code, ErrorCode::kTruncated);
+  ASSERT_TRUE(GetError(client->failure()).has_value()) << client->failure();
+  EXPECT_EQ(GetError(client->failure())->code, ErrorCode::kTruncated);
 }
 
 TEST_F(TerminatorTest, ATruncatingClientIsNoCleanEndForTheBackend) {
@@ -175,7 +175,7 @@ TEST_F(TerminatorTest, AFailedHandshakeReachesNoBackendAndTheAlertIsSent) {
   // This client doesn't close: its leg lingers, so that the alert isn't reset away.
   loop.RunFor(absl::Seconds(6));
   ASSERT_FALSE(client->failure().ok());
-  EXPECT_EQ(GetTlsError(client->failure())->alert, 120) << client->failure();
+  EXPECT_EQ(GetError(client->failure())->alert, 120) << client->failure();
   EXPECT_EQ(dialer.dials(), 0u);
   ASSERT_TRUE(observer.error().has_value());
   EXPECT_EQ(observer.error()->code, ErrorCode::kAlpnMismatch);

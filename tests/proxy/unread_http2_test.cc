@@ -58,8 +58,8 @@ class UnreadHttp2Test : public ::testing::Test {
     const absl::Status bridge = TlsBridge::Create(loop_, dialer_, std::move(bridging)).status();
     EXPECT_EQ(terminator, bridge);
     if (terminator.ok()) return "";
-    EXPECT_EQ(GetTlsError(terminator)->code, ErrorCode::kConfiguration);
-    return GetTlsError(terminator)->detail;
+    EXPECT_EQ(GetError(terminator)->code, ErrorCode::kConfiguration);
+    return GetError(terminator)->detail;
   }
 
   testing::SimulatedLoop loop_;

@@ -37,7 +37,7 @@ std::string ReadAll(Transport& from, IoState* state) {
 }
 
 ErrorCode CodeOf(const absl::Status& status) {
-  const std::optional<TlsError> error = GetTlsError(status);
+  const std::optional<Error> error = GetError(status);
   return error.has_value() ? error->code : ErrorCode::kInternal;
 }
 
@@ -441,7 +441,7 @@ TEST(MemoryDialerTest, RefusesWhereNobodyListens) {
   EXPECT_TRUE(status.ok()) << "never from inside Connect";
   loop.RunUntilIdle();
   EXPECT_EQ(CodeOf(status), ErrorCode::kTransport);
-  EXPECT_EQ(GetTlsError(status)->detail, "192.0.2.9:1 refused the connection");
+  EXPECT_EQ(GetError(status)->detail, "192.0.2.9:1 refused the connection");
 }
 
 TEST(MemoryDialerTest, FailsAsToldOrNeverAnswers) {

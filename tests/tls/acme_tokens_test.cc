@@ -115,7 +115,7 @@ class AcmeTokensTest : public TlsTest, public ::testing::WithParamInterface<uint
     Connect(server_name);
     EXPECT_EQ(CodeOf(server_->status()), code);
     EXPECT_EQ(AlertOf(server_->status()), SSL_AD_UNRECOGNIZED_NAME);
-    EXPECT_THAT(GetTlsError(server_->status())->detail, HasSubstr(detail));
+    EXPECT_THAT(GetError(server_->status())->detail, HasSubstr(detail));
   }
 
   const bssl::UniquePtr<SSL_CTX> context_ = MakeRawContext();
@@ -197,7 +197,7 @@ TEST_P(AcmeTokensTest, ASourceIsAskedEachTime) {
   told = "nonsense";
   ExpectRefusal("new.test", ErrorCode::kConfiguration,
                 "the ACME token for new.test is unusable: no key authorization");
-  TlsError error;
+  Error error;
   error.code = ErrorCode::kConfiguration;
   error.detail = "cannot read it";
   told = MakeError(error);
@@ -270,7 +270,7 @@ TEST_P(AcmeTokensTest, WhatMakesNoSenseIsRefused) {
   const auto detail = [&](absl::string_view identifier, absl::string_view key_authorization) {
     const absl::Status status = tokens.Set(identifier, key_authorization);
     EXPECT_EQ(CodeOf(status), ErrorCode::kConfiguration);
-    return GetTlsError(status)->detail;
+    return GetError(status)->detail;
   };
   for (const char* identifier : {"", "*.a.test", "a..test", "a.test:1", "[::1]", "../a"}) {
     EXPECT_THAT(detail(identifier, KeyAuthorization()), HasSubstr("is no name"));

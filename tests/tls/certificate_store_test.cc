@@ -55,7 +55,7 @@ class CertificateStoreTest : public ::testing::Test {
 };
 
 std::string FailureOf(const absl::Status& status) {
-  const std::optional<TlsError> error = GetTlsError(status);
+  const std::optional<Error> error = GetError(status);
   if (!error.has_value()) return "no failure";
   EXPECT_EQ(error->code, ErrorCode::kConfiguration);
   return error->detail;

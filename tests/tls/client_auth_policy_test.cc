@@ -23,7 +23,7 @@ class ClientPolicyTest : public TlsTest {
     const auto made = ClientAuthentication::Create(options);
     if (made.ok()) return "";
     EXPECT_EQ(CodeOf(made.status()), ErrorCode::kConfiguration);
-    return GetTlsError(made.status())->detail;
+    return GetError(made.status())->detail;
   }
 
   std::string Refusal(const ClientAuthPolicy& policy) {
@@ -72,7 +72,7 @@ TEST_F(ClientPolicyTest, UnusableFilesAreRefused) {
     const auto made = TrustStore::Create(cas, crls);
     if (made.ok()) return std::string();
     EXPECT_EQ(CodeOf(made.status()), ErrorCode::kConfiguration);
-    return GetTlsError(made.status())->detail;
+    return GetError(made.status())->detail;
   };
   const std::string ca = pki_.ca_pem();
   const std::string crl = pki_.IssueCrl({});
@@ -108,7 +108,7 @@ TEST_F(ClientPolicyTest, ACertificateThatDoesNotParseIsNamed) {
   const TestPki broken(loop_.Now(), "Broken CA");
   const auto made = TrustStore::Create(pki_.ca_pem() + Spoilt(broken.ca_pem()) + pki_.ca_pem());
   ASSERT_FALSE(made.ok());
-  EXPECT_EQ(GetTlsError(made.status())->detail,
+  EXPECT_EQ(GetError(made.status())->detail,
             "certificate 2 of the CA file, of \"CN=Broken CA\", doesn't parse");
 }
 

@@ -111,7 +111,7 @@ class ClientAuthenticationTest : public TlsTest, public ::testing::WithParamInte
 
   void ExpectRefusal(const absl::Status& status, ErrorCode code, int alert,
                      const std::string& detail) {
-    const std::optional<TlsError> error = GetTlsError(status);
+    const std::optional<Error> error = GetError(status);
     ASSERT_TRUE(error.has_value()) << status;
     EXPECT_EQ(error->code, code) << status;
     EXPECT_EQ(error->leg, Leg::kFront);
@@ -153,7 +153,7 @@ TEST_P(ClientAuthenticationTest, ACertificateWithTooManyNamesIsRefusedUnread) {
   leaf.dns_names.push_back("one.more");
   const absl::Status status = ConnectWith(leaf, Policy(ClientCertificate::kRequired));
   EXPECT_EQ(CodeOf(status), ErrorCode::kCertificateUntrusted);
-  EXPECT_EQ(GetTlsError(status)->detail, "the peer sent a certificate with over 1000 names");
+  EXPECT_EQ(GetError(status)->detail, "the peer sent a certificate with over 1000 names");
   EXPECT_TRUE(info_.peer_chain.empty());
   EXPECT_EQ(identity_, nullptr);
 }
@@ -165,7 +165,7 @@ TEST_P(ClientAuthenticationTest, ACertificateThatIsTooLargeIsRefusedUnread) {
   }
   const absl::Status status = ConnectWith(leaf, Policy(ClientCertificate::kRequired));
   EXPECT_EQ(CodeOf(status), ErrorCode::kCertificateUntrusted);
-  EXPECT_EQ(GetTlsError(status)->detail, "the peer sent a certificate of over 32768 bytes");
+  EXPECT_EQ(GetError(status)->detail, "the peer sent a certificate of over 32768 bytes");
   EXPECT_TRUE(info_.peer_chain.empty());
 }
 

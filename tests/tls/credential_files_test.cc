@@ -79,7 +79,7 @@ class CredentialFilesTest : public TlsTest {
     const absl::StatusOr<Credentials> loaded = Load();
     if (loaded.ok()) return "no failure";
     EXPECT_EQ(CodeOf(loaded.status()), ErrorCode::kConfiguration);
-    return GetTlsError(loaded.status())->detail;
+    return GetError(loaded.status())->detail;
   }
 
   std::map<std::string, std::string> folder_;
@@ -270,12 +270,11 @@ TEST_F(CredentialFilesTest, EncryptedKeysTakeAPassphrase) {
   EXPECT_EQ(asked.size(), 1u) << "what did not change is not asked for again";
   folder_["a.key"] = Encrypt(Leaf("a.test").key, "open sesame");
   answer = "wrong";
-  EXPECT_THAT(GetTlsError(load().status())->detail, HasSubstr("can't be decrypted"));
+  EXPECT_THAT(GetError(load().status())->detail, HasSubstr("can't be decrypted"));
   answer.clear();
-  EXPECT_THAT(GetTlsError(load().status())->detail,
-              StartsWith("a.pem with a.key: the vault is gone"));
+  EXPECT_THAT(GetError(load().status())->detail, StartsWith("a.pem with a.key: the vault is gone"));
   answer = std::string(5000, 'x');
-  EXPECT_THAT(GetTlsError(load().status())->detail, HasSubstr("can't be decrypted"));
+  EXPECT_THAT(GetError(load().status())->detail, HasSubstr("can't be decrypted"));
 }
 
 // Keys as `openssl rsa -aes128` wrote them before PKCS#8.

@@ -38,8 +38,8 @@ std::string FailureOf(absl::string_view chain, absl::string_view key) {
   auto credential = Credential::FromPem(chain, key);
   EXPECT_EQ(ERR_peek_error(), 0u);
   if (credential.ok()) return "no failure";
-  const std::optional<TlsError> error = GetTlsError(credential.status());
-  if (!error.has_value()) return "not a TlsError";
+  const std::optional<Error> error = GetError(credential.status());
+  if (!error.has_value()) return "not an Error";
   EXPECT_EQ(error->code, ErrorCode::kConfiguration);
   return error->detail;
 }

@@ -33,8 +33,8 @@ std::string AlertRecord(uint8_t level, uint8_t alert) {
 }
 
 std::string DetailOf(const absl::Status& status) {
-  std::optional<TlsError> error = GetTlsError(status);
-  return error.has_value() ? error->detail : "no TlsError";
+  std::optional<Error> error = GetError(status);
+  return error.has_value() ? error->detail : "no Error";
 }
 
 class HostilePeerTest : public TlsTest {
@@ -94,7 +94,7 @@ TEST_F(HostilePeerTest, AClientTellsAPlaintextBackend) {
     const absl::Status status = ClientGets(bytes);
     EXPECT_EQ(CodeOf(status), ErrorCode::kProtocol);
     EXPECT_THAT(DetailOf(status), StartsWith("the peer does not speak TLS: "));
-    EXPECT_EQ(GetTlsError(status)->leg, Leg::kBack);
+    EXPECT_EQ(GetError(status)->leg, Leg::kBack);
     uint8_t byte = 0;
     EXPECT_EQ(client_->Read(MutableByteView(&byte, 1)).state, IoState::kFailed);
   }
@@ -111,11 +111,11 @@ TEST_F(HostilePeerTest, AServerWithoutCertificateIsNotTakenForAClient) {
   const uint32_t error = ERR_PACK(ERR_LIB_SSL, SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE);
   FailureScene scene;
   scene.hello_answered = true;
-  const TlsError of_server = ExplainSslError(error, record, scene);
+  const Error of_server = ExplainSslError(error, record, scene);
   EXPECT_EQ(of_server.code, ErrorCode::kProtocol);
   EXPECT_EQ(of_server.detail, "the peer broke the handshake: peer did not return a certificate");
   scene.is_server = true;
-  const TlsError of_client = ExplainSslError(error, record, scene);
+  const Error of_client = ExplainSslError(error, record, scene);
   EXPECT_EQ(of_client.code, ErrorCode::kClientCertificateMissing);
   EXPECT_EQ(of_client.detail, "the client showed no certificate, and one is required");
 }
@@ -228,7 +228,7 @@ TEST_F(HostilePeerTest, EveryAlertDuringAndAfterTheHandshakeIsTold) {
       }
       EXPECT_EQ(CodeOf(server->status()), ErrorCode::kPeerAlert);
       EXPECT_EQ(AlertOf(server->status()), alert);
-      EXPECT_EQ(GetTlsError(server->status())->phase, Phase::kHandshake);
+      EXPECT_EQ(GetError(server->status())->phase, Phase::kHandshake);
 
       // From one that is through.
       server = MakeServer();
@@ -240,7 +240,7 @@ TEST_F(HostilePeerTest, EveryAlertDuringAndAfterTheHandshakeIsTold) {
       ReadAll(*server);
       EXPECT_EQ(CodeOf(server->status()), ErrorCode::kPeerAlert);
       EXPECT_EQ(AlertOf(server->status()), alert);
-      EXPECT_EQ(GetTlsError(server->status())->phase, Phase::kRelay);
+      EXPECT_EQ(GetError(server->status())->phase, Phase::kRelay);
       EXPECT_TRUE(server->to_send().empty());
     }
   }
@@ -341,7 +341,7 @@ TEST_F(HostilePeerTest, TruncationIsSeenAtEveryByte) {
 TEST_F(HostilePeerTest, TruncationInTheHandshakeSaysWhere) {
   EXPECT_EQ(CodeOf(ServerGets("", /*end=*/true)), ErrorCode::kTruncated);
   EXPECT_THAT(DetailOf(server_->status()), HasSubstr("before it sent anything"));
-  EXPECT_EQ(GetTlsError(server_->status())->phase, Phase::kHandshake);
+  EXPECT_EQ(GetError(server_->status())->phase, Phase::kHandshake);
   EXPECT_EQ(CodeOf(ServerGets(Hello().substr(0, 100), /*end=*/true)), ErrorCode::kTruncated);
   EXPECT_THAT(DetailOf(server_->status()), HasSubstr("within its ClientHello"));
   EXPECT_EQ(CodeOf(ServerGets(Hello(), /*end=*/true)), ErrorCode::kTruncated);

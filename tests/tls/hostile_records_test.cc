@@ -69,8 +69,8 @@ class HostileRecordsTest : public TlsTest, public ::testing::WithParamInterface<
   }
 
   std::string Detail() const {
-    std::optional<TlsError> error = GetTlsError(engine_->status());
-    return error.has_value() ? error->detail : "no TlsError";
+    std::optional<Error> error = GetError(engine_->status());
+    return error.has_value() ? error->detail : "no Error";
   }
 
   bssl::UniquePtr<SSL_CTX> context_ = MakeRawContext();

@@ -103,7 +103,7 @@ TEST_F(PeerVerifierTest, ARefusalEndsTheHandshakeAndIsTold) {
 }
 
 TEST_F(PeerVerifierTest, ARefusalMayHaveACodeOfItsOwn) {
-  TlsError error;
+  Error error;
   error.code = ErrorCode::kCertificateExpired;
   error.detail = "the lease ran out";
   verifier_->at_once = MakeError(error);

@@ -35,7 +35,7 @@ std::string Block(const std::string& label, absl::string_view der) {
 std::string DetailOf(const absl::Status& status) {
   if (status.ok()) return "";
   EXPECT_EQ(CodeOf(status), ErrorCode::kConfiguration);
-  return GetTlsError(status)->detail;
+  return GetError(status)->detail;
 }
 
 // A place where PEM is read, with a good text of two blocks for it.

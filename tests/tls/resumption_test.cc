@@ -75,7 +75,7 @@ TEST_P(ResumptionTest, OnlyFullHandshakesNeedToBeAdmitted) {
     server->SetAdmission([&asked, answer] { return ++asked, answer; });
     return client_.StartConnection(std::move(server), "a.test");
   };
-  TlsError busy;
+  Error busy;
   busy.code = ErrorCode::kOverLimit;
   busy.detail = "busy";
   auto refused = connect(MakeError(busy));

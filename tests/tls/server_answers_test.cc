@@ -176,7 +176,7 @@ TEST_P(CredentialSelectorTest, AFailureRefusesTheClient) {
   const absl::Status refused = Finish(Start(config, "vault.test"));
   EXPECT_EQ(CodeOf(refused), ErrorCode::kNoCertificate);
   EXPECT_THAT(refused.message(), HasSubstr("the vault is shut"));
-  TlsError error;
+  Error error;
   error.code = ErrorCode::kOverLimit;
   error.detail = "too many names";
   selector_->at_once = MakeError(error);

@@ -273,7 +273,7 @@ TEST_F(CompressionTest, AlgorithmsAreKnownAndThereOnce) {
     options_.certificate_compressors = {brotli_, std::move(second)};
     const auto made = ServerTlsConfig::Create(options_);
     EXPECT_EQ(CodeOf(made.status()), ErrorCode::kConfiguration);
-    return GetTlsError(made.status())->detail;
+    return GetError(made.status())->detail;
   };
   EXPECT_THAT(refusal(nullptr), HasSubstr("is null"));
   EXPECT_THAT(refusal(brotli_), HasSubstr("algorithm 2 is there twice"));

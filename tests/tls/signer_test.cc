@@ -174,7 +174,7 @@ TEST_F(SignerTest, AFailureEndsTheHandshake) {
 
 TEST_F(SignerTest, AFailureMayHaveACodeOfItsOwn) {
   EnginePair pair = Begin();
-  TlsError error;
+  Error error;
   error.code = ErrorCode::kOverLimit;
   error.detail = "too many";
   signer_->failure = MakeError(error);
@@ -284,7 +284,7 @@ TEST_F(ThreadPoolSignerTest, OtherKeysSignOnTheSpot) {
 }
 
 TEST_F(ThreadPoolSignerTest, WithoutAFreeThreadTheHandshakeFails) {
-  TlsError error;
+  Error error;
   error.code = ErrorCode::kOverLimit;
   error.detail = "all are busy";
   thread_->refusal = MakeError(error);

@@ -54,7 +54,7 @@ std::string ParseFailure(const std::string& text) {
   const auto keys = ParseTicketKeys(text);
   if (keys.ok()) return "";
   EXPECT_EQ(CodeOf(keys.status()), ErrorCode::kConfiguration);
-  return GetTlsError(keys.status())->detail;
+  return GetError(keys.status())->detail;
 }
 
 std::vector<TicketKey> Parsed(const std::string& text) {

@@ -21,8 +21,8 @@ constexpr int kProtocolVersion = 70;
 constexpr int kNoApplicationProtocol = 120;
 
 std::string DetailOf(const absl::Status& status) {
-  std::optional<TlsError> error = GetTlsError(status);
-  return error.has_value() ? error->detail : "no TlsError";
+  std::optional<Error> error = GetError(status);
+  return error.has_value() ? error->detail : "no Error";
 }
 
 class TlsConfigTest : public TlsTest {
@@ -112,7 +112,7 @@ TEST_F(TlsConfigTest, RefusesClientTargetsThatNameNobody) {
                            "1.2.3", "http://a.test"}) {
     const auto client = TlsEngine::NewClient(config, {name, {}}, loop_, Leg::kBack);
     EXPECT_EQ(CodeOf(client.status()), ErrorCode::kConfiguration) << name;
-    EXPECT_EQ(GetTlsError(client.status())->leg, Leg::kBack);
+    EXPECT_EQ(GetError(client.status())->leg, Leg::kBack);
   }
   EXPECT_EQ(CodeOf(TlsEngine::NewClient(config, {"a.test", {""}}, loop_, Leg::kBack).status()),
             ErrorCode::kConfiguration);

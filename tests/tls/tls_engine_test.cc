@@ -264,8 +264,8 @@ TEST_P(TlsEngineTest, ReadsWhatCameBeforeAFailure) {
   EXPECT_TRUE(pair.server->status().ok());
   EXPECT_EQ(pair.server->Read(absl::MakeSpan(buffer)).state, IoState::kFailed);
   EXPECT_EQ(CodeOf(pair.server->status()), ErrorCode::kProtocol);
-  EXPECT_EQ(GetTlsError(pair.server->status())->phase, Phase::kRelay);
-  EXPECT_EQ(GetTlsError(pair.server->status())->leg, Leg::kFront);
+  EXPECT_EQ(GetError(pair.server->status())->phase, Phase::kRelay);
+  EXPECT_EQ(GetError(pair.server->status())->leg, Leg::kFront);
   EXPECT_EQ(AlertOf(pair.server->status()), 20);  // bad_record_mac
   EXPECT_FALSE(pair.server->received().holds_memory());
   // Final, and the alert is there to be sent.

@@ -14,13 +14,13 @@
 namespace trestle::testing {
 
 ErrorCode CodeOf(const absl::Status& status) {
-  std::optional<TlsError> error = GetTlsError(status);
+  std::optional<Error> error = GetError(status);
   EXPECT_TRUE(error.has_value()) << status;
   return error.has_value() ? error->code : ErrorCode::kInternal;
 }
 
 int AlertOf(const absl::Status& status) {
-  std::optional<TlsError> error = GetTlsError(status);
+  std::optional<Error> error = GetError(status);
   return error.has_value() && error->alert.has_value() ? *error->alert : -1;
 }
 

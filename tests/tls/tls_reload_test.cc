@@ -85,7 +85,7 @@ class TlsReloadTest : public ::testing::Test {
     EXPECT_EQ(ech_keys_->PublishedConfigs(), ech);
     EXPECT_TRUE(Opens(ticket));
     EXPECT_EQ(back_tls_, nullptr);
-    const auto error = GetTlsError(prepared.status());
+    const auto error = GetError(prepared.status());
     EXPECT_EQ(error.value().code, ErrorCode::kConfiguration);
     return error->detail;
   }

@@ -22,7 +22,7 @@ TEST_F(TlsStreamFailureTest, TruncationIsSeenByThePeer) {
   EXPECT_EQ(ReadReady(*server_), "half a messa");
   EXPECT_EQ(Read(*server_).state, IoState::kFailed);
   EXPECT_EQ(CodeOf(server_->status()), ErrorCode::kTruncated);
-  EXPECT_EQ(GetTlsError(server_->status())->leg, Leg::kFront);
+  EXPECT_EQ(GetError(server_->status())->leg, Leg::kFront);
 }
 
 TEST_F(TlsStreamFailureTest, AFinWithoutCloseNotifyIsTruncation) {
@@ -93,7 +93,7 @@ TEST_F(TlsStreamFailureTest, AFailureBelowNamesTheLeg) {
   ASSERT_TRUE(client_done_.has_value() && server_done_.has_value());
   for (const auto& [status, leg] :
        {std::pair(*client_done_, Leg::kBack), std::pair(*server_done_, Leg::kFront)}) {
-    std::optional<TlsError> error = GetTlsError(status);
+    std::optional<Error> error = GetError(status);
     ASSERT_TRUE(error.has_value());
     EXPECT_EQ(error->code, ErrorCode::kTruncated);
     EXPECT_EQ(error->leg, leg);

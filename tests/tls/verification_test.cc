@@ -51,7 +51,7 @@ class VerificationTest : public TlsTest {
 
   void ExpectFailure(const absl::Status& status, ErrorCode code, int alert,
                      const ::testing::Matcher<std::string>& detail) {
-    const std::optional<TlsError> error = GetTlsError(status);
+    const std::optional<Error> error = GetError(status);
     ASSERT_TRUE(error.has_value()) << status;
     EXPECT_EQ(error->code, code) << status;
     EXPECT_EQ(error->leg, Leg::kBack);
@@ -303,7 +303,7 @@ TEST_F(VerificationTest, OneOfThePinsMustBeInTheChain) {
   ExpectFailure(refused, ErrorCode::kCertificateUntrusted, kBadCertificate,
                 AllOf(HasSubstr("none of the pinned keys"), HasSubstr("sha256/")));
   // The message tells what to pin, which a person will want to know.
-  const std::string detail = GetTlsError(refused)->detail;
+  const std::string detail = GetError(refused)->detail;
   const std::string shown = detail.substr(detail.find("sha256/"), 7 + 44);
   options.pins.push_back(shown);
   EXPECT_TRUE(Verify(pair, "a.test", options).ok()) << Verify(pair, "a.test", options);
@@ -320,7 +320,7 @@ TEST_F(VerificationTest, APinIsNotEnough) {
   ClientTlsOptions learn;
   learn.ca_pem = stranger.ca_pem();
   learn.pins = {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="};
-  const std::string detail = GetTlsError(Verify(pair, "a.test", learn))->detail;
+  const std::string detail = GetError(Verify(pair, "a.test", learn))->detail;
   ClientTlsOptions pinned;
   pinned.pins = {detail.substr(detail.find("sha256/"), 7 + 44)};
   EXPECT_EQ(CodeOf(Verify(pair, "a.test", pinned)), ErrorCode::kCertificateUntrusted);

@@ -295,8 +295,7 @@ TEST_F(CertificateMonitorTest, AProbeFindsTheIntermediateAndSeesItRenewed) {
 }
 
 TEST_F(CertificateMonitorTest, AnOutageIsToldOnceAndSoIsItsEnd) {
-  dialer_.Refuse(At(1), MakeError({ErrorCode::kTransport, std::nullopt, Phase::kDial, std::nullopt,
-                                   "nobody is there"}));
+  dialer_.Refuse(At(1), MakeError(ErrorCode::kTransport, Phase::kDial, "nobody is there"));
   CertificateMonitorOptions options;
   options.probe_interval = absl::Minutes(1);
   MonitorTargets targets;
@@ -316,7 +315,7 @@ TEST_F(CertificateMonitorTest, AnOutageIsToldOnceAndSoIsItsEnd) {
   server.Replace(ConfigFor(stranger.Issue(Leaf("back.test", 90 * kDay))));
   loop_.RunFor(absl::Minutes(2));
   EXPECT_THAT(log_.Take(), IsSupersetOf({"back.test failing", "back.test issuer_changed"}));
-  EXPECT_EQ(GetTlsError(Only().status)->code, ErrorCode::kCertificateUntrusted);
+  EXPECT_EQ(GetError(Only().status)->code, ErrorCode::kCertificateUntrusted);
 }
 
 TEST_F(CertificateMonitorTest, SightingsOfConfiguredNamesCount) {
@@ -350,8 +349,8 @@ TEST_F(CertificateMonitorTest, SightingsOfConfiguredNamesCount) {
   monitor_->OnSighting(late);
   EXPECT_THAT(log_.Take(), IsEmpty());
   CertificateSighting refused = Sighting("back.test", 1, credential);
-  refused.status = MakeError(
-      {ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, std::nullopt, "expired"});
+  refused.status =
+      MakeError(ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, "expired");
   monitor_->OnSighting(refused);
   EXPECT_THAT(log_.Take(), ElementsAre("back.test failing"));
 }
@@ -373,8 +372,8 @@ TEST_F(CertificateMonitorTest, AProbeAlsoSeesTheRenewalOfABackendWithoutTraffic)
   loop_.RunFor(absl::Minutes(1));
   EXPECT_THAT(log_.Take(), ElementsAre("back.test will_fail 14", "back.test will_fail 14"));
   CertificateSighting refused = Sighting("back.test", 1, old_credential);
-  refused.status = MakeError(
-      {ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, std::nullopt, "expired"});
+  refused.status =
+      MakeError(ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, "expired");
   monitor_->OnSighting(refused);
   // Who is refused for a chain that probes like stays refused.
   loop_.RunFor(absl::Minutes(20));
@@ -415,7 +414,7 @@ TEST_F(CertificateMonitorTest, AnExpiredIntermediateIsNotTakenForARenewal) {
   loop_.RunFor(absl::Hours(1));
   EXPECT_THAT(log_.Take(), ElementsAre("back.test recovered", "back.test key_changed",
                                        "back.test renewed_late"));
-  EXPECT_EQ(GetTlsError(Only().last_error)->code, ErrorCode::kCertificateExpired);
+  EXPECT_EQ(GetError(Only().last_error)->code, ErrorCode::kCertificateExpired);
   EXPECT_LT(Only().last_error_time, Only().updated);
 }
 
@@ -597,9 +596,9 @@ TEST(CertificateEventNamesTest, AreSnakeCase) {
   EXPECT_EQ(CertificateEventName(Kind::kWillFail), "will_fail");
   EXPECT_EQ(CertificateEventName(Kind::kRenewedLate), "renewed_late");
   EXPECT_EQ(CertificateEventName(Kind::kRecovered), "recovered");
-  EXPECT_EQ(CertificateSourceName(CertificateSource::kOwn), "own");
-  EXPECT_EQ(CertificateSourceName(CertificateSource::kSeen), "seen");
-  EXPECT_EQ(CertificateSourceName(CertificateSource::kProbe), "probe");
+  EXPECT_EQ(EnumName(CertificateSource::kOwn), "own");
+  EXPECT_EQ(EnumName(CertificateSource::kSeen), "seen");
+  EXPECT_EQ(EnumName(CertificateSource::kProbe), "probe");
 }
 
 TEST_F(CertificateMonitorTest, AnExpiredCertificateThatNoPathNeedsIsNoAlarm) {

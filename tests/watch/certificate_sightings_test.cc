@@ -42,8 +42,8 @@ class CertificateSightingsTest : public ::testing::Test {
     return report;
   }
 
-  static absl::Status Error(ErrorCode code, Leg leg) {
-    return MakeError({code, leg, Phase::kHandshake, std::nullopt, "refused"});
+  static absl::Status Failure(ErrorCode code, Leg leg) {
+    return MakeError(code, leg, Phase::kHandshake, "refused");
   }
 
   Counter next_;
@@ -66,7 +66,7 @@ TEST_F(CertificateSightingsTest, OnlyNewsIsTold) {
   EXPECT_EQ(told_[0].endpoint.ToString(), "192.0.2.1:443");
   EXPECT_EQ(told_[0].when, absl::FromUnixSeconds(1'767'225'601));
   EXPECT_EQ(told_[0].chain.front().subject, "CN=first");
-  EXPECT_TRUE(told_[0].status.ok());
+  EXPECT_TRUE(!told_[0].error.has_value());
   sightings_.OnEstablished(Report("a.test", Chain("CN=second")));
   sightings_.OnEstablished(Report("a.test", first, /*host=*/2));
   sightings_.OnEstablished(Report("b.test", first));
@@ -90,7 +90,7 @@ TEST_F(CertificateSightingsTest, AResumedSessionTellsOfThePast) {
   resumed.back.tls = std::make_shared<const TlsInfo>(std::move(tls));
   sightings_.OnEstablished(resumed);
   EXPECT_EQ(told_.size(), 2u);
-  resumed.status = Error(ErrorCode::kCertificateExpired, Leg::kBack);
+  resumed.error = ToError(Failure(ErrorCode::kCertificateExpired, Leg::kBack));
   sightings_.OnClosed(resumed);
   EXPECT_EQ(told_.size(), 3u);
 }
@@ -101,25 +101,25 @@ TEST_F(CertificateSightingsTest, RefusalsAreToldOnceAndSoIsTheirEnd) {
   ConnectionReport refused = Report("a.test", chain);
   for (const ErrorCode code : {ErrorCode::kCertificateExpired, ErrorCode::kCertificateUntrusted,
                                ErrorCode::kNameMismatch}) {
-    refused.status = Error(code, Leg::kBack);
+    refused.error = ToError(Failure(code, Leg::kBack));
     sightings_.OnClosed(refused);
   }
   ASSERT_EQ(told_.size(), 2u);
-  EXPECT_EQ(GetTlsError(told_[1].status)->code, ErrorCode::kCertificateExpired);
+  EXPECT_EQ(told_[1].error->code, ErrorCode::kCertificateExpired);
   sightings_.OnEstablished(Report("a.test", chain));
   ASSERT_EQ(told_.size(), 3u);
-  EXPECT_TRUE(told_[2].status.ok());
+  EXPECT_TRUE(!told_[2].error.has_value());
   EXPECT_EQ(next_.closed, 3);
 }
 
 TEST_F(CertificateSightingsTest, WhatIsNotAboutBackendsCertificatesIsNoNews) {
   const ChainInfo chain = Chain("CN=a");
   ConnectionReport report = Report("a.test", chain);
-  report.status = Error(ErrorCode::kTimeout, Leg::kBack);
+  report.error = ToError(Failure(ErrorCode::kTimeout, Leg::kBack));
   sightings_.OnClosed(report);
-  report.status = Error(ErrorCode::kCertificateExpired, Leg::kFront);
+  report.error = ToError(Failure(ErrorCode::kCertificateExpired, Leg::kFront));
   sightings_.OnClosed(report);
-  report.status = absl::OkStatus();
+  report.error.reset();
   sightings_.OnClosed(report);
   sightings_.OnEstablished(Report("a.test", ChainInfo()));
   report.back.tls.reset();

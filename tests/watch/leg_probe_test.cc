@@ -197,11 +197,10 @@ TEST_F(LegProbeTest, APhaseThatTakesTooLongIsNamed) {
 }
 
 TEST_F(LegProbeTest, RefusedConnectionsAndHangUpsAreTold) {
-  dialer_.Refuse(At(1), MakeError({ErrorCode::kTransport, std::nullopt, Phase::kDial, std::nullopt,
-                                   "refused"}));
+  dialer_.Refuse(At(1), MakeError(ErrorCode::kTransport, Phase::kDial, "refused"));
   const ProbeReport refused = Probe(Target());
   EXPECT_EQ(CodeOf(refused.status), ErrorCode::kTransport);
-  EXPECT_EQ(GetTlsError(refused.status)->leg, Leg::kBack);
+  EXPECT_EQ(GetError(refused.status)->leg, Leg::kBack);
 
   dialer_.Listen(At(1), [](std::unique_ptr<Transport>) {});
   EXPECT_EQ(CodeOf(Probe(Target()).status), ErrorCode::kTruncated);

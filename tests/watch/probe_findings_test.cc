@@ -45,8 +45,8 @@ class ProbeFindingsTest : public ::testing::Test {
     return report;
   }
 
-  static absl::Status Error(ErrorCode code) {
-    return MakeError({code, Leg::kBack, Phase::kHandshake, std::nullopt, "detail"});
+  static absl::Status Failure(ErrorCode code) {
+    return MakeError(code, Leg::kBack, Phase::kHandshake, "detail");
   }
 
   Finding Only(const ProbeReport& report) const {
@@ -101,7 +101,7 @@ TEST_F(ProbeFindingsTest, ExpiredSaysWhichPartToReplace) {
         {1, "current intermediate in place of \"CN=Int\""},
         {2, "whose root lasts longer than \"CN=Root\""}}) {
     ProbeReport report = Good();
-    report.chain->verdict = Error(ErrorCode::kCertificateExpired);
+    report.chain->verdict = Failure(ErrorCode::kCertificateExpired);
     report.chain->first_failure.reset();
     report.chain->first_certificate_failure.reset();
     report.chain->path[index].not_after = now_ - kDay;
@@ -112,7 +112,7 @@ TEST_F(ProbeFindingsTest, ExpiredSaysWhichPartToReplace) {
     EXPECT_THAT(finding.advice, HasSubstr(advice));
   }
   ProbeReport early = Good();
-  early.chain->verdict = Error(ErrorCode::kCertificateExpired);
+  early.chain->verdict = Failure(ErrorCode::kCertificateExpired);
   early.chain->first_certificate_failure.reset();
   early.chain->path[0].not_before = now_ + kDay;
   EXPECT_THAT(Only(early).advice, HasSubstr("no earlier than 2026-01-02 00:00 UTC"));
@@ -120,7 +120,7 @@ TEST_F(ProbeFindingsTest, ExpiredSaysWhichPartToReplace) {
 
 TEST_F(ProbeFindingsTest, UntrustedSaysWhatIsMissing) {
   ProbeReport report = Good();
-  report.chain->verdict = Error(ErrorCode::kCertificateUntrusted);
+  report.chain->verdict = Failure(ErrorCode::kCertificateUntrusted);
   report.chain->first_certificate_failure.reset();
   report.chain->missing = {{"CN=Int", true}};
   EXPECT_EQ(Only(report).advice, "have the server send \"CN=Int\" after its leaf");
@@ -135,7 +135,7 @@ TEST_F(ProbeFindingsTest, UntrustedSaysWhatIsMissing) {
 
 TEST_F(ProbeFindingsTest, ANameMismatchSaysWhichNamesThereAre) {
   ProbeReport report = Good();
-  report.chain->verdict = Error(ErrorCode::kNameMismatch);
+  report.chain->verdict = Failure(ErrorCode::kNameMismatch);
   report.chain->first_certificate_failure.reset();
   report.chain->served[0].dns_names = {"1", "2", "3", "4", "5", "6"};
   EXPECT_THAT(Only(report).advice, HasSubstr("(DNS:1, DNS:2, DNS:3, DNS:4, DNS:5, …)"));
@@ -153,10 +153,10 @@ TEST_F(ProbeFindingsTest, EachConnectionFailureHasAdvice) {
                                ErrorCode::kProtocol, ErrorCode::kNotTls, ErrorCode::kPeerAlert,
                                ErrorCode::kTruncated, ErrorCode::kNoCommonParameters}) {
     ProbeReport report;
-    report.status = Error(code);
+    report.status = Failure(code);
     const Finding finding = Only(report);
     EXPECT_EQ(finding.severity, Severity::kCritical);
-    EXPECT_EQ(finding.code, ErrorCodeName(code));
+    EXPECT_EQ(finding.code, EnumName(code));
     EXPECT_FALSE(finding.advice.empty()) << finding.code;
   }
   ProbeReport foreign;
@@ -207,14 +207,14 @@ TEST_F(ProbeFindingsTest, TheWorstComesFirst) {
   ProbeReport report = Good();
   report.post_quantum = false;
   report.chain->out_of_order = true;
-  report.chain->verdict = Error(ErrorCode::kNameMismatch);
+  report.chain->verdict = Failure(ErrorCode::kNameMismatch);
   const std::vector<Finding> findings = FindingsOf(report, now_);
   EXPECT_EQ(findings.front().code, "name_mismatch");
   EXPECT_EQ(WorstOf(findings), Severity::kCritical);
-  EXPECT_EQ(SeverityName(Severity::kFine), "fine");
-  EXPECT_EQ(SeverityName(Severity::kNote), "note");
-  EXPECT_EQ(SeverityName(Severity::kWarning), "warning");
-  EXPECT_EQ(SeverityName(Severity::kCritical), "critical");
+  EXPECT_EQ(EnumName(Severity::kFine), "fine");
+  EXPECT_EQ(EnumName(Severity::kNote), "note");
+  EXPECT_EQ(EnumName(Severity::kWarning), "warning");
+  EXPECT_EQ(EnumName(Severity::kCritical), "critical");
 }
 
 TEST_F(ProbeFindingsTest, TimesAreInTheUnitThatPeopleUse) {

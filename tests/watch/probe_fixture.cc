@@ -121,7 +121,7 @@ ProbeReport ProbeTest::Probe(LegProbeTarget target, LegProbeOptions options) {
 }
 
 ErrorCode ProbeTest::CodeOf(const absl::Status& status) {
-  const std::optional<TlsError> error = GetTlsError(status);
+  const std::optional<Error> error = GetError(status);
   EXPECT_TRUE(error.has_value()) << status;
   return error.has_value() ? error->code : ErrorCode::kInternal;
 }

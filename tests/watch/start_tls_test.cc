@@ -36,8 +36,8 @@ Conversation Converse(StartTls protocol, const std::vector<std::string>& replies
 
 TEST(StartTlsTest, NamesAreReadAsTheyAreWritten) {
   for (const StartTls protocol : AllStartTls()) {
-    EXPECT_EQ(ParseStartTls(StartTlsName(protocol)), protocol);
-    EXPECT_THAT(StartTlsNames(), HasSubstr(std::string(StartTlsName(protocol))));
+    EXPECT_EQ(ParseStartTls(EnumName(protocol)), protocol);
+    EXPECT_THAT(StartTlsNames(), HasSubstr(std::string(EnumName(protocol))));
   }
   EXPECT_EQ(AllStartTls().size(), 9u);
   EXPECT_FALSE(ParseStartTls("gopher").has_value());

@@ -323,7 +323,7 @@ std::vector<Row> RefusedFieldRows() {
 
 // Everything that a reader tells about some bytes, but for `segments`.
 std::string Describe(const ClientHelloReader& reader) {
-  std::string text(HelloStateName(reader.state()));
+  std::string text(EnumName(reader.state()));
   if (reader.state() != HelloState::kDone) {
     return absl::StrCat(text, " ", reader.error().message());
   }
@@ -345,7 +345,7 @@ TEST_P(ClientHelloRowTest, IsReadAsStated) {
     EXPECT_TRUE(reader.error().ok());
     return;
   }
-  const std::optional<TlsError> error = GetTlsError(reader.error());
+  const std::optional<Error> error = GetError(reader.error());
   ASSERT_TRUE(error.has_value());
   EXPECT_EQ(error->code, row.state == HelloState::kNotTls      ? ErrorCode::kNotTls
                          : row.state == HelloState::kMalformed ? ErrorCode::kMalformedHello

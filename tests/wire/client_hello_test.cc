@@ -274,7 +274,7 @@ TEST(ParseClientHelloTest, TakesOneWholeMessage) {
     EXPECT_FALSE(ParseClientHello(AsBytes(message.substr(0, size)), {}, hello).ok());
   }
   const absl::Status status = ParseClientHello(AsBytes(Raw({1, 0, 0, 0})), {}, hello);
-  EXPECT_EQ(GetTlsError(status)->code, ErrorCode::kMalformedHello);
+  EXPECT_EQ(GetError(status)->code, ErrorCode::kMalformedHello);
   ASSERT_TRUE(ParseClientHello(AsBytes(message), {}, hello).ok());
   EXPECT_EQ(hello.alpn.size(), 2u);
 }

@@ -76,7 +76,7 @@ struct Outcome {
 inline Outcome OutcomeOf(const ProxyHeaderReader& reader) {
   Outcome outcome = {reader.state(), reader.header_bytes(), "", {}};
   if (reader.state() == ProxyHeaderState::kDone) outcome.header = reader.header();
-  const std::optional<TlsError> error = GetTlsError(reader.error());
+  const std::optional<Error> error = GetError(reader.error());
   EXPECT_EQ(error.has_value(), reader.state() != ProxyHeaderState::kNeedMore &&
                                    reader.state() != ProxyHeaderState::kDone);
   if (!error.has_value()) return outcome;

@@ -252,11 +252,11 @@ TEST(ProxyHeaderReaderTest, TakesEverySingleCut) {
 }
 
 TEST(ProxyHeaderReaderTest, NamesItsStates) {
-  EXPECT_EQ(ProxyHeaderStateName(ProxyHeaderState::kNeedMore), "need_more");
-  EXPECT_EQ(ProxyHeaderStateName(ProxyHeaderState::kDone), "done");
-  EXPECT_EQ(ProxyHeaderStateName(ProxyHeaderState::kNotProxyHeader), "not_proxy_header");
-  EXPECT_EQ(ProxyHeaderStateName(ProxyHeaderState::kMalformed), "malformed");
-  EXPECT_EQ(ProxyHeaderStateName(ProxyHeaderState::kTooLarge), "too_large");
+  EXPECT_EQ(EnumName(ProxyHeaderState::kNeedMore), "need_more");
+  EXPECT_EQ(EnumName(ProxyHeaderState::kDone), "done");
+  EXPECT_EQ(EnumName(ProxyHeaderState::kNotProxyHeader), "not_proxy_header");
+  EXPECT_EQ(EnumName(ProxyHeaderState::kMalformed), "malformed");
+  EXPECT_EQ(EnumName(ProxyHeaderState::kTooLarge), "too_large");
 }
 
 TEST(ProxyHeaderReaderTest, NeverPutsBytesFromTheNetworkIntoItsWords) {

@@ -23,7 +23,7 @@ ProxyHeader Tcp(absl::string_view source, absl::string_view destination) {
 
 void ExpectCannotWrite(const absl::StatusOr<std::string>& written, absl::string_view why) {
   ASSERT_FALSE(written.ok()) << why;
-  const std::optional<TlsError> error = GetTlsError(written.status());
+  const std::optional<Error> error = GetError(written.status());
   ASSERT_TRUE(error.has_value());
   EXPECT_EQ(error->code, ErrorCode::kConfiguration);
   EXPECT_THAT(error->detail, HasSubstr(std::string(why)));

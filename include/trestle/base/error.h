@@ -1,10 +1,11 @@
-// The closed list of errors. Every failed absl::Status that Trestle returns carries a TlsError, so
+// The closed list of errors. Every failed absl::Status that Trestle returns carries an Error, so
 // a program can tell "the back leg's certificate expired" from other failures.
 #ifndef TRESTLE_BASE_ERROR_H_
 #define TRESTLE_BASE_ERROR_H_
 
 #include <cstdint>
 #include <optional>
+#include <ostream>
 #include <string>
 
 #include "absl/status/status.h"
@@ -54,32 +55,57 @@ enum class Limit : uint8_t {
 
 /// One failure. `detail` is a sentence for people, without a final full stop. It never holds raw
 /// bytes from the network.
-struct TlsError {
+struct Error {
   ErrorCode code = ErrorCode::kInternal;
   std::optional<Leg> leg;  ///< Unset if the failure concerns no leg (set-up).
   Phase phase = Phase::kSetUp;
   std::optional<uint8_t> alert;  ///< The TLS alert received, or sent because of this (RFC 8446 6).
   std::string detail;
   std::optional<Limit> limit = {};  ///< With ErrorCode::kOverLimit, if it is one of Trestle's own.
+
+  /// Returns one line: "back leg, handshake: certificate_expired: …".
+  std::string ToString() const;
 };
 
+/// Writes `error.ToString()`.
+std::ostream& operator<<(std::ostream& out, const Error& error);
+
 /// Returns a code's name in snake_case, as logs and metrics show it: "certificate_expired".
-absl::string_view ErrorCodeName(ErrorCode code);
+absl::string_view EnumName(ErrorCode code);
 
 /// Returns a limit's name as metrics show it; the examples' flag has the same: "max_connections".
-absl::string_view LimitName(Limit limit);
+absl::string_view EnumName(Limit limit);
 
 /// Returns a phase's name: "handshake".
-absl::string_view PhaseName(Phase phase);
+absl::string_view EnumName(Phase phase);
 
 /// Returns a TLS alert's name (RFC 8446 B.2): "unrecognized_name"; "alert_200" for an unknown one.
 std::string AlertName(uint8_t alert);
 
-/// Makes the status for `error`. Its message reads "back leg, handshake: certificate_expired: …".
-absl::Status MakeError(const TlsError& error);
+/// Makes the status for `error`. Its message is `error.ToString()`.
+absl::Status MakeError(const Error& error);
+
+/// Makes the status for an error that concerns no leg.
+absl::Status MakeError(ErrorCode code, Phase phase, std::string detail);
+
+/// Makes the status for an error of one leg.
+absl::Status MakeError(ErrorCode code, Leg leg, Phase phase, std::string detail);
+
+/// Makes the status for an unusable file, flag or option: ErrorCode::kConfiguration in set-up.
+absl::Status ConfigurationError(absl::string_view detail);
+
+/// Makes the status for one of Trestle's own limits: ErrorCode::kOverLimit, without a leg.
+absl::Status OverLimitError(Limit limit, Phase phase, std::string detail);
 
 /// Returns the error that a status carries; empty for OK and for statuses not made by `MakeError`.
-std::optional<TlsError> GetTlsError(const absl::Status& status);
+std::optional<Error> GetError(const absl::Status& status);
+
+/// Returns the error of a failed status as a value for reports; empty for OK. A status that isn't
+/// Trestle's becomes kInternal with its text as the detail.
+std::optional<Error> ToError(const absl::Status& status);
+
+/// Returns "ok" for no error, else `error->ToString()`.
+std::string ErrorText(const std::optional<Error>& error);
 
 /// Returns `status` with leg and phase filled in, for code that makes errors without knowing them.
 /// OK stays OK. A status that isn't Trestle's becomes kTransport with its text as the detail.

@@ -16,7 +16,7 @@ enum class Leg : uint8_t { kFront, kBack };
 constexpr Leg Other(Leg leg) { return leg == Leg::kFront ? Leg::kBack : Leg::kFront; }
 
 /// Returns a leg's name: "front" or "back".
-constexpr absl::string_view LegName(Leg leg) { return leg == Leg::kFront ? "front" : "back"; }
+constexpr absl::string_view EnumName(Leg leg) { return leg == Leg::kFront ? "front" : "back"; }
 
 }  // namespace trestle
 

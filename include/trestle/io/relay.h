@@ -40,7 +40,7 @@ struct RelayOptions {
 /// then is done.
 ///
 /// The relay finishes once: with OK if both directions ended cleanly, else with the first failure.
-/// The TlsError of a failure names the leg, except for kTimeout. Before the relay reports a failure
+/// The Error of a failure names the leg, except for kTimeout. Before the relay reports a failure
 /// of one leg, it writes the bytes read before it to the other leg, as far as that leg takes them
 /// within the idle timeout. It never aborts or destroys a transport.
 ///

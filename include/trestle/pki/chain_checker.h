@@ -21,7 +21,7 @@
 namespace trestle {
 
 /// Returns the name of a part in snake_case: "intermediate".
-absl::string_view ChainPartName(ChainPart part);
+absl::string_view EnumName(ChainPart part);
 
 /// The end of a chain's validity.
 struct FutureFailure {
@@ -44,7 +44,7 @@ enum class ServedRole : uint8_t {
 };
 
 /// Returns the name of a role in snake_case: "unused".
-absl::string_view ServedRoleName(ServedRole role);
+absl::string_view EnumName(ServedRole role);
 
 /// A certificate that the path needs and the server did not send.
 struct MissingCertificate {
@@ -54,10 +54,10 @@ struct MissingCertificate {
 };
 
 /// Returns the name of a state in snake_case: "revoked".
-absl::string_view StapleStateName(StapleState state);
+absl::string_view EnumName(StapleState state);
 
 struct ChainReport {
-  /// OK, or the TlsError of a connection: kCertificateExpired, kNameMismatch or
+  /// OK, or the Error of a connection: kCertificateExpired, kNameMismatch or
   /// kCertificateUntrusted.
   absl::Status verdict;
   std::vector<CertificateInfo> served;  ///< As sent.

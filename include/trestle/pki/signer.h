@@ -42,7 +42,7 @@ class Signer {
   /// once, inside this call or later, on the thread of `loop`. Other threads get there by
   /// `Scheduler::PostFromAnyThread`.
   ///
-  /// A failure ends the handshake with the code of its TlsError, else ErrorCode::kInternal. So does
+  /// A failure ends the handshake with the code of its Error, else ErrorCode::kInternal. So does
   /// a signature that the certificate's key doesn't verify. After ServerTlsOptions::answer_timeout
   /// it fails with kTimeout.
   ///

@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
@@ -26,7 +25,7 @@ enum class ProxyMode : uint8_t {
 };
 
 /// Returns the name of a mode in lower case: "bridge".
-absl::string_view ProxyModeName(ProxyMode mode);
+absl::string_view EnumName(ProxyMode mode);
 
 /// A router's summary of a ClientHello.
 struct HelloReport {
@@ -51,7 +50,7 @@ struct LegReport {
   uint64_t bytes_read = 0;
   uint64_t bytes_written = 0;
   /// The peer closed without marking its end (close_notify, FIN), but after this side had marked
-  /// its own, and without sending a byte in between. Nothing was lost, so the status is OK. Many
+  /// its own, and without sending a byte in between. Nothing was lost, so there is no error. Many
   /// servers close kept connections this way.
   bool left_unmarked = false;
   /// Bytes moved by splice(2) between two sockets, without passing through this process. Part of
@@ -62,7 +61,7 @@ struct LegReport {
 /// A backend that failed, before the block tried the next one or gave up.
 struct FailedTry {
   Endpoint backend;
-  absl::Status status;
+  Error error;
 };
 
 /// The duration of each phase; zero if the phase was not reached or does not exist in this mode.
@@ -81,7 +80,7 @@ struct ConnectionReport {
   absl::Duration duration;
   std::string server_name;  ///< From the client's SNI, normalised; empty when it sent none.
   /// True if `server_name` was encrypted (ECH, RFC 9849). It must not be logged then: see
-  /// `WithoutHiddenNames`. `status` and `failed_tries` never contain it.
+  /// `WithoutHiddenNames`. `error` and `failed_tries` never contain it.
   bool server_name_hidden = false;
   std::optional<HelloReport> hello;  ///< From the router: this block, or one before it.
   /// The pattern that matched, "default", or empty without routing. A block behind a router that
@@ -94,8 +93,10 @@ struct ConnectionReport {
   LegReport back;
   std::vector<FailedTry> failed_tries;  ///< Tried before the one in `back`.
   PhaseTimes times;
-  /// OK if both directions ended cleanly; else a TlsError (base/error.h) with leg and phase.
-  absl::Status status;
+  /// Empty if both directions ended cleanly; else why not, with leg and phase.
+  std::optional<Error> error;
+
+  bool ok() const { return !error.has_value(); }
 };
 
 /// Returns a copy of `report` for logs, without an encrypted server name (ECH). "(ech)" replaces

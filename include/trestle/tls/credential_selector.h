@@ -32,7 +32,7 @@ class CredentialSelector {
   /// Call `done` once, inside this call or later, on the thread of `loop`. Other threads get there
   /// by `Scheduler::PostFromAnyThread`. The server offers the credentials that are valid now; if
   /// none is, the others. An empty answer means no certificate, as without a selector. A failure
-  /// refuses the client with the code of its TlsError, else ErrorCode::kNoCertificate. After
+  /// refuses the client with the code of its Error, else ErrorCode::kNoCertificate. After
   /// ServerTlsOptions::answer_timeout it fails with kTimeout.
   ///
   /// The returned object may be null. Its destruction cancels the call: don't use `loop` or call

@@ -30,7 +30,7 @@ class HelloHook {
   using Answer = absl::AnyInvocable<void(absl::StatusOr<HelloAnswer>)>;
 
   /// Decides about `hello`. Call `answer` once, inside this call or later, on the connection's
-  /// thread. A failure refuses the client with the alert that fits the code of its TlsError. Codes
+  /// thread. A failure refuses the client with the alert that fits the code of its Error. Codes
   /// that don't concern names, protocols or parameters send internal_error. After the connection is
   /// gone, `answer` does nothing. `ServerTlsOptions::answer_timeout` does not apply: a hook limits
   /// its own time.

@@ -35,7 +35,7 @@ class PeerVerifier {
   /// Verifies `peer` once for each connection, after all other checks passed. Call `done` once,
   /// inside this call or later, on the thread of `loop`. Other threads get there by
   /// `Scheduler::PostFromAnyThread`. OK accepts the peer. Any other status refuses it with the code
-  /// of its TlsError, else ErrorCode::kCertificateUntrusted.
+  /// of its Error, else ErrorCode::kCertificateUntrusted.
   ///
   /// If a client's resumed session is refused, the client must present its certificate again, and
   /// `Verify` runs again. Until the verdict no bytes go to the peer. The handshake's time limit

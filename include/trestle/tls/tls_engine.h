@@ -77,7 +77,7 @@ class TlsEngine {
 
   /// Server: sets a function that admits or refuses a full handshake. It runs once, when no session
   /// is resumed and before anything is signed. Its failure becomes the engine's failure: the code
-  /// of its TlsError, else ErrorCode::kOverLimit. The handshake ends with the alert internal_error.
+  /// of its Error, else ErrorCode::kOverLimit. The handshake ends with the alert internal_error.
   /// It does not run after the engine failed. `admit` must not destroy the engine.
   void SetAdmission(absl::AnyInvocable<absl::Status()> admit);
 

@@ -36,7 +36,7 @@ enum class CertificateSource : uint8_t {
 };
 
 /// Returns the name of a source in lower case: "probe".
-absl::string_view CertificateSourceName(CertificateSource source);
+absl::string_view EnumName(CertificateSource source);
 
 /// The state of one chain.
 struct CertificateStatus {

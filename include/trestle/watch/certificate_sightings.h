@@ -4,13 +4,14 @@
 #define TRESTLE_WATCH_CERTIFICATE_SIGHTINGS_H_
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
-#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
+#include "trestle/base/error.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/tls/tls_info.h"
 
@@ -21,8 +22,8 @@ struct CertificateSighting {
   std::string name;  ///< The name requested from the backend; its address if no name was sent.
   Endpoint endpoint;
   absl::Time when;
-  ChainInfo chain;      ///< As presented, leaf first; may be empty after a failure.
-  absl::Status status;  ///< Why the certificates were rejected; OK if they were accepted.
+  ChainInfo chain;             ///< As presented, leaf first; may be empty after a failure.
+  std::optional<Error> error;  ///< Why the certificates were rejected; empty if accepted.
 };
 
 /// Reports a backend's chain when it differs from the last one, and when its verdict changes.

@@ -23,7 +23,7 @@ enum class Severity : uint8_t {
 };
 
 /// Returns the name of a severity in lower case: "warning".
-absl::string_view SeverityName(Severity severity);
+absl::string_view EnumName(Severity severity);
 
 struct Finding {
   Severity severity = Severity::kNote;

@@ -30,9 +30,9 @@ enum class StartTls : uint8_t {
 absl::Span<const StartTls> AllStartTls();
 
 /// Returns the name of a protocol: "smtp"; "none" for kNone.
-absl::string_view StartTlsName(StartTls protocol);
+absl::string_view EnumName(StartTls protocol);
 
-/// Parses a name of `StartTlsName`; empty for others.
+/// Parses a name of `EnumName`; empty for others.
 std::optional<StartTls> ParseStartTls(absl::string_view text);
 
 /// Returns the list of names for messages: "none, smtp, …".

@@ -170,7 +170,7 @@ enum class HelloState : uint8_t {
 };
 
 /// Returns a state's name in snake_case: "need_more".
-absl::string_view HelloStateName(HelloState state);
+absl::string_view EnumName(HelloState state);
 
 /// Reads one ClientHello from the bytes of one connection.
 ///
@@ -204,7 +204,7 @@ class ClientHelloReader {
   /// destruction of the reader.
   const ClientHello& hello() const { return hello_; }
 
-  /// Returns OK in states kNeedMore and kDone; else a TlsError of the front leg, phase kHello, with
+  /// Returns OK in states kNeedMore and kDone; else an Error of the front leg, phase kHello, with
   /// code kNotTls, kMalformedHello or kHelloTooLarge and the reason in its detail.
   absl::Status error() const;
 

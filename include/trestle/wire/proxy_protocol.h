@@ -150,7 +150,7 @@ enum class ProxyHeaderState : uint8_t {
 };
 
 /// Returns a state's name in snake_case: "need_more".
-absl::string_view ProxyHeaderStateName(ProxyHeaderState state);
+absl::string_view EnumName(ProxyHeaderState state);
 
 namespace wire_internal {
 enum class ProxyLineField : uint8_t;
@@ -204,7 +204,7 @@ class ProxyHeaderReader {
   /// Counts the bytes taken so far: in state kDone, the size of the header.
   size_t header_bytes() const { return taken_.size(); }
 
-  /// Returns OK in states kNeedMore and kDone; else a TlsError of the front leg, phase kHello, with
+  /// Returns OK in states kNeedMore and kDone; else an Error of the front leg, phase kHello, with
   /// code kProtocol and the reason in its detail.
   absl::Status error() const;
 

@@ -19,6 +19,7 @@
 #include "lib/pki/pem.h"
 #include "lib/pki/x509_certificate.h"
 #include "trestle/base/bytes.h"
+#include "trestle/base/error.h"
 #include "trestle/pki/sha256.h"
 
 namespace trestle {

@@ -195,7 +195,7 @@ absl::Status AcmeTokens::AskSource(const std::string& server_name) {
   const absl::StatusOr<Digest> digest = ReadKeyAuthorization(*told);
   if (!digest.ok()) {
     return ConfigurationError(absl::StrCat("the ACME token for ", identifier,
-                                           " is unusable: ", GetTlsError(digest.status())->detail));
+                                           " is unusable: ", GetError(digest.status())->detail));
   }
   if (tokens_.size() >= kMaxTokens) tokens_.clear();  // The source supplies them again.
   Token& token = tokens_[server_name];
@@ -218,7 +218,7 @@ absl::StatusOr<std::shared_ptr<SSL_CREDENTIAL>> AcmeTokens::AnswerFor(absl::stri
   }
   if (token.answer != nullptr) return token.answer;
   ERR_clear_error();
-  TlsError error;
+  Error error;
   error.code = ErrorCode::kInternal;
   error.detail = "no certificate could be made for an ACME challenge";
   return MakeError(std::move(error));

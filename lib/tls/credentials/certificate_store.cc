@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/pki/pem.h"
 #include "lib/pki/x509_certificate.h"
+#include "trestle/base/error.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {

@@ -12,6 +12,7 @@
 #include "lib/pki/pem.h"
 #include "lib/tls/engine/connection_record.h"
 #include "lib/tls/engine/tls_internals.h"
+#include "trestle/base/error.h"
 #include "trestle/pki/sha256.h"
 #include "trestle/tls/tls_config.h"
 

@@ -20,6 +20,7 @@
 #include "lib/pki/x509_certificate.h"
 #include "lib/tls/credentials/signer_key.h"
 #include "trestle/base/bytes.h"
+#include "trestle/base/error.h"
 #include "trestle/pki/private_key.h"
 
 namespace trestle {

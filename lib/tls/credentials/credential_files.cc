@@ -57,7 +57,7 @@ bool IsChain(absl::string_view name) {
 absl::string_view Stem(absl::string_view name) { return name.substr(0, name.rfind('.')); }
 
 absl::Status FileError(const std::string& name, const absl::Status& why) {
-  const std::optional<TlsError> error = GetTlsError(why);
+  const std::optional<Error> error = GetError(why);
   return ConfigurationError(
       absl::StrCat(name, ": ", error.has_value() ? error->detail : std::string(why.message())));
 }

@@ -30,15 +30,15 @@ const SignerKey& KeyOf(const SSL* ssl) {
       SSL_CREDENTIAL_get_ex_data(SSL_get0_selected_credential(ssl), KeyIndex()));
 }
 
-ssl_private_key_result_t Fail(SigningRecord& record, TlsError why) {
+ssl_private_key_result_t Fail(SigningRecord& record, Error why) {
   why.detail = absl::StrCat("the signer of the certificate's key failed: ", why.detail);
-  record.signing_failure = std::make_unique<TlsError>(std::move(why));
+  record.signing_failure = std::make_unique<Error>(std::move(why));
   record.signature = nullptr;
   return ssl_private_key_failure;
 }
 
 ssl_private_key_result_t Fail(SigningRecord& record, absl::string_view why) {
-  TlsError error;
+  Error error;
   error.code = ErrorCode::kInternal;
   error.detail = std::string(why);
   return Fail(record, std::move(error));
@@ -52,7 +52,7 @@ ssl_private_key_result_t Complete(SSL* ssl, uint8_t* out, size_t* out_bytes, siz
   if (!pending.answer.answered()) return ssl_private_key_retry;
   const absl::StatusOr<std::string>& answer = pending.answer.answer();
   if (!answer.ok()) {
-    if (std::optional<TlsError> error = GetTlsError(answer.status())) {
+    if (std::optional<Error> error = GetError(answer.status())) {
       return Fail(record, *std::move(error));
     }
     return Fail(record, answer.status().message());

@@ -29,7 +29,7 @@ struct SigningRecord {
   Scheduler& scheduler;
   HandshakeWait wait;
   std::unique_ptr<PendingSignature> signature;  ///< Null if no signature is pending.
-  std::unique_ptr<TlsError> signing_failure;    ///< More specific than BoringSSL's error.
+  std::unique_ptr<Error> signing_failure;       ///< More specific than BoringSSL's error.
 
   /// Attaches this record to `ssl`; it must outlive `ssl`.
   void Attach(SSL* ssl) { SSL_set_app_data(ssl, this); }

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "lib/pki/pem.h"
 #include "trestle/base/bytes.h"
+#include "trestle/base/error.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {

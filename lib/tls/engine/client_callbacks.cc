@@ -18,15 +18,14 @@
 namespace trestle {
 namespace {
 
-ssl_verify_result_t Refuse(ConnectionRecord& record, TlsError why, uint8_t alert,
-                           uint8_t* out_alert) {
+ssl_verify_result_t Refuse(ConnectionRecord& record, Error why, uint8_t alert, uint8_t* out_alert) {
   record.handshake->refusal = std::move(why);
   *out_alert = alert;
   return ssl_verify_invalid;
 }
 
-TlsError Refusal(ErrorCode code, absl::string_view detail) {
-  TlsError refusal;
+Error Refusal(ErrorCode code, absl::string_view detail) {
+  Error refusal;
   refusal.code = code;
   refusal.detail = std::string(detail);
   return refusal;

@@ -55,7 +55,7 @@ struct HandshakeRecord {
   std::string resumed_leaf;
   std::shared_ptr<const PeerIdentity> shown_identity;  ///< Server: not yet accepted.
   /// Why a callback refused; more specific than BoringSSL's own error.
-  std::optional<TlsError> refusal;
+  std::optional<Error> refusal;
 };
 
 /// For a client with a ClientSessionCache. Lasts as long as the connection: tickets may arrive at

@@ -15,6 +15,7 @@
 #include "lib/tls/engine/tls_internals.h"
 #include "lib/tls/engine/tls_parameters.h"
 #include "lib/tls/sessions/session_memory.h"
+#include "trestle/base/error.h"
 #include "trestle/tls/client_session_cache.h"
 
 namespace trestle {

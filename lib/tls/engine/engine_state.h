@@ -108,7 +108,7 @@ class TlsEngine::State {
   IoState FailByErrorQueue();
   IoState FailTruncated();
   IoState FailKeyUpdates();
-  IoState Fail(TlsError error);
+  IoState Fail(Error error);
   IoState Fail(ErrorCode code, std::string detail);
 
   static const BIO_METHOD* BioMethod();

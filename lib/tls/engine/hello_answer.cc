@@ -33,7 +33,7 @@ std::vector<std::string> OfferedAlpn(const SSL_CLIENT_HELLO* hello) {
   return offered;
 }
 
-uint8_t AlertFor(const TlsError& error) {
+uint8_t AlertFor(const Error& error) {
   switch (error.code) {
     case ErrorCode::kAlpnMismatch:
       return SSL_AD_NO_APPLICATION_PROTOCOL;
@@ -56,8 +56,8 @@ uint8_t AlertFor(const TlsError& error) {
 }
 
 ssl_select_cert_result_t RefuseHello(SSL* ssl, const absl::Status& why, ConnectionRecord& record) {
-  TlsError refusal;
-  if (std::optional<TlsError> error = GetTlsError(why); error.has_value()) {
+  Error refusal;
+  if (std::optional<Error> error = GetError(why); error.has_value()) {
     refusal = *std::move(error);
   } else {
     refusal.detail = std::string(why.message());

@@ -40,8 +40,8 @@ std::string Sha256(absl::string_view text) {
   return digest;
 }
 
-TlsError MakeRefusal(ErrorCode code, std::string detail) {
-  TlsError refusal;
+Error MakeRefusal(ErrorCode code, std::string detail) {
+  Error refusal;
   refusal.code = code;
   refusal.detail = std::move(detail);
   return refusal;
@@ -80,7 +80,7 @@ Choice AskSelector(const CredentialSelector& selector, ConnectionRecord& record)
   if (!handshake.selection.answered()) return Choice::kWaits;
   const CredentialSelector::Answer& answer = handshake.selection.answer();
   if (!answer.ok()) {
-    handshake.refusal = GetTlsError(answer.status())
+    handshake.refusal = GetError(answer.status())
                             .value_or(MakeRefusal(ErrorCode::kNoCertificate,
                                                   std::string(answer.status().message())));
     handshake.refusal->detail =
@@ -245,7 +245,7 @@ ssl_select_cert_result_t AnswerChallenge(SSL* ssl, ConnectionRecord& record, Acm
     record.handshake->refusal = answer.ok()
                                     ? MakeRefusal(ErrorCode::kNoCertificate,
                                                   absl::StrCat("no ACME token for \"", name, "\""))
-                                    : GetTlsError(answer.status());
+                                    : GetError(answer.status());
     return Refuse(ssl, SSL_AD_UNRECOGNIZED_NAME);
   }
   record.info.acme_challenge = true;
@@ -351,7 +351,7 @@ int AdmitHandshake(const SSL_CLIENT_HELLO* hello) {
   if (handshake.admit == nullptr || SSL_session_reused(hello->ssl)) return 1;
   const absl::Status admitted = std::exchange(handshake.admit, nullptr)();
   if (admitted.ok()) return 1;
-  handshake.refusal = GetTlsError(admitted).value_or(
+  handshake.refusal = GetError(admitted).value_or(
       MakeRefusal(ErrorCode::kOverLimit, std::string(admitted.message())));
   return 0;
 }

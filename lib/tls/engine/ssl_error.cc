@@ -162,9 +162,9 @@ std::string PeerAlertText(uint8_t alert) {
   return absl::StrCat("the peer sent the alert ", AlertName(alert));
 }
 
-TlsError ExplainSslError(uint32_t packed_error, const ConnectionRecord& record,
-                         const FailureScene& scene) {
-  TlsError error;
+Error ExplainSslError(uint32_t packed_error, const ConnectionRecord& record,
+                      const FailureScene& scene) {
+  Error error;
   const bool refused = record.handshake != nullptr && record.handshake->refusal.has_value();
   if (refused || record.signing_failure != nullptr) {
     error = refused ? *record.handshake->refusal : *record.signing_failure;

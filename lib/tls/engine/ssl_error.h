@@ -1,4 +1,4 @@
-// Converts BoringSSL's error queue to TlsError.
+// Converts BoringSSL's error queue to Error.
 #ifndef TRESTLE_LIB_TLS_ENGINE_SSL_ERROR_H_
 #define TRESTLE_LIB_TLS_ENGINE_SSL_ERROR_H_
 
@@ -20,8 +20,8 @@ struct FailureScene {
 
 /// Converts `packed_error`, the first error of a failed SSL call, to code, alert and detail. A
 /// refusal in the record takes precedence over BoringSSL's error.
-TlsError ExplainSslError(uint32_t packed_error, const ConnectionRecord& record,
-                         const FailureScene& scene);
+Error ExplainSslError(uint32_t packed_error, const ConnectionRecord& record,
+                      const FailureScene& scene);
 
 /// Returns the text for a peer that closed the connection with `alert`.
 std::string PeerAlertText(uint8_t alert);

@@ -20,6 +20,7 @@
 #include "lib/tls/engine/tls_internals.h"
 #include "lib/tls/engine/tls_parameters.h"
 #include "lib/tls/sessions/resumption_callbacks.h"
+#include "trestle/base/error.h"
 #include "trestle/pki/trust_store.h"
 #include "trestle/wire/server_name.h"
 

@@ -19,6 +19,7 @@
 #include "lib/tls/sessions/session_memory.h"
 #include "lib/wire/first_bytes.h"
 #include "lib/wire/hidden_name.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 namespace {
@@ -90,7 +91,7 @@ IoState TlsEngine::State::ReadPlainAlert() {
   if (received_.size() < kPlainAlertBytes) {
     return received_ended_ ? FailTruncated() : IoState::kWouldBlock;
   }
-  TlsError error;
+  Error error;
   error.code = ErrorCode::kPeerAlert;
   error.alert = received_.view()[kPlainAlertBytes - 1];
   error.detail = PeerAlertText(*error.alert);
@@ -131,7 +132,7 @@ IoState TlsEngine::State::CheckAlpn() {
   if (!needs_alpn_ || !record_.info.alpn.empty()) return IoState::kOk;
   SSL_send_fatal_alert(ssl_.get(), SSL_AD_NO_APPLICATION_PROTOCOL);
   ERR_clear_error();
-  TlsError error;
+  Error error;
   error.code = ErrorCode::kAlpnMismatch;
   error.alert = record_.alert_sent;
   error.detail = "the peer chose none of the application protocols offered";
@@ -241,7 +242,7 @@ IoState TlsEngine::State::Settle(int ssl_result) {
       // Bytes after close_notify are ignored (RFC 8446 6.1).
       received_.Clear();
       if (handshake_done_) return IoState::kEndOfStream;
-      TlsError error;
+      Error error;
       error.code = ErrorCode::kPeerAlert;
       error.alert = SSL_AD_CLOSE_NOTIFY;
       error.detail = PeerAlertText(SSL_AD_CLOSE_NOTIFY);
@@ -271,7 +272,7 @@ IoState TlsEngine::State::WaitForAnswer() {
 
 void TlsEngine::State::FailWaiting(absl::Duration limit) {
   SSL_send_fatal_alert(ssl_.get(), SSL_AD_INTERNAL_ERROR);
-  TlsError error;
+  Error error;
   error.code = ErrorCode::kTimeout;
   error.alert = record_.alert_sent;
   error.detail = absl::StrCat("no answer from ", record_.wait.question(), " within ",
@@ -310,7 +311,7 @@ IoState TlsEngine::State::FailTruncated() {
 
 IoState TlsEngine::State::FailKeyUpdates() {
   SSL_send_fatal_alert(ssl_.get(), SSL_AD_UNEXPECTED_MESSAGE);
-  TlsError error;
+  Error error;
   error.code = ErrorCode::kOverLimit;
   error.alert = record_.alert_sent;
   error.detail = absl::StrCat("the peer changed its keys more than ",
@@ -320,13 +321,13 @@ IoState TlsEngine::State::FailKeyUpdates() {
 }
 
 IoState TlsEngine::State::Fail(ErrorCode code, std::string detail) {
-  TlsError error;
+  Error error;
   error.code = code;
   error.detail = std::move(detail);
   return Fail(std::move(error));
 }
 
-IoState TlsEngine::State::Fail(TlsError error) {
+IoState TlsEngine::State::Fail(Error error) {
   if (record_.info.ech_accepted) {
     error.detail = wire_internal::HideName(error.detail, record_.info.server_name);
   }

@@ -11,6 +11,7 @@
 #include "lib/pki/pem.h"
 #include "lib/tls/engine/connection_record.h"
 #include "lib/tls/sessions/session_clock.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 namespace {

@@ -43,7 +43,7 @@ class Complaints {
   }
 
   void Add(absl::string_view source, const absl::Status& why) {
-    const auto error = GetTlsError(why);
+    const auto error = GetError(why);
     const std::string text = error.has_value() ? error->detail : std::string(why.message());
     all_.push_back(source.empty() ? text : absl::StrCat("cannot use ", source, ": ", text));
   }

@@ -154,7 +154,7 @@ void TlsStream::Abort() {
   engine_->received().Clear();
   engine_->to_send().Clear();
   if (!inner_failure_.ok()) return;
-  TlsError error;
+  Error error;
   error.code = ErrorCode::kCancelled;
   error.detail = "aborted";
   inner_failure_ = AtLeg(MakeError(error), engine_->leg(), Phase::kRelay);

@@ -29,7 +29,7 @@ ssl_verify_result_t HearVerifier(ConnectionRecord& record, uint8_t* out_alert) {
   if (!handshake.verdict.answered()) return ssl_verify_retry;
   const absl::Status& verdict = handshake.verdict.answer();
   if (verdict.ok()) return ssl_verify_ok;
-  std::optional<TlsError> why = GetTlsError(verdict);
+  std::optional<Error> why = GetError(verdict);
   if (!why.has_value()) {
     why.emplace();
     why->code = ErrorCode::kCertificateUntrusted;

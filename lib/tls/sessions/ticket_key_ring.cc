@@ -14,6 +14,7 @@
 
 #include "absl/memory/memory.h"
 #include "lib/pki/pem.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 namespace {

@@ -116,7 +116,7 @@ absl::StatusOr<std::vector<TicketKey>> ParseTicketKeys(absl::string_view text) {
     }
     absl::StatusOr<TicketKey> key = TicketKey::Create(AsBytes(secret.get()), seal_from);
     if (!key.ok()) {
-      return LineError(line, absl::StrCat("is unusable: ", GetTlsError(key.status())->detail));
+      return LineError(line, absl::StrCat("is unusable: ", GetError(key.status())->detail));
     }
     for (size_t before = 0; before < i; ++before) {
       if (keys[before].secret() != key->secret()) continue;

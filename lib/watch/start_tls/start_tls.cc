@@ -16,7 +16,7 @@ constexpr StartTls kAll[] = {
 
 absl::Span<const StartTls> AllStartTls() { return kAll; }
 
-absl::string_view StartTlsName(StartTls protocol) {
+absl::string_view EnumName(StartTls protocol) {
   switch (protocol) {
     case StartTls::kNone:
       return "none";
@@ -42,14 +42,14 @@ absl::string_view StartTlsName(StartTls protocol) {
 
 std::optional<StartTls> ParseStartTls(absl::string_view text) {
   for (const StartTls protocol : kAll) {
-    if (text == StartTlsName(protocol)) return protocol;
+    if (text == EnumName(protocol)) return protocol;
   }
   return std::nullopt;
 }
 
 std::string StartTlsNames() {
   return absl::StrJoin(kAll, ", ", [](std::string* out, StartTls protocol) {
-    out->append(std::string(StartTlsName(protocol)));
+    out->append(std::string(EnumName(protocol)));
   });
 }
 

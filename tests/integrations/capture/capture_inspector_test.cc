@@ -192,7 +192,7 @@ TEST_F(CaptureInspectorTest, WhatAnotherOneBlocksWasSeenBeforeItOnly) {
   Connect(Chain(Capturing(first_), std::make_unique<PatternBlocker>(options), Capturing(last_)));
   client_->Send("tell me a secret");
   Run();
-  const std::optional<TlsError> error = GetTlsError(outcome_);
+  const std::optional<Error> error = GetError(outcome_);
   ASSERT_TRUE(error.has_value()) << outcome_;
   EXPECT_EQ(error->code, ErrorCode::kBlockedByInspector);
   Close();

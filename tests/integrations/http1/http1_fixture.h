@@ -66,7 +66,7 @@ class Http1Connection {
   /// Why the inspector ended the connection; empty if it didn't.
   std::string blocked() const {
     if (!outcome.has_value()) return "";
-    const std::optional<TlsError> error = GetTlsError(*outcome);
+    const std::optional<Error> error = GetError(*outcome);
     return error.has_value() && error->code == ErrorCode::kBlockedByInspector ? error->detail : "";
   }
 

@@ -420,7 +420,7 @@ TEST(Http1InspectorTest, LimitsMustBeLimits) {
     Http1Options options;
     change(options);
     const auto factory = NewHttp1InspectorFactory(loop, std::move(options));
-    return !factory.ok() && GetTlsError(factory.status())->code == ErrorCode::kConfiguration;
+    return !factory.ok() && GetError(factory.status())->code == ErrorCode::kConfiguration;
   };
   EXPECT_TRUE(fails([](Http1Options& o) { o.limits.head_bytes = 0; }));
   EXPECT_TRUE(fails([](Http1Options& o) { o.limits.target_bytes = 0; }));

@@ -265,7 +265,7 @@ TEST(Http1UpgradeTest, OnlySomeCanBeAllowed) {
     options.upgrades = {"websocket", protocol};
     const auto made = NewHttp1InspectorFactory(loop, std::move(options));
     ASSERT_FALSE(made.ok()) << protocol;
-    EXPECT_EQ(GetTlsError(made.status())->code, ErrorCode::kConfiguration);
+    EXPECT_EQ(GetError(made.status())->code, ErrorCode::kConfiguration);
     EXPECT_THAT(made.status().message(), HasSubstr("upgrade"));
   }
   for (const char* protocol : {"websocket", "connect-ip", "SPDY/3.1", "connect-udp"}) {

@@ -108,7 +108,7 @@ TEST(HttpRoutesTest, MistakesAreTyped) {
     const absl::Status status =
         routes.ok() ? HttpRoutes::Create(*std::move(routes)).status() : routes.status();
     ASSERT_FALSE(status.ok()) << text;
-    EXPECT_EQ(GetTlsError(status)->code, ErrorCode::kConfiguration) << text;
+    EXPECT_EQ(GetError(status)->code, ErrorCode::kConfiguration) << text;
     EXPECT_THAT(std::string(status.message()), HasSubstr(words)) << text;
   }
   HttpRoute empty;

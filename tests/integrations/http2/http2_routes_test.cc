@@ -390,8 +390,8 @@ TEST_F(Http2RoutesTest, UnreadRequestsHaveToBeAllowed) {
   const auto routes = *HttpRoutes::Create(*ParseHttpRoutes(kRoutes));
   const auto refused = NewHttp2RouteReaderFactory(routes, {}, NewHttpRouteReaderFactory(routes));
   ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(GetTlsError(refused.status())->code, ErrorCode::kConfiguration);
-  EXPECT_THAT(GetTlsError(refused.status())->detail, HasSubstr("dangerous_unread_http2"));
+  EXPECT_EQ(GetError(refused.status())->code, ErrorCode::kConfiguration);
+  EXPECT_THAT(GetError(refused.status())->detail, HasSubstr("dangerous_unread_http2"));
 }
 
 TEST_F(Http2RoutesTest, FramesWithoutARequestRunIntoTheLimitOfBytes) {

@@ -153,7 +153,7 @@ TEST_F(ModSecurityTest, RulesThatCannotBeLoadedAreToldOf) {
                             "SecRule ARGS \"@rx evil\" \"phase:1,deny\"\n"}) {
     const auto loaded = ModSecurityRules::Load(rules);
     ASSERT_FALSE(loaded.ok()) << rules;
-    EXPECT_EQ(GetTlsError(loaded.status())->code, ErrorCode::kConfiguration);
+    EXPECT_EQ(GetError(loaded.status())->code, ErrorCode::kConfiguration);
     EXPECT_THAT(std::string(loaded.status().message()), HasSubstr("the rules can't be loaded: "));
   }
 }

@@ -107,8 +107,7 @@ void FakeRedis::Start(const MemoryLink& link) {
 }
 
 void FakeRedis::Stop() {
-  dialer_.Refuse(endpoint_, MakeError({ErrorCode::kTransport, std::nullopt, Phase::kDial,
-                                       std::nullopt, "connection refused"}));
+  dialer_.Refuse(endpoint_, MakeError(ErrorCode::kTransport, Phase::kDial, "connection refused"));
   for (const std::unique_ptr<Connection>& connection : connections_) connection->Abort();
   connections_.clear();
 }

@@ -103,7 +103,7 @@ class RedisTicketKeysTest : public ::testing::Test {
   }
 
   // What a lone node makes of it when Redis answers a command so.
-  TlsError FailureOn(const std::string& command, const std::string& answer) {
+  Error FailureOn(const std::string& command, const std::string& answer) {
     redis_.intercept = [&](const std::vector<std::string>& got) {
       return got.front() == command ? answer : std::string();
     };
@@ -111,9 +111,9 @@ class RedisTicketKeysTest : public ::testing::Test {
     loop_.RunFor(3 * kLook);
     EXPECT_THAT(node.events, ElementsAre(Event::kLost));
     EXPECT_TRUE(Opens(node, Ticket(node))) << "its own keys go on";
-    const std::optional<TlsError> error = GetTlsError(node.last_failure);
+    const std::optional<Error> error = GetError(node.last_failure);
     nodes_.clear();
-    return error.value_or(TlsError());
+    return error.value_or(Error());
   }
 
   SimulatedLoop loop_;
@@ -160,7 +160,7 @@ TEST_F(RedisTicketKeysTest, WithoutRedisTheLastKeysGoOn) {
   redis_.Stop();
   loop_.RunFor(kPeriod / 2);
   EXPECT_EQ(Count(Event::kLost), 3) << "told once each";
-  EXPECT_EQ(GetTlsError(nodes_[0]->last_failure)->code, ErrorCode::kTransport);
+  EXPECT_EQ(GetError(nodes_[0]->last_failure)->code, ErrorCode::kTransport);
   for (const auto& node : nodes_) EXPECT_TRUE(Opens(*node, ticket));
   loop_.RunFor(5 * kPeriod);
   EXPECT_TRUE(AllShare()) << "all have the next key, and go on with it";
@@ -244,9 +244,9 @@ TEST_F(RedisTicketKeysTest, Passwords) {
   Node& right = StartNode(options);
   loop_.RunFor(3 * kLook);
   EXPECT_THAT(without.events, ElementsAre(Event::kLost));
-  EXPECT_THAT(GetTlsError(without.last_failure)->detail, HasSubstr("Redis refuses GET: NOAUTH"));
+  EXPECT_THAT(GetError(without.last_failure)->detail, HasSubstr("Redis refuses GET: NOAUTH"));
   EXPECT_THAT(wrong.events, ElementsAre(Event::kLost));
-  EXPECT_THAT(GetTlsError(wrong.last_failure)->detail, HasSubstr("Redis refuses AUTH: WRONGPASS"));
+  EXPECT_THAT(GetError(wrong.last_failure)->detail, HasSubstr("Redis refuses AUTH: WRONGPASS"));
   EXPECT_THAT(right.events, ElementsAre(Event::kRotated));
   redis_.credentials = "secret";
   options.user = "";
@@ -263,8 +263,8 @@ TEST_F(RedisTicketKeysTest, WhatRedisHasIsNotBelievedBlindly) {
   redis_.Set(kName, "no keys");
   loop_.RunFor(2 * kLook);
   EXPECT_THAT(node.events, ElementsAre(Event::kRotated, Event::kLost));
-  EXPECT_EQ(GetTlsError(node.last_failure)->code, ErrorCode::kConfiguration);
-  EXPECT_THAT(GetTlsError(node.last_failure)->detail,
+  EXPECT_EQ(GetError(node.last_failure)->code, ErrorCode::kConfiguration);
+  EXPECT_THAT(GetError(node.last_failure)->detail,
               HasSubstr("what Redis has as \"trestle-ticket-keys\" is unusable: line 1"));
   EXPECT_EQ(redis_.Get(kName), "no keys") << "somebody put it there";
   EXPECT_TRUE(Opens(node, ticket));
@@ -294,7 +294,7 @@ TEST_F(RedisTicketKeysTest, ASilentRedisIsGivenUpInTime) {
   Node& node = StartNode();
   loop_.RunFor(Options().timeout + absl::Milliseconds(1));
   EXPECT_THAT(node.events, ElementsAre(Event::kLost));
-  EXPECT_EQ(GetTlsError(node.last_failure)->code, ErrorCode::kTimeout);
+  EXPECT_EQ(GetError(node.last_failure)->code, ErrorCode::kTimeout);
   loop_.RunFor(10 * kLook);
   EXPECT_THAT(node.events, ElementsAre(Event::kLost));
   redis_.silent = false;
@@ -304,7 +304,7 @@ TEST_F(RedisTicketKeysTest, ASilentRedisIsGivenUpInTime) {
   dialer_.Refuse(endpoint_, absl::OkStatus(), absl::InfiniteDuration());
   Node& far = StartNode();
   loop_.RunFor(2 * kLook);
-  EXPECT_EQ(GetTlsError(far.last_failure)->code, ErrorCode::kTimeout);
+  EXPECT_EQ(GetError(far.last_failure)->code, ErrorCode::kTimeout);
 }
 
 TEST_F(RedisTicketKeysTest, BytesComeAsTheyCome) {
@@ -339,7 +339,7 @@ TEST_F(RedisTicketKeysTest, OptionsThatMakeNoSenseAreRefused) {
     change(options);
     const auto made = RedisTicketKeys::Start(loop_, dialer_, options,
                                              RedisTicketKeys::NewRing(loop_.Now(), kPeriod));
-    return !made.ok() && GetTlsError(made.status())->code == ErrorCode::kConfiguration;
+    return !made.ok() && GetError(made.status())->code == ErrorCode::kConfiguration;
   };
   EXPECT_TRUE(refused([](auto& options) { options.redis = Endpoint(); }));
   EXPECT_TRUE(refused([](auto& options) { options.redis = *Endpoint::Parse("127.0.0.1:0"); }));
