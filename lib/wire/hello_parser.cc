@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "lib/wire/byte_cursor.h"
 #include "trestle/base/error.h"
 
 namespace trestle {
@@ -21,47 +22,6 @@ constexpr uint8_t kHostName = 0;  // RFC 6066 3, NameType.
 constexpr uint8_t kEchOuter = 0;  // RFC 9849 5, ECHClientHelloType.
 constexpr uint8_t kEchInner = 1;
 constexpr char kNullCompression = 0;
-
-// Reads fields from the front of some bytes. Every call returns false if there are too few bytes;
-// the cursor is not usable after that.
-class Cursor {
- public:
-  explicit Cursor(ByteView bytes) : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
-
-  bool empty() const { return at_ == end_; }
-  size_t size() const { return static_cast<size_t>(end_ - at_); }
-
-  bool U8(uint8_t& value) {
-    if (size() < 1) return false;
-    value = *at_++;
-    return true;
-  }
-  bool U16(uint16_t& value) {
-    if (size() < 2) return false;
-    value = static_cast<uint16_t>(at_[0] << 8 | at_[1]);
-    at_ += 2;
-    return true;
-  }
-  bool Bytes(size_t size_wanted, ByteView& bytes) {
-    if (size() < size_wanted) return false;
-    bytes = ByteView(at_, size_wanted);
-    at_ += size_wanted;
-    return true;
-  }
-  // Reads a length of one or two bytes, and as many bytes as it says (RFC 8446 3.4).
-  bool Prefixed8(ByteView& bytes) {
-    uint8_t length;
-    return U8(length) && Bytes(length, bytes);
-  }
-  bool Prefixed16(ByteView& bytes) {
-    uint16_t length;
-    return U16(length) && Bytes(length, bytes);
-  }
-
- private:
-  const uint8_t* at_;
-  const uint8_t* end_;
-};
 
 // A set of 16-bit numbers. One word holds the low ones, which nearly all extensions and classic
 // groups have. A short list holds the others. Once the list is full, each number has a bit, so that
@@ -104,7 +64,7 @@ using Reason = absl::string_view;  // A literal; empty if valid.
 
 // Parses a list of numbers that fills `body` after its two-byte length.
 Reason ParseU16List(ByteView body, Reason reason, U16List& list) {
-  Cursor in(body);
+  ByteCursor in(body);
   ByteView entries;
   if (!in.Prefixed16(entries) || !in.empty()) return reason;
   if (entries.empty() || entries.size() % 2 != 0) return reason;
@@ -113,7 +73,7 @@ Reason ParseU16List(ByteView body, Reason reason, U16List& list) {
 }
 
 Reason ParseSupportedVersions(ByteView body, ClientHello& hello) {
-  Cursor in(body);
+  ByteCursor in(body);
   ByteView entries;
   if (!in.Prefixed8(entries) || !in.empty() || entries.empty() || entries.size() % 2 != 0) {
     return "a malformed supported_versions extension";
@@ -123,10 +83,10 @@ Reason ParseSupportedVersions(ByteView body, ClientHello& hello) {
 }
 
 Reason ParseAlpn(ByteView body, ClientHello& hello) {
-  Cursor in(body);
+  ByteCursor in(body);
   ByteView list;
   if (!in.Prefixed16(list) || !in.empty() || list.empty()) return "a malformed ALPN extension";
-  Cursor names(list);
+  ByteCursor names(list);
   while (!names.empty()) {
     ByteView name;
     if (!names.Prefixed8(name)) return "a malformed ALPN extension";
@@ -137,10 +97,10 @@ Reason ParseAlpn(ByteView body, ClientHello& hello) {
 }
 
 Reason ParseKeyShares(ByteView body, ClientHello& hello) {
-  Cursor in(body);
+  ByteCursor in(body);
   ByteView list;
   if (!in.Prefixed16(list) || !in.empty()) return "a malformed key_share extension";
-  Cursor entries(list);
+  ByteCursor entries(list);
   U16Set groups;
   while (!entries.empty()) {
     uint16_t group;
@@ -158,7 +118,7 @@ Reason ParseKeyShares(ByteView body, ClientHello& hello) {
 
 Reason ParseEch(ByteView body, ClientHello& hello) {
   constexpr Reason kReason = "a malformed encrypted_client_hello extension";
-  Cursor in(body);
+  ByteCursor in(body);
   uint8_t type;
   if (!in.U8(type)) return kReason;
   HelloEch& ech = hello.ech.emplace();
@@ -166,15 +126,10 @@ Reason ParseEch(ByteView body, ClientHello& hello) {
     ech.is_inner = true;
     return in.empty() ? Reason() : kReason;
   }
-  ByteView enc;
-  ByteView payload;
-  if (type != kEchOuter || !in.U16(ech.kdf_id) || !in.U16(ech.aead_id) || !in.U8(ech.config_id) ||
-      !in.Prefixed16(enc) || !in.Prefixed16(payload) || payload.empty() || !in.empty()) {
-    return kReason;
-  }
-  ech.enc_bytes = enc.size();
-  ech.payload_bytes = payload.size();
-  return Reason();
+  const bool whole = type == kEchOuter && in.U16(ech.kdf_id) && in.U16(ech.aead_id) &&
+                     in.U8(ech.config_id) && in.Prefixed16(ech.enc) && in.Prefixed16(ech.payload) &&
+                     !ech.payload.empty() && in.empty();
+  return whole ? Reason() : kReason;
 }
 
 class HelloParser {
@@ -201,7 +156,7 @@ class HelloParser {
 };
 
 bool HelloParser::ParseBody(ByteView body) {
-  Cursor in(body);
+  ByteCursor in(body);
   ByteView suites;
   if (!in.U16(hello_.legacy_version) || !in.Bytes(kRandomBytes, hello_.random)) {
     return Refuse("a ClientHello too short to hold its fields");
@@ -231,7 +186,7 @@ bool HelloParser::ParseBody(ByteView body) {
 }
 
 bool HelloParser::ParseExtensions(ByteView block) {
-  Cursor in(block);
+  ByteCursor in(block);
   U16Set types;
   while (!in.empty()) {
     uint16_t type;
@@ -282,10 +237,10 @@ bool HelloParser::ParseExtension(uint16_t type, ByteView body) {
 
 // Parses server_name (RFC 6066 3). As in all deployments, it must have one name: a host name.
 bool HelloParser::ParseServerName(ByteView body) {
-  Cursor in(body);
+  ByteCursor in(body);
   ByteView list;
   if (!in.Prefixed16(list) || !in.empty()) return Refuse("a malformed server_name extension");
-  Cursor names(list);
+  ByteCursor names(list);
   uint8_t type;
   ByteView name;
   if (!names.U8(type)) return Refuse("a server_name extension without a name");

@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/strings/escaping.h"
@@ -24,13 +25,14 @@ inline std::string PemBlock(const char* kind, const std::string& der) {
 struct EchPair {
   std::string key_pem;
   std::string config_list;
+  std::shared_ptr<EVP_HPKE_KEY> key;
 
   std::string config_pem() const { return PemBlock("ECHCONFIG", config_list); }
   std::string pem() const { return key_pem + config_pem(); }
 };
 
 inline EchPair NewEchPair(uint8_t id, const char* public_name) {
-  bssl::ScopedEVP_HPKE_KEY key;
+  const std::shared_ptr<EVP_HPKE_KEY> key(EVP_HPKE_KEY_new(), EVP_HPKE_KEY_free);
   EXPECT_TRUE(EVP_HPKE_KEY_generate(key.get(), EVP_hpke_x25519_hkdf_sha256()));
   uint8_t* config = nullptr;
   size_t config_bytes = 0;
@@ -45,7 +47,7 @@ inline EchPair NewEchPair(uint8_t id, const char* public_name) {
   std::string pkcs8;
   EXPECT_TRUE(absl::HexStringToBytes("302e020100300506032b656e04220420", &pkcs8));
   pkcs8.append(reinterpret_cast<const char*>(raw), raw_bytes);
-  return {PemBlock("PRIVATE KEY", pkcs8), list};
+  return {PemBlock("PRIVATE KEY", pkcs8), list, key};
 }
 
 }  // namespace trestle::testing

@@ -153,6 +153,8 @@ TEST_F(EchTest, WhatCanNotBeUsedIsRefused) {
   EXPECT_THAT(
       Refusal(old_.key_pem + PemBlock("ECHCONFIG", std::string("\0\4\xfe\x0d\0\0", 6))).message(),
       HasSubstr("not of RFC 9849"));
+  EXPECT_THAT(Refusal(old_.pem() + NewEchPair(1, "public.test").pem()).message(),
+              HasSubstr("two ECHConfigs have the config id 1"));
   std::string many;
   for (uint8_t id = 0; id <= EchKeys::kMaxKeys; ++id) many += NewEchPair(id, "public.test").pem();
   EXPECT_THAT(Refusal(many).message(), HasSubstr("more than 16"));

@@ -210,8 +210,8 @@ TEST(ClientHelloReaderTest, TellsTheOuterEch) {
   EXPECT_EQ(ech.config_id, 7);
   EXPECT_EQ(ech.kdf_id, 1);
   EXPECT_EQ(ech.aead_id, 1);
-  EXPECT_EQ(ech.enc_bytes, 32u);
-  EXPECT_EQ(ech.payload_bytes, 239u);
+  EXPECT_EQ(ech.enc.size(), 32u);
+  EXPECT_EQ(ech.payload.size(), 239u);
 }
 
 TEST(ClientHelloReaderTest, ReplayIsExactAndEndsWithTheLastFeed) {

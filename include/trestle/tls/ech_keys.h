@@ -19,6 +19,8 @@ typedef struct ssl_ech_keys_st SSL_ECH_KEYS;
 
 namespace trestle {
 
+struct EchKeySet;
+
 /// Thread-safe. May serve several configs.
 class EchKeys {
  public:
@@ -28,7 +30,7 @@ class EchKeys {
   /// X25519 key in a PRIVATE KEY block, then an ECHCONFIG block. The server decrypts hellos for all
   /// pairs. It sends the configs of the first pair to clients with an outdated one: publish that
   /// pair. Fails with ErrorCode::kConfiguration for no pair, more than `kMaxKeys`, a block without
-  /// its other half, or a key that does not match the config.
+  /// its other half, a key that does not match the config, or two configs with one config id.
   static absl::StatusOr<std::shared_ptr<EchKeys>> FromPem(absl::string_view pem);
 
   ~EchKeys();
@@ -51,23 +53,24 @@ class EchKeys {
  private:
   friend class PreparedReload;
   friend class ServerTlsConfig;
+  friend class TlsInternals;
   friend class TlsReload;
-  struct Keys;
 
-  explicit EchKeys(std::shared_ptr<const Keys> keys);
+  explicit EchKeys(std::shared_ptr<const EchKeySet> keys);
 
-  // The two halves of `Replace`: all checks, then what can't fail.
-  static absl::StatusOr<std::shared_ptr<const Keys>> Prepare(absl::string_view pem);
-  void Use(std::shared_ptr<const Keys> keys);
+  std::shared_ptr<const EchKeySet> current() const;
 
-  static absl::Status CheckPublicNamesOf(const Keys& keys, const CertificateSet& certificates);
+  // The second half of `Replace`, which can't fail.
+  void Use(std::shared_ptr<const EchKeySet> keys);
+
+  static absl::Status CheckPublicNamesOf(const EchKeySet& keys, const CertificateSet& certificates);
 
   // Updates `context` with each `Replace` until `Detach`. Takes no reference to it.
   absl::Status Attach(SSL_CTX* context);
   void Detach(SSL_CTX* context);
 
   mutable absl::Mutex mutex_;
-  std::shared_ptr<const Keys> keys_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const EchKeySet> keys_ ABSL_GUARDED_BY(mutex_);
   std::vector<SSL_CTX*> contexts_ ABSL_GUARDED_BY(mutex_);
 };
 

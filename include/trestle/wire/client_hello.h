@@ -95,8 +95,8 @@ struct HelloEch {
   uint8_t config_id = 0;
   uint16_t kdf_id = 0;
   uint16_t aead_id = 0;
-  size_t enc_bytes = 0;      ///< Size of the encapsulated key; 0 in a second hello.
-  size_t payload_bytes = 0;  ///< Size of the encrypted inner hello.
+  ByteView enc;      ///< The encapsulated key; empty in a second hello.
+  ByteView payload;  ///< The encrypted inner hello.
 };
 
 /// A parsed ClientHello (RFC 8446 4.1.2). All views point into the parsed bytes; `server_name` is
@@ -211,6 +211,9 @@ class ClientHelloReader {
   /// Views all bytes taken by `Feed`, those after the hello included. Valid until the next `Feed`
   /// or `TakeReplay`.
   ByteView replay() const { return AsBytes(replay_); }
+
+  /// Views the bytes after the hello's last record, in state kDone only. Valid as `replay()`.
+  ByteView after_hello() const { return replay().subspan(position_); }
 
   /// Moves the replay out. Invalidates the views of `hello()`; `server_name` stays.
   std::string TakeReplay() { return std::move(replay_); }

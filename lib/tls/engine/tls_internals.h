@@ -37,7 +37,7 @@ class TlsInternals {
     return config.compressed();
   }
 
-  /// ClientAuthentication: returns the current ClientAuthRules, shared.
+  /// ClientAuthentication: returns the current ClientAuthRules, shared. EchKeys: the EchKeySet.
   template <typename Owner>
   static auto Current(const Owner& authentication) {
     return authentication.current();

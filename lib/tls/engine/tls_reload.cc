@@ -7,6 +7,7 @@
 #include "absl/strings/string_view.h"
 #include "lib/pki/pem.h"
 #include "lib/tls/client_auth/client_auth_rules.h"
+#include "lib/tls/ech/ech_key_set.h"
 #include "trestle/base/error.h"
 #include "trestle/tls/ticket_keys.h"
 
@@ -17,7 +18,7 @@ struct PreparedReload::Parts {
   std::shared_ptr<CertificateSet> certificates;
   std::shared_ptr<const ClientAuthRules> clients;
   std::shared_ptr<const TicketKeyRing::Keys> ticket_keys;
-  std::shared_ptr<const EchKeys::Keys> ech_keys;
+  std::shared_ptr<const EchKeySet> ech_keys;
   std::shared_ptr<const ClientTlsConfig> back_tls;
 };
 
@@ -90,7 +91,7 @@ absl::StatusOr<PreparedReload> TlsReload::Prepare(ReloadSources sources, absl::T
   if (sources.ech_keys.has_value()) {
     const ReloadText& source = *sources.ech_keys;
     complaints.CheckPart(targets_.ech_keys != nullptr, "ECH keys");
-    complaints.Take(source.name, EchKeys::Prepare(source.text), parts->ech_keys);
+    complaints.Take(source.name, EchKeySet::Read(source.text), parts->ech_keys);
   }
   if (sources.back_tls.has_value()) {
     complaints.CheckPart(targets_.use_back_tls != nullptr, "TLS towards backends");
