@@ -20,7 +20,9 @@
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/testing/test_pki.h"
 #include "trestle/tls/certificate_store.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/client_tls_config.h"
+#include "trestle/tls/server_tls_config.h"
+#include "trestle/tls/tls_parameters.h"
 
 namespace trestle::bench {
 namespace {

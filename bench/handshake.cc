@@ -21,7 +21,8 @@
 #include "trestle/testing/test_pki.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_authentication.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/server_tls_config.h"
+#include "trestle/tls/tls_parameters.h"
 
 namespace trestle::bench {
 namespace {

@@ -23,8 +23,9 @@
 #include "trestle/testing/test_pki.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/credential.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/server_tls_config.h"
 #include "trestle/tls/tls_engine.h"
+#include "trestle/tls/tls_parameters.h"
 
 namespace trestle::bench {
 namespace {

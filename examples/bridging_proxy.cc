@@ -21,7 +21,6 @@
 #include "examples/support/tls_legs.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_bridge.h"
-#include "trestle/tls/tls_config.h"
 
 ABSL_FLAG(bool, eager_alpn, false,
           "lets the backend choose among --alpn: the answer to the client's hello waits for it");

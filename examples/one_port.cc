@@ -31,7 +31,6 @@
 #include "trestle/proxy/sni_passthrough_router.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/proxy/tls_terminator.h"
-#include "trestle/tls/tls_config.h"
 
 ABSL_FLAG(std::string, pass, "",
           "NAME=IP:PORT, comma-separated: backends that receive the TLS bytes unchanged; *.NAME "

@@ -27,7 +27,6 @@
 #include "integrations/modsecurity/modsecurity_guard.h"
 #include "trestle/linux/file.h"
 #include "trestle/proxy/tls_bridge.h"
-#include "trestle/tls/tls_config.h"
 
 ABSL_FLAG(std::string, backend, "",
           "IP:PORT of the backend, which speaks TLS; or give --http_routes");

@@ -11,7 +11,7 @@
 
 #include "trestle/base/bytes.h"
 #include "trestle/tls/credential.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/tls_parameters.h"
 
 namespace trestle::bench {
 

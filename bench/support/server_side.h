@@ -11,7 +11,7 @@
 #include "bench/support/hot_loop.h"
 #include "bench/support/measure.h"
 #include "trestle/base/bytes.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/server_tls_config.h"
 
 namespace trestle::bench {
 

@@ -13,7 +13,7 @@
 #include "trestle/base/endpoint.h"
 #include "trestle/linux/epoll_loop.h"
 #include "trestle/linux/tcp_listener.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/server_tls_config.h"
 #include "trestle/tls/tls_info.h"
 
 namespace trestle::examples {

@@ -12,7 +12,7 @@
 #include "trestle/base/endpoint.h"
 #include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/client_tls_config.h"
 #include "trestle/tls/tls_info.h"
 #include "trestle/tls/tls_stream.h"
 

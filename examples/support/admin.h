@@ -18,8 +18,8 @@
 #include "integrations/prometheus/proxy_metrics.h"
 #include "trestle/linux/tcp_dialer.h"
 #include "trestle/proxy/route_table.h"
+#include "trestle/tls/client_tls_config.h"
 #include "trestle/tls/ticket_key_ring.h"
-#include "trestle/tls/tls_config.h"
 #include "trestle/watch/certificate_monitor.h"
 #include "trestle/watch/leg_probe.h"
 

@@ -10,7 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/client_tls_config.h"
 #include "trestle/tls/tls_reload.h"
 
 namespace trestle::examples {

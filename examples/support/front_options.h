@@ -5,7 +5,7 @@
 #define TRESTLE_EXAMPLES_SUPPORT_FRONT_OPTIONS_H_
 
 #include "absl/status/status.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/server_tls_config.h"
 
 namespace trestle::examples {
 

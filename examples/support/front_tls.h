@@ -16,8 +16,8 @@
 #include "trestle/tls/client_authentication.h"
 #include "trestle/tls/credential_files.h"
 #include "trestle/tls/ech_keys.h"
+#include "trestle/tls/server_tls_config.h"
 #include "trestle/tls/ticket_key_ring.h"
-#include "trestle/tls/tls_config.h"
 #include "trestle/tls/tls_reload.h"
 
 namespace trestle::examples {

@@ -12,8 +12,8 @@
 #include "examples/support/pem_files.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/tls/certificate_store.h"
+#include "trestle/tls/client_tls_config.h"
 #include "trestle/tls/credential.h"
-#include "trestle/tls/tls_config.h"
 #include "trestle/tls/tls_reload.h"
 
 namespace trestle::examples {

@@ -18,7 +18,7 @@
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/proxy_block.h"
 #include "trestle/tls/client_authentication.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/server_tls_config.h"
 #include "trestle/tls/tls_engine.h"
 
 namespace trestle {

@@ -18,7 +18,7 @@
 #include "trestle/proxy/tls_terminator.h"
 #include "trestle/testing/test_pki.h"
 #include "trestle/tls/client_authentication.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/server_tls_config.h"
 
 namespace trestle::testing {
 

@@ -13,7 +13,10 @@
 #include "trestle/testing/simulated_loop.h"
 #include "trestle/testing/test_pki.h"
 #include "trestle/tls/certificate_store.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/client_tls_config.h"
+#include "trestle/tls/client_tls_target.h"
+#include "trestle/tls/server_tls_config.h"
+#include "trestle/tls/tls_parameters.h"
 #include "trestle/tls/tls_stream.h"
 
 namespace trestle {

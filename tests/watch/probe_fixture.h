@@ -16,7 +16,8 @@
 #include "trestle/testing/simulated_loop.h"
 #include "trestle/testing/test_pki.h"
 #include "trestle/tls/certificate_store.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/server_tls_config.h"
+#include "trestle/tls/tls_parameters.h"
 #include "trestle/tls/tls_stream.h"
 #include "trestle/watch/leg_probe.h"
 

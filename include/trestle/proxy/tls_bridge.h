@@ -18,7 +18,8 @@
 #include "trestle/proxy/content_routing.h"
 #include "trestle/proxy/proxy_block.h"
 #include "trestle/tls/client_session_cache.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/client_tls_config.h"
+#include "trestle/tls/server_tls_config.h"
 
 namespace trestle {
 

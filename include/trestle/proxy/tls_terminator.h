@@ -9,7 +9,7 @@
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/content_routing.h"
 #include "trestle/proxy/proxy_block.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/server_tls_config.h"
 
 namespace trestle {
 

@@ -16,8 +16,10 @@
 #include "trestle/base/leg.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/io/transport.h"
+#include "trestle/tls/client_tls_config.h"
+#include "trestle/tls/client_tls_target.h"
 #include "trestle/tls/hello_hook.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/server_tls_config.h"
 #include "trestle/tls/tls_info.h"
 
 namespace trestle {

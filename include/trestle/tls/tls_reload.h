@@ -15,9 +15,9 @@
 #include "absl/time/time.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_authentication.h"
+#include "trestle/tls/client_tls_config.h"
 #include "trestle/tls/ech_keys.h"
 #include "trestle/tls/ticket_key_ring.h"
-#include "trestle/tls/tls_config.h"
 
 namespace trestle {
 

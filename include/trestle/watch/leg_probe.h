@@ -20,9 +20,10 @@
 #include "trestle/pki/chain_checker.h"
 #include "trestle/proxy/proxy_block.h"
 #include "trestle/tls/client_session_cache.h"
+#include "trestle/tls/client_tls_config.h"
 #include "trestle/tls/credential.h"
-#include "trestle/tls/tls_config.h"
 #include "trestle/tls/tls_info.h"
+#include "trestle/tls/tls_parameters.h"
 #include "trestle/tls/tls_stream.h"
 #include "trestle/watch/start_tls.h"
 

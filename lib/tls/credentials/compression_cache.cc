@@ -14,7 +14,7 @@
 #include "lib/tls/engine/tls_internals.h"
 #include "trestle/base/error.h"
 #include "trestle/pki/sha256.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/server_tls_config.h"
 
 namespace trestle {
 namespace {

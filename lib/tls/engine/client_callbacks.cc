@@ -10,7 +10,7 @@
 #include "lib/pki/certificate_verifier.h"
 #include "lib/tls/engine/connection_record.h"
 #include "lib/tls/engine/peer_chain.h"
-#include "lib/tls/engine/tls_parameters.h"
+#include "lib/tls/engine/tls_context.h"
 #include "lib/tls/engine/verifier_question.h"
 #include "lib/tls/sessions/session_memory.h"
 #include "trestle/pki/sha256.h"

@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/client_tls_config.h"
 
 namespace trestle {
 

@@ -19,12 +19,13 @@
 #include "lib/tls/engine/connection_record.h"
 #include "lib/tls/engine/hello_answer.h"
 #include "lib/tls/engine/peer_chain.h"
+#include "lib/tls/engine/tls_context.h"
 #include "lib/tls/engine/tls_internals.h"
-#include "lib/tls/engine/tls_parameters.h"
 #include "lib/tls/engine/verifier_question.h"
 #include "lib/wire/hidden_name.h"
 #include "trestle/base/bytes.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/key_log.h"
+#include "trestle/tls/server_tls_config.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {

@@ -7,7 +7,8 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/key_log.h"
+#include "trestle/tls/server_tls_config.h"
 
 namespace trestle {
 

@@ -11,7 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "lib/tls/engine/connection_record.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/client_tls_config.h"
+#include "trestle/tls/tls_parameters.h"
 
 namespace trestle {
 namespace {

@@ -15,7 +15,7 @@
 #include "lib/tls/engine/verifier_question.h"
 #include "lib/tls/sessions/server_session_memory.h"
 #include "trestle/base/bytes.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/server_tls_config.h"
 
 namespace trestle {
 namespace {

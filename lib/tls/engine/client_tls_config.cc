@@ -1,4 +1,4 @@
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/client_tls_config.h"
 
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -14,14 +14,11 @@
 #include "lib/pki/certificate_verifier.h"
 #include "lib/pki/pem.h"
 #include "lib/pki/x509_certificate.h"
-#include "lib/tls/credentials/compression_cache.h"
 #include "lib/tls/engine/client_callbacks.h"
-#include "lib/tls/engine/server_callbacks.h"
+#include "lib/tls/engine/tls_context.h"
 #include "lib/tls/engine/tls_internals.h"
-#include "lib/tls/engine/tls_parameters.h"
-#include "lib/tls/sessions/resumption_callbacks.h"
+#include "trestle/base/bytes.h"
 #include "trestle/base/error.h"
-#include "trestle/pki/trust_store.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {
@@ -86,60 +83,6 @@ absl::Status CheckClientOptions(const ClientTlsOptions& options) {
 }
 
 }  // namespace
-
-std::vector<TlsGroup> DefaultGroups() {
-  return {TlsGroup::kX25519MlKem768, TlsGroup::kX25519, TlsGroup::kP256, TlsGroup::kP384,
-          TlsGroup::kP521};
-}
-
-TlsParameters ParametersOf(TlsPreset preset) {
-  TlsParameters parameters;
-  if (preset == TlsPreset::kModern) parameters.min_version = TlsVersion::kTls13;
-  return parameters;
-}
-
-absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> ServerTlsConfig::Create(
-    ServerTlsOptions options) {
-  if (options.certificates == nullptr) {
-    return ConfigurationError("a TLS server needs a certificate store");
-  }
-  if (options.max_key_updates_per_minute < 1) {
-    return ConfigurationError("max_key_updates_per_minute must be at least 1");
-  }
-  if (options.answer_timeout <= absl::ZeroDuration()) {
-    return ConfigurationError("answer_timeout must be more than nothing");
-  }
-  absl::StatusOr<std::string> alpn = EncodeAlpn(options.alpn);
-  if (!alpn.ok()) return alpn.status();
-  absl::StatusOr<bssl::UniquePtr<SSL_CTX>> context = MakeContext(options.parameters);
-  if (!context.ok()) return context.status();
-  if (options.ticket_keys == nullptr) options.ticket_keys = TicketKeyRing::InMemory();
-  InstallServerCallbacks(context->get());
-  InstallResumptionCallbacks(context->get(), options.session_cache != nullptr);
-  if (options.dangerous_key_log != nullptr) {
-    InstallKeyLog(context->get(), *options.dangerous_key_log);
-  }
-  absl::Status compression = InstallCompression(context->get(), options.certificate_compressors);
-  if (!compression.ok()) return compression;
-  if (options.ech_keys != nullptr) {
-    absl::Status ech = options.ech_keys->CheckPublicNames(*options.certificates->current());
-    if (ech.ok()) ech = options.ech_keys->Attach(context->get());
-    if (!ech.ok()) return ech;
-  }
-  return std::shared_ptr<const ServerTlsConfig>(new ServerTlsConfig(
-      std::move(options), PolicyDigest(*alpn, options.alpn_mismatch), context->release()));
-}
-
-ServerTlsConfig::ServerTlsConfig(ServerTlsOptions options, std::string policy, SSL_CTX* native)
-    : options_(std::move(options)),
-      policy_(std::move(policy)),
-      native_(native),
-      compressed_(std::make_unique<CompressionCache>()) {}
-
-ServerTlsConfig::~ServerTlsConfig() {
-  if (options_.ech_keys != nullptr) options_.ech_keys->Detach(native_);
-  SSL_CTX_free(native_);
-}
 
 absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> ClientTlsConfig::Create(
     ClientTlsOptions options) {

@@ -1,6 +1,6 @@
 // The common parts of server and client contexts: versions, groups, ciphers, ALPN lists.
-#ifndef TRESTLE_LIB_TLS_ENGINE_TLS_PARAMETERS_H_
-#define TRESTLE_LIB_TLS_ENGINE_TLS_PARAMETERS_H_
+#ifndef TRESTLE_LIB_TLS_ENGINE_TLS_CONTEXT_H_
+#define TRESTLE_LIB_TLS_ENGINE_TLS_CONTEXT_H_
 
 #include <openssl/ssl.h>
 
@@ -9,7 +9,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/credential.h"
+#include "trestle/tls/tls_parameters.h"
 
 namespace trestle {
 
@@ -29,4 +30,4 @@ absl::StatusOr<std::string> EncodeAlpn(const std::vector<std::string>& protocols
 
 }  // namespace trestle
 
-#endif  // TRESTLE_LIB_TLS_ENGINE_TLS_PARAMETERS_H_
+#endif  // TRESTLE_LIB_TLS_ENGINE_TLS_CONTEXT_H_

@@ -1,63 +1,32 @@
-// The TLS configuration of a leg. Made and checked once, then shared by all connections and
-// threads. The defaults are safe; options that weaken them begin with `dangerous_`.
-#ifndef TRESTLE_TLS_TLS_CONFIG_H_
-#define TRESTLE_TLS_TLS_CONFIG_H_
+// ServerTlsConfig: how a TLS server serves its clients. Made and checked once, then shared by all
+// connections and threads. The defaults are safe; options that weaken them begin with `dangerous_`.
+#ifndef TRESTLE_TLS_SERVER_TLS_CONFIG_H_
+#define TRESTLE_TLS_SERVER_TLS_CONFIG_H_
 
-#include <array>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
-#include "trestle/base/endpoint.h"
-#include "trestle/pki/trust_store.h"
 #include "trestle/tls/acme_tokens.h"
 #include "trestle/tls/certificate_compressor.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_authentication.h"
-#include "trestle/tls/client_session_cache.h"
 #include "trestle/tls/credential_selector.h"
 #include "trestle/tls/ech_keys.h"
+#include "trestle/tls/key_log.h"
 #include "trestle/tls/peer_verifier.h"
 #include "trestle/tls/server_session_cache.h"
 #include "trestle/tls/ticket_key_ring.h"
+#include "trestle/tls/tls_parameters.h"
 
 typedef struct ssl_ctx_st SSL_CTX;
 
 namespace trestle {
 
 class CompressionCache;
-
-enum class TlsVersion : uint8_t { kTls12, kTls13 };
-
-/// Key exchange groups. X25519MLKEM768 is the post-quantum hybrid.
-enum class TlsGroup : uint8_t { kX25519MlKem768, kX25519, kP256, kP384, kP521 };
-
-/// Returns X25519MLKEM768, X25519, P-256, P-384 and P-521, in this order. The last two are slow and
-/// serve peers without the others.
-std::vector<TlsGroup> DefaultGroups();
-
-/// Parameters of both sides. TLS 1.2 is limited to ECDHE with AEAD ciphers. Renegotiation,
-/// compression and 0-RTT are off.
-struct TlsParameters {
-  TlsVersion min_version = TlsVersion::kTls12;
-  TlsVersion max_version = TlsVersion::kTls13;
-  /// In order of preference.
-  std::vector<TlsGroup> groups = DefaultGroups();
-};
-
-/// Parameter presets, named as in Mozilla's guidelines.
-enum class TlsPreset : uint8_t {
-  kModern,        ///< TLS 1.3 only.
-  kIntermediate,  ///< TLS 1.2 and 1.3: the default.
-};
-
-TlsParameters ParametersOf(TlsPreset preset);
 
 /// The server's reaction to a server name that no credential covers.
 enum class UnknownName : uint8_t {
@@ -69,15 +38,6 @@ enum class UnknownName : uint8_t {
 enum class AlpnMismatch : uint8_t {
   kRefuse,        ///< Refuses with no_application_protocol (ErrorCode::kAlpnMismatch).
   kServeWithout,  ///< Continues without a protocol, as if the client had offered none.
-};
-
-/// Receives the secrets of connections. A reader of these secrets can decrypt the connections.
-class KeyLog {
- public:
-  virtual ~KeyLog() = default;
-
-  /// Receives one line of an SSLKEYLOGFILE (RFC 9850), without its end. Any thread may call it.
-  virtual void OnLine(absl::string_view line) const = 0;
 };
 
 /// Options of servers.
@@ -175,105 +135,6 @@ class ServerTlsConfig {
   const std::unique_ptr<CompressionCache> compressed_;
 };
 
-/// Options of clients.
-///
-/// To change an option while connections are open, make a new ClientTlsConfig for new connections.
-/// Open connections keep theirs. The ClientSessionCache may stay: sessions resume if `policy()` is
-/// equal.
-struct ClientTlsOptions {
-  TlsParameters parameters;
-  /// Required, unless `dangerous_skip_verify` is set: the CAs that peers must chain to, as PEM
-  /// text.
-  std::string ca_pem;
-  /// Revocation lists (RFC 5280 5), as PEM text. If there are any, each CA of a peer's chain must
-  /// have one that is valid now; otherwise the peer is refused.
-  std::string crl_pem = "";
-  /// Public key pins: the peer's chain must have at least one, in addition to all other checks.
-  /// Base64 of the SHA-256 of the SubjectPublicKeyInfo, with or without "sha256/" in front (RFC
-  /// 7469 2.4). Add a backup pin of a key that is stored elsewhere, in case the first key is lost.
-  /// Empty: any key.
-  std::vector<std::string> pins = {};
-  /// The shortest keys accepted below the root, in bits. They may be raised, not lowered.
-  int min_rsa_bits = 2048;
-  int min_ec_bits = 256;
-  /// Offers only signature algorithms and ciphers of this key type. A server with certificates of
-  /// several types presents that one, or fails the handshake. Empty: any type.
-  std::optional<KeyType> peer_key_type = std::nullopt;
-  /// Disables authentication: accepts any certificate for any name, so an attacker can intercept
-  /// the connection.
-  bool dangerous_skip_verify = false;
-  /// Presented to servers that request a certificate. Null: presents none.
-  std::shared_ptr<const Credential> credential;
-  /// Requests a stapled OCSP response for `TlsEngine::served_chain`. The response is not verified.
-  bool request_staple = false;
-  /// Verifies every server that passed all other checks, also for resumed sessions and if no other
-  /// check applies. Null: none.
-  std::shared_ptr<const PeerVerifier> verifier = nullptr;
-};
-
-/// Immutable and thread-safe.
-class ClientTlsConfig {
- public:
-  /// Fails with ErrorCode::kConfiguration for missing or unreadable CA certificates, malformed
-  /// pins, limits that are too low, or contradicting options.
-  static absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> Create(ClientTlsOptions options);
-  ~ClientTlsConfig();
-
-  const ClientTlsOptions& options() const { return options_; }
-
-  /// Returns the parsed CAs and revocation lists; null if no CA is trusted.
-  const TrustStore* trust() const { return trust_.get(); }
-
-  /// Returns the earliest nextUpdate of the revocation lists; InfiniteFuture without any.
-  absl::Time crls_end() const { return crls_end_; }
-
-  /// Returns the parsed pins.
-  absl::Span<const std::array<uint8_t, 32>> pins() const { return pins_; }
-
-  /// Returns a digest of all options that verification and negotiation depend on. Sessions of
-  /// another policy are not resumed.
-  const std::string& policy() const { return policy_; }
-
- private:
-  friend class TlsInternals;
-  using Pins = std::vector<std::array<uint8_t, 32>>;
-
-  ClientTlsConfig(ClientTlsOptions options, Pins pins, SSL_CTX* native,
-                  std::shared_ptr<const TrustStore> trust);
-
-  SSL_CTX* native() const { return native_; }
-
-  const ClientTlsOptions options_;
-  const Pins pins_;
-  const std::string policy_;
-  SSL_CTX* const native_;
-  const std::shared_ptr<const TrustStore> trust_;
-  absl::Time crls_end_ = absl::InfiniteFuture();
-};
-
-/// The target of one client connection.
-struct ClientTlsTarget {
-  /// Required: the DNS name that the peer must prove (SAN; the subject's CN is ignored), also sent
-  /// as SNI. Or an IP address, which must be in the SAN and is not sent (RFC 6066 3). May be empty
-  /// if `verify_name` is set: no SNI is sent then.
-  std::string server_name;
-  /// Application protocols to offer, in order; empty sends no ALPN. If the peer selects none, the
-  /// handshake fails with ErrorCode::kAlpnMismatch.
-  std::vector<std::string> alpn;
-  /// Accepts a peer without ALPN. A peer that selects a protocol that was not offered is always
-  /// refused.
-  bool alpn_optional = false;
-  /// The name that the peer must prove instead of `server_name`, which is then only sent. A DNS
-  /// name, an IP address or a URI (SPIFFE ID). Empty: `server_name`. An empty name never means "no
-  /// check".
-  std::string verify_name = "";
-  /// The endpoint of the connection. Sessions of one endpoint are not offered to another.
-  Endpoint endpoint = {};
-  /// Keeps sessions for later connections and offers those of earlier ones; may be null. Must
-  /// outlive the connection.
-  ClientSessionCache* sessions = nullptr;
-};
-
 }  // namespace trestle
 
-#endif  // TRESTLE_TLS_TLS_CONFIG_H_
+#endif  // TRESTLE_TLS_SERVER_TLS_CONFIG_H_

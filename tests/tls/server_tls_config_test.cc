@@ -1,4 +1,4 @@
-#include "trestle/tls/tls_config.h"
+#include "trestle/tls/server_tls_config.h"
 
 #include <cstdint>
 #include <string>
@@ -9,6 +9,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/tls/tls_fixture.h"
+#include "trestle/tls/client_tls_config.h"
+#include "trestle/tls/client_tls_target.h"
+#include "trestle/tls/tls_parameters.h"
 
 namespace trestle::testing {
 namespace {
@@ -25,7 +28,7 @@ std::string DetailOf(const absl::Status& status) {
   return error.has_value() ? error->detail : "no Error";
 }
 
-class TlsConfigTest : public TlsTest {
+class ServerTlsConfigTest : public TlsTest {
  protected:
   // The failure of a server with `options`, as a bare client with `context` brings it about.
   absl::Status ServerFailure(ServerTlsOptions options, SSL_CTX* context,
@@ -53,7 +56,7 @@ class TlsConfigTest : public TlsTest {
   bssl::UniquePtr<SSL_CTX> raw_ = MakeRawContext();
 };
 
-TEST_F(TlsConfigTest, ConnectionsShareTheDescriptionOfACredential) {
+TEST_F(ServerTlsConfigTest, ConnectionsShareTheDescriptionOfACredential) {
   const auto credential = pki_.IssueCredential(LeafFor("a.test"));
   ServerTlsOptions options;
   options.certificates = *CertificateStore::Create({credential}, loop_.Now());
@@ -66,7 +69,7 @@ TEST_F(TlsConfigTest, ConnectionsShareTheDescriptionOfACredential) {
   EXPECT_EQ(copy.peer_chain.begin(), pair.client->info().peer_chain.begin());
 }
 
-TEST_F(TlsConfigTest, RefusesServersThatContradictThemselves) {
+TEST_F(ServerTlsConfigTest, RefusesServersThatContradictThemselves) {
   EXPECT_THAT(DetailOf(ServerTlsConfig::Create({}).status()), HasSubstr("certificate store"));
   ServerTlsOptions good;
   good.certificates = MakeStore({LeafFor("a.test")});
@@ -90,38 +93,7 @@ TEST_F(TlsConfigTest, RefusesServersThatContradictThemselves) {
   }
 }
 
-TEST_F(TlsConfigTest, RefusesClientsWithoutUsableRoots) {
-  ClientTlsOptions options;
-  EXPECT_THAT(DetailOf(ClientTlsConfig::Create(options).status()), HasSubstr("no CA"));
-  options.ca_pem = "nothing of use";
-  EXPECT_THAT(DetailOf(ClientTlsConfig::Create(options).status()), HasSubstr("no PEM block"));
-  options.ca_pem = pki_.ca_pem().substr(0, pki_.ca_pem().size() / 2);
-  EXPECT_THAT(DetailOf(ClientTlsConfig::Create(options).status()), HasSubstr("damaged"));
-  options.ca_pem = pki_.ca_pem() + "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
-  EXPECT_THAT(DetailOf(ClientTlsConfig::Create(options).status()), HasSubstr("doesn't parse"));
-  options.ca_pem = pki_.ca_pem() + pki_.ca_pem();
-  EXPECT_TRUE(ClientTlsConfig::Create(options).ok());
-  ClientTlsOptions trusting;
-  trusting.dangerous_skip_verify = true;
-  EXPECT_TRUE(ClientTlsConfig::Create(trusting).ok());
-}
-
-TEST_F(TlsConfigTest, RefusesClientTargetsThatNameNobody) {
-  const auto config = MakeClientConfig();
-  for (const char* name : {"", ".", "a b", "a..test", "-a.test", "*.a.test", "[::1]", "a.test:443",
-                           "1.2.3", "http://a.test"}) {
-    const auto client = TlsEngine::NewClient(config, {name, {}}, loop_, Leg::kBack);
-    EXPECT_EQ(CodeOf(client.status()), ErrorCode::kConfiguration) << name;
-    EXPECT_EQ(GetError(client.status())->leg, Leg::kBack);
-  }
-  EXPECT_EQ(CodeOf(TlsEngine::NewClient(config, {"a.test", {""}}, loop_, Leg::kBack).status()),
-            ErrorCode::kConfiguration);
-  for (const char* name : {"a.test", "A.Test.", "localhost", "my_host.test", "192.0.2.1", "::1"}) {
-    EXPECT_TRUE(TlsEngine::NewClient(config, {name, {}}, loop_, Leg::kBack).ok()) << name;
-  }
-}
-
-TEST_F(TlsConfigTest, PrefersThePostQuantumGroupThenTheClientsChoice) {
+TEST_F(ServerTlsConfigTest, PrefersThePostQuantumGroupThenTheClientsChoice) {
   EnginePair pair = MakePair();
   pair.Handshake();
   EXPECT_EQ(pair.server->info().group, "X25519MLKEM768");
@@ -135,7 +107,7 @@ TEST_F(TlsConfigTest, PrefersThePostQuantumGroupThenTheClientsChoice) {
   EXPECT_EQ(server->info().group, "X25519");
 }
 
-TEST_F(TlsConfigTest, HasNothingInCommonWithOldVersionsCiphersAndGroups) {
+TEST_F(ServerTlsConfigTest, HasNothingInCommonWithOldVersionsCiphersAndGroups) {
   SSL_CTX_set_min_proto_version(raw_.get(), TLS1_VERSION);
   SSL_CTX_set_max_proto_version(raw_.get(), TLS1_1_VERSION);
   absl::Status status = ServerFailure({}, raw_.get());
@@ -167,7 +139,7 @@ TEST_F(TlsConfigTest, HasNothingInCommonWithOldVersionsCiphersAndGroups) {
   EXPECT_EQ(CodeOf(ServerFailure({}, raw_.get())), ErrorCode::kNoCommonParameters);
 }
 
-TEST_F(TlsConfigTest, TheClientHearsThatNothingIsInCommon) {
+TEST_F(ServerTlsConfigTest, TheClientHearsThatNothingIsInCommon) {
   ServerTlsOptions server;
   server.parameters = Only(TlsVersion::kTls13);
   ClientTlsOptions client;
@@ -179,7 +151,7 @@ TEST_F(TlsConfigTest, TheClientHearsThatNothingIsInCommon) {
   EXPECT_EQ(AlertOf(pair.client->status()), kProtocolVersion);
 }
 
-TEST_F(TlsConfigTest, ChoosesTheCertificateByNameAndKeyType) {
+TEST_F(ServerTlsConfigTest, ChoosesTheCertificateByNameAndKeyType) {
   ServerTlsOptions options;
   options.certificates =
       MakeStore({LeafFor("a.test", KeyType::kRsa), LeafFor("a.test"), LeafFor("*.wild.test")});
@@ -200,7 +172,7 @@ TEST_F(TlsConfigTest, ChoosesTheCertificateByNameAndKeyType) {
   }
 }
 
-TEST_F(TlsConfigTest, RefusesUnknownNamesWhereAsked) {
+TEST_F(ServerTlsConfigTest, RefusesUnknownNamesWhereAsked) {
   ServerTlsOptions options;
   options.certificates = MakeStore({LeafFor("a.test"), LeafFor("*.wild.test")});
   options.unknown_name = UnknownName::kRefuse;
@@ -218,7 +190,7 @@ TEST_F(TlsConfigTest, RefusesUnknownNamesWhereAsked) {
   EXPECT_EQ(AlertOf(pair.client->status()), kUnrecognizedName);
 }
 
-TEST_F(TlsConfigTest, RefusesNamesThatAreNone) {
+TEST_F(ServerTlsConfigTest, RefusesNamesThatAreNone) {
   for (const char* name : {"127.0.1", "[::1]", "a..test", "-a.test", "a b.test", "a.test:443",
                            "*.wild.test", ".a.test", "\xc3\xa9.test", "a\x1b[31m.test"}) {
     const absl::Status status = ServerFailure({}, raw_.get(), name);
@@ -228,7 +200,7 @@ TEST_F(TlsConfigTest, RefusesNamesThatAreNone) {
   }
 }
 
-TEST_F(TlsConfigTest, AnAddressInPlaceOfANameIsAnsweredByTheAddressOfTheConnection) {
+TEST_F(ServerTlsConfigTest, AnAddressInPlaceOfANameIsAnsweredByTheAddressOfTheConnection) {
   LeafSpec address;
   address.ip_names = {"192.0.2.7", "2001:db8::7"};
   ServerTlsOptions options;
@@ -254,7 +226,7 @@ TEST_F(TlsConfigTest, AnAddressInPlaceOfANameIsAnsweredByTheAddressOfTheConnecti
   EXPECT_EQ(shown("a.test", "192.0.2.7:443"), "a.test");
 }
 
-TEST_F(TlsConfigTest, AUriOnlyCertificateServesNamesThatNothingElseCovers) {
+TEST_F(ServerTlsConfigTest, AUriOnlyCertificateServesNamesThatNothingElseCovers) {
   LeafSpec svid;
   svid.uri_names = {"spiffe://example.test/front"};
   ServerTlsOptions options;
@@ -270,7 +242,7 @@ TEST_F(TlsConfigTest, AUriOnlyCertificateServesNamesThatNothingElseCovers) {
   EXPECT_EQ(Shown(MakeServerConfig(options), raw_.get(), "a.test").subject, "CN=a.test");
 }
 
-TEST_F(TlsConfigTest, NewCertificatesServeNewConnections) {
+TEST_F(ServerTlsConfigTest, NewCertificatesServeNewConnections) {
   ServerTlsOptions options;
   options.certificates = MakeStore({LeafFor("a.test")});
   const std::shared_ptr<CertificateStore> store = options.certificates;
@@ -291,7 +263,7 @@ TEST_F(TlsConfigTest, NewCertificatesServeNewConnections) {
   EXPECT_NE(Shown(config, raw_.get(), "a.test").serial, before.serial);
 }
 
-TEST_F(TlsConfigTest, WhatExpiresInServiceIsNotPreferred) {
+TEST_F(ServerTlsConfigTest, WhatExpiresInServiceIsNotPreferred) {
   LeafSpec soon = LeafFor("a.test");
   soon.not_after = loop_.Now() + absl::Hours(24);
   ServerTlsOptions options;
@@ -311,7 +283,7 @@ struct AlpnCase {
   std::string chosen;  // "!" for a failure.
 };
 
-TEST_F(TlsConfigTest, NegotiatesApplicationProtocols) {
+TEST_F(ServerTlsConfigTest, NegotiatesApplicationProtocols) {
   const std::vector<AlpnCase> cases = {
       {{"h2", "http/1.1"}, {"http/1.1", "h2"}, "h2"},
       {{"h2", "http/1.1"}, {"http/1.1"}, "http/1.1"},

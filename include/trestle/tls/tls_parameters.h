@@ -1,0 +1,38 @@
+// TLS versions and key exchange groups, for both sides of a connection.
+#ifndef TRESTLE_TLS_TLS_PARAMETERS_H_
+#define TRESTLE_TLS_TLS_PARAMETERS_H_
+
+#include <cstdint>
+#include <vector>
+
+namespace trestle {
+
+enum class TlsVersion : uint8_t { kTls12, kTls13 };
+
+/// Key exchange groups. X25519MLKEM768 is the post-quantum hybrid.
+enum class TlsGroup : uint8_t { kX25519MlKem768, kX25519, kP256, kP384, kP521 };
+
+/// Returns X25519MLKEM768, X25519, P-256, P-384 and P-521, in this order. The last two are slow and
+/// serve peers without the others.
+std::vector<TlsGroup> DefaultGroups();
+
+/// Parameters of both sides. TLS 1.2 is limited to ECDHE with AEAD ciphers. Renegotiation,
+/// compression and 0-RTT are off.
+struct TlsParameters {
+  TlsVersion min_version = TlsVersion::kTls12;
+  TlsVersion max_version = TlsVersion::kTls13;
+  /// In order of preference.
+  std::vector<TlsGroup> groups = DefaultGroups();
+};
+
+/// Parameter presets, named as in Mozilla's guidelines.
+enum class TlsPreset : uint8_t {
+  kModern,        ///< TLS 1.3 only.
+  kIntermediate,  ///< TLS 1.2 and 1.3: the default.
+};
+
+TlsParameters ParametersOf(TlsPreset preset);
+
+}  // namespace trestle
+
+#endif  // TRESTLE_TLS_TLS_PARAMETERS_H_
