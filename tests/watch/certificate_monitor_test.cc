@@ -349,8 +349,8 @@ TEST_F(CertificateMonitorTest, SightingsOfConfiguredNamesCount) {
   monitor_->OnSighting(late);
   EXPECT_THAT(log_.Take(), IsEmpty());
   CertificateSighting refused = Sighting("back.test", 1, credential);
-  refused.status =
-      MakeError(ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, "expired");
+  refused.error =
+      ToError(MakeError(ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, "expired"));
   monitor_->OnSighting(refused);
   EXPECT_THAT(log_.Take(), ElementsAre("back.test failing"));
 }
@@ -372,8 +372,8 @@ TEST_F(CertificateMonitorTest, AProbeAlsoSeesTheRenewalOfABackendWithoutTraffic)
   loop_.RunFor(absl::Minutes(1));
   EXPECT_THAT(log_.Take(), ElementsAre("back.test will_fail 14", "back.test will_fail 14"));
   CertificateSighting refused = Sighting("back.test", 1, old_credential);
-  refused.status =
-      MakeError(ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, "expired");
+  refused.error =
+      ToError(MakeError(ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, "expired"));
   monitor_->OnSighting(refused);
   // Who is refused for a chain that probes like stays refused.
   loop_.RunFor(absl::Minutes(20));
@@ -387,7 +387,7 @@ TEST_F(CertificateMonitorTest, AProbeAlsoSeesTheRenewalOfABackendWithoutTraffic)
     EXPECT_TRUE(status.status.ok()) << status.status;
     EXPECT_GT(status.failure->when, end + 100 * kDay);
   }
-  EXPECT_EQ(monitor_->Snapshot()[0].last_error.message(), refused.status.message());
+  EXPECT_EQ(monitor_->Snapshot()[0].last_error.message(), refused.error->ToString());
   EXPECT_THAT(log_.Take(),
               ElementsAre("back.test key_changed", "back.test renewed", "back.test recovered",
                           "back.test key_changed", "back.test renewed"));
