@@ -20,7 +20,7 @@ namespace trestle {
 namespace {
 
 constexpr int kEventsPerTurn = 256;
-constexpr int64_t kNsPerMs = 1'000'000;
+constexpr absl::Duration kResolution = absl::Milliseconds(1);
 // Received bytes pass a few layers, each by a call without delay.
 constexpr int kMostRounds = 8;
 constexpr uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
@@ -29,6 +29,13 @@ timespec ReadClock(clockid_t clock) {
   timespec time = {};
   clock_gettime(clock, &time);
   return time;
+}
+
+// Returns `wait` for epoll_wait(2).
+int WaitMilliseconds(absl::Duration wait) {
+  if (wait == absl::InfiniteDuration()) return -1;
+  const int64_t ms = absl::ToInt64Milliseconds(absl::Ceil(wait, kResolution));
+  return static_cast<int>(std::clamp<int64_t>(ms, 0, std::numeric_limits<int>::max()));
 }
 
 uint64_t Tag(int fd, uint32_t generation) {
@@ -92,10 +99,15 @@ MonotonicTime EpollLoop::MonotonicNow() const {
 }
 
 Timer EpollLoop::RunAfter(absl::Duration delay, absl::AnyInvocable<void()> call) {
-  if (delay <= absl::ZeroDuration()) return without_delay_->Add(0, std::move(call));
+  if (delay <= absl::ZeroDuration()) {
+    WakeHost();
+    return without_delay_->Add(0, std::move(call));
+  }
   // Not from the start of the turn: earlier calls of it may have taken longer than the delay.
   const MonotonicTime due = clocks_.Monotonic() + delay;
-  return timers_->Add(absl::ToInt64Nanoseconds(due.since_start()), std::move(call));
+  const int64_t due_ns = absl::ToInt64Nanoseconds(due.since_start());
+  if (due_ns < timers_->next_due_ns()) WakeHost();
+  return timers_->Add(due_ns, std::move(call));
 }
 
 void EpollLoop::Run() {
@@ -103,8 +115,9 @@ void EpollLoop::Run() {
 }
 
 void EpollLoop::RunTurn(absl::Duration max_wait) {
+  host_awake_ = false;
   ReadClocks();
-  DispatchReady(WaitMilliseconds(max_wait));
+  DispatchReady(WaitMilliseconds(std::min(max_wait, TimeToNextCall())));
   MakeCallsWithoutDelay();
   if (timers_->next_due_ns() <= monotonic_ns()) {
     ReadWhatArrived();
@@ -184,17 +197,18 @@ void EpollLoop::ReadClocks() const {
   wall_ = clocks_.Wall();
 }
 
-int EpollLoop::WaitMilliseconds(absl::Duration max_wait) const {
-  if (!posted_.empty() || !without_delay_->empty()) return 0;
-  int64_t wait_ns = std::max<int64_t>(0, absl::ToInt64Nanoseconds(max_wait));
+absl::Duration EpollLoop::NextTurnIn() const {
+  if (!in_turn_) ReadClocks();
+  return TimeToNextCall();
+}
+
+// From the time that was read last. Rounded up; otherwise a loop would spin in the last millisecond
+// before a timer.
+absl::Duration EpollLoop::TimeToNextCall() const {
+  if (!posted_.empty() || !without_delay_->empty()) return absl::ZeroDuration();
   const int64_t due_ns = timers_->next_due_ns();
-  if (due_ns != TimerHeap::kNever) {
-    wait_ns = std::min(wait_ns, std::max<int64_t>(0, due_ns - monotonic_ns()));
-  }
-  if (wait_ns == std::numeric_limits<int64_t>::max()) return -1;
-  // Rounded up; otherwise the loop would spin in the last millisecond before a timer.
-  const int64_t wait_ms = wait_ns / kNsPerMs + (wait_ns % kNsPerMs != 0 ? 1 : 0);
-  return static_cast<int>(std::min<int64_t>(wait_ms, std::numeric_limits<int>::max()));
+  if (due_ns == TimerHeap::kNever) return absl::InfiniteDuration();
+  return absl::Ceil(absl::Nanoseconds(std::max<int64_t>(0, due_ns - monotonic_ns())), kResolution);
 }
 
 void EpollLoop::Dispatch(int fd, uint32_t generation, uint32_t events) {
@@ -208,6 +222,12 @@ void EpollLoop::Wake() {
   const uint64_t one = 1;
   // Fails only if the counter is full, and then the loop is about to wake up anyway.
   [[maybe_unused]] const ssize_t written = write(wake_up_.get(), &one, sizeof one);
+}
+
+// The host does not know of calls that are armed after its last look at `NextTurnIn()`.
+void EpollLoop::WakeHost() {
+  if (!nested_ || in_turn_ || std::exchange(host_awake_, true)) return;
+  Wake();
 }
 
 void EpollLoop::TakeForeignCalls() {

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -16,6 +15,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "tests/linux/loopback.h"
+#include "tests/linux/manual_clocks.h"
 #include "trestle/linux/epoll_loop.h"
 
 namespace trestle {
@@ -23,21 +23,6 @@ namespace {
 
 constexpr absl::Duration kLimit = absl::Seconds(5);
 constexpr absl::Duration kPause = absl::Seconds(7);
-
-// Stands still until the test lets time pass.
-struct ManualClocks final : SystemClocks {
-  absl::Time Wall() const override { return wall; }
-  MonotonicTime Monotonic() const override {
-    ++reads;
-    if (on_read) on_read();
-    return monotonic;
-  }
-
-  absl::Time wall = absl::FromUnixSeconds(1'800'000'000);
-  mutable MonotonicTime monotonic = MonotonicTime::FromStart(absl::Hours(1));
-  mutable int reads = 0;
-  std::function<void()> on_read;
-};
 
 // An eventfd that its watcher reads, and the limit that this was to keep.
 class Waiting final : FdWatcher {

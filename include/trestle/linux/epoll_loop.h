@@ -5,6 +5,8 @@
 //     if (!loop.ok()) return loop.status();
 //     Timer timer = (*loop)->RunAfter(absl::Seconds(1), [&] { (*loop)->Stop(); });
 //     (*loop)->Run();
+//
+// A host with a loop of its own nests this one: see `EpollLoop::fd`.
 #ifndef TRESTLE_LINUX_EPOLL_LOOP_H_
 #define TRESTLE_LINUX_EPOLL_LOOP_H_
 
@@ -90,6 +92,22 @@ class EpollLoop final : public Scheduler {
   /// loop. Must not be called from a call of this loop.
   void RunTurn(absl::Duration max_wait);
 
+  /// Returns a descriptor for nesting this loop in the host's. It is readable when a turn has work.
+  /// The host calls `RunTurn(absl::ZeroDuration())` when it is readable, and when the
+  /// `NextTurnIn()` after the last turn has passed. It needs nothing else: between turns, every
+  /// post makes the descriptor readable, and so does every timer that is due before the others.
+  /// From the first call on, such a timer may cost one system call between two turns. Do not read,
+  /// write or close it.
+  int fd() {
+    nested_ = true;
+    return epoll_.get();
+  }
+
+  /// Returns the time until the next call is due, at least zero, rounded up to milliseconds.
+  /// Infinite if only descriptors and other threads can cause one. Valid until the next turn, for a
+  /// host that waits for `fd()` too.
+  absl::Duration NextTurnIn() const;
+
   /// Ends `Run()` after its current turn, or the next `Run()` at once. Callable from any thread and
   /// from signal handlers.
   void Stop();
@@ -120,13 +138,14 @@ class EpollLoop final : public Scheduler {
   EpollLoop(const SystemClocks& clocks, OwnedFd epoll, OwnedFd wake_up);
 
   void ReadClocks() const;
-  int WaitMilliseconds(absl::Duration max_wait) const;
+  absl::Duration TimeToNextCall() const;
   int64_t monotonic_ns() const { return absl::ToInt64Nanoseconds(monotonic_.since_start()); }
   bool DispatchReady(int wait_ms);
   bool MakeCallsWithoutDelay();
   void ReadWhatArrived();
   void Dispatch(int fd, uint32_t generation, uint32_t events);
   void Wake();
+  void WakeHost();
   void TakeForeignCalls() ABSL_LOCKS_EXCLUDED(foreign_mutex_);
 
   const SystemClocks& clocks_;
@@ -136,6 +155,8 @@ class EpollLoop final : public Scheduler {
   SplicePipes splice_pipes_;
 
   bool in_turn_ = false;
+  bool nested_ = false;
+  bool host_awake_ = false;  // Since the last turn, `fd()` was made readable.
   mutable MonotonicTime monotonic_;
   mutable absl::Time wall_;
   const std::unique_ptr<TimerHeap> timers_;
