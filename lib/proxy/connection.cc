@@ -28,9 +28,10 @@ ErrorCode CodeOf(const absl::Status& status) {
 }
 
 // Returns how to end a leg after a failure.
-StreamEnd EndFor(Leg leg, bool relayed, ErrorCode code) {
-  // Before any byte was relayed, nothing can be truncated, and a clean end is harmless.
-  if (!relayed) return StreamEnd::kClean;
+StreamEnd EndFor(Leg leg, bool cuts, ErrorCode code) {
+  // Before any byte was relayed, nothing can be truncated, and a clean end is harmless. After a
+  // handler has marked its end, too.
+  if (!cuts) return StreamEnd::kClean;
   const bool blocked = code == ErrorCode::kBlockedByInspector;
   return blocked && leg == Leg::kFront ? StreamEnd::kClean : StreamEnd::kTruncated;
 }
@@ -231,7 +232,7 @@ void Connection::OnContentRead(absl::Status status) {
 
 void Connection::GoTo(const RouteTarget& target) {
   if (ConnectionHandler* const* handler = std::get_if<ConnectionHandler*>(&target)) {
-    return HandOver(**handler);
+    return set_.plan.lends() ? Lend(**handler) : HandOver(**handler);
   }
   opening_->back.Choose(std::get<Backends>(target), opening_->facts);
   OpenBack();
@@ -248,7 +249,29 @@ void Connection::HandOver(ConnectionHandler& handler) {
   phase_timer_.reset();
   front_->SetHandler(nullptr);
   report_.handed_over = true;
-  handler.Serve(TakeAccepted());
+  Accepted accepted = TakeAccepted();
+  accepted.slot = std::move(slot_);
+  handler.Serve(std::move(accepted));
+  Finish();
+}
+
+void Connection::Lend(ConnectionHandler& handler) {
+  stage_ = Stage::kLent;
+  stage_start_ = set_.scheduler.MonotonicNow();
+  LimitPhase(set_.options.relay.idle_timeout);
+  loan_ = std::make_unique<Loan>(set_.scheduler);
+  front_ = loan_->Lend(std::move(front_), [this] { OnReturned(); });
+  Accepted accepted = TakeAccepted();
+  accepted.reported_as = report_.id;
+  opening_.reset();
+  if (set_.observer != nullptr) set_.observer->OnEstablished(report_);
+  handler.Serve(std::move(accepted));
+}
+
+void Connection::OnReturned() {
+  if (!loan_->over()) return Close(loan_->outcome());
+  report_.error = ToError(loan_->outcome());
+  CollectLegs();
   Finish();
 }
 
@@ -256,8 +279,8 @@ Accepted Connection::TakeAccepted() {
   Opening& opening = *opening_;
   Accepted accepted(std::move(front_));
   accepted.time = start_;
-  accepted.slot = std::move(slot_);
   accepted.origin = std::move(opening.origin);
+  accepted.tls = report_.front.tls;
   // After TLS was terminated here, its hello does not describe the inner stream.
   if (!opening.facts.hello.has_value()) return accepted;
   auto hello = std::make_shared<RoutedHello>();
@@ -320,6 +343,7 @@ void Connection::OnPhaseTimeout() {
     if (closing_->back.has_value()) closing_->back->Cut();
     return Finish();
   }
+  if (stage_ == Stage::kLent) return OnSilence();
   const absl::Duration taken = set_.scheduler.MonotonicNow() - stage_start_;
   if (stage_ == Stage::kOpeningFront && opening_->front->hello_received() &&
       taken < set_.options.handshake_timeout) {
@@ -328,6 +352,14 @@ void Connection::OnPhaseTimeout() {
   if (!opening_->early_failure.ok()) return Fail(opening_->early_failure);
   Fail(MakeError(ErrorCode::kTimeout, Leg::kFront, stage_phase(),
                  absl::StrCat("not finished within ", absl::FormatDuration(taken))));
+}
+
+void Connection::OnSilence() {
+  const absl::Duration limit = set_.options.relay.idle_timeout;
+  const absl::Duration silence = set_.scheduler.MonotonicNow() - loan_->last_activity();
+  if (silence < limit) return LimitPhase(limit - silence);
+  Fail(MakeError(ErrorCode::kTimeout, Leg::kFront, Phase::kRelay,
+                 absl::StrCat("no byte moved for ", absl::FormatDuration(limit))));
 }
 
 Phase Connection::stage_phase() const {
@@ -340,6 +372,7 @@ Phase Connection::stage_phase() const {
     case Stage::kOpeningBack:
       return opening_->back.phase();
     case Stage::kRelaying:
+    case Stage::kLent:
       return Phase::kRelay;
     case Stage::kClosing:
     case Stage::kClosed:
@@ -375,18 +408,18 @@ void Connection::Fail(const absl::Status& status) {
 
 void Connection::Close(const absl::Status& status) {
   certificate_timer_.reset();
-  const bool relayed = stage_ == Stage::kRelaying;
+  report_.error = ToError(status);
+  const bool cuts = stage_ == Stage::kRelaying || (loan_ != nullptr && !loan_->end_marked());
   CollectLegs();
   stage_ = Stage::kClosing;
-  report_.error = ToError(status);
-  std::string last_words = relayed ? std::string() : LastWords();
+  std::string last_words = opening_ != nullptr ? LastWords() : std::string();
   LimitPhase(set_.options.close_timeout);
   const ErrorCode code = report_.ok() ? ErrorCode::kInternal : report_.error->code;
   closing_ = std::make_unique<Closing>();
   const auto close = [&](Leg leg, std::unique_ptr<Transport> transport,
                          std::optional<LegCloser>& closer, std::string words) {
     if (transport == nullptr) return;
-    const StreamEnd end = EndFor(leg, relayed, code);
+    const StreamEnd end = EndFor(leg, cuts, code);
     // A peer that caused a timeout gets no more time.
     closer.emplace(std::move(transport), end,
                    end == StreamEnd::kClean && code != ErrorCode::kTimeout, std::move(words));
@@ -417,6 +450,14 @@ void Connection::CollectLegs() {
     report_.front.left_unmarked = relay_->left_unmarked(Leg::kFront);
     report_.back.left_unmarked = relay_->left_unmarked(Leg::kBack);
     relay_.reset();
+  }
+  if (loan_ != nullptr) {
+    report_.times.relay = set_.scheduler.MonotonicNow() - stage_start_;
+    report_.front.bytes_read = loan_->bytes_read();
+    report_.front.bytes_written = loan_->bytes_written();
+    report_.front.left_unmarked = loan_->left_unmarked();
+    front_ = loan_->TakeBack(report_.ok() ? absl::OkStatus() : MakeError(*report_.error));
+    loan_.reset();
   }
   if (opening_ == nullptr) return;
   if (opening_->front != nullptr) front_ = opening_->front->Take();

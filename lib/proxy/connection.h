@@ -16,6 +16,7 @@
 #include "lib/proxy/connection_plan.h"
 #include "lib/proxy/content_leg.h"
 #include "lib/proxy/leg_closer.h"
+#include "lib/proxy/loan.h"
 #include "trestle/io/relay.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/io/transport.h"
@@ -53,6 +54,7 @@ class Connection final : private HelloHook {
     kReadingContent,
     kOpeningBack,
     kRelaying,
+    kLent,
     kClosing,
     kClosed
   };
@@ -92,6 +94,8 @@ class Connection final : private HelloHook {
   void OpenBack();
   void GoTo(const RouteTarget& target);
   void HandOver(ConnectionHandler& handler);
+  void Lend(ConnectionHandler& handler);
+  void OnReturned();
   Accepted TakeAccepted();
   void ReportOrigin();
   void OnBackOpen(absl::Status status);
@@ -100,6 +104,7 @@ class Connection final : private HelloHook {
 
   void LimitPhase(absl::Duration limit);
   void OnPhaseTimeout();
+  void OnSilence();
   Phase stage_phase() const;
 
   void Fail(const absl::Status& status);
@@ -123,6 +128,7 @@ class Connection final : private HelloHook {
   std::unique_ptr<Transport> back_;
   std::unique_ptr<Inspector> inspector_;
   std::unique_ptr<Relay> relay_;
+  std::unique_ptr<Loan> loan_;
   std::unique_ptr<Closing> closing_;
 };
 

@@ -113,6 +113,10 @@ class ConnectionPlan {
     (void)front, (void)back, (void)status;
   }
 
+  /// Returns whether the block reports a connection whose target is a handler itself, at its end.
+  /// Otherwise the handler has a block's observer of its own.
+  virtual bool lends() const { return false; }
+
   /// Chooses the target of the connection, once the front leg is open.
   virtual absl::StatusOr<Choice> Choose(const LegFacts& front) = 0;
 

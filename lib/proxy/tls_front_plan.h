@@ -46,10 +46,10 @@ inline absl::Status CheckUnreadHttp2(const ServerTlsOptions& front,
 class TlsFrontPlan : public ConnectionPlan {
  public:
   TlsFrontPlan(Scheduler& scheduler, std::shared_ptr<const ServerTlsConfig> front_tls,
-               Backends backend, InspectorFactory new_inspector, ContentRouting content)
+               RouteTarget target, InspectorFactory new_inspector, ContentRouting content)
       : scheduler_(scheduler),
         front_tls_(std::move(front_tls)),
-        backend_(std::move(backend)),
+        target_(std::move(target)),
         new_inspector_(std::move(new_inspector)),
         content_(std::move(content)) {}
 
@@ -58,7 +58,8 @@ class TlsFrontPlan : public ConnectionPlan {
   }
 
   absl::StatusOr<Choice> Choose(const LegFacts&) override {
-    if (HasBackend(std::get<Backends>(backend_))) return Choice{"", &backend_};
+    const Backends* const backends = std::get_if<Backends>(&target_);
+    if (backends == nullptr || HasBackend(*backends)) return Choice{"", &target_};
     return MakeError(ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute,
                      "there is no backend for connections whose content isn't read");
   }
@@ -82,7 +83,7 @@ class TlsFrontPlan : public ConnectionPlan {
  private:
   Scheduler& scheduler_;
   const std::shared_ptr<const ServerTlsConfig> front_tls_;
-  const RouteTarget backend_;
+  const RouteTarget target_;
   InspectorFactory new_inspector_;
   ContentRouting content_;
 };

@@ -3,6 +3,7 @@
 #ifndef TRESTLE_PROXY_ACCEPTED_H_
 #define TRESTLE_PROXY_ACCEPTED_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "trestle/io/transport.h"
 #include "trestle/proxy/connection_limiter.h"
 #include "trestle/proxy/observer.h"
+#include "trestle/tls/tls_info.h"
 
 namespace trestle {
 
@@ -77,6 +79,11 @@ struct Accepted {
   ConnectionSlot slot;
   /// Null if no hello was read, for example behind a handler that terminated TLS.
   std::shared_ptr<const RoutedHello> hello;
+  /// The TLS that a block terminated before: server name, application protocol, the client's
+  /// identity. Null if `transport` carries what the client sends as it is.
+  std::shared_ptr<const TlsInfo> tls;
+  /// `ConnectionReport::id` of the block that reports this connection; 0 if the handler is the one.
+  uint64_t reported_as = 0;
 };
 
 }  // namespace trestle
