@@ -18,6 +18,8 @@ namespace {
 // Maximum time between checks of the end date.
 constexpr absl::Duration kDateCheck = absl::Minutes(30);
 
+constexpr uint8_t kAlertUnrecognizedName = 112;  // RFC 6066 3.
+
 // The longest record with an alert: header, IV, and a padded block of alert and MAC, in TLS 1.2
 // with AES-CBC and SHA-384 (RFC 5246 6.2.3.2).
 constexpr size_t kMaxAlertBytes = 5 + 16 + 64;
@@ -47,9 +49,9 @@ absl::Status CheckSameRoute(const RoutedHello& routed, const HelloToAnswer& hell
         return check->LeadsToSameHandler(hello.server_name, hello.alpn);
       });
   if (leads_here) return absl::OkStatus();
-  return MakeError(ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute,
-                   absl::StrCat("the route was chosen by \"", routed.server_name,
-                                "\"; what the hello that TLS answers asks for leads elsewhere"));
+  return MakeError({ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute, kAlertUnrecognizedName,
+                    absl::StrCat("the route was chosen by \"", routed.server_name,
+                                 "\"; what the hello that TLS answers asks for leads elsewhere")});
 }
 
 }  // namespace
@@ -75,6 +77,7 @@ void Connection::Start(Accepted accepted) {
   if (opening.routed != nullptr) {
     report_.hello = opening.routed->report;
     report_.route = opening.routed->route;
+    report_.server_name_hidden = opening.routed->server_name_hidden;
   }
   opening.front =
       set_.plan.NewFront({set_.options.limiter.get(), opening.origin, opening.routed.get(), *this,
@@ -101,7 +104,7 @@ void Connection::ReportOrigin() {
 
 // Called from inside the front leg: nothing may be destroyed here.
 absl::Status Connection::OnHelloComplete(const HelloToAnswer& hello) {
-  report_.server_name_hidden = hello.encrypted;
+  report_.server_name_hidden |= hello.encrypted;
   stage_start_ = set_.scheduler.MonotonicNow();
   // If the handshake's limit is later than the hello's, OnPhaseTimeout extends the running timer.
   const MonotonicTime hello_end = start_ + set_.options.hello_timeout;
@@ -285,6 +288,7 @@ Accepted Connection::TakeAccepted() {
   if (!opening.facts.hello.has_value()) return accepted;
   auto hello = std::make_shared<RoutedHello>();
   hello->server_name = opening.facts.server_name;
+  hello->server_name_hidden = report_.server_name_hidden;
   hello->report = *opening.facts.hello;
   hello->route = report_.route;
   if (opening.routed != nullptr) hello->checks = opening.routed->checks;

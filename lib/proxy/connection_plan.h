@@ -74,8 +74,8 @@ struct FrontContext {
   const RoutedHello* routed;
   /// For plans that delay hellos (`AnswerHello`).
   HelloHook& hook;
-  /// A leg that terminates TLS calls it with each complete hello, before the answer. Returns why
-  /// the hello must be rejected.
+  /// A leg that terminates TLS, or opens an encrypted hello, calls it with the complete hello
+  /// before the answer. Returns why the hello must be rejected.
   absl::AnyInvocable<absl::Status(const HelloToAnswer&)> check_hello;
 };
 

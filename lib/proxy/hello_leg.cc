@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "lib/proxy/inner_hello_transport.h"
 #include "lib/wire/first_bytes.h"
 #include "trestle/base/error.h"
 #include "trestle/io/prefixed_transport.h"
@@ -15,7 +16,21 @@ namespace {
 // Large enough to read a post-quantum hello at once.
 constexpr size_t kReadBytes = 4096;
 
+// Returns the hello of an earlier router, if it has all that is asked for.
+const RoutedHello* Sufficient(const RoutedHello* routed, const HelloLegOptions& options) {
+  if (routed == nullptr) return nullptr;
+  const bool fingerprint = options.ja4_sha256 == nullptr || !routed->report.ja4.empty();
+  const bool opened = options.ech == nullptr || routed->server_name_hidden;
+  return fingerprint && opened ? routed : nullptr;
+}
+
 }  // namespace
+
+HelloLeg::HelloLeg(Scheduler& scheduler, const HelloLegOptions& options, FrontContext context)
+    : scheduler_(scheduler),
+      options_(options),
+      context_(std::move(context)),
+      routed_(Sufficient(context_.routed, options)) {}
 
 HelloLeg::~HelloLeg() {
   if (raw_ != nullptr) raw_->SetHandler(nullptr);
@@ -32,6 +47,11 @@ std::unique_ptr<Transport> HelloLeg::Take() {
   if (raw_ == nullptr) return nullptr;
   raw_->SetHandler(nullptr);
   if (reader_.state() != HelloState::kDone) return std::move(raw_);
+  if (opening_.inner != nullptr) {
+    return std::make_unique<InnerHelloTransport>(std::move(opening_),
+                                                 reader_.hello().record_version,
+                                                 reader_.after_hello(), std::move(raw_));
+  }
   return std::make_unique<PrefixedTransport>(reader_.TakeReplay(), std::move(raw_));
 }
 
@@ -43,21 +63,21 @@ LegFacts HelloLeg::facts() const {
     return facts;
   }
   if (reader_.state() != HelloState::kDone) return facts;
-  const ClientHello& hello = reader_.hello();
-  facts.server_name = hello.server_name;
+  facts.server_name = hello().server_name;
   HelloReport& report = facts.hello.emplace();
-  report.alpn.assign(hello.alpn.begin(), hello.alpn.end());
-  report.bytes = hello.message.size();
-  report.records = hello.records;
+  report.alpn.assign(hello().alpn.begin(), hello().alpn.end());
+  report.bytes = reader_.hello().message.size();
+  report.records = reader_.hello().records;
   report.segments = reader_.segments();
-  if (ja4_sha256_ != nullptr) report.ja4 = Ja4(hello, ja4_sha256_);
+  report.ech = opened_before() ? context_.routed->report.ech : opening_.verdict;
+  if (options_.ja4_sha256 != nullptr) report.ja4 = Ja4(hello(), options_.ja4_sha256);
   return facts;
 }
 
 std::string HelloLeg::last_words() const {
   const bool http =
       reader_.state() == HelloState::kNotTls && wire_internal::IsPlainHttpRequest(reader_.replay());
-  return answer_plain_http_ && http ? std::string(wire_internal::PlainHttpAnswer()) : "";
+  return options_.answer_plain_http && http ? std::string(wire_internal::PlainHttpAnswer()) : "";
 }
 
 void HelloLeg::ReadHello() {
@@ -79,7 +99,19 @@ void HelloLeg::ReadHello() {
         break;
     }
   }
-  Finish(reader_.error());
+  Finish(reader_.state() == HelloState::kDone ? OpenEncrypted() : reader_.error());
+}
+
+// Opens the hello, if that is wanted and possible.
+absl::Status HelloLeg::OpenEncrypted() {
+  if (options_.ech == nullptr || opened_before()) return absl::OkStatus();
+  opening_ = options_.ech->Open(reader_.hello(), context_.origin.peer, scheduler_.MonotonicNow());
+  if (opening_.inner == nullptr) return opening_.error;
+  HelloToAnswer inner;
+  inner.server_name = hello().server_name;
+  inner.alpn.assign(hello().alpn.begin(), hello().alpn.end());
+  inner.encrypted = true;
+  return context_.check_hello(inner);
 }
 
 void HelloLeg::Finish(absl::Status status) {

@@ -1,4 +1,5 @@
-// HelloLeg: opens an opaque front leg: reads the ClientHello, and puts all its bytes back.
+// HelloLeg: opens an opaque front leg: reads the ClientHello, and puts all its bytes back, or the
+// inner hello if it opened an encrypted one.
 #ifndef TRESTLE_LIB_PROXY_HELLO_LEG_H_
 #define TRESTLE_LIB_PROXY_HELLO_LEG_H_
 
@@ -13,24 +14,20 @@
 #include "trestle/io/scheduler.h"
 #include "trestle/io/transport.h"
 #include "trestle/wire/client_hello.h"
+#include "trestle/wire/ech_opener.h"
 
 namespace trestle {
 
+struct HelloLegOptions {
+  std::array<uint8_t, 32> (*ja4_sha256)(ByteView);  ///< Null: no fingerprint.
+  bool answer_plain_http;                           ///< See SniPassthroughRouterOptions.
+  EchOpener* ech;                                   ///< Null: encrypted hellos are not opened.
+};
+
 class HelloLeg final : public LegOpener, private TransportHandler {
  public:
-  using Sha256Pointer = std::array<uint8_t, 32> (*)(ByteView);
-
-  /// `ja4_sha256` may be null: no fingerprint. `answer_plain_http`: see the router's option.
-  /// `routed` is the hello that an earlier router read, or null; it is read again only for its
-  /// fingerprint.
-  HelloLeg(Scheduler& scheduler, Sha256Pointer ja4_sha256, bool answer_plain_http,
-           const RoutedHello* routed)
-      : scheduler_(scheduler),
-        ja4_sha256_(ja4_sha256),
-        answer_plain_http_(answer_plain_http),
-        routed_(routed != nullptr && (ja4_sha256 == nullptr || !routed->report.ja4.empty())
-                    ? routed
-                    : nullptr) {}
+  /// If an earlier router read the hello, it is read again only for its fingerprint, or to open it.
+  HelloLeg(Scheduler& scheduler, const HelloLegOptions& options, FrontContext context);
   ~HelloLeg() override;
 
   void Open(std::unique_ptr<Transport> raw, absl::AnyInvocable<void(absl::Status)> done) override;
@@ -46,13 +43,22 @@ class HelloLeg final : public LegOpener, private TransportHandler {
   void OnReadable() override { ReadHello(); }
   void OnWritable() override {}
   void ReadHello();
+  absl::Status OpenEncrypted();
+  // Whether an earlier router opened it: the inner hello arrives.
+  bool opened_before() const {
+    return context_.routed != nullptr && context_.routed->server_name_hidden;
+  }
+  const ClientHello& hello() const {
+    return opening_.inner != nullptr ? opening_.inner->hello : reader_.hello();
+  }
   void Finish(absl::Status status);
 
   Scheduler& scheduler_;
-  const Sha256Pointer ja4_sha256_;
-  const bool answer_plain_http_;
-  const RoutedHello* const routed_;
+  const HelloLegOptions options_;
+  FrontContext context_;
+  const RoutedHello* const routed_;  // Null if the hello must be read.
   ClientHelloReader reader_;
+  EchOpening opening_;
   std::unique_ptr<Transport> raw_;
   absl::AnyInvocable<void(absl::Status)> done_;
   Timer first_read_;

@@ -9,6 +9,7 @@
 #include "lib/proxy/connection_plan.h"
 #include "lib/proxy/hello_leg.h"
 #include "lib/proxy/option_checks.h"
+#include "lib/wire/tls_records.h"
 #include "trestle/base/error.h"
 
 namespace trestle {
@@ -78,15 +79,15 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
  public:
   Plan(Scheduler& scheduler, SniPassthroughRouterOptions options)
       : scheduler_(scheduler),
-        ja4_sha256_(options.ja4_sha256),
-        answer_plain_http_(options.answer_plain_http),
+        ech_(std::move(options.ech)),
+        hello_options_{options.ja4_sha256, options.answer_plain_http, ech_.get()},
         routing_(std::make_shared<const Routing>(
             Routing{std::move(options.routes), options.no_name, options.unknown_name})) {}
 
   ProxyMode mode() const override { return ProxyMode::kPassthrough; }
 
   std::unique_ptr<LegOpener> NewFront(FrontContext context) override {
-    return std::make_unique<HelloLeg>(scheduler_, ja4_sha256_, answer_plain_http_, context.routed);
+    return std::make_unique<HelloLeg>(scheduler_, hello_options_, std::move(context));
   }
 
   absl::StatusOr<Choice> Choose(const LegFacts& front) override {
@@ -119,10 +120,11 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
   std::string LastWords(const Error& error) override {
     switch (error.code) {
       case ErrorCode::kNoRoute:
-        return error.alert.has_value() ? Alert(*error.alert) : std::string();
+        return error.alert.has_value() ? wire_internal::FatalAlertRecord(*error.alert)
+                                       : std::string();
       case ErrorCode::kMalformedHello:
       case ErrorCode::kHelloTooLarge:
-        return Alert(kAlertDecodeError);
+        return wire_internal::FatalAlertRecord(error.alert.value_or(kAlertDecodeError));
       default:
         // Send nothing to other protocols, or if only the backend may speak TLS.
         return {};
@@ -138,15 +140,9 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
   }
 
  private:
-  // A fatal alert in a plaintext record (RFC 8446 5.1, 6).
-  static std::string Alert(uint8_t description) {
-    const char record[] = {0x15, 0x03, 0x03, 0x00, 0x02, 0x02, static_cast<char>(description)};
-    return std::string(record, sizeof record);
-  }
-
   Scheduler& scheduler_;
-  std::array<uint8_t, 32> (*const ja4_sha256_)(ByteView);
-  const bool answer_plain_http_;
+  const std::shared_ptr<EchOpener> ech_;
+  const HelloLegOptions hello_options_;
   std::shared_ptr<const Routing> routing_;
 };
 

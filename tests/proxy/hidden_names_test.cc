@@ -20,11 +20,13 @@
 #include "tests/proxy/tls_fixture.h"
 #include "tests/tls/ech_pair.h"
 #include "trestle/pki/trust_store.h"
+#include "trestle/proxy/sni_passthrough_router.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/proxy/tls_terminator.h"
 #include "trestle/tls/acme_tokens.h"
 #include "trestle/tls/client_authentication.h"
 #include "trestle/tls/credential_selector.h"
+#include "trestle/tls/ech_key_opener.h"
 #include "trestle/tls/ech_keys.h"
 #include "trestle/watch/certificate_sightings.h"
 
@@ -106,6 +108,17 @@ class HiddenNamesTest : public ::testing::Test {
     block_ = *TlsBridge::Create(loop_, dialer_, std::move(options), &sightings_);
   }
 
+  // A router that opens hellos, in front of what was started so far, or of the first backend.
+  void StartRouter(const std::string& pattern) {
+    SniPassthroughRouterOptions options;
+    Route route{pattern, backend_.endpoint};
+    if (block_ != nullptr) route.target = block_.get();
+    options.routes = *RouteTable::Create({route, {"public.test", second_.endpoint}});
+    options.ech = std::make_shared<EchKeyOpener>(front_.ech_keys);
+    behind_ = std::move(block_);
+    block_ = *SniPassthroughRouter::Create(loop_, dialer_, std::move(options), &sightings_);
+  }
+
   // One connection for `name`, encrypted, to its end.
   void Join(const std::string& name, const char* alpn = nullptr) {
     client_ = std::make_unique<RawClient>(loop_, ConnectTo(*block_, loop_), context_.get());
@@ -114,7 +127,7 @@ class HiddenNamesTest : public ::testing::Test {
     client_->Join(name, "GET / HTTP/1.1\r\n\r\n");
     client_->End();
     loop_.RunFor(absl::Minutes(1));
-    ASSERT_EQ(observer_.closed.size(), 1u);
+    ASSERT_EQ(observer_.closed.size(), behind_ != nullptr ? 2u : 1u);
     EXPECT_TRUE(observer_.closed[0].server_name_hidden);
   }
 
@@ -164,6 +177,7 @@ class HiddenNamesTest : public ::testing::Test {
   CertificateSightings sightings_{
       &observer_, [this](CertificateSighting sighting) { seen_.push_back(std::move(sighting)); }};
   std::vector<std::unique_ptr<TlsPeer>> servers_;
+  std::unique_ptr<ProxyBlock> behind_;  // Of a router.
   std::unique_ptr<ProxyBlock> block_;
   bssl::UniquePtr<SSL_CTX> context_;
   std::unique_ptr<RawClient> client_;
@@ -182,6 +196,56 @@ TEST_F(HiddenNamesTest, OfABridgeThatTellsItsBackend) {
   Join(kHidden);
   EXPECT_EQ(observer_.established.size(), 1u);
   EXPECT_EQ(servers_.at(0)->info().server_name, kHidden);
+  ExpectNothingTold();
+}
+
+TEST_F(HiddenNamesTest, OfAConnectionThatARouterOpened) {
+  StartRouter(kHidden);
+  backend_.on_accept = [&](std::unique_ptr<Transport> raw) {
+    servers_.push_back(
+        TlsPeer::Server(loop_, std::move(raw), ServerFor(pki_, loop_.Now(), LeafFor(kHidden))));
+    servers_.back()->End();
+  };
+  Join(kHidden);
+  EXPECT_EQ(servers_.at(0)->received(), "GET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(observer_.closed[0].route, kHidden) << "the host itself may know";
+  ExpectNothingTold();
+}
+
+TEST_F(HiddenNamesTest, OfARouterWithoutARouteForIt) {
+  StartRouter("other.test");
+  Join(kHidden);
+  ExpectNothingTold(ErrorCode::kNoRoute);
+}
+
+TEST_F(HiddenNamesTest, OfARouterWhoseBackendIsGone) {
+  dialer_.Refuse(backend_.endpoint, absl::UnavailableError("no way to veiled.test"));
+  StartRouter("**.test");
+  Join(kHidden);
+  ExpectNothingTold(ErrorCode::kTransport);
+}
+
+TEST_F(HiddenNamesTest, OfATerminatorBehindARouter) {
+  StartTerminator();
+  StartRouter(kHidden);
+  Join(kHidden);
+  EXPECT_TRUE(observer_.closed[1].server_name_hidden);
+  ExpectNothingTold();
+}
+
+TEST_F(HiddenNamesTest, OfATerminatorBehindARouterThatHasNoCertificate) {
+  StartTerminator();
+  StartRouter("**.example");
+  Join(kOther);
+  EXPECT_EQ(observer_.closed[1].error->code, ErrorCode::kNoCertificate);
+  ExpectNothingTold();
+}
+
+TEST_F(HiddenNamesTest, OfABridgeBehindARouter) {
+  StartBridge(pki_, LeafFor("WWW.Veiled.test"));
+  StartRouter(kHidden);
+  Join(kHidden);
+  EXPECT_EQ(observer_.closed[1].error->code, ErrorCode::kNameMismatch);
   ExpectNothingTold();
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_join.h"
@@ -11,9 +12,12 @@
 #include "gtest/gtest.h"
 #include "tests/proxy/proxy_fixture.h"
 #include "tests/support/tls_answer.h"
+#include "tests/tls/ech_pair.h"
 #include "trestle/proxy/sni_passthrough_router.h"
 #include "trestle/testing/client_hello_kit.h"
 #include "trestle/testing/test_pki.h"
+#include "trestle/tls/ech_key_opener.h"
+#include "trestle/tls/ech_keys.h"
 #include "trestle/wire/client_hello.h"
 
 namespace trestle {
@@ -34,8 +38,9 @@ struct Totals {
 
 class KitRoutingTest : public ::testing::TestWithParam<KitHello> {
  protected:
-  KitRoutingTest() {
+  explicit KitRoutingTest(std::shared_ptr<EchOpener> ech = nullptr) {
     SniPassthroughRouterOptions options;
+    options.ech = std::move(ech);
     options.routes = *RouteTable::Create({{"a.test", exact_.endpoint},
                                           {"*.wild.test", wildcard_.endpoint},
                                           {"", default_.endpoint}});
@@ -132,6 +137,24 @@ TEST_P(WildcardRoutingTest, ReachesTheBackendOfItsWildcard) {
   plan.every_segment_cut = plan.every_record_cut = false;
   EXPECT_GT(RunAll(GetParam(), plan).routed, 100u);
 }
+
+// With a key whose config id the kit's encrypted hello has. Nobody can decrypt that one.
+class OpeningRoutingTest : public KitRoutingTest {
+ protected:
+  OpeningRoutingTest()
+      : KitRoutingTest(std::make_shared<EchKeyOpener>(
+            *EchKeys::FromPem(testing::NewEchPair(7, "a.test").pem()))) {}
+};
+
+TEST_P(OpeningRoutingTest, ReachesItsBackendAsItCame) {
+  SplitPlan plan;
+  plan.every_segment_cut = plan.every_record_cut = false;
+  plan.random_partitions = 10;
+  EXPECT_GT(RunAll(GetParam(), plan).routed, 10u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kit, OpeningRoutingTest, ::testing::ValuesIn(AllKitHellos("a.test")),
+                         [](const auto& info) { return info.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(Kit, WildcardRoutingTest, ::testing::ValuesIn(AllKitHellos("x.wild.test")),
                          [](const auto& info) { return info.param.name; });

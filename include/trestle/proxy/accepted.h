@@ -52,8 +52,11 @@ class RouteCheck {
 /// the same.
 struct RoutedHello {
   std::string server_name;  ///< Normalised; empty where the hello has none.
-  HelloReport report;       ///< Includes the offered application protocols.
-  std::string route;        ///< The pattern that matched, or "default".
+  /// True if `server_name` came encrypted and the router opened the hello (ECH). The transport
+  /// delivers the inner hello. Reports then have `ConnectionReport::server_name_hidden`.
+  bool server_name_hidden = false;
+  HelloReport report;  ///< Includes the offered application protocols.
+  std::string route;   ///< The pattern that matched, or "default".
   /// One for each router that the connection passed. If empty, only the same name and the same
   /// protocols are accepted.
   std::vector<std::shared_ptr<const RouteCheck>> checks;

@@ -14,6 +14,7 @@
 #include "trestle/base/endpoint.h"
 #include "trestle/base/error.h"
 #include "trestle/tls/tls_info.h"
+#include "trestle/wire/ech_opener.h"
 
 namespace trestle {
 
@@ -27,13 +28,16 @@ enum class ProxyMode : uint8_t {
 /// Returns the name of a mode in lower case: "bridge".
 absl::string_view EnumName(ProxyMode mode);
 
-/// A router's summary of a ClientHello.
+/// A router's summary of a ClientHello. The size and the numbers are those of the hello that came
+/// over the network; all else is of the inner hello if the router opened it (ECH).
 struct HelloReport {
   std::vector<std::string> alpn;  ///< The offered application protocols, in the client's order.
   size_t bytes = 0;               ///< Size of the handshake message.
   size_t records = 0;             ///< Number of TLS records.
   size_t segments = 0;            ///< Number of reads.
   std::string ja4 = {};           ///< JA4 fingerprint of the client, if the router computes it.
+  /// What `SniPassthroughRouterOptions::ech` made of the hello; kNotOffered without it.
+  EchVerdict ech = EchVerdict::kNotOffered;
 };
 
 /// The state of one leg, up to the phase that it reached.

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "trestle/proxy/proxy_block.h"
 #include "trestle/proxy/route_table.h"
+#include "trestle/wire/ech_opener.h"
 
 namespace trestle {
 
@@ -34,11 +35,18 @@ struct SniPassthroughRouterOptions {
   /// True: sends a page with status 400, in clear text, to a client that speaks HTTP/1.1 without
   /// TLS. False: sends nothing. Both reject the client with ErrorCode::kNotTls.
   bool answer_plain_http = false;
+  /// Opens encrypted hellos (ECH split mode, RFC 9849), such as an EchKeyOpener
+  /// (tls/ech_key_opener.h). Null: hellos are routed by their outer name. An opened hello is routed
+  /// by the inner name and protocols, and the backend gets the inner hello: it must confirm inner
+  /// hellos (RFC 9849 7.2), or else the client fails. A hello that can't be opened goes to the
+  /// route of its outer name, where a TlsTerminator with the same EchKeys tells the client the new
+  /// config. Routers on several loops share an opener.
+  std::shared_ptr<EchOpener> ech;
   ConnectionOptions connection = {};
 };
 
 /// Only a complete, valid ClientHello selects a route. All other input is rejected and reaches no
-/// backend, not even the default. Links no TLS library.
+/// backend, not even the default. Links no TLS library, unless the options bring one.
 class SniPassthroughRouter final : public ProxyBlock {
  public:
   /// Creates a router. Fails with ErrorCode::kConfiguration if a required option is missing or a
