@@ -1,4 +1,4 @@
-// ByteCursor: reads the fields of a TLS message.
+// ByteCursor: reads the fields of a TLS message or a QUIC packet.
 #ifndef TRESTLE_LIB_WIRE_BYTE_CURSOR_H_
 #define TRESTLE_LIB_WIRE_BYTE_CURSOR_H_
 
@@ -44,6 +44,18 @@ class ByteCursor {
   bool Prefixed16(ByteView& bytes) {
     uint16_t length;
     return U16(length) && Bytes(length, bytes);
+  }
+  // Reads an integer of 1, 2, 4 or 8 bytes, as its first two bits say (RFC 9000 16).
+  bool Varint(uint64_t& value) {
+    ByteView bytes;
+    if (empty() || !Bytes(size_t{1} << (*at_ >> 6), bytes)) return false;
+    value = bytes[0] & 0x3f;
+    for (uint8_t byte : bytes.subspan(1)) value = value << 8 | byte;
+    return true;
+  }
+  bool PrefixedVarint(ByteView& bytes) {
+    uint64_t length;
+    return Varint(length) && length <= size() && Bytes(static_cast<size_t>(length), bytes);
   }
 
  private:

@@ -7,15 +7,17 @@
 #include <optional>
 #include <string>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
+#include "tests/support/hex.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/error.h"
 #include "trestle/wire/proxy_protocol.h"
 
 namespace trestle {
+
+using testing::FromHex;
 
 inline std::string Raw(std::initializer_list<int> bytes) {
   std::string raw;
@@ -41,12 +43,6 @@ inline std::string Tlv(int type, absl::string_view value) {
 // 192.0.2.1:4660 to 192.0.2.2:443.
 inline std::string Ipv4Addresses() {
   return Raw({192, 0, 2, 1, 192, 0, 2, 2, 0x12, 0x34, 0x01, 0xbb});
-}
-
-inline std::string FromHex(absl::string_view hex) {
-  std::string bytes;
-  EXPECT_TRUE(absl::HexStringToBytes(hex, &bytes));
-  return bytes;
 }
 
 // What HAProxy 2.6 sends with: send-proxy-v2 proxy-v2-options
