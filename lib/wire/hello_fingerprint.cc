@@ -100,7 +100,7 @@ Ja4Parts MakeJa4Parts(const ClientHello& hello) {
   std::vector<uint16_t> suites = WithoutGrease(hello.cipher_suites);
   std::vector<uint16_t> types = ExtensionsWithoutGrease(hello);
   Ja4Parts parts;
-  parts.a = absl::StrCat("t", Ja4Version(hello.MaxVersion()),
+  parts.a = absl::StrCat(hello.over_quic ? "q" : "t", Ja4Version(hello.MaxVersion()),
                          hello.Find(kExtensionServerName) != nullptr ? "d" : "i",
                          TwoDigits(suites.size()), TwoDigits(types.size()), Ja4Alpn(hello));
   std::sort(suites.begin(), suites.end());

@@ -124,6 +124,7 @@ struct ClientHello {
   ByteView message;             ///< The handshake message, its 4-byte header included.
   uint16_t record_version = 0;  ///< Of the first record; 0 if there was no record layer.
   size_t records = 0;           ///< Number of records that carried the message.
+  bool over_quic = false;       ///< CRYPTO frames of QUIC carried the message.
 
   /// Returns the extension of a type, or null if there is none. The pointer is valid as long as
   /// the hello.

@@ -27,7 +27,8 @@ using Sha256Fn = absl::FunctionRef<std::array<uint8_t, 32>(ByteView)>;
 /// suites, extensions, groups, point formats; decimal, in the client's order).
 std::string Ja3String(const ClientHello& hello);
 
-/// Writes the JA4 fingerprint: "t13d1516h2_8daaf6152771_e5627efa2ab1".
+/// Writes the JA4 fingerprint: "t13d1516h2_8daaf6152771_e5627efa2ab1". It begins with "q" for a
+/// hello over QUIC.
 std::string Ja4(const ClientHello& hello, Sha256Fn sha256);
 
 /// Writes JA4_r, the fingerprint with lists in place of their digests:
