@@ -55,7 +55,8 @@ absl::Status BackTls::Read(ReloadSources& sources) {
   if (!ca_pem.ok()) return ca_pem.status();
   ClientTlsOptions options;
   options.ca_pem = *std::move(ca_pem);
-  if (const std::string crl_path = absl::GetFlag(FLAGS_backend_crl); !crl_path.empty()) {
+  const std::string crl_path = absl::GetFlag(FLAGS_backend_crl);
+  if (!crl_path.empty()) {
     absl::StatusOr<std::string> crl_pem = ReadRevocationLists(crl_path);
     if (!crl_pem.ok()) return crl_pem.status();
     options.crl_pem = *std::move(crl_pem);
@@ -65,7 +66,7 @@ absl::Status BackTls::Read(ReloadSources& sources) {
   options.pins = absl::StrSplit(absl::GetFlag(FLAGS_backend_pins), ',', absl::SkipEmpty());
   if (absl::Status status = AddCredential(options); !status.ok()) return status;
   sources.back_tls = std::move(options);
-  sources.back_tls_name = *path;
+  sources.back_tls_name = crl_path.empty() ? *path : absl::StrCat(*path, " with ", crl_path);
   return absl::OkStatus();
 }
 

@@ -153,9 +153,10 @@ void Forecast(const CertificateChain& chain, ChainRequirements requirements, abs
 
 absl::StatusOr<CertificateChain> ReadKnown(const std::string& pem) {
   if (pem.empty()) return CertificateChain();
-  auto buffers = ReadCertificatesPem(pem, "the file of known intermediates");
-  if (!buffers.ok()) return buffers.status();
-  return ParseCertificates(*buffers, "the file of known intermediates");
+  absl::StatusOr<PemCertificates> known =
+      ReadCertificatesPem(pem, "the file of known intermediates");
+  if (!known.ok()) return known.status();
+  return std::move(known->chain);
 }
 
 // Returns an empty chain if one doesn't parse.

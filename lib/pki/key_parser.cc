@@ -22,9 +22,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
-#include "lib/pki/pem.h"
 #include "trestle/base/bytes.h"
-#include "trestle/base/error.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {
@@ -198,7 +196,7 @@ bool IsEncryptedKey(const PemBlock& block) {
   return block.label == PEM_STRING_PKCS8 || absl::StrContains(block.header, "ENCRYPTED");
 }
 
-absl::StatusOr<Key> ParseKey(const PemBlock& block) {
+absl::StatusOr<Key> ParseKey(const PemReader& reader, const PemBlock& block) {
   CBS der;
   CBS_init(&der, block.der.get(), block.der_bytes);
   Key key;
@@ -208,11 +206,12 @@ absl::StatusOr<Key> ParseKey(const PemBlock& block) {
   ERR_clear_error();
   if (key != nullptr && CBS_len(&der) == 0) return key;
   const std::string contents = ContentsText(block);
-  return ConfigurationError(absl::StrCat("the private key doesn't parse (PEM block \"", block.label,
+  return reader.Fail(block, absl::StrCat("the private key doesn't parse (PEM block \"", block.label,
                                          "\"", contents.empty() ? "" : ": ", contents, ")"));
 }
 
-absl::StatusOr<Key> DecryptKey(const PemBlock& block, std::string& passphrase) {
+absl::StatusOr<Key> DecryptKey(const PemReader& reader, const PemBlock& block,
+                               std::string& passphrase) {
   ERR_clear_error();
   bssl::UniquePtr<BIO> bio(BIO_new_mem_buf(block.text.data(), static_cast<int>(block.text.size())));
   Key key(bio == nullptr
@@ -222,13 +221,13 @@ absl::StatusOr<Key> DecryptKey(const PemBlock& block, std::string& passphrase) {
   const bool unsupported = TakeUnsupported();
   if (key != nullptr) return key;
   if (!unsupported) {
-    return ConfigurationError("the private key can't be decrypted with its passphrase");
+    return reader.Fail(block, "the private key can't be decrypted with its passphrase");
   }
   const std::string header_cipher = HeaderCipher(block.header);
-  return ConfigurationError(
-      absl::StrCat("the private key is encrypted in a way that is not supported (",
-                   header_cipher.empty() ? ContentsText(block) : header_cipher,
-                   "): encrypt it with \"openssl pkcs8 -topk8 -v2 aes-256-cbc\""));
+  return reader.Fail(block,
+                     absl::StrCat("the private key is encrypted in a way that is not supported (",
+                                  header_cipher.empty() ? ContentsText(block) : header_cipher,
+                                  "): encrypt it with \"openssl pkcs8 -topk8 -v2 aes-256-cbc\""));
 }
 
 }  // namespace trestle

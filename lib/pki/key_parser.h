@@ -15,13 +15,13 @@ namespace trestle {
 /// Returns whether the private key in `block` needs a passphrase.
 bool IsEncryptedKey(const PemBlock& block);
 
-/// Parses the unencrypted private key in `block`. An error names the kind and curve of a key that
-/// doesn't parse.
-absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ParseKey(const PemBlock& block);
+/// Parses the unencrypted private key in `block` of `reader`. An error names the kind and curve of
+/// a key that doesn't parse.
+absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ParseKey(const PemReader& reader, const PemBlock& block);
 
-/// Decrypts and parses the private key in `block`. An error distinguishes a wrong passphrase from
-/// unsupported encryption. Wipes `passphrase`.
-absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> DecryptKey(const PemBlock& block,
+/// Decrypts and parses the private key in `block` of `reader`. An error distinguishes a wrong
+/// passphrase from unsupported encryption. Wipes `passphrase`.
+absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> DecryptKey(const PemReader& reader, const PemBlock& block,
                                                      std::string& passphrase);
 
 }  // namespace trestle

@@ -18,23 +18,36 @@ constexpr absl::string_view kPrivateKey = "the private key's text";
 constexpr absl::string_view kEchKeys = "the text of the ECH keys";
 
 // Parses the private key in `block`, with a passphrase if it is encrypted.
-absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadKey(const PemBlock& block,
+absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadKey(const PemReader& reader, const PemBlock& block,
                                                   PassphraseCallback* passphrases,
                                                   absl::string_view name) {
-  if (!IsEncryptedKey(block)) return ParseKey(block);
+  if (!IsEncryptedKey(block)) return ParseKey(reader, block);
   if (passphrases == nullptr) {
-    return ConfigurationError("the private key is encrypted, and there is no passphrase for it");
+    return reader.Fail(block, "the private key is encrypted, and there is no passphrase for it");
   }
   absl::StatusOr<std::string> passphrase = (*passphrases)(name);
   if (!passphrase.ok()) return passphrase.status();
-  return DecryptKey(block, *passphrase);
+  return DecryptKey(reader, block, *passphrase);
+}
+
+// Adds the certificate in `block`.
+absl::Status AddCertificate(const PemReader& reader, const PemBlock& block,
+                            PemCertificates& certificates) {
+  certificates.ders.emplace_back(CRYPTO_BUFFER_new(block.der.get(), block.der_bytes, nullptr));
+  CRYPTO_BUFFER* const der = certificates.ders.back().get();
+  certificates.chain.push_back(ParseCertificate(der));
+  if (certificates.chain.back() != nullptr) return absl::OkStatus();
+  const std::string subject = der == nullptr ? "" : SubjectIn(der);
+  return reader.Fail(block, absl::StrCat("certificate ", certificates.ders.size(),
+                                         subject.empty() ? "" : ", of \"", subject,
+                                         subject.empty() ? "" : "\",", " doesn't parse"));
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<bssl::UniquePtr<CRYPTO_BUFFER>>> ReadCertificatesPem(
-    absl::string_view pem, absl::string_view what, CrlsBeside crls) {
-  std::vector<bssl::UniquePtr<CRYPTO_BUFFER>> certificates;
+absl::StatusOr<PemCertificates> ReadCertificatesPem(absl::string_view pem, absl::string_view what,
+                                                    CrlsBeside crls) {
+  PemCertificates certificates;
   PemReader reader(pem, what);
   PemBlock block;
   absl::StatusOr<bool> more = false;
@@ -42,10 +55,11 @@ absl::StatusOr<std::vector<bssl::UniquePtr<CRYPTO_BUFFER>>> ReadCertificatesPem(
     if (block.IsPrivateKey() || block.IsParameters()) continue;
     if (block.IsCrl() && crls == CrlsBeside::kReadElsewhere) continue;
     if (!block.IsCertificate()) return reader.Refuse(block);
-    certificates.emplace_back(CRYPTO_BUFFER_new(block.der.get(), block.der_bytes, nullptr));
+    absl::Status added = AddCertificate(reader, block, certificates);
+    if (!added.ok()) return added;
   }
   if (!more.ok()) return more.status();
-  if (certificates.empty()) return reader.Missing(PEM_STRING_X509);
+  if (certificates.ders.empty()) return reader.Missing(PEM_STRING_X509);
   return certificates;
 }
 
@@ -87,7 +101,7 @@ absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadPrivateKeyPem(absl::string_view pe
   }
   if (!more.ok()) return more.status();
   if (found.der == nullptr) return reader.Missing(PEM_STRING_PKCS8INF);
-  return ReadKey(found, passphrases, name);
+  return ReadKey(reader, found, passphrases, name);
 }
 
 absl::StatusOr<std::vector<EchPemPair>> ReadEchPem(absl::string_view pem) {
@@ -100,12 +114,12 @@ absl::StatusOr<std::vector<EchPemPair>> ReadEchPem(absl::string_view pem) {
     if (block.IsPrivateKey()) {
       if (key != nullptr) return reader.Fail(block, "the private key before this has no ECHCONFIG");
       if (IsEncryptedKey(block)) return reader.Fail(block, "a private key for ECH is encrypted");
-      absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> parsed = ParseKey(block);
+      absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> parsed = ParseKey(reader, block);
       if (!parsed.ok()) return parsed.status();
       key = *std::move(parsed);
     } else if (block.label == "ECHCONFIG") {
       if (key == nullptr) return reader.Fail(block, "this ECHCONFIG has no private key before it");
-      pairs.push_back({std::move(key), std::string(AsText(block.contents()))});
+      pairs.push_back({std::move(key), std::string(AsText(block.contents())), reader.Place(block)});
       key = nullptr;
     } else {
       return reader.Refuse(block);

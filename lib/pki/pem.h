@@ -13,12 +13,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "lib/pki/x509_certificate.h"
 #include "trestle/pki/passphrase.h"
 
 namespace trestle {
 
 // Each "-----BEGIN" in a text is used, allowed beside the used ones, or refused with its line (see
-// PemReader).
+// PemReader). Errors about the contents of a block have its line, too.
 
 /// The treatment of revocation lists among certificates.
 enum class CrlsBeside : unsigned char {
@@ -26,11 +27,17 @@ enum class CrlsBeside : unsigned char {
   kReadElsewhere,  ///< Skipped: the caller reads them separately.
 };
 
+/// The certificates of a text, in its order: `chain` has those of `ders`, parsed.
+struct PemCertificates {
+  std::vector<bssl::UniquePtr<CRYPTO_BUFFER>> ders;
+  CertificateChain chain;
+};
+
 /// Reads every CERTIFICATE block of `pem`; private keys and parameters are allowed. `what` names
-/// the text in errors: "the certificate chain". Fails without such a block. Does not parse the
-/// certificates.
-absl::StatusOr<std::vector<bssl::UniquePtr<CRYPTO_BUFFER>>> ReadCertificatesPem(
-    absl::string_view pem, absl::string_view what, CrlsBeside crls = CrlsBeside::kRefused);
+/// the text in errors: "the certificate chain". Fails without such a block, and for a certificate
+/// that doesn't parse. That error has its number and, if readable, its subject.
+absl::StatusOr<PemCertificates> ReadCertificatesPem(absl::string_view pem, absl::string_view what,
+                                                    CrlsBeside crls = CrlsBeside::kRefused);
 
 /// Reads every X509 CRL block of `pem`; certificates are allowed. Fails without such a block, or
 /// for one that doesn't parse.
@@ -47,6 +54,7 @@ absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadPrivateKeyPem(
 struct EchPemPair {
   bssl::UniquePtr<EVP_PKEY> key;
   std::string config_list;
+  std::string place;  ///< The text and line of `config_list`, for errors.
 };
 
 /// Reads the pairs of `pem` (RFC 9934): a PRIVATE KEY block, then its ECHCONFIG block. Fails

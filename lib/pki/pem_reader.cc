@@ -12,7 +12,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "lib/pki/pem.h"
 #include "trestle/base/error.h"
 #include "trestle/wire/server_name.h"
 
@@ -148,12 +147,16 @@ absl::Status PemReader::Refuse(const PemBlock& block) const {
                                   "\", which is not used here", AdviceFor(block.label)));
 }
 
+std::string PemReader::Place(const PemBlock& block) const { return PlaceAt(block.line); }
+
 absl::Status PemReader::Fail(const PemBlock& block, absl::string_view why) const {
   return FailAt(block.line, why);
 }
 
+std::string PemReader::PlaceAt(size_t line) const { return absl::StrCat(what_, ", line ", line); }
+
 absl::Status PemReader::FailAt(size_t line, absl::string_view why) const {
-  return ConfigurationError(absl::StrCat(what_, ", line ", line, ": ", why));
+  return ConfigurationError(absl::StrCat(PlaceAt(line), ": ", why));
 }
 
 absl::Status PemReader::Missing(absl::string_view label) const {

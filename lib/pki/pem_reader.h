@@ -44,6 +44,9 @@ class PemReader {
   /// Makes the error for a block that is not allowed in the text.
   absl::Status Refuse(const PemBlock& block) const;
 
+  /// Names the text and the line of `block`: "the certificate chain, line 3".
+  std::string Place(const PemBlock& block) const;
+
   /// Makes an error that names the text and the line of `block`.
   absl::Status Fail(const PemBlock& block, absl::string_view why) const;
 
@@ -51,6 +54,7 @@ class PemReader {
   absl::Status Missing(absl::string_view label) const;
 
  private:
+  std::string PlaceAt(size_t line) const;
   absl::Status FailAt(size_t line, absl::string_view why) const;
   absl::Status CheckLineStart(size_t begin) const;
   absl::Status FindEnd(size_t after, const PemBlock& block, size_t& end) const;

@@ -67,14 +67,12 @@ TrustStore::~TrustStore() {
 absl::Status TrustStore::AddCertificates(absl::string_view ca_pem, bool crls_are_given) {
   if (ca_pem.empty()) return ConfigurationError("no CA certificates were given");
   if (native_ == nullptr) return ConfigurationError("out of memory");
-  auto buffers = ReadCertificatesPem(
+  absl::StatusOr<PemCertificates> certificates = ReadCertificatesPem(
       ca_pem, "the CA file", crls_are_given ? CrlsBeside::kReadElsewhere : CrlsBeside::kRefused);
-  if (!buffers.ok()) return buffers.status();
-  absl::StatusOr<CertificateChain> certificates = ParseCertificates(*buffers, "the CA file");
   if (!certificates.ok()) return certificates.status();
   std::vector<std::string> digests;
-  for (size_t i = 0; i < certificates->size(); ++i) {
-    X509* const certificate = (*certificates)[i].get();
+  for (size_t i = 0; i < certificates->chain.size(); ++i) {
+    X509* const certificate = certificates->chain[i].get();
     CRYPTO_BUFFER* name = SubjectDer(certificate);
     if (name == nullptr || !X509_STORE_add_cert(native_, certificate)) {
       CRYPTO_BUFFER_free(name);
@@ -82,9 +80,9 @@ absl::Status TrustStore::AddCertificates(absl::string_view ca_pem, bool crls_are
       return ConfigurationError("a certificate of the CA file can't be used");
     }
     AddName(name);
-    digests.push_back(DigestOf((*buffers)[i].get()));
+    digests.push_back(DigestOf(certificates->ders[i].get()));
   }
-  anchors_ = std::make_unique<const TrustAnchors>(*std::move(certificates));
+  anchors_ = std::make_unique<const TrustAnchors>(std::move(certificates->chain));
   std::sort(digests.begin(), digests.end());
   digests.erase(std::unique(digests.begin(), digests.end()), digests.end());
   digest_ = absl::StrJoin(digests, "");

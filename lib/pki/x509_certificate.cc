@@ -24,9 +24,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "lib/pki/pem.h"
 #include "trestle/base/endpoint.h"
-#include "trestle/base/error.h"
 #include "trestle/pki/sha256.h"
 #include "trestle/wire/server_name.h"
 
@@ -69,29 +67,6 @@ std::string SignatureText(const X509* certificate) {
   return name == nullptr ? "unknown" : name;
 }
 
-// Returns the subject of a certificate that doesn't parse as a whole; empty if not found.
-std::string SubjectIn(const CRYPTO_BUFFER* der) {
-  CBS outer, certificate, contents, skipped, subject;
-  CBS_init(&outer, CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der));
-  constexpr CBS_ASN1_TAG kVersion = CBS_ASN1_CONSTRUCTED | CBS_ASN1_CONTEXT_SPECIFIC | 0;
-  if (!CBS_get_asn1(&outer, &certificate, CBS_ASN1_SEQUENCE) ||
-      !CBS_get_asn1(&certificate, &contents, CBS_ASN1_SEQUENCE) ||
-      !CBS_get_optional_asn1(&contents, &skipped, nullptr, kVersion) ||
-      !CBS_get_any_asn1(&contents, &skipped, nullptr) ||        // serialNumber
-      !CBS_get_asn1(&contents, &skipped, CBS_ASN1_SEQUENCE) ||  // signature
-      !CBS_get_asn1(&contents, &skipped, CBS_ASN1_SEQUENCE) ||  // issuer
-      !CBS_get_asn1(&contents, &skipped, CBS_ASN1_SEQUENCE) ||  // validity
-      !CBS_get_asn1_element(&contents, &subject, CBS_ASN1_SEQUENCE)) {
-    return "";
-  }
-  const uint8_t* bytes = CBS_data(&subject);
-  const bssl::UniquePtr<X509_NAME> name(
-      d2i_X509_NAME(nullptr, &bytes, static_cast<long>(CBS_len(&subject))));
-  const std::string text = name == nullptr ? "" : NameText(name.get());
-  ERR_clear_error();
-  return text;
-}
-
 // An unreadable date becomes `if_unreadable`, so that it can't make a certificate look valid.
 absl::Time ReadTime(const ASN1_TIME* time, absl::Time if_unreadable) {
   int64_t seconds = 0;
@@ -115,18 +90,26 @@ bssl::UniquePtr<X509> ParseCertificate(CRYPTO_BUFFER* der) {
   return certificate;
 }
 
-absl::StatusOr<CertificateChain> ParseCertificates(
-    absl::Span<const bssl::UniquePtr<CRYPTO_BUFFER>> buffers, absl::string_view what) {
-  CertificateChain certificates;
-  for (const bssl::UniquePtr<CRYPTO_BUFFER>& buffer : buffers) {
-    certificates.push_back(ParseCertificate(buffer.get()));
-    if (certificates.back() != nullptr) continue;
-    const std::string subject = SubjectIn(buffer.get());
-    return ConfigurationError(absl::StrCat("certificate ", certificates.size(), " of ", what,
-                                           subject.empty() ? "" : ", of \"", subject,
-                                           subject.empty() ? "" : "\",", " doesn't parse"));
+std::string SubjectIn(const CRYPTO_BUFFER* der) {
+  CBS outer, certificate, contents, skipped, subject;
+  CBS_init(&outer, CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der));
+  constexpr CBS_ASN1_TAG kVersion = CBS_ASN1_CONSTRUCTED | CBS_ASN1_CONTEXT_SPECIFIC | 0;
+  if (!CBS_get_asn1(&outer, &certificate, CBS_ASN1_SEQUENCE) ||
+      !CBS_get_asn1(&certificate, &contents, CBS_ASN1_SEQUENCE) ||
+      !CBS_get_optional_asn1(&contents, &skipped, nullptr, kVersion) ||
+      !CBS_get_any_asn1(&contents, &skipped, nullptr) ||        // serialNumber
+      !CBS_get_asn1(&contents, &skipped, CBS_ASN1_SEQUENCE) ||  // signature
+      !CBS_get_asn1(&contents, &skipped, CBS_ASN1_SEQUENCE) ||  // issuer
+      !CBS_get_asn1(&contents, &skipped, CBS_ASN1_SEQUENCE) ||  // validity
+      !CBS_get_asn1_element(&contents, &subject, CBS_ASN1_SEQUENCE)) {
+    return "";
   }
-  return certificates;
+  const uint8_t* bytes = CBS_data(&subject);
+  const bssl::UniquePtr<X509_NAME> name(
+      d2i_X509_NAME(nullptr, &bytes, static_cast<long>(CBS_len(&subject))));
+  const std::string text = name == nullptr ? "" : NameText(name.get());
+  ERR_clear_error();
+  return text;
 }
 
 CertificateInfo DescribeCertificate(const X509* certificate) {

@@ -11,9 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "trestle/base/bytes.h"
 #include "trestle/pki/certificate_info.h"
 
@@ -26,10 +24,8 @@ using CertificateChain = std::vector<bssl::UniquePtr<X509>>;
 /// parse.
 bssl::UniquePtr<X509> ParseCertificate(CRYPTO_BUFFER* der);
 
-/// Parses the certificates of a file. Fails with ErrorCode::kConfiguration for one that doesn't
-/// parse. The error has its number in `what` ("the CA file") and, if readable, its subject.
-absl::StatusOr<CertificateChain> ParseCertificates(
-    absl::Span<const bssl::UniquePtr<CRYPTO_BUFFER>> buffers, absl::string_view what);
+/// Returns the subject in a DER certificate that doesn't parse as a whole; empty if not found.
+std::string SubjectIn(const CRYPTO_BUFFER* der);
 
 /// Digests the SubjectPublicKeyInfo, as in pins (RFC 7469 2.4).
 std::array<uint8_t, 32> SpkiSha256(const X509* certificate);

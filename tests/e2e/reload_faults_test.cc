@@ -133,6 +133,48 @@ TEST_F(ReloadFaultsTest, AnErrorNamesTheFileOfAFolderAndItsLine) {
   }
 }
 
+// Good base64 of something else.
+TEST_F(ReloadFaultsTest, AnErrorAboutABlocksContentsNamesFileAndLine) {
+  const auto broken = [](const std::string& label) {
+    return absl::StrCat("a comment\n\n-----BEGIN ", label, "-----\nMAA=\n-----END ", label,
+                        "-----\n");
+  };
+  const std::string bad = WriteFile("bad.pem", broken("CERTIFICATE"));
+  const std::string bad_key = WriteFile("bad.key", broken("PRIVATE KEY"));
+  const std::string bad_crl = WriteFile("bad.crl", broken("X509 CRL"));
+  const std::string ca = PathOf("ca.pem");
+  const std::string cert = PathOf("front.pem");
+  const std::string key = PathOf("front.key");
+  const struct {
+    std::vector<std::string> flags;
+    std::string fault;
+  } kRows[] = {
+      {{"--cert=" + bad},
+       absl::StrCat(bad, " with ", key, ": the certificate chain, line 3: certificate 1 ")},
+      {{"--key=" + bad_key},
+       absl::StrCat(cert, " with ", bad_key, ": the private key's text, line 3: the private key ")},
+      {{"--client_ca=" + bad}, absl::StrCat(bad, ": the CA file, line 3: certificate 1 ")},
+      {{"--client_ca=" + ca, "--client_crl=" + bad_crl},
+       absl::StrCat(ca, " with ", bad_crl, ": the CRL file, line 3: revocation list 1 ")},
+      {{"--backend_ca=" + bad}, absl::StrCat(bad, ": the CA file, line 3: certificate 1 ")},
+      {{"--backend_crl=" + bad_crl},
+       absl::StrCat(ca, " with ", bad_crl, ": the CRL file, line 3: revocation list 1 ")},
+      {{"--backend_cert=" + bad, "--backend_key=" + key},
+       absl::StrCat(bad, " with ", key, ": the certificate chain, line 3: certificate 1 ")},
+  };
+  for (const auto& row : kRows) {
+    std::vector<std::string> flags = FlagsFor(Mode::kBridge, backend_->address());
+    flags.insert(flags.end(), row.flags.begin(), row.flags.end());
+    EXPECT_THAT(Refusal("bridging_proxy", flags).errors,
+                HasSubstr(absl::StrCat("cannot use ", row.fault, "doesn't parse")));
+  }
+  const auto proxy = StartProxy(Mode::kOffload, backend_->address());
+  WriteFile("front.pem", broken("CERTIFICATE"));
+  EXPECT_TRUE(proxy->WaitForLog(
+      absl::StrCat("cannot use ", cert, " with ", key, ": the certificate chain, line 3: ")))
+      << proxy->log();
+}
+
 TEST_F(ReloadFaultsTest, OneRotationOfCertificateAndKeyReloadsOnce) {
   const auto proxy = StartProxy(Mode::kOffload, backend_->address());
   WriteCertificate("front", LeafFor(kFrontName));

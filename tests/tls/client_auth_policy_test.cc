@@ -1,5 +1,6 @@
 // What can't be configured of client authentication: each contradiction and unusable file is
 // refused with words of its own.
+#include <algorithm>
 #include <cstddef>
 #include <string>
 
@@ -108,8 +109,10 @@ TEST_F(ClientPolicyTest, ACertificateThatDoesNotParseIsNamed) {
   const TestPki broken(loop_.Now(), "Broken CA");
   const auto made = TrustStore::Create(pki_.ca_pem() + Spoilt(broken.ca_pem()) + pki_.ca_pem());
   ASSERT_FALSE(made.ok());
+  const auto lines = std::count(pki_.ca_pem().begin(), pki_.ca_pem().end(), '\n');
   EXPECT_EQ(GetError(made.status())->detail,
-            "certificate 2 of the CA file, of \"CN=Broken CA\", doesn't parse");
+            absl::StrCat("the CA file, line ", lines + 1,
+                         ": certificate 2, of \"CN=Broken CA\", doesn't parse"));
 }
 
 TEST_F(ClientPolicyTest, StoresAreTheSameByTheirCas) {

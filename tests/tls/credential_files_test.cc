@@ -252,7 +252,9 @@ TEST_F(CredentialFilesTest, EncryptedKeysTakeAPassphrase) {
   PemPair pair = Leaf("a.test");
   pair.key = Encrypt(pair.key, "open sesame");
   Put("a", pair);
-  EXPECT_THAT(Failure(), StartsWith("a.pem with a.key: the private key is encrypted"));
+  EXPECT_THAT(
+      Failure(),
+      StartsWith("a.pem with a.key: the private key's text, line 1: the private key is encrypted"));
 
   std::string answer = "open sesame";
   std::vector<std::string> asked;

@@ -146,6 +146,21 @@ TEST_F(PemTest, DamagedBlocksAreRefusedWithTheirLine) {
   }
 }
 
+// Good base64 of what is no certificate, list, key or config.
+TEST_F(PemTest, BlocksThatDoNotParseAreRefusedWithTheirLine) {
+  for (const Reader& reader : Readers()) {
+    SCOPED_TRACE(reader.what);
+    const size_t begin = reader.good.find("-----BEGIN ") + 11;
+    const std::string label = reader.good.substr(begin, reader.good.find("-----\n") - begin);
+    EXPECT_THAT(DetailOf(reader.read("one\n\n" + Block(label, "0\x01 and more"))),
+                StartsWith(absl::StrCat(reader.what, ", line 3: ")));
+  }
+  const EchPair ech = NewEchPair(1, "public.test");
+  const std::string key = ech.pem().substr(0, ech.pem().find("-----BEGIN ECHCONFIG"));
+  EXPECT_THAT(DetailOf(EchKeys::FromPem(key + Block("ECHCONFIG", "no config")).status()),
+              StartsWith("the text of the ECH keys, line 4: "));
+}
+
 TEST_F(PemTest, OtherEncodingsAreNamed) {
   for (const Reader& reader : Readers()) {
     EXPECT_THAT(DetailOf(reader.read("\xff\xfe-\0")), HasSubstr("is UTF-16 text"));

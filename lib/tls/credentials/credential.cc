@@ -120,35 +120,37 @@ absl::string_view DerOf(const CRYPTO_BUFFER* certificate) {
   return AsText(ByteView(CRYPTO_BUFFER_data(certificate), CRYPTO_BUFFER_len(certificate)));
 }
 
-void DropDuplicates(Buffers& buffers) {
-  Buffers different;
-  for (bssl::UniquePtr<CRYPTO_BUFFER>& buffer : buffers) {
-    const absl::string_view der = DerOf(buffer.get());
+void DropDuplicates(PemCertificates& certificates) {
+  PemCertificates different;
+  for (size_t i = 0; i < certificates.ders.size(); ++i) {
+    const absl::string_view der = DerOf(certificates.ders[i].get());
     const bool known = std::any_of(
-        different.begin(), different.end(),
+        different.ders.begin(), different.ders.end(),
         [der](const bssl::UniquePtr<CRYPTO_BUFFER>& other) { return DerOf(other.get()) == der; });
-    if (!known) different.push_back(std::move(buffer));
+    if (known) continue;
+    different.ders.push_back(std::move(certificates.ders[i]));
+    different.chain.push_back(std::move(certificates.chain[i]));
   }
-  buffers = std::move(different);
+  certificates = std::move(different);
 }
 
-absl::StatusOr<Buffers> ReadChainPem(absl::string_view chain_pem, ChainCache* shared) {
-  absl::StatusOr<Buffers> buffers = ReadCertificatesPem(chain_pem, "the certificate chain");
-  if (!buffers.ok()) return buffers;
-  DropDuplicates(*buffers);
+absl::StatusOr<PemCertificates> ReadChainPem(absl::string_view chain_pem, ChainCache* shared) {
+  absl::StatusOr<PemCertificates> certificates =
+      ReadCertificatesPem(chain_pem, "the certificate chain");
+  if (!certificates.ok()) return certificates;
+  DropDuplicates(*certificates);
   // Shares intermediates only: leaves differ.
-  for (size_t i = 1; shared != nullptr && i < buffers->size(); ++i) {
-    (*buffers)[i] = shared->Share(std::move((*buffers)[i]));
+  for (size_t i = 1; shared != nullptr && i < certificates->ders.size(); ++i) {
+    certificates->ders[i] = shared->Share(std::move(certificates->ders[i]));
   }
-  return buffers;
+  return certificates;
 }
 
 }  // namespace
 
 // The parts of a credential. With a signer, the key is the public one.
 struct Credential::Material {
-  Buffers buffers;
-  CertificateChain chain;
+  PemCertificates certificates;
   bssl::UniquePtr<EVP_PKEY> key;
   std::unique_ptr<SignerKey> signer;
 };
@@ -161,38 +163,34 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(
 absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(
     absl::string_view chain_pem, absl::string_view key_pem, const CredentialOptions& options,
     ChainCache* shared) {
-  absl::StatusOr<Buffers> buffers = ReadChainPem(chain_pem, shared);
-  if (!buffers.ok()) return buffers.status();
-  absl::StatusOr<CertificateChain> chain = ParseCertificates(*buffers, "the chain");
-  if (!chain.ok()) return chain.status();
+  absl::StatusOr<PemCertificates> certificates = ReadChainPem(chain_pem, shared);
+  if (!certificates.ok()) return certificates.status();
   absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> key =
       ReadPrivateKeyPem(key_pem, options.passphrases, options.key_name);
   if (!key.ok()) return key.status();
   if (absl::StatusOr<KeyType> type = ReadKeyType(key->get()); !type.ok()) return type.status();
-  if (absl::Status owner = CheckKeyOwner(*chain, key->get()); !owner.ok()) return owner;
+  if (absl::Status owner = CheckKeyOwner(certificates->chain, key->get()); !owner.ok())
+    return owner;
   std::unique_ptr<SignerKey> signer_key;
   if (options.signers != nullptr) {
     std::shared_ptr<const Signer> signer =
         options.signers->MakeSigner(PrivateKey::Share(key->get()));
     if (signer != nullptr) {
-      key->reset(X509_get_pubkey(chain->front().get()));
+      key->reset(X509_get_pubkey(certificates->chain.front().get()));
       signer_key =
           std::make_unique<SignerKey>(SignerKey{std::move(signer), bssl::UpRef(key->get())});
     }
   }
-  return Make({*std::move(buffers), *std::move(chain), *std::move(key), std::move(signer_key)},
-              options);
+  return Make({*std::move(certificates), *std::move(key), std::move(signer_key)}, options);
 }
 
 absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromSigner(
     absl::string_view chain_pem, std::shared_ptr<const Signer> signer,
     const CredentialOptions& options) {
   if (signer == nullptr) return ConfigurationError("there is no signer");
-  absl::StatusOr<Buffers> buffers = ReadChainPem(chain_pem, nullptr);
-  if (!buffers.ok()) return buffers.status();
-  absl::StatusOr<CertificateChain> chain = ParseCertificates(*buffers, "the chain");
-  if (!chain.ok()) return chain.status();
-  bssl::UniquePtr<EVP_PKEY> key(X509_get_pubkey(chain->front().get()));
+  absl::StatusOr<PemCertificates> certificates = ReadChainPem(chain_pem, nullptr);
+  if (!certificates.ok()) return certificates.status();
+  bssl::UniquePtr<EVP_PKEY> key(X509_get_pubkey(certificates->chain.front().get()));
   if (key == nullptr || SchemesOf(key.get()).empty()) {
     ERR_clear_error();
     return ConfigurationError(
@@ -202,25 +200,25 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromSigner(
   }
   auto signer_key =
       std::make_unique<SignerKey>(SignerKey{std::move(signer), bssl::UpRef(key.get())});
-  return Make({*std::move(buffers), *std::move(chain), std::move(key), std::move(signer_key)},
-              options);
+  return Make({*std::move(certificates), std::move(key), std::move(signer_key)}, options);
 }
 
 absl::StatusOr<std::shared_ptr<const Credential>> Credential::Make(
     Material material, const CredentialOptions& options) {
   absl::StatusOr<KeyType> key_type = ReadKeyType(material.key.get());
   if (!key_type.ok()) return key_type.status();
-  if (absl::Status order = CheckOrder(material.chain); !order.ok()) return order;
+  const CertificateChain& chain = material.certificates.chain;
+  if (absl::Status order = CheckOrder(chain); !order.ok()) return order;
 
   std::vector<CertificateInfo> description;
-  for (const bssl::UniquePtr<X509>& certificate : material.chain) {
+  for (const bssl::UniquePtr<X509>& certificate : chain) {
     description.push_back(DescribeCertificate(certificate.get()));
   }
   if (options.use == CredentialUse::kServer) {
     if (absl::Status names = CheckNames(description.front()); !names.ok()) return names;
   }
 
-  const Buffers& buffers = material.buffers;
+  const Buffers& buffers = material.certificates.ders;
   SignerKey* const signer = material.signer.get();
   bssl::UniquePtr<SSL_CREDENTIAL> native = MakeNative(buffers, material.key.get(), signer);
   if (native == nullptr) {
@@ -231,7 +229,7 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::Make(
   std::shared_ptr<Credential> credential(new Credential(
       native.release(), *key_type, ChainInfo(std::move(description)), std::move(material.signer)));
   constexpr uint32_t kClientUsages = XKU_SSL_CLIENT | XKU_ANYEKU;
-  X509* const leaf = material.chain.front().get();
+  X509* const leaf = chain.front().get();
   credential->fit_for_clients_ = (X509_get_extended_key_usage(leaf) & kClientUsages) != 0;
   if (!options.staple.empty()) {
     // The certificate works without it: an old response must not reject a new certificate.

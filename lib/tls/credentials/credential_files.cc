@@ -75,12 +75,10 @@ std::array<uint8_t, 32> DigestOf(const std::array<absl::string_view, 3>& texts) 
 
 // Returns whether all certificates in `chain` are CA certificates.
 bool HasOnlyCas(absl::string_view chain) {
-  const auto buffers = ReadCertificatesPem(chain, "the chain");
-  if (!buffers.ok()) return false;
-  return std::all_of(buffers->begin(), buffers->end(), [](const auto& buffer) {
-    const bssl::UniquePtr<X509> certificate = ParseCertificate(buffer.get());
-    return certificate != nullptr && X509_check_ca(certificate.get()) == 1;
-  });
+  const absl::StatusOr<PemCertificates> certificates = ReadCertificatesPem(chain, "the chain");
+  return certificates.ok() &&
+         std::all_of(certificates->chain.begin(), certificates->chain.end(),
+                     [](const auto& certificate) { return X509_check_ca(certificate.get()) == 1; });
 }
 
 }  // namespace

@@ -43,7 +43,9 @@ absl::StatusOr<std::shared_ptr<const EchKeySet>> EchKeySet::Read(absl::string_vi
   set->native.reset(SSL_ECH_KEYS_new());
   if (set->native == nullptr) return ConfigurationError("out of memory");
   for (const EchPemPair& pair : *pairs) {
-    if (absl::Status added = set->Add(pair); !added.ok()) return added;
+    if (absl::Status added = set->Add(pair); !added.ok()) {
+      return ConfigurationError(absl::StrCat(pair.place, ": ", GetError(added)->detail));
+    }
   }
   set->published = pairs->front().config_list;
   return std::shared_ptr<const EchKeySet>(std::move(set));
