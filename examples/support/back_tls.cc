@@ -79,12 +79,9 @@ absl::StatusOr<std::unique_ptr<BackTls>> BackTls::FromFlags() {
   return absl::WrapUnique(new BackTls(*std::move(config)));
 }
 
-std::string BackTls::Warning() {
-  ClientTlsOptions options;
-  if (!AddCredential(options).ok() || options.credential == nullptr ||
-      options.credential->fit_for_clients()) {
-    return "";
-  }
+std::string BackTls::Warning() const {
+  const std::shared_ptr<const Credential>& credential = config_->options().credential;
+  if (credential == nullptr || credential->fit_for_clients()) return "";
   return absl::StrCat("the extended key usage of --backend_cert ",
                       absl::GetFlag(FLAGS_backend_cert),
                       " lacks clientAuth: backends that check it will refuse the certificate "

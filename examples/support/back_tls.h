@@ -26,7 +26,7 @@ class BackTls {
   static absl::Status Read(ReloadSources& sources);
 
   /// Returns a warning about a --backend_cert that backends may reject; empty for none.
-  static std::string Warning();
+  std::string Warning() const;
 
   /// Returns the files to watch for a reload. A directory of CAs is included, with a final "/";
   /// the targets of its symlinks are not.

@@ -19,8 +19,8 @@
 namespace trestle::examples {
 namespace {
 
-void WarnOfBackTls() {
-  const std::string warning = BackTls::Warning();
+void WarnOfBackTls(const BackTls& back) {
+  const std::string warning = back.Warning();
   if (!warning.empty()) LogLine(absl::StrCat("warning: ", warning));
 }
 
@@ -54,7 +54,7 @@ class Reloader {
     absl::StrAppend(&line, DescribePending(*used));
     if (more_.use) absl::StrAppend(&line, "; ", more_.use());
     front_.LogNews();
-    if (back_ != nullptr) WarnOfBackTls();
+    if (back_ != nullptr) WarnOfBackTls(*back_);
     host_.DrainOlderCertificates(used->generation());
     return line;
   }
@@ -106,7 +106,7 @@ void ServeTls(ProxyHost& host, FrontTls& front, BackTls* back, size_t bridges, A
   std::vector<std::string> files = front.files();
   files.insert(files.end(), more.files.begin(), more.files.end());
   if (back != nullptr) {
-    WarnOfBackTls();
+    WarnOfBackTls(*back);
     for (std::string& file : BackTls::files()) files.push_back(std::move(file));
   }
   host.OnReload([reloader = std::make_unique<Reloader>(

@@ -266,6 +266,16 @@ TEST_F(BridgeProgramsTest, ABackendThatAsksGetsTheBridgesOwnCertificate) {
   EXPECT_TRUE(nobody->WaitForLog("back leg")) << nobody->log();
 }
 
+TEST_F(BridgeProgramsTest, ACertificateThatBackendsMayRejectIsWarnedOf) {
+  WriteCertificate("bridge", LeafFor("bridge.test"));
+  const auto proxy =
+      StartBridge(FreePort(), {absl::StrCat("--backend_cert=", PathOf("bridge.pem")),
+                               absl::StrCat("--backend_key=", PathOf("bridge.key"))});
+  EXPECT_TRUE(proxy->WaitForLog(absl::StrCat("warning: the extended key usage of --backend_cert ",
+                                             PathOf("bridge.pem"), " lacks clientAuth")))
+      << proxy->log();
+}
+
 TEST_F(BridgeProgramsTest, CasMayBeAFolderAndPinsAreKept) {
   const uint16_t port = FreePort();
   const auto nginx = NginxBackend(port, false);
