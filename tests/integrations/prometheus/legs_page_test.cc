@@ -1,0 +1,103 @@
+// The page that shows both legs of each route with their certificates, and the same as JSON.
+#include "integrations/prometheus/legs_page.h"
+
+#include <cstddef>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "tests/integrations/prometheus/metrics_fixture.h"
+#include "trestle/base/error.h"
+
+namespace trestle::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Json = nlohmann::json;
+
+using LegsPageTest = MetricsTest;
+
+TEST_F(LegsPageTest, ThePageEscapesWhatCertificatesSay) {
+  CertificateStatus evil = Certificate("<script>alert(1)</script>", kDay, kDay);
+  evil.chain[0].subject = "CN=\"><img src=x onerror='x'>&";
+  const std::string page = LegsPage({{}, {evil}}, now_);
+  EXPECT_THAT(page, AllOf(Not(HasSubstr("<script")), Not(HasSubstr("<img")),
+                          HasSubstr("&lt;script&gt;"), HasSubstr("&quot;&gt;&lt;img")));
+  EXPECT_THAT(LegsPage(LegsView(), now_), HasSubstr("No certificates are watched"));
+}
+
+TEST_F(LegsPageTest, ThePageNamesThePartAndTheDayNearestFirst) {
+  CertificateStatus failing = Certificate("broken.test", 90 * kDay, 90 * kDay);
+  failing.status = MakeError(ErrorCode::kTransport, Leg::kBack, Phase::kDial, "nobody is there");
+  const std::string page = LegsPage({{},
+                                     {Certificate("late.test", 300 * kDay, 300 * kDay),
+                                      Certificate("soon.test", 90 * kDay, 9 * kDay), failing}},
+                                    now_);
+  EXPECT_THAT(page, AllOf(HasSubstr("9 days left"), HasSubstr("expires on 2026-01-10"),
+                          HasSubstr("transport: nobody is there")));
+  EXPECT_LT(page.find("broken.test"), page.find("soon.test"));
+  EXPECT_LT(page.find("soon.test"), page.find("late.test"));
+}
+
+TEST_F(LegsPageTest, ThePageHasBothLegsOfEachRouteSideBySide) {
+  const Endpoint one = *Endpoint::Parse("192.0.2.1:443");
+  const Endpoint other = *Endpoint::Parse("192.0.2.2:443");
+  LegsView view;
+  const auto add = [&](const std::string& name, CertificateSource source, const Endpoint& at) {
+    CertificateStatus& status =
+        view.certificates.emplace_back(Certificate(name, 300 * kDay, 300 * kDay));
+    status.source = source;
+    status.endpoint = at;
+    status.leg = source == CertificateSource::kOwn ? Leg::kFront : Leg::kBack;
+    status.names = {name};
+  };
+  add("*.app.test", CertificateSource::kOwn, Endpoint());  // 0
+  add("other.test", CertificateSource::kOwn, Endpoint());  // 1
+  add("back.test", CertificateSource::kSeen, one);         // 2
+  add("back.test", CertificateSource::kProbe, one);        // 3
+  add("back.test", CertificateSource::kProbe, other);      // 4: of no route.
+  add("pass.test", CertificateSource::kProbe, other);      // 5
+  view.certificates[3].last_error =
+      MakeError(ErrorCode::kTransport, Leg::kBack, Phase::kDial, "nobody is there");
+  view.certificates[3].last_error_time = now_ - absl::Hours(5);
+  view.routes = {{"x.app.test", ProxyMode::kBridge, {one}, "back.test"},
+                 {"pass.test", ProxyMode::kPassthrough, {other}, "pass.test"},
+                 {"*.wild.test", ProxyMode::kPassthrough, {other}, "*.wild.test"},
+                 {"", ProxyMode::kOffload, {one}, ""}};
+  const Json json = Json::parse(LegsJson(view, now_));
+  const Json& routes = json.at("routes");
+  ASSERT_EQ(routes.size(), 4u);
+  EXPECT_EQ(routes[0], Json::parse(R"({"name": "x.app.test", "mode": "bridge",
+      "backends": ["192.0.2.1:443"], "front": [0], "back": [2, 3]})"));
+  EXPECT_EQ(routes[1].at("front"), Json::array());
+  EXPECT_EQ(routes[1].at("back"), Json({5}));
+  EXPECT_EQ(routes[2].at("back"), Json::array());
+  EXPECT_EQ(routes[3].at("front"), Json({0, 1}));
+  EXPECT_EQ(json.at("legs").size(), 6u);
+  EXPECT_EQ(json.at("legs")[3].at("last_error").at("text"), "transport: nobody is there");
+  EXPECT_TRUE(json.at("legs")[2].at("last_error").is_null());
+
+  const std::string page = LegsPage(view, now_);
+  const auto row = [&](const std::string& begin) {
+    const size_t at = page.find("<tr><td>" + begin);
+    EXPECT_NE(at, std::string::npos) << begin << " in " << page;
+    return at == std::string::npos ? "" : page.substr(at, page.find("</tr>", at) - at);
+  };
+  EXPECT_THAT(row("x.app.test"),
+              AllOf(HasSubstr("</span>*.app.test<br><small>own</small>"),
+                    HasSubstr("</div></td><td><div class=\"leg fine\">"),
+                    HasSubstr("back.test<br><small>seen, 192.0.2.1:443"),
+                    HasSubstr("last error, 5 hours ago: transport: nobody is there")));
+  EXPECT_THAT(row("pass.test"), HasSubstr("<td>the backend’s, passed through</td><td><div"));
+  EXPECT_THAT(row("*.wild.test"), HasSubstr("not watched<br><small>192.0.2.2:443"));
+  EXPECT_THAT(row("any name"), HasSubstr("<td>clear text<br><small>192.0.2.1:443"));
+  EXPECT_THAT(row("–"), HasSubstr("<td></td><td><div class=\"leg fine\">"));
+}
+
+}  // namespace
+}  // namespace trestle::testing
