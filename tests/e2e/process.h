@@ -20,6 +20,17 @@
 
 namespace trestle::e2e {
 
+/// A build with a sanitizer. Its runtime does not start in a process with a limited address space
+/// or file size.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#elif defined(__has_feature)
+inline constexpr bool kSanitized =
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+inline constexpr bool kSanitized = false;
+#endif
+
 class Process {
  public:
   /// Starts `argv`; `argv[0]` is a path. Its standard input is open until `CloseInput`.

@@ -108,6 +108,7 @@ TEST_F(ReloadFaultsTest, WithoutInotifyItStartsAndSaysSo) {
 }
 
 TEST_F(ReloadFaultsTest, AThreadThatCannotStartIsASentence) {
+  if (kSanitized) GTEST_SKIP() << "the program gets too little address space for a sanitizer";
   std::vector<std::string> argv = {FindProgram("prlimit"), "--as=2000000000",
                                    ExampleProgram("terminating_proxy"), "--threads=1024"};
   for (const std::string& flag : FlagsFor(Mode::kOffload, backend_->address())) {
