@@ -274,21 +274,37 @@ TEST_P(RoutedNameTest, TheTimeForTheHelloBeginsAtTheAccept) {
   EXPECT_EQ(observer_.error()->code, ErrorCode::kTimeout);
 }
 
-// RFC 8446 4.1.2 forbids it; TLS goes by the first hello, as the router did.
+// RFC 8446 4.1.2 forbids it. Route, certificate, policy and report go by the first hello.
 TEST_P(RoutedNameTest, ASecondHelloWithAnotherNameChangesNothing) {
-  constexpr uint16_t kP384 = 24;
-  constexpr uint16_t kX25519 = 29;
-  const auto hello = [](absl::string_view name, uint16_t share) {
-    return InRecords(
-        ClassicHello(name).SetGroups({kX25519, kP384}).SetKeyShares({share}).Message());
-  };
-  Connect(*router_).Say(hello("status.test", kP384));
-  client_->Say(hello("admin.test", kX25519));
-  EXPECT_EQ(dialer_.dials(), 0u);
-  EXPECT_EQ(Failure().code, ErrorCode::kTruncated);
-  const ConnectionReport& report = observer_.closed[0];
-  EXPECT_EQ(report.server_name, "status.test");
-  EXPECT_EQ(report.route, "status.test");
+  const uint16_t groups[] = {SSL_GROUP_SECP384R1, SSL_GROUP_X25519};
+  for (const auto& [first, second] :
+       {std::pair("status.test", "admin.test"), std::pair("admin.test", "status.test")}) {
+    SCOPED_TRACE(first);
+    Connect(*router_);
+    SSL* const ssl = client_->ssl();
+    ASSERT_TRUE(SSL_set1_group_ids(ssl, groups, 2));
+    ASSERT_TRUE(SSL_set1_client_key_shares(ssl, groups, 1));
+    SSL_set_tlsext_host_name(ssl, first);
+    SSL_do_handshake(ssl);  // Makes the first hello.
+    client_->Join(second, "question");
+    EXPECT_TRUE(SSL_used_hello_retry_request(ssl));
+    EXPECT_EQ(ReceivedBy(admin_), "");
+    if (first == absl::string_view("status.test")) {
+      EXPECT_EQ(ReceivedBy(status_), "question");
+      servers_.clear();
+      reached_.clear();
+      status_.peers.clear();
+    } else {
+      EXPECT_EQ(Failure().code, ErrorCode::kClientCertificateMissing);
+      EXPECT_EQ(ReceivedBy(status_), "");
+    }
+    client_->End();
+    loop_.RunFor(ConnectionOptions().close_timeout);
+    ASSERT_EQ(observer_.closed.size(), 1u);
+    EXPECT_EQ(observer_.closed[0].server_name, first);
+    EXPECT_EQ(observer_.closed[0].route, first);
+    observer_.closed.clear();
+  }
 }
 
 TEST_P(RoutedNameTest, ASessionOfOneNameOpensNoOther) {

@@ -122,6 +122,9 @@ struct MonitorTargets {
     LegProbeTarget target;
   };
 
+  /// Stores of this process. Their chains are judged without trust anchors: the issuer of a leaf
+  /// counts if the file has it. Some clients also have a root of the same name and don't need it;
+  /// which ones is not known here.
   std::vector<std::shared_ptr<const CertificateStore>> own;
   /// Names of backends, as in sightings; sightings of other names are ignored.
   std::vector<std::string> seen;
