@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -156,16 +157,61 @@ absl::StatusOr<HttpRoute> ParseRoute(absl::string_view item) {
 
 }  // namespace
 
-absl::Status HttpRoutes::Add(const HttpRoute& route) {
+// Collects routes by host, and builds the index.
+class HttpRoutes::Builder {
+ public:
+  explicit Builder(HttpRoutes& result) : result_(result) {}
+
+  absl::Status Add(const HttpRoute& route);
+  absl::Status Finish();
+
+ private:
+  struct Host {
+    std::optional<NamePattern> pattern;
+    size_t place;
+  };
+
+  std::vector<PathRoute>& PathsOf(std::optional<NamePattern> pattern);
+
+  HttpRoutes& result_;
+  absl::flat_hash_map<std::string, Host> hosts_;  // By "a.test", "*.a.test", "" (any).
+};
+
+std::vector<HttpRoutes::PathRoute>& HttpRoutes::Builder::PathsOf(
+    std::optional<NamePattern> pattern) {
+  const std::string key = pattern.has_value() ? pattern->ToString() : "";
+  const auto [host, added] = hosts_.emplace(key, Host{std::move(pattern), result_.hosts_.size()});
+  if (added) result_.hosts_.emplace_back();
+  return result_.hosts_[host->second.place];
+}
+
+absl::Status HttpRoutes::Builder::Finish() {
+  std::vector<PatternIndex::Item> items;
+  for (const auto& [text, host] : hosts_) {
+    if (!host.pattern.has_value()) {
+      result_.any_host_ = host.place;
+      continue;
+    }
+    items.push_back(
+        {host.pattern->kind(), host.pattern->base(), static_cast<uint32_t>(host.place)});
+  }
+  absl::StatusOr<PatternIndex> by_host = PatternIndex::Create(
+      items, [](size_t) { return absl::InternalError("the hosts of HTTP routes are not unique"); });
+  if (!by_host.ok()) return by_host.status();
+  result_.by_host_ = *std::move(by_host);
+  return absl::OkStatus();
+}
+
+absl::Status HttpRoutes::Builder::Add(const HttpRoute& route) {
   const std::string quoted = absl::StrCat("the route \"", EscapeForLog(NameOf(route)), "\" ");
-  std::string key;
+  std::optional<NamePattern> host;
   if (!route.host.empty()) {
-    const absl::StatusOr<NamePattern> pattern = NamePattern::Parse(route.host);
+    absl::StatusOr<NamePattern> pattern = NamePattern::Parse(route.host);
     if (!pattern.ok()) {
       return ConfigurationError(
           absl::StrCat(quoted, "has a bad host: ", pattern.status().message()));
     }
-    key = pattern->ToString();
+    host = *std::move(pattern);
   }
   std::optional<std::string> path = PlainPath(route.path);
   const bool plain = path.has_value() && *path == route.path && absl::StartsWith(*path, "/") &&
@@ -186,7 +232,7 @@ absl::Status HttpRoutes::Add(const HttpRoute& route) {
     return ConfigurationError(absl::StrCat(quoted, "is wrong: ", GetError(usable)->detail));
   }
   if (path->back() == '/') path->pop_back();
-  std::vector<PathRoute>& paths = hosts_[key];
+  std::vector<PathRoute>& paths = PathsOf(std::move(host));
   for (const PathRoute& other : paths) {
     if (other.path == *path) return ConfigurationError(absl::StrCat(quoted, "is there twice"));
   }
@@ -201,26 +247,20 @@ absl::StatusOr<std::shared_ptr<const HttpRoutes>> HttpRoutes::Create(
     std::vector<HttpRoute> routes) {
   if (routes.empty()) return ConfigurationError("there is no HTTP route");
   auto result = std::make_shared<HttpRoutes>();
+  Builder builder(*result);
   for (const HttpRoute& route : routes) {
-    if (absl::Status added = result->Add(route); !added.ok()) return added;
+    if (absl::Status added = builder.Add(route); !added.ok()) return added;
   }
+  if (absl::Status finished = builder.Finish(); !finished.ok()) return finished;
   result->routes_ = std::move(routes);
   return result;
 }
 
 const std::vector<HttpRoutes::PathRoute>* HttpRoutes::RoutesOf(absl::string_view host) const {
-  const std::vector<PathRoute>* paths = nullptr;
-  const auto look_up = [&](const std::string& key) {
-    const auto found = hosts_.find(key);
-    if (found != hosts_.end()) paths = &found->second;
-    return paths != nullptr;
-  };
-  VisitCoveringPatterns(host, [&](NamePattern::Kind kind, absl::string_view base) {
-    const absl::string_view stars[] = {"", "*.", "**."};
-    return look_up(absl::StrCat(stars[static_cast<size_t>(kind)], base));
-  });
-  if (paths == nullptr) look_up("");
-  return paths;
+  if (const std::optional<PatternIndex::Match> match = by_host_.Find(host)) {
+    return &hosts_[match->value];
+  }
+  return any_host_.has_value() ? &hosts_[*any_host_] : nullptr;
 }
 
 bool HttpRoutes::AnyPath(const std::vector<PathRoute>& paths) {
@@ -258,7 +298,7 @@ std::shared_ptr<const ContentTarget> HttpRoutes::Find(absl::string_view host,
 
 absl::flat_hash_set<std::string> HttpRoutes::SplitRoutes() const {
   absl::flat_hash_set<std::string> names;
-  for (const auto& [host, paths] : hosts_) {
+  for (const std::vector<PathRoute>& paths : hosts_) {
     if (paths.size() < 2) continue;
     for (const PathRoute& path : paths) names.insert(path.target->route);
   }

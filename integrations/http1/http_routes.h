@@ -3,11 +3,12 @@
 #ifndef TRESTLE_INTEGRATIONS_HTTP1_HTTP_ROUTES_H_
 #define TRESTLE_INTEGRATIONS_HTTP1_HTTP_ROUTES_H_
 
+#include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -15,6 +16,7 @@
 #include "integrations/http1/http_message.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/content_routing.h"
+#include "trestle/wire/pattern_index.h"
 
 namespace trestle {
 
@@ -61,11 +63,12 @@ class HttpRoutes {
   const std::vector<PathRoute>* RoutesOf(absl::string_view host) const;
   static bool AnyPath(const std::vector<PathRoute>& paths);
 
-  absl::Status Add(const HttpRoute& route);
+  class Builder;
 
   std::vector<HttpRoute> routes_;
-  // By "a.test", "*.a.test", "" (any); the longest path first.
-  absl::flat_hash_map<std::string, std::vector<PathRoute>> hosts_;
+  std::vector<std::vector<PathRoute>> hosts_;  // For each host; the longest path first.
+  PatternIndex by_host_;                       // Places in hosts_.
+  std::optional<size_t> any_host_;             // The same for "default".
 };
 
 /// Parses "HOST/PATH=BACKENDS,HOST/PATH=BACKENDS,…". BACKENDS is "IP:PORT", or several joined by

@@ -13,9 +13,6 @@
 namespace trestle {
 namespace {
 
-// The minimum time between sweeps, which visit every client.
-constexpr absl::Duration kBetweenSweeps = absl::Seconds(1);
-
 double Burst(double per_second) { return std::max(per_second, 1.0); }
 
 absl::Status OverLimit(uint64_t& count, Limit limit, std::string detail) {
@@ -25,25 +22,6 @@ absl::Status OverLimit(uint64_t& count, Limit limit, std::string detail) {
 }
 
 }  // namespace
-
-TokenBucket::TokenBucket(double per_second) : per_second_(per_second), tokens_(Burst(per_second)) {}
-
-void TokenBucket::Refill(MonotonicTime now) {
-  if (now <= filled_at_) return;
-  const double gained = absl::ToDoubleSeconds(now - filled_at_) * per_second_;
-  tokens_ = std::min(tokens_ + gained, Burst(per_second_));
-  filled_at_ = now;
-}
-
-bool TokenBucket::Has(MonotonicTime now) {
-  Refill(now);
-  return tokens_ >= 1;
-}
-
-bool TokenBucket::IsFull(MonotonicTime now) {
-  Refill(now);
-  return tokens_ >= Burst(per_second_);
-}
 
 absl::StatusOr<std::shared_ptr<ConnectionLimiter>> ConnectionLimiter::Create(
     const ConnectionLimits& limits) {
@@ -64,8 +42,12 @@ absl::StatusOr<std::shared_ptr<ConnectionLimiter>> ConnectionLimiter::Create(
 
 ConnectionLimiter::ConnectionLimiter(const ConnectionLimits& limits)
     : limits_(limits),
-      overall_(limits.full_handshakes_per_second),
-      crowd_(limits.full_handshakes_per_second_per_client) {}
+      overall_(limits.full_handshakes_per_second, Burst(limits.full_handshakes_per_second)),
+      crowd_(limits.full_handshakes_per_second_per_client,
+             Burst(limits.full_handshakes_per_second_per_client)),
+      clients_({limits.full_handshakes_per_second_per_client,
+                Burst(limits.full_handshakes_per_second_per_client), limits.client_ipv4_bits,
+                limits.client_ipv6_bits, kMaxClients}) {}
 
 bool ConnectionLimiter::OpenConnection() {
   absl::MutexLock lock(&mutex_);
@@ -117,7 +99,8 @@ absl::Status ConnectionLimiter::Begin(const Endpoint& client, MonotonicTime now)
   // Check the client's own limit first: a client over it must not use up the shared limits.
   TokenBucket* own = nullptr;
   if (limits_.full_handshakes_per_second_per_client > 0) {
-    own = BucketOf(client, now);
+    own = clients_.BucketOf(client, now);
+    if (own == nullptr) own = &crowd_;
     if (!own->Has(now)) {
       return OverLimit(refused_.full_handshakes_per_second_per_client,
                        Limit::kHandshakesPerSecondPerClient,
@@ -136,37 +119,6 @@ absl::Status ConnectionLimiter::Begin(const Endpoint& client, MonotonicTime now)
   if (own != nullptr) own->Take();
   ++under_way_;
   return absl::OkStatus();
-}
-
-ConnectionLimiter::ClientNetwork ConnectionLimiter::NetworkOf(const Endpoint& client) const {
-  ClientNetwork network = {};
-  network[0] = static_cast<uint8_t>(client.family());
-  const bool ipv4 = client.family() == Endpoint::Family::kIpv4;
-  int bits = ipv4 ? limits_.client_ipv4_bits : limits_.client_ipv6_bits;
-  size_t at = 1;
-  for (const uint8_t byte : client.address()) {
-    const int kept = std::clamp(bits, 0, 8);
-    network[at++] = static_cast<uint8_t>(byte & (0xff00 >> kept));
-    bits -= kept;
-  }
-  return network;
-}
-
-TokenBucket* ConnectionLimiter::BucketOf(const Endpoint& client, MonotonicTime now) {
-  const ClientNetwork network = NetworkOf(client);
-  const auto found = clients_.find(network);
-  if (found != clients_.end()) return &found->second;
-  if (clients_.size() >= kMaxClients) ForgetIdleClients(now);
-  if (clients_.size() >= kMaxClients) return &crowd_;
-  const TokenBucket fresh(limits_.full_handshakes_per_second_per_client);
-  return &clients_.emplace(network, fresh).first->second;
-}
-
-// A full bucket equals a new one, so it can be removed.
-void ConnectionLimiter::ForgetIdleClients(MonotonicTime now) {
-  if (now - swept_at_ < kBetweenSweeps) return;
-  swept_at_ = now;
-  absl::erase_if(clients_, [now](auto& client) { return client.second.IsFull(now); });
 }
 
 }  // namespace trestle

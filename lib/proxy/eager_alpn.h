@@ -3,15 +3,14 @@
 #ifndef TRESTLE_LIB_PROXY_EAGER_ALPN_H_
 #define TRESTLE_LIB_PROXY_EAGER_ALPN_H_
 
-#include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
+#include "lib/base/recent_map.h"
+#include "trestle/base/client_budget.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/base/monotonic_time.h"
 #include "trestle/proxy/tls_bridge.h"
@@ -20,37 +19,32 @@ namespace trestle {
 
 class EagerAlpn {
  public:
-  explicit EagerAlpn(const EagerAlpnOptions& options) : options_(options) {}
+  explicit EagerAlpn(const EagerAlpnOptions& options);
 
   /// Returns whether a backend may be dialed for a client that has sent only a hello, and counts
   /// the dial.
-  bool MayDial(const Endpoint& client, MonotonicTime now);
+  bool MayDial(const Endpoint& client, MonotonicTime now) { return dials_.Take(client, now); }
 
   /// Returns the last choice of `backend` among `offered` for `name`; an empty string is also a
   /// choice.
   std::optional<std::string> Remembered(const Endpoint& backend, absl::string_view name,
-                                        const std::vector<std::string>& offered,
-                                        MonotonicTime now) const;
+                                        const std::vector<std::string>& offered, MonotonicTime now);
 
   void Remember(const Endpoint& backend, absl::string_view name,
                 const std::vector<std::string>& offered, std::string chosen, MonotonicTime now);
 
   /// Forgets all choices, after one was outdated.
-  void Forget() { choices_.clear(); }
+  void Forget() { choices_.Clear(); }
 
  private:
-  struct Dials {
-    MonotonicTime window_end;
-    uint32_t count = 0;
-  };
   struct Choice {
     std::string alpn;
     MonotonicTime until;
   };
 
   const EagerAlpnOptions options_;
-  absl::flat_hash_map<std::string, Dials> dials_;     // By network.
-  absl::flat_hash_map<std::string, Choice> choices_;  // By backend, name and offer.
+  ClientBudget dials_;
+  RecentMap<Choice> choices_;  // By backend, name and offer.
 };
 
 }  // namespace trestle

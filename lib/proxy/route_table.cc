@@ -1,11 +1,10 @@
 #include "trestle/proxy/route_table.h"
 
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "lib/proxy/name_index.h"
 #include "trestle/base/error.h"
+#include "trestle/wire/pattern_index.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {
@@ -17,21 +16,15 @@ std::string Described(const Route& route) {
                       route.alpn.empty() ? "" : " for protocol ", EscapeForLog(route.alpn));
 }
 
-constexpr size_t kKinds = NamePattern::kKinds;
-constexpr absl::string_view kPrefixes[] = {"", "*.", "**."};  // In normal form.
-static_assert(std::size(kPrefixes) == kKinds, "each kind of pattern has a prefix");
-
-size_t IndexOf(NamePattern::Kind kind) { return static_cast<size_t>(kind); }
-
 }  // namespace
 
 // The routes of one protocol, or of any.
 struct RouteTable::Names {
-  NameIndex by_kind[kKinds];
+  PatternIndex patterns;
   std::optional<uint32_t> fallback;
 };
 
-// Sorts routes by protocol and kind of pattern, and builds the indexes.
+// Sorts routes by protocol, and builds the indexes.
 class RouteTable::Builder {
  public:
   explicit Builder(const std::vector<Route>& routes) : routes_(routes) {
@@ -42,17 +35,15 @@ class RouteTable::Builder {
     for (const Route& route : routes_) {
       if (absl::Status status = Add(route); !status.ok()) return status;
     }
-    if (bytes_ > NameIndex::kMaxBytes)
-      return ConfigurationError("the routes have more than 4 GiB of names");
     std::shared_ptr<RouteTable> table(new RouteTable);
     for (const auto& [alpn, sorted] : sorted_) {
       auto names = std::make_unique<Names>();
       names->fallback = sorted.fallback;
-      for (size_t kind = 0; kind < kKinds; ++kind) {
-        std::optional<size_t> duplicate;
-        names->by_kind[kind] = NameIndex(sorted.items[kind], kPrefixes[kind], duplicate);
-        if (duplicate.has_value()) return Twice(*sorted.routes[kind][*duplicate]);
-      }
+      const auto& routes = sorted.routes;
+      absl::StatusOr<PatternIndex> patterns = PatternIndex::Create(
+          sorted.items, [&routes](size_t item) { return Twice(*routes[item]); });
+      if (!patterns.ok()) return patterns.status();
+      names->patterns = *std::move(patterns);
       (alpn.empty() ? table->any_protocol_ : table->by_protocol_[alpn]) = std::move(names);
     }
     table->size_ = routes_.size();
@@ -62,8 +53,8 @@ class RouteTable::Builder {
 
  private:
   struct Sorted {
-    std::vector<NameIndex::Item> items[kKinds];
-    std::vector<const Route*> routes[kKinds];
+    std::vector<PatternIndex::Item> items;
+    std::vector<const Route*> routes;  // Of each item.
     std::optional<uint32_t> fallback;
   };
 
@@ -86,11 +77,8 @@ class RouteTable::Builder {
           absl::StrCat(Described(route), " has no valid name: ", pattern.status().message()));
     }
     patterns_.push_back(*std::move(pattern));
-    const size_t kind = IndexOf(patterns_.back().kind());
-    const absl::string_view base = patterns_.back().base();
-    sorted.items[kind].push_back({base, *target});
-    sorted.routes[kind].push_back(&route);
-    bytes_ += NameIndex::kItemOverhead + kPrefixes[kind].size() + base.size();
+    sorted.items.push_back({patterns_.back().kind(), patterns_.back().base(), *target});
+    sorted.routes.push_back(&route);
     return absl::OkStatus();
   }
 
@@ -117,7 +105,6 @@ class RouteTable::Builder {
   std::vector<RouteTarget> targets_;
   absl::flat_hash_map<Endpoint, uint32_t> single_backends_;  // Many names share few backends.
   absl::flat_hash_map<std::string, Sorted> sorted_;          // By protocol; "" is any.
-  size_t bytes_ = 0;
 };
 
 RouteTable::RouteTable() : any_protocol_(std::make_unique<const Names>()) {}
@@ -157,15 +144,8 @@ bool RouteTable::LeadsTo(const Endpoint& listener) const {
 std::optional<RouteTable::Match> RouteTable::FindIn(const Names& names,
                                                     absl::string_view server_name,
                                                     absl::string_view alpn) const {
-  std::optional<NameIndex::Match> found;
-  if (!server_name.empty()) {
-    VisitCoveringPatterns(server_name, [&](NamePattern::Kind kind, absl::string_view base) {
-      found = names.by_kind[IndexOf(kind)].Find(base);
-      return found.has_value();
-    });
-  }
-  if (found.has_value()) {
-    return Match{&targets_[found->value], found->text, alpn, /*is_default=*/false};
+  if (const std::optional<PatternIndex::Match> found = names.patterns.Find(server_name)) {
+    return Match{&targets_[found->value], found->pattern, alpn, /*is_default=*/false};
   }
   if (!names.fallback.has_value()) return std::nullopt;
   return Match{&targets_[*names.fallback], "default", alpn, /*is_default=*/true};

@@ -4,17 +4,16 @@
 #ifndef TRESTLE_PROXY_CONNECTION_LIMITER_H_
 #define TRESTLE_PROXY_CONNECTION_LIMITER_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "trestle/base/client_budget.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/base/monotonic_time.h"
 
@@ -42,27 +41,6 @@ struct RefusalCounts {
   uint64_t full_handshakes = 0;
   uint64_t full_handshakes_per_second = 0;
   uint64_t full_handshakes_per_second_per_client = 0;
-};
-
-/// A token bucket: `per_second` tokens are added each second, and it holds at most one second's
-/// worth (at least 1). Not thread-safe.
-class TokenBucket {
- public:
-  /// Creates a full bucket.
-  explicit TokenBucket(double per_second);
-
-  /// `Has` returns whether a token is available; `Take` takes it, after `Has` returned true.
-  bool Has(MonotonicTime now);
-  void Take() { tokens_ -= 1; }
-
-  bool IsFull(MonotonicTime now);
-
- private:
-  void Refill(MonotonicTime now);
-
-  double per_second_;
-  double tokens_;
-  MonotonicTime filled_at_;
 };
 
 /// Thread-safe. Usually a process has one: blocks on several loops, or a router and the blocks
@@ -95,15 +73,7 @@ class ConnectionLimiter {
   RefusalCounts refused() const;
 
  private:
-  // An address without its last bits; the first byte tells the family.
   explicit ConnectionLimiter(const ConnectionLimits& limits);
-
-  using ClientNetwork = std::array<uint8_t, 17>;
-
-  ClientNetwork NetworkOf(const Endpoint& client) const;
-  TokenBucket* BucketOf(const Endpoint& client, MonotonicTime now)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ForgetIdleClients(MonotonicTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ConnectionLimits limits_;
   mutable absl::Mutex mutex_;
@@ -112,8 +82,7 @@ class ConnectionLimiter {
   size_t under_way_ ABSL_GUARDED_BY(mutex_) = 0;
   TokenBucket overall_ ABSL_GUARDED_BY(mutex_);
   TokenBucket crowd_ ABSL_GUARDED_BY(mutex_);  // Shared by all untracked networks.
-  absl::flat_hash_map<ClientNetwork, TokenBucket> clients_ ABSL_GUARDED_BY(mutex_);
-  MonotonicTime swept_at_ ABSL_GUARDED_BY(mutex_);
+  ClientBudget clients_ ABSL_GUARDED_BY(mutex_);
 };
 
 /// A connection's share of the connection limit, released on destruction. Move it along when a

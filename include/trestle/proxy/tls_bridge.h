@@ -45,7 +45,8 @@ using BackendNamer = absl::AnyInvocable<std::string(const BridgedClient&)>;
 /// describes the hello, because the front handshake has not finished.
 struct EagerAlpnOptions {
   bool enabled = false;
-  /// Maximum early dials for one network (IPv4: /24, IPv6: /48) within `window`.
+  /// Early dials for one network (IPv4: /24, IPv6: /48): so many at once, and as many again over
+  /// each `window`.
   uint32_t dials_per_network = 64;
   absl::Duration window = absl::Seconds(10);
   /// Maximum number of counted networks. Clients of further networks get no early dial.

@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "trestle/base/bytes.h"
 #include "trestle/tls/credential.h"
+#include "trestle/wire/pattern_index.h"
 
 namespace trestle {
 
@@ -82,17 +83,15 @@ class CertificateSet {
     KeyKind kind;
     std::string text;  // Of a wildcard, what follows the "*.".
   };
-  using Names = absl::flat_hash_map<std::string, Credentials>;
-
   static std::shared_ptr<CertificateSet> Make(
       std::vector<std::shared_ptr<const Credential>> credentials);
   static std::vector<Key> KeysOf(const CertificateInfo& leaf);
   static std::string NameOf(const Key& key);
 
-  Credentials& ListFor(const Key& key);
+  class Builder;
+
   const Credentials* FindList(KeyKind kind, absl::string_view text, absl::Time now) const;
   const Credentials* FindCovering(absl::string_view server_name, absl::Time now) const;
-  const Credentials* FindWildcard(absl::string_view server_name) const;
   Credentials ChooseFrom(KeyKind kind, absl::string_view text, absl::Time now) const;
   Credentials BestOfEachType(const Key& key, absl::Time now) const;
   bool HoldsOver(absl::Time now) const { return held_over_ != nullptr && now < held_until_; }
@@ -102,9 +101,9 @@ class CertificateSet {
   std::vector<Key> keys_;        // Each once, in the order of `all_`.
   std::optional<Key> fallback_;  // The first of the first credential; none where it has none.
   // All for a name, also those that are not valid now: each in order of offer, then of validity.
-  Names exact_;      // By name.
-  Names wildcards_;  // By the name without its "*.".
-  Names addresses_;  // By the address as text.
+  std::vector<Credentials> named_;
+  PatternIndex by_name_;                                     // Places in named_.
+  absl::flat_hash_map<std::string, Credentials> addresses_;  // By the address as text.
   Credentials nameless_;
   // Credentials of the set before, for `pending_` names.
   std::shared_ptr<const CertificateSet> held_over_;

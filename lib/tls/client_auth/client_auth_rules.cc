@@ -207,38 +207,36 @@ absl::StatusOr<std::shared_ptr<const ClientAuthRules>> ClientAuthRules::Make(
   absl::StatusOr<ClientAuthRule> otherwise = ClientAuthRule::Make(std::move(options.otherwise));
   if (!otherwise.ok()) return otherwise.status();
   rules->otherwise_ = *std::move(otherwise);
+  std::vector<NamePattern> patterns;
   for (NamedClientAuthPolicy& named : options.by_name) {
     absl::StatusOr<NamePattern> pattern = NamePattern::Parse(named.names);
     if (!pattern.ok()) return ConfigurationError(std::string(pattern.status().message()));
     absl::StatusOr<ClientAuthRule> rule = ClientAuthRule::Make(std::move(named.policy));
     if (!rule.ok()) return rule.status();
-    Names& names = rules->by_name_[static_cast<size_t>(pattern->kind())];
-    if (names.emplace(pattern->base(), *std::move(rule)).second) continue;
-    return ConfigurationError(
-        absl::StrCat("there are two client policies for \"", pattern->ToString(), "\""));
+    patterns.push_back(*std::move(pattern));
+    rules->named_.push_back(*std::move(rule));
   }
+  std::vector<PatternIndex::Item> items;
+  for (const NamePattern& pattern : patterns) {
+    items.push_back({pattern.kind(), pattern.base(), static_cast<uint32_t>(items.size())});
+  }
+  absl::StatusOr<PatternIndex> by_name = PatternIndex::Create(items, [&patterns](size_t item) {
+    return ConfigurationError(
+        absl::StrCat("there are two client policies for \"", patterns[item].ToString(), "\""));
+  });
+  if (!by_name.ok()) return by_name.status();
+  rules->by_name_ = *std::move(by_name);
   return std::shared_ptr<const ClientAuthRules>(std::move(rules));
 }
 
 bool ClientAuthRules::differ() const {
-  return absl::c_any_of(by_name_, [&](const Names& names) {
-    return absl::c_any_of(names, [&](const Names::value_type& named) {
-      return named.second.digest() != otherwise_.digest();
-    });
-  });
+  return absl::c_any_of(
+      named_, [&](const ClientAuthRule& rule) { return rule.digest() != otherwise_.digest(); });
 }
 
 const ClientAuthRule& ClientAuthRules::Find(absl::string_view server_name) const {
-  const ClientAuthRule* found = &otherwise_;
-  if (server_name.empty()) return *found;
-  VisitCoveringPatterns(server_name, [&](NamePattern::Kind kind, absl::string_view base) {
-    const Names& names = by_name_[static_cast<size_t>(kind)];
-    const auto place = names.find(base);
-    if (place == names.end()) return false;
-    found = &place->second;
-    return true;
-  });
-  return *found;
+  const std::optional<PatternIndex::Match> match = by_name_.Find(server_name);
+  return match.has_value() ? named_[match->value] : otherwise_;
 }
 
 }  // namespace trestle

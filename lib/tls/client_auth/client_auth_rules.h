@@ -3,19 +3,18 @@
 #ifndef TRESTLE_LIB_TLS_CLIENT_AUTH_CLIENT_AUTH_RULES_H_
 #define TRESTLE_LIB_TLS_CLIENT_AUTH_CLIENT_AUTH_RULES_H_
 
-#include <array>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "lib/pki/certificate_verifier.h"
 #include "trestle/pki/peer_identity.h"
 #include "trestle/tls/client_authentication.h"
+#include "trestle/wire/pattern_index.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {
@@ -56,10 +55,9 @@ class ClientAuthRules {
   bool differ() const;
 
  private:
-  using Names = absl::flat_hash_map<std::string, ClientAuthRule>;
-
   ClientAuthRule otherwise_;
-  std::array<Names, NamePattern::kKinds> by_name_;  // By NamePattern::Kind, then by base.
+  std::vector<ClientAuthRule> named_;
+  PatternIndex by_name_;  // Places in named_.
 };
 
 /// Reads the identity in `leaf`.

@@ -1,6 +1,7 @@
 #include "trestle/tls/certificate_store.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -115,40 +116,32 @@ Credentials CertificateSet::ChooseFrom(KeyKind kind, absl::string_view text, abs
 
 const Credentials* CertificateSet::FindList(KeyKind kind, absl::string_view text,
                                             absl::Time now) const {
-  const auto look = [text](const Names& names) {
-    const auto place = names.find(text);
-    return place == names.end() ? nullptr : &place->second;
-  };
   switch (kind) {
     case KeyKind::kExact:
       return FindCovering(text, now);
-    case KeyKind::kWildcard:
-      return look(wildcards_);
-    case KeyKind::kAddress:
-      return look(addresses_);
+    case KeyKind::kWildcard: {
+      const std::optional<uint32_t> place = by_name_.ValueOf(NamePattern::Kind::kOneLabel, text);
+      return place.has_value() ? &named_[*place] : nullptr;
+    }
+    case KeyKind::kAddress: {
+      const auto place = addresses_.find(text);
+      return place == addresses_.end() ? nullptr : &place->second;
+    }
     case KeyKind::kNameless:
       return nameless_.empty() ? nullptr : &nameless_;
   }
   return nullptr;
 }
 
+// Returns the most specific list with a valid credential, else the most specific list.
 const Credentials* CertificateSet::FindCovering(absl::string_view server_name,
                                                 absl::Time now) const {
-  const auto place = exact_.find(server_name);
-  const Credentials* const exact = place == exact_.end() ? nullptr : &place->second;
-  if (exact != nullptr && AnyValid(*exact, now)) return exact;
-  const Credentials* const wildcard = FindWildcard(server_name);
-  if (wildcard != nullptr && (exact == nullptr || AnyValid(*wildcard, now))) return wildcard;
-  return exact;
-}
-
-const Credentials* CertificateSet::FindWildcard(absl::string_view server_name) const {
   const Credentials* found = nullptr;
-  VisitCoveringPatterns(server_name, [&](NamePattern::Kind kind, absl::string_view base) {
-    if (kind != NamePattern::Kind::kOneLabel) return false;
-    auto wildcard = wildcards_.find(base);
-    if (wildcard != wildcards_.end()) found = &wildcard->second;
-    return true;
+  by_name_.Visit(server_name, [&](const PatternIndex::Match& match) {
+    const Credentials& list = named_[match.value];
+    const bool valid = AnyValid(list, now);
+    if (found == nullptr || valid) found = &list;
+    return valid;
   });
   return found;
 }
@@ -191,14 +184,59 @@ std::vector<CertificateSet::Shown> CertificateSet::ShownAt(absl::Time now) const
   return shown;
 }
 
+// Sorts credentials by name, and builds the index.
+class CertificateSet::Builder {
+ public:
+  explicit Builder(CertificateSet& set) : set_(set) {}
+
+  Credentials& ListFor(const Key& key) {
+    switch (key.kind) {
+      case KeyKind::kExact:
+      case KeyKind::kWildcard:
+        return ListFor(
+            key.kind == KeyKind::kExact ? NamePattern::Kind::kExact : NamePattern::Kind::kOneLabel,
+            key.text);
+      case KeyKind::kAddress:
+        return set_.addresses_[key.text];
+      case KeyKind::kNameless:
+        break;
+    }
+    return set_.nameless_;
+  }
+
+  void Finish() {
+    std::vector<PatternIndex::Item> items;
+    items.reserve(places_.size());
+    for (const auto& [pattern, place] : places_) {
+      items.push_back({pattern.first, pattern.second, place});
+    }
+    // The names are unique, and a process holds fewer than 4 GiB of them.
+    absl::StatusOr<PatternIndex> index =
+        PatternIndex::Create(items, [](size_t) { return absl::InternalError("not unique"); });
+    if (index.ok()) set_.by_name_ = *std::move(index);
+  }
+
+ private:
+  Credentials& ListFor(NamePattern::Kind kind, const std::string& base) {
+    const auto [place, added] =
+        places_.emplace(std::pair(kind, base), static_cast<uint32_t>(set_.named_.size()));
+    if (added) set_.named_.emplace_back();
+    return set_.named_[place->second];
+  }
+
+  CertificateSet& set_;
+  absl::flat_hash_map<std::pair<NamePattern::Kind, std::string>, uint32_t> places_;
+};
+
 std::shared_ptr<CertificateSet> CertificateSet::Make(
     std::vector<std::shared_ptr<const Credential>> credentials) {
   auto set = std::make_shared<CertificateSet>();
+  Builder builder(*set);
   for (const auto& credential : credentials) {
     std::vector<Key> keys = KeysOf(credential->chain().front());
     if (credential == credentials.front() && !keys.empty()) set->fallback_ = keys.front();
     for (Key& key : keys) {
-      Credentials& all = set->ListFor(key);
+      Credentials& all = builder.ListFor(key);
       const bool first = all.empty();
       const auto place = std::find_if(all.begin(), all.end(), [&](const auto& other) {
         return GoesBefore(*credential, *other);
@@ -207,6 +245,7 @@ std::shared_ptr<CertificateSet> CertificateSet::Make(
       if (first) set->keys_.push_back(std::move(key));
     }
   }
+  builder.Finish();
   set->all_ = std::move(credentials);
   return set;
 }
@@ -227,20 +266,6 @@ std::vector<CertificateSet::Key> CertificateSet::KeysOf(const CertificateInfo& l
 
 std::string CertificateSet::NameOf(const Key& key) {
   return key.kind == KeyKind::kWildcard ? absl::StrCat("*.", key.text) : key.text;
-}
-
-Credentials& CertificateSet::ListFor(const Key& key) {
-  switch (key.kind) {
-    case KeyKind::kExact:
-      return exact_[key.text];
-    case KeyKind::kWildcard:
-      return wildcards_[key.text];
-    case KeyKind::kAddress:
-      return addresses_[key.text];
-    case KeyKind::kNameless:
-      break;
-  }
-  return nameless_;
 }
 
 absl::Status CertificateSet::TakeOverFrom(const CertificateSet& before, absl::Time now) {

@@ -57,16 +57,16 @@ std::shared_ptr<const std::string> CompressionCache::Get(const CertificateCompre
                                        AsText(ByteView(digest.data(), digest.size())));
   {
     absl::MutexLock lock(&mutex_);
-    const auto found = entries_.find(key);
-    if (found != entries_.end()) return found->second;
+    if (const auto* const found = entries_.Use(key)) return *found;
   }
   // Compresses without the lock. Two threads may compress the same message once each.
   std::optional<std::string> made = compressor.Compress(certificates);
   if (!made.has_value()) return nullptr;
   auto compressed = std::make_shared<const std::string>(*std::move(made));
   absl::MutexLock lock(&mutex_);
-  if (entries_.size() >= kMaxEntries) entries_.clear();
-  entries_[key] = compressed;
+  const auto [entry, added] = entries_.UseOrAdd(key);
+  *entry = compressed;
+  if (added && entries_.size() > kMaxEntries) entries_.DropOldest();
   return compressed;
 }
 

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "lib/base/recent_map.h"
 #include "trestle/base/bytes.h"
 #include "trestle/tls/certificate_compressor.h"
 
@@ -22,7 +22,7 @@ namespace trestle {
 /// Thread-safe.
 class CompressionCache {
  public:
-  /// At this many entries the cache is cleared.
+  /// Maximum number of entries; the least recently used one is dropped.
   static constexpr size_t kMaxEntries = 4096;
 
   /// Returns `certificates` compressed by `compressor`, from the cache if present; null if it
@@ -36,8 +36,7 @@ class CompressionCache {
   mutable absl::Mutex mutex_;
   // By algorithm and digest of the message: one credential's message varies with the client's
   // extensions.
-  absl::flat_hash_map<std::string, std::shared_ptr<const std::string>> entries_
-      ABSL_GUARDED_BY(mutex_);
+  RecentMap<std::shared_ptr<const std::string>> entries_ ABSL_GUARDED_BY(mutex_);
 };
 
 /// Makes the connections of `context` compress with their record's ServerTlsConfig. Fails with

@@ -18,32 +18,26 @@ absl::string_view IdOf(const SSL_SESSION* session) {
 
 void ServerSessionMemory::Put(bssl::UniquePtr<SSL_SESSION> session) {
   const absl::MutexLock lock(&mutex_);
-  if (max_sessions_ == 0 || by_id_.contains(IdOf(session.get()))) return;
-  if (by_use_.size() >= max_sessions_) {
-    by_id_.erase(IdOf(by_use_.back().get()));
-    by_use_.pop_back();
-  }
-  by_use_.push_front(std::move(session));
-  by_id_.emplace(IdOf(by_use_.front().get()), by_use_.begin());
+  const absl::string_view id = IdOf(session.get());
+  if (max_sessions_ == 0 || by_id_.Peek(id) != nullptr) return;
+  if (by_id_.size() >= max_sessions_) by_id_.DropOldest();
+  *by_id_.UseOrAdd(id).first = std::move(session);
 }
 
 bssl::UniquePtr<SSL_SESSION> ServerSessionMemory::Find(absl::string_view id) {
   const absl::MutexLock lock(&mutex_);
-  const auto found = by_id_.find(id);
-  if (found == by_id_.end()) return nullptr;
-  by_use_.splice(by_use_.begin(), by_use_, found->second);
-  return bssl::UpRef(by_use_.front());
+  const bssl::UniquePtr<SSL_SESSION>* const found = by_id_.Use(id);
+  return found == nullptr ? nullptr : bssl::UpRef(*found);
 }
 
 void ServerSessionMemory::Clear() {
   const absl::MutexLock lock(&mutex_);
-  by_id_.clear();
-  by_use_.clear();
+  by_id_.Clear();
 }
 
 size_t ServerSessionMemory::sessions() const {
   const absl::MutexLock lock(&mutex_);
-  return by_use_.size();
+  return by_id_.size();
 }
 
 ServerSessionCache::ServerSessionCache(size_t max_sessions)

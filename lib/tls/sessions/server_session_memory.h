@@ -5,12 +5,11 @@
 #include <openssl/ssl.h>
 
 #include <cstddef>
-#include <list>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "lib/base/recent_map.h"
 
 namespace trestle {
 
@@ -28,13 +27,9 @@ class ServerSessionMemory {
   size_t sessions() const;
 
  private:
-  using Sessions = std::list<bssl::UniquePtr<SSL_SESSION>>;
-
   const size_t max_sessions_;
   mutable absl::Mutex mutex_;
-  Sessions by_use_ ABSL_GUARDED_BY(mutex_);  // Most recently used first.
-  // Views the sessions' own IDs.
-  absl::flat_hash_map<absl::string_view, Sessions::iterator> by_id_ ABSL_GUARDED_BY(mutex_);
+  RecentMap<bssl::UniquePtr<SSL_SESSION>> by_id_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace trestle

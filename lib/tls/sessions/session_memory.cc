@@ -43,9 +43,9 @@ absl::string_view VerifiedPeer::Objection(absl::string_view policy, absl::Time n
 
 ClientSession SessionMemory::Take(absl::string_view key, absl::string_view policy,
                                   const Scheduler& clock) {
-  const auto found = by_key_.find(key);
-  if (found == by_key_.end()) return {};
-  Target& target = Touch(key);
+  Target* const used = targets_.Use(key);
+  if (used == nullptr) return {};
+  Target& target = *used;
   const absl::Time now = clock.Now();
   while (!target.sessions.empty()) {
     const size_t newest = target.sessions.size() - 1;
@@ -80,17 +80,15 @@ void SessionMemory::Put(absl::string_view key, ClientSession session) {
 }
 
 void SessionMemory::Forget(absl::string_view key) {
-  const auto found = by_key_.find(key);
-  if (found == by_key_.end()) return;
-  Target& target = *found->second;
-  while (!target.sessions.empty()) DropSession(target, target.sessions.size() - 1);
+  Target* const target = targets_.Peek(key);
+  if (target == nullptr) return;
+  while (!target->sessions.empty()) DropSession(*target, target->sessions.size() - 1);
 }
 
 uint16_t SessionMemory::LearnedGroup(absl::string_view key, MonotonicTime now) const {
-  const auto found = by_key_.find(key);
-  if (found == by_key_.end()) return 0;
-  const Target& target = *found->second;
-  return now - target.group_learned < options_.trust_group_for ? target.group : uint16_t{0};
+  const Target* const target = targets_.Peek(key);
+  if (target == nullptr) return 0;
+  return now - target->group_learned < options_.trust_group_for ? target->group : uint16_t{0};
 }
 
 void SessionMemory::LearnGroup(absl::string_view key, uint16_t group, MonotonicTime now) {
@@ -104,23 +102,14 @@ void SessionMemory::LearnGroup(absl::string_view key, uint16_t group, MonotonicT
 }
 
 void SessionMemory::Clear() {
-  by_key_.clear();
-  by_use_.clear();
+  targets_.Clear();
   sessions_ = bytes_ = 0;
 }
 
 SessionMemory::Target& SessionMemory::Touch(absl::string_view key) {
-  const auto found = by_key_.find(key);
-  if (found != by_key_.end()) {
-    by_use_.splice(by_use_.begin(), by_use_, found->second);
-    return by_use_.front();
-  }
-  by_use_.emplace_front();
-  Target& target = by_use_.front();
-  target.key = std::string(key);
-  by_key_.emplace(target.key, by_use_.begin());
-  bytes_ += kTargetBytes + target.key.size();
-  return target;
+  const auto [target, added] = targets_.UseOrAdd(key);
+  if (added) bytes_ += kTargetBytes + key.size();
+  return *target;
 }
 
 void SessionMemory::DropSession(Target& target, size_t index) {
@@ -129,26 +118,25 @@ void SessionMemory::DropSession(Target& target, size_t index) {
   target.sessions.erase(target.sessions.begin() + static_cast<ptrdiff_t>(index));
 }
 
-void SessionMemory::DropTarget(Place place) {
-  while (!place->sessions.empty()) DropSession(*place, place->sessions.size() - 1);
-  bytes_ -= kTargetBytes + place->key.size();
-  by_key_.erase(place->key);
-  by_use_.erase(place);
+void SessionMemory::DropOldestTarget() {
+  Target& target = targets_.oldest();
+  while (!target.sessions.empty()) DropSession(target, target.sessions.size() - 1);
+  bytes_ -= kTargetBytes + targets_.oldest_key().size();
+  targets_.DropOldest();
 }
 
 bool SessionMemory::OverBounds() const {
-  return sessions_ > options_.max_sessions || by_key_.size() > options_.max_targets ||
+  return sessions_ > options_.max_sessions || targets_.size() > options_.max_targets ||
          bytes_ > options_.max_bytes;
 }
 
 void SessionMemory::KeepBounds() {
   while (OverBounds()) {
-    const Place last = std::prev(by_use_.end());
     // One target is left: drop its oldest session while it has another.
-    if (last == by_use_.begin() && last->sessions.size() > 1) {
-      DropSession(*last, 0);
+    if (targets_.size() == 1 && targets_.oldest().sessions.size() > 1) {
+      DropSession(targets_.oldest(), 0);
     } else {
-      DropTarget(last);
+      DropOldestTarget();
     }
   }
 }

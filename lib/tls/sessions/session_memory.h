@@ -8,13 +8,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <list>
 #include <memory>
 #include <string>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "lib/base/recent_map.h"
 #include "trestle/base/monotonic_time.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/tls/client_session_cache.h"
@@ -57,7 +56,7 @@ class SessionMemory {
 
   void Clear();
   size_t sessions() const { return sessions_; }
-  size_t targets() const { return by_key_.size(); }
+  size_t targets() const { return targets_.size(); }
   size_t bytes() const { return bytes_; }
 
  private:
@@ -66,22 +65,18 @@ class SessionMemory {
     size_t bytes = 0;
   };
   struct Target {
-    std::string key;
     std::deque<Kept> sessions;  // Oldest first.
     uint16_t group = 0;
     MonotonicTime group_learned;
   };
-  using Place = std::list<Target>::iterator;
-
   Target& Touch(absl::string_view key);
   void DropSession(Target& target, size_t index);
-  void DropTarget(Place place);
+  void DropOldestTarget();
   bool OverBounds() const;
   void KeepBounds();
 
   const ClientSessionCacheOptions options_;
-  std::list<Target> by_use_;                              // Most recently used first.
-  absl::flat_hash_map<absl::string_view, Place> by_key_;  // Views `Target::key`.
+  RecentMap<Target> targets_;
   size_t sessions_ = 0;
   size_t bytes_ = 0;
 };

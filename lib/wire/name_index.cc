@@ -1,4 +1,4 @@
-#include "lib/proxy/name_index.h"
+#include "lib/wire/name_index.h"
 
 #include <cstring>
 

@@ -1,8 +1,8 @@
 // NameIndex: an immutable map from names to numbers. Names with the same hash, four on average, are
 // adjacent in one block of memory: with a million names, a look-up mostly waits for memory. Uses 6
 // bytes per name besides the names.
-#ifndef TRESTLE_LIB_PROXY_NAME_INDEX_H_
-#define TRESTLE_LIB_PROXY_NAME_INDEX_H_
+#ifndef TRESTLE_LIB_WIRE_NAME_INDEX_H_
+#define TRESTLE_LIB_WIRE_NAME_INDEX_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -50,4 +50,4 @@ class NameIndex {
 
 }  // namespace trestle
 
-#endif  // TRESTLE_LIB_PROXY_NAME_INDEX_H_
+#endif  // TRESTLE_LIB_WIRE_NAME_INDEX_H_
