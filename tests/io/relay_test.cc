@@ -287,6 +287,36 @@ TEST(RelayTest, AClientThatBrokeBeforeItKnewTheEndFailed) {
   EXPECT_FALSE(r.backend->saw_end());
 }
 
+// A client of passthrough closes with the backend's close_notify unread: its own alert and a RST
+// arrive while the backend's end is on its way.
+TEST(RelayTest, AClientThatResetsBehindItsAlertMayMissTheEnd) {
+  for (const size_t sent : {24, 25}) {
+    SCOPED_TRACE(sent);
+    SimulatedLoop loop;
+    auto [client_end, front_end] = NewMemoryPair(loop, [&] {
+      MemoryLink link;
+      link.reset_after_bytes = 8 + sent;
+      return link;
+    }());
+    auto [back_end, backend_end] = NewMemoryPair(loop);
+    RelayOptions options;
+    options.client_alert_bytes = 24;
+    Relay relay(loop, *front_end, *back_end, nullptr, options);
+    std::optional<absl::Status> outcome;
+    relay.Start([&](absl::Status status) { outcome = std::move(status); });
+    client_end->Write(AsBytes("question"));
+    loop.RunReady();
+    backend_end->Write(AsBytes("answer"));
+    loop.RunReady();
+    backend_end->ShutdownWrite(StreamEnd::kClean);
+    client_end->Write(AsBytes(std::string(sent, 'a')));
+    loop.RunReady();
+    ASSERT_TRUE(outcome.has_value());
+    EXPECT_EQ(outcome->ok(), sent == 24) << *outcome;
+    EXPECT_EQ(relay.left_unmarked(Leg::kFront), sent == 24);
+  }
+}
+
 TEST(RelayTest, HoldsNoBufferWhileIdle) {
   SimulatedLoop loop;
   Relayed r(loop);
