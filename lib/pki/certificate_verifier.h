@@ -22,10 +22,6 @@ namespace trestle {
 /// The default limit of intermediates. Real chains have one to three.
 inline constexpr int kMaxIntermediates = 8;
 
-/// CAs have issued nothing weaker since 2014 (CA/Browser Forum Baseline Requirements 6.1.5).
-inline constexpr int kMinRsaBits = 2048;
-inline constexpr int kMinEcBits = 256;
-
 struct ChainRequirements {
   const TrustStore* trust = nullptr;  ///< Not null. Includes the CRLs to check.
   ChainPurpose purpose = ChainPurpose::kServer;

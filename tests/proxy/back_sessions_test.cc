@@ -364,7 +364,7 @@ TEST_P(BackSessionsTest, ReplacedPoliciesAreKeptApart) {
        [this](ClientTlsOptions& tls) {
          tls.crl_pem = back_pki.IssueCrl({}, loop.Now() + absl::Hours(9));
        }},
-      {"RSA keys", [](ClientTlsOptions& tls) { tls.min_rsa_bits = 4096; }},
+      {"RSA keys", [](ClientTlsOptions& tls) { tls.parameters.min_rsa_bits = 4096; }},
       {"no verification", [](ClientTlsOptions& tls) { tls.dangerous_skip_verify = true; }},
       {"groups", [](ClientTlsOptions& tls) { tls.parameters.groups = {TlsGroup::kP256}; }},
       {"staple", [](ClientTlsOptions& tls) { tls.request_staple = true; }},

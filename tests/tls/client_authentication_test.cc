@@ -76,8 +76,9 @@ class ClientAuthenticationTest : public TlsTest, public ::testing::WithParamInte
   }
 
   std::shared_ptr<const ServerTlsConfig> ServerWith(
-      std::shared_ptr<ClientAuthentication> authentication) {
+      std::shared_ptr<ClientAuthentication> authentication, const TlsParameters& parameters = {}) {
     ServerTlsOptions options;
+    options.parameters = parameters;
     options.certificates = store_;
     options.client_authentication = std::move(authentication);
     options.ticket_keys = ring_;
@@ -129,6 +130,28 @@ class ClientAuthenticationTest : public TlsTest, public ::testing::WithParamInte
   std::shared_ptr<const PeerIdentity> identity_;
   TlsInfo info_;
 };
+
+TEST_P(ClientAuthenticationTest, ThePresetSetsTheSizesOfClientsKeys) {
+  const auto intermediate = Server(Policy(ClientCertificate::kRequired));
+  TlsParameters modern = ParametersOf(TlsPreset::kModern);
+  modern.min_version = TlsVersion::kTls12;
+  modern.min_ec_bits = 384;
+  const auto strict = ServerWith(authentication_, modern);
+  LeafSpec leaf = ClientLeaf();
+  for (const auto& [type, fault] : {std::pair(KeyType::kRsa, "2048 bits, fewer than 3072"),
+                                    std::pair(KeyType::kEcdsa, "256 bits, fewer than 384")}) {
+    leaf.key_type = type;
+    const PemPair pair = pki_.Issue(leaf);
+    EXPECT_TRUE(ConnectWith(pair, intermediate).ok());
+    ExpectRefusal(ConnectWith(pair, strict), ErrorCode::kCertificateUntrusted, kBadCertificate,
+                  fault);
+    // Nor does a session of the intermediate preset open the strict one.
+    ResumingClient client(GetParam());
+    UsePem(client.context(), pair);
+    EXPECT_TRUE(client.TryConnect(intermediate, loop_, "a.test").ok());
+    EXPECT_FALSE(client.TryConnect(strict, loop_, "a.test").ok());
+  }
+}
 
 TEST_P(ClientAuthenticationTest, MoreCaNamesThanAMessageHoldsAreLeftOut) {
   std::string cas = pki_.ca_pem();

@@ -328,8 +328,8 @@ TEST_F(VerificationTest, APinIsNotEnough) {
 
 TEST_F(VerificationTest, SizesOfKeysMayBeRaised) {
   ClientTlsOptions options;
-  options.min_rsa_bits = 3072;
-  options.min_ec_bits = 384;
+  options.parameters.min_rsa_bits = 3072;
+  options.parameters.min_ec_bits = 384;
   ExpectFailure(Verify(pki_.Issue(LeafFor("a.test", KeyType::kRsa)), "a.test", options),
                 ErrorCode::kCertificateUntrusted, kBadCertificate,
                 HasSubstr("RSA key has 2048 bits, fewer than 3072"));
@@ -347,8 +347,10 @@ TEST_F(VerificationTest, OptionsThatWeakenOrMeanNothingAreRefused) {
     EXPECT_EQ(CodeOf(made.status()), ErrorCode::kConfiguration);
     return std::string(made.status().message());
   };
-  EXPECT_THAT(refusal([](ClientTlsOptions& o) { o.min_rsa_bits = 2047; }), HasSubstr("lowered"));
-  EXPECT_THAT(refusal([](ClientTlsOptions& o) { o.min_ec_bits = 255; }), HasSubstr("lowered"));
+  EXPECT_THAT(refusal([](ClientTlsOptions& o) { o.parameters.min_rsa_bits = 2047; }),
+              HasSubstr("lowered"));
+  EXPECT_THAT(refusal([](ClientTlsOptions& o) { o.parameters.min_ec_bits = 255; }),
+              HasSubstr("lowered"));
   EXPECT_THAT(refusal([](ClientTlsOptions& o) { o.pins = {"sha256/AAAA"}; }), HasSubstr("pin"));
   EXPECT_THAT(refusal([](ClientTlsOptions& o) { o.pins = {""}; }), HasSubstr("pin"));
   EXPECT_THAT(refusal([](ClientTlsOptions& o) {

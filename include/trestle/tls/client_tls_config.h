@@ -40,9 +40,6 @@ struct ClientTlsOptions {
   /// 7469 2.4). Add a backup pin of a key that is stored elsewhere, in case the first key is lost.
   /// Empty: any key.
   std::vector<std::string> pins = {};
-  /// The shortest keys accepted below the root, in bits. They may be raised, not lowered.
-  int min_rsa_bits = 2048;
-  int min_ec_bits = 256;
   /// Offers only signature algorithms and ciphers of this key type. A server with certificates of
   /// several types presents that one, or fails the handshake. Empty: any type.
   std::optional<KeyType> peer_key_type = std::nullopt;

@@ -1,4 +1,4 @@
-// TLS versions and key exchange groups, for both sides of a connection.
+// TLS versions, key exchange groups and sizes of keys, for both sides of a connection.
 #ifndef TRESTLE_TLS_TLS_PARAMETERS_H_
 #define TRESTLE_TLS_TLS_PARAMETERS_H_
 
@@ -23,12 +23,16 @@ struct TlsParameters {
   TlsVersion max_version = TlsVersion::kTls13;
   /// In order of preference.
   std::vector<TlsGroup> groups = DefaultGroups();
+  /// The shortest keys accepted in a peer's certificates below the root, in bits. They may be
+  /// raised, not lowered.
+  int min_rsa_bits = 2048;
+  int min_ec_bits = 256;
 };
 
 /// Parameter presets, named as in Mozilla's guidelines.
 enum class TlsPreset : uint8_t {
-  kModern,        ///< TLS 1.3 only.
-  kIntermediate,  ///< TLS 1.2 and 1.3: the default.
+  kModern,        ///< TLS 1.3 only; keys of 128 bits of strength: RSA 3072, EC 256.
+  kIntermediate,  ///< TLS 1.2 and 1.3; RSA 2048, EC 256: the default.
 };
 
 TlsParameters ParametersOf(TlsPreset preset);

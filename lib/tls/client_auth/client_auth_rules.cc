@@ -187,13 +187,16 @@ bool ClientAuthRule::Allows(const PeerIdentity& identity) const {
   return absl::c_linear_search(allowed.key_sha256, identity.key_sha256);
 }
 
-std::optional<ChainFailure> ClientAuthRule::Judge(const CertificateChain& chain, absl::Time now,
+std::optional<ChainFailure> ClientAuthRule::Judge(const CertificateChain& chain,
+                                                  const TlsParameters& parameters, absl::Time now,
                                                   PeerIdentity& identity) const {
   ChainRequirements requirements;
   requirements.trust = policy_.trust.get();
   requirements.purpose = ChainPurpose::kClient;
   requirements.max_intermediates = policy_.max_intermediates;
   requirements.check_crls = policy_.trust->has_crls();
+  requirements.min_rsa_bits = parameters.min_rsa_bits;
+  requirements.min_ec_bits = parameters.min_ec_bits;
   std::optional<ChainFailure> failure = VerifyChain(chain, requirements, now).failure;
   if (failure.has_value()) return failure;
   identity = IdentityOf(chain.front().get());

@@ -14,6 +14,7 @@
 #include "lib/pki/certificate_verifier.h"
 #include "trestle/pki/peer_identity.h"
 #include "trestle/tls/client_authentication.h"
+#include "trestle/tls/tls_parameters.h"
 #include "trestle/wire/pattern_index.h"
 #include "trestle/wire/server_name.h"
 
@@ -31,10 +32,10 @@ class ClientAuthRule {
   /// requested.
   const std::string& digest() const { return digest_; }
 
-  /// Checks that `chain` (leaf first) is trusted at `now`, not revoked, and accepted. Returns
-  /// nothing on success and fills in `identity`.
-  std::optional<ChainFailure> Judge(const CertificateChain& chain, absl::Time now,
-                                    PeerIdentity& identity) const;
+  /// Checks that `chain` (leaf first) is trusted at `now`, not revoked, and accepted, and that its
+  /// keys have the sizes of `parameters`. Returns nothing on success and fills in `identity`.
+  std::optional<ChainFailure> Judge(const CertificateChain& chain, const TlsParameters& parameters,
+                                    absl::Time now, PeerIdentity& identity) const;
 
  private:
   bool Allows(const PeerIdentity& identity) const;

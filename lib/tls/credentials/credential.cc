@@ -26,8 +26,6 @@
 namespace trestle {
 namespace {
 
-constexpr int kMinRsaBits = 2048;
-
 using Buffers = std::vector<bssl::UniquePtr<CRYPTO_BUFFER>>;
 
 absl::StatusOr<KeyType> ReadKeyType(const EVP_PKEY* key) {

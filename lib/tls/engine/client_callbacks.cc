@@ -78,8 +78,8 @@ ssl_verify_result_t VerifyShown(const SSL* ssl, ConnectionRecord& record, uint8_
   ChainRequirements requirements;
   requirements.trust = handshake.client->trust();
   requirements.name = &handshake.expected_name;
-  requirements.min_rsa_bits = handshake.client->options().min_rsa_bits;
-  requirements.min_ec_bits = handshake.client->options().min_ec_bits;
+  requirements.min_rsa_bits = handshake.client->options().parameters.min_rsa_bits;
+  requirements.min_ec_bits = handshake.client->options().parameters.min_ec_bits;
   requirements.pins = handshake.client->pins();
   requirements.check_crls = !handshake.client->options().crl_pem.empty();
   ChainVerdict verdict = VerifyChain(chain, requirements, record.scheduler.Now());
@@ -134,8 +134,8 @@ std::string ClientPolicyDigest(const ClientTlsOptions& options) {
   AppendField(text, "ca", options.ca_pem);
   AppendField(text, "crl", options.crl_pem);
   for (const std::string& pin : options.pins) AppendField(text, "pin", pin);
-  AppendField(text, "min_rsa_bits", absl::StrCat(options.min_rsa_bits));
-  AppendField(text, "min_ec_bits", absl::StrCat(options.min_ec_bits));
+  AppendField(text, "min_rsa_bits", absl::StrCat(options.parameters.min_rsa_bits));
+  AppendField(text, "min_ec_bits", absl::StrCat(options.parameters.min_ec_bits));
   if (options.peer_key_type.has_value()) {
     AppendField(text, "peer_key_type", absl::StrCat(static_cast<int>(*options.peer_key_type)));
   }

@@ -66,16 +66,6 @@ absl::StatusOr<std::vector<std::array<uint8_t, 32>>> ReadPins(
 }
 
 absl::Status CheckClientOptions(const ClientTlsOptions& options) {
-  if (options.min_rsa_bits < kMinRsaBits) {
-    return ConfigurationError(absl::StrCat("min_rsa_bits is ", options.min_rsa_bits,
-                                           "; it may be raised above ", kMinRsaBits,
-                                           ", not lowered"));
-  }
-  if (options.min_ec_bits < kMinEcBits) {
-    return ConfigurationError(absl::StrCat("min_ec_bits is ", options.min_ec_bits,
-                                           "; it may be raised above ", kMinEcBits,
-                                           ", not lowered"));
-  }
   if (options.dangerous_skip_verify && !options.pins.empty()) {
     return ConfigurationError("pins are checked in verified chains only: not with skip_verify");
   }

@@ -174,8 +174,8 @@ ssl_verify_result_t VerifyClient(SSL* ssl, uint8_t* out_alert) {
     return ssl_verify_invalid;
   }
   PeerIdentity identity;
-  std::optional<ChainFailure> failure =
-      handshake.client_rule->Judge(chain, record.scheduler.Now(), identity);
+  std::optional<ChainFailure> failure = handshake.client_rule->Judge(
+      chain, handshake.server->options().parameters, record.scheduler.Now(), identity);
   if (failure.has_value()) {
     *out_alert = AlertFor(*failure);
     handshake.refusal = std::move(failure->error);

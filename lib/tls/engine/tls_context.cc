@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/pki/pem.h"
+#include "lib/pki/x509_certificate.h"
 #include "lib/tls/engine/connection_record.h"
 #include "lib/tls/sessions/session_clock.h"
 #include "trestle/base/error.h"
@@ -64,9 +65,20 @@ uint16_t NativeGroup(TlsGroup group) {
   return SSL_GROUP_X25519;
 }
 
+absl::Status TooShort(absl::string_view option, int bits, int least) {
+  return ConfigurationError(
+      absl::StrCat(option, " is ", bits, "; it may be raised above ", least, ", not lowered"));
+}
+
 absl::Status CheckParameters(const TlsParameters& parameters) {
   if (parameters.min_version > parameters.max_version) {
     return ConfigurationError("the lowest TLS version is above the highest");
+  }
+  if (parameters.min_rsa_bits < kMinRsaBits) {
+    return TooShort("min_rsa_bits", parameters.min_rsa_bits, kMinRsaBits);
+  }
+  if (parameters.min_ec_bits < kMinEcBits) {
+    return TooShort("min_ec_bits", parameters.min_ec_bits, kMinEcBits);
   }
   if (parameters.groups.empty()) return ConfigurationError("there are no key exchange groups");
   std::vector<TlsGroup> groups = parameters.groups;

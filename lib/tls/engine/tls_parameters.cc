@@ -9,7 +9,10 @@ std::vector<TlsGroup> DefaultGroups() {
 
 TlsParameters ParametersOf(TlsPreset preset) {
   TlsParameters parameters;
-  if (preset == TlsPreset::kModern) parameters.min_version = TlsVersion::kTls13;
+  if (preset == TlsPreset::kModern) {
+    parameters.min_version = TlsVersion::kTls13;
+    parameters.min_rsa_bits = 3072;
+  }
   return parameters;
 }
 

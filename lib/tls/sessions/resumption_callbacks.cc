@@ -49,7 +49,8 @@ bool ClientIsStillWelcome(const SSL_SESSION* session, ConnectionRecord& record) 
   CertificateChain chain;
   PeerIdentity identity;
   if (!ReadChain(buffers, chain, handshake.resumed_chain).empty()) return false;
-  if (rule->Judge(chain, record.scheduler.Now(), identity).has_value()) return false;
+  const TlsParameters& parameters = handshake.server->options().parameters;
+  if (rule->Judge(chain, parameters, record.scheduler.Now(), identity).has_value()) return false;
   const CRYPTO_BUFFER* leaf = sk_CRYPTO_BUFFER_value(buffers, 0);
   const absl::string_view leaf_der =
       AsText(ByteView(CRYPTO_BUFFER_data(leaf), CRYPTO_BUFFER_len(leaf)));
