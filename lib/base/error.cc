@@ -270,7 +270,7 @@ absl::Status OverLimitError(Limit limit, Phase phase, std::string detail) {
 }
 
 std::optional<Error> GetError(const absl::Status& status) {
-  const std::optional<absl::Cord> cord = status.GetPayload(kPayloadUrl);
+  const auto cord = status.GetPayload(kPayloadUrl);
   if (!cord.has_value() || cord->size() < kHeaderBytes) return std::nullopt;
   const std::string payload(*cord);
   Error error;

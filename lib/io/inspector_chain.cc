@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/algorithm/container.h"
+#include "absl/strings/str_cat.h"
 
 namespace trestle {
 
@@ -58,7 +59,7 @@ bool InspectorChain::Apply(Direction direction, size_t index, Pass& pass, Verdic
   switch (verdict.action()) {
     case Verdict::Action::kForward:
       decided = bytes > 0;
-      out.append(AsText(input.first(bytes)));
+      absl::StrAppend(&out, AsText(input.first(bytes)));
       break;
     case Verdict::Action::kReplace:
       decided = bytes > 0 || !verdict.text().empty();

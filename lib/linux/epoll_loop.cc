@@ -8,10 +8,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
+#include <cstdlib>
 #include <limits>
 #include <utility>
 
-#include "absl/log/check.h"
 #include "absl/memory/memory.h"
 #include "lib/linux/system_error.h"
 #include "lib/linux/timer_heap.h"
@@ -130,7 +131,10 @@ void EpollLoop::RunTurn(absl::Duration max_wait) {
 bool EpollLoop::DispatchReady(int wait_ms) {
   std::array<epoll_event, kEventsPerTurn> events;
   const int count = epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, wait_ms);
-  CHECK(count >= 0 || errno == EINTR) << "epoll_wait failed";
+  if (count < 0 && errno != EINTR) {
+    std::perror("epoll_wait");
+    std::abort();
+  }
   if (!std::exchange(in_turn_, true)) ReadClocks();
   for (int i = 0; i < count; ++i) {
     const uint64_t tag = events[i].data.u64;

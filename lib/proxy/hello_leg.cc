@@ -65,7 +65,7 @@ LegFacts HelloLeg::facts() const {
   if (reader_.state() != HelloState::kDone) return facts;
   facts.server_name = hello().server_name;
   HelloReport& report = facts.hello.emplace();
-  report.alpn.assign(hello().alpn.begin(), hello().alpn.end());
+  for (absl::string_view protocol : hello().alpn) report.alpn.emplace_back(protocol);
   report.bytes = reader_.hello().message.size();
   report.records = reader_.hello().records;
   report.segments = reader_.segments();

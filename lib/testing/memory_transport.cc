@@ -8,8 +8,8 @@
 #include <string>
 #include <utility>
 
-#include "absl/log/check.h"
 #include "absl/strings/str_cat.h"
+#include "lib/testing/check.h"
 #include "trestle/base/error.h"
 
 namespace trestle::testing {
@@ -178,8 +178,8 @@ IoResult Connection::Fail(Side& side) {
 
 IoResult Connection::Read(int end, MutableByteView out) {
   Side& side = sides_[end];
-  CHECK(!side.silent()) << "Read after Abort";
-  CHECK(!out.empty()) << "Read into nothing";
+  CHECK(!side.silent() && "Read after Abort");
+  CHECK(!out.empty() && "Read into nothing");
   const MonotonicTime now = loop_.MonotonicNow();
   if (side.life == Life::kCut) return {0, IoState::kFailed};
   if (!side.BytesArrived(now)) {
@@ -209,9 +209,9 @@ IoResult Connection::Read(int end, MutableByteView out) {
 IoResult Connection::Write(int end, ByteView data) {
   Side& side = sides_[end];
   Side& to = peer(end);
-  CHECK(!side.silent()) << "Write after Abort";
-  CHECK(!side.write_ended) << "Write after ShutdownWrite";
-  CHECK(!data.empty()) << "Write of nothing";
+  CHECK(!side.silent() && "Write after Abort");
+  CHECK(!side.write_ended && "Write after ShutdownWrite");
+  CHECK(!data.empty() && "Write of nothing");
   const MonotonicTime now = loop_.MonotonicNow();
   if (side.ResetArrived(now)) return Fail(side);
   if (to.life != Life::kOpen) {
@@ -246,7 +246,7 @@ IoResult Connection::Write(int end, ByteView data) {
 IoResult Connection::ShutdownWrite(int end, StreamEnd how) {
   Side& side = sides_[end];
   Side& to = peer(end);
-  CHECK(!side.silent()) << "ShutdownWrite after Abort";
+  CHECK(!side.silent() && "ShutdownWrite after Abort");
   if (side.life == Life::kCut) return {0, IoState::kOk};
   const MonotonicTime now = loop_.MonotonicNow();
   if (side.ResetArrived(now)) return Fail(side);

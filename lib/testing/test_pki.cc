@@ -17,10 +17,10 @@
 #include <cstdint>
 #include <utility>
 
-#include "absl/log/check.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "lib/testing/check.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/endpoint.h"
 
@@ -152,7 +152,7 @@ void AddSubjectAltNames(X509* certificate, const LeafSpec& leaf) {
     const bool v6 = ip_name.find(':') != std::string::npos;
     absl::StatusOr<Endpoint> endpoint =
         Endpoint::Parse(v6 ? absl::StrCat("[", ip_name, "]:1") : absl::StrCat(ip_name, ":1"));
-    CHECK_OK(endpoint.status());
+    CHECK(endpoint.ok());
     CHECK(bssl::PushToStack(names.get(), MakeName(GEN_IPADD, endpoint->address())));
   }
   AddExtension(certificate, NID_subject_alt_name, names.get(), /*critical=*/false);
@@ -166,7 +166,7 @@ std::string RangeBytes(const std::string& range) {
   const bool v6 = address.find(':') != std::string::npos;
   absl::StatusOr<Endpoint> endpoint =
       Endpoint::Parse(v6 ? absl::StrCat("[", address, "]:1") : absl::StrCat(address, ":1"));
-  CHECK_OK(endpoint.status());
+  CHECK(endpoint.ok());
   std::string bytes(AsText(endpoint->address()));
   int bits = 0;
   CHECK(absl::SimpleAtoi(range.substr(slash + 1), &bits));
@@ -236,7 +236,7 @@ bssl::UniquePtr<X509> NewAuthorityCertificate(const AuthoritySpec& spec, absl::T
 std::string CommonName(const X509* certificate) {
   const X509_NAME* name = X509_get_subject_name(certificate);
   const int index = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
-  CHECK_GE(index, 0);
+  CHECK(index >= 0);
   const ASN1_STRING* text = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, index));
   return std::string(
       AsText(ByteView(ASN1_STRING_get0_data(text), static_cast<size_t>(ASN1_STRING_length(text)))));
@@ -279,7 +279,7 @@ void AddCertId(CBB* out, X509* leaf, X509* issuer) {
   CHECK(X509_pubkey_digest(issuer, EVP_sha1(), key_hash, &bytes));
   uint8_t* serial = nullptr;
   const int serial_bytes = i2d_ASN1_INTEGER(X509_get_serialNumber(leaf), &serial);
-  CHECK_GT(serial_bytes, 0);
+  CHECK(serial_bytes > 0);
   bssl::UniquePtr<uint8_t> serial_owner(serial);
   CBB id;
   CHECK(CBB_add_asn1(out, &id, CBS_ASN1_SEQUENCE));
@@ -493,7 +493,7 @@ std::shared_ptr<const Credential> TestPki::IssueCredential(const LeafSpec& leaf)
   const PemPair pair = Issue(leaf);
   absl::StatusOr<std::shared_ptr<const Credential>> credential =
       Credential::FromPem(pair.chain, pair.key);
-  CHECK_OK(credential.status());
+  CHECK(credential.ok());
   return *std::move(credential);
 }
 

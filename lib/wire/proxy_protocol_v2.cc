@@ -1,9 +1,9 @@
 #include "lib/wire/proxy_protocol_v2.h"
 
+#include <array>
 #include <optional>
 #include <string>
 
-#include "absl/crc/crc32c.h"
 #include "trestle/base/endpoint.h"
 
 namespace trestle {
@@ -29,6 +29,25 @@ constexpr FamilyPair kFamilies[] = {
 };
 
 constexpr size_t kSslHeadBytes = 5;  // Flags and verify.
+
+// CRC-32C of each byte, with the polynomial of RFC 3720 B.4, whose bits are reversed.
+constexpr std::array<uint32_t, 256> MakeCrc32cTable() {
+  std::array<uint32_t, 256> table = {};
+  for (uint32_t byte = 0; byte < table.size(); ++byte) {
+    uint32_t crc = byte;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82f63b78 : 0);
+    table[byte] = crc;
+  }
+  return table;
+}
+
+constexpr std::array<uint32_t, 256> kCrc32cTable = MakeCrc32cTable();
+
+// The first `crc` is ~0, and the checksum is the inverse of the last one.
+uint32_t ExtendCrc32c(uint32_t crc, absl::string_view bytes) {
+  for (uint8_t byte : AsBytes(bytes)) crc = (crc >> 8) ^ kCrc32cTable[(crc ^ byte) & 0xff];
+  return crc;
+}
 
 uint16_t U16(ByteView bytes) { return static_cast<uint16_t>(bytes[0] << 8 | bytes[1]); }
 
@@ -174,10 +193,9 @@ bool IsRegisteredSslSubTlv(uint8_t type) {
 }
 
 uint32_t HeaderCrc32c(absl::string_view header, size_t crc_begin) {
-  const absl::crc32c_t before = absl::ComputeCrc32c(header.substr(0, crc_begin));
-  const absl::crc32c_t with_zeros = absl::ExtendCrc32cByZeroes(before, kProxyCrcBytes);
-  return static_cast<uint32_t>(
-      absl::ExtendCrc32c(with_zeros, header.substr(crc_begin + kProxyCrcBytes)));
+  uint32_t crc = ExtendCrc32c(~uint32_t{0}, header.substr(0, crc_begin));
+  crc = ExtendCrc32c(crc, absl::string_view("\0\0\0\0", kProxyCrcBytes));
+  return ~ExtendCrc32c(crc, header.substr(crc_begin + kProxyCrcBytes));
 }
 
 }  // namespace wire_internal
