@@ -19,8 +19,9 @@
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_terminator.h"
 
-ABSL_FLAG(std::string, backend, "",
-          "IP:PORT that receives the clear text; several, joined by +, are used in turn");
+ABSL_FLAG(
+    std::string, backend, "",
+    "IP:PORT or unix:PATH that receives the clear text; several, joined by +, are used in turn");
 
 namespace {
 

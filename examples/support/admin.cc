@@ -18,7 +18,8 @@
 #include "trestle/watch/certificate_sightings.h"
 
 ABSL_FLAG(std::string, admin, "",
-          "IP:PORT for /metrics, /healthz, /legs and a page over HTTP. No authentication: bind to "
+          "IP:PORT or unix:PATH for /metrics, /healthz, /legs and a page over HTTP. No "
+          "authentication: bind to "
           "a private address");
 ABSL_FLAG(std::vector<std::string>, admin_hosts, std::vector<std::string>({"localhost"}),
           "comma-separated host names that --admin accepts beside IP addresses; it rejects others, "
@@ -148,8 +149,7 @@ absl::Status Admin::Start(EpollLoop& main_loop) {
   server_ = *std::move(server);
   server_->SetRoutes(routes_);
   Refresh();
-  const std::string address = listen_.ToString();
-  LogLine(absl::StrCat("admin on ", address.substr(0, address.rfind(':') + 1), server_->port()));
+  LogLine(absl::StrCat("admin on ", server_->endpoint().ToString()));
   return absl::OkStatus();
 }
 

@@ -57,7 +57,7 @@ std::vector<std::string> ListOf(absl::string_view text) {
 
 // Returns the flags that have no effect because HTTP is not read; empty for none.
 absl::string_view FlagWithoutHttp(const HttpFlags& flags) {
-  if (!flags.trusted_proxies.ranges().empty()) return "http_trusted_proxies";
+  if (!flags.trusted_proxies.ToString().empty()) return "http_trusted_proxies";
   if (flags.upgrades != Http1Options().upgrades) return "http_upgrades";
   if (flags.client_cert) return "http_client_cert";
   if (flags.xfcc_cert) return "http_xfcc_cert";

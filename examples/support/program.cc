@@ -26,7 +26,7 @@ void ParseCommandLine(int argc, char** argv, absl::string_view usage) {
 }
 
 absl::StatusOr<Endpoint> EndpointFromFlag(absl::string_view flag, absl::string_view value) {
-  if (value.empty()) return FlagError(flag, "is required, as IP:PORT");
+  if (value.empty()) return FlagError(flag, "is required, as IP:PORT or unix:PATH");
   absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(value);
   if (endpoint.ok()) return endpoint;
   return FlagError(flag, absl::StrCat("is wrong: ", Sentence(endpoint.status())));

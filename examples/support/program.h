@@ -17,7 +17,7 @@ namespace trestle::examples {
 /// program and their defaults, and exits with status 0; `--version` prints versions.
 void ParseCommandLine(int argc, char** argv, absl::string_view usage);
 
-/// Parses an IP:PORT to listen on; an error names `flag`.
+/// Parses an IP:PORT or unix:PATH to listen on; an error names `flag`.
 absl::StatusOr<Endpoint> EndpointFromFlag(absl::string_view flag, absl::string_view value);
 
 /// The same for a server to dial: neither the address nor the port may be 0.

@@ -9,7 +9,8 @@
 #include "examples/support/connection_log.h"
 #include "examples/support/program.h"
 
-ABSL_FLAG(std::string, listen, "", "IP:PORT to accept clients on; port 0 selects a free one");
+ABSL_FLAG(std::string, listen, "",
+          "IP:PORT or unix:PATH to accept clients on; port 0 selects a free one");
 ABSL_FLAG(bool, join, false,
           "shares the address with running processes of this user: start the new process with it, "
           "then end the old one with SIGTERM, and no connection is lost");

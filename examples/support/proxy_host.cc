@@ -57,16 +57,18 @@ class ProxyHost::Worker {
     thread_.Join();
   }
 
-  absl::Status Listen(const Endpoint& endpoint, PortUse port_use) {
+  /// Listens on `endpoint`; `first` is the first worker, or null if it is this one.
+  absl::Status Listen(const Endpoint& endpoint, PortUse port_use, const Worker* first) {
     TcpListenerOptions options;
     options.port_use = port_use;
     options.keepalive = keepalive_;
-    absl::StatusOr<std::unique_ptr<TcpListener>> listener = TcpListener::Create(
-        *loop_, endpoint,
-        [this](std::unique_ptr<Transport> connection) {
-          blocks_.back()->Serve(std::move(connection));
-        },
-        options);
+    auto serve = [this](std::unique_ptr<Transport> connection) {
+      blocks_.back()->Serve(std::move(connection));
+    };
+    absl::StatusOr<std::unique_ptr<TcpListener>> listener =
+        first != nullptr && !endpoint.is_ip()
+            ? TcpListener::Share(*loop_, first->listener(), serve, options)
+            : TcpListener::Create(*loop_, endpoint, serve, options);
     if (!listener.ok()) return listener.status();
     listener_ = *std::move(listener);
     return absl::OkStatus();
@@ -180,9 +182,9 @@ absl::Status ProxyHost::StartWorkers(BlockFactory& new_blocks) {
     absl::StatusOr<std::unique_ptr<Worker>> worker = Worker::Create(options_.tcp_keepalive);
     if (!worker.ok()) return worker.status();
     // The first one may have chosen the port; the others join it.
-    absl::Status status =
-        i == 0 ? (*worker)->Listen(options_.listen, options_.port_use)
-               : (*worker)->Listen(workers_[0]->listener().local_endpoint(), PortUse::kJoin);
+    absl::Status status = i == 0 ? (*worker)->Listen(options_.listen, options_.port_use, nullptr)
+                                 : (*worker)->Listen(workers_[0]->listener().local_endpoint(),
+                                                     PortUse::kJoin, workers_[0].get());
     if (!status.ok()) return status;
     workers_.push_back(*std::move(worker));
     workers_.back()->OnAcceptFailure([this](const absl::Status& failure) {

@@ -52,14 +52,6 @@ std::string ByteSequence(absl::string_view bytes) {
   return absl::StrCat(":", absl::Base64Escape(bytes), ":");
 }
 
-// Returns the address without its port: "192.0.2.1", "2001:db8::1".
-std::string AddressOf(const Endpoint& endpoint) {
-  const std::string text = endpoint.ToString();
-  absl::string_view address = absl::string_view(text).substr(0, text.rfind(':'));
-  if (absl::ConsumePrefix(&address, "[")) absl::ConsumeSuffix(&address, "]");
-  return std::string(address);
-}
-
 // Replaces bytes that a field's value must not contain. Certificates may contain any byte.
 std::string Printable(std::string value) {
   for (char& c : value) {
@@ -95,8 +87,8 @@ absl::Status CheckForwarding(const ForwardingOptions& options) {
 
 HeadRewriter::HeadRewriter(const ForwardingOptions& options, const ConnectionReport& connection)
     : options_(options), trusted_(options.append_from.Contains(connection.front.peer)) {
-  const bool known = connection.front.peer.family() != Endpoint::Family::kNone;
-  address_ = known ? AddressOf(connection.front.peer) : "unknown";
+  address_ = connection.front.peer.AddressText();
+  if (address_.empty()) address_ = "unknown";
   scheme_ = connection.front.tls != nullptr ? "https" : "http";
   const bool v6 = absl::StrContains(address_, ':');
   forwarded_for_ = absl::StrCat("for=", v6 ? absl::StrCat("\"[", address_, "]\"") : address_,

@@ -347,7 +347,7 @@ bool HostAllowed(Http1Options::HostPolicy policy, const std::string& server_name
                  const std::string& host) {
   if (policy == Http1Options::HostPolicy::kAny) return true;
   if (!server_name.empty()) return host == server_name;
-  return Endpoint::Parse(absl::StrCat(host, ":1")).ok();
+  return Endpoint::ParseIp(absl::StrCat(host, ":1")).ok();
 }
 
 bool SpeaksHttp2(const ConnectionReport& connection) {

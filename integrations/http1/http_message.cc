@@ -246,7 +246,7 @@ std::optional<std::string> HostOf(absl::string_view authority) {
     }
     host = authority.substr(0, colon);
   }
-  if (Endpoint::Parse(absl::StrCat(host, ":1")).ok()) return absl::AsciiStrToLower(host);
+  if (Endpoint::ParseIp(absl::StrCat(host, ":1")).ok()) return absl::AsciiStrToLower(host);
   absl::StatusOr<std::string> name = NormalizeServerName(host);
   if (!name.ok()) return std::nullopt;
   return *std::move(name);

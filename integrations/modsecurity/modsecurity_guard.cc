@@ -34,11 +34,8 @@ absl::Status BadRules(absl::string_view reason) {
 
 // An address and a port in ModSecurity's form.
 struct Peer {
-  explicit Peer(const Endpoint& endpoint) : port(endpoint.port()) {
-    const std::string text = endpoint.ToString();
-    address = text.substr(0, text.rfind(':'));
-    if (!address.empty() && address.front() == '[') address = address.substr(1, address.size() - 2);
-  }
+  explicit Peer(const Endpoint& endpoint)
+      : address(endpoint.is_ip() ? endpoint.AddressText() : "-"), port(endpoint.port()) {}
   std::string address;
   int port;
 };

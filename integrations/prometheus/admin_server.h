@@ -40,7 +40,7 @@ class AdminServer {
   /// Replaces the routes on the page and in /legs. Thread-safe.
   void SetRoutes(std::vector<RouteLegs> routes) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  uint16_t port() const { return pages_->port(); }
+  const Endpoint& endpoint() const { return pages_->endpoint(); }
 
  private:
   explicit AdminServer(const ProxyMetrics& metrics) : metrics_(metrics) {}

@@ -59,7 +59,7 @@ absl::string_view WithoutPort(absl::string_view host) {
 }
 
 bool IsAddress(absl::string_view host) {
-  return Endpoint::Parse(host).ok() || Endpoint::Parse(absl::StrCat(host, ":80")).ok();
+  return Endpoint::ParseIp(host).ok() || Endpoint::ParseIp(absl::StrCat(host, ":80")).ok();
 }
 
 absl::Status CannotServe(const Endpoint& listen, const absl::Status& why) {

@@ -59,7 +59,8 @@ class PageServer {
   PageServer(const PageServer&) = delete;
   PageServer& operator=(const PageServer&) = delete;
 
-  uint16_t port() const { return listener_->local_endpoint().port(); }
+  /// Returns the actual address, with the port that the system chose.
+  const Endpoint& endpoint() const { return listener_->local_endpoint(); }
 
  private:
   class Connection;

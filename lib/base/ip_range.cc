@@ -17,6 +17,7 @@ namespace trestle {
 namespace {
 
 constexpr int kMappedPrefixBits = 96;
+constexpr absl::string_view kLocalSockets = "unix:";
 
 absl::Status BadRange(absl::string_view text, absl::string_view why) {
   return ConfigurationError(absl::StrCat("\"", text, "\" is no range of addresses: ", why));
@@ -95,6 +96,10 @@ std::string IpRange::ToString() const {
 absl::StatusOr<TrustedPeers> TrustedPeers::Parse(absl::string_view text) {
   TrustedPeers peers;
   for (absl::string_view entry : absl::StrSplit(text, ',')) {
+    if (entry == kLocalSockets) {
+      peers.local_sockets_ = true;
+      continue;
+    }
     absl::StatusOr<IpRange> range = IpRange::Parse(entry);
     if (!range.ok()) return range.status();
     peers.ranges_.push_back(*std::move(range));
@@ -103,14 +108,16 @@ absl::StatusOr<TrustedPeers> TrustedPeers::Parse(absl::string_view text) {
 }
 
 bool TrustedPeers::Contains(const Endpoint& peer) const {
+  if (peer.family() == Endpoint::Family::kUnix) return local_sockets_;
   return std::any_of(ranges_.begin(), ranges_.end(),
                      [&peer](const IpRange& range) { return range.Contains(peer); });
 }
 
 std::string TrustedPeers::ToString() const {
-  return absl::StrJoin(ranges_, ",", [](std::string* out, const IpRange& range) {
-    absl::StrAppend(out, range.ToString());
-  });
+  std::vector<std::string> entries;
+  for (const IpRange& range : ranges_) entries.push_back(range.ToString());
+  if (local_sockets_) entries.emplace_back(kLocalSockets);
+  return absl::StrJoin(entries, ",");
 }
 
 }  // namespace trestle

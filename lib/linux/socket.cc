@@ -3,17 +3,37 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/linux/system_error.h"
 #include "trestle/base/error.h"
 
 namespace trestle {
+namespace {
+
+// Returns the path in the form of `Endpoint::Unix`.
+std::string UnixPath(const sockaddr_storage& storage, socklen_t size) {
+  const size_t offset = offsetof(sockaddr_un, sun_path);
+  if (size <= offset) return "";
+  sockaddr_un local;
+  std::memcpy(&local, &storage, sizeof local);
+  std::string path(local.sun_path, std::min<size_t>(size - offset, sizeof local.sun_path));
+  if (path.front() == '\0') {
+    path.front() = '@';
+    return path;
+  }
+  return path.substr(0, path.find('\0'));
+}
+
+}  // namespace
 
 SocketAddress::SocketAddress(const Endpoint& endpoint) {
   const ByteView address = endpoint.address();
@@ -29,6 +49,17 @@ SocketAddress::SocketAddress(const Endpoint& endpoint) {
     ipv6.sin6_port = htons(endpoint.port());
     std::memcpy(&ipv6.sin6_addr, address.data(), address.size());
     std::memcpy(&storage, &ipv6, size = sizeof ipv6);
+  } else if (endpoint.family() == Endpoint::Family::kUnix) {
+    sockaddr_un local = {};
+    local.sun_family = AF_UNIX;
+    const absl::string_view path = endpoint.path().substr(0, sizeof local.sun_path);
+    std::memcpy(local.sun_path, path.data(), path.size());
+    const bool is_abstract = absl::StartsWith(path, "@");
+    if (is_abstract) local.sun_path[0] = '\0';
+    std::memcpy(&storage, &local, sizeof local);
+    // A path ends with a NUL; the name of an abstract socket ends with the address.
+    size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() +
+                                  (is_abstract ? 0 : 1));
   }
 }
 
@@ -45,6 +76,7 @@ Endpoint SocketAddress::ToEndpoint() const {
     const auto* address = reinterpret_cast<const uint8_t*>(&ipv6.sin6_addr);
     return Endpoint(ByteView(address, sizeof ipv6.sin6_addr), ntohs(ipv6.sin6_port));
   }
+  if (storage.ss_family == AF_UNIX) return Endpoint::Unix(UnixPath(storage, size));
   return Endpoint();
 }
 
@@ -60,12 +92,14 @@ Endpoint PeerEndpoint(int fd) {
   return address.ToEndpoint();
 }
 
-OwnedFd OpenTcpSocket(Endpoint::Family family) {
-  const int domain = family == Endpoint::Family::kIpv6 ? AF_INET6 : AF_INET;
-  OwnedFd fd(socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
+OwnedFd OpenStreamSocket(Endpoint::Family family) {
+  const bool tcp = family != Endpoint::Family::kUnix;
+  const int domain = family == Endpoint::Family::kIpv6 ? AF_INET6 : tcp ? AF_INET : AF_UNIX;
+  const int protocol = tcp ? IPPROTO_TCP : 0;
+  OwnedFd fd(socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
   if (!fd.valid()) return fd;
   const int on = 1;
-  setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (tcp) setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   // Otherwise a byte marked as urgent would be missing from the stream (RFC 6093).
   setsockopt(fd.get(), SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
   return fd;
@@ -121,6 +155,10 @@ absl::Status ListenError(const Endpoint& endpoint, int error) {
       return fail(ErrorCode::kConfiguration, absl::StrCat(name, " is no address of this machine"));
     case EACCES:
       return fail(ErrorCode::kConfiguration, absl::StrCat("no permission to listen on ", name));
+    case ENOENT:
+    case ENOTDIR:
+      return fail(ErrorCode::kConfiguration,
+                  absl::StrCat("cannot listen on ", name, ": the directory does not exist"));
     case EAFNOSUPPORT:
       return fail(ErrorCode::kConfiguration,
                   absl::StrCat("cannot listen on ", name, ": IPv6 is switched off"));

@@ -16,7 +16,7 @@ struct SocketAddress {
   SocketAddress() = default;
   explicit SocketAddress(const Endpoint& endpoint);
 
-  /// Converts the address back; kNone for families other than IPv4 and IPv6.
+  /// Converts the address back; kNone for families other than IPv4, IPv6 and Unix-domain sockets.
   Endpoint ToEndpoint() const;
 
   sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
@@ -30,9 +30,10 @@ struct SocketAddress {
 Endpoint LocalEndpoint(int fd);
 Endpoint PeerEndpoint(int fd);
 
-/// Opens a TCP socket: non-blocking, close-on-exec, Nagle off, urgent bytes in line. Accepted
-/// sockets inherit the last two from a listener. Not valid on failure; errno has the reason.
-OwnedFd OpenTcpSocket(Endpoint::Family family);
+/// Opens a stream socket: non-blocking, close-on-exec, urgent bytes in line, and Nagle off if it is
+/// one of TCP. Accepted sockets inherit the last two from a listener. Not valid on failure; errno
+/// has the reason.
+OwnedFd OpenStreamSocket(Endpoint::Family family);
 
 /// Turns on TCP keepalive: the system probes a peer that was silent for `silence`, and breaks the
 /// connection if it does not answer within the same time again. Zero: off. Accepted sockets inherit

@@ -16,6 +16,8 @@
 namespace trestle {
 namespace {
 
+constexpr absl::Duration kFullQueueDelay = absl::Milliseconds(10);
+
 class TcpDial final : public Dial, private FdWatcher {
  public:
   TcpDial(EpollLoop& loop, const Endpoint& endpoint, const TcpDialerOptions& options,
@@ -23,21 +25,21 @@ class TcpDial final : public Dial, private FdWatcher {
       : loop_(loop), endpoint_(endpoint), options_(options), done_(std::move(done)) {}
 
   ~TcpDial() override {
-    if (socket_.valid()) loop_.Unwatch(socket_.get());
+    if (watched_) loop_.Unwatch(socket_.get());
   }
 
   void Start() {
     const absl::Duration limit = options_.connect_timeout;
-    absl::Status status = Open();
-    if (!status.ok()) {
-      timer_ = loop_.RunAfter(absl::ZeroDuration(), [this, status] { Finish(status); });
-    } else if (limit != absl::InfiniteDuration()) {
-      timer_ = loop_.RunAfter(limit, [this, limit] {
+    if (limit != absl::InfiniteDuration()) {
+      limit_ = loop_.RunAfter(limit, [this, limit] {
         Finish(MakeError(ErrorCode::kTimeout, Phase::kDial,
                          absl::StrCat(endpoint_.ToString(), " did not answer within ",
                                       absl::FormatDuration(limit))));
       });
     }
+    const absl::Status status = Open();
+    if (status.ok()) return;
+    next_ = loop_.RunAfter(absl::ZeroDuration(), [this, status] { Finish(status); });
   }
 
  private:
@@ -45,17 +47,32 @@ class TcpDial final : public Dial, private FdWatcher {
     if (endpoint_.family() == Endpoint::Family::kNone) {
       return MakeError(ErrorCode::kTransport, Phase::kDial, "there is no address to connect to");
     }
-    OwnedFd socket = OpenTcpSocket(endpoint_.family());
-    if (!socket.valid()) return ConnectError(endpoint_, errno);
-    SetKeepalive(socket.get(), options_.keepalive);
+    socket_ = OpenStreamSocket(endpoint_.family());
+    if (!socket_.valid()) return ConnectError(endpoint_, errno);
+    if (endpoint_.is_ip()) SetKeepalive(socket_.get(), options_.keepalive);
+    return Connect();
+  }
+
+  absl::Status Connect() {
     const SocketAddress address(endpoint_);
-    const int result = connect(socket.get(), address.get(), address.size);
+    const int result = connect(socket_.get(), address.get(), address.size);
+    if (result != 0 && errno == EAGAIN && !endpoint_.is_ip()) {
+      ConnectLater();
+      return absl::OkStatus();
+    }
     if (result != 0 && errno != EINPROGRESS) return ConnectError(endpoint_, errno);
     // Also if it is connected already: the first edge reports it.
-    const absl::Status watched = loop_.Watch(socket.get(), *this);
-    if (!watched.ok()) return watched;
-    socket_ = std::move(socket);
-    return absl::OkStatus();
+    const absl::Status status = loop_.Watch(socket_.get(), *this);
+    watched_ = status.ok();
+    return status;
+  }
+
+  // The queue of a Unix-domain socket is full, and the system has no event for a free place.
+  void ConnectLater() {
+    next_ = loop_.RunAfter(kFullQueueDelay, [this] {
+      const absl::Status status = Connect();
+      if (!status.ok()) Finish(status);
+    });
   }
 
   void OnFdReady(uint32_t events) override {
@@ -70,13 +87,15 @@ class TcpDial final : public Dial, private FdWatcher {
     const Endpoint local = LocalEndpoint(socket_.get());
     const Endpoint peer = endpoint_.IsUnspecified() ? PeerEndpoint(socket_.get()) : endpoint_;
     if (local == peer) return Finish(ConnectError(endpoint_, ECONNREFUSED));
+    watched_ = false;
     Finish(TcpTransport::Create(loop_, std::move(socket_), local, peer));
   }
 
   // The last step of a dial: `done_` may destroy it.
   void Finish(absl::StatusOr<std::unique_ptr<Transport>> result) {
-    timer_.reset();
-    if (socket_.valid()) loop_.Unwatch(socket_.get());
+    limit_.reset();
+    next_.reset();
+    if (std::exchange(watched_, false) && socket_.valid()) loop_.Unwatch(socket_.get());
     socket_.Reset();
     Dialer::Callback done = std::move(done_);
     done(std::move(result));
@@ -87,7 +106,9 @@ class TcpDial final : public Dial, private FdWatcher {
   const TcpDialerOptions options_;
   Dialer::Callback done_;
   OwnedFd socket_;
-  Timer timer_;
+  bool watched_ = false;
+  Timer limit_;
+  Timer next_;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "trestle/linux/tcp_listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -9,7 +10,9 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
+#include "absl/strings/match.h"
 #include "lib/linux/socket.h"
+#include "lib/linux/socket_file.h"
 #include "lib/linux/system_error.h"
 #include "trestle/base/error.h"
 #include "trestle/linux/tcp_transport.h"
@@ -53,29 +56,26 @@ bool IsConnectionError(int error) {
   }
 }
 
-// Opens a listening socket; not valid on failure, with the reason in errno.
-OwnedFd Listen(const Endpoint& endpoint, const TcpListenerOptions& options) {
-  OwnedFd socket = OpenTcpSocket(endpoint.family());
-  if (!socket.valid()) return socket;
-  const int fd = socket.get();
-  SetKeepalive(fd, options.keepalive);
+// Makes `socket` listen; false on failure, with the reason in errno.
+bool ListenOn(int socket, const Endpoint& endpoint, const TcpListenerOptions& options) {
+  SetKeepalive(socket, options.keepalive);
   const SocketAddress address(endpoint);
   const bool ipv6 = endpoint.family() == Endpoint::Family::kIpv6;
   const bool claim = options.port_use == PortUse::kClaim;
   // A claim binds and listens without SO_REUSEPORT. The system then refuses it if any program
   // listens, and refuses others. Only then the address is opened for joining. SO_REUSEADDR is for
   // connections in TIME_WAIT, which must not prevent a restart.
-  const bool listens = SetOption(fd, SOL_SOCKET, SO_REUSEADDR) &&
-                       (!ipv6 || SetOption(fd, IPPROTO_IPV6, IPV6_V6ONLY)) &&
-                       (claim || SetOption(fd, SOL_SOCKET, SO_REUSEPORT)) &&
-                       bind(fd, address.get(), address.size) == 0 &&
-                       listen(fd, options.backlog) == 0 &&
-                       (!claim || SetOption(fd, SOL_SOCKET, SO_REUSEPORT));
-  if (listens) return socket;
-  const int error = errno;
-  socket.Reset();
-  errno = error;
-  return socket;
+  return SetOption(socket, SOL_SOCKET, SO_REUSEADDR) &&
+         (!ipv6 || SetOption(socket, IPPROTO_IPV6, IPV6_V6ONLY)) &&
+         (claim || SetOption(socket, SOL_SOCKET, SO_REUSEPORT)) &&
+         bind(socket, address.get(), address.size) == 0 && listen(socket, options.backlog) == 0 &&
+         (!claim || SetOption(socket, SOL_SOCKET, SO_REUSEPORT));
+}
+
+// The same for an abstract Unix-domain socket.
+bool ListenOnName(int socket, const Endpoint& endpoint, const TcpListenerOptions& options) {
+  const SocketAddress address(endpoint);
+  return bind(socket, address.get(), address.size) == 0 && listen(socket, options.backlog) == 0;
 }
 
 // Returns the addresses of all interfaces, with `port`; empty if the system reports none.
@@ -102,24 +102,51 @@ std::vector<Endpoint> InterfaceAddresses(Endpoint::Family family, uint16_t port)
 absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Create(
     EpollLoop& loop, const Endpoint& endpoint, Callback on_connection,
     const TcpListenerOptions& options) {
-  if (endpoint.family() == Endpoint::Family::kNone) {
+  if (!endpoint.is_ip() && endpoint.path().empty()) {
     return ConfigurationError("there is no address to listen on");
   }
-  OwnedFd socket = Listen(endpoint, options);
+  OwnedFd socket = OpenStreamSocket(endpoint.family());
   if (!socket.valid()) return ListenError(endpoint, errno);
-  auto listener =
-      absl::WrapUnique(new TcpListener(loop, std::move(socket), std::move(on_connection), options));
-  const absl::Status watched = loop.Watch(listener->socket_.get(), *listener);
+  std::unique_ptr<SocketFile> file;
+  if (absl::StartsWith(endpoint.path(), "/")) {
+    auto listening = SocketFile::Listen(socket.get(), endpoint, options);
+    if (!listening.ok()) return listening.status();
+    file = *std::move(listening);
+  } else {
+    const bool listens = endpoint.is_ip() ? ListenOn(socket.get(), endpoint, options)
+                                          : ListenOnName(socket.get(), endpoint, options);
+    if (!listens) return ListenError(endpoint, errno);
+  }
+  const Endpoint local = endpoint.is_ip() ? LocalEndpoint(socket.get()) : endpoint;
+  auto listener = absl::WrapUnique(
+      new TcpListener(loop, std::move(socket), local, std::move(on_connection), options));
+  listener->file_ = std::move(file);
+  return Start(std::move(listener));
+}
+
+absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Share(EpollLoop& loop,
+                                                                const TcpListener& other,
+                                                                Callback on_connection,
+                                                                const TcpListenerOptions& options) {
+  OwnedFd socket(fcntl(other.socket_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!socket.valid()) return SystemError("cannot share a listening socket", errno);
+  return Start(absl::WrapUnique(
+      new TcpListener(loop, std::move(socket), other.local_, std::move(on_connection), options)));
+}
+
+absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Start(
+    std::unique_ptr<TcpListener> listener) {
+  const absl::Status watched = listener->loop_.Watch(listener->socket_.get(), *listener);
   if (!watched.ok()) return watched;
   return listener;
 }
 
-TcpListener::TcpListener(EpollLoop& loop, OwnedFd socket, Callback on_connection,
-                         const TcpListenerOptions& options)
+TcpListener::TcpListener(EpollLoop& loop, OwnedFd socket, const Endpoint& local,
+                         Callback on_connection, const TcpListenerOptions& options)
     : loop_(loop),
       socket_(std::move(socket)),
       options_(options),
-      local_(LocalEndpoint(socket_.get())),
+      local_(local),
       on_connection_(std::move(on_connection)) {}
 
 TcpListener::~TcpListener() {
@@ -137,8 +164,9 @@ std::vector<Endpoint> TcpListener::Addresses() const {
 
 void TcpListener::Retire(absl::AnyInvocable<void()> done) {
   retired_ = std::move(done);
+  file_.reset();
   // No packet starts with more than 255, and those of clients mostly with 64 or 128.
-  if (socket_.valid()) SetMinTtl(socket_.get(), local_.family(), 255);
+  if (socket_.valid() && local_.is_ip()) SetMinTtl(socket_.get(), local_.family(), 255);
   retirement_ = loop_.RunAfter(options_.retire_time, [this] { FinishRetiring(); });
 }
 
@@ -154,6 +182,7 @@ void TcpListener::FinishRetiring() {
 void TcpListener::Stop() {
   again_.reset();
   retirement_.reset();
+  file_.reset();
   if (!socket_.valid()) return;
   loop_.Unwatch(socket_.get());
   socket_.Reset();
@@ -198,9 +227,12 @@ TcpListener::Accepting TcpListener::AcceptOne(Callback& on_connection) {
   if (!socket.valid()) {
     failure = SystemError("cannot accept a connection", errno);
   } else {
-    if (retirement_ != nullptr) SetMinTtl(socket.get(), local_.family(), 0);  // It is inherited.
+    // It is inherited.
+    if (retirement_ != nullptr && local_.is_ip()) SetMinTtl(socket.get(), local_.family(), 0);
     const Endpoint local = local_.IsUnspecified() ? LocalEndpoint(socket.get()) : local_;
-    auto created = TcpTransport::Create(loop_, std::move(socket), local, peer.ToEndpoint());
+    // A client may give its Unix-domain socket any name, so the name tells nothing.
+    const Endpoint from = local_.is_ip() ? peer.ToEndpoint() : Endpoint::Unix("");
+    auto created = TcpTransport::Create(loop_, std::move(socket), local, from);
     failure = created.status();
     if (created.ok()) connection = *std::move(created);
   }

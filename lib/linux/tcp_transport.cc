@@ -51,7 +51,11 @@ absl::StatusOr<std::unique_ptr<TcpTransport>> TcpTransport::Create(EpollLoop& lo
 
 TcpTransport::TcpTransport(EpollLoop& loop, OwnedFd socket, const Endpoint& local,
                            const Endpoint& peer)
-    : loop_(loop), socket_(std::move(socket)), local_(local), peer_(peer) {}
+    : loop_(loop),
+      socket_(std::move(socket)),
+      local_(local),
+      peer_(peer),
+      short_read_is_all_(local.is_ip()) {}
 
 TcpTransport::~TcpTransport() {
   if (destroyed_ != nullptr) *destroyed_ = true;
@@ -82,7 +86,7 @@ IoResult TcpTransport::Read(MutableByteView out) {
 IoResult TcpTransport::FailRead(int error) {
   if (error == EAGAIN) {
     may_read_ = false;
-    short_read_is_all_ = true;
+    short_read_is_all_ = local_.is_ip();
     read_owed_ = true;
     return {0, IoState::kWouldBlock};
   }

@@ -158,11 +158,7 @@ std::string IpText(ByteView address) {
   if (address.size() != 4 && address.size() != 16) {
     return absl::StrCat("0x", absl::BytesToHexString(AsText(address.subspan(0, 32))));
   }
-  const Endpoint endpoint(address, 0);
-  const std::string text = endpoint.ToString();
-  const absl::string_view without_port = absl::string_view(text).substr(0, text.rfind(':'));
-  if (endpoint.family() == Endpoint::Family::kIpv4) return std::string(without_port);
-  return std::string(without_port.substr(1, without_port.size() - 2));
+  return Endpoint(address, 0).AddressText();
 }
 
 std::optional<std::string> ParseIp(absl::string_view text) {
@@ -170,7 +166,7 @@ std::optional<std::string> ParseIp(absl::string_view text) {
   // Most texts are host names: do not build an error about each.
   if (!v6 && (text.empty() || !absl::ascii_isdigit(text.back()))) return std::nullopt;
   absl::StatusOr<Endpoint> endpoint =
-      Endpoint::Parse(v6 ? absl::StrCat("[", text, "]:1") : absl::StrCat(text, ":1"));
+      Endpoint::ParseIp(v6 ? absl::StrCat("[", text, "]:1") : absl::StrCat(text, ":1"));
   if (!endpoint.ok()) return std::nullopt;
   return std::string(AsText(endpoint->address()));
 }

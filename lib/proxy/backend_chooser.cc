@@ -66,6 +66,7 @@ uint64_t BackendChooser::Rank(Balance balance, const Endpoint& backend,
                               static_cast<uint8_t>(backend.port())};
       uint64_t hash = StableHash(0xcbf29ce484222325, client.address());
       hash = StableHash(StableHash(hash, backend.address()), port);
+      hash = StableHash(hash, AsBytes(backend.path()));
       return Mixed(hash);
     }
   }

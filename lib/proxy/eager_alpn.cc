@@ -14,7 +14,7 @@ constexpr int kIpv6NetworkBits = 48;
 // Length-prefixed, because protocols may contain any byte.
 std::string KeyFor(const Endpoint& backend, absl::string_view name,
                    const std::vector<std::string>& offered) {
-  return absl::StrCat(AsText(backend.address()), ":", backend.port(), " ", name, " ",
+  return absl::StrCat(backend.ToString(), " ", name, " ",
                       absl::StrJoin(offered, "", [](std::string* out, const std::string& protocol) {
                         absl::StrAppend(out, protocol.size(), ":", protocol);
                       }));

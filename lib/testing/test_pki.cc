@@ -151,7 +151,7 @@ void AddSubjectAltNames(X509* certificate, const LeafSpec& leaf) {
   for (const std::string& ip_name : leaf.ip_names) {
     const bool v6 = ip_name.find(':') != std::string::npos;
     absl::StatusOr<Endpoint> endpoint =
-        Endpoint::Parse(v6 ? absl::StrCat("[", ip_name, "]:1") : absl::StrCat(ip_name, ":1"));
+        Endpoint::ParseIp(v6 ? absl::StrCat("[", ip_name, "]:1") : absl::StrCat(ip_name, ":1"));
     CHECK(endpoint.ok());
     CHECK(bssl::PushToStack(names.get(), MakeName(GEN_IPADD, endpoint->address())));
   }
@@ -165,7 +165,7 @@ std::string RangeBytes(const std::string& range) {
   const std::string address = range.substr(0, slash);
   const bool v6 = address.find(':') != std::string::npos;
   absl::StatusOr<Endpoint> endpoint =
-      Endpoint::Parse(v6 ? absl::StrCat("[", address, "]:1") : absl::StrCat(address, ":1"));
+      Endpoint::ParseIp(v6 ? absl::StrCat("[", address, "]:1") : absl::StrCat(address, ":1"));
   CHECK(endpoint.ok());
   std::string bytes(AsText(endpoint->address()));
   int bits = 0;

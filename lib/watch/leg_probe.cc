@@ -17,13 +17,6 @@ bool IsLimit(absl::Duration duration) {
   return duration > absl::ZeroDuration() && duration < absl::InfiniteDuration();
 }
 
-std::string AddressOf(const Endpoint& endpoint) {
-  const std::string text = endpoint.ToString();
-  const absl::string_view address = absl::string_view(text).substr(0, text.rfind(':'));
-  if (endpoint.family() != Endpoint::Family::kIpv6) return std::string(address);
-  return std::string(address.substr(1, address.size() - 2));
-}
-
 absl::Status AtBack(const absl::Status& status, Phase phase) {
   return AtLeg(status, Leg::kBack, phase);
 }
@@ -55,7 +48,7 @@ LegProbeConfig::LegProbeConfig(LegProbeOptions options, std::shared_ptr<const Cl
 
 std::string LegProbeTarget::expected_name() const {
   if (!verify_name.empty()) return verify_name;
-  return server_name.empty() ? AddressOf(endpoint) : server_name;
+  return server_name.empty() ? endpoint.AddressText() : server_name;
 }
 
 LegProbe::LegProbe(Scheduler& scheduler, Dialer& dialer,
@@ -157,7 +150,7 @@ void LegProbe::ReadDialogue() {
 void LegProbe::StartHandshake() {
   EnterStage(Stage::kHandshake, config_->options().handshake_timeout);
   ClientTlsTarget target;
-  target.server_name = report_.target.server_name.empty() ? AddressOf(report_.target.endpoint)
+  target.server_name = report_.target.server_name.empty() ? report_.target.endpoint.AddressText()
                                                           : report_.target.server_name;
   target.alpn = report_.target.alpn;
   target.endpoint = report_.target.endpoint;

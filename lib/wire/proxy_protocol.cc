@@ -31,10 +31,7 @@ size_t LastU16(absl::string_view bytes) {
 }  // namespace
 
 ProxyHeader ProxyHeader::ForTcp(const Endpoint& source, const Endpoint& destination) {
-  if (source.family() == Endpoint::Family::kNone ||
-      destination.family() == Endpoint::Family::kNone) {
-    return Local();
-  }
+  if (!source.is_ip() || !destination.is_ip()) return Local();
   ProxyHeader header;
   header.transport = ProxyTransport::kStream;
   const bool both_ipv4 =

@@ -26,7 +26,7 @@ bool EndpointFits(const Endpoint& endpoint, ProxyFamily family) {
     case ProxyFamily::kIpv4:
       return endpoint.family() == Endpoint::Family::kIpv4;
     case ProxyFamily::kIpv6:
-      return endpoint.family() != Endpoint::Family::kNone;
+      return endpoint.is_ip();
     case ProxyFamily::kUnspecified:
     case ProxyFamily::kUnix:
       return endpoint.family() == Endpoint::Family::kNone;

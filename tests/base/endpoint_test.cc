@@ -22,6 +22,12 @@ TEST(EndpointTest, ReadsAndWritesBothFamilies) {
   }
 }
 
+TEST(EndpointTest, WritesTheAddressAlone) {
+  EXPECT_EQ(Endpoint::Parse("192.0.2.1:443")->AddressText(), "192.0.2.1");
+  EXPECT_EQ(Endpoint::Parse("[2001:db8::1]:443")->AddressText(), "2001:db8::1");
+  EXPECT_EQ(Endpoint().AddressText(), "");
+}
+
 TEST(EndpointTest, GivesTheAddressInNetworkByteOrder) {
   const Endpoint endpoint = *Endpoint::Parse("192.0.2.7:443");
   EXPECT_EQ(endpoint.family(), Endpoint::Family::kIpv4);
@@ -46,6 +52,39 @@ TEST(EndpointTest, AnIpv4MappedAddressIsTheIpv4AddressWithinIt) {
   EXPECT_TRUE(Endpoint::Parse("[::ffff:0.0.0.0]:1")->IsUnspecified());
 }
 
+TEST(EndpointTest, ReadsAndWritesUnixDomainSockets) {
+  for (const std::string text : {"unix:/run/app.sock", "unix:/s", "unix:@name", "unix:/a:1"}) {
+    const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(text);
+    ASSERT_TRUE(endpoint.ok()) << endpoint.status();
+    EXPECT_EQ(endpoint->family(), Endpoint::Family::kUnix);
+    EXPECT_EQ(endpoint->path(), text.substr(5));
+    EXPECT_EQ(endpoint->ToString(), text);
+    EXPECT_TRUE(endpoint->CheckDialable().ok());
+    EXPECT_TRUE(endpoint->address().empty());
+    EXPECT_EQ(endpoint->AddressText(), "");
+    EXPECT_EQ(endpoint->port(), 0);
+    EXPECT_FALSE(endpoint->is_ip());
+    EXPECT_FALSE(endpoint->IsUnspecified());
+    EXPECT_EQ(*endpoint, Endpoint::Unix(text.substr(5)));
+    EXPECT_EQ(absl::HashOf(*endpoint), absl::HashOf(Endpoint::Unix(text.substr(5))));
+    EXPECT_NE(*endpoint, Endpoint::Unix("/other"));
+    EXPECT_FALSE(Endpoint::ParseIp(text).ok()) << "texts of peers name no files";
+  }
+  EXPECT_TRUE(Endpoint::Parse("unix:/" + std::string(106, 'x')).ok());
+  EXPECT_TRUE(Endpoint::Parse("unix:@" + std::string(107, 'x')).ok());
+}
+
+TEST(EndpointTest, ASocketWithoutANameIsNoEndpointToDial) {
+  const Endpoint unnamed = Endpoint::Unix("");
+  EXPECT_EQ(unnamed.ToString(), "unix:");
+  EXPECT_NE(unnamed, Endpoint());
+  EXPECT_FALSE(unnamed.CheckDialable().ok());
+}
+
+TEST(EndpointTest, UnprintablePathsAreEscaped) {
+  EXPECT_EQ(Endpoint::Unix("/a\n\x1b[31m").ToString(), "unix:/a\\n\\033[31m");
+}
+
 TEST(EndpointTest, ANewOneLeadsNowhere) {
   EXPECT_EQ(Endpoint().ToString(), "-");
   EXPECT_TRUE(Endpoint().address().empty());
@@ -66,7 +105,16 @@ INSTANTIATE_TEST_SUITE_P(All, BadEndpointTest,
                          ::testing::Values("", "127.0.0.1", "127.0.0.1:", ":80", "127.0.0.1:65536",
                                            "127.0.0.1:+1", "127.0.0.1:0x50", "127.0.0.1:000080",
                                            "localhost:80", "::1:80", "[::1]", "[127.0.0.1]:80",
-                                           "127.0.0.1:80 ", "1.2.3:80", "[::1:80"));
+                                           "127.0.0.1:80 ", "1.2.3:80", "[::1:80",
+                                           "unix:", "unix:app.sock", "unix:./app.sock", "unix:/",
+                                           "unix:@", "unix:/run/", "unix", "UNIX:/s"));
+
+TEST(EndpointTest, PathsThatTheSystemCannotTakeAreRefused) {
+  EXPECT_FALSE(Endpoint::Parse("unix:/" + std::string(107, 'x')).ok());
+  EXPECT_FALSE(Endpoint::Parse("unix:@" + std::string(108, 'x')).ok());
+  EXPECT_FALSE(Endpoint::Parse(absl::string_view("unix:/a\0b", 9)).ok());
+  EXPECT_FALSE(Endpoint::Parse("unix:/a\nb").ok());
+}
 
 TEST(EndpointTest, ANulInTheAddressIsNotItsEnd) {
   EXPECT_FALSE(Endpoint::Parse(absl::string_view("127.0.0.1\0.evil:80", 18)).ok());

@@ -116,5 +116,15 @@ TEST(TrustedPeersTest, TrustsWhoeverIsInOneOfItsRanges) {
   EXPECT_FALSE(peers.Contains(Endpoint()));
 }
 
+TEST(TrustedPeersTest, ClientsOfUnixDomainSocketsAreTrustedWhereTold) {
+  const TrustedPeers peers = *TrustedPeers::Parse("127.0.0.0/8,unix:");
+  EXPECT_EQ(peers.ToString(), "127.0.0.0/8,unix:");
+  EXPECT_TRUE(peers.Contains(Endpoint::Unix("")));
+  EXPECT_TRUE(peers.Contains(*Endpoint::Parse("127.0.0.1:1")));
+  EXPECT_FALSE(peers.Contains(Endpoint()));
+  EXPECT_FALSE(TrustedPeers::Parse("0.0.0.0/0,::/0")->Contains(Endpoint::Unix("")));
+  EXPECT_TRUE(TrustedPeers::Parse("unix:")->Contains(Endpoint::Unix("/client")));
+}
+
 }  // namespace
 }  // namespace trestle

@@ -82,7 +82,7 @@ inline void SetBlocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NON
 
 /// A raw listening socket on loopback.
 inline OwnedFd RawListener(int backlog = 16, const Endpoint& endpoint = Loopback()) {
-  OwnedFd fd = OpenTcpSocket(endpoint.family());
+  OwnedFd fd = OpenStreamSocket(endpoint.family());
   const SocketAddress address(endpoint);
   EXPECT_EQ(bind(fd.get(), address.get(), address.size), 0) << errno;
   EXPECT_EQ(listen(fd.get(), backlog), 0);
@@ -92,7 +92,7 @@ inline OwnedFd RawListener(int backlog = 16, const Endpoint& endpoint = Loopback
 
 /// A raw blocking socket that is connected to `endpoint`; not valid if that fails.
 inline OwnedFd RawClient(const Endpoint& endpoint) {
-  OwnedFd fd = OpenTcpSocket(endpoint.family());
+  OwnedFd fd = OpenStreamSocket(endpoint.family());
   SetBlocking(fd.get());
   const SocketAddress address(endpoint);
   if (connect(fd.get(), address.get(), address.size) != 0) fd.Reset();

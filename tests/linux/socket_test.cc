@@ -8,8 +8,9 @@
 namespace trestle {
 namespace {
 
-TEST(SocketAddressTest, KeepsAddressesOfBothFamilies) {
-  for (const char* text : {"192.0.2.7:443", "[2001:db8::7]:8443", "0.0.0.0:0", "[::]:65535"}) {
+TEST(SocketAddressTest, KeepsAddressesOfAllFamilies) {
+  for (const char* text : {"192.0.2.7:443", "[2001:db8::7]:8443", "0.0.0.0:0", "[::]:65535",
+                           "unix:/run/app.sock", "unix:@name"}) {
     const Endpoint endpoint = *Endpoint::Parse(text);
     EXPECT_EQ(SocketAddress(endpoint).ToEndpoint(), endpoint) << text;
   }

@@ -224,7 +224,7 @@ TEST_F(TcpListenerTest, PausesWhileDescriptorsRunOutAndThenGoesOn) {
   const auto listener = Listen(Loopback(), connections_, options);
   const SocketAddress address(listener->local_endpoint());
   for (int i = 0; i < 5; ++i) {
-    clients_.push_back(OpenTcpSocket(Endpoint::Family::kIpv4));
+    clients_.push_back(OpenStreamSocket(Endpoint::Family::kIpv4));
     SetBlocking(clients_.back().get());
   }
   DescriptorFamine famine;
@@ -331,7 +331,7 @@ TEST_F(TcpListenerTest, RetiringAcceptsThoseWhoWaitAndLeavesNewOnesToTheSuccesso
   // About half of these come to the old one, which must not answer.
   const SocketAddress address(endpoint);
   for (size_t i = 0; i < kClients; ++i) {
-    clients_.push_back(OpenTcpSocket(Endpoint::Family::kIpv4));
+    clients_.push_back(OpenStreamSocket(Endpoint::Family::kIpv4));
     EXPECT_NE(connect(clients_.back().get(), address.get(), address.size), 0);
   }
   EXPECT_TRUE(TurnUntilCount(taken_over, kClients));

@@ -27,7 +27,7 @@ class TcpTransportTest : public ::testing::Test {
   void Connect(int send_buffer = 0, int far_receive_buffer = 0) {
     transport_.reset();
     const OwnedFd listener = RawListener();
-    OwnedFd near = OpenTcpSocket(Endpoint::Family::kIpv4);
+    OwnedFd near = OpenStreamSocket(Endpoint::Family::kIpv4);
     far_ = OwnedFd();
     SetBlocking(near.get());
     if (send_buffer > 0) {

@@ -62,6 +62,18 @@ TEST(ProxyHeaderWriterTest, SendsNoAddressesWhereOneIsMissing) {
   EXPECT_EQ(ProxyHeader::ForTcp(Endpoint(), endpoint), ProxyHeader::Local());
 }
 
+// HAProxy does the same for clients of Unix-domain sockets.
+TEST(ProxyHeaderWriterTest, SendsNoAddressesOfUnixDomainSockets) {
+  const Endpoint tcp = *Endpoint::Parse("192.0.2.1:1");
+  const Endpoint local = *Endpoint::Parse("unix:/s");
+  for (const ProxyHeader& header :
+       {ProxyHeader::ForTcp(Endpoint::Unix(""), local), ProxyHeader::ForTcp(tcp, local),
+        ProxyHeader::ForTcp(local, tcp)}) {
+    EXPECT_EQ(header, ProxyHeader::Local());
+    EXPECT_EQ(*WriteProxyHeaderV1(header), "PROXY UNKNOWN\r\n");
+  }
+}
+
 TEST(ProxyHeaderWriterTest, WritesUnknownForWhatV1CannotSay) {
   ProxyHeader datagram = Tcp("192.0.2.1:1", "192.0.2.2:2");
   datagram.transport = ProxyTransport::kDatagram;

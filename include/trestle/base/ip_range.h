@@ -44,14 +44,15 @@ class IpRange {
   int prefix_bits_;
 };
 
-/// The peers whose PROXY protocol header is trusted. By default, no peer is.
+/// The peers whose PROXY protocol header is trusted: ranges of addresses, and "unix:" for the
+/// clients of Unix-domain sockets. By default, no peer is.
 class TrustedPeers {
  public:
   /// Makes an empty list: it trusts no peer.
   TrustedPeers() = default;
 
-  /// Reads ranges separated by commas: "127.0.0.0/8,::1/128". Rejects the empty list, and all that
-  /// `IpRange::Parse` rejects, with kConfiguration.
+  /// Reads ranges separated by commas: "127.0.0.0/8,::1/128,unix:". Rejects the empty list, and all
+  /// else that `IpRange::Parse` rejects, with kConfiguration.
   static absl::StatusOr<TrustedPeers> Parse(absl::string_view text);
 
   /// Returns whether `peer`, the peer address of a transport, is trusted. Takes time linear in the
@@ -65,6 +66,7 @@ class TrustedPeers {
 
  private:
   std::vector<IpRange> ranges_;
+  bool local_sockets_ = false;
 };
 
 }  // namespace trestle

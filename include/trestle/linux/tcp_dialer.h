@@ -1,4 +1,4 @@
-// TcpDialer: the Dialer that opens TCP connections.
+// TcpDialer: the Dialer that opens TCP connections, and connections to Unix-domain sockets.
 #ifndef TRESTLE_LINUX_TCP_DIALER_H_
 #define TRESTLE_LINUX_TCP_DIALER_H_
 
@@ -27,8 +27,8 @@ class TcpDialer final : public Dialer {
 
   /// Starts a connection. Fails with ErrorCode::kTimeout if the peer does not answer, else with
   /// kTransport and a sentence with `endpoint`: "192.0.2.1:443 refused the connection". Temporary
-  /// shortages (no free local port, too many open files) also fail with kTransport: the dialer does
-  /// not retry.
+  /// shortages (no free local port, too many open files) fail with kOverLimit: the dialer does not
+  /// retry. While the queue of a Unix-domain socket is full, it waits for a place.
   [[nodiscard]] std::unique_ptr<Dial> Connect(const Endpoint& endpoint, Callback done) override;
 
  private:

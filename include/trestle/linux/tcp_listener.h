@@ -1,5 +1,6 @@
-// TcpListener: accepts TCP connections on one loop. A server with N threads has N listeners on one
-// address, and the system distributes the connections among them (SO_REUSEPORT).
+// TcpListener: accepts TCP connections on one loop, or those of a Unix-domain socket. A server with
+// N threads has N listeners on one address, and the system distributes the connections among them
+// (SO_REUSEPORT).
 #ifndef TRESTLE_LINUX_TCP_LISTENER_H_
 #define TRESTLE_LINUX_TCP_LISTENER_H_
 
@@ -23,11 +24,14 @@ namespace trestle {
 /// How a listener shares its address.
 enum class PortUse : uint8_t {
   /// Claims the address; fails if any program listens on it already. Of two concurrent claims, at
-  /// most one succeeds. Later listeners may join.
+  /// most one succeeds. Later listeners may join. The file of a Unix-domain socket is replaced if
+  /// its program has ended.
   kClaim,
   /// Joins existing listeners, or listens alone. For the second and later threads of a server, with
   /// the first one's `local_endpoint()` if the system chose the port. Also for a new process that
-  /// takes over from an old one. Only listeners of one user can share an address.
+  /// takes over from an old one. Only listeners of one user can share an address. The path of a
+  /// Unix-domain socket leads to the last listener alone: its threads use `Share`. An abstract one
+  /// can't be joined.
   kJoin,
 };
 
@@ -45,7 +49,12 @@ struct TcpListenerOptions {
   /// TCP keepalive: the system probes a peer that was silent for this time, and the connection
   /// fails if it does not answer within the same time again. Whole seconds; zero turns it off.
   absl::Duration keepalive = absl::ZeroDuration();
+  /// The permissions of a Unix-domain socket's file. Abstract ones have none: any user of the
+  /// machine can connect.
+  uint32_t unix_mode = 0600;
 };
+
+class SocketFile;
 
 class TcpListener final : private FdWatcher {
  public:
@@ -56,9 +65,19 @@ class TcpListener final : private FdWatcher {
   /// the listener and all connections. Fails with ErrorCode::kConfiguration and a sentence with the
   /// address if the address is the reason ("192.0.2.1:443 is in use by another program"). Fails
   /// with kTransport otherwise.
+  ///
+  /// The file of a Unix-domain socket is removed when the listener retires or stops, unless another
+  /// listener has taken the path over. The peer of its connections is `Endpoint::Unix("")`.
   static absl::StatusOr<std::unique_ptr<TcpListener>> Create(
       EpollLoop& loop, const Endpoint& endpoint, Callback on_connection,
       const TcpListenerOptions& options = {});
+
+  /// Accepts connections of `other`'s socket on another `loop`, whose threads then share the work.
+  /// `other` keeps the file of a Unix-domain socket. Fails as `Create` does.
+  static absl::StatusOr<std::unique_ptr<TcpListener>> Share(EpollLoop& loop,
+                                                            const TcpListener& other,
+                                                            Callback on_connection,
+                                                            const TcpListenerOptions& options = {});
 
   ~TcpListener();
   TcpListener(const TcpListener&) = delete;
@@ -81,7 +100,8 @@ class TcpListener final : private FdWatcher {
   /// Stops listening without resetting clients. New clients get no answer from now on. When they
   /// retry, after TCP's one second, they reach other listeners on the address. Clients with a
   /// pending TCP handshake are still accepted for `retire_time`. Then the listener stops and calls
-  /// `done`, from the loop; `done` may destroy the listener.
+  /// `done`, from the loop; `done` may destroy the listener. The file of a Unix-domain socket is
+  /// removed first, so new clients find no server, or the one that has taken the path over.
   void Retire(absl::AnyInvocable<void()> done);
 
   /// Stops listening at once. The system resets connections that it completed but that were not
@@ -98,8 +118,9 @@ class TcpListener final : private FdWatcher {
  private:
   enum class Accepting : uint8_t { kGoesOn, kIsDone, kMustWait };
 
-  TcpListener(EpollLoop& loop, OwnedFd socket, Callback on_connection,
+  TcpListener(EpollLoop& loop, OwnedFd socket, const Endpoint& local, Callback on_connection,
               const TcpListenerOptions& options);
+  static absl::StatusOr<std::unique_ptr<TcpListener>> Start(std::unique_ptr<TcpListener> listener);
 
   void OnFdReady(uint32_t events) override;
   void FinishRetiring();
@@ -110,6 +131,7 @@ class TcpListener final : private FdWatcher {
 
   EpollLoop& loop_;
   OwnedFd socket_;
+  std::unique_ptr<SocketFile> file_;  // Of a Unix-domain socket with a path.
   const TcpListenerOptions options_;
   const Endpoint local_;
   Callback on_connection_;

@@ -1,5 +1,5 @@
-// TcpTransport: a connected TCP socket as a Transport, from TcpListener, TcpDialer or a socket of
-// the host.
+// TcpTransport: a connected TCP or Unix-domain socket as a Transport, from TcpListener, TcpDialer
+// or a socket of the host.
 #ifndef TRESTLE_LINUX_TCP_TRANSPORT_H_
 #define TRESTLE_LINUX_TCP_TRANSPORT_H_
 
@@ -29,11 +29,14 @@ namespace trestle {
 ///   - The destructor is close(2): bytes that `Write` took are still sent, then FIN. If bytes from
 ///     the peer are unread, the system sends a RST and drops both.
 ///   - A byte marked as urgent by the peer is an ordinary byte of the stream.
+///   - A Unix-domain socket has no RST. After ShutdownWrite(kTruncated) or `Abort`, the peer reads
+///     all bytes that were accepted, and then an error only if this side left bytes unread; else a
+///     clean end. So a protocol without marks of its own can't show a cut on it. TLS can.
 class TcpTransport final : public Transport, private FdWatcher {
  public:
-  /// Creates a transport from `socket`: connected, non-blocking, with SO_OOBINLINE and TCP_NODELAY
-  /// set. `loop` must outlive it. Fails with ErrorCode::kTransport if the system cannot watch the
-  /// socket.
+  /// Creates a transport from `socket`: connected, non-blocking, with SO_OOBINLINE and, if it is
+  /// one of TCP, TCP_NODELAY set. `loop` must outlive it. Fails with ErrorCode::kTransport if the
+  /// system cannot watch the socket.
   static absl::StatusOr<std::unique_ptr<TcpTransport>> Create(EpollLoop& loop, OwnedFd socket);
 
   /// As above, but with known addresses, which saves two system calls.
@@ -90,8 +93,9 @@ class TcpTransport final : public Transport, private FdWatcher {
   bool may_read_ = true;
   bool may_write_ = true;
   // True if a read that does not fill the buffer has read everything. False once the peer ended its
-  // direction, because the end follows; also at an urgent mark, where recv(2) stops.
-  bool short_read_is_all_ = true;
+  // direction, because the end follows; also at an urgent mark, where recv(2) stops. Always false
+  // on a Unix-domain socket, where it stops at passed descriptors.
+  bool short_read_is_all_;
   bool may_splice_ = true;
   bool read_owed_ = false;
   bool write_owed_ = false;

@@ -11,7 +11,7 @@
 
 namespace trestle {
 
-/// Reads "IP:PORT", or several joined by "+", which are used in turn. Fails with
+/// Reads "IP:PORT" or "unix:PATH", or several joined by "+", which are used in turn. Fails with
 /// ErrorCode::kConfiguration, quoting the invalid address.
 absl::StatusOr<Backends> ParseBackends(absl::string_view text);
 

@@ -40,16 +40,8 @@ std::string ReverseName(const Endpoint& address) {
   return absl::StrCat(name, ipv4 ? kIpv4Zone : kIpv6Zone);
 }
 
-// An address as text, without the port.
-std::string AddressText(const Endpoint& address) {
-  std::string text = address.ToString();
-  text.resize(text.rfind(':'));
-  if (text.front() == '[') text = text.substr(1, text.size() - 2);
-  return text;
-}
-
 AcmeIdentifier OfAddress(const Endpoint& address) {
-  return {ReverseName(address), AddressText(address), address};
+  return {ReverseName(address), address.AddressText(), address};
 }
 
 // Returns the address of a reverse name; family kNone for other names.
@@ -80,7 +72,7 @@ Endpoint AddressOf(absl::string_view name) {
 absl::StatusOr<AcmeIdentifier> AcmeIdentifier::Parse(absl::string_view text) {
   const bool ipv6 = absl::StrContains(text, ':');
   const absl::StatusOr<Endpoint> address =
-      Endpoint::Parse(ipv6 ? absl::StrCat("[", text, "]:0") : absl::StrCat(text, ":0"));
+      Endpoint::ParseIp(ipv6 ? absl::StrCat("[", text, "]:0") : absl::StrCat(text, ":0"));
   if (address.ok()) return OfAddress(*address);
   absl::StatusOr<std::string> name = NormalizeServerName(text);
   if (name.ok()) return FromServerName(*name);

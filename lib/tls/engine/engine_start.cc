@@ -125,8 +125,8 @@ void TlsEngine::State::UseSessions(const ClientTlsTarget& target, const PeerName
   SessionMemory& memory = TlsInternals::Memory(*target.sessions);
   const std::string& policy = client_config_->policy();
   record_.resumption = std::make_unique<ResumptionRecord>(ResumptionRecord{
-      memory, absl::StrCat(policy, AsText(target.endpoint.address()), ":", target.endpoint.port(),
-                           " ", record_.info.server_name, " ", name.ToString(), " ", alpn)});
+      memory, absl::StrCat(policy, target.endpoint.ToString(), " ", record_.info.server_name, " ",
+                           name.ToString(), " ", alpn)});
   ResumptionRecord& resumption = *record_.resumption;
   const uint16_t group = memory.LearnedGroup(resumption.target, scheduler_.MonotonicNow());
   if (group != 0) {

@@ -46,7 +46,7 @@ class AdminServerTest : public MetricsTest {
     std::vector<std::string> argv = {e2e::FindProgram("curl"), "--silent", "--include",
                                      "--max-time", "20"};
     argv.insert(argv.end(), more.begin(), more.end());
-    argv.push_back(absl::StrCat("http://127.0.0.1:", server_->port(), path));
+    argv.push_back(absl::StrCat("http://127.0.0.1:", server_->endpoint().port(), path));
     return e2e::RunCommand(argv, e2e::kPatience).output;
   }
 
@@ -118,7 +118,7 @@ OwnedFd ConnectAndSend(uint16_t port, absl::string_view text) {
 TEST_F(AdminServerTest, UnfinishedRequestsDoNotSilenceHealth) {
   std::vector<OwnedFd> clients;
   for (int i = 0; i < 100; ++i) {
-    clients.push_back(ConnectAndSend(server_->port(), i % 2 == 0 ? "GET / HT" : ""));
+    clients.push_back(ConnectAndSend(server_->endpoint().port(), i % 2 == 0 ? "GET / HT" : ""));
   }
   EXPECT_THAT(Get("/healthz", {"--max-time", "5"}), StartsWith("HTTP/1.1 200"));
   EXPECT_THAT(Get("/metrics", {"--max-time", "5"}), StartsWith("HTTP/1.1 200"));
@@ -137,7 +137,7 @@ TEST_F(AdminServerTest, ClientsThatTakeNoAnswerDoNotSilenceHealth) {
   metrics_.SetCertificates(certificates);
   std::vector<OwnedFd> clients;
   for (int i = 0; i < 40; ++i) {
-    clients.push_back(ConnectAndSend(server_->port(), "GET /legs HTTP/1.1\r\n\r\n"));
+    clients.push_back(ConnectAndSend(server_->endpoint().port(), "GET /legs HTTP/1.1\r\n\r\n"));
   }
   EXPECT_THAT(Get("/healthz"), StartsWith("HTTP/1.1 200"));
 }
@@ -159,16 +159,16 @@ TEST_F(AdminServerTest, AHostThatIsNeitherAnAddressNorConfiguredIsRefused) {
   server_ = *AdminServer::Start(*Endpoint::Parse("127.0.0.1:0"), metrics_, options);
   EXPECT_THAT(Get("/", {"--header", "Host: admin.internal.example"}), StartsWith("HTTP/1.1 200"));
   EXPECT_THAT(Get("/", {"--header", "Host: localhost"}), StartsWith("HTTP/1.1 421"));
-  const OwnedFd twice =
-      ConnectAndSend(server_->port(), "GET / HTTP/1.1\r\nHost: 1.1.1.1\r\nHost: 1.1.1.1\r\n\r\n");
+  const OwnedFd twice = ConnectAndSend(server_->endpoint().port(),
+                                       "GET / HTTP/1.1\r\nHost: 1.1.1.1\r\nHost: 1.1.1.1\r\n\r\n");
   std::string answer(12, 'x');
   EXPECT_EQ(recv(twice.get(), &answer[0], answer.size(), MSG_WAITALL), 12);
   EXPECT_EQ(answer, "HTTP/1.1 400");
 }
 
 TEST_F(AdminServerTest, ATakenAddressIsAnError) {
-  const auto second =
-      AdminServer::Start(*Endpoint::Parse(absl::StrCat("127.0.0.1:", server_->port())), metrics_);
+  const auto second = AdminServer::Start(
+      *Endpoint::Parse(absl::StrCat("127.0.0.1:", server_->endpoint().port())), metrics_);
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(GetError(second.status())->code, ErrorCode::kConfiguration);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("cannot serve HTTP on 127.0.0.1:"));
