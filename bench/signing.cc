@@ -76,7 +76,7 @@ class Handshakes {
     engines_.push_back(TlsEngine::NewServer(config_, loop_, Leg::kFront));
     TlsEngine& engine = *engines_.back();
     engine.received().Append(AsBytes(hello_));
-    engine.OnAnswer(
+    engine.SetAnswerCallback(
         [this, &engine] { loop_.PostFromAnyThread([this, &engine] { GoOn(engine); }); });
     GoOn(engine);
   }

@@ -32,8 +32,8 @@
 #include "trestle/linux/file.h"
 #include "trestle/linux/signal_watcher.h"
 #include "trestle/linux/tcp_dialer.h"
-#include "trestle/watch/leg_prober.h"
 #include "trestle/watch/probe_findings.h"
+#include "trestle/watch/probe_queue.h"
 
 ABSL_FLAG(std::string, front, "",
           "IP:PORT,NAME of the proxy; more names after further commas; without a name, no SNI is "
@@ -258,7 +258,7 @@ class Rounds {
 
   EpollLoop& loop_;
   const std::vector<LegToProbe> legs_;
-  LegProber prober_;
+  ProbeQueue prober_;
   const absl::Duration interval_;
   const bool progress_;
   bool colours_ = false;

@@ -104,7 +104,7 @@ class ProxyHost::Worker {
 
   /// Told on this worker's thread.
   void OnAcceptFailure(absl::AnyInvocable<void(const absl::Status&)> call) {
-    listener_->OnFailure(std::move(call));
+    listener_->SetFailureCallback(std::move(call));
   }
 
   EpollLoop& loop() { return *loop_; }

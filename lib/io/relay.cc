@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "lib/io/direct_path.h"
+#include "lib/io/splice_path.h"
 #include "trestle/base/error.h"
 
 namespace trestle {
@@ -39,7 +39,7 @@ class Relay::Pipe {
         inspector_(inspector),
         options_(options),
         buffer_(pool),
-        direct_(source, sink, options.buffer_bytes, options.direct_pipes && inspector == nullptr) {}
+        direct_(source, sink, options.buffer_bytes, options.splice && inspector == nullptr) {}
 
   Step Pump();
 
@@ -107,7 +107,7 @@ class Relay::Pipe {
   Direction direction() const { return direction_; }
   uint64_t bytes_read() const { return bytes_read_; }
   uint64_t bytes_written() const { return bytes_written_; }
-  uint64_t bytes_direct() const { return direct_.bytes_written(); }
+  uint64_t bytes_spliced() const { return direct_.bytes_written(); }
   bool holds_buffers() const {
     return buffer_.holds_memory() || !replacement_.empty() || direct_.holds_pipe();
   }
@@ -137,7 +137,7 @@ class Relay::Pipe {
   Inspector* const inspector_;
   const RelayOptions& options_;
   ByteQueue buffer_;          // Bytes read; the first judged_bytes() of it may be written.
-  DirectPath direct_;         // Bypasses the buffer in bulk transfers without an inspector.
+  SplicePath direct_;         // Bypasses the buffer in bulk transfers without an inspector.
   size_t forward_bytes_ = 0;  // Used with an inspector only.
   std::string replacement_;   // Written before the inspector is asked again.
   std::string last_words_;
@@ -374,8 +374,8 @@ uint64_t Relay::bytes_written(Leg leg) const {
   return (leg == Leg::kFront ? to_client_ : to_backend_)->bytes_written();
 }
 
-uint64_t Relay::bytes_direct(Leg leg) const {
-  return (leg == Leg::kFront ? to_client_ : to_backend_)->bytes_direct();
+uint64_t Relay::bytes_spliced(Leg leg) const {
+  return (leg == Leg::kFront ? to_client_ : to_backend_)->bytes_spliced();
 }
 
 uint64_t Relay::BytesMoved() const {

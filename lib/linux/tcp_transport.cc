@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
+#include "lib/linux/kernel_pipe.h"
 #include "lib/linux/socket.h"
-#include "lib/linux/splice_pipe.h"
 #include "lib/linux/system_error.h"
 #include "trestle/base/error.h"
 
@@ -133,18 +133,18 @@ IoResult TcpTransport::FailWrite(int error) {
   return {0, IoState::kFailed};
 }
 
-DirectPipes* TcpTransport::direct_pipes() {
-  return may_splice_ && socket_.valid() ? &loop_.splice_pipes() : nullptr;
+SplicePool* TcpTransport::splice_pool() {
+  return may_splice_ && socket_.valid() ? &loop_.kernel_pipe_pool() : nullptr;
 }
 
-IoResult TcpTransport::ReadInto(DirectPipe& pipe, size_t max_bytes) {
+IoResult TcpTransport::ReadInto(SpliceBuffer& pipe, size_t max_bytes) {
   if (read_end_.has_value()) return {0, *read_end_};
   if (!may_splice_) return {0, IoState::kOk};
   if (!may_read_) {
     read_owed_ = true;
     return {0, IoState::kWouldBlock};
   }
-  const ssize_t bytes = static_cast<SplicePipe&>(pipe).Fill(socket_.get(), max_bytes);
+  const ssize_t bytes = static_cast<KernelPipe&>(pipe).Fill(socket_.get(), max_bytes);
   // A short count is not conclusive: the pipe may run out of slots before the socket is empty.
   if (bytes > 0) return {static_cast<size_t>(bytes), IoState::kOk};
   // No bytes: the end of the stream, or an urgent mark before more bytes. recv(2) distinguishes
@@ -157,13 +157,13 @@ IoResult TcpTransport::ReadInto(DirectPipe& pipe, size_t max_bytes) {
   return FailRead(errno);
 }
 
-IoResult TcpTransport::WriteFrom(DirectPipe& pipe) {
+IoResult TcpTransport::WriteFrom(SpliceBuffer& pipe) {
   if (!socket_.valid()) return {0, IoState::kFailed};
   if (!may_write_) {
     write_owed_ = true;
     return {0, IoState::kWouldBlock};
   }
-  const ssize_t bytes = static_cast<SplicePipe&>(pipe).Drain(socket_.get());
+  const ssize_t bytes = static_cast<KernelPipe&>(pipe).Drain(socket_.get());
   if (bytes > 0) return {static_cast<size_t>(bytes), IoState::kOk};
   return FailWrite(bytes < 0 ? errno : EIO);
 }

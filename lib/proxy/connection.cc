@@ -447,10 +447,10 @@ void Connection::CollectLegs() {
     report_.times.relay = set_.scheduler.MonotonicNow() - stage_start_;
     report_.front.bytes_read = relay_->bytes_read(Leg::kFront);
     report_.front.bytes_written = relay_->bytes_written(Leg::kFront);
-    report_.front.bytes_spliced = relay_->bytes_direct(Leg::kFront);
+    report_.front.bytes_spliced = relay_->bytes_spliced(Leg::kFront);
     report_.back.bytes_read = relay_->bytes_read(Leg::kBack);
     report_.back.bytes_written = relay_->bytes_written(Leg::kBack);
-    report_.back.bytes_spliced = relay_->bytes_direct(Leg::kBack);
+    report_.back.bytes_spliced = relay_->bytes_spliced(Leg::kBack);
     report_.front.left_unmarked = relay_->left_unmarked(Leg::kFront);
     report_.back.left_unmarked = relay_->left_unmarked(Leg::kBack);
     relay_.reset();

@@ -27,9 +27,9 @@ namespace trestle {
 /// The results of opening a leg.
 struct LegFacts {
   std::string server_name;
-  std::string alpn;                    ///< The negotiated protocol; empty on an opaque leg.
-  std::shared_ptr<const TlsInfo> tls;  ///< Null on an opaque leg.
-  std::optional<HelloReport> hello;    ///< Of an opaque leg.
+  std::string alpn;                    ///< The negotiated protocol; empty on a passthrough leg.
+  std::shared_ptr<const TlsInfo> tls;  ///< Null on a passthrough leg.
+  std::optional<HelloReport> hello;    ///< Of a passthrough leg.
   std::string backend_name = {};       ///< The name from content routing; empty for the plan's own.
   Endpoint peer;                       ///< The client; set by the connection.
   /// The protocols to offer to the backend in place of `alpn`, so that it selects one. Set while a

@@ -1,5 +1,5 @@
-// HelloLeg: opens an opaque front leg: reads the ClientHello, and puts all its bytes back, or the
-// inner hello if it opened an encrypted one.
+// HelloLeg: opens a passthrough front leg: reads the ClientHello, and puts all its bytes back, or
+// the inner hello if it opened an encrypted one.
 #ifndef TRESTLE_LIB_PROXY_HELLO_LEG_H_
 #define TRESTLE_LIB_PROXY_HELLO_LEG_H_
 

@@ -19,7 +19,7 @@ namespace trestle {
 
 /// Looks at the server's direction only until it is clear whether that begins with a
 /// HelloRetryRequest, and at the client's only until its last hello has passed. From then on bulk
-/// may bypass this process (`direct_pipes`).
+/// may bypass this process (`splice_pool`).
 ///
 /// A client that violates RFC 9849 gets an alert; reads then fail with the same error as for a
 /// first hello.
@@ -42,13 +42,13 @@ class InnerHelloTransport final : public Transport {
   absl::Status status() const override { return failure_.ok() ? raw_->status() : failure_; }
   TransportInfo info() const override { return raw_->info(); }
 
-  DirectPipes* direct_pipes() override {
-    return hellos_ == nullptr && ready_.empty() && failure_.ok() ? raw_->direct_pipes() : nullptr;
+  SplicePool* splice_pool() override {
+    return hellos_ == nullptr && ready_.empty() && failure_.ok() ? raw_->splice_pool() : nullptr;
   }
-  IoResult ReadInto(DirectPipe& pipe, size_t max_bytes) override {
+  IoResult ReadInto(SpliceBuffer& pipe, size_t max_bytes) override {
     return raw_->ReadInto(pipe, max_bytes);
   }
-  IoResult WriteFrom(DirectPipe& pipe) override { return raw_->WriteFrom(pipe); }
+  IoResult WriteFrom(SpliceBuffer& pipe) override { return raw_->WriteFrom(pipe); }
 
  private:
   using Answer = wire_internal::HelloRetryScanner::Answer;

@@ -42,7 +42,7 @@ class Loan::LentTransport final : public Transport, private TransportHandler {
     return NoteRead(leg_->Read(out));
   }
 
-  IoResult ReadInto(DirectPipe& pipe, size_t max_bytes) override {
+  IoResult ReadInto(SpliceBuffer& pipe, size_t max_bytes) override {
     if (leg_ == nullptr) return {0, IoState::kFailed};
     return NoteRead(leg_->ReadInto(pipe, max_bytes));
   }
@@ -57,7 +57,7 @@ class Loan::LentTransport final : public Transport, private TransportHandler {
     return NoteWritten(leg_->WriteBeforeEnd(data));
   }
 
-  IoResult WriteFrom(DirectPipe& pipe) override {
+  IoResult WriteFrom(SpliceBuffer& pipe) override {
     if (leg_ == nullptr) return {0, IoState::kFailed};
     return NoteWritten(leg_->WriteFrom(pipe));
   }
@@ -81,7 +81,7 @@ class Loan::LentTransport final : public Transport, private TransportHandler {
   void SetHandler(TransportHandler* handler) override { handler_ = handler; }
   absl::Status status() const override { return leg_ != nullptr ? leg_->status() : why_taken_; }
   TransportInfo info() const override { return leg_ != nullptr ? leg_->info() : info_; }
-  DirectPipes* direct_pipes() override { return leg_ != nullptr ? leg_->direct_pipes() : nullptr; }
+  SplicePool* splice_pool() override { return leg_ != nullptr ? leg_->splice_pool() : nullptr; }
 
  private:
   IoResult NoteRead(const IoResult& result) {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "lib/linux/splice_pipe.h"
+#include "lib/linux/kernel_pipe.h"
 #include "tests/linux/loopback.h"
 #include "tests/support/stream_peer.h"
 #include "trestle/io/inspector.h"
@@ -82,14 +82,14 @@ struct Relayed {
 
 class RelaySpliceTest : public ::testing::TestWithParam<bool> {
  protected:
-  RelaySpliceTest() { options_.direct_pipes = GetParam(); }
+  RelaySpliceTest() { options_.splice = GetParam(); }
 
   // Bulk that was carried directly where that is on, but for what it took to notice.
-  void ExpectBulk(uint64_t bytes_direct, uint64_t bytes) const {
+  void ExpectBulk(uint64_t bytes_spliced, uint64_t bytes) const {
     if (GetParam()) {
-      EXPECT_GE(bytes_direct, bytes / 2);
+      EXPECT_GE(bytes_spliced, bytes / 2);
     } else {
-      EXPECT_EQ(bytes_direct, 0u);
+      EXPECT_EQ(bytes_spliced, 0u);
     }
   }
 
@@ -102,7 +102,7 @@ class RelaySpliceTest : public ::testing::TestWithParam<bool> {
     });
   }
 
-  size_t lent() { return loop_->splice_pipes().lent(); }
+  size_t lent() { return loop_->kernel_pipe_pool().lent(); }
 
   std::unique_ptr<EpollLoop> loop_ = *EpollLoop::Create();
   RelayOptions options_;
@@ -128,7 +128,7 @@ TEST_P(RelaySpliceTest, CarriesBulkBothWaysAndEndsCleanly) {
   EXPECT_EQ(r.relay->bytes_written(Leg::kBack), up.size());
   EXPECT_EQ(r.relay->bytes_read(Leg::kBack), down.size());
   EXPECT_EQ(r.relay->bytes_written(Leg::kFront), down.size());
-  ExpectBulk(r.relay->bytes_direct(Leg::kFront), down.size());
+  ExpectBulk(r.relay->bytes_spliced(Leg::kFront), down.size());
   EXPECT_FALSE(r.relay->holds_buffers());
   EXPECT_EQ(lent(), 0u);
 }
@@ -141,7 +141,7 @@ TEST_P(RelaySpliceTest, AHalfClosedClientStillGetsItsAnswer) {
   ASSERT_TRUE(TurnUntil(*loop_, [&] { return r.backend->saw_end(); }));
   EXPECT_TRUE(r.backend->received() == up);
   EXPECT_FALSE(r.outcome.has_value());
-  ExpectBulk(r.relay->bytes_direct(Leg::kBack), up.size());
+  ExpectBulk(r.relay->bytes_spliced(Leg::kBack), up.size());
   const std::string down = Pattern(kBulk, 4);
   r.backend->Send(down);
   r.backend->End();
@@ -216,7 +216,7 @@ TEST_P(RelaySpliceTest, ASlowReaderSlowsTheSenderDownAndLittleIsHeld) {
   r.client->SetReading(true);
   ASSERT_TRUE(TurnUntil(*loop_, [&] { return r.client->received().size() == down.size(); }));
   EXPECT_TRUE(r.client->received() == down);
-  ExpectBulk(r.relay->bytes_direct(Leg::kFront), down.size());
+  ExpectBulk(r.relay->bytes_spliced(Leg::kFront), down.size());
 }
 
 TEST_P(RelaySpliceTest, OneTurnOfABusyConnectionIsBounded) {
@@ -242,7 +242,7 @@ TEST_P(RelaySpliceTest, SmallMessagesAreCopied) {
     r.backend->Send(std::string(20'000, 'a'));
     ASSERT_TRUE(TurnUntil(*loop_, [&] { return r.client->received().size() == i * 20'000; }));
   }
-  EXPECT_EQ(r.relay->bytes_direct(Leg::kFront) + r.relay->bytes_direct(Leg::kBack), 0u);
+  EXPECT_EQ(r.relay->bytes_spliced(Leg::kFront) + r.relay->bytes_spliced(Leg::kBack), 0u);
 }
 
 TEST_P(RelaySpliceTest, AnIdleConnectionHoldsNoPipe) {
@@ -253,7 +253,7 @@ TEST_P(RelaySpliceTest, AnIdleConnectionHoldsNoPipe) {
     EXPECT_TRUE(TurnUntilIdle());
     EXPECT_FALSE(r.relay->holds_buffers());
     EXPECT_EQ(lent(), 0u);
-    ExpectBulk(r.relay->bytes_direct(Leg::kFront), i * kBulk);
+    ExpectBulk(r.relay->bytes_spliced(Leg::kFront), i * kBulk);
   }
 }
 
@@ -276,7 +276,7 @@ TEST_P(RelaySpliceTest, WhatWasReadAheadComesFirst) {
   r.client->End();
   ASSERT_TRUE(TurnUntil(*loop_, [&] { return r.backend->saw_end(); }));
   EXPECT_TRUE(r.backend->received() == prefix + up);
-  ExpectBulk(r.relay->bytes_direct(Leg::kBack), up.size());
+  ExpectBulk(r.relay->bytes_spliced(Leg::kBack), up.size());
 }
 
 // splice(2) stops at an urgent mark, and then tells of an end that isn't one.
@@ -307,8 +307,8 @@ TEST_P(RelaySpliceTest, CopiesWhereDescriptorsHaveRunOut) {
   r.backend->Send(down);
   ASSERT_TRUE(TurnUntil(*loop_, [&] { return r.client->received().size() == down.size(); }));
   EXPECT_TRUE(r.client->received() == down);
-  EXPECT_EQ(r.relay->bytes_direct(Leg::kFront), 0u);
-  EXPECT_EQ(loop_->splice_pipes().failures() > 0, GetParam());
+  EXPECT_EQ(r.relay->bytes_spliced(Leg::kFront), 0u);
+  EXPECT_EQ(loop_->kernel_pipe_pool().failures() > 0, GetParam());
 }
 
 TEST_P(RelaySpliceTest, TheSmallestBuffersDoToo) {
@@ -334,13 +334,13 @@ TEST_P(RelaySpliceTest, WhatIsInspectedIsCopied) {
   const std::string down = Pattern(kBulk, 16);
   r.backend->Send(down);
   ASSERT_TRUE(TurnUntil(*loop_, [&] { return r.client->received().size() == down.size(); }));
-  EXPECT_EQ(r.relay->bytes_direct(Leg::kFront), 0u);
+  EXPECT_EQ(r.relay->bytes_spliced(Leg::kFront), 0u);
 }
 
-TEST(SplicePipesTest, LendsABoundedNumberAndKeepsFew) {
-  SplicePipes pipes;
-  std::vector<std::unique_ptr<DirectPipe>> lent;
-  for (size_t i = 0; i < SplicePipes::kMaxLentPipes; ++i) {
+TEST(KernelPipePoolTest, LendsABoundedNumberAndKeepsFew) {
+  KernelPipePool pipes;
+  std::vector<std::unique_ptr<SpliceBuffer>> lent;
+  for (size_t i = 0; i < KernelPipePool::kMaxLentPipes; ++i) {
     lent.push_back(pipes.Take());
     ASSERT_NE(lent.back(), nullptr);
   }
@@ -352,27 +352,27 @@ TEST(SplicePipesTest, LendsABoundedNumberAndKeepsFew) {
   const DescriptorFamine famine;
   size_t kept = 0;
   for (lent.clear(); auto pipe = pipes.Take(); ++kept) lent.push_back(std::move(pipe));
-  EXPECT_EQ(kept, SplicePipes::kMaxFreePipes);
+  EXPECT_EQ(kept, KernelPipePool::kMaxFreePipes);
 }
 
-TEST(SplicePipesTest, APipeThatStillHoldsBytesIsNotLentAgain) {
-  SplicePipes pipes;
+TEST(KernelPipePoolTest, APipeThatStillHoldsBytesIsNotLentAgain) {
+  KernelPipePool pipes;
   auto [near, far] = SocketPair();
   RawSend(near.get(), "left over");
-  std::unique_ptr<DirectPipe> pipe = pipes.Take();
-  EXPECT_EQ(static_cast<SplicePipe&>(*pipe).Fill(far.get(), 100), 9);
+  std::unique_ptr<SpliceBuffer> pipe = pipes.Take();
+  EXPECT_EQ(static_cast<KernelPipe&>(*pipe).Fill(far.get(), 100), 9);
   EXPECT_EQ(pipe->size(), 9u);
   pipes.Return(std::move(pipe));
   EXPECT_EQ(pipes.Take()->size(), 0u);
 }
 
-TEST(SplicePipesTest, RaisesNoSigpipeWhetherItIsBlockedOrNot) {
+TEST(KernelPipePoolTest, RaisesNoSigpipeWhetherItIsBlockedOrNot) {
   for (const bool blocked : {false, true}) {
     sigset_t sigpipe;
     sigemptyset(&sigpipe);
     sigaddset(&sigpipe, SIGPIPE);
     pthread_sigmask(blocked ? SIG_BLOCK : SIG_UNBLOCK, &sigpipe, nullptr);
-    const std::unique_ptr<SplicePipe> pipe = SplicePipe::Create();
+    const std::unique_ptr<KernelPipe> pipe = KernelPipe::Create();
     auto [near, far] = SocketPair();
     RawSend(near.get(), "bytes");
     EXPECT_EQ(pipe->Fill(far.get(), 100), 5);

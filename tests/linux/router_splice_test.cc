@@ -61,7 +61,7 @@ TEST(RouterSpliceTest, TellsOfTheBytesThatTheKernelCarried) {
   EXPECT_LT(report.back.bytes_spliced, up.size()) << "the hello was read here";
   EXPECT_EQ(report.front.bytes_written, down.size());
   EXPECT_GT(report.front.bytes_spliced, down.size() / 2);
-  EXPECT_EQ(loop->splice_pipes().lent(), 0u);
+  EXPECT_EQ(loop->kernel_pipe_pool().lent(), 0u);
 }
 
 }  // namespace

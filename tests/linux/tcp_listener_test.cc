@@ -233,7 +233,7 @@ TEST_F(TcpListenerTest, PausesWhileDescriptorsRunOutAndThenGoesOn) {
   }
   int turns = 0;
   std::string told;
-  listener->OnFailure([&](const absl::Status& status) { told = DetailOf(status); });
+  listener->SetFailureCallback([&](const absl::Status& status) { told = DetailOf(status); });
   while (listener->failures() < 5 && turns < 100000) {
     loop_->RunTurn(absl::InfiniteDuration());
     ++turns;
@@ -262,7 +262,7 @@ TEST_F(TcpListenerTest, ASocketThatCannotBeWatchedIsAFailureThatIsTold) {
   std::thread([this] {
     const auto listener = Listen(Loopback(), connections_);
     std::string told;
-    listener->OnFailure([&](const absl::Status& status) { told = DetailOf(status); });
+    listener->SetFailureCallback([&](const absl::Status& status) { told = DetailOf(status); });
     AddClients(listener->local_endpoint(), 1);
     RefuseToWatch();
     EXPECT_TRUE(TurnUntil(*loop_, [&] { return listener->failures() == 1; }));

@@ -339,7 +339,7 @@ TEST_F(TlsHandlerTest, ATakenConnectionWakesBothDirections) {
   EXPECT_EQ(kept->Read(MutableByteView(&byte, 1)).state, IoState::kFailed);
   EXPECT_EQ(kept->Write(ByteView(&byte, 1)).state, IoState::kFailed);
   EXPECT_EQ(kept->ShutdownWrite(StreamEnd::kClean).state, IoState::kFailed);
-  EXPECT_EQ(kept->direct_pipes(), nullptr);
+  EXPECT_EQ(kept->splice_pool(), nullptr);
 }
 
 TEST_F(TlsHandlerTest, ATakenConnectionMayBeDestroyedInItsCallback) {

@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "lib/tls/engine/connection_record.h"
+#include "lib/tls/engine/connection_state.h"
 #include "lib/tls/engine/ssl_error.h"
 #include "tests/tls/tls_fixture.h"
 
@@ -107,7 +107,7 @@ TEST_F(HostilePeerTest, AClientTellsAPlaintextBackend) {
 
 // What BoringSSL says of a TLS 1.3 peer of either kind whose list of certificates is empty.
 TEST_F(HostilePeerTest, AServerWithoutCertificateIsNotTakenForAClient) {
-  const ConnectionRecord record(loop_);
+  const ConnectionState record(loop_);
   const uint32_t error = ERR_PACK(ERR_LIB_SSL, SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE);
   FailureScene scene;
   scene.hello_answered = true;

@@ -57,7 +57,7 @@ class PeerVerifierTest : public TlsTest {
 
   EnginePair Connect() {
     EnginePair pair = MakePair({}, Asking());
-    pair.client->OnAnswer([this] { ++woken_; });
+    pair.client->SetAnswerCallback([this] { ++woken_; });
     pair.Handshake();
     return pair;
   }

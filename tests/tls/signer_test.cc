@@ -90,7 +90,7 @@ class SignerTest : public TlsTest {
   /// A pair that waits for the server's signature.
   EnginePair Begin(ServerTlsOptions options) {
     EnginePair pair = MakePair(std::move(options));
-    pair.server->OnAnswer([this] { ++woken_; });
+    pair.server->SetAnswerCallback([this] { ++woken_; });
     pair.Handshake();
     EXPECT_TRUE(pair.server->waits_for_answer()) << pair.server->status();
     return pair;

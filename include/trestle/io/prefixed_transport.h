@@ -29,13 +29,11 @@ class PrefixedTransport final : public Transport {
   TransportInfo info() const override { return inner_->info(); }
 
   /// Returns null while prefix bytes are left.
-  DirectPipes* direct_pipes() override {
-    return prefix_.empty() ? inner_->direct_pipes() : nullptr;
-  }
-  IoResult ReadInto(DirectPipe& pipe, size_t max_bytes) override {
+  SplicePool* splice_pool() override { return prefix_.empty() ? inner_->splice_pool() : nullptr; }
+  IoResult ReadInto(SpliceBuffer& pipe, size_t max_bytes) override {
     return inner_->ReadInto(pipe, max_bytes);
   }
-  IoResult WriteFrom(DirectPipe& pipe) override { return inner_->WriteFrom(pipe); }
+  IoResult WriteFrom(SpliceBuffer& pipe) override { return inner_->WriteFrom(pipe); }
 
  private:
   std::string prefix_;

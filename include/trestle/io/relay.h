@@ -27,9 +27,9 @@ struct RelayOptions {
   size_t buffer_bytes = 48 * 1024;
   /// Bytes moved per direction before other connections of the loop get their turn.
   size_t turn_bytes = 256 * 1024;
-  /// Lets bulk transfers bypass this process if both legs support it (`Transport::direct_pipes`)
+  /// Lets bulk transfers bypass this process if both legs support it (`Transport::splice_pool`)
   /// and there is no inspector. The limits and the rest of the behaviour are the same.
-  bool direct_pipes = true;
+  bool splice = true;
   /// Maximum number of bytes, such as a TLS alert, that a client may send after the backend's end
   /// and before a reset that is not a failure. Set it if the relay carries the client's own TLS.
   /// Such clients close without reading the backend's close_notify, which sends a RST.
@@ -65,8 +65,8 @@ class Relay final {
   uint64_t bytes_read(Leg leg) const;
   uint64_t bytes_written(Leg leg) const;
 
-  /// Returns the part of `bytes_written` that bypassed this process (`Transport::direct_pipes`).
-  uint64_t bytes_direct(Leg leg) const;
+  /// Returns the part of `bytes_written` that bypassed this process (`Transport::splice_pool`).
+  uint64_t bytes_spliced(Leg leg) const;
 
   /// Returns whether the relay holds a buffer or pipe. False while no byte is in flight.
   bool holds_buffers() const;

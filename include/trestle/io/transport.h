@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/endpoint.h"
-#include "trestle/io/direct_pipe.h"
+#include "trestle/io/splice_buffer.h"
 
 namespace trestle {
 
@@ -118,15 +118,15 @@ class Transport {
   /// Returns the pipes that can carry bytes to and from other transports with the same pipes.
   /// Returns null if there are none, or if pipes can't carry the stream now. They outlive the
   /// transport.
-  virtual DirectPipes* direct_pipes() { return nullptr; }
+  virtual SplicePool* splice_pool() { return nullptr; }
 
   /// Moves available bytes, at most `max_bytes`, into `pipe`, which is empty and comes from
-  /// `direct_pipes()`. Results are those of `Read`, but kOk may have no bytes: use `Read` then.
-  virtual IoResult ReadInto(DirectPipe& /*pipe*/, size_t /*max_bytes*/) { return {}; }
+  /// `splice_pool()`. Results are those of `Read`, but kOk may have no bytes: use `Read` then.
+  virtual IoResult ReadInto(SpliceBuffer& /*pipe*/, size_t /*max_bytes*/) { return {}; }
 
-  /// Accepts bytes to send from `pipe`, which is not empty and comes from `direct_pipes()`. Results
+  /// Accepts bytes to send from `pipe`, which is not empty and comes from `splice_pool()`. Results
   /// are those of `Write`.
-  virtual IoResult WriteFrom(DirectPipe& /*pipe*/) { return {0, IoState::kFailed}; }
+  virtual IoResult WriteFrom(SpliceBuffer& /*pipe*/) { return {0, IoState::kFailed}; }
 };
 
 }  // namespace trestle

@@ -23,8 +23,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "trestle/io/scheduler.h"
+#include "trestle/linux/kernel_pipe_pool.h"
 #include "trestle/linux/owned_fd.h"
-#include "trestle/linux/splice_pipes.h"
 
 namespace trestle {
 
@@ -125,7 +125,7 @@ class EpollLoop final : public Scheduler {
   void Unwatch(int fd);
 
   /// Returns the kernel pipes that this loop's transports share.
-  SplicePipes& splice_pipes() { return splice_pipes_; }
+  KernelPipePool& kernel_pipe_pool() { return kernel_pipe_pool_; }
 
  private:
   // One for each descriptor number. The generation distinguishes a descriptor's events from those
@@ -152,7 +152,7 @@ class EpollLoop final : public Scheduler {
   const OwnedFd epoll_;
   const OwnedFd wake_up_;
   std::vector<Watched> watched_;  // By descriptor number.
-  SplicePipes splice_pipes_;
+  KernelPipePool kernel_pipe_pool_;
 
   bool in_turn_ = false;
   bool nested_ = false;

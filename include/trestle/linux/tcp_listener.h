@@ -86,7 +86,7 @@ class TcpListener final : private FdWatcher {
   /// Sets the callback for failures to accept a waiting connection: no descriptors or memory are
   /// left, or the loop cannot watch the socket. In the last case the connection is reset. It runs
   /// from the loop, at most once in `retry_delay`, and must not destroy the listener.
-  void OnFailure(absl::AnyInvocable<void(const absl::Status&)> call) {
+  void SetFailureCallback(absl::AnyInvocable<void(const absl::Status&)> call) {
     on_failure_ = std::move(call);
   }
 

@@ -63,9 +63,9 @@ class TcpTransport final : public Transport, private FdWatcher {
 
   /// Returns the loop's pipes, or null once splice(2) is unusable here: the system refused it, or
   /// the peer sent an urgent mark, where splice(2) stops permanently.
-  DirectPipes* direct_pipes() override;
-  IoResult ReadInto(DirectPipe& pipe, size_t max_bytes) override;
-  IoResult WriteFrom(DirectPipe& pipe) override;
+  SplicePool* splice_pool() override;
+  IoResult ReadInto(SpliceBuffer& pipe, size_t max_bytes) override;
+  IoResult WriteFrom(SpliceBuffer& pipe) override;
 
  private:
   TcpTransport(EpollLoop& loop, OwnedFd socket, const Endpoint& local, const Endpoint& peer);

@@ -50,7 +50,7 @@ struct LegReport {
   /// handshake did not get that far.
   std::shared_ptr<const TlsInfo> tls;
   /// Bytes that the relay read from this leg and wrote to it. On a TLS leg they are clear text; on
-  /// an opaque leg, the whole stream including its ClientHello.
+  /// a passthrough leg, the whole stream including its ClientHello.
   uint64_t bytes_read = 0;
   uint64_t bytes_written = 0;
   /// The peer closed without marking its end (close_notify, FIN), but after this side had marked

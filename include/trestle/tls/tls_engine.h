@@ -104,7 +104,7 @@ class TlsEngine {
   /// Sets a function that runs when such an answer arrives or its time limit ends. Call `Handshake`
   /// again after it. It runs on the loop's thread, never inside `Handshake`. It must not destroy
   /// the engine: schedule the next turn.
-  void OnAnswer(absl::AnyInvocable<void()> call);
+  void SetAnswerCallback(absl::AnyInvocable<void()> call);
 
   /// Decrypts into `out` as many records as are available and fit. Returns kEndOfStream after
   /// close_notify.

@@ -24,7 +24,7 @@
 #include "trestle/tls/certificate_store.h"
 #include "trestle/watch/certificate_sightings.h"
 #include "trestle/watch/leg_probe.h"
-#include "trestle/watch/leg_prober.h"
+#include "trestle/watch/probe_queue.h"
 
 namespace trestle {
 
@@ -204,7 +204,7 @@ class CertificateMonitor {
   uint64_t next_incarnation_ = 1;
   Timer own_timer_;
   Timer threshold_timer_;
-  LegProber prober_;  // Last member: its callbacks use the others.
+  ProbeQueue prober_;  // Last member: its callbacks use the others.
 };
 
 }  // namespace trestle

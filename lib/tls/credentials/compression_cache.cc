@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/pki/pem.h"
-#include "lib/tls/engine/connection_record.h"
+#include "lib/tls/engine/connection_state.h"
 #include "lib/tls/engine/tls_internals.h"
 #include "trestle/base/error.h"
 #include "trestle/pki/sha256.h"
@@ -23,7 +23,7 @@ namespace {
 // own function.
 template <CompressionAlgorithm algorithm>
 int Compress(SSL* ssl, CBB* out, const uint8_t* in, size_t in_bytes) {
-  const ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  const ConnectionState& record = ConnectionState::Of(ssl);
   if (record.handshake == nullptr) return 0;
   const ServerTlsConfig& config = *record.handshake->server;
   for (const auto& compressor : config.options().certificate_compressors) {

@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "lib/pki/signature.h"
-#include "lib/tls/credentials/signing_record.h"
+#include "lib/tls/credentials/signing_state.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/error.h"
 
@@ -30,14 +30,14 @@ const SignerKey& KeyOf(const SSL* ssl) {
       SSL_CREDENTIAL_get_ex_data(SSL_get0_selected_credential(ssl), KeyIndex()));
 }
 
-ssl_private_key_result_t Fail(SigningRecord& record, Error why) {
+ssl_private_key_result_t Fail(SigningState& record, Error why) {
   why.detail = absl::StrCat("the signer of the certificate's key failed: ", why.detail);
   record.signing_failure = std::make_unique<Error>(std::move(why));
   record.signature = nullptr;
   return ssl_private_key_failure;
 }
 
-ssl_private_key_result_t Fail(SigningRecord& record, absl::string_view why) {
+ssl_private_key_result_t Fail(SigningState& record, absl::string_view why) {
   Error error;
   error.code = ErrorCode::kInternal;
   error.detail = std::string(why);
@@ -47,7 +47,7 @@ ssl_private_key_result_t Fail(SigningRecord& record, absl::string_view why) {
 // Verifies each signature here, so that a signer's mistake or a computation fault never leaves this
 // process.
 ssl_private_key_result_t Complete(SSL* ssl, uint8_t* out, size_t* out_bytes, size_t max_out_bytes) {
-  SigningRecord& record = SigningRecord::Of(ssl);
+  SigningState& record = SigningState::Of(ssl);
   PendingSignature& pending = *record.signature;
   if (!pending.answer.answered()) return ssl_private_key_retry;
   const absl::StatusOr<std::string>& answer = pending.answer.answer();
@@ -70,7 +70,7 @@ ssl_private_key_result_t Complete(SSL* ssl, uint8_t* out, size_t* out_bytes, siz
 
 ssl_private_key_result_t Sign(SSL* ssl, uint8_t* out, size_t* out_bytes, size_t max_out_bytes,
                               uint16_t scheme, const uint8_t* in, size_t in_bytes) {
-  SigningRecord& record = SigningRecord::Of(ssl);
+  SigningState& record = SigningState::Of(ssl);
   record.signature = std::make_unique<PendingSignature>(PendingSignature{
       static_cast<SignatureScheme>(scheme), std::string(AsText(ByteView(in, in_bytes)))});
   PendingSignature& pending = *record.signature;

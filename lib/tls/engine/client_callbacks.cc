@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/pki/certificate_verifier.h"
-#include "lib/tls/engine/connection_record.h"
+#include "lib/tls/engine/connection_state.h"
 #include "lib/tls/engine/peer_chain.h"
 #include "lib/tls/engine/tls_context.h"
 #include "lib/tls/engine/verifier_question.h"
@@ -18,7 +18,7 @@
 namespace trestle {
 namespace {
 
-ssl_verify_result_t Refuse(ConnectionRecord& record, Error why, uint8_t alert, uint8_t* out_alert) {
+ssl_verify_result_t Refuse(ConnectionState& record, Error why, uint8_t alert, uint8_t* out_alert) {
   record.handshake->refusal = std::move(why);
   *out_alert = alert;
   return ssl_verify_invalid;
@@ -32,7 +32,7 @@ Error Refusal(ErrorCode code, absl::string_view detail) {
 }
 
 // Records the verification that this connection's sessions depend on.
-void NoteVerified(ConnectionRecord& record, absl::Time valid_until) {
+void NoteVerified(ConnectionState& record, absl::Time valid_until) {
   if (record.resumption == nullptr) return;
   record.resumption->peer = std::make_shared<const VerifiedPeer>(
       VerifiedPeer{record.handshake->client->policy(), record.scheduler.MonotonicNow(), valid_until,
@@ -49,7 +49,7 @@ absl::Time NotePathEnd(const ChainVerdict& verdict, ChainInfo& chain) {
 
 // Equal certificates, name and policy give an equal verdict, except for dates. The client checked
 // these before it offered the session, but the server's answer may take long.
-ssl_verify_result_t VerifyResumed(ConnectionRecord& record, uint8_t* out_alert) {
+ssl_verify_result_t VerifyResumed(ConnectionState& record, uint8_t* out_alert) {
   const VerifiedPeer* peer = record.resumption == nullptr ? nullptr : record.resumption->peer.get();
   const absl::string_view objection =
       peer == nullptr ? "a session was resumed that nobody vouches for"
@@ -62,8 +62,8 @@ ssl_verify_result_t VerifyResumed(ConnectionRecord& record, uint8_t* out_alert) 
   return ssl_verify_ok;
 }
 
-ssl_verify_result_t VerifyShown(const SSL* ssl, ConnectionRecord& record, uint8_t* out_alert) {
-  const HandshakeRecord& handshake = *record.handshake;
+ssl_verify_result_t VerifyShown(const SSL* ssl, ConnectionState& record, uint8_t* out_alert) {
+  const HandshakeState& handshake = *record.handshake;
   CertificateChain chain;
   const std::string unreadable =
       ReadChain(SSL_get0_peer_certificates(ssl), chain, record.info.peer_chain);
@@ -93,8 +93,8 @@ ssl_verify_result_t VerifyShown(const SSL* ssl, ConnectionRecord& record, uint8_
 }
 
 ssl_verify_result_t VerifyPeer(SSL* ssl, uint8_t* out_alert) {
-  ConnectionRecord& record = ConnectionRecord::Of(ssl);
-  HandshakeRecord& handshake = *record.handshake;
+  ConnectionState& record = ConnectionState::Of(ssl);
+  HandshakeState& handshake = *record.handshake;
   if (handshake.verdict.asked()) return HearVerifier(record, out_alert);
   const ssl_verify_result_t result = SSL_session_reused(ssl) ? VerifyResumed(record, out_alert)
                                                              : VerifyShown(ssl, record, out_alert);
@@ -107,9 +107,9 @@ ssl_verify_result_t VerifyPeer(SSL* ssl, uint8_t* out_alert) {
 }
 
 int KeepSession(SSL* ssl, SSL_SESSION* session) {
-  const ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  const ConnectionState& record = ConnectionState::Of(ssl);
   if (record.resumption == nullptr) return 0;
-  ResumptionRecord& resumption = *record.resumption;
+  ResumptionState& resumption = *record.resumption;
   resumption.memory.Put(resumption.target,
                         {bssl::UniquePtr<SSL_SESSION>(session), resumption.peer});
   return 1;

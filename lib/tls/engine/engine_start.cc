@@ -78,7 +78,7 @@ bool TlsEngine::State::Start(SSL_CTX* context) {
   SSL_set_bio(ssl_.get(), shared, shared);
   SSL_set_shed_handshake_config(ssl_.get(), 1);
   record_.Attach(ssl_.get());
-  record_.handshake = std::make_unique<HandshakeRecord>();
+  record_.handshake = std::make_unique<HandshakeState>();
   return true;
 }
 
@@ -124,10 +124,10 @@ void TlsEngine::State::UseSessions(const ClientTlsTarget& target, const PeerName
                                    const std::string& alpn) {
   SessionMemory& memory = TlsInternals::Memory(*target.sessions);
   const std::string& policy = client_config_->policy();
-  record_.resumption = std::make_unique<ResumptionRecord>(ResumptionRecord{
+  record_.resumption = std::make_unique<ResumptionState>(ResumptionState{
       memory, absl::StrCat(policy, target.endpoint.ToString(), " ", record_.info.server_name, " ",
                            name.ToString(), " ", alpn)});
-  ResumptionRecord& resumption = *record_.resumption;
+  ResumptionState& resumption = *record_.resumption;
   const uint16_t group = memory.LearnedGroup(resumption.target, scheduler_.MonotonicNow());
   if (group != 0) {
     SSL_set1_client_key_shares(ssl_.get(), &group, 1);

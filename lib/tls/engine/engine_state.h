@@ -15,7 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "lib/pki/certificate_verifier.h"
-#include "lib/tls/engine/connection_record.h"
+#include "lib/tls/engine/connection_state.h"
 #include "lib/tls/engine/record_boundary.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/error.h"
@@ -71,7 +71,9 @@ class TlsEngine::State {
   void EndReceived() { received_ended_ = true; }
   const absl::Status& status() const { return status_; }
   bool waits_for_answer() const { return record_.wait.waiting(); }
-  void OnAnswer(absl::AnyInvocable<void()> call) { record_.wait.OnAnswer(std::move(call)); }
+  void SetAnswerCallback(absl::AnyInvocable<void()> call) {
+    record_.wait.SetAnswerCallback(std::move(call));
+  }
   bool handshake_done() const { return handshake_done_; }
   bool anything_received() const { return any_received_; }
   bool hello_received() const { return record_.hello_received; }
@@ -124,7 +126,7 @@ class TlsEngine::State {
   const Leg leg_;
   std::shared_ptr<const ServerTlsConfig> server_config_;  // One of the two is set.
   std::shared_ptr<const ClientTlsConfig> client_config_;
-  ConnectionRecord record_;
+  ConnectionState record_;
   absl::Status status_;
   RecordBoundary boundary_;  // Follows BoringSSL's input during the handshake.
   bool any_received_ = false;

@@ -17,7 +17,7 @@ namespace trestle {
 class HandshakeWait {
  public:
   /// Sets the function that runs when `Handshake` is worth calling again.
-  void OnAnswer(absl::AnyInvocable<void()> call) { on_answer_ = std::move(call); }
+  void SetAnswerCallback(absl::AnyInvocable<void()> call) { on_answer_ = std::move(call); }
 
   /// Keeps the pending `call`; `question` names it in messages. It is destroyed, and so cancelled,
   /// when the handshake continues or ends.

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "lib/tls/engine/connection_record.h"
+#include "lib/tls/engine/connection_state.h"
 #include "trestle/base/bytes.h"
 #include "trestle/tls/hello_hook.h"
 
@@ -55,7 +55,7 @@ uint8_t AlertFor(const Error& error) {
   }
 }
 
-ssl_select_cert_result_t RefuseHello(SSL* ssl, const absl::Status& why, ConnectionRecord& record) {
+ssl_select_cert_result_t RefuseHello(SSL* ssl, const absl::Status& why, ConnectionState& record) {
   Error refusal;
   if (std::optional<Error> error = GetError(why); error.has_value()) {
     refusal = *std::move(error);
@@ -70,21 +70,21 @@ ssl_select_cert_result_t RefuseHello(SSL* ssl, const absl::Status& why, Connecti
   return ssl_select_cert_error;
 }
 
-HelloToAnswer Describe(const SSL_CLIENT_HELLO* hello, const ConnectionRecord& record) {
+HelloToAnswer Describe(const SSL_CLIENT_HELLO* hello, const ConnectionState& record) {
   return {record.info.server_name, OfferedAlpn(hello), record.info.ech_accepted};
 }
 
 }  // namespace
 
-ssl_select_cert_result_t CheckHello(const SSL_CLIENT_HELLO* hello, ConnectionRecord& record) {
+ssl_select_cert_result_t CheckHello(const SSL_CLIENT_HELLO* hello, ConnectionState& record) {
   if (record.handshake->check_hello == nullptr) return ssl_select_cert_success;
   const absl::Status checked =
       std::exchange(record.handshake->check_hello, nullptr)(Describe(hello, record));
   return checked.ok() ? ssl_select_cert_success : RefuseHello(hello->ssl, checked, record);
 }
 
-ssl_select_cert_result_t AskHelloHook(const SSL_CLIENT_HELLO* hello, ConnectionRecord& record) {
-  HandshakeRecord& handshake = *record.handshake;
+ssl_select_cert_result_t AskHelloHook(const SSL_CLIENT_HELLO* hello, ConnectionState& record) {
+  HandshakeState& handshake = *record.handshake;
   if (handshake.hook == nullptr) return ssl_select_cert_success;
   if (!handshake.hello_answer.asked()) {
     handshake.hook->OnHello(Describe(hello, record), handshake.hello_answer.Ask(record.wait));
@@ -94,9 +94,9 @@ ssl_select_cert_result_t AskHelloHook(const SSL_CLIENT_HELLO* hello, ConnectionR
   return answer.ok() ? ssl_select_cert_success : RefuseHello(hello->ssl, answer.status(), record);
 }
 
-bool SelectAnsweredAlpn(ConnectionRecord& record, const uint8_t** out, uint8_t* out_bytes,
+bool SelectAnsweredAlpn(ConnectionState& record, const uint8_t** out, uint8_t* out_bytes,
                         const uint8_t* in, unsigned in_bytes, int& result) {
-  HandshakeRecord& handshake = *record.handshake;
+  HandshakeState& handshake = *record.handshake;
   if (!handshake.hello_answer.answered()) return false;
   const std::string& chosen = handshake.hello_answer.answer()->alpn;
   result = SSL_TLSEXT_ERR_NOACK;

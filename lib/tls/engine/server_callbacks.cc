@@ -16,7 +16,7 @@
 #include "lib/pki/pki_internals.h"
 #include "lib/pki/x509_certificate.h"
 #include "lib/tls/client_auth/client_auth_rules.h"
-#include "lib/tls/engine/connection_record.h"
+#include "lib/tls/engine/connection_state.h"
 #include "lib/tls/engine/hello_answer.h"
 #include "lib/tls/engine/peer_chain.h"
 #include "lib/tls/engine/tls_context.h"
@@ -50,7 +50,7 @@ Error MakeRefusal(ErrorCode code, std::string detail) {
 
 // Reads the server name into the record. Returns false and records a refusal for an invalid name.
 // An address, which RFC 6066 3 forbids there, counts as no name.
-bool ReadServerName(const SSL* ssl, ConnectionRecord& record) {
+bool ReadServerName(const SSL* ssl, ConnectionState& record) {
   const char* raw = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   if (raw == nullptr || ParseIp(raw).has_value()) return true;
   absl::StatusOr<std::string> name = NormalizeServerName(raw);
@@ -69,8 +69,8 @@ bool ReadServerName(const SSL* ssl, ConnectionRecord& record) {
 enum class Choice : uint8_t { kMade, kWaits, kNone };
 
 // Calls the host's selector, or takes its answer. kNone without a recorded refusal: no certificate.
-Choice AskSelector(const CredentialSelector& selector, ConnectionRecord& record) {
-  HandshakeRecord& handshake = *record.handshake;
+Choice AskSelector(const CredentialSelector& selector, ConnectionState& record) {
+  HandshakeState& handshake = *record.handshake;
   if (!handshake.selection.asked()) {
     std::unique_ptr<PendingCall> call = selector.Select(record.info.server_name, record.scheduler,
                                                         handshake.selection.Ask(record.wait));
@@ -102,8 +102,8 @@ Choice AskSelector(const CredentialSelector& selector, ConnectionRecord& record)
 
 // Records the credentials for the server name: the valid ones, or if none is, the others, so that
 // the client reports the reason. kNone comes with a recorded refusal.
-Choice ChooseCredentials(ConnectionRecord& record) {
-  HandshakeRecord& handshake = *record.handshake;
+Choice ChooseCredentials(ConnectionState& record) {
+  HandshakeState& handshake = *record.handshake;
   const ServerTlsOptions& options = handshake.server->options();
   const std::shared_ptr<const CertificateSet> set = options.certificates->current();
   record.info.certificate_generation = set->generation();
@@ -130,7 +130,7 @@ Choice ChooseCredentials(ConnectionRecord& record) {
   return Choice::kNone;
 }
 
-bool OfferCredentials(SSL* ssl, const ConnectionRecord& record) {
+bool OfferCredentials(SSL* ssl, const ConnectionState& record) {
   const absl::Time now = record.scheduler.Now();
   SSL_certs_clear(ssl);
   for (const auto& credential : record.handshake->offered) {
@@ -153,7 +153,7 @@ bool OffersChallenge(const SSL_CLIENT_HELLO* hello) {
 }
 
 // Records the client's identity once the host's verifier accepts it.
-ssl_verify_result_t HearAboutClient(ConnectionRecord& record, uint8_t* out_alert) {
+ssl_verify_result_t HearAboutClient(ConnectionState& record, uint8_t* out_alert) {
   const ssl_verify_result_t result = HearVerifier(record, out_alert);
   if (result == ssl_verify_ok) {
     record.info.peer_identity = std::move(record.handshake->shown_identity);
@@ -162,8 +162,8 @@ ssl_verify_result_t HearAboutClient(ConnectionRecord& record, uint8_t* out_alert
 }
 
 ssl_verify_result_t VerifyClient(SSL* ssl, uint8_t* out_alert) {
-  ConnectionRecord& record = ConnectionRecord::Of(ssl);
-  HandshakeRecord& handshake = *record.handshake;
+  ConnectionState& record = ConnectionState::Of(ssl);
+  HandshakeState& handshake = *record.handshake;
   if (handshake.verdict.asked()) return HearAboutClient(record, out_alert);
   CertificateChain chain;
   std::string unreadable =
@@ -193,8 +193,8 @@ ssl_verify_result_t VerifyClient(SSL* ssl, uint8_t* out_alert) {
 }
 
 // Requests a certificate if the policy for the server name does.
-bool AskForCertificate(SSL* ssl, ConnectionRecord& record) {
-  HandshakeRecord& handshake = *record.handshake;
+bool AskForCertificate(SSL* ssl, ConnectionState& record) {
+  HandshakeState& handshake = *record.handshake;
   const std::shared_ptr<ClientAuthentication>& authentication =
       handshake.server->options().client_authentication;
   if (authentication == nullptr) return true;
@@ -219,7 +219,7 @@ bool AskForCertificate(SSL* ssl, ConnectionRecord& record) {
 
 // Binds sessions to the server name (RFC 6066 3) and the policy: the first handshake verified the
 // client under these.
-bool IsolateSession(SSL* ssl, const ConnectionRecord& record) {
+bool IsolateSession(SSL* ssl, const ConnectionState& record) {
   const ClientAuthRule* rule = record.handshake->client_rule;
   const std::string context =
       Sha256(absl::StrCat(record.handshake->server->policy(),
@@ -238,7 +238,7 @@ ssl_select_cert_result_t Refuse(SSL* ssl, uint8_t alert) {
 
 // Presents the answer to an ACME challenge. Makes and resumes no session: the connection is not a
 // client's.
-ssl_select_cert_result_t AnswerChallenge(SSL* ssl, ConnectionRecord& record, AcmeTokens& tokens) {
+ssl_select_cert_result_t AnswerChallenge(SSL* ssl, ConnectionState& record, AcmeTokens& tokens) {
   const std::string& name = record.info.server_name;
   absl::StatusOr<std::shared_ptr<SSL_CREDENTIAL>> answer =
       TlsInternals::AnswerFor(tokens, name, record.scheduler.Now());
@@ -262,7 +262,7 @@ ssl_select_cert_result_t AnswerChallenge(SSL* ssl, ConnectionRecord& record, Acm
 
 ssl_select_cert_result_t SelectCertificate(const SSL_CLIENT_HELLO* hello) {
   SSL* ssl = hello->ssl;
-  ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  ConnectionState& record = ConnectionState::Of(ssl);
   record.hello_received = true;
   record.info.ech_accepted = SSL_ech_accepted(ssl) == 1;
   // Runs again after a HelloRetryRequest. BoringSSL passes the hello without its header.
@@ -318,7 +318,7 @@ std::string AlpnMismatchText(std::vector<absl::string_view> offered,
 
 int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_bytes, const uint8_t* in,
                unsigned in_bytes, void* /*unused*/) {
-  ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  ConnectionState& record = ConnectionState::Of(ssl);
   if (record.info.acme_challenge) {
     *out = in + 1;  // The only protocol offered.
     *out_bytes = in[0];
@@ -326,7 +326,7 @@ int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_bytes, const uint8_t*
   }
   int answered = SSL_TLSEXT_ERR_NOACK;
   if (SelectAnsweredAlpn(record, out, out_bytes, in, in_bytes, answered)) return answered;
-  HandshakeRecord& handshake = *record.handshake;
+  HandshakeState& handshake = *record.handshake;
   const std::vector<std::string>& spoken = handshake.server->options().alpn;
   if (spoken.empty()) return SSL_TLSEXT_ERR_NOACK;
   std::vector<absl::string_view> offered = SplitAlpn(in, in_bytes);
@@ -348,7 +348,7 @@ int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_bytes, const uint8_t*
 
 // Returns 1 to continue. BoringSSL calls it after it decided about resumption.
 int AdmitHandshake(const SSL_CLIENT_HELLO* hello) {
-  HandshakeRecord& handshake = *ConnectionRecord::Of(hello->ssl).handshake;
+  HandshakeState& handshake = *ConnectionState::Of(hello->ssl).handshake;
   if (handshake.admit == nullptr || SSL_session_reused(hello->ssl)) return 1;
   const absl::Status admitted = std::exchange(handshake.admit, nullptr)();
   if (admitted.ok()) return 1;

@@ -10,7 +10,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "lib/tls/engine/connection_record.h"
+#include "lib/tls/engine/connection_state.h"
 #include "trestle/tls/client_tls_config.h"
 #include "trestle/tls/tls_parameters.h"
 
@@ -27,7 +27,7 @@ std::string ReasonText(uint32_t packed_error) {
 }
 
 // Returns the peer's alert if `packed_error` is about one.
-std::optional<uint8_t> PeerAlert(uint32_t packed_error, const ConnectionRecord& record) {
+std::optional<uint8_t> PeerAlert(uint32_t packed_error, const ConnectionState& record) {
   if (ERR_GET_LIB(packed_error) != ERR_LIB_SSL) return std::nullopt;
   const int reason = ERR_GET_REASON(packed_error);
   if (reason >= SSL_AD_REASON_OFFSET && reason <= SSL_AD_REASON_OFFSET + kMaxAlert) {
@@ -163,7 +163,7 @@ std::string PeerAlertText(uint8_t alert) {
   return absl::StrCat("the peer sent the alert ", AlertName(alert));
 }
 
-Error ExplainSslError(uint32_t packed_error, const ConnectionRecord& record,
+Error ExplainSslError(uint32_t packed_error, const ConnectionState& record,
                       const FailureScene& scene) {
   Error error;
   const bool refused = record.handshake != nullptr && record.handshake->refusal.has_value();

@@ -9,7 +9,7 @@
 
 namespace trestle {
 
-struct ConnectionRecord;
+struct ConnectionState;
 
 /// The state of a connection when it failed.
 struct FailureScene {
@@ -20,7 +20,7 @@ struct FailureScene {
 
 /// Converts `packed_error`, the first error of a failed SSL call, to code, alert and detail. A
 /// refusal in the record takes precedence over BoringSSL's error.
-Error ExplainSslError(uint32_t packed_error, const ConnectionRecord& record,
+Error ExplainSslError(uint32_t packed_error, const ConnectionState& record,
                       const FailureScene& scene);
 
 /// Returns the text for a peer that closed the connection with `alert`.

@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/pki/pem.h"
 #include "lib/pki/x509_certificate.h"
-#include "lib/tls/engine/connection_record.h"
+#include "lib/tls/engine/connection_state.h"
 #include "lib/tls/sessions/session_clock.h"
 #include "trestle/base/error.h"
 

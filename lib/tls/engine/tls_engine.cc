@@ -123,7 +123,7 @@ void TlsEngine::State::FillInfo() {
   info.ech_accepted = SSL_ech_accepted(ssl) == 1;
   info.hello_retried = SSL_used_hello_retry_request(ssl) == 1;
   if (record_.resumption == nullptr) return;
-  ResumptionRecord& resumption = *record_.resumption;
+  ResumptionState& resumption = *record_.resumption;
   resumption.memory.LearnGroup(resumption.target, SSL_get_group_id(ssl), scheduler_.MonotonicNow());
 }
 
@@ -367,7 +367,9 @@ void TlsEngine::QueueTickets() { state_->QueueTickets(); }
 void TlsEngine::QueueCloseNotify() { state_->QueueCloseNotify(); }
 const absl::Status& TlsEngine::status() const { return state_->status(); }
 bool TlsEngine::waits_for_answer() const { return state_->waits_for_answer(); }
-void TlsEngine::OnAnswer(absl::AnyInvocable<void()> call) { state_->OnAnswer(std::move(call)); }
+void TlsEngine::SetAnswerCallback(absl::AnyInvocable<void()> call) {
+  state_->SetAnswerCallback(std::move(call));
+}
 bool TlsEngine::handshake_done() const { return state_->handshake_done(); }
 bool TlsEngine::hello_received() const { return state_->hello_received(); }
 bool TlsEngine::anything_received() const { return state_->anything_received(); }

@@ -28,7 +28,7 @@ TlsStream::TlsStream(std::unique_ptr<TlsEngine> engine, std::unique_ptr<Transpor
                      Scheduler& scheduler)
     : engine_(std::move(engine)), inner_(std::move(inner)), scheduler_(scheduler) {
   inner_->SetHandler(this);
-  engine_->OnAnswer([this] { ScheduleWake(); });
+  engine_->SetAnswerCallback([this] { ScheduleWake(); });
 }
 
 TlsStream::~TlsStream() = default;

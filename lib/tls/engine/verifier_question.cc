@@ -13,7 +13,7 @@ namespace trestle {
 
 void AskVerifier(const PeerVerifier& verifier, absl::string_view name, const ChainInfo& chain,
                  const STACK_OF(CRYPTO_BUFFER) * certificates, bool resumed,
-                 ConnectionRecord& record, PendingAnswer<absl::Status>& verdict) {
+                 ConnectionState& record, PendingAnswer<absl::Status>& verdict) {
   PeerToVerify peer{name, chain, {}, resumed};
   for (size_t i = 0; i < sk_CRYPTO_BUFFER_num(certificates); ++i) {
     const CRYPTO_BUFFER* der = sk_CRYPTO_BUFFER_value(certificates, i);
@@ -24,8 +24,8 @@ void AskVerifier(const PeerVerifier& verifier, absl::string_view name, const Cha
   if (!verdict.answered()) record.wait.Keep("the verifier", std::move(call));
 }
 
-ssl_verify_result_t HearVerifier(ConnectionRecord& record, uint8_t* out_alert) {
-  HandshakeRecord& handshake = *record.handshake;
+ssl_verify_result_t HearVerifier(ConnectionState& record, uint8_t* out_alert) {
+  HandshakeState& handshake = *record.handshake;
   if (!handshake.verdict.answered()) return ssl_verify_retry;
   const absl::Status& verdict = handshake.verdict.answer();
   if (verdict.ok()) return ssl_verify_ok;

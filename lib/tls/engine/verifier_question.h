@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "lib/tls/engine/connection_record.h"
+#include "lib/tls/engine/connection_state.h"
 #include "lib/tls/engine/handshake_wait.h"
 #include "trestle/base/error.h"
 #include "trestle/tls/peer_verifier.h"
@@ -20,10 +20,10 @@ namespace trestle {
 /// was made.
 void AskVerifier(const PeerVerifier& verifier, absl::string_view name, const ChainInfo& chain,
                  const STACK_OF(CRYPTO_BUFFER) * certificates, bool resumed,
-                 ConnectionRecord& record, PendingAnswer<absl::Status>& verdict);
+                 ConnectionState& record, PendingAnswer<absl::Status>& verdict);
 
 /// Converts the record's `verdict` for BoringSSL: the code to return, a refusal, an alert.
-ssl_verify_result_t HearVerifier(ConnectionRecord& record, uint8_t* out_alert);
+ssl_verify_result_t HearVerifier(ConnectionState& record, uint8_t* out_alert);
 
 }  // namespace trestle
 

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "lib/tls/client_auth/client_auth_rules.h"
-#include "lib/tls/engine/connection_record.h"
+#include "lib/tls/engine/connection_state.h"
 #include "lib/tls/engine/peer_chain.h"
 #include "lib/tls/engine/tls_internals.h"
 #include "lib/tls/engine/verifier_question.h"
@@ -28,7 +28,7 @@ size_t MaxOverhead(SSL* /*ssl*/) { return TicketKeyRing::kOverheadBytes; }
 
 int Seal(SSL* ssl, uint8_t* out, size_t* out_bytes, size_t max_out_bytes, const uint8_t* in,
          size_t in_bytes) {
-  const ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  const ConnectionState& record = ConnectionState::Of(ssl);
   *out_bytes = 0;  // Sends no ticket.
   if (record.handshake == nullptr || max_out_bytes > kMaxTicketBytes) return 1;
   *out_bytes = record.handshake->server->options().ticket_keys->Seal(
@@ -38,8 +38,8 @@ int Seal(SSL* ssl, uint8_t* out, size_t* out_bytes, size_t max_out_bytes, const 
 
 // Returns whether the client of `session` is accepted today: BoringSSL does not verify resumed
 // clients.
-bool ClientIsStillWelcome(const SSL_SESSION* session, ConnectionRecord& record) {
-  HandshakeRecord& handshake = *record.handshake;
+bool ClientIsStillWelcome(const SSL_SESSION* session, ConnectionState& record) {
+  HandshakeState& handshake = *record.handshake;
   const ClientAuthRule* rule = handshake.client_rule;
   if (rule == nullptr || rule->certificate() == ClientCertificate::kNone) return true;
   const STACK_OF(CRYPTO_BUFFER)* buffers = SSL_SESSION_get0_peer_certificates(session);
@@ -71,8 +71,8 @@ bool ClientIsStillWelcome(const SSL_SESSION* session, ConnectionRecord& record) 
 enum class Judgement { kResume, kRefuse, kWait };
 
 // A refused resumption becomes a full handshake, which tells the client the reason.
-Judgement Judge(const SSL_SESSION* session, ConnectionRecord& record) {
-  HandshakeRecord& handshake = *record.handshake;
+Judgement Judge(const SSL_SESSION* session, ConnectionState& record) {
+  HandshakeState& handshake = *record.handshake;
   if (handshake.client_rule == nullptr) return Judgement::kResume;
   const bool welcome = session != nullptr && ClientIsStillWelcome(session, record);
   ERR_clear_error();
@@ -85,9 +85,9 @@ Judgement Judge(const SSL_SESSION* session, ConnectionRecord& record) {
 
 ssl_ticket_aead_result_t Open(SSL* ssl, uint8_t* out, size_t* out_bytes, size_t max_out_bytes,
                               const uint8_t* in, size_t in_bytes) {
-  ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  ConnectionState& record = ConnectionState::Of(ssl);
   if (record.handshake == nullptr) return ssl_ticket_aead_ignore_ticket;
-  HandshakeRecord& handshake = *record.handshake;
+  HandshakeState& handshake = *record.handshake;
   handshake.resumed_chain = ChainInfo();
   handshake.resumed_identity = nullptr;
   if (!handshake.server->options().ticket_keys->Open(ByteView(in, in_bytes),
@@ -113,7 +113,7 @@ ssl_ticket_aead_result_t Open(SSL* ssl, uint8_t* out, size_t* out_bytes, size_t 
 constexpr SSL_TICKET_AEAD_METHOD kTickets = {MaxOverhead, Seal, Open};
 
 // Returns null if the connection must not use the cache.
-ServerSessionMemory* MemoryFor(const ConnectionRecord& record) {
+ServerSessionMemory* MemoryFor(const ConnectionState& record) {
   if (record.handshake == nullptr || record.info.acme_challenge) return nullptr;
   return &TlsInternals::Memory(*record.handshake->server->options().session_cache);
 }
@@ -121,7 +121,7 @@ ServerSessionMemory* MemoryFor(const ConnectionRecord& record) {
 // BoringSSL checks the session's name, policy and age.
 SSL_SESSION* Find(SSL* ssl, const uint8_t* id, int id_bytes, int* copy) {
   *copy = 0;  // The caller receives a reference.
-  ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  ConnectionState& record = ConnectionState::Of(ssl);
   ServerSessionMemory* const memory = MemoryFor(record);
   if (memory == nullptr) return nullptr;
   bssl::UniquePtr<SSL_SESSION> session =
@@ -140,7 +140,7 @@ SSL_SESSION* Find(SSL* ssl, const uint8_t* id, int id_bytes, int* copy) {
 
 // Returns 1 if it took the session.
 int Keep(SSL* ssl, SSL_SESSION* session) {
-  ServerSessionMemory* const memory = MemoryFor(ConnectionRecord::Of(ssl));
+  ServerSessionMemory* const memory = MemoryFor(ConnectionState::Of(ssl));
   if (memory == nullptr) return 0;
   memory->Put(bssl::UniquePtr<SSL_SESSION>(session));
   return 1;

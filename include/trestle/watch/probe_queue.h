@@ -1,6 +1,6 @@
-// LegProber: runs any number of probes, a limited number at a time.
-#ifndef TRESTLE_WATCH_LEG_PROBER_H_
-#define TRESTLE_WATCH_LEG_PROBER_H_
+// ProbeQueue: runs any number of probes, a limited number at a time.
+#ifndef TRESTLE_WATCH_PROBE_QUEUE_H_
+#define TRESTLE_WATCH_PROBE_QUEUE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -14,16 +14,16 @@
 
 namespace trestle {
 
-class LegProber {
+class ProbeQueue {
  public:
   /// Runs at most `max_concurrent` (at least 1) probes, and so sockets, at a time. `scheduler` and
   /// `dialer` must outlive the prober.
-  LegProber(Scheduler& scheduler, Dialer& dialer, size_t max_concurrent);
+  ProbeQueue(Scheduler& scheduler, Dialer& dialer, size_t max_concurrent);
 
   /// Cancels running and waiting probes; their callbacks are not called.
-  ~LegProber();
-  LegProber(const LegProber&) = delete;
-  LegProber& operator=(const LegProber&) = delete;
+  ~ProbeQueue();
+  ProbeQueue(const ProbeQueue&) = delete;
+  ProbeQueue& operator=(const ProbeQueue&) = delete;
 
   /// Queues a probe of `target`, first come, first served. Calls `done` once, from the loop. `done`
   /// must not destroy the prober.
@@ -53,4 +53,4 @@ class LegProber {
 
 }  // namespace trestle
 
-#endif  // TRESTLE_WATCH_LEG_PROBER_H_
+#endif  // TRESTLE_WATCH_PROBE_QUEUE_H_

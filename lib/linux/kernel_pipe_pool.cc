@@ -1,4 +1,4 @@
-#include "trestle/linux/splice_pipes.h"
+#include "trestle/linux/kernel_pipe_pool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
-#include "lib/linux/splice_pipe.h"
+#include "lib/linux/kernel_pipe.h"
 
 namespace trestle {
 namespace {
@@ -45,15 +45,15 @@ class WithoutSigpipe {
 
 }  // namespace
 
-std::unique_ptr<SplicePipe> SplicePipe::Create() {
+std::unique_ptr<KernelPipe> KernelPipe::Create() {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return nullptr;
   // If the system refuses, the pipe is smaller but works.
   fcntl(ends[1], F_SETPIPE_SZ, kSlotBytes);
-  return absl::WrapUnique(new SplicePipe(OwnedFd(ends[0]), OwnedFd(ends[1])));
+  return absl::WrapUnique(new KernelPipe(OwnedFd(ends[0]), OwnedFd(ends[1])));
 }
 
-ssize_t SplicePipe::Fill(int socket, size_t max_bytes) {
+ssize_t KernelPipe::Fill(int socket, size_t max_bytes) {
   ssize_t bytes;
   do {
     bytes = splice(socket, nullptr, in_.get(), nullptr, max_bytes, kFlags);
@@ -62,7 +62,7 @@ ssize_t SplicePipe::Fill(int socket, size_t max_bytes) {
   return bytes;
 }
 
-ssize_t SplicePipe::Drain(int socket) {
+ssize_t KernelPipe::Drain(int socket) {
   WithoutSigpipe without_sigpipe;
   ssize_t bytes;
   do {
@@ -76,16 +76,16 @@ ssize_t SplicePipe::Drain(int socket) {
   return bytes;
 }
 
-SplicePipes::SplicePipes() = default;
-SplicePipes::~SplicePipes() = default;
+KernelPipePool::KernelPipePool() = default;
+KernelPipePool::~KernelPipePool() = default;
 
-std::unique_ptr<DirectPipe> SplicePipes::Take() {
-  std::unique_ptr<DirectPipe> pipe;
+std::unique_ptr<SpliceBuffer> KernelPipePool::Take() {
+  std::unique_ptr<SpliceBuffer> pipe;
   if (!free_.empty()) {
     pipe = std::move(free_.back());
     free_.pop_back();
   } else if (lent_ < kMaxLentPipes) {
-    pipe = SplicePipe::Create();
+    pipe = KernelPipe::Create();
   }
   if (pipe == nullptr) {
     ++failures_;
@@ -95,7 +95,7 @@ std::unique_ptr<DirectPipe> SplicePipes::Take() {
   return pipe;
 }
 
-void SplicePipes::Return(std::unique_ptr<DirectPipe> pipe) {
+void KernelPipePool::Return(std::unique_ptr<SpliceBuffer> pipe) {
   --lent_;
   // Closes a pipe that still holds bytes, which drops them.
   if (pipe->size() == 0 && free_.size() < kMaxFreePipes) free_.push_back(std::move(pipe));

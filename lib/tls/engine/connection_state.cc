@@ -1,4 +1,4 @@
-#include "lib/tls/engine/connection_record.h"
+#include "lib/tls/engine/connection_state.h"
 
 #include <utility>
 
@@ -7,7 +7,7 @@
 namespace trestle {
 namespace {
 
-void NoteChains(const SSL* ssl, ConnectionRecord& record) {
+void NoteChains(const SSL* ssl, ConnectionState& record) {
   if (record.handshake == nullptr) return;
   const CertificateSet::Credentials& offers = record.handshake->offered;
   if (SSL_session_reused(ssl)) {
@@ -26,7 +26,7 @@ void NoteChains(const SSL* ssl, ConnectionRecord& record) {
 }
 
 void OnEvent(const SSL* ssl, int event, int value) {
-  ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  ConnectionState& record = ConnectionState::Of(ssl);
   const auto alert = static_cast<uint8_t>(value & 0xff);
   const bool fatal = (value >> 8) == SSL3_AL_FATAL;
   switch (event) {
@@ -48,7 +48,7 @@ void OnMessage(int is_write, int /*version*/, int content_type, const void* byte
                SSL* ssl, void* /*unused*/) {
   if (content_type != SSL3_RT_HANDSHAKE || is_write != 0 || size == 0) return;
   if (*static_cast<const uint8_t*>(bytes) != SSL3_MT_KEY_UPDATE) return;
-  ConnectionRecord& record = ConnectionRecord::Of(ssl);
+  ConnectionState& record = ConnectionState::Of(ssl);
   record.key_updates.Add(record.scheduler.MonotonicNow());
 }
 

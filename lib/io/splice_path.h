@@ -1,25 +1,25 @@
-// DirectPath: the part of one direction of a relay that bypasses its buffer. It detects bulk
-// transfers and borrows a DirectPipe while one lasts. Private to the relay.
-#ifndef TRESTLE_LIB_IO_DIRECT_PATH_H_
-#define TRESTLE_LIB_IO_DIRECT_PATH_H_
+// SplicePath: the part of one direction of a relay that bypasses its buffer. It detects bulk
+// transfers and borrows a SpliceBuffer while one lasts. Private to the relay.
+#ifndef TRESTLE_LIB_IO_SPLICE_PATH_H_
+#define TRESTLE_LIB_IO_SPLICE_PATH_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 
-#include "trestle/io/direct_pipe.h"
+#include "trestle/io/splice_buffer.h"
 #include "trestle/io/transport.h"
 
 namespace trestle {
 
-class DirectPath {
+class SplicePath {
  public:
   /// Holds at most `max_bytes` bytes. `Begin` always returns false unless `allowed`.
-  DirectPath(Transport& source, Transport& sink, size_t max_bytes, bool allowed)
+  SplicePath(Transport& source, Transport& sink, size_t max_bytes, bool allowed)
       : source_(source), sink_(sink), max_bytes_(max_bytes), allowed_(allowed) {}
-  ~DirectPath() { Release(); }
-  DirectPath(const DirectPath&) = delete;
-  DirectPath& operator=(const DirectPath&) = delete;
+  ~SplicePath() { Release(); }
+  SplicePath(const SplicePath&) = delete;
+  SplicePath& operator=(const SplicePath&) = delete;
 
   /// Reports that the relay copied `bytes`. A full buffer indicates a bulk transfer; for fewer
   /// bytes copying takes fewer system calls.
@@ -50,11 +50,11 @@ class DirectPath {
   const size_t max_bytes_;
   const bool allowed_;
   bool bulk_ = false;
-  DirectPipes* pipes_ = nullptr;  // The owner of pipe_.
-  std::unique_ptr<DirectPipe> pipe_;
+  SplicePool* pipes_ = nullptr;  // The owner of pipe_.
+  std::unique_ptr<SpliceBuffer> pipe_;
   uint64_t bytes_written_ = 0;
 };
 
 }  // namespace trestle
 
-#endif  // TRESTLE_LIB_IO_DIRECT_PATH_H_
+#endif  // TRESTLE_LIB_IO_SPLICE_PATH_H_

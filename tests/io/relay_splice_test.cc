@@ -9,8 +9,8 @@
 #include "gtest/gtest.h"
 #include "tests/support/stream_peer.h"
 #include "trestle/base/error.h"
-#include "trestle/io/direct_pipe.h"
 #include "trestle/io/relay.h"
+#include "trestle/io/splice_buffer.h"
 #include "trestle/testing/memory_transport.h"
 #include "trestle/testing/simulated_loop.h"
 
@@ -27,20 +27,20 @@ std::string Pattern(size_t bytes, uint32_t seed) {
   return text;
 }
 
-struct FakePipe final : DirectPipe {
+struct FakePipe final : SpliceBuffer {
   size_t size() const override { return held.size(); }
   std::string held;
 };
 
 /// Has no pipe to lend now and then.
-struct FakePipes final : DirectPipes {
+struct FakePipes final : SplicePool {
   explicit FakePipes(SimulatedLoop& loop) : loop(loop) {}
-  std::unique_ptr<DirectPipe> Take() override {
+  std::unique_ptr<SpliceBuffer> Take() override {
     if (loop.random()() % 8 == 0) return nullptr;
     ++lent;
     return std::make_unique<FakePipe>();
   }
-  void Return(std::unique_ptr<DirectPipe> pipe) override {
+  void Return(std::unique_ptr<SpliceBuffer> pipe) override {
     EXPECT_NE(pipe, nullptr);
     --lent;
   }
@@ -62,9 +62,9 @@ class DirectTransport final : public Transport {
   void SetHandler(TransportHandler* handler) override { inner_->SetHandler(handler); }
   absl::Status status() const override { return inner_->status(); }
   TransportInfo info() const override { return inner_->info(); }
-  DirectPipes* direct_pipes() override { return &pipes_; }
+  SplicePool* splice_pool() override { return &pipes_; }
 
-  IoResult ReadInto(DirectPipe& pipe, size_t max_bytes) override {
+  IoResult ReadInto(SpliceBuffer& pipe, size_t max_bytes) override {
     std::string& held = static_cast<FakePipe&>(pipe).held;
     EXPECT_TRUE(held.empty());
     if (pipes_.loop.random()() % 8 == 0) return {};
@@ -75,7 +75,7 @@ class DirectTransport final : public Transport {
     return result;
   }
 
-  IoResult WriteFrom(DirectPipe& pipe) override {
+  IoResult WriteFrom(SpliceBuffer& pipe) override {
     std::string& held = static_cast<FakePipe&>(pipe).held;
     EXPECT_FALSE(held.empty());
     const IoResult result = inner_->Write(AsBytes(held));
@@ -151,7 +151,7 @@ TEST_P(RelayDirectTest, BytesOutAreBytesIn) {
   EXPECT_TRUE(r.backend->received() == up);
   EXPECT_TRUE(r.client->received() == down);
   EXPECT_EQ(r.relay->bytes_written(Leg::kFront), down.size());
-  EXPECT_LE(r.relay->bytes_direct(Leg::kFront), down.size());
+  EXPECT_LE(r.relay->bytes_spliced(Leg::kFront), down.size());
   ASSERT_EQ(r.done_calls, 1);
   EXPECT_TRUE(r.outcome->ok()) << *r.outcome;
   EXPECT_FALSE(r.relay->holds_buffers());
@@ -198,7 +198,7 @@ TEST(RelayDirectPathTest, CopiesBetweenLegsThatShareNoPipes) {
   r.backend->Send(Pattern(1'000'000, 1));
   loop.RunReady();
   EXPECT_EQ(r.client->received().size(), 1'000'000u);
-  EXPECT_EQ(r.relay->bytes_direct(Leg::kFront), 0u);
+  EXPECT_EQ(r.relay->bytes_spliced(Leg::kFront), 0u);
 }
 
 TEST(RelayDirectPathTest, CarriesBulkDirectlyUnlessToldNotTo) {
@@ -206,13 +206,13 @@ TEST(RelayDirectPathTest, CarriesBulkDirectlyUnlessToldNotTo) {
     SimulatedLoop loop;
     RelayOptions options;
     options.buffer_bytes = 4096;
-    options.direct_pipes = allowed;
+    options.splice = allowed;
     Relayed r(loop, {}, options);
     r.backend->Send(Pattern(1'000'000, 1));
     loop.RunReady();
     EXPECT_EQ(r.client->received().size(), 1'000'000u);
-    EXPECT_EQ(r.relay->bytes_direct(Leg::kFront) > 300'000, allowed);
-    EXPECT_EQ(r.relay->bytes_direct(Leg::kBack), 0u);
+    EXPECT_EQ(r.relay->bytes_spliced(Leg::kFront) > 300'000, allowed);
+    EXPECT_EQ(r.relay->bytes_spliced(Leg::kBack), 0u);
   }
 }
 

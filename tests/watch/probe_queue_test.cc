@@ -1,4 +1,4 @@
-#include "trestle/watch/leg_prober.h"
+#include "trestle/watch/probe_queue.h"
 
 #include <algorithm>
 #include <set>
@@ -14,7 +14,7 @@ namespace {
 
 constexpr absl::Duration kDay = absl::Hours(24);
 
-class LegProberTest : public ProbeTest {
+class ProbeQueueTest : public ProbeTest {
  protected:
   LegProbeTarget Target(int host, const std::string& name) const {
     LegProbeTarget target;
@@ -24,7 +24,7 @@ class LegProberTest : public ProbeTest {
   }
 };
 
-TEST_F(LegProberTest, AThousandLegsAreProbedSomeAtATimeAndEachOnce) {
+TEST_F(ProbeQueueTest, AThousandLegsAreProbedSomeAtATimeAndEachOnce) {
   constexpr size_t kConcurrent = 50;
   constexpr int kLegs = 1000;
   LeafSpec leaf = Leaf("*.many.test", 30 * kDay);
@@ -33,7 +33,7 @@ TEST_F(LegProberTest, AThousandLegsAreProbedSomeAtATimeAndEachOnce) {
   for (int host = 1; host <= 10; ++host) {
     servers.push_back(std::make_unique<ProbedServer>(loop_, dialer_, At(host), config));
   }
-  LegProber prober(loop_, dialer_, kConcurrent);
+  ProbeQueue prober(loop_, dialer_, kConcurrent);
   const auto probe_config = ConfigOf();
   std::multiset<std::string> reported;
   size_t most_open = 0;
@@ -64,14 +64,14 @@ TEST_F(LegProberTest, AThousandLegsAreProbedSomeAtATimeAndEachOnce) {
 }
 
 // Over links of 20 ms, as between sites.
-TEST_F(LegProberTest, TheTimeForManyIsThatOfOneAfterTheOtherThroughThoseAtATime) {
+TEST_F(ProbeQueueTest, TheTimeForManyIsThatOfOneAfterTheOtherThroughThoseAtATime) {
   MemoryLink link;
   link.latency = absl::Milliseconds(20);
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", kDay))), link);
   const auto config = ConfigOf();
   constexpr int kLegs = 1000;
   const auto time_for = [&](size_t concurrent) {
-    LegProber prober(loop_, dialer_, concurrent);
+    ProbeQueue prober(loop_, dialer_, concurrent);
     const absl::Time start = loop_.Now();
     absl::Time end;
     int done = 0;
@@ -95,10 +95,10 @@ TEST_F(LegProberTest, TheTimeForManyIsThatOfOneAfterTheOtherThroughThoseAtATime)
   RecordProperty("together", absl::FormatDuration(together));
 }
 
-TEST_F(LegProberTest, DeadLegsHoldUpOnlyTheirOwnPlaces) {
+TEST_F(ProbeQueueTest, DeadLegsHoldUpOnlyTheirOwnPlaces) {
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", kDay))));
   dialer_.Refuse(At(2), absl::OkStatus(), absl::InfiniteDuration());
-  LegProber prober(loop_, dialer_, 2);
+  ProbeQueue prober(loop_, dialer_, 2);
   const auto config = ConfigOf();
   int good = 0;
   int failed = 0;
@@ -115,9 +115,9 @@ TEST_F(LegProberTest, DeadLegsHoldUpOnlyTheirOwnPlaces) {
   EXPECT_EQ(failed, 1);
 }
 
-TEST_F(LegProberTest, MoreMayBeAskedForInACallback) {
+TEST_F(ProbeQueueTest, MoreMayBeAskedForInACallback) {
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", kDay))));
-  LegProber prober(loop_, dialer_, 0);  // Taken for one.
+  ProbeQueue prober(loop_, dialer_, 0);  // Taken for one.
   const auto config = ConfigOf();
   int done = 0;
   prober.Probe(config, Target(1, "a.test"), [&](ProbeReport) {
@@ -128,10 +128,10 @@ TEST_F(LegProberTest, MoreMayBeAskedForInACallback) {
   EXPECT_EQ(done, 2);
 }
 
-TEST_F(LegProberTest, DestroyedItGivesUp) {
+TEST_F(ProbeQueueTest, DestroyedItGivesUp) {
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", kDay))));
   {
-    LegProber prober(loop_, dialer_, 1);
+    ProbeQueue prober(loop_, dialer_, 1);
     for (int i = 0; i < 3; ++i) {
       prober.Probe(ConfigOf(), Target(1, "a.test"), [](ProbeReport) { FAIL(); });
     }

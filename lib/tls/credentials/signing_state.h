@@ -1,6 +1,6 @@
-// SigningRecord: the part of a connection's record that its credential's signer needs.
-#ifndef TRESTLE_LIB_TLS_CREDENTIALS_SIGNING_RECORD_H_
-#define TRESTLE_LIB_TLS_CREDENTIALS_SIGNING_RECORD_H_
+// SigningState: the part of a connection's record that its credential's signer needs.
+#ifndef TRESTLE_LIB_TLS_CREDENTIALS_SIGNING_STATE_H_
+#define TRESTLE_LIB_TLS_CREDENTIALS_SIGNING_STATE_H_
 
 #include <openssl/ssl.h>
 
@@ -23,8 +23,8 @@ struct PendingSignature {
   PendingAnswer<absl::StatusOr<std::string>> answer = {};
 };
 
-struct SigningRecord {
-  explicit SigningRecord(Scheduler& loop) : scheduler(loop) {}
+struct SigningState {
+  explicit SigningState(Scheduler& loop) : scheduler(loop) {}
 
   Scheduler& scheduler;
   HandshakeWait wait;
@@ -35,11 +35,11 @@ struct SigningRecord {
   void Attach(SSL* ssl) { SSL_set_app_data(ssl, this); }
 
   /// Returns the record attached to `ssl`.
-  static SigningRecord& Of(const SSL* ssl) {
-    return *static_cast<SigningRecord*>(SSL_get_app_data(ssl));
+  static SigningState& Of(const SSL* ssl) {
+    return *static_cast<SigningState*>(SSL_get_app_data(ssl));
   }
 };
 
 }  // namespace trestle
 
-#endif  // TRESTLE_LIB_TLS_CREDENTIALS_SIGNING_RECORD_H_
+#endif  // TRESTLE_LIB_TLS_CREDENTIALS_SIGNING_STATE_H_

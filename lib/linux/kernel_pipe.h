@@ -1,6 +1,6 @@
-// SplicePipe: one kernel pipe. Private to the linux edge.
-#ifndef TRESTLE_LIB_LINUX_SPLICE_PIPE_H_
-#define TRESTLE_LIB_LINUX_SPLICE_PIPE_H_
+// KernelPipe: one kernel pipe. Private to the linux edge.
+#ifndef TRESTLE_LIB_LINUX_KERNEL_PIPE_H_
+#define TRESTLE_LIB_LINUX_KERNEL_PIPE_H_
 
 #include <sys/types.h>
 
@@ -8,15 +8,15 @@
 #include <memory>
 #include <utility>
 
-#include "trestle/io/direct_pipe.h"
+#include "trestle/io/splice_buffer.h"
 #include "trestle/linux/owned_fd.h"
 
 namespace trestle {
 
-class SplicePipe final : public DirectPipe {
+class KernelPipe final : public SpliceBuffer {
  public:
   /// Opens a pipe; null if the system has no more.
-  static std::unique_ptr<SplicePipe> Create();
+  static std::unique_ptr<KernelPipe> Create();
 
   size_t size() const override { return size_; }
 
@@ -29,7 +29,7 @@ class SplicePipe final : public DirectPipe {
   ssize_t Drain(int socket);
 
  private:
-  SplicePipe(OwnedFd out, OwnedFd in) : out_(std::move(out)), in_(std::move(in)) {}
+  KernelPipe(OwnedFd out, OwnedFd in) : out_(std::move(out)), in_(std::move(in)) {}
 
   const OwnedFd out_;
   const OwnedFd in_;
@@ -38,4 +38,4 @@ class SplicePipe final : public DirectPipe {
 
 }  // namespace trestle
 
-#endif  // TRESTLE_LIB_LINUX_SPLICE_PIPE_H_
+#endif  // TRESTLE_LIB_LINUX_KERNEL_PIPE_H_

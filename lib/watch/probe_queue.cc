@@ -1,24 +1,24 @@
-#include "trestle/watch/leg_prober.h"
+#include "trestle/watch/probe_queue.h"
 
 #include <algorithm>
 #include <utility>
 
 namespace trestle {
 
-LegProber::LegProber(Scheduler& scheduler, Dialer& dialer, size_t max_concurrent)
+ProbeQueue::ProbeQueue(Scheduler& scheduler, Dialer& dialer, size_t max_concurrent)
     : scheduler_(scheduler),
       dialer_(dialer),
       max_concurrent_(std::max<size_t>(max_concurrent, 1)) {}
 
-LegProber::~LegProber() = default;
+ProbeQueue::~ProbeQueue() = default;
 
-void LegProber::Probe(std::shared_ptr<const LegProbeConfig> config, LegProbeTarget target,
-                      LegProbe::Callback done) {
+void ProbeQueue::Probe(std::shared_ptr<const LegProbeConfig> config, LegProbeTarget target,
+                       LegProbe::Callback done) {
   waiting_.push_back({std::move(config), std::move(target), std::move(done)});
   StartMore();
 }
 
-void LegProber::StartMore() {
+void ProbeQueue::StartMore() {
   while (running_.size() < max_concurrent_ && !waiting_.empty()) {
     Waiting next = std::move(waiting_.front());
     waiting_.pop_front();
@@ -31,7 +31,7 @@ void LegProber::StartMore() {
   }
 }
 
-void LegProber::OnDone(uint64_t id, LegProbe::Callback& done, ProbeReport report) {
+void ProbeQueue::OnDone(uint64_t id, LegProbe::Callback& done, ProbeReport report) {
   // The callback is now in the probe's stack frame, not in the probe.
   running_.erase(id);
   done(std::move(report));

@@ -1,6 +1,6 @@
 // The state that an SSL_CTX's callbacks and the engine share about a connection.
-#ifndef TRESTLE_LIB_TLS_ENGINE_CONNECTION_RECORD_H_
-#define TRESTLE_LIB_TLS_ENGINE_CONNECTION_RECORD_H_
+#ifndef TRESTLE_LIB_TLS_ENGINE_CONNECTION_STATE_H_
+#define TRESTLE_LIB_TLS_ENGINE_CONNECTION_STATE_H_
 
 #include <openssl/ssl.h>
 
@@ -13,7 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lib/pki/certificate_verifier.h"
-#include "lib/tls/credentials/signing_record.h"
+#include "lib/tls/credentials/signing_state.h"
 #include "lib/tls/engine/handshake_wait.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/base/error.h"
@@ -33,7 +33,7 @@ class SessionMemory;
 struct VerifiedPeer;
 
 /// State of the handshake, freed when it is done.
-struct HandshakeRecord {
+struct HandshakeState {
   const ServerTlsConfig* server = nullptr;  ///< One of the two is set.
   const ClientTlsConfig* client = nullptr;
   PeerName expected_name;     ///< Client: the name that the peer must prove.
@@ -60,7 +60,7 @@ struct HandshakeRecord {
 
 /// For a client with a ClientSessionCache. Lasts as long as the connection: tickets may arrive at
 /// any time.
-struct ResumptionRecord {
+struct ResumptionState {
   SessionMemory& memory;
   std::string target;                                  ///< The key in `memory`.
   bool offered = false;                                ///< A session was offered to the server.
@@ -90,7 +90,7 @@ class KeyUpdateCount {
 };
 
 /// One per SSL, from its creation to its end.
-struct ConnectionRecord : SigningRecord {
+struct ConnectionState : SigningState {
   /// Reports share it; it may outlive the connection.
   const std::shared_ptr<TlsInfo> shared_info = std::make_shared<TlsInfo>();
   TlsInfo& info = *shared_info;
@@ -98,14 +98,14 @@ struct ConnectionRecord : SigningRecord {
   std::optional<uint8_t> alert_received;  ///< The last one except close_notify.
   std::optional<uint8_t> alert_sent;      ///< The fatal alert, if any.
   KeyUpdateCount key_updates;
-  std::unique_ptr<HandshakeRecord> handshake;
-  std::unique_ptr<ResumptionRecord> resumption;
+  std::unique_ptr<HandshakeState> handshake;
+  std::unique_ptr<ResumptionState> resumption;
 
-  explicit ConnectionRecord(Scheduler& loop) : SigningRecord(loop) {}
+  explicit ConnectionState(Scheduler& loop) : SigningState(loop) {}
 
   /// Returns the record attached to `ssl`.
-  static ConnectionRecord& Of(const SSL* ssl) {
-    return static_cast<ConnectionRecord&>(SigningRecord::Of(ssl));
+  static ConnectionState& Of(const SSL* ssl) {
+    return static_cast<ConnectionState&>(SigningState::Of(ssl));
   }
 };
 
@@ -115,4 +115,4 @@ void InstallRecordCallbacks(SSL_CTX* context);
 
 }  // namespace trestle
 
-#endif  // TRESTLE_LIB_TLS_ENGINE_CONNECTION_RECORD_H_
+#endif  // TRESTLE_LIB_TLS_ENGINE_CONNECTION_STATE_H_
