@@ -33,7 +33,7 @@ class EchRouterTest : public ::testing::Test {
       options_.routes =
           *RouteTable::Create({{kHidden, hidden_.endpoint}, {kPublic, public_.endpoint}});
     }
-    options_.ech = std::make_shared<EchKeyOpener>(keys_);
+    options_.ech = *EchKeyOpener::Create(keys_);
     router_ = *SniPassthroughRouter::Create(loop_, dialer_, options_, &observer_);
   }
 

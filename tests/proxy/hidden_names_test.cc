@@ -114,7 +114,7 @@ class HiddenNamesTest : public ::testing::Test {
     Route route{pattern, backend_.endpoint};
     if (block_ != nullptr) route.target = block_.get();
     options.routes = *RouteTable::Create({route, {"public.test", second_.endpoint}});
-    options.ech = std::make_shared<EchKeyOpener>(front_.ech_keys);
+    options.ech = *EchKeyOpener::Create(front_.ech_keys);
     behind_ = std::move(block_);
     block_ = *SniPassthroughRouter::Create(loop_, dialer_, std::move(options), &sightings_);
   }

@@ -142,8 +142,8 @@ TEST_P(WildcardRoutingTest, ReachesTheBackendOfItsWildcard) {
 class OpeningRoutingTest : public KitRoutingTest {
  protected:
   OpeningRoutingTest()
-      : KitRoutingTest(std::make_shared<EchKeyOpener>(
-            *EchKeys::FromPem(testing::NewEchPair(7, "a.test").pem()))) {}
+      : KitRoutingTest(
+            *EchKeyOpener::Create(*EchKeys::FromPem(testing::NewEchPair(7, "a.test").pem()))) {}
 };
 
 TEST_P(OpeningRoutingTest, ReachesItsBackendAsItCame) {

@@ -113,7 +113,7 @@ std::string EchCase::Text() const {
 
 EchAgreement::EchAgreement()
     : pair_(NewEchPair(kConfigId, "public.test")),
-      opener_(*EchKeys::FromPem(pair_.pem())),
+      opener_(*EchKeyOpener::Create(*EchKeys::FromPem(pair_.pem()), kNoBudget)),
       server_(MakeRawContext()) {
   const TestPki pki(absl::UnixEpoch() + absl::Hours(24 * 365 * 56));
   UsePem(server_.get(), pki.Issue(LeafFor("a.test")));
@@ -153,7 +153,7 @@ std::string EchAgreement::Check(const EchCase& input) {
 std::string EchAgreement::CheckFirst(const std::string& message) {
   ClientHello hello;
   if (!Parses(message, hello)) return "";
-  return Compare(opener_.Open(hello, Endpoint(), MonotonicTime()), AskServer(message, ""));
+  return Compare(opener_->Open(hello, Endpoint(), MonotonicTime()), AskServer(message, ""));
 }
 
 std::string EchAgreement::CheckSecond(EchForge& forge, const HelloBuilder& outer,
@@ -161,7 +161,7 @@ std::string EchAgreement::CheckSecond(EchForge& forge, const HelloBuilder& outer
   const std::string first = forge.Seal(OuterHello(), EchForge::Encode(InnerHelloFor("a.test")));
   ClientHello hello;
   EXPECT_TRUE(ParseClientHello(AsBytes(first), {}, hello).ok());
-  const EchOpening opening = opener_.Open(hello, Endpoint(), MonotonicTime());
+  const EchOpening opening = opener_->Open(hello, Endpoint(), MonotonicTime());
   EXPECT_EQ(opening.verdict, EchVerdict::kOpened) << opening.error;
   ClientHello given;
   const std::string given_message = MessageOf(input.outer);

@@ -57,7 +57,7 @@ class EchAgreement {
   std::string Compare(const EchOpening& opening, const Seen& seen);
 
   const EchPair pair_;
-  EchKeyOpener opener_;
+  const std::shared_ptr<EchKeyOpener> opener_;
   bssl::UniquePtr<SSL_CTX> server_;
   EchVerdict verdict_ = EchVerdict::kNotOffered;
 };

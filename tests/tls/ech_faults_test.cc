@@ -146,19 +146,22 @@ void ExpectFault(const EchOpening& opening, EchFault fault, uint8_t alert) {
 class EchFaultsTest : public ::testing::Test {
  protected:
   const EchPair pair_ = NewEchPair(0, "public.test");
-  EchKeyOpener opener_{*EchKeys::FromPem(pair_.pem())};
+  const std::shared_ptr<EchKeyOpener> opener_ =
+      *EchKeyOpener::Create(*EchKeys::FromPem(pair_.pem()), kNoBudget);
 };
 
 TEST_F(EchFaultsTest, OfTheFirstHello) {
   for (const Row& row : Rows()) {
     SCOPED_TRACE(row.label);
     EchForge forge(pair_);
-    ExpectFault(OpenMessage(opener_, forge.Seal(row.outer, row.encoded)), row.fault, row.alert);
+    ExpectFault(OpenMessage(*opener_, forge.Seal(row.outer, row.encoded)), row.fault, row.alert);
   }
+  EXPECT_EQ(opener_->counts().by_config_id.at(0).malformed, Rows().size());
 }
 
 TEST_F(EchFaultsTest, AnInnerHelloFromTheNetwork) {
-  ExpectFault(OpenMessage(opener_, Inner().Message()), EchFault::kInnerInClear, kIllegalParameter);
+  ExpectFault(OpenMessage(*opener_, Inner().Message()), EchFault::kInnerInClear, kIllegalParameter);
+  EXPECT_EQ(opener_->counts().inner_in_clear, 1u);
 }
 
 TEST_F(EchFaultsTest, OfTheSecondHello) {
@@ -215,7 +218,7 @@ TEST_F(EchFaultsTest, OfTheSecondHello) {
   for (SecondRow& row : rows) {
     SCOPED_TRACE(row.label);
     EchForge forge(pair_);
-    const EchOpening first = OpenMessage(opener_, forge.Seal(OuterHello(), with(Inner())));
+    const EchOpening first = OpenMessage(*opener_, forge.Seal(OuterHello(), with(Inner())));
     ASSERT_EQ(first.verdict, EchVerdict::kOpened);
     forge.send_key = false;
     const std::string message = row.second(forge);

@@ -13,6 +13,7 @@
 #include "tests/tls/ech_pair.h"
 #include "trestle/base/bytes.h"
 #include "trestle/testing/client_hello_kit.h"
+#include "trestle/tls/ech_key_opener.h"
 #include "trestle/wire/client_hello.h"
 
 namespace trestle::testing {
@@ -81,6 +82,9 @@ class EchForge {
   std::string enc_;
   bssl::ScopedEVP_HPKE_CTX context_;
 };
+
+/// For tests that open more hellos than a client may.
+inline constexpr EchBudget kNoBudget = {0, 0, 32, 64};
 
 /// Hellos as a browser's: the outer one for "public.test", and the inner one for `server_name`.
 inline HelloBuilder OuterHello() {

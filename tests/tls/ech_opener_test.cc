@@ -121,7 +121,7 @@ class EchOpenerTest : public TlsTest {
   const EchPair pair_ = NewEchPair(7, "public.test");
   const EchPair other_ = NewEchPair(8, "public.test");
   const std::shared_ptr<EchKeys> keys_ = *EchKeys::FromPem(pair_.pem());
-  EchKeyOpener opener_{keys_};
+  const std::shared_ptr<EchKeyOpener> opener_ = *EchKeyOpener::Create(keys_, kNoBudget);
   bssl::UniquePtr<SSL_CTX> client_ = MakeRawContext();
   bssl::UniquePtr<SSL_CTX> server_ = MakeRawContext();
 };
@@ -131,7 +131,7 @@ TEST_F(EchOpenerTest, TheServerConfirmsTheInnerHello) {
     SCOPED_TRACE(group);
     SSL_CTX_set1_group_ids(client_.get(), &group, 1);
     SSL_CTX_set1_group_ids(server_.get(), &group, 1);
-    SplitMode split = Pair(opener_, pair_);
+    SplitMode split = Pair(*opener_, pair_);
     split.Run();
     EXPECT_TRUE(split.accepted());
     EXPECT_EQ(split.opening.config_id, 7);
@@ -148,7 +148,7 @@ TEST_F(EchOpenerTest, TheSecondHelloIsOpenedWithTheSameContext) {
     const uint16_t groups[] = {SSL_GROUP_X25519, wanted};
     SSL_CTX_set1_group_ids(client_.get(), groups, 2);
     SSL_CTX_set1_group_ids(server_.get(), &wanted, 1);
-    SplitMode split = Pair(opener_, pair_);
+    SplitMode split = Pair(*opener_, pair_);
     // Else it sends a share of each.
     ASSERT_TRUE(SSL_set1_client_key_shares(split.client.ssl(), groups, 1));
     split.Run();
@@ -163,21 +163,25 @@ TEST_F(EchOpenerTest, AKeyIsReplacedBetweenTheHellos) {
   const uint16_t groups[] = {SSL_GROUP_X25519, SSL_GROUP_SECP384R1};
   SSL_CTX_set1_group_ids(client_.get(), groups, 2);
   SSL_CTX_set1_group_ids(server_.get(), groups + 1, 1);
-  SplitMode split = Pair(opener_, pair_);
+  SplitMode split = Pair(*opener_, pair_);
   split.client.Handshake();
   EchForge forge(pair_);
   forge.config_id = 7;
   const std::string first = forge.Seal(OuterHello(), EchForge::Encode(InnerHelloFor("a.test")));
   ClientHello hello;
   ASSERT_TRUE(ParseClientHello(AsBytes(first), {}, hello).ok());
-  const EchOpening opening = Open(opener_, hello);
+  const EchOpening opening = Open(*opener_, hello);
   ASSERT_EQ(opening.verdict, EchVerdict::kOpened);
   ASSERT_TRUE(keys_->Replace(other_.pem()).ok());
-  EXPECT_EQ(Open(opener_, hello).verdict, EchVerdict::kNoKey);
+  EXPECT_EQ(Open(*opener_, hello).verdict, EchVerdict::kNoKey);
   forge.send_key = false;
   const std::string second = forge.Seal(OuterHello(), EchForge::Encode(InnerHelloFor("a.test"), 9));
   ASSERT_TRUE(ParseClientHello(AsBytes(second), {}, hello).ok());
   EXPECT_EQ(opening.context->OpenSecond(hello).verdict, EchVerdict::kOpened);
+  const EchCounts::OfConfig counts = opener_->counts().by_config_id.at(7);
+  EXPECT_EQ(counts.opened, 1u);
+  EXPECT_EQ(counts.second_opened, 1u);
+  EXPECT_EQ(counts.malformed, 0u);
 }
 
 TEST_F(EchOpenerTest, WhatCanNotBeOpenedIsTheOuterHello) {
@@ -185,7 +189,7 @@ TEST_F(EchOpenerTest, WhatCanNotBeOpenedIsTheOuterHello) {
   const auto verdict = [&](const std::string& message) {
     ClientHello hello;
     EXPECT_TRUE(ParseClientHello(AsBytes(message), {}, hello).ok());
-    return Open(opener_, hello).verdict;
+    return Open(*opener_, hello).verdict;
   };
   const std::string inner = EchForge::Encode(InnerHelloFor("a.test"));
   EXPECT_EQ(verdict(ClassicHello("a.test").Message()), EchVerdict::kNotOffered);
@@ -206,21 +210,51 @@ TEST_F(EchOpenerTest, WhatCanNotBeOpenedIsTheOuterHello) {
   EXPECT_EQ(verdict(keyless.Seal(OuterHello(), inner)), EchVerdict::kNotDecrypted);
 }
 
+// A budget is spent on hellos with the config id of a key only.
+TEST_F(EchOpenerTest, ABudgetLimitsTheDecryptions) {
+  EchBudget budget;
+  budget.per_second = 3;
+  budget.per_second_per_client = 2;
+  const std::shared_ptr<EchKeyOpener> opener = *EchKeyOpener::Create(keys_, budget);
+  const auto verdict = [&](const std::string& message, const char* client, int second) {
+    ClientHello hello;
+    EXPECT_TRUE(ParseClientHello(AsBytes(message), {}, hello).ok());
+    const auto now = MonotonicTime::FromStart(absl::Seconds(second));
+    return opener->Open(hello, *Endpoint::Parse(client), now).verdict;
+  };
+  const std::string grease = PostQuantumHello("a.test").AddEchOuter(7, 200).Message();
+  const std::string other = PostQuantumHello("a.test").AddEchOuter(8, 200).Message();
+  EXPECT_EQ(verdict(grease, "192.0.2.1:1", 1), EchVerdict::kNotDecrypted);
+  EXPECT_EQ(verdict(grease, "192.0.2.1:2", 1), EchVerdict::kNotDecrypted);
+  EXPECT_EQ(verdict(grease, "192.0.2.1:3", 1), EchVerdict::kOverBudget);
+  EXPECT_EQ(verdict(other, "192.0.2.1:3", 1), EchVerdict::kNoKey);
+  EXPECT_EQ(verdict(grease, "192.0.2.2:1", 1), EchVerdict::kNotDecrypted);
+  EXPECT_EQ(verdict(grease, "192.0.2.3:1", 1), EchVerdict::kOverBudget) << "of all";
+  EXPECT_EQ(verdict(grease, "192.0.2.1:1", 2), EchVerdict::kNotDecrypted);
+  const EchCounts counts = opener->counts();
+  EXPECT_EQ(counts.no_key, 1u);
+  ASSERT_EQ(counts.by_config_id.size(), 1u);
+  EXPECT_EQ(counts.by_config_id.at(7).not_decrypted, 4u);
+  EXPECT_EQ(counts.by_config_id.at(7).over_budget, 2u);
+  budget.per_second = -1;
+  EXPECT_EQ(CodeOf(EchKeyOpener::Create(keys_, budget).status()), ErrorCode::kConfiguration);
+}
+
 TEST_F(EchOpenerTest, ABitOfTheOuterHelloIsChanged) {
   EchForge forge(pair_);
   forge.config_id = 7;
   std::string message = forge.Seal(OuterHello(), EchForge::Encode(InnerHelloFor("a.test")));
   ClientHello hello;
   ASSERT_TRUE(ParseClientHello(AsBytes(message), {}, hello).ok());
-  EXPECT_EQ(Open(opener_, hello).verdict, EchVerdict::kOpened);
+  EXPECT_EQ(Open(*opener_, hello).verdict, EchVerdict::kOpened);
   for (const ByteView part : {hello.random, hello.session_id, hello.cipher_suites.bytes(),
                               hello.ech->enc, hello.ech->payload}) {
     const size_t at = part.data() - AsBytes(message).data();
     message[at] ^= 1;
-    EXPECT_EQ(Open(opener_, hello).verdict, EchVerdict::kNotDecrypted) << at;
+    EXPECT_EQ(Open(*opener_, hello).verdict, EchVerdict::kNotDecrypted) << at;
     message[at] ^= 1;
   }
-  EXPECT_EQ(Open(opener_, hello).verdict, EchVerdict::kOpened);
+  EXPECT_EQ(Open(*opener_, hello).verdict, EchVerdict::kOpened);
 }
 
 TEST_F(EchOpenerTest, ReferencesAreReplaced) {
@@ -238,7 +272,7 @@ TEST_F(EchOpenerTest, ReferencesAreReplaced) {
   const std::string message = forge.Seal(outer, EchForge::Encode(inner, 100));
   ClientHello hello;
   ASSERT_TRUE(ParseClientHello(AsBytes(message), {}, hello).ok());
-  const EchOpening opening = Open(opener_, hello);
+  const EchOpening opening = Open(*opener_, hello);
   ASSERT_EQ(opening.verdict, EchVerdict::kOpened) << opening.error;
   const ClientHello& restored = opening.inner->hello;
   EXPECT_EQ(restored.session_id, hello.session_id);

@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/hpke.h>
 
+#include <cmath>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -10,12 +11,15 @@
 #include <vector>
 
 #include "absl/algorithm/container.h"
+#include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "lib/tls/ech/ech_key_set.h"
+#include "lib/tls/ech/ech_ledger.h"
 #include "lib/tls/engine/tls_internals.h"
 #include "lib/wire/inner_hello.h"
 #include "trestle/base/bytes.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 namespace {
@@ -71,6 +75,8 @@ EchOpening Restore(absl::string_view encoded, const ClientHello& outer) {
 
 class Context final : public EchContext {
  public:
+  explicit Context(std::shared_ptr<EchLedger> ledger) : ledger_(std::move(ledger)) {}
+
   bool SetUp(const EchKey& key, const HelloEch& ech) {
     config_id_ = ech.config_id;
     suite_ = {ech.kdf_id, ech.aead_id};
@@ -92,14 +98,15 @@ class Context final : public EchContext {
   }
 
   EchOpening OpenSecond(const ClientHello& outer) override {
-    if (!outer.ech.has_value() || outer.ech->is_inner) return Malformed(EchFault::kSecondWithout);
     EchOpening opening = OpenSecondOuter(outer);
-    opening.config_id = outer.ech->config_id;
+    opening.config_id = config_id_;
+    ledger_->CountSecond(opening);
     return opening;
   }
 
  private:
   EchOpening OpenSecondOuter(const ClientHello& outer) {
+    if (!outer.ech.has_value() || outer.ech->is_inner) return Malformed(EchFault::kSecondWithout);
     const HelloEch& ech = *outer.ech;
     if (ech.config_id != config_id_ || ech.kdf_id != suite_.kdf_id ||
         ech.aead_id != suite_.aead_id) {
@@ -117,6 +124,7 @@ class Context final : public EchContext {
     return opening;
   }
 
+  const std::shared_ptr<EchLedger> ledger_;
   bssl::ScopedEVP_HPKE_CTX hpke_;
   uint8_t config_id_ = 0;
   EchCipherSuite suite_ = {};
@@ -124,33 +132,65 @@ class Context final : public EchContext {
   std::vector<std::string> alpn_;
 };
 
-EchOpening OpenWith(const EchKey* key, const ClientHello& outer) {
-  const HelloEch& ech = *outer.ech;
+EchOpening WithVerdict(EchVerdict verdict) {
   EchOpening opening;
-  opening.verdict = EchVerdict::kNoKey;
-  if (key == nullptr || !key->config.Supports({ech.kdf_id, ech.aead_id})) return opening;
-  auto context = std::make_unique<Context>();
+  opening.verdict = verdict;
+  return opening;
+}
+
+EchOpening OpenWith(const EchKey& key, const ClientHello& outer,
+                    const std::shared_ptr<EchLedger>& ledger) {
+  auto context = std::make_unique<Context>(ledger);
   std::optional<std::string> encoded;
-  if (context->SetUp(*key, ech)) encoded = Decrypt(context->hpke(), outer);
-  opening.verdict = EchVerdict::kNotDecrypted;
-  if (!encoded.has_value()) return opening;
-  opening = Restore(*encoded, outer);
+  if (context->SetUp(key, *outer.ech)) encoded = Decrypt(context->hpke(), outer);
+  if (!encoded.has_value()) return WithVerdict(EchVerdict::kNotDecrypted);
+  EchOpening opening = Restore(*encoded, outer);
   if (opening.verdict != EchVerdict::kOpened) return opening;
   context->RememberFirst(opening.inner->hello);
   opening.context = std::move(context);
   return opening;
 }
 
+EchOpening OpenFirst(const EchKeySet& keys, const ClientHello& outer, const Endpoint& client,
+                     MonotonicTime now, const std::shared_ptr<EchLedger>& ledger) {
+  if (outer.ech->is_inner) return Malformed(EchFault::kInnerInClear);
+  const EchKey* const key = keys.Find(outer.ech->config_id);
+  const EchCipherSuite suite = {outer.ech->kdf_id, outer.ech->aead_id};
+  if (key == nullptr || !key->config.Supports(suite)) return WithVerdict(EchVerdict::kNoKey);
+  if (!ledger->Take(client, now)) return WithVerdict(EchVerdict::kOverBudget);
+  return OpenWith(*key, outer, ledger);
+}
+
 }  // namespace
 
-EchOpening EchKeyOpener::Open(const ClientHello& outer, const Endpoint& /*client*/,
-                              MonotonicTime /*now*/) {
+absl::StatusOr<std::shared_ptr<EchKeyOpener>> EchKeyOpener::Create(
+    std::shared_ptr<const EchKeys> keys, const EchBudget& budget) {
+  for (const double rate : {budget.per_second, budget.per_second_per_client}) {
+    if (!(rate >= 0) || std::isinf(rate)) {
+      return ConfigurationError("a rate of encrypted hellos must be a number from 0 (no limit) up");
+    }
+  }
+  const bool bits_fit = budget.client_ipv4_bits >= 1 && budget.client_ipv4_bits <= 32 &&
+                        budget.client_ipv6_bits >= 1 && budget.client_ipv6_bits <= 128;
+  if (!bits_fit) {
+    return ConfigurationError(
+        "a client network has 1 to 32 bits of an IPv4 address, 1 to 128 of IPv6");
+  }
+  return absl::WrapUnique(new EchKeyOpener(std::move(keys), budget));
+}
+
+EchKeyOpener::EchKeyOpener(std::shared_ptr<const EchKeys> keys, const EchBudget& budget)
+    : keys_(std::move(keys)), ledger_(std::make_shared<EchLedger>(budget)) {}
+
+EchOpening EchKeyOpener::Open(const ClientHello& outer, const Endpoint& client, MonotonicTime now) {
   if (!outer.ech.has_value()) return EchOpening();
-  if (outer.ech->is_inner) return Malformed(EchFault::kInnerInClear);
   const std::shared_ptr<const EchKeySet> keys = TlsInternals::Current(*keys_);
-  EchOpening opening = OpenWith(keys->Find(outer.ech->config_id), outer);
+  EchOpening opening = OpenFirst(*keys, outer, client, now, ledger_);
   opening.config_id = outer.ech->config_id;
+  ledger_->CountFirst(opening);
   return opening;
 }
+
+EchCounts EchKeyOpener::counts() const { return ledger_->counts(); }
 
 }  // namespace trestle
