@@ -109,7 +109,7 @@ absl::Status HelloLeg::OpenEncrypted() {
   if (opening_.inner == nullptr) return opening_.error;
   HelloToAnswer inner;
   inner.server_name = hello().server_name;
-  inner.alpn.assign(hello().alpn.begin(), hello().alpn.end());
+  for (absl::string_view protocol : hello().alpn) inner.alpn.emplace_back(protocol);
   inner.encrypted = true;
   return context_.check_hello(inner);
 }

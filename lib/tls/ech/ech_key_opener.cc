@@ -94,7 +94,7 @@ class Context final : public EchContext {
 
   void RememberFirst(const ClientHello& inner) {
     server_name_ = inner.server_name;
-    alpn_.assign(inner.alpn.begin(), inner.alpn.end());
+    for (absl::string_view protocol : inner.alpn) alpn_.emplace_back(protocol);
   }
 
   EchOpening OpenSecond(const ClientHello& outer) override {
