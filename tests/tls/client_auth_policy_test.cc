@@ -1,13 +1,7 @@
 // What can't be configured of client authentication: each contradiction and unusable file is
 // refused with words of its own.
-#include <algorithm>
-#include <cstddef>
 #include <string>
 
-#include "absl/strings/escaping.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
-#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/tls/tls_fixture.h"
@@ -65,65 +59,6 @@ TEST_F(ClientPolicyTest, NamesAreCheckedAndUnique) {
   EXPECT_THAT(Refusal(options), HasSubstr("empty label"));
   options.by_name = {{"*.a.test", Required()}, {"*.A.test.", ClientAuthPolicy()}};
   EXPECT_THAT(Refusal(options), HasSubstr("two client policies for \"*.a.test\""));
-}
-
-// CVE-2026-27586: a CA file that can't be used must not mean that anybody comes in.
-TEST_F(ClientPolicyTest, UnusableFilesAreRefused) {
-  const auto refusal = [](const std::string& cas, const std::string& crls) {
-    const auto made = TrustStore::Create(cas, crls);
-    if (made.ok()) return std::string();
-    EXPECT_EQ(CodeOf(made.status()), ErrorCode::kConfiguration);
-    return GetError(made.status())->detail;
-  };
-  const std::string ca = pki_.ca_pem();
-  const std::string crl = pki_.IssueCrl({});
-  EXPECT_EQ(refusal(ca, ""), "");
-  EXPECT_EQ(refusal(ca + crl, ca + crl), "") << "both may be in one file";
-  EXPECT_THAT(refusal("", ""), HasSubstr("no CA certificates"));
-  EXPECT_THAT(refusal("hello", ""), HasSubstr("no PEM block \"CERTIFICATE\""));
-  EXPECT_THAT(refusal(ca.substr(0, ca.size() / 2), ""), HasSubstr("damaged"));
-  EXPECT_THAT(refusal("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", ""),
-              HasSubstr("doesn't parse"));
-  EXPECT_THAT(refusal(ca, "hello"), HasSubstr("no PEM block \"X509 CRL\""));
-  EXPECT_THAT(refusal(ca, crl.substr(0, crl.size() / 2)), HasSubstr("damaged"));
-  EXPECT_THAT(refusal(ca, "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"),
-              HasSubstr("doesn't parse"));
-}
-
-// The same certificate with a signature algorithm that is no SEQUENCE.
-std::string Spoilt(const std::string& pem) {
-  constexpr absl::string_view kBegin = "-----BEGIN CERTIFICATE-----\n";
-  constexpr absl::string_view kEnd = "\n-----END CERTIFICATE-----\n";
-  std::string der;
-  EXPECT_TRUE(
-      absl::Base64Unescape(absl::StrReplaceAll(pem, {{kBegin, ""}, {kEnd, ""}, {"\n", ""}}), &der));
-  // What is signed is a SEQUENCE of 128 to 255 bytes in that of the certificate.
-  EXPECT_EQ(static_cast<unsigned char>(der[5]), 0x81);
-  der[7 + static_cast<unsigned char>(der[6])] = 0x31;
-  std::string text = absl::Base64Escape(der);
-  for (size_t at = 64; at < text.size(); at += 65) text.insert(at, "\n");
-  return absl::StrCat(kBegin, text, kEnd);
-}
-
-TEST_F(ClientPolicyTest, ACertificateThatDoesNotParseIsNamed) {
-  const TestPki broken(loop_.Now(), "Broken CA");
-  const auto made = TrustStore::Create(pki_.ca_pem() + Spoilt(broken.ca_pem()) + pki_.ca_pem());
-  ASSERT_FALSE(made.ok());
-  const auto lines = std::count(pki_.ca_pem().begin(), pki_.ca_pem().end(), '\n');
-  EXPECT_EQ(GetError(made.status())->detail,
-            absl::StrCat("the CA file, line ", lines + 1,
-                         ": certificate 2, of \"CN=Broken CA\", doesn't parse"));
-}
-
-TEST_F(ClientPolicyTest, StoresAreTheSameByTheirCas) {
-  TestPki other(loop_.Now(), "Other CA");
-  const auto digest = [](const std::string& cas, const std::string& crls = "") {
-    return (*TrustStore::Create(cas, crls))->digest();
-  };
-  const std::string both = digest(pki_.ca_pem() + other.ca_pem());
-  EXPECT_EQ(both, digest(other.ca_pem() + pki_.ca_pem() + pki_.ca_pem()));
-  EXPECT_EQ(both, digest(pki_.ca_pem() + other.ca_pem(), pki_.IssueCrl({})));
-  EXPECT_NE(both, digest(pki_.ca_pem()));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/pki/pem_rules.h"
 #include "tests/tls/ech_pair.h"
 #include "tests/tls/resuming_client.h"
 #include "tests/tls/tls_fixture.h"
@@ -19,6 +20,7 @@ namespace trestle::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 constexpr int kEchRequired = 121;
 
@@ -159,6 +161,15 @@ TEST_F(EchTest, WhatCanNotBeUsedIsRefused) {
   for (uint8_t id = 0; id <= EchKeys::kMaxKeys; ++id) many += NewEchPair(id, "public.test").pem();
   EXPECT_THAT(Refusal(many).message(), HasSubstr("more than 16"));
   EXPECT_EQ(CodeOf(Refusal(many)), ErrorCode::kConfiguration);
+}
+
+TEST_F(EchTest, EveryBlockOfAPemTextIsUsedOrRefused) {
+  const EchPair ech = NewEchPair(1, "public.test");
+  ExpectPemRules({"the text of the ECH keys", ech.pem(),
+                  [](const std::string& text) { return EchKeys::FromPem(text).status(); }});
+  EXPECT_THAT(
+      GetError(EchKeys::FromPem(ech.key_pem + PemBlock("ECHCONFIG", "no config")).status())->detail,
+      StartsWith("the text of the ECH keys, line 4: "));
 }
 
 }  // namespace

@@ -13,12 +13,6 @@
 
 namespace trestle::testing {
 
-ErrorCode CodeOf(const absl::Status& status) {
-  std::optional<Error> error = GetError(status);
-  EXPECT_TRUE(error.has_value()) << status;
-  return error.has_value() ? error->code : ErrorCode::kInternal;
-}
-
 int AlertOf(const absl::Status& status) {
   std::optional<Error> error = GetError(status);
   return error.has_value() && error->alert.has_value() ? *error->alert : -1;
@@ -29,13 +23,6 @@ size_t MoveBytes(ByteQueue& from, ByteQueue& to, size_t max_bytes) {
   to.Append(from.view().subspan(0, bytes));
   from.Consume(bytes);
   return bytes;
-}
-
-LeafSpec LeafFor(std::string name, KeyType key_type) {
-  LeafSpec leaf;
-  leaf.dns_names = {std::move(name)};
-  leaf.key_type = key_type;
-  return leaf;
 }
 
 void EnginePair::Handshake(size_t chunk) {

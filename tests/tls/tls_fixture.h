@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
+#include "tests/pki/pki_fixture.h"
 #include "trestle/base/error.h"
 #include "trestle/testing/simulated_loop.h"
 #include "trestle/testing/test_pki.h"
@@ -23,17 +24,11 @@ namespace trestle::testing {
 
 constexpr size_t kAllBytes = static_cast<size_t>(-1);
 
-/// The code of a failed status; fails the test, and gives kInternal, if there is none.
-ErrorCode CodeOf(const absl::Status& status);
-
 /// The alert of a failed status, or -1.
 int AlertOf(const absl::Status& status);
 
 /// Moves at most `max_bytes` from one queue to another; returns how many.
 size_t MoveBytes(ByteQueue& from, ByteQueue& to, size_t max_bytes = kAllBytes);
-
-/// A leaf for one name.
-LeafSpec LeafFor(std::string name, KeyType key_type = KeyType::kEcdsa);
 
 /// Two engines, joined in memory.
 struct EnginePair {

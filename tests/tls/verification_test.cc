@@ -45,10 +45,6 @@ class VerificationTest : public TlsTest {
     return client->status();
   }
 
-  absl::Status Verify(const LeafSpec& leaf, const std::string& wanted_name) {
-    return Verify(pki_.Issue(leaf), wanted_name);
-  }
-
   void ExpectFailure(const absl::Status& status, ErrorCode code, int alert,
                      const ::testing::Matcher<std::string>& detail) {
     const std::optional<Error> error = GetError(status);
@@ -63,17 +59,43 @@ class VerificationTest : public TlsTest {
   TlsInfo info_;
 };
 
-TEST_F(VerificationTest, AcceptsWhatTheNameSays) {
-  LeafSpec leaf;
-  leaf.common_name = "something else";
-  leaf.dns_names = {"other.test", "a.test", "*.wild.test"};
-  leaf.ip_names = {"192.0.2.1", "2001:db8::1"};
-  for (const char* name : {"a.test", "A.TEST", "a.test.", "x.wild.test", "192.0.2.1", "2001:db8::1",
-                           "2001:0db8:0::1"}) {
-    EXPECT_TRUE(Verify(leaf, name).ok()) << name << ": " << Verify(leaf, name);
-    ASSERT_EQ(info_.peer_chain.size(), 1u);
-    EXPECT_THAT(info_.peer_chain[0].dns_names, ElementsAre("other.test", "a.test", "*.wild.test"));
-  }
+TEST_F(VerificationTest, ShowsTheChainThatItAccepts) {
+  const std::string id = "spiffe://example.org/ns/prod/sa/api";
+  const TestPki intermediate(pki_, "Intermediate");
+  LeafSpec leaf = LeafFor("a.test");
+  leaf.uri_names = {"spiffe://example.org/other", id};
+  EXPECT_EQ(Verify(intermediate.Issue(leaf), id), absl::OkStatus());
+  ASSERT_EQ(info_.peer_chain.size(), 2u);
+  EXPECT_THAT(info_.peer_chain[0].dns_names, ElementsAre("a.test"));
+  EXPECT_THAT(info_.peer_chain[0].uri_names, ElementsAre("spiffe://example.org/other", id));
+  EXPECT_EQ(info_.server_name, "") << "a URI is no server name";
+}
+
+TEST_F(VerificationTest, EachRefusalHasItsAlert) {
+  const auto expect = [this](const PemPair& pair, ErrorCode code, int alert) {
+    ExpectFailure(Verify(pair, "a.test"), code, alert, HasSubstr("CN="));
+  };
+  const auto issue = [this](absl::FunctionRef<void(LeafSpec&)> change) {
+    LeafSpec leaf = LeafFor("a.test");
+    change(leaf);
+    return pki_.Issue(leaf);
+  };
+  expect(issue([this](LeafSpec& leaf) { leaf.not_after = loop_.Now() - absl::Hours(1); }),
+         ErrorCode::kCertificateExpired, kCertificateExpired);
+  expect(issue([this](LeafSpec& leaf) { leaf.not_before = loop_.Now() + absl::Hours(1); }),
+         ErrorCode::kCertificateExpired, kCertificateExpired);
+  expect(issue([](LeafSpec& leaf) { leaf.self_signed = true; }), ErrorCode::kCertificateUntrusted,
+         kUnknownCa);
+  expect(TestPki(loop_.Now(), "Stranger CA").Issue(LeafFor("a.test")),
+         ErrorCode::kCertificateUntrusted, kUnknownCa);
+  expect(TestPki(pki_, "Intermediate", "permitted.test").Issue(LeafFor("a.test")),
+         ErrorCode::kCertificateUntrusted, kCertificateUnknown);
+  expect(issue([](LeafSpec& leaf) { leaf.server_auth = false; }), ErrorCode::kCertificateUntrusted,
+         kUnsupportedCertificate);
+  expect(issue([](LeafSpec& leaf) { leaf.sha1 = true; }), ErrorCode::kCertificateUntrusted,
+         kBadCertificate);
+  expect(issue([](LeafSpec& leaf) { leaf.dns_names = {"b.test"}; }), ErrorCode::kNameMismatch,
+         kBadCertificate);
 }
 
 TEST_F(VerificationTest, SendsNoServerNameForAddresses) {
@@ -88,38 +110,6 @@ TEST_F(VerificationTest, SendsNoServerNameForAddresses) {
   EXPECT_EQ(pair.client->info().server_name, "");
 }
 
-TEST_F(VerificationTest, AcceptsIntermediatesAndSeveralRoots) {
-  TestPki upper(pki_, "Upper");
-  TestPki lower(upper, "Lower");
-  EXPECT_TRUE(Verify(lower.Issue(LeafFor("a.test")), "a.test").ok());
-  EXPECT_EQ(info_.peer_chain.size(), 3u);
-
-  TestPki other(loop_.Now(), "Other CA");
-  ClientTlsOptions both;
-  both.ca_pem = other.ca_pem() + pki_.ca_pem();
-  EXPECT_TRUE(Verify(pki_.Issue(LeafFor("a.test")), "a.test", both).ok());
-  EXPECT_TRUE(Verify(other.Issue(LeafFor("a.test")), "a.test", both).ok());
-}
-
-TEST_F(VerificationTest, ExpiredSaysWhenAndHowLongAgo) {
-  LeafSpec leaf = LeafFor("a.test");
-  leaf.not_after = loop_.Now() - absl::Hours(24 * 12 + 1);
-  ExpectFailure(Verify(leaf, "a.test"), ErrorCode::kCertificateExpired, kCertificateExpired,
-                "certificate \"CN=a.test\" expired on 2025-12-19 (12 days ago); it was issued by "
-                "\"CN=Trestle Test CA\", is valid from 2025-01-01 to 2025-12-19, and has the names "
-                "\"DNS:a.test\"");
-  leaf.not_after = loop_.Now() - absl::Minutes(61);
-  ExpectFailure(Verify(leaf, "a.test"), ErrorCode::kCertificateExpired, kCertificateExpired,
-                HasSubstr("(1 hour ago)"));
-}
-
-TEST_F(VerificationTest, NotYetValidSaysFromWhen) {
-  LeafSpec leaf = LeafFor("a.test");
-  leaf.not_before = loop_.Now() + absl::Hours(24 * 2);
-  ExpectFailure(Verify(leaf, "a.test"), ErrorCode::kCertificateExpired, kCertificateExpired,
-                HasSubstr("certificate \"CN=a.test\" is not valid before 2026-01-03 (in 2 days)"));
-}
-
 TEST_F(VerificationTest, JudgesByTheSchedulersTime) {
   LeafSpec leaf = LeafFor("a.test");
   leaf.not_before = loop_.Now() + absl::Hours(1);
@@ -130,130 +120,6 @@ TEST_F(VerificationTest, JudgesByTheSchedulersTime) {
   EXPECT_TRUE(Verify(pair, "a.test").ok());
   loop_.RunFor(absl::Hours(2));
   EXPECT_EQ(CodeOf(Verify(pair, "a.test")), ErrorCode::kCertificateExpired);
-}
-
-TEST_F(VerificationTest, AnExpiredRootIsNamed) {
-  const PemPair pair = pki_.Issue([&] {
-    LeafSpec leaf = LeafFor("a.test");
-    leaf.not_after = loop_.Now() + absl::Hours(24 * 365 * 20);
-    return leaf;
-  }());
-  loop_.RunFor(absl::Hours(24 * 365 * 6));
-  ExpectFailure(Verify(pair, "a.test"), ErrorCode::kCertificateExpired, kCertificateExpired,
-                HasSubstr("certificate \"CN=Trestle Test CA\" expired on"));
-}
-
-TEST_F(VerificationTest, UntrustedNamesTheIssuer) {
-  TestPki stranger(loop_.Now(), "Stranger CA");
-  ExpectFailure(Verify(stranger.Issue(LeafFor("a.test")), "a.test"),
-                ErrorCode::kCertificateUntrusted, kUnknownCa,
-                AllOf(HasSubstr("\"CN=a.test\""), HasSubstr("issued by \"CN=Stranger CA\""),
-                      HasSubstr("unable to get local issuer certificate")));
-
-  // The same name on another key is another CA.
-  TestPki namesake(loop_.Now());
-  EXPECT_EQ(CodeOf(Verify(namesake.Issue(LeafFor("a.test")), "a.test")),
-            ErrorCode::kCertificateUntrusted);
-
-  LeafSpec self_signed = LeafFor("a.test");
-  self_signed.self_signed = true;
-  ExpectFailure(Verify(self_signed, "a.test"), ErrorCode::kCertificateUntrusted, kUnknownCa,
-                HasSubstr("\"CN=a.test\" is self-signed, and not among the trusted roots"));
-}
-
-TEST_F(VerificationTest, AMissingIntermediateIsUntrusted) {
-  TestPki intermediate(pki_, "Intermediate");
-  PemPair pair = intermediate.Issue(LeafFor("a.test"));
-  pair.chain.resize(pair.chain.find("-----BEGIN", 1));
-  ExpectFailure(Verify(pair, "a.test"), ErrorCode::kCertificateUntrusted, kUnknownCa,
-                HasSubstr("issued by \"CN=Intermediate\""));
-}
-
-TEST_F(VerificationTest, NameConstraintsAreKept) {
-  TestPki intermediate(pki_, "Intermediate", "permitted.test");
-  EXPECT_TRUE(Verify(intermediate.Issue(LeafFor("a.permitted.test")), "a.permitted.test").ok());
-  ExpectFailure(Verify(intermediate.Issue(LeafFor("a.test")), "a.test"),
-                ErrorCode::kCertificateUntrusted, kCertificateUnknown,
-                HasSubstr("permitted subtree violation"));
-}
-
-TEST_F(VerificationTest, TheWrongPurposeIsUntrusted) {
-  LeafSpec leaf = LeafFor("a.test");
-  leaf.server_auth = false;
-  ExpectFailure(Verify(leaf, "a.test"), ErrorCode::kCertificateUntrusted, kUnsupportedCertificate,
-                HasSubstr("unsupported certificate purpose"));
-}
-
-TEST_F(VerificationTest, WeakKeysAndSignaturesAreUntrusted) {
-  LeafSpec short_key = LeafFor("a.test", KeyType::kRsa);
-  short_key.rsa_bits = 1024;
-  ExpectFailure(Verify(short_key, "a.test"), ErrorCode::kCertificateUntrusted, kBadCertificate,
-                HasSubstr("RSA key has 1024 bits"));
-  LeafSpec sha1 = LeafFor("a.test");
-  sha1.sha1 = true;
-  ExpectFailure(Verify(sha1, "a.test"), ErrorCode::kCertificateUntrusted, kBadCertificate,
-                HasSubstr("SHA-1"));
-}
-
-TEST_F(VerificationTest, TheWrongNameSaysBothNames) {
-  LeafSpec leaf = LeafFor("a.test");
-  leaf.ip_names = {"192.0.2.1"};
-  ExpectFailure(Verify(leaf, "b.test"), ErrorCode::kNameMismatch, kBadCertificate,
-                AllOf(HasSubstr("certificate \"CN=a.test\" is not for \"DNS:b.test\""),
-                      HasSubstr("has the names \"DNS:a.test\", \"IP:192.0.2.1\"")));
-  for (const char* name : {"evil.a.test", "a.test.evil", "test", "192.0.2.2", "2001:db8::1"}) {
-    EXPECT_EQ(CodeOf(Verify(leaf, name)), ErrorCode::kNameMismatch) << name;
-  }
-}
-
-TEST_F(VerificationTest, ManyNamesAreCutShort) {
-  LeafSpec leaf;
-  for (int i = 0; i < 100; ++i) leaf.dns_names.push_back(absl::StrCat("n", i, ".test"));
-  ExpectFailure(Verify(leaf, "b.test"), ErrorCode::kNameMismatch, kBadCertificate,
-                HasSubstr("\"DNS:n7.test\" and 92 more"));
-}
-
-TEST_F(VerificationTest, CommonNamesDoNotCount) {
-  LeafSpec leaf;
-  leaf.common_name = "a.test";
-  ExpectFailure(Verify(leaf, "a.test"), ErrorCode::kNameMismatch, kBadCertificate,
-                HasSubstr("no subject alternative names"));
-  leaf.common_name = "192.0.2.1";
-  EXPECT_EQ(CodeOf(Verify(leaf, "192.0.2.1")), ErrorCode::kNameMismatch);
-}
-
-TEST_F(VerificationTest, WildcardsCoverOneWholeLabel) {
-  LeafSpec leaf;
-  leaf.dns_names = {"*.wild.test", "w*.part.test", "x.*.mid.test", "*", "*.*.two.test"};
-  EXPECT_TRUE(Verify(leaf, "x.wild.test").ok());
-  for (const char* name : {"wild.test", "x.y.wild.test", "ww.part.test", "x.y.mid.test",
-                           "localhost", "x.y.two.test"}) {
-    EXPECT_EQ(CodeOf(Verify(leaf, name)), ErrorCode::kNameMismatch) << name;
-  }
-}
-
-TEST_F(VerificationTest, AddressesAndNamesDoNotStandInForEachOther) {
-  LeafSpec leaf;
-  leaf.dns_names = {"192.0.2.1"};
-  EXPECT_EQ(CodeOf(Verify(leaf, "192.0.2.1")), ErrorCode::kNameMismatch);
-}
-
-TEST_F(VerificationTest, UrisAreProvenByTheirOwnKind) {
-  const std::string id = "spiffe://example.org/ns/prod/sa/api";
-  LeafSpec leaf = LeafFor("a.test");
-  leaf.uri_names = {"spiffe://example.org/other", id};
-  EXPECT_TRUE(Verify(leaf, id).ok()) << Verify(leaf, id);
-  EXPECT_THAT(info_.peer_chain[0].uri_names, ElementsAre("spiffe://example.org/other", id));
-  EXPECT_EQ(info_.server_name, "") << "a URI is no server name";
-  for (const std::string& wrong :
-       {id + "/x", id.substr(0, id.size() - 1), std::string("spiffe://example.org/ns/prod/sa/API"),
-        std::string("spiffe://example.org"), std::string("https://a.test")}) {
-    ExpectFailure(Verify(leaf, wrong), ErrorCode::kNameMismatch, kBadCertificate,
-                  AllOf(HasSubstr("is not for \"URI:" + wrong + "\""), HasSubstr(id)));
-  }
-  LeafSpec other_kinds = LeafFor("a.test");
-  other_kinds.common_name = id;
-  EXPECT_EQ(CodeOf(Verify(other_kinds, id)), ErrorCode::kNameMismatch);
 }
 
 TEST_F(VerificationTest, TheNameToProveMayDifferFromTheNameThatIsSent) {
@@ -314,18 +180,6 @@ TEST_F(VerificationTest, OneOfThePinsMustBeInTheChain) {
       << "another key of the same name";
 }
 
-TEST_F(VerificationTest, APinIsNotEnough) {
-  TestPki stranger(loop_.Now(), "Stranger CA");
-  const PemPair pair = stranger.Issue(LeafFor("a.test"));
-  ClientTlsOptions learn;
-  learn.ca_pem = stranger.ca_pem();
-  learn.pins = {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="};
-  const std::string detail = GetError(Verify(pair, "a.test", learn))->detail;
-  ClientTlsOptions pinned;
-  pinned.pins = {detail.substr(detail.find("sha256/"), 7 + 44)};
-  EXPECT_EQ(CodeOf(Verify(pair, "a.test", pinned)), ErrorCode::kCertificateUntrusted);
-}
-
 TEST_F(VerificationTest, SizesOfKeysMayBeRaised) {
   ClientTlsOptions options;
   options.parameters.min_rsa_bits = 3072;
@@ -370,14 +224,6 @@ TEST_F(VerificationTest, OnlyTheDangerousOptionAcceptsAnything) {
   EXPECT_TRUE(Verify(pki_.Issue(leaf), "a.test", trusting).ok());
   ASSERT_EQ(info_.peer_chain.size(), 1u);
   EXPECT_EQ(info_.peer_chain[0].subject, "CN=nobody");
-}
-
-TEST_F(VerificationTest, NamesTheExtendedKeyUsageThatIsThereAndTheOneThatIsMissing) {
-  LeafSpec leaf = LeafFor("a.test");
-  leaf.server_auth = false;
-  ExpectFailure(Verify(leaf, "a.test"), ErrorCode::kCertificateUntrusted, kUnsupportedCertificate,
-                HasSubstr("is refused: unsupported certificate purpose: its extended key usage is "
-                          "clientAuth, and lacks serverAuth; it was issued by"));
 }
 
 TEST_F(VerificationTest, AKeyUsageWithoutSignaturesIsNoBreachOfTheProtocol) {
