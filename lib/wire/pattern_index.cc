@@ -1,6 +1,7 @@
 #include "trestle/wire/pattern_index.h"
 
 #include <array>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -10,7 +11,8 @@
 namespace trestle {
 namespace {
 
-constexpr std::array<absl::string_view, NamePattern::kKinds> kPrefixes = {"", "*.", "**."};
+constexpr absl::string_view kPrefixes[] = {"", "*.", "**."};
+static_assert(std::size(kPrefixes) == NamePattern::kKinds, "each kind of pattern has a prefix");
 
 size_t IndexOf(NamePattern::Kind kind) { return static_cast<size_t>(kind); }
 
