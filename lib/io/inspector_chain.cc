@@ -35,7 +35,7 @@ Verdict InspectorChain::Inspect(Direction direction, ByteView pending, bool end_
   return Conclude(direction, pass);
 }
 
-// Asks one inspector, if it has new bytes or the end, and the next inspector has room.
+// Calls one inspector if it has new bytes or the end and the next inspector has room.
 bool InspectorChain::Step(Direction direction, size_t index, Pass& pass) {
   Stages& all = stages(direction);
   Stage& stage = all[index];

@@ -27,7 +27,7 @@ absl::Status CannotRead(const std::string& path, int error) {
                    Phase::kSetUp, absl::StrCat("cannot read ", path, ": ", ErrnoText(error)));
 }
 
-// Opens a file without waiting for anything, as a FIFO without a writer or a device would make it.
+// Opens a file without blocking: a FIFO without a writer or a device could block a plain open.
 absl::StatusOr<OwnedFd> OpenRegularFile(const std::string& path) {
   OwnedFd fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!fd.valid()) return CannotRead(path, errno);

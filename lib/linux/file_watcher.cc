@@ -95,7 +95,7 @@ std::optional<FileWatcher::Identity> FileWatcher::Identify(const std::string& pa
 }
 
 absl::Status FileWatcher::WatchPaths() {
-  // A path may change between its trace and the watches on its directories. So it is traced again,
+  // A path may change between its trace and the watches on its directories. The trace is repeated
   // until a round finds the same directories as the last one.
   absl::Status status;
   std::map<int, std::set<std::string>> watched;
@@ -175,7 +175,7 @@ bool FileWatcher::TakeEvents() {
       if (event.mask & IN_IGNORED) watched_.erase(watch);
     }
   }
-  // Other files in the directories change constantly, and the loop has other work.
+  // Other files in the directories may change constantly, and other calls of the loop must run.
   more_events_ = loop_.RunAfter(absl::ZeroDuration(), [this] { OnFdReady(0); });
   return matters;
 }

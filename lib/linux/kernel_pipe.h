@@ -15,7 +15,7 @@ namespace trestle {
 
 class KernelPipe final : public SpliceBuffer {
  public:
-  /// Opens a pipe; null if the system has no more.
+  /// Opens a pipe; returns null if the system has no more.
   static std::unique_ptr<KernelPipe> Create();
 
   size_t size() const override { return size_; }

@@ -17,7 +17,7 @@ namespace trestle {
 namespace {
 
 constexpr size_t kBatchBytes = 4096;
-// For a consumer that must give up.
+// The time in which a consumer must give up.
 constexpr absl::Duration kGiveUpTime = absl::Milliseconds(200);
 
 }  // namespace

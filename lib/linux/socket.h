@@ -30,9 +30,9 @@ struct SocketAddress {
 Endpoint LocalEndpoint(int fd);
 Endpoint PeerEndpoint(int fd);
 
-/// Opens a stream socket: non-blocking, close-on-exec, urgent bytes in line, and Nagle off if it is
-/// one of TCP. Accepted sockets inherit the last two from a listener. Not valid on failure; errno
-/// has the reason.
+/// Opens a stream socket: non-blocking, close-on-exec, urgent bytes in line, and without Nagle's
+/// algorithm for TCP. Accepted sockets inherit the last two from a listener. The result is not
+/// valid on failure; errno has the reason.
 OwnedFd OpenStreamSocket(Endpoint::Family family);
 
 /// Turns on TCP keepalive: the system probes a peer that was silent for `silence`, and breaks the

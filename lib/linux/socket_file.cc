@@ -25,8 +25,8 @@ std::string TemporaryPath(const std::string& path) {
   return absl::StrCat(path.substr(0, path.rfind('/') + 1), "~");
 }
 
-// Locks the directory of `path` until the result is closed. Not valid if another process has it, or
-// if the directory can't be opened; errno has the reason.
+// Locks the directory of `path` until the result is closed. The result is not valid if another
+// process holds the lock or the directory can't be opened; errno has the reason.
 OwnedFd LockDirectory(const std::string& path) {
   const std::string directory = path.substr(0, path.rfind('/') + 1);
   OwnedFd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -50,7 +50,7 @@ absl::Status Refused(const Endpoint& endpoint, absl::string_view why) {
   return ConfigurationError(absl::StrCat("cannot listen on ", endpoint.ToString(), ": ", why));
 }
 
-// Judges the file that has the path already. OK if it may go.
+// Checks the file at the path. Returns OK if it may be replaced.
 absl::Status CheckReplaceable(const Endpoint& endpoint, const struct stat& file, PortUse use) {
   if (!S_ISSOCK(file.st_mode)) {
     return Refused(endpoint, "there is a file that is no socket; nothing was removed");
@@ -76,7 +76,7 @@ int BindAndListen(int socket, const std::string& path, const TcpListenerOptions&
   return error;
 }
 
-// Puts the listening socket in place of the file that has the path, in one step.
+// Replaces the file at the path with the listening socket, atomically.
 int Replace(int socket, const std::string& path, const TcpListenerOptions& options) {
   const std::string temporary = TemporaryPath(path);
   struct stat file;

@@ -22,7 +22,7 @@ inline bool IsExhaustion(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-/// Tells whether a later retry of reading a file can succeed.
+/// Returns whether reading the file again later can succeed.
 inline bool CanPass(int error) {
   return IsExhaustion(error) || error == EINTR || error == EAGAIN || error == EIO ||
          error == ESTALE || error == ETIMEDOUT || error == EBUSY;

@@ -30,7 +30,7 @@ absl::StatusOr<Thread> Thread::Start(Main main) {
   const int error = pthread_create(&thread, nullptr, &Run, owned.get());
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error != 0) return SystemError("cannot start a thread", error);
-  // The thread owns it now.
+  // The thread now owns it.
   [[maybe_unused]] Main* const released = owned.release();
   Thread started;
   started.thread_ = thread;

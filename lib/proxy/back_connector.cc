@@ -61,11 +61,11 @@ void BackConnector::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back) {
   SendPreamble();
 }
 
-// Within the limit of the dial: a backend that takes no bytes is as good as unreachable.
+// The limit of the dial includes this: a backend that accepts no bytes counts as unreachable.
 void BackConnector::SendPreamble() {
   absl::StatusOr<std::string> preamble =
       BackendPreamble(set_.options.proxy_protocol_to_backend, *origin_, *facts_);
-  // Not the backend's fault: another one would not do better.
+  // This is not the backend's fault, and another backend would fail in the same way.
   if (!preamble.ok()) {
     CountTime();
     return Finish(AtLeg(preamble.status(), Leg::kBack, Phase::kDial));
@@ -114,7 +114,7 @@ void BackConnector::FailTry(absl::Status status, const BackendChooser::Shown& af
   TryNext(std::move(status));
 }
 
-// Without a result of the try, other connections may try.
+// The try has no result, so another connection may try.
 void BackConnector::EndTry() {
   if (!std::exchange(trying_, false)) return;
   set_.chooser.Abandoned(report_.back.peer, {});

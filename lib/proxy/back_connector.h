@@ -44,8 +44,8 @@ class BackConnector {
   void Open(const LegFacts& facts, const ConnectionOrigin& origin,
             absl::AnyInvocable<void(absl::Status)> done);
 
-  /// Returns the leg: open, or at any other time in order to end it; null if there is none. No
-  /// callback follows.
+  /// Returns the leg, or null if there is none. The leg is open after success; at any other time
+  /// the caller must end it. No callback follows.
   std::unique_ptr<Transport> Take();
 
   /// Removes the connection from its backend's count, at its end.
@@ -84,7 +84,7 @@ class BackConnector {
   std::unique_ptr<Dial> dial_;
   std::unique_ptr<LegOpener> opener_;
   std::unique_ptr<Transport> leg_;
-  std::optional<ByteSender> preamble_;  // While it is on its way; before leg_ goes, this does.
+  std::optional<ByteSender> preamble_;  // Set while it is being sent. Destroyed before leg_.
   absl::AnyInvocable<void(absl::Status)> done_;
 };
 

@@ -31,7 +31,7 @@ class BackendChooser {
   Candidates Order(const Backends& backends, const Endpoint& client, const Shown& shown,
                    MonotonicTime now);
 
-  /// Counts a connection to `backend` in, and out again.
+  /// Adds a connection to the count of `backend`, and removes it.
   void Opened(const Endpoint& backend);
   void Closed(const Endpoint& backend);
 

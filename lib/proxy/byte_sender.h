@@ -1,5 +1,5 @@
-// ByteSender: gets a few bytes out on a leg before anything else uses it, in however many writes
-// that takes.
+// ByteSender: sends a few bytes on a leg before anything else uses it, in as many writes as that
+// takes.
 #ifndef TRESTLE_LIB_PROXY_BYTE_SENDER_H_
 #define TRESTLE_LIB_PROXY_BYTE_SENDER_H_
 
@@ -22,7 +22,7 @@ class ByteSender final : private TransportHandler {
   ByteSender(const ByteSender&) = delete;
   ByteSender& operator=(const ByteSender&) = delete;
 
-  /// Starts. kOk and kFailed: it is over, and `done` is never called. kWouldBlock: `done` is called
+  /// Starts. After kOk or kFailed, `done` is never called. After kWouldBlock, `done` is called
   /// once, from the loop, with one of these two; the sender may be destroyed in it.
   IoState Start(absl::AnyInvocable<void(IoState)> done) {
     const IoState state = Send();

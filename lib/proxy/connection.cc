@@ -31,8 +31,8 @@ ErrorCode CodeOf(const absl::Status& status) {
 
 // Returns how to end a leg after a failure.
 StreamEnd EndFor(Leg leg, bool cuts, ErrorCode code) {
-  // Before any byte was relayed, nothing can be truncated, and a clean end is harmless. After a
-  // handler has marked its end, too.
+  // A clean end is harmless before any byte was relayed, because nothing can be truncated. The same
+  // holds after a handler has marked its end.
   if (!cuts) return StreamEnd::kClean;
   const bool blocked = code == ErrorCode::kBlockedByInspector;
   return blocked && leg == Leg::kFront ? StreamEnd::kClean : StreamEnd::kTruncated;
@@ -82,7 +82,7 @@ void Connection::Start(Accepted accepted) {
   opening.front =
       set_.plan.NewFront({set_.options.limiter.get(), opening.origin, opening.routed.get(), *this,
                           [this](const HelloToAnswer& hello) { return OnHelloComplete(hello); }});
-  // An earlier block that passed the connection on has read its header.
+  // An earlier block that handed the connection over has read its header.
   const bool header_read = opening.origin.proxy_header != nullptr;
   if (!header_read && set_.options.proxy_protocol_from.Contains(opening.origin.peer)) {
     opening.origin.via = opening.origin.peer;
@@ -318,7 +318,7 @@ void Connection::StartRelay() {
 
 void Connection::OnRelayDone(absl::Status status) {
   if (!status.ok()) return Fail(status);
-  // What was not marked must not look complete on the other side either.
+  // A stream whose end was not marked must not look complete on the other leg.
   if (relay_->left_unmarked(Leg::kFront) || relay_->left_unmarked(Leg::kBack)) {
     return Close(absl::OkStatus());
   }
@@ -434,7 +434,7 @@ void Connection::Close(const absl::Status& status) {
   if (closing_->legs_open == 0) Finish();
 }
 
-// What the client is told before its leg ends.
+// Returns the bytes that the client receives before its leg ends.
 std::string Connection::LastWords() {
   if (report_.ok() || front_ == nullptr) return "";
   if (!opening_->last_words.empty()) return std::move(opening_->last_words);

@@ -47,7 +47,8 @@ class LegOpener {
   virtual void Open(std::unique_ptr<Transport> raw,
                     absl::AnyInvocable<void(absl::Status)> done) = 0;
 
-  /// Returns the leg: open, or, before or after a failure, for its last bytes and its close.
+  /// Returns the leg. After success it is open; before, or after a failure, it can only send last
+  /// bytes and close.
   virtual std::unique_ptr<Transport> Take() = 0;
 
   /// Returns whether the peer's complete ClientHello has arrived. Always true for a back leg.
@@ -84,7 +85,7 @@ class ConnectionPlan {
   struct Choice {
     std::string route;
     const RouteTarget* target = nullptr;  // Not null; valid until the loop's next call.
-    std::shared_ptr<const RouteCheck> check = nullptr;  // If a hello led to a handler.
+    std::shared_ptr<const RouteCheck> check = nullptr;  // Set if a hello selected a handler.
   };
 
   virtual ~ConnectionPlan() = default;
@@ -113,8 +114,8 @@ class ConnectionPlan {
     (void)front, (void)back, (void)status;
   }
 
-  /// Returns whether the block reports a connection whose target is a handler itself, at its end.
-  /// Otherwise the handler has a block's observer of its own.
+  /// Returns whether the block itself reports a connection whose target is a handler, at its end.
+  /// Otherwise the handler is a block with its own observer.
   virtual bool lends() const { return false; }
 
   /// Chooses the target of the connection, once the front leg is open.

@@ -9,7 +9,7 @@ namespace {
 // Maximum number of pending generations. Only a host that reloads constantly exceeds it.
 constexpr size_t kMaxEndings = 64;
 
-// Of the time to drain, at most this part is for last words.
+// The divisor of the drain time: one such part is for last bytes.
 constexpr int kClosingShareOfDrain = 4;
 
 }  // namespace
@@ -42,7 +42,7 @@ bool ConnectionSet::holds_buffers() const {
 
 void ConnectionSet::Drain(absl::Duration timeout, absl::AnyInvocable<void()> done) {
   drained_ = std::move(done);
-  // Ending a connection takes time, too: a part of what there is.
+  // Ending a connection also takes time, which is a part of the timeout.
   const absl::Duration for_closing =
       std::min(options.close_timeout, timeout / kClosingShareOfDrain);
   drain_warning_ = scheduler.RunAfter(timeout - for_closing, [this] { CancelAll(); });

@@ -47,7 +47,7 @@ class ConnectionSet {
   /// Called by a closed connection, which is then destroyed soon, from the loop.
   void Bury(uint64_t id);
 
-  /// Ends a leg that its connection goes on without: what it has to say gets out, within the limit
+  /// Closes a leg that its connection continues without. Pending bytes are sent within the limit
   /// for closing.
   void Dismiss(std::unique_ptr<Transport> leg);
 
@@ -85,11 +85,11 @@ class ConnectionSet {
   absl::flat_hash_map<uint64_t, std::unique_ptr<Connection>> open_;
   std::vector<std::unique_ptr<Connection>> graveyard_;
   Timer burial_;
-  Timer drain_warning_;  // Then what is open is ended, and at the deadline cut.
+  Timer drain_warning_;  // Ends open connections; the deadline cuts them.
   Timer drain_deadline_;
   uint64_t last_leaving_ = 0;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Leaving>> leaving_;
-  uint64_t oldest_generation_ = 0;  // Connections of an earlier one have been ended.
+  uint64_t oldest_generation_ = 0;  // Connections with an earlier one have been ended.
   std::vector<Ending> endings_;
   Timer next_ending_;
   absl::AnyInvocable<void()> drained_;

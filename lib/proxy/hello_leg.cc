@@ -16,7 +16,7 @@ namespace {
 // Large enough to read a post-quantum hello at once.
 constexpr size_t kReadBytes = 4096;
 
-// Returns the hello of an earlier router, if it has all that is asked for.
+// Returns the hello of an earlier router if it has all that `options` request.
 const RoutedHello* Sufficient(const RoutedHello* routed, const HelloLegOptions& options) {
   if (routed == nullptr) return nullptr;
   const bool fingerprint = options.ja4_sha256 == nullptr || !routed->report.ja4.empty();
@@ -102,7 +102,7 @@ void HelloLeg::ReadHello() {
   Finish(reader_.state() == HelloState::kDone ? OpenEncrypted() : reader_.error());
 }
 
-// Opens the hello, if that is wanted and possible.
+// Opens the hello if that is enabled and possible.
 absl::Status HelloLeg::OpenEncrypted() {
   if (options_.ech == nullptr || opened_before()) return absl::OkStatus();
   opening_ = options_.ech->Open(reader_.hello(), context_.origin.peer, scheduler_.MonotonicNow());

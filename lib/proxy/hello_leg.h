@@ -44,7 +44,7 @@ class HelloLeg final : public LegOpener, private TransportHandler {
   void OnWritable() override {}
   void ReadHello();
   absl::Status OpenEncrypted();
-  // Whether an earlier router opened it: the inner hello arrives.
+  // Returns whether an earlier router opened the hello, so that the inner one arrives.
   bool opened_before() const {
     return context_.routed != nullptr && context_.routed->server_name_hidden;
   }

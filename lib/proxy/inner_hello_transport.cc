@@ -62,7 +62,7 @@ void InnerHelloTransport::Abort() {
   raw_->Abort();
 }
 
-// Looks at the bytes that the client gets from the server.
+// Inspects the bytes from the server to the client.
 IoResult InnerHelloTransport::Note(ByteView data, IoResult written) {
   if (hellos_ == nullptr) return written;
   hellos_->answer = hellos_->server.Feed(data.first(written.bytes));
@@ -103,7 +103,7 @@ void InnerHelloTransport::TakeSecond(ByteView from_client) {
 void InnerHelloTransport::Fail(absl::Status failure) {
   const std::optional<uint8_t> alert = GetError(failure)->alert;
   failure_ = std::move(failure);
-  // Within a record, an alert would be read as part of it.
+  // An alert inside a record would be read as part of that record.
   const bool may_speak = hellos_->server.at_boundary() && !write_ended_;
   hellos_.reset();
   if (alert.has_value() && may_speak) {

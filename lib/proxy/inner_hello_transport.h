@@ -17,16 +17,16 @@
 
 namespace trestle {
 
-/// Looks at the server's direction only until it is clear whether that begins with a
-/// HelloRetryRequest, and at the client's only until its last hello has passed. From then on bulk
-/// may bypass this process (`splice_pool`).
+/// Inspects the server's direction until it is known whether that begins with a HelloRetryRequest.
+/// Inspects the client's direction until its last hello has passed. From then on, bulk data may
+/// bypass this process (`splice_pool`).
 ///
 /// A client that violates RFC 9849 gets an alert; reads then fail with the same error as for a
 /// first hello.
 class InnerHelloTransport final : public Transport {
  public:
   /// `first` is the inner hello of `opening`, which must be kOpened. `surplus` has the bytes that
-  /// `raw` delivered behind the outer hello.
+  /// `raw` delivered after the outer hello.
   InnerHelloTransport(EchOpening opening, uint16_t record_version, ByteView surplus,
                       std::unique_ptr<Transport> raw);
 

@@ -42,7 +42,7 @@ bool LegCloser::Closed() {
   return true;
 }
 
-// Where they fail, `ShutdownWrite` does, too.
+// If they fail, `ShutdownWrite` fails, too.
 IoState LegCloser::SayLastWords() {
   while (!last_words_.empty()) {
     const IoResult result = leg_->Write(AsBytes(last_words_));

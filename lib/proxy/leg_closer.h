@@ -37,7 +37,7 @@ class LegCloser final : private TransportHandler {
   const std::unique_ptr<Transport> leg_;
   const StreamEnd end_;
   const bool linger_;
-  std::string last_words_;  // Those that are left.
+  std::string last_words_;  // The bytes not written yet.
   bool shut_down_ = false;
   absl::AnyInvocable<void()> done_;
 };

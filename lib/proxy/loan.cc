@@ -106,7 +106,7 @@ class Loan::LentTransport final : public Transport, private TransportHandler {
     if (handler_ != nullptr) handler_->OnWritable();
   }
 
-  // One callback a call of the loop, because it may destroy `this`.
+  // Runs one callback per call of the loop, because it may destroy `this`.
   void ScheduleCallbacks() {
     if (!read_owed_ && !write_owed_) return;
     callbacks_ = scheduler_.RunAfter(absl::ZeroDuration(), [this] {

@@ -1,5 +1,5 @@
-// Loan: lends a connection's front leg to a handler of the host. The connection stays responsible:
-// it counts bytes, limits silence, learns of the end, and can take the leg back at any time.
+// Loan: lends a connection's front leg to a handler of the host. The connection stays in control:
+// it counts bytes, limits idle time, detects the end, and can take the leg back at any time.
 #ifndef TRESTLE_LIB_PROXY_LOAN_H_
 #define TRESTLE_LIB_PROXY_LOAN_H_
 
@@ -67,7 +67,7 @@ class Loan final {
   std::unique_ptr<Transport> leg_;  // Set from then on.
   absl::AnyInvocable<void()> returned_;
   Timer return_;
-  absl::Status failure_;  // The first.
+  absl::Status failure_;  // The first failure.
   std::optional<uint64_t> bytes_at_our_end_;
   bool read_ended_ = false;
   bool write_ended_ = false;

@@ -171,7 +171,7 @@ class TlsBridge::Plan final : public TlsFrontPlan {
   const std::string verify_name_;
   const bool copy_server_name_;
   BackendNamer compute_name_;
-  const bool tells_client_;  // By a PROXY header.
+  const bool tells_client_;  // Sends the client's address in a PROXY header.
   const bool is_eager_;
   EagerAlpn eager_;
 };

@@ -35,7 +35,7 @@ class TlsTerminator::Plan final : public TlsFrontPlan {
 
 namespace {
 
-// What is meant for a backend must not be ignored silently.
+// Options for a backend must not be ignored silently.
 absl::Status CheckHandlerAlone(const TlsTerminatorOptions& options) {
   if (HasBackend(options.backend))
     return ConfigurationError("the terminator has a handler and a backend");

@@ -1,5 +1,5 @@
-// CHECK, which Abseil has in absl/log only since its release of 2023: the condition holds, or the
-// program ends and says where.
+// CHECK, which Abseil provides only since its release of 2023 (absl/log). If the condition is
+// false, the program prints the place and aborts.
 #ifndef TRESTLE_LIB_TESTING_CHECK_H_
 #define TRESTLE_LIB_TESTING_CHECK_H_
 

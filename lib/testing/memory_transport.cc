@@ -303,7 +303,7 @@ void Connection::Close(int end) {
   if (!side.write_ended && !to.StallsNow() && !to.HasLinkEnd()) {
     to.fin_at = now + to.link.latency;
   }
-  // Bytes still in flight to this end will meet a closed socket.
+  // Bytes still in flight to this end will arrive at a closed socket.
   if (!side.inbound.empty()) ResetPeer(end, side.inbound.back().arrives + to.link.latency);
   side.DropInbound();
   Settle(1 - end);

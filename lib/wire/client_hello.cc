@@ -96,8 +96,8 @@ bool ClientHelloReader::ReadFirstBytes() {
 bool ClientHelloReader::ReadRecordHeader() {
   const ByteView header = replay().subspan(position_, kRecordHeaderBytes);
   examined_bytes_ += header.size();
-  // Checks each field as soon as it has arrived, in the order of the bytes, so that the verdict
-  // doesn't depend on the cuts.
+  // Checks each field as soon as it has arrived, in the order of the bytes. So the verdict doesn't
+  // depend on how the bytes are split.
   if (header.empty()) return false;
   if (records_ == limits_.records) {
     Refuse(HelloState::kTooLarge,

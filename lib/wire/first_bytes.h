@@ -18,8 +18,8 @@ struct FirstBytesVerdict {
 // Returns whether a connection that begins with `prefix` is an HTTP/1.x request without TLS.
 bool IsPlainHttpRequest(ByteView prefix);
 
-// Returns the whole answer to such a request: status 400, and a line for people. The connection
-// ends after it.
+// Returns the whole answer to such a request: status 400, and a line of readable text. The
+// connection ends after it.
 absl::string_view PlainHttpAnswer();
 
 // Identifies the protocol from the first bytes of a connection. Later bytes never change a decided

@@ -5,8 +5,7 @@ namespace {
 
 constexpr size_t kLengthAt = 1;
 constexpr size_t kLengthEnd = 4;
-// The message of a server: type, length, version 1.2, and the random that stands for a
-// HelloRetryRequest.
+// A server's message: type, length, version 1.2, and the random value of a HelloRetryRequest.
 constexpr uint8_t kHelloRetry[] = {2,    0,    0,    0,    0x03, 0x03, 0xcf, 0x21, 0xad, 0x74,
                                    0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65,
                                    0xb8, 0x91, 0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e,

@@ -82,7 +82,7 @@ class ExtensionBlock {
   static bool IsMarker(ByteView body) { return body.size() == 1 && body[0] == kInnerMarker; }
 
   // Replaces a list of references with the extensions that it refers to. The list has the outer
-  // hello's order, so each step goes on where the last one ended (RFC 9849, Appendix A).
+  // hello's order, so each step continues where the last one ended (RFC 9849, Appendix A).
   Fault Expand(ByteView body) {
     ByteCursor in(body);
     ByteView list;

@@ -277,7 +277,7 @@ void ProxyHeaderReader::RefuseTlvs(ProxyHeaderState state, absl::string_view det
   if (header_.command != ProxyCommand::kLocal) {
     return Refuse(state, absl::StrCat("PROXY v2 header: ", detail));
   }
-  // The contents of a LOCAL header are ignored (2.2): the connection goes on without its TLVs.
+  // The contents of a LOCAL header are ignored (2.2): the connection continues without its TLVs.
   header_ = ProxyHeader::Local();
   crc_begin_ = 0;
   Expect(Step::kIgnored, header_bytes_ - taken_.size());

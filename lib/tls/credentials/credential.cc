@@ -95,7 +95,7 @@ absl::Status CheckNames(const CertificateInfo& leaf) {
                    "\" has no subject alternative names, so that no client would accept it"));
 }
 
-// Signs with `key`, or by `signer` if there is one.
+// Makes a credential that signs with `key`, or by `signer` if there is one.
 bssl::UniquePtr<SSL_CREDENTIAL> MakeNative(const Buffers& chain, EVP_PKEY* key, SignerKey* signer) {
   std::vector<CRYPTO_BUFFER*> certificates;
   for (const bssl::UniquePtr<CRYPTO_BUFFER>& buffer : chain) certificates.push_back(buffer.get());

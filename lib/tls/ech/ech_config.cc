@@ -26,8 +26,8 @@ bool ReadSuites(CBS suites, std::vector<EchCipherSuite>& out) {
   return !out.empty();
 }
 
-// Reads the part after the version and the length. Whether it is well-formed to the end, BoringSSL
-// judges, which gets it next.
+// Reads the part after the version and the length. BoringSSL gets the config next, and checks that
+// it is well-formed to the end.
 bool ReadContents(CBS contents, EchConfig& config) {
   CBS key;
   CBS suites;

@@ -26,7 +26,7 @@ EchLedger::EchLedger(const EchBudget& budget)
 
 bool EchLedger::Take(const Endpoint& client, MonotonicTime now) {
   absl::MutexLock lock(&mutex_);
-  // A client over its own budget uses up nothing of the others'.
+  // A client over its own budget must not use up the overall budget.
   if (budget_.per_second_per_client > 0 && !clients_.Take(client, now)) return false;
   if (budget_.per_second == 0) return true;
   if (!overall_.Has(now)) return false;

@@ -154,7 +154,7 @@ std::string ClientPolicyDigest(const ClientTlsOptions& options) {
 
 void InstallClientCallbacks(SSL_CTX* context) {
   SSL_CTX_set_custom_verify(context, SSL_VERIFY_PEER, VerifyPeer);
-  // BoringSSL resumes no session without the callback's consent, whatever offered it.
+  // With this, BoringSSL resumes a session only if the callback accepts it.
   SSL_CTX_set_reverify_on_resume(context, 1);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT);
   SSL_CTX_sess_set_new_cb(context, KeepSession);

@@ -10,7 +10,7 @@
 
 namespace trestle {
 
-/// Digests all of `options`: any difference makes another policy.
+/// Digests all of `options`: policies differ if any option differs.
 std::string ClientPolicyDigest(const ClientTlsOptions& options);
 
 /// Makes the connections of `context` verify their peer with their record's ClientTlsConfig.

@@ -51,7 +51,7 @@ struct HandshakeState {
   /// Server: the client of the session that the hello wants to resume.
   ChainInfo resumed_chain;
   std::shared_ptr<const PeerIdentity> resumed_identity;
-  PendingAnswer<absl::Status> resumed_verdict;  ///< On the client with `resumed_leaf`.
+  PendingAnswer<absl::Status> resumed_verdict;  ///< The verdict on the client with `resumed_leaf`.
   std::string resumed_leaf;
   std::shared_ptr<const PeerIdentity> shown_identity;  ///< Server: not yet accepted.
   /// Why a callback refused; more specific than BoringSSL's own error.

@@ -83,8 +83,8 @@ class TlsEngine::State {
   Leg leg() const { return leg_; }
 
  private:
-  // Dynamic record sizing: a record that fits into one segment of a common path, with all headers;
-  // and the bytes sent in such records.
+  // Dynamic record sizing: a small record fits into one segment of a common path, with all headers.
+  // The total is the number of bytes sent in such records.
   static constexpr size_t kSmallRecordBytes = 1369;
   static constexpr size_t kSmallRecordsTotal = 128 * 1024;
 
@@ -95,7 +95,7 @@ class TlsEngine::State {
   bool NeedsBytes() const { return starved_ && received_.empty() && !received_ended_; }
   bool is_server() const { return server_config_ != nullptr; }
   void NoteBurst();
-  // Returns the most plaintext of the next record.
+  // Returns the maximum bytes of plaintext in the next record.
   size_t RecordLimit() const {
     const bool small = small_records_first_ && burst_bytes_ < kSmallRecordsTotal;
     return small ? kSmallRecordBytes : size_t{SSL3_RT_MAX_PLAIN_LENGTH};

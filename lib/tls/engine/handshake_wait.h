@@ -70,7 +70,7 @@ class PendingAnswer {
 
   /// Returns the function that takes the answer. If it runs at once, inside the BoringSSL callback,
   /// it wakes nothing: check `answered()` before you return "retry". It may run later or never. A
-  /// second call has no effect, nor one after this object's end.
+  /// second call, or one after this object's end, has no effect.
   absl::AnyInvocable<void(T)> Ask(HandshakeWait& wait) {
     shared_ = std::make_shared<std::optional<T>>();
     return [weak = std::weak_ptr<std::optional<T>>(shared_), handle = wait.handle()](T answer) {

@@ -13,7 +13,7 @@
 
 namespace trestle {
 
-// Null where a part stays as it is.
+// A part is null if it does not change.
 struct PreparedReload::Parts {
   std::shared_ptr<CertificateSet> certificates;
   std::shared_ptr<const ClientAuthRules> clients;
@@ -29,10 +29,10 @@ PreparedReload::~PreparedReload() = default;
 
 namespace {
 
-// Sentences about all parts that can't be used.
+// Collects the errors of all parts that can't be used.
 class Complaints {
  public:
-  // True where `result` is good, and then moves it to `out`.
+  // Moves a good `result` to `out` and returns true. Otherwise adds its error.
   template <typename T>
   bool Take(absl::string_view source, absl::StatusOr<T> result, T& out) {
     if (result.ok()) {
@@ -49,7 +49,7 @@ class Complaints {
     all_.push_back(source.empty() ? text : absl::StrCat("cannot use ", source, ": ", text));
   }
 
-  // A source whose part isn't there.
+  // Adds an error for a source without its part.
   void CheckPart(bool has_part, absl::string_view what) {
     if (!has_part) all_.push_back(absl::StrCat(what, " can't be reloaded: there were none before"));
   }
@@ -98,7 +98,7 @@ absl::StatusOr<PreparedReload> TlsReload::Prepare(ReloadSources sources, absl::T
     complaints.Take(sources.back_tls_name, ClientTlsConfig::Create(*std::move(sources.back_tls)),
                     parts->back_tls);
   }
-  // New keys and new certificates belong together.
+  // The certificates must cover the public names of the ECH keys, whichever of them are new.
   if (targets_.ech_keys != nullptr && targets_.certificates != nullptr &&
       complaints.status().ok()) {
     const auto before = targets_.certificates->current();
@@ -114,7 +114,7 @@ absl::StatusOr<PreparedReload> TlsReload::Prepare(ReloadSources sources, absl::T
 
 uint64_t TlsReload::Commit(PreparedReload prepared) {
   PreparedReload::Parts& parts = *prepared.parts_;
-  // Whom to trust comes before what is shown to them.
+  // Client policies and ticket keys change before the certificates.
   if (parts.clients != nullptr) targets_.clients->Use(std::move(parts.clients));
   if (parts.ticket_keys != nullptr) targets_.ticket_keys->Use(std::move(parts.ticket_keys));
   if (parts.certificates != nullptr) targets_.certificates->Use(std::move(parts.certificates));

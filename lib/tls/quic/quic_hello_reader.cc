@@ -134,7 +134,7 @@ void QuicHelloReader::ReadInitial(const QuicPacket& packet, bool may_derive) {
       opened = attempt->opener.Open(packet);
     }
   }
-  // Keys are derived once in a datagram: that costs more than all else.
+  // Keys are derived at most once per datagram, because that costs more than all other steps.
   if (!opened && may_derive && attempts_.size() < kMaxAttempts) {
     if (!MayBeFirstId(packet)) return RefuseUnlessBegun(QuicHelloFault::kShortConnectionId);
     auto fresh = std::make_unique<Attempt>(packet, limits_);

@@ -37,8 +37,8 @@ std::array<uint8_t, kBytes> ExpandLabel(ByteView secret, absl::string_view label
   return out;
 }
 
-// Restores a packet number from its low bits (RFC 9000 A.3). `expected` is the one behind the
-// highest so far.
+// Restores a packet number from its low bits (RFC 9000 A.3). `expected` is one more than the
+// highest number so far.
 uint64_t FullNumber(uint64_t expected, uint64_t low, size_t low_bytes) {
   const uint64_t window = uint64_t{1} << (8 * low_bytes);
   const uint64_t candidate = (expected & ~(window - 1)) | low;

@@ -1,5 +1,5 @@
-// Keys of QUIC Initial packets: everyone who has seen the first packet of a client can derive them
-// (RFC 9001 5, RFC 9369 3.3).
+// Keys of QUIC Initial packets. Any observer of a client's first packet can derive them (RFC 9001
+// 5, RFC 9369 3.3).
 #ifndef TRESTLE_LIB_TLS_QUIC_QUIC_INITIAL_KEYS_H_
 #define TRESTLE_LIB_TLS_QUIC_QUIC_INITIAL_KEYS_H_
 
@@ -36,7 +36,7 @@ QuicInitialKeys DeriveQuicInitialKeys(uint32_t version, ByteView destination_id,
 // has 16 bytes.
 std::array<uint8_t, 5> QuicHeaderMask(const AES_KEY& header_key, ByteView sample);
 
-// Where a sample begins, counted from the packet number (RFC 9001 5.4.2).
+// The offset of a sample from the packet number (RFC 9001 5.4.2).
 constexpr size_t kQuicSampleAt = 4;
 constexpr size_t kQuicSampleBytes = 16;
 
@@ -59,7 +59,7 @@ class QuicInitialOpener {
   const QuicInitialKeys keys_;
   AES_KEY header_key_;
   bssl::ScopedEVP_AEAD_CTX aead_;
-  uint64_t next_number_ = 0;  // Behind the highest so far.
+  uint64_t next_number_ = 0;  // One more than the highest so far.
 };
 
 }  // namespace trestle

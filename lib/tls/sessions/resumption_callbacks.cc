@@ -36,7 +36,7 @@ int Seal(SSL* ssl, uint8_t* out, size_t* out_bytes, size_t max_out_bytes, const 
   return 1;
 }
 
-// Returns whether the client of `session` is accepted today: BoringSSL does not verify resumed
+// Returns whether the client of `session` is still accepted. BoringSSL does not verify resumed
 // clients.
 bool ClientIsStillWelcome(const SSL_SESSION* session, ConnectionState& record) {
   HandshakeState& handshake = *record.handshake;

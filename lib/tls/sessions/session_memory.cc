@@ -93,7 +93,7 @@ uint16_t SessionMemory::LearnedGroup(absl::string_view key, MonotonicTime now) c
 
 void SessionMemory::LearnGroup(absl::string_view key, uint16_t group, MonotonicTime now) {
   Target& target = Touch(key);
-  // While the group is trusted, its choice proves nothing: the server got no other share.
+  // While the group is trusted, its choice proves nothing: the server received no other share.
   if (target.group != group || now - target.group_learned >= options_.trust_group_for) {
     target.group = group;
     target.group_learned = now;

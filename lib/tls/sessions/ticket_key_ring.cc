@@ -71,7 +71,7 @@ class Sealer {
 struct TicketKeyRing::Keys {
   std::vector<std::unique_ptr<Sealer>> sealers;
 
-  /// Returns the key for new tickets: the latest whose time has come, else the first to come.
+  /// Returns the key for new tickets: the latest active one, else the first to become active.
   const Sealer& Current(absl::Time now) const {
     const Sealer* best = nullptr;
     const Sealer* first = sealers.front().get();
