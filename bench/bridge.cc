@@ -1,6 +1,7 @@
-// What a connection through TlsBridge costs: front handshake, dial, back handshake, both closed;
-// with and without sessions resumed on the back leg, beside BoringSSL alone doing the same two
-// handshakes on memory BIOs. The client's and the backend's own work is not counted.
+// Cost of a connection through TlsBridge: front handshake, dial, back handshake, and the close of
+// both legs. Sessions on the back leg are resumed or not. Each is compared with BoringSSL alone,
+// which makes the same two handshakes on memory BIOs. The client's and the backend's own work is
+// not counted.
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -52,7 +53,7 @@ const std::vector<Case>& Cases() {
   return *cases;
 }
 
-/// Certificates and contexts of one case. The peers are bare for every subject.
+/// Certificates and contexts of one case. The peers use BoringSSL alone for every subject.
 struct World {
   explicit World(const Case& wanted) : loop(absl::Now()), pki(absl::Now()) {
     testing::LeafSpec leaf;
@@ -75,7 +76,7 @@ struct World {
   bssl::UniquePtr<SSL_CTX> back_bare;
 };
 
-/// Both ends of a bridge, as the client and the backend see them.
+/// Both ends of a bridge, from the side of the client and the backend.
 class Subject {
  public:
   virtual ~Subject() = default;
@@ -192,8 +193,8 @@ class TrestleBridge final : public Subject, private ConnectionObserver {
   bool resumed_ = false;
 };
 
-/// Hands what `subject` has for a peer to it, and back what the peer says. What `subject` does is
-/// measured.
+/// Passes the bytes of `subject` to each peer, and the peers' bytes back. Measures the work of
+/// `subject`.
 class Courier final {
  public:
   Courier(Subject& subject, World& world)
@@ -209,7 +210,7 @@ class Courier final {
       const bool client_moved = Carry(client_, /*is_client=*/true);
       moving = Carry(backend_, /*is_client=*/false) || client_moved;
     }
-    // After the tickets: who is closing reads none.
+    // After the tickets, because a client that is closing reads none.
     client_.Close();
     backend_.Close();
     Measured([this] { subject_.End(client_.sent(), backend_.sent()); });
@@ -260,7 +261,7 @@ void RunCase(benchmark::State& state, const Case& wanted) {
   };
   Row rows[] = {
       {full, false, {}}, {resumed, true, {}}, {bare_full, false, {}}, {bare_resumed, true, {}}};
-  for (Row& row : rows) Courier(row.subject, world).Run();  // Warms up, and gets sessions.
+  for (Row& row : rows) Courier(row.subject, world).Run();  // Warms up, and obtains sessions.
 
   for (auto _ : state) {
     for (Row& row : rows) {

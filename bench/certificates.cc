@@ -1,7 +1,6 @@
-// What certificates cost: loading them from PEM, loading them again when nothing changed, the
-// memory that they hold, and finding one. Each has a chain of two, with an intermediate in common.
-// Columns: µs for each certificate; bytes of the heap that each holds (the PEM text is not
-// counted); ns for a lookup.
+// Cost of certificates: loading them from PEM, loading them again unchanged, their memory, and a
+// lookup. Each chain has two certificates; the intermediate is common to all. Columns: µs for each
+// certificate; bytes of heap for each certificate, without the PEM text; ns for a lookup.
 
 #include <malloc.h>
 
@@ -46,7 +45,7 @@ size_t HeapBytes() {
 
 std::string NameOf(int64_t i) { return absl::StrCat("host-", i, ".customers.example"); }
 
-// As many files as a folder has.
+// A folder with the files of `certificates` credentials.
 class Folder {
  public:
   Folder(int64_t certificates, KeyType type) {
@@ -113,7 +112,7 @@ void BM_Ecdsa(benchmark::State& state) { Run(state, KeyType::kEcdsa); }
 BENCHMARK(BM_Ecdsa)->Arg(1)->Arg(1000)->Arg(100'000)->Iterations(1)->UseManualTime()->Unit(
     benchmark::kMillisecond);
 
-// Fewer, because keys take their time to make.
+// Fewer certificates, because generating RSA keys takes long.
 void BM_Rsa2048(benchmark::State& state) { Run(state, KeyType::kRsa); }
 BENCHMARK(BM_Rsa2048)
     ->Arg(1)

@@ -1,6 +1,6 @@
-// Full and resumed handshakes, with and without a client certificate, of each preset, the server's
-// side only: what one costs BoringSSL alone, and what it costs with Trestle around it. Both are
-// made in turns with the same client, whose own work is not counted.
+// Full and resumed handshakes of each preset, with and without a client certificate. Compares the
+// cost at the server of BoringSSL alone and of Trestle. Both run in turns with the same client,
+// whose own work is not counted.
 #include <openssl/ssl.h>
 
 #include <cstdint>
@@ -79,7 +79,7 @@ std::shared_ptr<const Credential> SharedCredential(KeyType key_type) {
   return key_type == KeyType::kRsa ? *rsa : *ecdsa;
 }
 
-// With TLS 1.2 the groups are also those of certificates.
+// In TLS 1.2 the groups also restrict the curves of certificates.
 std::vector<TlsGroup> GroupsOf(const Case& wanted) {
   if (wanted.preset == TlsPreset::kModern) return {wanted.group};
   return {wanted.group, TlsGroup::kP256};
@@ -136,7 +136,8 @@ void RunCase(benchmark::State& state, Layer layer, const Case& wanted) {
   bssl::UniquePtr<SSL_SESSION> trestle_session;
   auto* const bare_slot = wanted.resumed ? &bare_session : nullptr;
   auto* const trestle_slot = wanted.resumed ? &trestle_session : nullptr;
-  MakeHandshake(*bare, client_context.get(), bare_slot);  // Warms up, and gets the first session.
+  MakeHandshake(*bare, client_context.get(),
+                bare_slot);  // Warms up, and obtains the first session.
   MakeHandshake(*trestle, client_context.get(), trestle_slot);
 
   Samples bare_samples;

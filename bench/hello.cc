@@ -1,7 +1,7 @@
-// Reading a ClientHello: the reader (record layer, every field, the server name normalised, a copy
-// for the replay) beside SSL_parse_client_hello (the message alone, extensions left as one block)
-// on the same bytes. Both run in turns in one loop, so that `ratio` is steady where the machine
-// isn't.
+// Reading a ClientHello. Trestle's reader handles the record layer, parses every field, normalises
+// the server name, and keeps a copy for the replay. SSL_parse_client_hello parses the same message
+// only, and leaves the extensions as one block. Both run in turns in one loop, so that `ratio` is
+// stable on a busy machine.
 #include <openssl/ssl.h>
 #include <time.h>
 
@@ -34,7 +34,7 @@ using testing::PostQuantumHello;
 
 constexpr int kTurn = 64;
 
-// Time this thread has computed, whatever else the machine does.
+// The processor time of this thread, independent of other programs.
 double ThreadSeconds() {
   timespec now;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -91,7 +91,7 @@ void BM_HelloPostQuantum(benchmark::State& state) {
 }
 BENCHMARK(BM_HelloPostQuantum)->UseManualTime();
 
-// The same message over so many records, in segments of one byte: what a hostile client may cost.
+// The same message in several records and in segments of one byte: the cost of a hostile client.
 void BM_HelloOneByteSegments(benchmark::State& state) {
   const std::string message = ClassicHello("www.example.test").Message();
   std::vector<size_t> cuts;

@@ -1,6 +1,6 @@
-// Records after the handshake: what opening and sealing costs in TlsEngine, in TlsStream and in the
-// whole bridge, beside SSL_read and SSL_write on memory BIOs and beside the cipher alone. Peers'
-// work is not counted.
+// Records after the handshake: the cost of opening and sealing them in TlsEngine, in TlsStream and
+// in the whole bridge. Each is compared with SSL_read and SSL_write on memory BIOs, and with the
+// cipher alone. The peers' work is not counted.
 #include <openssl/aead.h>
 #include <openssl/ssl.h>
 
@@ -44,7 +44,7 @@ constexpr char kHowToRead[] =
     "AES rows are TLS 1.3, ChaCha20-Poly1305 is TLS 1.2. stream and bridge copy each byte once\n"
     "more per side, where a socket would.";
 
-/// What is moved at a time, and cut into which records.
+/// The bytes per turn, and the size of their records.
 struct Shape {
   const char* name;
   size_t turn_bytes;
@@ -55,7 +55,8 @@ constexpr Shape kShapes[] = {{"1400", 64 * 1024, 1400},
                              {"4096", 64 * 1024, 4096},
                              {"16384", 64 * 1024, 16384},
                              {"message", 200, 200}};
-// P-256 too, because in TLS 1.2 it says which certificates a client takes.
+// Includes P-256, because in TLS 1.2 the groups also restrict the certificates that a client
+// accepts.
 const std::vector<TlsGroup> kGroups = {TlsGroup::kX25519, TlsGroup::kP256};
 
 /// Certificates and contexts of one cipher.
@@ -88,8 +89,8 @@ struct World {
   std::shared_ptr<const ClientTlsConfig> client_config;
 };
 
-/// The cipher alone, record by record, with the additional data of a TLS 1.3 record. Goes through
-/// as much memory as the records of a turn take up, so that the cache is no better to it.
+/// The cipher alone, record by record, with the additional data of a TLS 1.3 record. Uses as much
+/// memory as the records of a turn, so that the processor's cache has the same effect.
 class BareCipher final {
  public:
   BareCipher(Cipher cipher, const Shape& shape)
@@ -142,7 +143,7 @@ class BareCipher final {
   const uint8_t header_[5] = {};
 };
 
-/// A bare connection: `client` is the peer, `server` is measured (or the other way round).
+/// A bare connection: `client` is the peer and `server` is measured, or the reverse.
 struct BarePair {
   explicit BarePair(World& world)
       : client(BarePeer::Client(world.bare_client.get())),
@@ -157,11 +158,11 @@ class Subject {
  public:
   virtual ~Subject() = default;
 
-  /// Moves the bytes of a turn through Trestle, counting on `watch` what is to be counted.
+  /// Moves the bytes of a turn through Trestle; `watch` measures Trestle's part.
   virtual void Turn(Stopwatch& watch) = 0;
 };
 
-/// Seals a turn as `peer` and keeps what comes out.
+/// Seals a turn as `peer` and keeps the records.
 class Sealer final {
  public:
   Sealer(BarePeer& peer, const Shape& shape)
@@ -214,7 +215,7 @@ class BareSeal final : public Subject {
   const std::vector<uint8_t> clear_;
 };
 
-/// A TlsEngine server whose handshake with `client` is done.
+/// Returns a TlsEngine server that has completed its handshake with `client`.
 std::unique_ptr<TlsEngine> NewEngine(World& world, BarePeer& client) {
   std::unique_ptr<TlsEngine> engine =
       TlsEngine::NewServer(world.server_config, world.loop, Leg::kFront);

@@ -1,5 +1,5 @@
-// Routing: what looking up a name, and carrying a connection from accept to close, cost with many
-// routes and many open connections, beside the same with few. Both are made in turns.
+// Routing: the cost of looking up a name, and of a connection from accept to close. Compares many
+// routes and open connections with few, in turns.
 #include <malloc.h>
 
 #include <cstdint>
@@ -36,7 +36,7 @@ constexpr char kHowToRead[] =
     "  allocs           calls of malloc for one connection";
 
 constexpr int kFewRoutes = 10;
-constexpr int kLookups = 1000;  // A turn of a look-up; one alone is too short to measure.
+constexpr int kLookups = 1000;  // Per turn; a single one is too short to measure.
 
 std::string NameOf(int i) { return absl::StrCat("host", i, ".customer", i % 1000, ".example"); }
 
@@ -54,7 +54,7 @@ size_t HeapBytes() {
   return info.uordblks + info.hblkhd;
 }
 
-/// A table, and names of it in random order.
+/// A table, and some of its names in random order.
 class Lookups final {
  public:
   Lookups(int names, int asked) {
@@ -71,7 +71,7 @@ class Lookups final {
   double bytes_per_name() const { return bytes_per_name_; }
 
   Stopwatch Turn() {
-    // Other names each time: the last ones are still in the processor's caches.
+    // Uses other names in each turn, because the last ones are still in the processor's caches.
     const size_t begin = turn_++ % 64 * kLookups;
     Stopwatch watch;
     watch.Start();
@@ -109,7 +109,7 @@ void RunLookups(benchmark::State& state, int names, int asked) {
   state.counters["bytes_per_name"] = many.bytes_per_name();
 }
 
-/// A router with routes, and connections that are open and wait for the rest of a hello.
+/// A router with routes, and with open connections that wait for the rest of a hello.
 class Router final {
  public:
   Router(int routes, int open)

@@ -1,5 +1,5 @@
-// What RSA-2048 signatures do to a loop: how long its other work waits while so many handshakes a
-// second are asked for, with the signatures made on the loop and on other threads.
+// The effect of RSA-2048 signatures on a loop: how long its other work waits at a given rate of
+// handshakes. Compares signatures made on the loop and on other threads.
 #include <openssl/ssl.h>
 
 #include <algorithm>
@@ -66,7 +66,7 @@ std::shared_ptr<const ServerTlsConfig> NewConfig(SignerMaker* signers) {
   return *ServerTlsConfig::Create(std::move(options));
 }
 
-// The server's side of handshakes that end with its first flight. On the loop's thread.
+// The server's side of handshakes that end after its first flight. Runs on the loop's thread.
 class Handshakes {
  public:
   Handshakes(EpollLoop& loop, std::shared_ptr<const ServerTlsConfig> config)

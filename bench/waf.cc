@@ -1,5 +1,5 @@
-// What judging a request with the Core Rule Set takes of a loop's thread: the bodies and heads that
-// are the most work, beside an ordinary request. Both are judged in turns.
+// The time that a loop's thread needs to inspect a request with the Core Rule Set. Compares the
+// most expensive bodies and heads with an ordinary request, in turns.
 #include <time.h>
 
 #include <algorithm>
@@ -141,7 +141,8 @@ const ModSecurityRules& Rules() {
   return *rules;
 }
 
-// Of this thread: others on a busy machine lengthen a judgement of 100 ms more than one of 1 ms.
+// Measures this thread only: on a busy machine, other programs delay long inspections more than
+// short ones.
 double ProcessorSeconds() {
   timespec now = {};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -166,7 +167,7 @@ bool Passes(HttpGuard& guard, const Request& request) {
          !guard.OnEnd().has_value();
 }
 
-/// The worst so far, of those that pass and of all.
+/// The worst ratio so far, of the requests that pass and of all.
 struct Worst {
   void Add(const std::string& other, double other_ratio) {
     if (other_ratio > ratio) *this = {other, other_ratio};

@@ -29,7 +29,7 @@ namespace {
 constexpr size_t kScratchBytes = 256 * 1024;
 constexpr size_t kMaxHeadBytes = 8192;
 
-// The number behind `mark`; 0 where there is none.
+// The number after `mark`; 0 if there is none.
 uint64_t NumberAfter(absl::string_view text, absl::string_view mark) {
   const size_t at = text.find(mark);
   if (at == absl::string_view::npos) return 0;
@@ -39,7 +39,7 @@ uint64_t NumberAfter(absl::string_view text, absl::string_view mark) {
   return absl::SimpleAtoi(text.substr(0, digits), &number) ? number : 0;
 }
 
-// One connection. Requests are answered one after the other; none may be pipelined.
+// One connection. Requests are answered in turn; pipelining is not supported.
 class Session final {
  public:
   Session(TlsSocket socket, std::string& scratch) : socket_(std::move(socket)), scratch_(scratch) {}
@@ -62,7 +62,7 @@ class Session final {
   ssize_t SendAnswer() {
     const bool in_head = !answer_head_.empty();
     if (in_head && answer_left_ > answer_head_.size()) {
-      // Head and body together, as servers do.
+      // Sends head and body together, as servers do.
       scratch_.replace(0, answer_head_.size(), answer_head_);
     }
     const size_t bytes = std::min<uint64_t>(answer_left_, scratch_.size());

@@ -1,5 +1,4 @@
-// The backend behind every proxy: a small HTTP/1.1 server, once in clear text and once with TLS, in
-// a process of its own.
+// The backend of all proxies: a small HTTP/1.1 server, with and without TLS, in its own process.
 #ifndef TRESTLE_BENCH_PEERS_BACKEND_H_
 #define TRESTLE_BENCH_PEERS_BACKEND_H_
 
@@ -10,10 +9,10 @@
 
 namespace trestle::bench {
 
-/// Answers "GET /N" with N bytes, and "POST /N" with N bytes once the body is there.
+/// Answers "GET /N" with N bytes, and "POST /N" with N bytes after it has read the body.
 class Backend final {
  public:
-  /// Starts the process; it ends with this one, or with this object.
+  /// Starts the process. It ends with this process or with this object.
   explicit Backend(SSL_CTX* tls);
   ~Backend();
   Backend(const Backend&) = delete;

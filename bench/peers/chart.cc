@@ -19,7 +19,7 @@ std::string Escape(const std::string& text) {
   return absl::StrReplaceAll(text, {{"&", "&amp;"}, {"<", "&lt;"}});
 }
 
-// With about three digits.
+// Rounds to about three digits.
 std::string FigureText(double value) {
   return absl::StrFormat("%.*f", value >= 100 ? 0 : value >= 10 ? 1 : 2, value);
 }

@@ -1,4 +1,5 @@
-// Measures how the cost of Trestle's example proxies grows: with open connections, routes, threads.
+// Measures how the cost of Trestle's example proxies grows with open connections, routes and
+// threads.
 
 #include <cstdio>
 #include <filesystem>
@@ -32,7 +33,7 @@ constexpr char kUsage[] =
 
 constexpr int kConnections = 32;
 
-/// The same proxy twice, and what both are asked for.
+/// The same proxy with two loads, and the metrics to measure.
 struct Growth {
   Mode mode;
   std::vector<Metric> metrics;
@@ -88,7 +89,7 @@ void Print(const Figure& little, const Figure& much) {
               much.Median(), MedianRatio(much, little));
 }
 
-// False when there was something to measure and no figure came of it.
+// Returns false if a figure could not be measured.
 bool Measure(const Growth& growth, const std::string& folder) {
   RunnerOptions options;
   options.peers = {growth.little, growth.much};

@@ -45,7 +45,7 @@ class Load::State {
   LoadResult& result() { return result_; }
   int epoll() const { return epoll_.get(); }
 
-  /// Tells whether another request may start, and counts it.
+  /// Returns whether another request may start, and counts it.
   bool TakeRequest() { return requests_left_ > 0 && requests_left_-- > 0; }
   void Fail(std::string why);
 
@@ -66,7 +66,7 @@ class Load::State {
   std::vector<std::unique_ptr<Client>> clients_;
 };
 
-// One connection after the other, and on each one request after the other.
+// Makes one connection after another, and on each one request after another.
 class Load::Client {
  public:
   explicit Client(State& state) : state_(state) {}
@@ -221,12 +221,12 @@ ssize_t Load::Client::FinishResponse() {
   return 1;
 }
 
-// The other side closes too before the next connection is made, so that nobody is cut short.
+// The peer closes before the next connection is made, so that no stream is truncated.
 ssize_t Load::Client::AwaitEnd() {
   char rest[64];
   const ssize_t bytes = socket_->Read(rest, sizeof(rest));
   if (bytes == kWait || bytes > 0) return bytes;
-  // Not every peer sends a close_notify of its own; an end is an end here.
+  // Not every peer sends a close_notify of its own, so any end is accepted.
   socket_.reset();
   stage_ = Stage::kIdle;
   Start();

@@ -1,5 +1,5 @@
-// The load client: makes so many requests over so many connections and says what went wrong. One
-// thread, bounded in number and time.
+// The load client: makes a number of requests over a number of connections, and reports failures.
+// It uses one thread and is limited in time.
 #ifndef TRESTLE_BENCH_PEERS_LOAD_H_
 #define TRESTLE_BENCH_PEERS_LOAD_H_
 
@@ -16,11 +16,11 @@ namespace trestle::bench {
 struct LoadPlan {
   uint16_t port = 0;
   SSL_CTX* tls = nullptr;
-  int connections = 1;  ///< At a time.
-  int requests = 1;     ///< In all.
-  /// One request a connection, which is then closed cleanly, instead of all on kept connections.
+  int connections = 1;  ///< Open at a time.
+  int requests = 1;     ///< In total.
+  /// Makes one request per connection, then closes it cleanly. False: keeps connections open.
   bool reconnect = false;
-  /// Resumes sessions: each connection offers the newest ticket there is.
+  /// Resumes sessions: each connection offers the latest ticket.
   bool resume = false;
   uint64_t request_body_bytes = 0;
   uint64_t response_body_bytes = 100;
@@ -41,10 +41,10 @@ class Load final {
   explicit Load(const LoadPlan& plan);
   ~Load();
 
-  /// Makes one request on each connection; `Run` then goes on with these. Only without `reconnect`.
+  /// Makes one request on each connection, which `Run` then uses. Only without `reconnect`.
   LoadResult Open();
 
-  /// Makes all requests. Kept connections stay open until this object goes.
+  /// Makes all requests. Kept connections stay open until this object is destroyed.
   LoadResult Run();
 
  private:

@@ -1,4 +1,4 @@
-// Measures Trestle's example proxies beside the proxies that are installed on this machine.
+// Compares Trestle's example proxies with the other proxies installed on this machine.
 
 #include <stdlib.h>
 
@@ -81,7 +81,7 @@ Peer PeerFromText(absl::string_view text) {
   std::exit(1);
 }
 
-// A flag that is given again replaces the first value, so that the values of --peer are joined.
+// Joins the values of --peer, because a repeated flag replaces its first value.
 std::vector<std::string> JoinPeers(int argc, char** argv) {
   constexpr absl::string_view kFlag = "--peer=";
   std::vector<std::string> arguments;
@@ -109,8 +109,8 @@ std::vector<Peer> PeersFromFlags() {
   return wanted;
 }
 
-// Leaves out what a place has no use for: passthrough knows neither keys nor sessions, and the key
-// only matters to handshakes.
+// Omits metrics without meaning: passthrough has no keys or sessions, and the key matters to
+// handshakes only.
 std::vector<Metric> MetricsFor(Mode mode, Key key) {
   std::vector<Metric> metrics;
   for (Metric metric : kAllMetrics) {
@@ -152,7 +152,7 @@ std::vector<Figure> MeasureAll(const std::vector<Peer>& peers, const std::string
 void WriteChart(const std::vector<Figure>& figures) {
   std::filesystem::path path = absl::GetFlag(FLAGS_svg);
   if (path.empty()) return;
-  // `bazel run` starts programs elsewhere.
+  // `bazel run` starts programs in another directory.
   const char* started_from = getenv("BUILD_WORKING_DIRECTORY");
   if (path.is_relative() && started_from != nullptr) path = started_from / path;
   std::ofstream(path) << AsSvg(figures);

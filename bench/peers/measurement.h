@@ -1,4 +1,4 @@
-// What is measured, and the figures that come of it.
+// The metrics, and the measured figures.
 #ifndef TRESTLE_BENCH_PEERS_MEASUREMENT_H_
 #define TRESTLE_BENCH_PEERS_MEASUREMENT_H_
 
@@ -24,28 +24,28 @@ constexpr Metric kAllMetrics[] = {Metric::kFull, Metric::kFullX25519, Metric::kR
                                   Metric::kKept, Metric::kDown,       Metric::kUp,
                                   Metric::kIdle};
 
-/// Returns whether `metric` measures handshakes: the only ones for which the key matters.
+/// Returns whether `metric` measures handshakes. The key matters for these only.
 bool IsHandshake(Metric metric);
 
 const char* MetricName(Metric metric);  ///< "full_handshake"
 const char* MetricUnit(Metric metric);  ///< "us"
 
-/// One square of the table: one metric of one peer in one place.
+/// One cell of the table: one metric of one peer in one mode.
 struct Figure {
   Mode mode;
   Key key;
   int connections;
   Metric metric;
   std::string peer;
-  std::vector<double> samples;  ///< One a round.
-  std::string failure;          ///< Not empty: there is no figure, and this is why.
+  std::vector<double> samples;  ///< One per round.
+  std::string failure;          ///< The reason for a missing figure; empty if there is one.
   bool without_pq = false;      ///< The client offered X25519MLKEM768, and the peer chose X25519.
 
   double Median() const;
 };
 
-/// How much of `other`'s cost `ours` is: the median over rounds, each of which compares what was
-/// measured moments apart. 0 where one of the two has no figure.
+/// Returns the cost of `ours` as a fraction of `other`: the median of the ratios of each round. A
+/// round measures both shortly after each other. 0 if one has no figure.
 double MedianRatio(const Figure& ours, const Figure& other);
 
 }  // namespace trestle::bench

@@ -17,7 +17,7 @@ namespace {
 
 constexpr char kNginxStreamModule[] = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
-// The backend is verified everywhere, and its sessions are resumed everywhere or nowhere.
+// All peers verify the backend; either all or none resume sessions with it.
 constexpr char kNginxTop[] =
     "daemon off;\nworker_processes 1;\npid @FOLDER@/nginx.pid;\n"
     "error_log @FOLDER@/nginx.log error;\nworker_rlimit_nofile 16384;\n"
@@ -128,7 +128,7 @@ std::vector<std::string> TrestleCommand(const Peer& peer, const Site& site) {
   return command;
 }
 
-// "1.22.1" out of whatever a program says of itself.
+// Finds a version such as "1.22.1" in a program's output.
 std::string VersionIn(const std::string& text) {
   size_t begin = text.find_first_of("0123456789");
   while (begin != std::string::npos) {

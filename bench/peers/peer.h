@@ -1,4 +1,4 @@
-// Peer: a proxy that can be measured: how it is found, set up and started in each mode.
+// Peer: a proxy to measure: finding it, and its configuration and command in each mode.
 #ifndef TRESTLE_BENCH_PEERS_PEER_H_
 #define TRESTLE_BENCH_PEERS_PEER_H_
 
@@ -14,17 +14,17 @@ enum class Key { kEcdsa, kRsa };
 const char* ModeName(Mode mode);
 const char* KeyName(Key key);
 
-/// Everything a set-up needs to know. All proxies get the same.
+/// The parameters of a set-up, equal for all proxies.
 struct Site {
   std::string folder;  ///< For configurations and logs.
   Mode mode = Mode::kOffload;
   uint16_t listen_port = 0;
   uint16_t backend_port = 0;
-  std::string chain_file;     ///< PEM, shown to clients.
+  std::string chain_file;     ///< PEM, presented to clients.
   std::string key_file;       ///< PEM.
-  std::string combined_file;  ///< Both, for those who want one file.
+  std::string combined_file;  ///< Both, for proxies that need one file.
   std::string ca_file;        ///< PEM, for verifying the backend.
-  bool back_sessions = true;  ///< Whether bridges may resume sessions with the backend.
+  bool back_sessions = true;  ///< Bridges may resume sessions with the backend.
 };
 
 /// The name in all certificates of the benchmark.
@@ -36,20 +36,20 @@ struct Peer {
   PeerKind kind = PeerKind::kTrestle;
   std::string label;                    ///< "nginx 1.22.1"
   std::string program;                  ///< Path; for Trestle the folder of the example proxies.
-  std::vector<std::string> flags = {};  ///< Further ones; Trestle only.
-  int open_connections = 0;             ///< Others, idle, while it is measured.
-  bool pinned = true;                   ///< To one CPU. Not for more than one thread.
+  std::vector<std::string> flags = {};  ///< Additional ones; Trestle only.
+  int open_connections = 0;             ///< Additional idle ones during the measurement.
+  bool pinned = true;                   ///< To one CPU; for one thread only.
 };
 
 bool Supports(const Peer& peer, Mode mode);
 
-/// Writes what the peer reads and returns the command to start it with.
+/// Writes the peer's configuration, and returns the command that starts it.
 std::vector<std::string> SetUp(const Peer& peer, const Site& site);
 
-/// Finds the peers that are installed and prints which Debian packages would bring the others.
+/// Finds the installed peers, and prints the Debian packages of the others.
 std::vector<Peer> FindInstalledPeers();
 
-/// Makes a peer of a program given by path; an empty `label` becomes its version.
+/// Creates a peer for the program `program`; an empty `label` becomes its version.
 Peer PeerAt(PeerKind kind, const std::string& program, const std::string& label);
 
 }  // namespace trestle::bench

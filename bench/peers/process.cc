@@ -31,7 +31,7 @@ namespace {
 constexpr int kStartTries = 100;
 constexpr useconds_t kTryMicroseconds = 50'000;
 
-// The parent of a process; 0 where it is gone.
+// Returns the parent of a process; 0 if it has ended.
 pid_t ParentOf(pid_t pid) {
   std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
@@ -44,7 +44,7 @@ pid_t ParentOf(pid_t pid) {
   return parent;
 }
 
-// `root` and all that descend from it.
+// Returns `root` and all its descendants.
 std::vector<pid_t> FamilyOf(pid_t root) {
   std::multimap<pid_t, pid_t> children;
   DIR* proc = opendir("/proc");
@@ -98,8 +98,8 @@ Process::~Process() {
   const std::vector<pid_t> family = FamilyOf(pid_);
   kill(pid_, SIGTERM);
   for (int i = 0; i < 10 && !Ended(); ++i) usleep(kTryMicroseconds);
-  // A number is only used again after its process was waited for, so none of these is a stranger's
-  // except where a child died long ago: those are not children of ours any more.
+  // A PID can be reused once its process has ended and was waited for. The check of the parent
+  // skips such processes.
   for (pid_t pid : family) {
     if (pid != pid_ && ParentOf(pid) == pid_) kill(pid, SIGKILL);
   }

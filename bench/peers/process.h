@@ -1,4 +1,4 @@
-// Process: a proxy under measurement: started, watched and ended, with all that it forked.
+// Process: a proxy under measurement with its child processes: starts, observes and ends it.
 #ifndef TRESTLE_BENCH_PEERS_PROCESS_H_
 #define TRESTLE_BENCH_PEERS_PROCESS_H_
 
@@ -12,7 +12,7 @@ namespace trestle::bench {
 
 class Process final {
  public:
-  /// Runs `arguments` with its output in the file `log`: `pinned` to the last CPU, or anywhere.
+  /// Runs `arguments` with output to the file `log`. Runs on the last CPU if `pinned`, else on any.
   Process(const std::vector<std::string>& arguments, const std::string& log, bool pinned);
 
   /// Ends it and its children: SIGTERM, then SIGKILL.
@@ -20,13 +20,15 @@ class Process final {
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
-  /// Waits until it accepts connections on a loopback port; false when it ended or took too long.
+  /// Waits until it accepts connections on a loopback port. Returns false if it ended or took too
+  /// long.
   bool AwaitPort(uint16_t port);
 
-  /// CPU time so far, user and system, of all its threads and living children, in seconds.
+  /// Returns the CPU time so far, user and system, of all its threads and living children, in
+  /// seconds.
   double CpuSeconds() const;
 
-  /// Proportional set size of it and its children, in KiB.
+  /// Returns the proportional set size of it and its children, in KiB.
   double PssKib() const;
 
  private:
@@ -36,18 +38,18 @@ class Process final {
   bool ended_ = false;
 };
 
-/// Lets this process have many descriptors, and keeps it, and what it forks from now on, to the
-/// first CPU; a pinned `Process` has the last: where the system happens to put them would matter
-/// more than what they do.
+/// Raises this process's limit of descriptors. Binds it and its later child processes to the first
+/// CPU; a pinned `Process` uses the last one. Otherwise the system's placement would affect results
+/// more than the proxies do.
 void PrepareToMeasure();
 
-/// Makes a folder for temporary files, readable for a proxy that gives up root.
+/// Creates a folder for temporary files, readable for a proxy that drops root.
 std::string MakeFolder();
 
-/// Runs a program to its end and returns all that it printed.
+/// Runs a program to its end, and returns its output.
 std::string OutputOf(const std::string& command);
 
-/// Finds a program on PATH or in the sbin folders; empty where there is none.
+/// Finds a program on PATH or in the sbin folders; returns an empty string if there is none.
 std::string FindProgram(const std::string& name);
 
 }  // namespace trestle::bench

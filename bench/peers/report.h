@@ -1,4 +1,4 @@
-// The figures as a table for people, as JSON, and as a chart.
+// Writes the figures as a table, as JSON, and as a chart.
 #ifndef TRESTLE_BENCH_PEERS_REPORT_H_
 #define TRESTLE_BENCH_PEERS_REPORT_H_
 
@@ -9,19 +9,19 @@
 
 namespace trestle::bench {
 
-/// The label of Trestle's own rows, which all ratios compare with.
+/// The label of Trestle's own rows, the base of all ratios.
 constexpr char kTrestleLabel[] = "Trestle";
 
-/// A row per peer, a column per metric: the median, and in brackets Trestle's share of it.
+/// Returns a row per peer and a column per metric: the median, and Trestle's ratio in brackets.
 std::string AsTable(const std::vector<Figure>& figures);
 
-/// An array with an object per figure.
+/// Returns an array with one object per figure.
 std::string AsJson(const std::vector<Figure>& figures);
 
-/// Bars, a panel per mode and metric, for the first key and number of connections measured.
+/// Returns bars, in a panel per mode and metric, for the first key and number of connections.
 std::string AsSvg(const std::vector<Figure>& figures);
 
-/// The figure of Trestle in the same place as `figure`; null where there is none.
+/// Returns Trestle's figure for the same measurement as `figure`; null if there is none.
 const Figure* TrestleBeside(const std::vector<Figure>& figures, const Figure& figure);
 
 }  // namespace trestle::bench

@@ -20,12 +20,12 @@
 namespace trestle::bench {
 namespace {
 
-// What a proxy still does when the client has its last answer is part of the cost.
+// A proxy's work after the client's last response is part of the cost.
 constexpr useconds_t kSettleMicroseconds = 50'000;
 constexpr useconds_t kIdleSettleMicroseconds = 300'000;
-constexpr uint64_t kBulkBytes = 16 << 20;  // A request.
+constexpr uint64_t kBulkBytes = 16 << 20;  // Per request.
 
-// TLS 1.3, for every peer alike.
+// TLS 1.3 for every peer.
 bssl::UniquePtr<SSL_CTX> NewTls(const std::vector<uint16_t>& groups) {
   bssl::UniquePtr<SSL_CTX> context(SSL_CTX_new(TLS_with_buffers_method()));
   CHECK(SSL_CTX_set1_group_ids(context.get(), groups.data(), groups.size()));
@@ -33,7 +33,7 @@ bssl::UniquePtr<SSL_CTX> NewTls(const std::vector<uint16_t>& groups) {
   return context;
 }
 
-// What one sample asks for, before effort.
+// The requests of one sample, before the factor `effort`.
 LoadPlan PlanFor(Metric metric, int connections) {
   LoadPlan plan;
   plan.connections = connections;
@@ -66,7 +66,7 @@ LoadPlan PlanFor(Metric metric, int connections) {
 
 bool IsBulk(Metric metric) { return metric == Metric::kDown || metric == Metric::kUp; }
 
-// Requests on kept connections come after the handshakes, which are no part of the figure.
+// Requests on kept connections start after the handshakes, which are not part of the figure.
 bool NeedsOpenConnections(Metric metric) { return metric == Metric::kKept || IsBulk(metric); }
 
 std::string WhyNot(const LoadResult& result, const LoadPlan& plan) {
@@ -82,7 +82,7 @@ std::string WhyNot(const LoadResult& result, const LoadPlan& plan) {
 
 }  // namespace
 
-/// A peer that runs.
+/// A running peer.
 class Runner::Contestant final {
  public:
   Contestant(const Peer& peer, const Site& site)
@@ -175,7 +175,8 @@ std::vector<Figure> Runner::Measure(Mode mode, Key key, int connections) {
   for (int round = 0; round < options_.rounds; ++round) {
     for (size_t m = 0; m < options_.metrics.size(); ++m) {
       for (size_t turn = 0; turn < contestants.size(); ++turn) {
-        // Another one begins each round: whoever comes first or last has it a little different.
+        // Each round starts with another peer, because the first and the last position affect the
+        // result.
         const size_t i = (turn + static_cast<size_t>(round)) % contestants.size();
         TakeSample(*contestants[i], figures[i * options_.metrics.size() + m]);
       }
@@ -226,8 +227,8 @@ double Runner::SampleCpu(const Contestant& contestant, Figure& figure) const {
   return seconds / (static_cast<double>(kBulkBytes) * plan.requests) * 1e9;
 }
 
-// In a process of its own: memory that busier connections have left behind would hide what idle
-// ones take.
+// Runs in its own process: memory that busier connections left behind would hide the memory of idle
+// ones.
 double Runner::SampleIdle(const Contestant& contestant, Figure& figure) const {
   const Contestant fresh(contestant.peer(), NewSite(figure.mode, figure.key));
   if (!fresh.ready()) figure.failure = fresh.WhyNotReady();

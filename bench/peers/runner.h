@@ -1,5 +1,5 @@
-// Runner: measures all peers of one mode in turns, round after round, so that what disturbs the
-// machine disturbs all of them.
+// Runner: measures all peers of one mode in turns, round after round, so that disturbances of the
+// machine affect all of them.
 #ifndef TRESTLE_BENCH_PEERS_RUNNER_H_
 #define TRESTLE_BENCH_PEERS_RUNNER_H_
 
@@ -33,7 +33,7 @@ class Runner final {
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
-  /// Measures every peer that has the mode, with so many connections at a time.
+  /// Measures every peer that supports the mode, with `connections` at a time.
   std::vector<Figure> Measure(Mode mode, Key key, int connections);
 
  private:

@@ -20,7 +20,7 @@
 
 namespace {
 
-// Benchmarks run on one thread; a lost count of another thread does no harm.
+// Benchmarks run on one thread; a lost count of another thread is harmless.
 uint64_t allocations = 0;
 int64_t live_bytes = 0;
 

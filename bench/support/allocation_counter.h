@@ -1,5 +1,5 @@
-// Counts calls of malloc and its kin in this program, so that benchmarks can tell allocations per
-// operation. Link it into benchmarks only: it replaces malloc.
+// Counts the calls of malloc and similar functions in this program, so that benchmarks can report
+// allocations per operation. Link it into benchmarks only, because it replaces malloc.
 #ifndef TRESTLE_BENCH_SUPPORT_ALLOCATION_COUNTER_H_
 #define TRESTLE_BENCH_SUPPORT_ALLOCATION_COUNTER_H_
 
@@ -7,15 +7,15 @@
 
 namespace trestle::bench {
 
-/// Counts the blocks that were asked of malloc, calloc, realloc and operator new so far, by all
-/// code in the program. Stays 0 under sanitizers and without glibc, which have hooks of their own.
+/// Returns how many blocks all code in the program has requested from malloc, calloc, realloc and
+/// operator new. Always 0 under sanitizers and without glibc, which have their own hooks.
 uint64_t AllocationsSoFar();
 
-/// Tells whether this build counts at all.
+/// Returns whether this build counts at all.
 bool AllocationsAreCounted();
 
-/// Counts the bytes of the blocks that are allocated now, as malloc hands them out, by all code in
-/// the program. Stays 0 where `AllocationsSoFar` does.
+/// Returns the size of all blocks that are allocated now, as malloc rounds them, in bytes. Always 0
+/// where `AllocationsSoFar` is.
 int64_t BytesAllocatedNow();
 
 }  // namespace trestle::bench

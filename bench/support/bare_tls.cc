@@ -116,9 +116,9 @@ bssl::UniquePtr<SSL_CTX> NewBareVerifyingContext(const std::vector<TlsGroup>& gr
 void OfferCipher(SSL_CTX* context, Cipher cipher) {
   switch (cipher) {
     case Cipher::kAes128Gcm:
-      return;  // What a server with AES instructions chooses anyway.
+      return;  // A server with AES instructions chooses it without this.
     case Cipher::kAes256Gcm:
-      // Puts AES-256 first; to the server both AES ciphers are equal.
+      // Puts AES-256 first, because the server has no preference between the AES ciphers.
       CHECK(SSL_CTX_set_compliance_policy(context, ssl_compliance_policy_cnsa_202407));
       return;
     case Cipher::kChaCha20Poly1305:

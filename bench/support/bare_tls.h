@@ -1,5 +1,5 @@
-// BarePeer: BoringSSL alone, over memory BIOs: the client of every benchmark, and the bare server
-// that Trestle is measured beside.
+// BarePeer: BoringSSL alone, over memory BIOs. It is the client of every benchmark, and the bare
+// server that Trestle is compared with.
 #ifndef TRESTLE_BENCH_SUPPORT_BARE_TLS_H_
 #define TRESTLE_BENCH_SUPPORT_BARE_TLS_H_
 
@@ -15,56 +15,58 @@
 
 namespace trestle::bench {
 
-/// Record ciphers. TLS 1.3 carries the two AES ones here and TLS 1.2 ChaCha20: a BoringSSL server
-/// whose CPU has AES instructions never chooses ChaCha20 for a TLS 1.3 client that also offers AES.
+/// Record ciphers. Here TLS 1.3 uses the two AES ones, and TLS 1.2 ChaCha20. On a CPU with AES
+/// instructions, a BoringSSL server never chooses ChaCha20 for a TLS 1.3 client that also offers
+/// AES.
 enum class Cipher { kAes128Gcm, kAes256Gcm, kChaCha20Poly1305 };
 
 const char* CipherName(Cipher cipher);
 const EVP_AEAD* CipherAead(Cipher cipher);
 
-/// Makes contexts that differ from Trestle's in nothing that costs: same groups, same certificate.
+/// Makes contexts whose costs are those of Trestle's: same groups, same certificate.
 bssl::UniquePtr<SSL_CTX> NewBareServerContext(const Credential& credential,
                                               const std::vector<TlsGroup>& groups);
 bssl::UniquePtr<SSL_CTX> NewBareClientContext(const std::vector<TlsGroup>& groups);
 
-/// A client that verifies its server's chain by `ca_pem`, with what BoringSSL brings for that; the
-/// name is set on each connection, with SSL_set1_host.
+/// Makes a client context that verifies the server's chain by `ca_pem` with BoringSSL's own
+/// verifier. SSL_set1_host sets the name on each connection.
 bssl::UniquePtr<SSL_CTX> NewBareVerifyingContext(const std::vector<TlsGroup>& groups,
                                                  const std::string& ca_pem);
 
 /// Makes servers choose `cipher` for clients of `context`.
 void OfferCipher(SSL_CTX* context, Cipher cipher);
 
-/// One side of a connection. Ends the program when TLS fails: a benchmark of failures is none.
+/// One side of a connection. Ends the program if TLS fails, because its results would be
+/// meaningless.
 class BarePeer final {
  public:
   static BarePeer Server(SSL_CTX* context);
   /// `session` may be null.
   static BarePeer Client(SSL_CTX* context, SSL_SESSION* session = nullptr);
 
-  /// Goes on with the handshake; true once it is finished.
+  /// Continues the handshake. Returns true once it is complete.
   bool Handshake();
 
   /// Puts bytes from the other side into the memory BIO.
   void Receive(ByteView bytes);
 
-  /// Reads from `bytes` as they are from now on, uncopied, in place of the memory BIO.
+  /// Reads from the current contents of `bytes`, uncopied, in place of the memory BIO.
   void ReceiveInPlace(ByteView bytes);
 
-  /// What is for the other side. Cleared by `ClearSent`.
+  /// Returns the bytes for the other side. `ClearSent` clears them.
   ByteView sent() const;
   void ClearSent();
 
   /// Encrypts `data` into records of `record_bytes` each.
   void Write(ByteView data, size_t record_bytes);
 
-  /// Decrypts until there is nothing more; returns how many bytes there were.
+  /// Decrypts all records; returns the number of bytes.
   size_t ReadAll(MutableByteView scratch);
 
   /// Queues close_notify.
   void Close();
 
-  /// The last ticket that came with what was read; null if none.
+  /// Returns the last ticket read; null if there is none.
   bssl::UniquePtr<SSL_SESSION> session() const;
 
   SSL* native() const { return ssl_.get(); }
@@ -75,7 +77,7 @@ class BarePeer final {
   bssl::UniquePtr<SSL> ssl_;
 };
 
-/// Finishes the handshake of two bare peers.
+/// Completes the handshake of two bare peers.
 void Connect(BarePeer& client, BarePeer& server);
 
 }  // namespace trestle::bench

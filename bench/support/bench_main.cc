@@ -12,7 +12,7 @@ namespace trestle::bench {
 
 namespace {
 
-// Of Google Benchmark's flags, those that are of use here.
+// The flags of Google Benchmark that are useful here.
 std::string BenchmarkFlags() {
   return examples::FlagGroupText(
       "Google Benchmark",
@@ -31,7 +31,7 @@ std::string BenchmarkFlags() {
 
 int RunBenchmarks(int argc, char** argv, const char* how_to_read) {
   examples::AnswerHelpAndVersion(argc, argv, absl::StrCat(how_to_read, "\n", BenchmarkFlags()));
-  // First, so that the same flag on the command line wins.
+  // Comes first, so that the same flag on the command line takes precedence.
   static char short_runs[] = "--benchmark_min_time=0.1s";
   std::vector<char*> arguments(argv, argv + argc);
   arguments.insert(arguments.begin() + 1, short_runs);

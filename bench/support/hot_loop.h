@@ -1,5 +1,5 @@
-// HotLoop: the smallest Scheduler that a connection runs on: calls, no clock, no real timers. What
-// a benchmark measures on it is the library, not a loop.
+// HotLoop: a minimal Scheduler for connections: calls, but no clock and no real timers. So
+// benchmarks measure the library, not a loop.
 #ifndef TRESTLE_BENCH_SUPPORT_HOT_LOOP_H_
 #define TRESTLE_BENCH_SUPPORT_HOT_LOOP_H_
 
@@ -13,17 +13,17 @@ namespace trestle::bench {
 
 class HotLoop final : public Scheduler {
  public:
-  /// Time stands still at `now`.
+  /// The time is always `now`.
   explicit HotLoop(absl::Time now) : now_(now) {}
 
   absl::Time Now() const override { return now_; }
   MonotonicTime MonotonicNow() const override {
     return MonotonicTime::FromStart(absl::ZeroDuration());
   }
-  /// What is measured has one thread.
+  /// Not thread-safe: benchmarks of this loop use one thread.
   void PostFromAnyThread(absl::AnyInvocable<void()> call) override;
 
-  /// A call without delay is made by the next `RunReady`; any other is never due.
+  /// The next `RunReady` makes a call without delay. Any other call is never due.
   [[nodiscard]] Timer RunAfter(absl::Duration delay, absl::AnyInvocable<void()> call) override;
 
   /// Makes calls until none is due.

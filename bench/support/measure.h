@@ -1,5 +1,5 @@
-// Stopwatch and Samples: what one piece of work costs, in time and allocations, measured so that a
-// busy machine spoils a few samples and not the result.
+// Stopwatch and Samples: the cost of one piece of work, in time and allocations. A busy machine
+// affects some samples but not the median.
 #ifndef TRESTLE_BENCH_SUPPORT_MEASURE_H_
 #define TRESTLE_BENCH_SUPPORT_MEASURE_H_
 
@@ -12,7 +12,7 @@
 
 namespace trestle::bench {
 
-/// Adds up stretches of time and the allocations made in them.
+/// Adds up time intervals and the allocations made in them.
 class Stopwatch final {
  public:
   void Start() {
@@ -34,7 +34,7 @@ class Stopwatch final {
   uint64_t allocations_ = 0;
 };
 
-/// The same work, measured many times.
+/// Measurements of the same work.
 class Samples final {
  public:
   void Add(const Stopwatch& watch) {

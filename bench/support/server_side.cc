@@ -146,7 +146,7 @@ Stopwatch MakeHandshake(ServerSide& server, SSL_CTX* client_context,
   client.ClearSent();
   client.Receive(server.sent());
   server.ClearSent();
-  const bool done = client.Handshake();  // With TLS 1.2, a full one takes an answer more.
+  const bool done = client.Handshake();  // A full TLS 1.2 handshake needs another round trip.
   const std::string finished(AsText(client.sent()));
   client.ClearSent();
   watch.Start();
@@ -159,12 +159,12 @@ Stopwatch MakeHandshake(ServerSide& server, SSL_CTX* client_context,
     CHECK(*session == nullptr || SSL_session_reused(client.native()));
     uint8_t none[1];
     client.ReadAll(none);
-    // TLS 1.2 goes on with the session it has.
+    // In TLS 1.2 the same session is resumed again.
     if (bssl::UniquePtr<SSL_SESSION> next = client.session()) *session = std::move(next);
     CHECK(*session != nullptr);
   }
   server.ClearSent();
-  client.Close();  // After the tickets: a client that is closing ignores them.
+  client.Close();  // After the tickets, because a client that is closing ignores them.
   watch.Start();
   server.End(client.sent());
   watch.Stop();

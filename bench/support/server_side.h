@@ -1,5 +1,5 @@
-// ServerSide: the server's side of handshakes at each layer, and bare BoringSSL's, to be measured
-// in turns with one client.
+// ServerSide: the server's side of handshakes at each layer, and of bare BoringSSL. All are
+// measured in turns with one client.
 #ifndef TRESTLE_BENCH_SUPPORT_SERVER_SIDE_H_
 #define TRESTLE_BENCH_SUPPORT_SERVER_SIDE_H_
 
@@ -15,17 +15,17 @@
 
 namespace trestle::bench {
 
-/// What a handshake is measured with. Its own cost is that of its functions.
+/// A server under measurement. Its cost is the cost of its functions.
 class ServerSide {
  public:
   virtual ~ServerSide() = default;
   virtual void Start() = 0;
   virtual void Receive(ByteView bytes) = 0;
-  /// Sends one byte, in front of which the tickets leave.
+  /// Sends one byte, after the tickets.
   virtual void Answer() = 0;
   virtual ByteView sent() = 0;
   virtual void ClearSent() = 0;
-  /// `close_notify` is the client's, for who wants to see one.
+  /// `close_notify` is the client's, for servers that wait for it.
   virtual void End(ByteView close_notify) = 0;
 };
 
@@ -36,7 +36,7 @@ std::unique_ptr<ServerSide> NewServer(Layer layer, std::shared_ptr<const ServerT
                                       HotLoop& loop);
 
 /// Makes one handshake, and measures the server's part of it. If `session` is not null, resumes it
-/// and puts the new one there.
+/// and replaces it with the new one.
 Stopwatch MakeHandshake(ServerSide& server, SSL_CTX* client_context,
                         bssl::UniquePtr<SSL_SESSION>* session);
 

@@ -34,7 +34,7 @@ class Wire::End final : public Transport {
   absl::Status status() const override { return absl::OkStatus(); }
   TransportInfo info() const override { return {}; }
 
-  // Called from outside the loop only, so that the loop itself isn't needed for it.
+  // Called from outside the loop only, so it doesn't need the loop itself.
   void WakeReader() {
     if (!std::exchange(read_owed_, false)) return;
     wire_.loop_.PostFromAnyThread([&wire = wire_] {

@@ -1,5 +1,5 @@
-// Wire: the far side of a transport, played by a benchmark: bytes are put in and taken out by hand,
-// so that what the peer costs can be left out of the measure.
+// Wire: the remote side of a transport in a benchmark. The benchmark adds and removes bytes itself,
+// so that the peer's cost is not measured.
 #ifndef TRESTLE_BENCH_SUPPORT_WIRE_H_
 #define TRESTLE_BENCH_SUPPORT_WIRE_H_
 
@@ -21,16 +21,16 @@ class Wire final {
   Wire(const Wire&) = delete;
   Wire& operator=(const Wire&) = delete;
 
-  /// Makes the transport's end. One at a time; the wire must outlive it.
+  /// Creates the transport's end. Only one may exist at a time; the wire must outlive it.
   std::unique_ptr<Transport> NewEnd();
 
-  /// Makes `bytes` readable. They are not copied: they must live until they are read.
+  /// Makes `bytes` readable. They are not copied, so they must live until they are read.
   void Deliver(ByteView bytes);
 
-  /// Makes the end of the stream readable, behind what was delivered.
+  /// Makes the end of the stream readable after all delivered bytes.
   void DeliverEnd();
 
-  /// What the transport has written.
+  /// Returns the bytes that the transport has written.
   std::string& sent() { return sent_; }
 
   bool end_exists() const { return end_ != nullptr; }

@@ -67,7 +67,7 @@ absl::StatusOr<std::unique_ptr<ThreadPoolSigner>> SignersFromFlags() {
   return std::make_unique<ThreadPoolSigner>(*std::move(pool));
 }
 
-// Nothing without a path.
+// Returns nothing if `path` is empty.
 absl::StatusOr<std::optional<ReloadText>> ReadText(const std::string& path) {
   if (path.empty()) return std::nullopt;
   absl::StatusOr<std::string> text = ReadFile(path);

@@ -36,8 +36,8 @@ absl::Status CannotUse(absl::string_view what, const absl::Status& why);
 /// Returns the error as one sentence, without the codes for programs.
 std::string Sentence(const absl::Status& status);
 
-/// Tells whether what failed may succeed later without a change: descriptors or memory ran out,
-/// say.
+/// Returns whether the failed operation may succeed later without a change, for example after
+/// descriptors or memory ran out.
 bool MayPassByItself(const absl::Status& status);
 
 /// Ends the program with `status` as one sentence on standard error, unless it is OK.

@@ -96,13 +96,13 @@ class ProxyHost::Worker {
     listener_->Retire(
         [this, deadline = loop_->MonotonicNow() + timeout, done = std::move(done)]() mutable {
           listener_.reset();
-          // All of them know the deadline from the start.
+          // All blocks know the deadline from the start.
           for (const auto& block : blocks_) block->Drain(TimeLeft(deadline), [] {});
           DrainBlocks(blocks_.size(), deadline, std::move(done));
         });
   }
 
-  /// Told on this worker's thread.
+  /// `call` runs on this worker's thread.
   void OnAcceptFailure(absl::AnyInvocable<void(const absl::Status&)> call) {
     listener_->SetFailureCallback(std::move(call));
   }
@@ -112,7 +112,7 @@ class ProxyHost::Worker {
   const TcpListener& listener() const { return *listener_; }
 
  private:
-  // Drains one after the other, the last one first: it may pass connections to the others.
+  // Drains in reverse order, because the last block may hand connections over to the others.
   void DrainBlocks(size_t count, MonotonicTime deadline, absl::AnyInvocable<void()> done) {
     if (count == 0) return done();
     blocks_[count - 1]->Drain(TimeLeft(deadline),
@@ -243,7 +243,7 @@ void ProxyHost::OnSignal(int signal) {
   main_loop_->Stop();
 }
 
-// A proxy without inotify carries connections as well as any.
+// A proxy without inotify still serves connections.
 void ProxyHost::WatchFiles() {
   if (watched_files_.empty()) return;
   absl::StatusOr<std::unique_ptr<FileWatcher>> watcher = FileWatcher::Create(
@@ -259,7 +259,7 @@ void ProxyHost::WatchFiles() {
 void ProxyHost::Reload() {
   if (!reload_) return LogLine("there is nothing to reload");
   retry_.reset();
-  // All is read now, whatever has changed.
+  // The reload reads all files, changed or not.
   if (files_ != nullptr) files_->MarkSeen();
   const absl::StatusOr<std::string> loaded = reload_();
   LogLine(loaded.ok() ? absl::StrCat("reloaded: ", *loaded)

@@ -39,7 +39,8 @@ struct ProxyHostOptions {
   ConnectionLogFormat log_connections = ConnectionLogFormat::kNone;
 };
 
-/// The blocks of one thread. The last one takes the connections, and may pass them to the others.
+/// The blocks of one thread. The last one takes the connections, and may hand them over to the
+/// others.
 using Blocks = std::vector<std::unique_ptr<ProxyBlock>>;
 
 /// Creates the blocks of one thread, once the proxy's address is known. The blocks of several
@@ -116,12 +117,12 @@ class ProxyHost {
   /// the main thread while `Run` runs.
   void ForEachThread(const std::function<void(Blocks&)>& call);
 
-  /// To be called when certificates were replaced by those of `generation`: as the options say,
-  /// connections that began with earlier ones are drained. For use while `Run` runs.
+  /// Drains connections that began with certificates older than `generation`, as the options say.
+  /// Call it after a replacement of certificates, while `Run` runs.
   void DrainOlderCertificates(uint64_t generation);
 
-  /// Fails if `leads_to` returns true for an address at which clients reach this proxy: a backend
-  /// would lead back to it. Call it while `Run` runs, also in the factory.
+  /// Fails if `leads_to` returns true for an address at which clients reach this proxy. A backend
+  /// would then lead back to it. Call it while `Run` runs, also in the factory.
   absl::Status RefuseLoop(const std::function<bool(const Endpoint& listener)>& leads_to) const;
 
  private:
@@ -144,14 +145,14 @@ class ProxyHost {
   absl::AnyInvocable<absl::StatusOr<std::string>()> reload_;
   std::vector<std::string> watched_files_;
   std::unique_ptr<EpollLoop> main_loop_;  // Signals only; connections run on the workers' loops.
-  std::unique_ptr<FileWatcher> files_;    // Null where nothing is watched.
-  Timer retry_;                           // Of a reload that failed.
+  std::unique_ptr<FileWatcher> files_;    // Null if no file is watched.
+  Timer retry_;                           // After a failed reload.
   absl::Duration retry_delay_;
   std::vector<std::unique_ptr<Worker>> workers_;
   int workers_to_drain_ = 0;
-  uint64_t accept_failures_ = 0;  // Since the last line about them.
+  uint64_t accept_failures_ = 0;  // Since the last log line about them.
   absl::Status last_accept_failure_;
-  Timer next_accept_line_;  // Set while there was a line lately.
+  Timer next_accept_line_;  // Set while a line was logged recently.
   bool draining_ = false;
 };
 

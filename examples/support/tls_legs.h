@@ -1,5 +1,5 @@
-// The common code of example proxies that terminate TLS: reloads the legs of FrontTls and BackTls,
-// and shows them on --admin.
+// The common code of example proxies that terminate TLS. It reloads the legs of FrontTls and
+// BackTls, and shows them on --admin.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_TLS_LEGS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_TLS_LEGS_H_
 
@@ -50,8 +50,8 @@ struct BackNames {
 };
 
 /// Watches the backends of bridges' routes, by connections and by probes, with the verification
-/// settings of `back`. Routes without a name use the bridge's, `own`; without either they are only
-/// shown.
+/// settings of `back`. Routes without a name use `own`, the bridge's. A route without any name is
+/// shown only.
 absl::Status WatchBridges(absl::Span<const RouteLegs> routes, ProxyProtocolOut proxy_header,
                           const BackNames& own, const BackTls& back, Watched& watched);
 

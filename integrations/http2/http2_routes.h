@@ -25,12 +25,16 @@ struct Http2RouteOptions {
 };
 
 /// Creates content routing for connections with HTTP/2; `otherwise` handles all others. The
-/// client's bytes pass unchanged. A host whose paths lead to different backends gets
-/// HTTP_1_1_REQUIRED (RFC 9113 7), because requests of one HTTP/2 connection cannot be separated
-/// here. Clients that support it retry with HTTP/1.1; others (curl 7.88) fail. Other rejections are
-/// responses to the first request, such as 421. A client may wait for the server's SETTINGS before
-/// its first request (RFC 9113 3.4). It cannot be routed by its request, and reaches the timeout of
-/// `ContentRouting`. Fails with ErrorCode::kConfiguration unless `dangerous_unread_http2` is set.
+/// client's bytes pass unchanged. Fails with ErrorCode::kConfiguration unless
+/// `dangerous_unread_http2` is set.
+///
+/// A host whose paths lead to different backends gets HTTP_1_1_REQUIRED (RFC 9113 7), because
+/// requests of one HTTP/2 connection cannot be separated here. Clients that support it retry with
+/// HTTP/1.1; others (curl 7.88) fail. Other rejections are responses to the first request, such as
+/// 421.
+///
+/// A client may wait for the server's SETTINGS before its first request (RFC 9113 3.4). Its request
+/// cannot select a route, and the timeout of `ContentRouting` ends the connection.
 absl::StatusOr<ContentReaderFactory> NewHttp2RouteReaderFactory(
     std::shared_ptr<const HttpRoutes> routes, const Http2RouteOptions& options,
     ContentReaderFactory otherwise);

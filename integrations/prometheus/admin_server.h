@@ -20,8 +20,8 @@
 
 namespace trestle {
 
-/// Answers GET and HEAD, and rejects other methods. Answers /healthz first, whatever other clients
-/// do. No authentication: bind to a private address.
+/// Answers GET and HEAD, and rejects other methods. Answers /healthz before all other requests. No
+/// authentication: bind to a private address.
 class AdminServer {
  public:
   /// Starts the server; port 0 selects a free port. `metrics` must outlive the server. Fails with

@@ -18,7 +18,7 @@ namespace trestle {
 namespace {
 
 constexpr size_t kMaxRequestBytes = 8192;
-// What a client still sends while its answer is on its way is thrown away, up to this.
+// The maximum bytes to discard from a client that still sends after its request.
 constexpr size_t kMaxExcessBytes = 64 << 10;
 
 absl::string_view ReasonOf(int status) {
@@ -40,7 +40,7 @@ absl::string_view ReasonOf(int status) {
   }
 }
 
-// The page may load nothing and be framed by nobody, whatever a certificate says.
+// The page must load nothing, and no site may frame it, whatever its certificates contain.
 std::string HeadOf(const Page& page) {
   return absl::StrCat("HTTP/1.1 ", page.status, " ", ReasonOf(page.status),
                       "\r\nContent-Type: ", page.type, "\r\nContent-Length: ", page.body.size(),
@@ -84,7 +84,7 @@ class PageServer::Connection final : private TransportHandler, private MessageSi
     OnReadable();
   }
 
-  /// Nothing more is done until it is destroyed.
+  /// Stops all activity until the destructor.
   void Stop() {
     state_ = State::kOver;
     transport_->SetHandler(nullptr);
@@ -93,7 +93,7 @@ class PageServer::Connection final : private TransportHandler, private MessageSi
   bool is_reading() const { return state_ == State::kReading; }
   absl::string_view path() const { return absl::string_view(target_).substr(0, target_.find('?')); }
 
-  /// The request's Host; empty without one, and where there are several.
+  /// The request's Host; empty if it has none or several.
   absl::string_view host() const { return host_; }
   int hosts() const { return hosts_; }
   absl::string_view method() const { return reader_.method(); }
@@ -146,7 +146,8 @@ class PageServer::Connection final : private TransportHandler, private MessageSi
     const IoState ended = transport_->ShutdownWrite(StreamEnd::kClean).state;
     if (ended == IoState::kWouldBlock) return;
     if (ended != IoState::kOk) return server_.Remove(*this);
-    // Closing now would reset the connection before the client has read all, had it sent more.
+    // If the client has sent more, a close now would reset the connection before the client has
+    // read all.
     OnReadable();
   }
 
@@ -169,7 +170,7 @@ class PageServer::Connection final : private TransportHandler, private MessageSi
   MessageReader reader_;
   State state_ = State::kReading;
   Timer limit_;
-  size_t bytes_ = 0;  // Read so far.
+  size_t bytes_ = 0;  // Bytes read so far.
   std::string target_;
   std::string name_;
   std::string value_;
@@ -241,7 +242,7 @@ void PageServer::Answer(Connection& connection) {
   connection.Send(refusal);
 }
 
-// One a turn of the loop, so that what is urgent comes in between.
+// Answers one request per turn of the loop, so that urgent ones are not delayed.
 void PageServer::AnswerNext() {
   if (waiting_.empty()) return;
   Connection& connection = *waiting_.front();

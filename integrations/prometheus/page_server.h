@@ -1,5 +1,5 @@
-// PageServer: answers GET and HEAD over HTTP/1.1 on a loop and a thread of its own. For pages of
-// operators; llhttp parses the requests.
+// PageServer: answers GET and HEAD over HTTP/1.1, on its own loop and thread. For operators' pages;
+// llhttp parses the requests.
 #ifndef TRESTLE_INTEGRATIONS_PROMETHEUS_PAGE_SERVER_H_
 #define TRESTLE_INTEGRATIONS_PROMETHEUS_PAGE_SERVER_H_
 
@@ -31,35 +31,36 @@ struct Page {
 };
 
 struct PageServerOptions {
-  /// Names that a request's Host field may have beside IP addresses. All others are refused with
-  /// 421, so that no web site can read pages through a visitor's browser (DNS rebinding).
+  /// Names that a request's Host field may contain, besides IP addresses. All others are rejected
+  /// with 421, so that no web site can read pages through a visitor's browser (DNS rebinding).
   std::vector<std::string> hosts = {"localhost"};
-  /// This path is answered before all others that wait, whatever those cost. Empty: none.
+  /// Requests for this path are answered before all pending ones. Empty: none.
   std::string urgent_path;
-  /// Connections open at a time. One more closes the oldest that hasn't sent its request.
+  /// The maximum number of open connections. One more closes the oldest without a complete request.
   size_t max_connections = 32;
-  /// Limit for a request to arrive, of at most 8 KiB.
+  /// The limit for the arrival of a request of at most 8 KiB.
   absl::Duration request_timeout = absl::Seconds(2);
-  /// Limit for the client to take the answer.
+  /// The limit for the client to read the response.
   absl::Duration answer_timeout = absl::Seconds(10);
 };
 
 class PageServer {
  public:
-  /// Makes the page for a path, without its query. Called on the server's thread.
+  /// Creates the page for a path, without its query. Called on the server's thread.
   using Source = absl::AnyInvocable<Page(absl::string_view path) const>;
 
-  /// Starts to serve; port 0 picks a free one. Fails with ErrorCode::kConfiguration where the
-  /// address can't be had, with kTransport where the system has no more threads or descriptors.
+  /// Starts the server; port 0 selects a free port. Fails with ErrorCode::kConfiguration if the
+  /// address is unavailable. Fails with kTransport if the system has no more threads or
+  /// descriptors.
   static absl::StatusOr<std::unique_ptr<PageServer>> Start(const Endpoint& listen, Source source,
                                                            PageServerOptions options = {});
 
-  /// Waits for a page that is being made, and cuts all connections.
+  /// Waits for the page in progress, and cuts all connections.
   ~PageServer();
   PageServer(const PageServer&) = delete;
   PageServer& operator=(const PageServer&) = delete;
 
-  /// Returns the actual address, with the port that the system chose.
+  /// Returns the actual address, with the selected port.
   const Endpoint& endpoint() const { return listener_->local_endpoint(); }
 
  private:
@@ -78,8 +79,8 @@ class PageServer {
   const Source source_;
   const PageServerOptions options_;
   Connections connections_;          // The oldest first.
-  Connections over_;                 // To be destroyed outside their own calls.
-  std::deque<Connection*> waiting_;  // For their pages.
+  Connections over_;                 // Destroyed outside their own calls.
+  std::deque<Connection*> waiting_;  // Their pages are pending.
   Timer next_answer_;
   Timer burial_;
   std::unique_ptr<TcpListener> listener_;

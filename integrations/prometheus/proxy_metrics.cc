@@ -199,8 +199,8 @@ class ProxyMetrics::Families {
 
   void Closed(const ConnectionReport& report, bool was_open) {
     if (was_open) open_.Add({}).Decrement();
-    // If another block reads the hello again, the first block counts its records, which it sees,
-    // and the second one its bytes.
+    // If another block reads the hello again, the first block counts the records, which it sees.
+    // The second block counts the bytes.
     if (report.hello.has_value()) {
       hello_records_.Add({}, kHelloRecords).Observe(static_cast<double>(report.hello->records));
     }
