@@ -40,7 +40,7 @@ TEST(ByteQueueTest, HoldsNoMemoryWhileEmpty) {
   EXPECT_EQ(pool.lent_blocks(), 0u);
 }
 
-TEST(ByteQueueTest, GivesAPreparedBlockBackWhenNothingCame) {
+TEST(ByteQueueTest, ReturnsAPreparedBlockWithoutBytes) {
   BufferPool pool;
   ByteQueue queue(pool);
   EXPECT_GE(queue.Prepare(100).size(), 100u);
@@ -65,7 +65,7 @@ TEST(ByteQueueTest, KeepsOrderThroughPartialConsumption) {
   EXPECT_EQ(seen, expected);
 }
 
-TEST(ByteQueueTest, StaysInItsBlockWhileItIsDrainedAsFastAsFilled) {
+TEST(ByteQueueTest, StaysInItsBlockIfItIsDrainedAsFastAsFilled) {
   BufferPool pool;
   ByteQueue queue(pool);
   const std::string piece(16 * 1024, 'x');
@@ -78,7 +78,7 @@ TEST(ByteQueueTest, StaysInItsBlockWhileItIsDrainedAsFastAsFilled) {
   }
 }
 
-TEST(ByteQueueTest, GrowsBeyondABlockAndGivesAllBack) {
+TEST(ByteQueueTest, GrowsBeyondABlockAndReturnsAllMemory) {
   BufferPool pool;
   ByteQueue queue(pool);
   const std::string big(3 * BufferPool::kBlockBytes, 'y');
@@ -91,7 +91,7 @@ TEST(ByteQueueTest, GrowsBeyondABlockAndGivesAllBack) {
   EXPECT_FALSE(queue.holds_memory());
 }
 
-TEST(ByteQueueTest, ConsumingMoreThanThereIsDropsAll) {
+TEST(ByteQueueTest, ConsumingMoreThanItsSizeDropsAll) {
   BufferPool pool;
   ByteQueue queue(pool);
   queue.Append(AsBytes("abc"));

@@ -17,13 +17,13 @@ int TakenAtOnce(ClientBudget& budget, const Endpoint& client, MonotonicTime now)
   return taken;
 }
 
-TEST(ClientBudgetTest, TokensComeBackUpToTheBurst) {
+TEST(ClientBudgetTest, TokensRefillUpToTheBurst) {
   ClientBudget budget({2, 6});
   const Endpoint client = At("192.0.2.1");
   EXPECT_EQ(TakenAtOnce(budget, client, After(absl::Seconds(10))), 6);
   EXPECT_EQ(TakenAtOnce(budget, client, After(absl::Seconds(11))), 2);
   EXPECT_EQ(TakenAtOnce(budget, client, After(absl::Seconds(1000))), 6);
-  EXPECT_EQ(TakenAtOnce(budget, client, After(absl::Seconds(900))), 0) << "time never goes back";
+  EXPECT_EQ(TakenAtOnce(budget, client, After(absl::Seconds(900))), 0) << "time never decreases";
 }
 
 TEST(ClientBudgetTest, ClientsOfOneNetworkShareABucket) {

@@ -13,7 +13,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-TEST(EndpointTest, ReadsAndWritesBothFamilies) {
+TEST(EndpointTest, ParsesAndFormatsBothFamilies) {
   for (const std::string text :
        {"127.0.0.1:0", "192.0.2.1:443", "[::1]:8443", "[2001:db8::1]:65535"}) {
     const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(text);
@@ -22,13 +22,13 @@ TEST(EndpointTest, ReadsAndWritesBothFamilies) {
   }
 }
 
-TEST(EndpointTest, WritesTheAddressAlone) {
+TEST(EndpointTest, FormatsTheAddressAlone) {
   EXPECT_EQ(Endpoint::Parse("192.0.2.1:443")->AddressText(), "192.0.2.1");
   EXPECT_EQ(Endpoint::Parse("[2001:db8::1]:443")->AddressText(), "2001:db8::1");
   EXPECT_EQ(Endpoint().AddressText(), "");
 }
 
-TEST(EndpointTest, GivesTheAddressInNetworkByteOrder) {
+TEST(EndpointTest, ReturnsTheAddressInNetworkByteOrder) {
   const Endpoint endpoint = *Endpoint::Parse("192.0.2.7:443");
   EXPECT_EQ(endpoint.family(), Endpoint::Family::kIpv4);
   EXPECT_THAT(endpoint.address(), ::testing::ElementsAre(192, 0, 2, 7));
@@ -52,7 +52,7 @@ TEST(EndpointTest, AnIpv4MappedAddressIsTheIpv4AddressWithinIt) {
   EXPECT_TRUE(Endpoint::Parse("[::ffff:0.0.0.0]:1")->IsUnspecified());
 }
 
-TEST(EndpointTest, ReadsAndWritesUnixDomainSockets) {
+TEST(EndpointTest, ParsesAndFormatsUnixDomainSockets) {
   for (const std::string text : {"unix:/run/app.sock", "unix:/s", "unix:@name", "unix:/a:1"}) {
     const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(text);
     ASSERT_TRUE(endpoint.ok()) << endpoint.status();
@@ -68,13 +68,13 @@ TEST(EndpointTest, ReadsAndWritesUnixDomainSockets) {
     EXPECT_EQ(*endpoint, Endpoint::Unix(text.substr(5)));
     EXPECT_EQ(absl::HashOf(*endpoint), absl::HashOf(Endpoint::Unix(text.substr(5))));
     EXPECT_NE(*endpoint, Endpoint::Unix("/other"));
-    EXPECT_FALSE(Endpoint::ParseIp(text).ok()) << "texts of peers name no files";
+    EXPECT_FALSE(Endpoint::ParseIp(text).ok()) << "text from peers must not name files";
   }
   EXPECT_TRUE(Endpoint::Parse("unix:/" + std::string(106, 'x')).ok());
   EXPECT_TRUE(Endpoint::Parse("unix:@" + std::string(107, 'x')).ok());
 }
 
-TEST(EndpointTest, ASocketWithoutANameIsNoEndpointToDial) {
+TEST(EndpointTest, ASocketWithoutANameCannotBeDialed) {
   const Endpoint unnamed = Endpoint::Unix("");
   EXPECT_EQ(unnamed.ToString(), "unix:");
   EXPECT_NE(unnamed, Endpoint());
@@ -85,14 +85,14 @@ TEST(EndpointTest, UnprintablePathsAreEscaped) {
   EXPECT_EQ(Endpoint::Unix("/a\n\x1b[31m").ToString(), "unix:/a\\n\\033[31m");
 }
 
-TEST(EndpointTest, ANewOneLeadsNowhere) {
+TEST(EndpointTest, ADefaultEndpointCannotBeDialed) {
   EXPECT_EQ(Endpoint().ToString(), "-");
   EXPECT_TRUE(Endpoint().address().empty());
 }
 
 class BadEndpointTest : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(BadEndpointTest, IsRefusedAndQuoted) {
+TEST_P(BadEndpointTest, IsRejectedAndQuoted) {
   const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(GetParam());
   ASSERT_FALSE(endpoint.ok());
   const std::optional<Error> error = GetError(endpoint.status());
@@ -109,19 +109,19 @@ INSTANTIATE_TEST_SUITE_P(All, BadEndpointTest,
                                            "unix:", "unix:app.sock", "unix:./app.sock", "unix:/",
                                            "unix:@", "unix:/run/", "unix", "UNIX:/s"));
 
-TEST(EndpointTest, PathsThatTheSystemCannotTakeAreRefused) {
+TEST(EndpointTest, PathsThatTheSystemRejectsAreRejected) {
   EXPECT_FALSE(Endpoint::Parse("unix:/" + std::string(107, 'x')).ok());
   EXPECT_FALSE(Endpoint::Parse("unix:@" + std::string(108, 'x')).ok());
   EXPECT_FALSE(Endpoint::Parse(absl::string_view("unix:/a\0b", 9)).ok());
   EXPECT_FALSE(Endpoint::Parse("unix:/a\nb").ok());
 }
 
-TEST(EndpointTest, ANulInTheAddressIsNotItsEnd) {
+TEST(EndpointTest, ANulInTheAddressIsRejected) {
   EXPECT_FALSE(Endpoint::Parse(absl::string_view("127.0.0.1\0.evil:80", 18)).ok());
   EXPECT_FALSE(Endpoint::Parse(absl::string_view("[::1\0]:80", 10)).ok());
 }
 
-TEST(EndpointTest, TellsWhatStandsForAllAddresses) {
+TEST(EndpointTest, RecognisesUnspecifiedAddresses) {
   EXPECT_TRUE(Endpoint::Parse("0.0.0.0:1")->IsUnspecified());
   EXPECT_TRUE(Endpoint::Parse("[::]:1")->IsUnspecified());
   EXPECT_FALSE(Endpoint::Parse("127.0.0.1:1")->IsUnspecified());

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kCodes = static_cast<int>(ErrorCode::kInternal) + 1;
 
-TEST(ErrorTest, EveryCodeHasANameOfItsOwnAndSurvivesTheStatus) {
+TEST(ErrorTest, EveryCodeHasAUniqueNameAndSurvivesTheStatus) {
   std::set<std::string> names;
   for (int i = 0; i < kCodes; ++i) {
     const ErrorCode code = static_cast<ErrorCode>(i);
@@ -29,7 +29,7 @@ TEST(ErrorTest, EveryCodeHasANameOfItsOwnAndSurvivesTheStatus) {
   }
 }
 
-TEST(ErrorTest, WhatIsUnsetStaysUnset) {
+TEST(ErrorTest, UnsetFieldsStayUnset) {
   const absl::Status status = MakeError(ErrorCode::kTimeout, Phase::kRelay, "");
   const std::optional<Error> error = GetError(status);
   ASSERT_TRUE(error.has_value());
@@ -39,7 +39,7 @@ TEST(ErrorTest, WhatIsUnsetStaysUnset) {
   EXPECT_EQ(status.message(), "relay: timeout");
 }
 
-TEST(ErrorTest, TheMessageSaysWhereWhatAndWhy) {
+TEST(ErrorTest, TheMessageHasPlaceCodeAndReason) {
   const absl::Status status = MakeError({ErrorCode::kPeerAlert, Leg::kBack, Phase::kHandshake, 48,
                                          "the backend doesn't know our CA"});
   EXPECT_EQ(status.message(),
@@ -64,12 +64,12 @@ TEST(ErrorTest, LimitsAreKeptAndHaveNames) {
   EXPECT_EQ(names.size(), 6u);
 }
 
-TEST(ErrorTest, StatusesOfOthersCarryNone) {
+TEST(ErrorTest, OtherStatusesCarryNoError) {
   EXPECT_FALSE(GetError(absl::OkStatus()).has_value());
   EXPECT_FALSE(GetError(absl::InternalError("x")).has_value());
 }
 
-TEST(ErrorTest, AtLegFillsInWhereAndKeepsTheRest) {
+TEST(ErrorTest, AtLegSetsThePlaceAndKeepsTheRest) {
   const absl::Status made =
       MakeError({ErrorCode::kTruncated, std::nullopt, Phase::kSetUp, 10, "cut"});
   const std::optional<Error> error = GetError(AtLeg(made, Leg::kFront, Phase::kRelay));

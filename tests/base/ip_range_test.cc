@@ -19,7 +19,7 @@ bool Contains(absl::string_view range, absl::string_view endpoint) {
   return IpRange::Parse(range)->Contains(*Endpoint::Parse(endpoint));
 }
 
-TEST(IpRangeTest, ContainsWhatSharesItsFirstBits) {
+TEST(IpRangeTest, ContainsAddressesWithItsFirstBits) {
   EXPECT_TRUE(Contains("127.0.0.0/8", "127.255.255.255:1"));
   EXPECT_FALSE(Contains("127.0.0.0/8", "128.0.0.0:1"));
   EXPECT_FALSE(Contains("127.0.0.0/8", "126.255.255.255:1"));
@@ -33,7 +33,7 @@ TEST(IpRangeTest, ContainsWhatSharesItsFirstBits) {
   EXPECT_FALSE(Contains("2001:db8::/33", "[2001:db8:8000::1]:1"));
 }
 
-TEST(IpRangeTest, IsOneAddressWithoutAPrefix) {
+TEST(IpRangeTest, WithoutAPrefixIsOneAddress) {
   for (const std::string range : {"192.0.2.1", "192.0.2.1/32"}) {
     EXPECT_TRUE(Contains(range, "192.0.2.1:0"));
     EXPECT_TRUE(Contains(range, "192.0.2.1:65535"));
@@ -44,7 +44,7 @@ TEST(IpRangeTest, IsOneAddressWithoutAPrefix) {
   EXPECT_FALSE(Contains("::1/128", "[::2]:1"));
 }
 
-TEST(IpRangeTest, ContainsAllOfItsFamilyWithoutBits) {
+TEST(IpRangeTest, WithAPrefixOfZeroContainsItsFamily) {
   EXPECT_TRUE(Contains("0.0.0.0/0", "255.255.255.255:1"));
   EXPECT_FALSE(Contains("0.0.0.0/0", "[::1]:1"));
   EXPECT_TRUE(Contains("::/0", "[ffff::1]:1"));
@@ -53,7 +53,7 @@ TEST(IpRangeTest, ContainsAllOfItsFamilyWithoutBits) {
   EXPECT_FALSE(IpRange::Parse("::/0")->Contains(Endpoint()));
 }
 
-TEST(IpRangeTest, TakesIpv4MappedAddressesForIpv4) {
+TEST(IpRangeTest, TreatsIpv4MappedAddressesAsIpv4) {
   EXPECT_TRUE(Contains("127.0.0.0/8", "[::ffff:127.0.0.1]:1"));
   EXPECT_FALSE(Contains("127.0.0.0/8", "[::ffff:128.0.0.1]:1"));
   EXPECT_FALSE(Contains("::/0", "[::ffff:127.0.0.1]:1"));
@@ -63,7 +63,7 @@ TEST(IpRangeTest, TakesIpv4MappedAddressesForIpv4) {
   EXPECT_NE(*IpRange::Parse("127.0.0.0/9"), *IpRange::Parse("127.0.0.0/8"));
 }
 
-TEST(IpRangeTest, IgnoresBitsBehindThePrefix) {
+TEST(IpRangeTest, IgnoresBitsAfterThePrefix) {
   EXPECT_EQ(IpRange::Parse("127.0.0.1/8")->ToString(), "127.0.0.0/8");
   EXPECT_EQ(IpRange::Parse("192.0.2.255/25")->ToString(), "192.0.2.128/25");
   EXPECT_EQ(IpRange::Parse("2001:db8::1/32")->ToString(), "2001:db8::/32");
@@ -73,7 +73,7 @@ TEST(IpRangeTest, IgnoresBitsBehindThePrefix) {
 
 class BadRangeTest : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(BadRangeTest, IsRefusedAndQuoted) {
+TEST_P(BadRangeTest, IsRejectedAndQuoted) {
   for (const std::string& text : {std::string(GetParam()), "::1/128," + std::string(GetParam())}) {
     const absl::StatusOr<TrustedPeers> peers = TrustedPeers::Parse(text);
     ASSERT_FALSE(peers.ok());
@@ -92,18 +92,18 @@ INSTANTIATE_TEST_SUITE_P(All, BadRangeTest,
                                            "::1/129", "::1/0128", "[::1]/128", "fe80::1%eth0/64",
                                            "::ffff:127.0.0.1/8", "::ffff:0:0/95", "/8"));
 
-TEST(IpRangeTest, SeesBehindANul) {
+TEST(IpRangeTest, RejectsTextWithANul) {
   EXPECT_FALSE(IpRange::Parse(absl::string_view("127.0.0.1\0/8", 12)).ok());
 }
 
-TEST(TrustedPeersTest, TrustsNobodyUntilTold) {
+TEST(TrustedPeersTest, TrustsNoPeerByDefault) {
   const TrustedPeers nobody;
   EXPECT_FALSE(nobody.Contains(*Endpoint::Parse("127.0.0.1:1")));
   EXPECT_FALSE(nobody.Contains(Endpoint()));
   EXPECT_EQ(nobody.ToString(), "");
 }
 
-TEST(TrustedPeersTest, TrustsWhoeverIsInOneOfItsRanges) {
+TEST(TrustedPeersTest, TrustsPeersInItsRanges) {
   const TrustedPeers peers = *TrustedPeers::Parse("127.0.0.0/8,::1/128,192.0.2.7");
   EXPECT_EQ(peers.ranges().size(), 3u);
   EXPECT_EQ(peers.ToString(), "127.0.0.0/8,::1/128,192.0.2.7/32");
@@ -116,7 +116,7 @@ TEST(TrustedPeersTest, TrustsWhoeverIsInOneOfItsRanges) {
   EXPECT_FALSE(peers.Contains(Endpoint()));
 }
 
-TEST(TrustedPeersTest, ClientsOfUnixDomainSocketsAreTrustedWhereTold) {
+TEST(TrustedPeersTest, TrustsUnixDomainSocketsIfConfigured) {
   const TrustedPeers peers = *TrustedPeers::Parse("127.0.0.0/8,unix:");
   EXPECT_EQ(peers.ToString(), "127.0.0.0/8,unix:");
   EXPECT_TRUE(peers.Contains(Endpoint::Unix("")));

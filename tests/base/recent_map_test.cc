@@ -14,7 +14,7 @@ TEST(RecentMapTest, TheLeastRecentlyUsedEntryIsTheOldest) {
   EXPECT_EQ(*map.Use("a"), 'a');
   EXPECT_EQ(map.oldest_key(), "b");
   EXPECT_EQ(*map.Peek("b"), 'b');
-  EXPECT_EQ(map.oldest_key(), "b") << "a look changes no order";
+  EXPECT_EQ(map.oldest_key(), "b") << "Peek does not change the order";
   EXPECT_FALSE(map.UseOrAdd("b").second);
   EXPECT_EQ(map.oldest(), 'c');
   map.DropOldest();
@@ -27,7 +27,7 @@ TEST(RecentMapTest, TheLeastRecentlyUsedEntryIsTheOldest) {
   EXPECT_TRUE(map.empty());
 }
 
-TEST(RecentMapTest, ValuesStayWhereTheyAre) {
+TEST(RecentMapTest, ValuesKeepTheirAddresses) {
   RecentMap<std::unique_ptr<int>> map;
   std::unique_ptr<int>* const first = map.UseOrAdd("first").first;
   for (int i = 0; i < 1000; ++i) map.UseOrAdd(std::to_string(i));

@@ -1,4 +1,4 @@
-// A TLS terminator in a workspace of its own: terminator IP:PORT BACKEND_IP:PORT CHAIN.pem KEY.pem
+// A TLS terminator in its own workspace: terminator IP:PORT BACKEND_IP:PORT CHAIN.pem KEY.pem
 #include <iostream>
 #include <memory>
 #include <utility>

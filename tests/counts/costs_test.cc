@@ -1,6 +1,6 @@
-// What connections may cost, as counts: allocations for each handshake and record, memory for each
-// idle connection. Bounds, so that nobody makes it dearer without noticing; never times.
-// Sanitizers have a malloc of their own; with them nothing is counted, and the bounds hold.
+// Bounds on the cost of connections, as counts and never as times: allocations for each handshake
+// and record, and memory for each idle connection. Sanitizers have their own malloc; with them
+// nothing is counted, and the bounds hold.
 #include <openssl/ssl.h>
 
 #include <memory>
@@ -28,19 +28,19 @@ namespace {
 constexpr int kConnections = 64;
 constexpr int kRecords = 256;
 
-// Beside BoringSSL's own, for all that Trestle puts around one connection.
-// One is the timer of the tickets, which leave by themselves where no request comes.
+// Allocations of Trestle for one connection, in addition to BoringSSL's. One is for the timer that
+// sends the tickets if no request comes.
 constexpr double kMostAllocationsAroundAHandshake = 21;
-// BoringSSL's buffer for a record that is opened or sealed.
+// BoringSSL's buffer for opening or sealing a record.
 constexpr double kMostAllocationsPerRecord = 1.2;
 
-// Heap of an idle connection, whole; about a tenth above what it was when this was written.
+// Heap of an idle connection in total; about a tenth above the value when this was written.
 constexpr double kMostBytesIdleTerminator = 6'500;
 constexpr double kMostBytesIdleBridge = 11'200;
 constexpr double kMostBytesIdleRouter = 2'600;
 
 constexpr int64_t kNow = 1'800'000'000;
-constexpr char kName[] = "bench.test";  // What the clients of bench/support ask for.
+constexpr char kName[] = "bench.test";  // The name that the clients of bench/support request.
 
 const testing::TestPki& Pki() {
   static const auto* const pki = new testing::TestPki(absl::FromUnixSeconds(kNow));
@@ -110,8 +110,8 @@ class CostsTest : public ::testing::Test {
     return *SniPassthroughRouter::Create(loop_, dialer_, std::move(options));
   }
 
-  // Opens a connection, with TLS on the legs that have it, lets the backend say something, and
-  // leaves it idle. What the peers themselves take is freed again.
+  // Opens a connection, with TLS on the given legs. The backend sends a response, then the
+  // connection is idle. The memory of the peers is freed again.
   void OpenAndLeaveIdle(ProxyBlock& block, Path& path, bool front_tls, bool back_tls) {
     dialer_.wire = &path.back;
     BarePeer client = BarePeer::Client(client_context_.get());
@@ -133,15 +133,15 @@ class CostsTest : public ::testing::Test {
       path.back.Deliver(AsBytes("a"));
       loop_.RunReady();
     }
-    EXPECT_FALSE(path.front.sent().empty()) << "the answer came through";
+    EXPECT_FALSE(path.front.sent().empty()) << "the response reached the client";
     path.front.sent() = std::string();
     path.back.sent() = std::string();
   }
 
-  // Bytes of heap that one more idle connection of `block` takes.
+  // Returns the heap bytes of one more idle connection of `block`.
   double BytesPerIdleConnection(ProxyBlock& block, bool front_tls, bool back_tls) {
     for (int i = 0; i < 2 * kConnections; ++i) paths_.push_back(std::make_unique<Path>(loop_));
-    // The first half warms up what connections share: pools, tables, sessions.
+    // The first half fills shared objects: pools, tables, sessions.
     for (int i = 0; i < kConnections; ++i) OpenAndLeaveIdle(block, *paths_[i], front_tls, back_tls);
     const int64_t before = BytesAllocatedNow();
     for (int i = kConnections; i < 2 * kConnections; ++i) {
@@ -179,7 +179,7 @@ class CostsTest : public ::testing::Test {
   const Endpoint backend_ = *Endpoint::Parse("192.0.2.1:80");
 };
 
-TEST_F(CostsTest, AllocationsPerHandshake) {
+TEST_F(CostsTest, AllocationsPerHandshakeAreBounded) {
   const std::unique_ptr<ServerSide> bare = NewBareServer(server_context_.get());
   const std::unique_ptr<ServerSide> block = NewServer(Layer::kTerminator, NewServerConfig(), loop_);
   Samples bare_samples;
@@ -196,7 +196,7 @@ TEST_F(CostsTest, AllocationsPerHandshake) {
   EXPECT_LE(around, kMostAllocationsAroundAHandshake);
 }
 
-TEST_F(CostsTest, AllocationsPerRecord) {
+TEST_F(CostsTest, AllocationsPerRecordAreBounded) {
   const std::unique_ptr<ProxyBlock> block = NewTerminator();
   Path path(loop_);
   dialer_.wire = &path.back;
@@ -232,31 +232,31 @@ TEST_F(CostsTest, AllocationsPerRecord) {
   EXPECT_LE(per_record, kMostAllocationsPerRecord);
 }
 
-TEST_F(CostsTest, MemoryPerIdleConnectionOfTheTerminator) {
+TEST_F(CostsTest, MemoryPerIdleConnectionOfTheTerminatorIsBounded) {
   const std::unique_ptr<ProxyBlock> block = NewTerminator();
   EXPECT_LE(BytesPerIdleConnection(*block, /*front_tls=*/true, /*back_tls=*/false),
             kMostBytesIdleTerminator);
 }
 
-TEST_F(CostsTest, MemoryPerIdleConnectionOfTheBridge) {
+TEST_F(CostsTest, MemoryPerIdleConnectionOfTheBridgeIsBounded) {
   const std::unique_ptr<ProxyBlock> block = NewBridge();
   EXPECT_LE(BytesPerIdleConnection(*block, /*front_tls=*/true, /*back_tls=*/true),
             kMostBytesIdleBridge);
 }
 
-TEST_F(CostsTest, MemoryPerIdleConnectionOfTheRouter) {
+TEST_F(CostsTest, MemoryPerIdleConnectionOfTheRouterIsBounded) {
   const std::unique_ptr<ProxyBlock> block = NewRouter();
   EXPECT_LE(BytesPerIdleConnection(*block, /*front_tls=*/false, /*back_tls=*/false),
             kMostBytesIdleRouter);
 }
 
-// Without this the bounds above could hold because nothing was counted.
-TEST_F(CostsTest, TheCountsCount) {
+// Without counting, the bounds above would always hold.
+TEST_F(CostsTest, AllocationsAreCounted) {
   const uint64_t before = AllocationsSoFar();
   const int64_t bytes_before = BytesAllocatedNow();
   const auto block = std::make_unique<std::string>(10'000, 'x');
   if (!AllocationsAreCounted()) {
-    EXPECT_EQ(AllocationsSoFar(), 0u) << "the sanitizer has a malloc of its own";
+    EXPECT_EQ(AllocationsSoFar(), 0u) << "the sanitizer has its own malloc";
     return;
   }
   EXPECT_GE(AllocationsSoFar(), before + 2);

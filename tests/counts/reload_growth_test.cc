@@ -1,6 +1,7 @@
-// What a thousand reloads leave behind: nothing. Live heap is compared after reload 100 and after
-// reload 1,000, each with a handshake in between, so that caches of what was replaced count too.
-// Sanitizers have a malloc of their own; with them nothing is counted, and LeakSanitizer looks.
+// A thousand reloads leave no memory behind. The test compares the live heap after reload 100 and
+// after reload 1,000. A handshake after each reload fills caches of the replaced objects.
+// Sanitizers have their own malloc; with them nothing is counted, and LeakSanitizer checks for
+// leaks.
 #include <openssl/ssl.h>
 
 #include <filesystem>
@@ -43,12 +44,12 @@ namespace {
 
 constexpr int kWarmUp = 100;
 constexpr int kReloads = 1'000;
-// A block may be a little larger than what was asked for. Five bytes a reload would be more.
+// A block may be a little larger than requested. Growth of five bytes per reload would exceed this.
 constexpr int64_t kNoise = 4 * 1024;
 
 constexpr CompressionAlgorithm kAlgorithm = CompressionAlgorithm::kZstd;
 
-// Only calls itself so: what is kept of it is what counts.
+// Does not compress; only the number of stored results matters.
 class Plain final : public CertificateCompressor {
  public:
   CompressionAlgorithm algorithm() const override { return kAlgorithm; }
@@ -85,7 +86,7 @@ class ReloadGrowthTest : public TlsTest {
     client.ReadAll();
   }
 
-  // `reload` is given the number of the reload; two in a row are of different files.
+  // `reload` receives the number of the reload. Consecutive numbers use different files.
   static void ExpectNoGrowth(const std::function<void(int)>& reload) {
     for (int i = 1; i <= kWarmUp; ++i) reload(i);
     const int64_t before = bench::BytesAllocatedNow();
@@ -118,8 +119,8 @@ class ReloadGrowthTest : public TlsTest {
   const bssl::UniquePtr<SSL_CTX> client_ = MakeRawContext();
 };
 
-// The parts, in one process and without files.
-TEST_F(ReloadGrowthTest, OfTheParts) {
+// Reloads the parts in one process, without files.
+TEST_F(ReloadGrowthTest, ReloadsOfThePartsLeaveNoMemory) {
   const PemPair leaves[] = {pki_.Issue(LeafFor("a.test")), pki_.Issue(LeafFor("a.test"))};
   const std::string crls[] = {pki_.IssueCrl({}), pki_.IssueCrl({leaves[0]})};
   const std::string ech[] = {NewEchPair(1, "a.test").pem(), NewEchPair(2, "a.test").pem()};
@@ -149,11 +150,11 @@ TEST_F(ReloadGrowthTest, OfTheParts) {
     Handshake(config);
     loop_.RunFor(absl::Seconds(1));
   });
-  EXPECT_EQ(decompressed, kReloads) << "what is kept of a replaced certificate wasn't looked at";
+  EXPECT_EQ(decompressed, kReloads) << "a replaced certificate was not used";
 }
 
-// The same as the example proxies do it, from files.
-TEST_F(ReloadGrowthTest, OfTheExamplesFront) {
+// Reloads files, as the example proxies do.
+TEST_F(ReloadGrowthTest, ReloadsOfTheExamplesFrontLeaveNoMemory) {
   const TestPki pki(absl::Now());
   const std::string folder = absl::StrCat(::testing::TempDir(), "/reload_growth");
   std::filesystem::create_directories(folder + "/certs");

@@ -1,5 +1,5 @@
-// README.md's programs: built as printed (see BUILD.bazel), short, and linked with what they need
-// only.
+// README.md's programs: built as printed (see BUILD.bazel), short, and linked only with the
+// libraries that they need.
 #include <algorithm>
 #include <string>
 
@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kMostLines = 25;
 constexpr size_t kMostProgramBytes = 256 * 1024 * 1024;
 
-// Part of BoringSSL's name for itself, in every program that links it.
+// A part of BoringSSL's own name, in every program that links it.
 constexpr char kBoringSslMark[] = "BoringSSL";
 
 std::string Contents(const std::string& name) {
@@ -30,7 +30,7 @@ TEST_P(ReadmeTest, TheProgramIsShort) {
   EXPECT_LE(static_cast<size_t>(std::count(source.begin(), source.end(), '\n')), kMostLines);
 }
 
-TEST_P(ReadmeTest, OnlyBlocksThatSpeakTlsLinkATlsLibrary) {
+TEST_P(ReadmeTest, OnlyBlocksWithTlsLinkATlsLibrary) {
   const bool linked = Contents(GetParam()).find(kBoringSslMark) != std::string::npos;
   EXPECT_EQ(linked, std::string(GetParam()) != "readme_router");
 }

@@ -1,5 +1,5 @@
-// A certificate from an ACME server, pebble, which comes to the proxy with its challenges
-// (TLS-ALPN-01) and finds answers that an ACME client left in a folder.
+// A certificate from an ACME server, pebble. The server connects to the proxy for its challenges
+// (TLS-ALPN-01) and finds responses that an ACME client left in a folder.
 #include <signal.h>
 
 #include <filesystem>
@@ -30,7 +30,7 @@ class AcmeTest : public ServerProgramsTest, public ::testing::WithParamInterface
     StartPebble();
   }
 
-  // All names lead to 127.0.0.1 for it, and all challenges to the proxy's port.
+  // Pebble resolves all names to 127.0.0.1, and sends all challenges to the proxy's port.
   void StartPebble() {
     const std::vector<uint16_t> ports = FreePorts(4);
     dns_ = std::make_unique<Process>(std::vector<std::string>{
@@ -50,7 +50,7 @@ class AcmeTest : public ServerProgramsTest, public ::testing::WithParamInterface
                      R"(, "ocspResponderURL": "", "externalAccountBindingRequired": false}})"));
     directory_url_ = absl::StrCat("https://127.0.0.1:", ports[2], "/dir");
     management_url_ = absl::StrCat("https://127.0.0.1:", ports[3]);
-    // It waits for some seconds before it validates, and refuses nonces at random, unless told.
+    // By default, pebble sleeps before each validation and rejects nonces at random.
     pebble_ = std::make_unique<Process>(std::vector<std::string>{
         "/usr/bin/env", "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0", "PEBBLE_AUTHZREUSE=0",
         FindProgram("pebble"), absl::StrCat("-config=", config),
@@ -80,11 +80,11 @@ INSTANTIATE_TEST_SUITE_P(ModesWithCertificates, AcmeTest,
                          ::testing::Values(Mode::kOffload, Mode::kBridge),
                          [](const auto& info) { return ProgramOf(info.param); });
 
-TEST_P(AcmeTest, GetsACertificateThroughTheProxyAndServesIt) {
+TEST_P(AcmeTest, ACertificateIsIssuedThroughTheProxyAndServed) {
   const CommandResult got = GetCertificate({kFrontName, "other.test", "127.0.0.1"});
   ASSERT_EQ(got.exit_status, 0) << got.output << got.errors << pebble_->output() << proxy_->log();
   EXPECT_TRUE(std::filesystem::is_empty(PathOf("tokens")));
-  EXPECT_TRUE(backend_->connections().empty()) << "challenges are no business of the backend's";
+  EXPECT_TRUE(backend_->connections().empty()) << "challenges must not reach the backend";
   EXPECT_THAT(proxy_->log(), HasSubstr("status=\"ok, acme-tls/1\""));
 
   proxy_->process.Signal(SIGHUP);
@@ -98,16 +98,17 @@ TEST_P(AcmeTest, GetsACertificateThroughTheProxyAndServesIt) {
   EXPECT_EQ(Curl(proxy_->port, "/hello").output, "hello from backend");
 }
 
-TEST_P(AcmeTest, WithoutATokenTheServerIsRefused) {
+TEST_P(AcmeTest, WithoutATokenTheChallengeFails) {
   std::filesystem::create_directory(PathOf("elsewhere"));
   const CommandResult got = GetCertificate({kFrontName}, "elsewhere");
   EXPECT_NE(got.exit_status, 0);
   EXPECT_THAT(got.errors, HasSubstr(kFrontName));
   EXPECT_TRUE(proxy_->WaitForLog("no ACME token for")) << proxy_->log();
-  EXPECT_EQ(Curl(proxy_->port, "/hello").output, "hello from backend") << "others are served";
+  EXPECT_EQ(Curl(proxy_->port, "/hello").output, "hello from backend")
+      << "other clients are served";
 }
 
-TEST_P(AcmeTest, AnUnusableTokenIsNamed) {
+TEST_P(AcmeTest, AnUnusableTokenIsReported) {
   WriteFile(absl::StrCat("tokens/", kFrontName), "nonsense");
   const CommandResult asked = RunCommand(
       {FindProgram("openssl"), "s_client", "-connect", absl::StrCat("127.0.0.1:", proxy_->port),

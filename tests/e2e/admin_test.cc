@@ -1,5 +1,5 @@
-// --admin of the example proxies: a backend's intermediate that ends before its leaf is named by
-// the page, the metrics, the log and leg_probe, and all turn green once the backend has renewed.
+// --admin of the example proxies. A backend's intermediate expires before its leaf: the page, the
+// metrics, the log and leg_probe name it. All are good again once the backend has renewed it.
 
 #include <signal.h>
 
@@ -36,7 +36,7 @@ constexpr char kAdminOn[] = "admin on 127.0.0.1:";
 
 class AdminTest : public ServerProgramsTest {
  protected:
-  // A backend whose intermediate ends at `end`; its leaf lasts for a year.
+  // Starts a backend whose intermediate expires at `end`; its leaf is valid for a year.
   std::unique_ptr<Process> StartBackendUntil(const std::string& name, absl::Time end,
                                              uint16_t port) const {
     const TestPki intermediate(pki_, {"Internal CA", absl::InfinitePast(), end});
@@ -73,7 +73,7 @@ class AdminTest : public ServerProgramsTest {
     return reply.substr(reply.find("\r\n\r\n") + 4);
   }
 
-  // Asks for `path` until the answer has `text`.
+  // Requests `path` until the response contains `text`.
   std::string WaitFor(uint16_t port, const std::string& path, const std::string& text) const {
     std::string reply;
     const bool found = WaitUntil([&] {
@@ -108,7 +108,7 @@ class AdminTest : public ServerProgramsTest {
                    absl::FormatTime("%Y-%m-%d", end_, absl::UTCTimeZone()));
 };
 
-TEST_F(AdminTest, ABridgeSeesItsBackendsIntermediateEndAndBeRenewed) {
+TEST_F(AdminTest, ABridgeReportsItsBackendsExpiringIntermediateAndItsRenewal) {
   const uint16_t port = FreePort();
   const std::string address = absl::StrCat("127.0.0.1:", port);
   auto backend = StartBackendUntil(kBackName, end_, port);
@@ -116,7 +116,7 @@ TEST_F(AdminTest, ABridgeSeesItsBackendsIntermediateEndAndBeRenewed) {
       StartProxy(Mode::kBridge, address, {"--admin=127.0.0.1:0", "--probe_interval=1s"});
   const uint16_t admin = AdminPort(*proxy);
 
-  // A connection shows the chain to the observer, probes find it by themselves.
+  // A connection reports the chain to the observer; probes also find it by themselves.
   EXPECT_EQ(Curl(proxy->port, "/").exit_status, 0);
   EXPECT_TRUE(proxy->WaitForLog(
       absl::StrCat("name=back.test source=seen event=will_fail detail=\"verification will fail in "
@@ -149,7 +149,7 @@ TEST_F(AdminTest, ABridgeSeesItsBackendsIntermediateEndAndBeRenewed) {
   backend = StartBackendUntil(kBackName, absl::Now() + 300 * kDay, port);
   EXPECT_TRUE(proxy->WaitForLog("source=probe event=renewed detail=\"renewed 9 days before"))
       << proxy->log();
-  // Also what connections met, without another connection.
+  // The chain seen by connections is also reported, without another connection.
   EXPECT_TRUE(proxy->WaitForLog("source=seen event=renewed")) << proxy->log();
   const absl::Time deadline = absl::Now() + kPatience;
   std::string after;
@@ -164,14 +164,14 @@ TEST_F(AdminTest, ABridgeSeesItsBackendsIntermediateEndAndBeRenewed) {
   EXPECT_EQ(RunCommand(probe, kPatience).exit_status, 0);
 }
 
-TEST_F(AdminTest, BehindPassthroughTheProbeAloneFindsIt) {
+TEST_F(AdminTest, BehindPassthroughOnlyTheProbeFindsIt) {
   const uint16_t port = FreePort();
   auto backend = StartBackendUntil(kFrontName, end_, port);
   const auto proxy = StartProxy(Mode::kPassthrough, absl::StrCat("127.0.0.1:", port),
                                 {"--admin=127.0.0.1:0", "--probe_interval=1s",
                                  absl::StrCat("--probe_ca=", PathOf("ca.pem"))});
   const uint16_t admin = AdminPort(*proxy);
-  // No connection goes through the proxy, here or later.
+  // No connection uses the proxy, here or later.
   EXPECT_TRUE(proxy->WaitForLog(absl::StrCat(
       "name=front.test source=probe event=will_fail detail=\"verification will fail in "
       "9 days: ",
@@ -223,7 +223,7 @@ TEST_F(AdminTest, ATerminatorShowsItsOwnCertificateAndItsReloads) {
   EXPECT_THAT(Get(admin, "/metrics"), HasSubstr("\ntrestle_reload_generation 2\n"));
 }
 
-TEST_F(AdminTest, ConnectionsThatCannotBeAcceptedAreToldAndCounted) {
+TEST_F(AdminTest, ConnectionsThatCannotBeAcceptedAreLoggedAndCounted) {
   const auto backend = StartBackend(Mode::kOffload);
   const auto proxy = StartProxy(Mode::kOffload, backend->address(), {"--admin=127.0.0.1:0"},
                                 {FindProgram("prlimit"), "--nofile=100"});
@@ -237,12 +237,13 @@ TEST_F(AdminTest, ConnectionsThatCannotBeAcceptedAreToldAndCounted) {
       proxy->WaitForLog("connections wait: cannot accept a connection: Too many open files"))
       << proxy->log();
   silent.clear();
-  EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend") << "they only had to wait";
+  EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend")
+      << "the connections only waited";
   constexpr char kFailures[] = "\ntrestle_accept_failures_total ";
   EXPECT_GE(ValueOf(WaitFor(admin, "/metrics", kFailures), kFailures), 1);
 }
 
-TEST_F(AdminTest, ACertificateForAnAddressOnlyIsNamedByIt) {
+TEST_F(AdminTest, ACertificateForAnAddressOnlyIsReportedUnderIt) {
   LeafSpec leaf;
   leaf.ip_names = {"127.0.0.1"};
   WriteCertificate("front", leaf);
@@ -259,7 +260,7 @@ TEST_F(AdminTest, ACertificateForAnAddressOnlyIsNamedByIt) {
   WaitFor(admin, "/metrics", "\ntrestle_reload_generation 2\n");
 }
 
-TEST_F(AdminTest, ABridgeWithAFirewallIsWatchedLikeOthers) {
+TEST_F(AdminTest, ABridgeWithAFirewallIsMonitoredLikeOthers) {
   const auto backend = StartBackend(Mode::kBridge);
   std::vector<std::string> argv = {ExampleProgram("waf_bridge"), "--admin=127.0.0.1:0",
                                    "--probe_interval=1s"};
@@ -271,7 +272,7 @@ TEST_F(AdminTest, ABridgeWithAFirewallIsWatchedLikeOthers) {
               HasSubstr("front.test<br><small>own"));
 }
 
-TEST_F(AdminTest, OnOnePortEachRouteIsWatchedInItsOwnWay) {
+TEST_F(AdminTest, OnOnePortEachRouteIsMonitoredByItsMode) {
   LeafSpec legacy;
   legacy.dns_names = {"legacy.test"};
   LeafSpec back;
@@ -290,7 +291,7 @@ TEST_F(AdminTest, OnOnePortEachRouteIsWatchedInItsOwnWay) {
   WaitFor(admin, "/metrics", Metric("good", "legacy.test", "probe") + "1");
   WaitFor(admin, "/metrics", Metric("good", kBackName, "probe") + "1");
   const std::string page = Get(admin, "/");
-  // A wildcard is no name to ask for.
+  // A wildcard is not a name to request.
   EXPECT_THAT(
       page,
       AllOf(HasSubstr("front.test<br><small>own"), HasSubstr("legacy.test<br><small>passthrough"),
@@ -312,7 +313,7 @@ TEST_F(AdminTest, ABrowserShowsThePage) {
   const std::string picture = PathOf("page.png");
   const Browser browser(PathOf(""));
   const std::string url = absl::StrCat("http://127.0.0.1:", admin, "/");
-  // The text as the browser understood it, escapes and all.
+  // The text as the browser parsed it, with escapes resolved.
   const CommandResult dom = browser.Open(url);
   EXPECT_THAT(dom.output, AllOf(HasSubstr("9 days left"), HasSubstr("<div class=\"leg warning\">"),
                                 HasSubstr("leaf \"CN=back.test\" expires on ")))
@@ -321,7 +322,7 @@ TEST_F(AdminTest, ABrowserShowsThePage) {
   std::ifstream file(picture, std::ios::binary);
   const std::string png((std::istreambuf_iterator<char>(file)), {});
   EXPECT_THAT(png, ::testing::StartsWith("\x89PNG\r\n")) << shot.errors;
-  EXPECT_GT(png.size(), 10000u);  // An empty page takes a tenth of that.
+  EXPECT_GT(png.size(), 10000u);  // An empty page takes a tenth of this.
 }
 
 TEST_F(AdminTest, RefusalsAreCountedByTheirLimit) {
@@ -337,12 +338,12 @@ TEST_F(AdminTest, RefusalsAreCountedByTheirLimit) {
           "reason=\"over_limit\"} 1");
 }
 
-TEST_F(AdminTest, HealthIsLostWhileDraining) {
+TEST_F(AdminTest, HealthFailsWhileDraining) {
   const auto backend = StartBackend(Mode::kOffload);
   const auto proxy = StartProxy(Mode::kOffload, backend->address(), {"--admin=127.0.0.1:0"});
   const uint16_t admin = AdminPort(*proxy);
   EXPECT_THAT(Get(admin, "/healthz"), HasSubstr("200 OK"));
-  const auto open = ConnectTls(proxy->port);  // Keeps the drain from ending at once.
+  const auto open = ConnectTls(proxy->port);  // Keeps the drain from ending immediately.
   ASSERT_NE(open, nullptr);
   proxy->process.Signal(SIGTERM);
   ASSERT_TRUE(proxy->WaitForLog("draining")) << proxy->log();
@@ -365,7 +366,7 @@ TEST_F(AdminTest, HostsThatShareABackendShareItsProbe) {
                     HasSubstr("c.test<br><small>bridge"), Not(HasSubstr("not watched"))));
 }
 
-TEST_F(AdminTest, WrongFlagsAreToldInASentence) {
+TEST_F(AdminTest, InvalidFlagsAreReportedInASentence) {
   const std::vector<std::string> flags = {ExampleProgram("passthrough_proxy"),
                                           "--listen=127.0.0.1:0", "--routes=a.test=127.0.0.1:1"};
   const auto expect = [&](const std::vector<std::string>& more, const std::string& text) {

@@ -1,5 +1,5 @@
-// The bridge and backends whose certificates must not be accepted: refused before the client's
-// bytes reach them, with a log line that says which leg, what is wrong, and the date or the names.
+// The bridge with backends whose certificates must be rejected before the client's bytes reach
+// them. The log line has the leg, the fault, and the date or the names.
 
 #include <filesystem>
 #include <string>
@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 
 class BackCertificatesTest : public ProxyTest {
  protected:
-  // Connects through the bridge to a backend with `certificate`, expects a refusal, and returns
+  // Connects through the bridge to a backend with `certificate`, expects a rejection, and returns
   // the proxy's log.
   std::string LogOfRefusal(const testing::PemPair& certificate) {
     const auto backend = StartTlsBackend(certificate);
@@ -33,12 +33,12 @@ class BackCertificatesTest : public ProxyTest {
     EXPECT_EQ(client->read_end(), ReadEnd::kClean) << client->error();
     client->ShutdownWrite();
     EXPECT_TRUE(proxy->WaitForLog("status=")) << proxy->log();
-    EXPECT_EQ(backend->requests(), 0) << "nothing may reach an unverified backend";
+    EXPECT_EQ(backend->requests(), 0) << "no request may reach an unverified backend";
     return proxy->log();
   }
 };
 
-TEST_F(BackCertificatesTest, ExpiredIsRefusedWithTheDate) {
+TEST_F(BackCertificatesTest, AnExpiredCertificateIsRejectedWithTheDate) {
   testing::LeafSpec leaf = LeafFor(kBackName);
   leaf.not_before = absl::FromCivil(absl::CivilDay(2020, 1, 2), absl::UTCTimeZone());
   leaf.not_after = absl::FromCivil(absl::CivilDay(2021, 3, 4), absl::UTCTimeZone());
@@ -47,7 +47,7 @@ TEST_F(BackCertificatesTest, ExpiredIsRefusedWithTheDate) {
   EXPECT_THAT(log, HasSubstr("2021-03-04"));
 }
 
-TEST_F(BackCertificatesTest, NotYetValidIsRefusedWithTheDate) {
+TEST_F(BackCertificatesTest, ACertificateNotYetValidIsRejectedWithTheDate) {
   testing::LeafSpec leaf = LeafFor(kBackName);
   leaf.not_before = absl::FromCivil(absl::CivilDay(2099, 1, 2), absl::UTCTimeZone());
   leaf.not_after = absl::FromCivil(absl::CivilDay(2100, 3, 4), absl::UTCTimeZone());
@@ -56,28 +56,28 @@ TEST_F(BackCertificatesTest, NotYetValidIsRefusedWithTheDate) {
   EXPECT_THAT(log, HasSubstr("2099-01-02"));
 }
 
-TEST_F(BackCertificatesTest, UntrustedIsRefusedWithItsIssuer) {
+TEST_F(BackCertificatesTest, AnUntrustedCertificateIsRejectedWithItsIssuer) {
   const testing::TestPki stranger(absl::Now(), "Stranger CA");
   const std::string log = LogOfRefusal(stranger.Issue(LeafFor(kBackName)));
   EXPECT_THAT(log, HasSubstr("status=\"back leg, handshake: certificate_untrusted"));
   EXPECT_THAT(log, HasSubstr("Stranger CA"));
 }
 
-TEST_F(BackCertificatesTest, AnotherNameIsRefusedWithBothNames) {
+TEST_F(BackCertificatesTest, AnotherNameIsRejectedWithBothNames) {
   const std::string log = LogOfRefusal(pki_.Issue(LeafFor("other.test")));
   EXPECT_THAT(log, HasSubstr("status=\"back leg, handshake: name_mismatch"));
   EXPECT_THAT(log, HasSubstr(kBackName));
   EXPECT_THAT(log, HasSubstr("other.test"));
 }
 
-TEST_F(BackCertificatesTest, ACertificateForClientsIsRefused) {
+TEST_F(BackCertificatesTest, ACertificateForClientsIsRejected) {
   testing::LeafSpec leaf = LeafFor(kBackName);
   leaf.server_auth = false;
   EXPECT_THAT(LogOfRefusal(pki_.Issue(leaf)),
               HasSubstr("status=\"back leg, handshake: certificate_untrusted"));
 }
 
-TEST_F(BackCertificatesTest, AFolderOfCasIsReadAgainWhenAnythingInItChanges) {
+TEST_F(BackCertificatesTest, AFolderOfCasIsReadAgainAfterAnyChange) {
   const testing::TestPki other(absl::Now(), "Other CA");
   const std::string folder = PathOf("cas");
   std::filesystem::create_directory(folder);
@@ -87,7 +87,7 @@ TEST_F(BackCertificatesTest, AFolderOfCasIsReadAgainWhenAnythingInItChanges) {
   EXPECT_NE(Curl(proxy->port, "/hello").output, "hello from backend");
   EXPECT_TRUE(proxy->WaitForLog("certificate_untrusted")) << proxy->log();
 
-  // Whole at once, so that each change is one.
+  // Written in one step, so that each change is one event.
   const std::string second = PathOf("cas/second.pem");
   std::filesystem::rename(WriteFile("new", other.ca_pem()), second);
   EXPECT_TRUE(proxy->WaitForLog("reloaded: ")) << proxy->log();
@@ -98,7 +98,7 @@ TEST_F(BackCertificatesTest, AFolderOfCasIsReadAgainWhenAnythingInItChanges) {
       << proxy->log();
   EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend") << proxy->log();
 
-  // Without its CA the backend is a stranger again; resumption doesn't make up for that.
+  // Without its CA, the backend is untrusted again; resumption doesn't change that.
   std::filesystem::remove(second);
   const auto reloads = [&] {
     return std::vector<std::string>(absl::StrSplit(proxy->log(), "\nreloaded: ")).size() - 1;
@@ -115,7 +115,7 @@ TEST_F(BackCertificatesTest, CasAndRevocationListsMayBeInOneFile) {
   EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend") << proxy->log();
 }
 
-TEST_F(BackCertificatesTest, ABackendThatTalksBeforeTlsIsRefused) {
+TEST_F(BackCertificatesTest, ABackendThatSendsClearTextIsRejected) {
   HttpBackend::Options options;
   options.greeting = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ninject!";
   const HttpBackend backend(options);
@@ -123,7 +123,7 @@ TEST_F(BackCertificatesTest, ABackendThatTalksBeforeTlsIsRefused) {
   const auto client = ConnectTls(proxy->port);
   ASSERT_NE(client, nullptr);
   client->Write(GetRequest("/hello"));
-  EXPECT_EQ(client->ReadToEnd(), "") << "nothing of it may reach the client";
+  EXPECT_EQ(client->ReadToEnd(), "") << "its bytes must not reach the client";
   EXPECT_EQ(client->read_end(), ReadEnd::kClean) << client->error();
   client->ShutdownWrite();
   EXPECT_TRUE(proxy->WaitForLog("status=\"back leg, handshake: ")) << proxy->log();

@@ -95,7 +95,7 @@ bool BlockingStream::Start(bool is_server, const std::string& server_name,
   const bssl::UniquePtr<SSL_CTX> context = NewContext(settings);
   if (certificate != nullptr) UseCertificate(context.get(), *certificate);
   ssl_.reset(SSL_new(context.get()));
-  // TLS reads from and writes to memory: so this class decides how writes are cut.
+  // TLS uses memory BIOs, so that this class decides how writes are split.
   BIO* const received = BIO_new(BIO_s_mem());
   BIO_set_mem_eof_return(received, -1);
   SSL_set_bio(ssl_.get(), received, BIO_new(BIO_s_mem()));

@@ -1,5 +1,5 @@
-// BlockingStream: a TCP connection that blocks, with TLS straight on BoringSSL where wanted: the
-// other end of what is under test, sharing no code with it.
+// BlockingStream: a blocking TCP connection, with or without TLS, as the peer of the tested
+// program. It uses BoringSSL directly and shares no code with that program.
 #ifndef TRESTLE_TESTS_E2E_BLOCKING_STREAM_H_
 #define TRESTLE_TESTS_E2E_BLOCKING_STREAM_H_
 
@@ -19,22 +19,22 @@
 
 namespace trestle::e2e {
 
-/// What a TLS end speaks. Zero and empty stand for the default.
+/// The TLS settings of one end. Zero and empty select the default.
 struct TlsSettings {
   uint16_t min_version = 0;  ///< TLS1_2_VERSION
   uint16_t max_version = 0;
   std::vector<uint16_t> groups;  ///< SSL_GROUP_X25519; the first gets the client's key share.
-  /// Cuts what is sent during the handshake into writes of so many bytes; 0: no cuts.
+  /// Splits the handshake's output into writes of this many bytes; 0: no splits.
   size_t handshake_piece_bytes = 0;
-  std::string ech_config_list = {};  ///< A client's, to hide the name that it asks for.
+  std::string ech_config_list = {};  ///< Of a client, to hide the requested name.
 };
 
-/// How reading ended.
+/// How the stream ended.
 enum class ReadEnd : uint8_t {
-  kOpen,       ///< Not at all: there was something to read.
+  kOpen,       ///< It did not end; bytes were read.
   kClean,      ///< FIN; with TLS, close_notify.
   kTruncated,  ///< With TLS: FIN without close_notify.
-  kReset,      ///< RST, an alert, or any other failure, a timeout included.
+  kReset,      ///< RST, an alert, or any other failure, including a timeout.
 };
 
 class BlockingStream {
@@ -48,35 +48,36 @@ class BlockingStream {
   /// Connects to a port of 127.0.0.1; null when refused.
   static std::unique_ptr<BlockingStream> Connect(uint16_t port);
 
-  /// Make the TLS handshake. The client sends `server_name` as SNI unless it is empty, and checks
-  /// nothing: the test looks at `peer_names`. False when the handshake failed; see `error`.
+  /// Makes the TLS handshake. The client sends `server_name` as SNI unless it is empty, and does
+  /// not verify the server: the test checks `peer_names`. Returns false if the handshake failed;
+  /// see `error`.
   bool StartClient(const std::string& server_name, const TlsSettings& settings = {});
   bool StartServer(const testing::PemPair& certificate, const TlsSettings& settings = {});
 
-  /// Writes all of `data`; false when the connection broke.
+  /// Writes all of `data`; returns false if the connection broke.
   bool Write(absl::string_view data);
 
-  /// Reads something into `buffer`; 0 bytes at the end, see `read_end`.
+  /// Reads bytes into `buffer`; returns 0 at the end, see `read_end`.
   size_t Read(char* buffer, size_t size);
 
-  /// Reads until `text` was read, or to the end; returns all that was read.
+  /// Reads until `text` or the end; returns all bytes read.
   std::string ReadUntil(absl::string_view text);
   std::string ReadToEnd();
   ReadEnd read_end() const { return read_end_; }
 
-  /// Ends this direction: close_notify with TLS, then FIN. Reading goes on.
+  /// Ends this direction: close_notify with TLS, then FIN. Reading continues.
   void ShutdownWrite();
 
   /// Ends the connection as a crash would: with TLS, FIN without close_notify, else RST.
   void Cut();
 
-  /// Closes the socket. What `Interrupt` would wake is over by now.
+  /// Closes the socket. `Interrupt` has no effect after it.
   void Close();
 
   /// Wakes a thread that is blocked in a read or write; from any thread.
   void Interrupt();
 
-  // After a handshake.
+  // The next functions are valid after a handshake.
   std::string version() const;
   std::string group() const;
   std::string server_name() const;  ///< As the client sent it.
@@ -84,22 +85,23 @@ class BlockingStream {
   std::string peer_serial() const;  ///< In hexadecimal.
   bool used_hello_retry_request() const;
 
-  /// The configs that a client was told whose ECH was rejected, after its handshake failed by that.
+  /// Returns the configs that the server sent to a client with rejected ECH, after the failed
+  /// handshake.
   std::string ech_retry_configs() const;
 
-  /// Why TLS failed.
+  /// Returns the reason for the failure of TLS.
   const std::string& error() const { return error_; }
 
  private:
   bool Start(bool is_server, const std::string& server_name, const TlsSettings& settings,
              const testing::PemPair* certificate);
-  bool GoOn(int result);  // False where `result` of a TLS call is the end of it.
+  bool GoOn(int result);  // False if `result` of a TLS call ends the stream.
   bool Receive();
   bool Flush(size_t piece_bytes);
   ssize_t ReceiveRaw(char* buffer, size_t size);
   bool SendRaw(absl::string_view data);
 
-  absl::Mutex close_mutex_;  // An interrupt may race with the close.
+  absl::Mutex close_mutex_;  // Interrupt may race with Close.
   OwnedFd socket_;
   bssl::UniquePtr<SSL> ssl_;
   ReadEnd read_end_ = ReadEnd::kOpen;

@@ -46,7 +46,7 @@ class Writer final {
   std::string Of(std::initializer_list<absl::string_view> choices) {
     return std::string(*(choices.begin() + Below(static_cast<int>(choices.size()))));
   }
-  // The first one mostly.
+  // Returns the first choice in most cases.
   std::string Mostly(std::initializer_list<absl::string_view> choices) {
     return OneIn(5) ? Of(choices) : std::string(*choices.begin());
   }
@@ -233,7 +233,7 @@ class Writer final {
                "Content-Type: text/plain\r\nContent-Type: text/html", "Content-Encoding: gzip"});
   }
 
-  // The value of a part: a marker, or what may look like another part.
+  // Returns the value of a part: a marker, or text that resembles another part.
   std::string Value() {
     const std::string marker = Marker();
     if (!OneIn(3)) return marker;
@@ -366,7 +366,7 @@ class Writer final {
     }
   }
 
-  // With characters of code, so that what names hide counts.
+  // Inserts characters of JSON syntax, so that hidden names are also counted.
   std::string JsonText() {
     const std::string marker = Marker();
     switch (Below(9)) {

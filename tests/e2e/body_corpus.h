@@ -1,5 +1,5 @@
-// BodyCorpus: bodies of requests as attackers write them: forms, multipart forms and JSON with
-// everything at which parsers are known to differ.
+// BodyCorpus: malicious request bodies: forms, multipart forms and JSON, with all constructs that
+// parsers are known to interpret differently.
 #ifndef TRESTLE_TESTS_E2E_BODY_CORPUS_H_
 #define TRESTLE_TESTS_E2E_BODY_CORPUS_H_
 
@@ -9,7 +9,7 @@
 
 namespace trestle::e2e {
 
-/// Names, values and names of files in bodies are these, each at one place of a body at most.
+/// The names, values and file names in bodies. Each occurs at most once per body.
 constexpr const char* kMarkers[] = {"mka0", "mkb0", "mkc0", "mkd0", "mke0", "mkf0", "mkg0", "mkh0"};
 
 struct CorpusBody {
@@ -17,10 +17,10 @@ struct CorpusBody {
   std::string body;
 };
 
-/// Makes `count` bodies, the same ones for the same seed.
+/// Creates `count` bodies; the same seed gives the same bodies.
 std::vector<CorpusBody> BodyCorpus(uint32_t seed, int count);
 
-/// Writes them as tests/e2e/body_parsers read them.
+/// Encodes them for tests/e2e/body_parsers.
 std::string Encode(const std::vector<CorpusBody>& corpus);
 
 }  // namespace trestle::e2e

@@ -1,5 +1,5 @@
-// Chromium before the bridge, with HTTP/1.1, HTTP/2 and WebSockets: it sees what the backend chose,
-// and what a page and its server say to each other arrives as it was sent.
+// Chromium as the client of the bridge, with HTTP/1.1, HTTP/2 and WebSockets. It uses the backend's
+// choice of protocol, and messages between a page and its server arrive unchanged.
 
 #include <memory>
 #include <string>
@@ -18,7 +18,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// Says by which protocol it came.
+// Shows the protocol that delivered the page.
 constexpr char kPage[] = R"(<!DOCTYPE html><title>page</title><p id="protocol"></p>
 <script>
 document.getElementById("protocol").textContent =
@@ -26,9 +26,9 @@ document.getElementById("protocol").textContent =
 </script>
 )";
 
-// The same; and has text, 1 MiB of random bytes and nothing at all said back to it over a WebSocket
-// that it closes, and over a second one that the server closes. The frame whose document stays open
-// keeps the page from being loaded, and so from being looked at, before all is over.
+// Also exchanges text, 1 MiB of random bytes and an empty message over a WebSocket, which the page
+// closes. The server closes a second WebSocket. A frame whose document stays open delays the end of
+// loading, so that the browser prints the page only after all exchanges.
 constexpr char kChatPage[] = R"(<!DOCTYPE html><title>chat</title><p id="protocol"></p><ul></ul>
 <iframe></iframe>
 <script>
@@ -68,13 +68,13 @@ chat(messages, socket => socket.close(4001, "bye"), () =>
 </script>
 )";
 
-// What the page says when each message came back as it was sent.
+// The page's text if each message came back unchanged.
 constexpr char kGoodChat[] =
     "<ul><li>server: welcome</li><li>text same</li><li>binary 1048576 same</li>"
     "<li>binary 0 same</li><li>text same</li><li>closed 4001 bye cleanly</li>"
     "<li>server: welcome</li><li>closed 4002 as you like cleanly</li></ul>";
 
-// A hybrid post-quantum group: what Chromium offers first, and the bridge likes best.
+// A hybrid post-quantum group, the first choice of both Chromium and the bridge.
 constexpr char kPostQuantumFront[] =
     "sni=front.test front=TLSv1.3/TLS_AES_128_GCM_SHA256/X25519MLKEM768";
 
@@ -88,7 +88,7 @@ class BridgeBrowserTest : public ServerProgramsTest {
     WriteFile("chat.html", kChatPage);
   }
 
-  // A server in nginx that speaks TLS, with these locations.
+  // Returns an nginx server with TLS and these locations.
   std::unique_ptr<Process> Nginx(uint16_t port, bool h2, const std::string& locations) const {
     return StartNginx(
         absl::StrCat("http { access_log off; ", TemporaryPaths(), "types { text/html html; } ",
@@ -132,7 +132,7 @@ class BridgeBrowserTest : public ServerProgramsTest {
   const std::vector<std::string> eager_ = {"--alpn=h2,http/1.1", "--eager_alpn"};
 };
 
-TEST_F(BridgeBrowserTest, ThePageComesByTheProtocolThatTheBackendChose) {
+TEST_F(BridgeBrowserTest, ThePageUsesTheProtocolThatTheBackendChose) {
   const std::vector<uint16_t> ports = FreePorts(5);
   const auto nginx_h2 = NginxWithPage(ports[0], true);
   const auto nginx_h1 = NginxWithPage(ports[1], false);
@@ -163,7 +163,7 @@ TEST_F(BridgeBrowserTest, OpensslServesAPageOverHttp1) {
   EXPECT_TRUE(proxy->WaitForLog(kPostQuantumFront)) << proxy->log();
 }
 
-TEST_F(BridgeBrowserTest, ABackendThatIsNotProvenShowsNothing) {
+TEST_F(BridgeBrowserTest, AnUnverifiedBackendShowsNothing) {
   WriteCertificate("back", LeafFor("other.test"));
   const uint16_t port = FreePort();
   const auto nginx = NginxWithPage(port, true);
@@ -193,7 +193,7 @@ class BridgeWebSocketTest : public BridgeBrowserTest {
     return server;
   }
 
-  // Has the page chat with `server` through `proxy`.
+  // Runs the exchanges of the page with `server` through `proxy`.
   void ExpectGoodChat(const ProxyProcess& proxy, Process& server, const std::string& protocol) {
     const std::string page = Page(proxy);
     EXPECT_THAT(page, HasSubstr(absl::StrCat("over ", protocol, "<"))) << proxy.log();
@@ -205,7 +205,7 @@ class BridgeWebSocketTest : public BridgeBrowserTest {
   uint16_t server_port_ = 0;
 };
 
-TEST_F(BridgeWebSocketTest, MessagesArriveAsTheyWereSent) {
+TEST_F(BridgeWebSocketTest, MessagesArriveUnchanged) {
   const auto server = StartWebSocketServer({PathOf("back.pem"), PathOf("back.key")});
   for (const std::vector<std::string>& flags :
        {eager_, std::vector<std::string>{}, std::vector<std::string>{"--alpn=http/1.1"}}) {
@@ -215,7 +215,7 @@ TEST_F(BridgeWebSocketTest, MessagesArriveAsTheyWereSent) {
   }
 }
 
-TEST_F(BridgeWebSocketTest, WhereRequestsAreReadItPassesUnread) {
+TEST_F(BridgeWebSocketTest, TheWebSocketPassesUnreadEvenIfRequestsAreRead) {
   const auto server = StartWebSocketServer({PathOf("back.pem"), PathOf("back.key")});
   const auto proxy = StartBridge(server_port_, {"--http"});
   ExpectGoodChat(*proxy, *server, "http/1.1");
@@ -233,8 +233,8 @@ TEST_F(BridgeWebSocketTest, ItIsRoutedByItsPath) {
   ExpectGoodChat(*proxy, *server, "http/1.1");
 }
 
-// nginx speaks HTTP/2 for the page, and HTTP/1.1 for the WebSocket: with eager ALPN each connection
-// gets what it asked for.
+// nginx uses HTTP/2 for the page and HTTP/1.1 for the WebSocket. With eager ALPN, each connection
+// uses the protocol that it offers.
 TEST_F(BridgeWebSocketTest, NginxServesAPageOverHttp2AndItsWebSocketOverHttp1) {
   const auto server = StartWebSocketServer();
   const uint16_t port = FreePort();
@@ -250,7 +250,7 @@ TEST_F(BridgeWebSocketTest, NginxServesAPageOverHttp2AndItsWebSocketOverHttp1) {
   EXPECT_THAT(server->output(), HasSubstr("open alpn=http/1.1"));
 }
 
-// haproxy knows extended CONNECT (RFC 8441): the WebSocket is a stream of the page's connection.
+// haproxy supports extended CONNECT (RFC 8441): the WebSocket is a stream of the page's connection.
 TEST_F(BridgeWebSocketTest, HaproxyServesBothOverHttp2) {
   const auto server = StartWebSocketServer();
   const uint16_t port = FreePort();

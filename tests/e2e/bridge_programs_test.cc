@@ -1,5 +1,5 @@
-// The bridge in front of nginx, haproxy and openssl s_server, with curl, h2load and openssl
-// s_client before it: the protocol that the backend chooses, sessions, and certificates of the back
+// The bridge with backends of nginx, haproxy and openssl s_server, and clients of curl, h2load and
+// openssl s_client. Covers the backend's choice of protocol, sessions, and certificates of the back
 // leg.
 
 #include <cstdio>
@@ -59,7 +59,7 @@ class BridgeProgramsTest : public ServerProgramsTest {
     return StartProxy(Mode::kBridge, absl::StrCat("127.0.0.1:", port), more);
   }
 
-  // The version of HTTP that curl spoke through `proxy`, having offered both; and the body.
+  // Returns the HTTP version that curl used through `proxy`, after offering both, and the body.
   std::string VersionAndBody(const ProxyProcess& proxy) {
     const CommandResult result =
         Curl(proxy.port, "/", {"--http2", "--write-out", " over HTTP/%{http_version}"});
@@ -67,8 +67,8 @@ class BridgeProgramsTest : public ServerProgramsTest {
     return result.output;
   }
 
-  // What s_client says of the handshake with `port`, having offered these protocols: "ALPN
-  // protocol: h2", "No ALPN negotiated", or the alert that it was sent.
+  // Returns the result of s_client's handshake with `port` after it offered these protocols: "ALPN
+  // protocol: h2", "No ALPN negotiated", or the alert that it received.
   std::string SClientSees(uint16_t port, const std::string& name, const std::string& offered) {
     const CommandResult result =
         RunCommand({FindProgram("openssl"), "s_client", "-connect",
@@ -101,7 +101,7 @@ TEST_F(BridgeProgramsTest, TheClientSeesTheBackendsChoice) {
                {ports[1], "nginx HTTP/1.1 back.test", " over HTTP/1.1"},
                {ports[2], "haproxy h2", " over HTTP/2"},
                {ports[3], "haproxy http/1.1", " over HTTP/1.1"},
-               {ports[4], "s_server", " over HTTP/1"}};  // It answers in HTTP/1.0.
+               {ports[4], "s_server", " over HTTP/1"}};  // It responds in HTTP/1.0.
   for (const auto& c : cases) {
     const auto proxy = StartBridge(c.port, eager_);
     for (int i = 0; i < 2; ++i) {
@@ -112,8 +112,8 @@ TEST_F(BridgeProgramsTest, TheClientSeesTheBackendsChoice) {
   }
 }
 
-// Whatever the backend speaks and the client offers, s_client is told the same as without a bridge.
-TEST_F(BridgeProgramsTest, TheClientSeesWhatItWouldSeeWithoutTheBridge) {
+// For every pair of offer and backend, s_client has the same result as without a bridge.
+TEST_F(BridgeProgramsTest, TheClientSeesTheSameResultAsWithoutTheBridge) {
   constexpr char kHttp2[] = "ALPN protocol: h2";
   constexpr char kHttp1[] = "ALPN protocol: http/1.1";
   constexpr char kNone[] = "No ALPN negotiated";
@@ -128,13 +128,13 @@ TEST_F(BridgeProgramsTest, TheClientSeesWhatItWouldSeeWithoutTheBridge) {
   const auto openssl_none = OpensslBackend(ports[6], {});
   const struct {
     uint16_t port;
-    // Seen by clients that offer h2 and http/1.1, http/1.1 and h2, h2, http/1.1.
+    // Results of clients that offer h2 and http/1.1, http/1.1 and h2, h2, http/1.1.
     const char* seen[4];
   } cases[] = {
       {ports[0], {kHttp2, kHttp2, kHttp2, kHttp1}},
       {ports[1], {kHttp1, kHttp1, kRefused, kHttp1}},
       {ports[2], {kHttp1, kHttp1, kHttp2, kHttp1}},
-      {ports[3], {kHttp2, kHttp2, kHttp2, kNone}},  // haproxy goes on without a protocol.
+      {ports[3], {kHttp2, kHttp2, kHttp2, kNone}},  // haproxy continues without a protocol.
       {ports[4], {kHttp2, kHttp2, kHttp2, kRefused}},
       {ports[5], {kHttp1, kHttp1, kRefused, kHttp1}},
       {ports[6], {kNone, kNone, kNone, kNone}},
@@ -150,7 +150,7 @@ TEST_F(BridgeProgramsTest, TheClientSeesWhatItWouldSeeWithoutTheBridge) {
   }
 }
 
-TEST_F(BridgeProgramsTest, AClientThatSpeaksTooLittleForTheBackendIsToldSo) {
+TEST_F(BridgeProgramsTest, AClientWithoutTheBackendsProtocolGetsAnAlert) {
   const uint16_t port = FreePort();
   const auto openssl = OpensslBackend(port, {"-alpn", "h2"});
   const auto proxy = StartBridge(port, eager_);
@@ -158,12 +158,12 @@ TEST_F(BridgeProgramsTest, AClientThatSpeaksTooLittleForTheBackendIsToldSo) {
   EXPECT_TRUE(proxy->WaitForLog(
       "status=\"back leg, handshake: peer_alert (no_application_protocol): the peer sent"))
       << proxy->log();
-  // What the front doesn't speak, no backend is asked for.
+  // A protocol that the front leg does not offer is never requested from a backend.
   EXPECT_EQ(SClientSees(proxy->port, kFrontName, "h3"), "SSL alert number 120");
   EXPECT_TRUE(proxy->WaitForLog("status=\"front leg, handshake: alpn_mismatch: ")) << proxy->log();
 }
 
-TEST_F(BridgeProgramsTest, LazilyABackendThatDoesNotSpeakItEndsTheConnection) {
+TEST_F(BridgeProgramsTest, WithLazyAlpnABackendWithoutTheProtocolEndsTheConnection) {
   const uint16_t port = FreePort();
   const auto openssl = OpensslBackend(port, {"-alpn", "http/1.1"});
   const auto proxy = StartBridge(port, {"--alpn=h2,http/1.1"});
@@ -171,7 +171,7 @@ TEST_F(BridgeProgramsTest, LazilyABackendThatDoesNotSpeakItEndsTheConnection) {
   EXPECT_TRUE(proxy->WaitForLog("no_application_protocol")) << proxy->log();
 }
 
-TEST_F(BridgeProgramsTest, H2loadGetsAllItsAnswers) {
+TEST_F(BridgeProgramsTest, H2loadGetsAllResponses) {
   const std::string h2load = FindProgram("h2load");
   if (h2load.empty()) return;
   const uint16_t port = FreePort();
@@ -201,9 +201,9 @@ TEST_F(BridgeProgramsTest, SessionsWithBackendsAreResumed) {
   }
 }
 
-// nginx says of each connection: resumed ("r") or not ("."), for which name, with whose
+// nginx reports each connection: resumed ("r") or not ("."), the name, and the client's
 // certificate.
-TEST_F(BridgeProgramsTest, SessionsWithBackendsAreOfOneNameAndOneIdentity) {
+TEST_F(BridgeProgramsTest, SessionsWithBackendsAreBoundToNameAndIdentity) {
   testing::LeafSpec both = LeafFor(kFrontName);
   both.dns_names.push_back("other.test");
   WriteCertificate("back", both);
@@ -247,7 +247,7 @@ TEST_F(BridgeProgramsTest, SessionsWithBackendsAreOfOneNameAndOneIdentity) {
   }
 }
 
-TEST_F(BridgeProgramsTest, ABackendThatAsksGetsTheBridgesOwnCertificate) {
+TEST_F(BridgeProgramsTest, ABackendThatRequestsACertificateGetsTheBridgesOwn) {
   testing::LeafSpec leaf;
   leaf.common_name = "the bridge";
   leaf.server_auth = false;
@@ -266,7 +266,7 @@ TEST_F(BridgeProgramsTest, ABackendThatAsksGetsTheBridgesOwnCertificate) {
   EXPECT_TRUE(nobody->WaitForLog("back leg")) << nobody->log();
 }
 
-TEST_F(BridgeProgramsTest, ACertificateThatBackendsMayRejectIsWarnedOf) {
+TEST_F(BridgeProgramsTest, ACertificateThatBackendsMayRejectCausesAWarning) {
   WriteCertificate("bridge", LeafFor("bridge.test"));
   const auto proxy =
       StartBridge(FreePort(), {absl::StrCat("--backend_cert=", PathOf("bridge.pem")),
@@ -276,7 +276,7 @@ TEST_F(BridgeProgramsTest, ACertificateThatBackendsMayRejectIsWarnedOf) {
       << proxy->log();
 }
 
-TEST_F(BridgeProgramsTest, CasMayBeAFolderAndPinsAreKept) {
+TEST_F(BridgeProgramsTest, CasMayBeAFolderAndPinsAreChecked) {
   const uint16_t port = FreePort();
   const auto nginx = NginxBackend(port, false);
   const std::string no_pin = "--backend_pins=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -285,7 +285,7 @@ TEST_F(BridgeProgramsTest, CasMayBeAFolderAndPinsAreKept) {
   ASSERT_TRUE(pinned->WaitForLog("sha256/")) << pinned->log();
   const std::string log = pinned->log();
   const std::string pin = log.substr(log.find("sha256/"), 7 + 44);
-  // The test's own folder has ca.pem, and other certificates, which do no harm.
+  // The test's own folder has ca.pem and other certificates, which are harmless.
   const auto proxy = StartBridge(
       port, {absl::StrCat(no_pin, ",", pin), absl::StrCat("--backend_ca=", PathOf("."))});
   EXPECT_EQ(Curl(proxy->port, "/").exit_status, 0) << proxy->log();
@@ -314,7 +314,7 @@ TEST_F(BridgeProgramsTest, TheClientsNameMayBeCopied) {
   EXPECT_THAT(result.output, HasSubstr(kFrontName));
 }
 
-TEST_F(BridgeProgramsTest, TheNextBackendIsTriedWhereOneFails) {
+TEST_F(BridgeProgramsTest, TheNextBackendIsTriedAfterAFailure) {
   const testing::PemPair other = WriteCertificate("other", LeafFor("other.test"));
   const auto wrong = StartTlsBackend(other);
   const uint16_t port = FreePort();

@@ -1,4 +1,4 @@
-// Browser: Chromium without a window, as a test's client. It reaches 127.0.0.1 and nothing else.
+// Browser: Chromium without a window, as a test's client. It reaches 127.0.0.1 only.
 #ifndef TRESTLE_TESTS_E2E_BROWSER_H_
 #define TRESTLE_TESTS_E2E_BROWSER_H_
 
@@ -10,18 +10,17 @@ namespace trestle::e2e {
 
 class Browser {
  public:
-  /// Keeps its profile in `folder`, which belongs to a test, and finds kFrontName at 127.0.0.1.
+  /// Keeps its profile in `folder`, which belongs to a test. Resolves kFrontName to 127.0.0.1.
   explicit Browser(const std::string& folder);
 
-  /// Also believes certificates of the CA in `path`, as the browser of a user would who imported
-  /// it.
+  /// Also trusts certificates of the CA in `path`, as if the user had imported it.
   void Trust(const std::string& path);
 
-  /// Opens `url`, and returns the page as it is when all of it is loaded: scripts ran, escapes are
-  /// as the browser understood them.
+  /// Opens `url`, and returns the page after all of it is loaded: scripts have run, and escapes are
+  /// resolved.
   CommandResult Open(const std::string& url) const;
 
-  /// Opens `url`, and writes a picture of the page to `path`.
+  /// Opens `url`, and writes a screenshot of the page to `path`.
   CommandResult Picture(const std::string& url, const std::string& path) const;
 
  private:

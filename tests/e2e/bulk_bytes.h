@@ -1,5 +1,5 @@
-// BulkBytes: a long body that is the same for everybody who names its length, without being held
-// anywhere, and its SHA-256.
+// BulkBytes: a long body that depends on its length only and is never held in memory as a whole,
+// and its SHA-256.
 #ifndef TRESTLE_TESTS_E2E_BULK_BYTES_H_
 #define TRESTLE_TESTS_E2E_BULK_BYTES_H_
 
@@ -18,7 +18,7 @@ class BulkBytes {
 
   explicit BulkBytes(uint64_t size) : left_(size) {}
 
-  /// The next block, no two of which are alike; empty at the end. Valid until the next call.
+  /// Returns the next block, unlike all others; empty at the end. Valid until the next call.
   absl::string_view NextBlock();
 
  private:
@@ -33,18 +33,18 @@ class Sha256 {
   Sha256() { SHA256_Init(&state_); }
   void Add(absl::string_view bytes) { SHA256_Update(&state_, bytes.data(), bytes.size()); }
 
-  /// The sum in hexadecimal; to be called once.
+  /// Returns the digest in hexadecimal; call it once.
   std::string Sum();
 
  private:
   SHA256_CTX state_;
 };
 
-/// The sum of a body of so many bytes, and of a file; empty when it can't be read.
+/// Returns the digest of a body of `size` bytes, or of a file; empty if it can't be read.
 std::string Sha256OfBulk(uint64_t size);
 std::string Sha256OfFile(const std::string& path);
 
-/// Writes a body of so many bytes into a file.
+/// Writes a body of `size` bytes into a file.
 void WriteBulkFile(const std::string& path, uint64_t size);
 
 }  // namespace trestle::e2e

@@ -1,4 +1,4 @@
-// Many bytes: 200 MB in each direction through each proxy arrive unchanged, and with few system
+// Bulk transfers: 200 MB in each direction through each proxy arrive unchanged, and with few system
 // calls.
 
 #include <csignal>
@@ -22,9 +22,9 @@ namespace {
 using ::testing::Values;
 
 constexpr uint64_t kBulkBytes = 200'000'000;
-// On each side and in each direction at least 32 KiB a call on average, which is 30,500 calls a GB.
+// On average at least 32 KiB per call, on each side and in each direction: 30,500 calls per GB.
 constexpr int kMostCalls = kBulkBytes / 32'768;
-// The way back has a request, an answer or nothing.
+// The other direction has a request, a response or nothing.
 constexpr int kMostCallsBack = 200;
 
 class BulkTest : public ProxyTest, public ::testing::WithParamInterface<Mode> {};
@@ -62,7 +62,7 @@ struct CallCounts {
   int back_writes = 0;
 };
 
-// Reads lines of `strace -yy`, in which descriptors show their addresses:
+// Parses lines of `strace -yy`, in which descriptors show their addresses:
 //   12 recvfrom(9<TCP:[127.0.0.1:4000->127.0.0.1:5000]>, ...
 CallCounts CountCalls(const std::string& trace_path, uint16_t front_port, uint16_t back_port) {
   const std::string front = absl::StrCat("<TCP:[127.0.0.1:", front_port, "->");
@@ -73,7 +73,7 @@ CallCounts CountCalls(const std::string& trace_path, uint16_t front_port, uint16
     const bool is_front = absl::StrContains(line, front);
     const bool is_back = absl::StrContains(line, back);
     if (absl::StrContains(line, "splice(")) {
-      // A splice reads where the socket comes first, before the comma, and else writes.
+      // A splice reads if the socket comes before the comma; otherwise it writes.
       const std::string first = line.substr(0, line.find(','));
       counts.front_reads += absl::StrContains(first, front);
       counts.back_reads += absl::StrContains(first, back);
@@ -90,12 +90,13 @@ CallCounts CountCalls(const std::string& trace_path, uint16_t front_port, uint16
 
 class BulkSystemCallsTest : public BulkTest {
  protected:
-  // -D: the proxy is our child and strace another's, so that the proxy gets our signals.
-  // -E: in a build with AddressSanitizer, leaks can't be looked for under strace.
+  // -D: the proxy is the child of this process, and so gets its signals; strace is a grandchild.
+  // -E: LeakSanitizer can't run under strace.
   void Start() {
     const std::string strace = FindProgram("strace");
     ASSERT_FALSE(strace.empty());
-    // Not beside the certificates: the proxy would watch its own trace grow.
+    // In a folder of its own: the proxy watches the folder of the certificates, and would see its
+    // trace grow.
     std::filesystem::create_directory(PathOf("traces"));
     backend_ = StartBackend(GetParam());
     proxy_ = StartProxy(GetParam(), backend_->address(), {},
@@ -126,7 +127,7 @@ INSTANTIATE_TEST_SUITE_P(AllModes, BulkSystemCallsTest,
                          Values(Mode::kOffload, Mode::kPassthrough, Mode::kBridge),
                          [](const auto& info) { return ProgramOf(info.param); });
 
-TEST_P(BulkSystemCallsTest, OfADownload) {
+TEST_P(BulkSystemCallsTest, ADownloadTakesFewCalls) {
   Start();
   const CommandResult curl = Curl(proxy_->port, absl::StrCat("/bytes/", kBulkBytes),
                                   {"--output", "/dev/null"}, kPatience * 2);
@@ -140,7 +141,7 @@ TEST_P(BulkSystemCallsTest, OfADownload) {
   EXPECT_GT(counts.back_reads, 0) << "the trace shows no bytes from the backend";
 }
 
-TEST_P(BulkSystemCallsTest, OfAnUpload) {
+TEST_P(BulkSystemCallsTest, AnUploadTakesFewCalls) {
   const std::string path = PathOf("upload");
   WriteBulkFile(path, kBulkBytes);
   Start();

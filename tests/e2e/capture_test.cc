@@ -1,5 +1,5 @@
-// --dangerous_capture_file of the example proxies: what curl and a backend said to each other is in
-// the file, whole, and tcpdump finds nothing wrong with it.
+// --dangerous_capture_file of the example proxies: the file has the complete exchange between curl
+// and a backend, and tcpdump accepts it.
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,7 +32,7 @@ class CaptureTest : public ProxyTest {
  protected:
   CaptureTest() : path_(PathOf("capture.pcap")), flag_("--dangerous_capture_file=" + path_) {}
 
-  // The connections of the file, once the proxy has ended and all is written.
+  // Returns the connections of the file, after the proxy has ended and written everything.
   std::vector<PcapStream> StreamsOf(ProxyProcess& proxy) const {
     proxy.process.Signal(SIGTERM);
     EXPECT_TRUE(proxy.process.WaitForExit(kPatience).has_value()) << proxy.log();
@@ -41,12 +41,13 @@ class CaptureTest : public ProxyTest {
     return streams.value_or(std::vector<PcapStream>());
   }
 
-  // What tcpdump tells of each packet, payload included; it has to find every checksum correct.
+  // Returns tcpdump's description of each packet with its payload. Every checksum must be correct.
   std::string Tcpdump() const {
     std::vector<std::string> argv = {FindProgram("tcpdump"), "-n", "-vv", "-A", "-r", path_};
     CommandResult dump = RunCommand(argv, kPatience);
     if (absl::StrContains(dump.errors, "Couldn't change to")) {
-      // As root it becomes another user, which a sandbox has none of: be nobody from the beginning.
+      // As root, tcpdump switches to another user, which a sandbox does not have. So it starts as
+      // nobody.
       argv.insert(argv.begin(), {FindProgram("unshare"), "--user"});
       dump = RunCommand(argv, kPatience);
     }
@@ -67,7 +68,7 @@ class CaptureTest : public ProxyTest {
   const std::string flag_;
 };
 
-TEST_F(CaptureTest, ABridgeAndATerminatorWriteWhatBothSidesSent) {
+TEST_F(CaptureTest, ABridgeAndATerminatorWriteTheBytesOfBothSides) {
   for (const Mode mode : {Mode::kBridge, Mode::kOffload}) {
     const auto backend = StartBackend(mode);
     const auto proxy = StartProxy(mode, backend->address(), {flag_, "--threads=2"});
@@ -90,7 +91,7 @@ TEST_F(CaptureTest, ABridgeAndATerminatorWriteWhatBothSidesSent) {
   }
 }
 
-TEST_F(CaptureTest, CleanEndsAreThereAndTheFileIsPrivate) {
+TEST_F(CaptureTest, CleanEndsAreCapturedAndTheFileIsPrivate) {
   const auto backend = StartBackend(Mode::kBridge);
   const auto proxy = StartProxy(Mode::kBridge, backend->address(), {flag_});
   struct stat info;
@@ -107,7 +108,7 @@ TEST_F(CaptureTest, CleanEndsAreThereAndTheFileIsPrivate) {
   EXPECT_EQ(streams[0].to_server, GetRequest("/after-end"));
 }
 
-TEST_F(CaptureTest, WhatIsRefusedIsThereAsTheClientSentIt) {
+TEST_F(CaptureTest, ARejectedRequestIsCapturedAsTheClientSentIt) {
   const auto backend = StartBackend(Mode::kBridge);
   const auto proxy = StartProxy(Mode::kBridge, backend->address(), {flag_, "--http"});
   EXPECT_EQ(Curl(proxy->port, "/hello", {"--header", "X-Forwarded-For: made up"}).output,
@@ -122,7 +123,7 @@ TEST_F(CaptureTest, WhatIsRefusedIsThereAsTheClientSentIt) {
   EXPECT_TRUE(streams[1].reset);
 }
 
-TEST_F(CaptureTest, AtItsLimitTheProxyGoesOn) {
+TEST_F(CaptureTest, AtItsLimitTheProxyContinues) {
   const auto backend = StartBackend(Mode::kBridge);
   const auto proxy =
       StartProxy(Mode::kBridge, backend->address(), {flag_, "--dangerous_capture_bytes=100000"});
@@ -137,7 +138,7 @@ TEST_F(CaptureTest, AtItsLimitTheProxyGoesOn) {
   EXPECT_THAT(proxy->log(), HasSubstr("has come to its limit of 100000 bytes"));
 }
 
-TEST_F(CaptureTest, OnAFullDiskTheProxyGoesOn) {
+TEST_F(CaptureTest, OnAFullDiskTheProxyContinues) {
   if (kSanitized) GTEST_SKIP() << "the program may write too little for a sanitizer";
   const auto backend = StartBackend(Mode::kBridge);
   const auto proxy = StartProxy(Mode::kBridge, backend->address(), {flag_},
@@ -151,7 +152,7 @@ TEST_F(CaptureTest, OnAFullDiskTheProxyGoesOn) {
   Tcpdump();
 }
 
-TEST_F(CaptureTest, AFileThatIsThereIsLeftAlone) {
+TEST_F(CaptureTest, AnExistingFileIsNotOverwritten) {
   WriteFile("capture.pcap", "precious");
   std::vector<std::string> argv = {ExampleProgram("bridging_proxy"), flag_};
   for (const std::string& flag : FlagsFor(Mode::kBridge, "127.0.0.1:9")) argv.push_back(flag);

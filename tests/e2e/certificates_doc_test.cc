@@ -23,7 +23,7 @@ class CertificatesDocTest : public ServerProgramsTest {};
 TEST_F(CertificatesDocTest, EveryCommandWorks) {
   const std::string shell = absl::StrJoin(ShellBlocks("docs/certificates.md"), "");
   ASSERT_THAT(shell, HasSubstr("leg_probe --front="));
-  // The ports of the text may be taken on this machine.
+  // The ports of the text may be in use on this machine.
   const std::vector<uint16_t> ports = FreePorts(3);
   const std::string script =
       absl::StrReplaceAll(shell, {{"127.0.0.1:8443", absl::StrCat("127.0.0.1:", ports[0])},
@@ -31,7 +31,7 @@ TEST_F(CertificatesDocTest, EveryCommandWorks) {
                                   {"127.0.0.1:9100", absl::StrCat("127.0.0.1:", ports[2])}});
   char* const here = realpath("examples", nullptr);
   ASSERT_NE(here, nullptr);
-  // Whatever happens, nothing that it started outlives it.
+  // Ends all started processes in every case.
   const std::string path = WriteFile(
       "run.sh",
       absl::StrCat("set -eu\ncd ", PathOf(""), "\nPATH=", here,

@@ -1,5 +1,5 @@
-// A folder of certificates at the terminating proxy: which is shown to whom, and what becomes of
-// changes. What changes cost under load: see reload_load_test.cc.
+// A folder of certificates at the terminating proxy: which clients receive which certificate, and
+// the effect of changes. reload_load_test.cc measures the cost of changes under load.
 
 #include <filesystem>
 #include <memory>
@@ -22,7 +22,7 @@ class CertificatesTest : public ProxyTest {
  protected:
   CertificatesTest() { std::filesystem::create_directory(PathOf("certs")); }
 
-  // Starts a proxy with the folder and no certificate beside it.
+  // Starts a proxy with the folder and no other certificate.
   std::unique_ptr<ProxyProcess> Start(const std::vector<std::string>& more_flags = {}) {
     std::vector<std::string> flags = {absl::StrCat("--certs_dir=", PathOf("certs")),
                                       "--cert=", "--key="};
@@ -34,7 +34,7 @@ class CertificatesTest : public ProxyTest {
     return WriteCertificate(absl::StrCat("certs/", name), leaf);
   }
 
-  // The names of the certificate that a client is shown who asks for `name`.
+  // Returns the names in the certificate that a client receives for `name`.
   static std::string ShownFor(const ProxyProcess& proxy, const std::string& name) {
     const auto client = BlockingStream::Connect(proxy.port);
     if (client == nullptr || !client->StartClient(name)) return "refused";
@@ -44,7 +44,7 @@ class CertificatesTest : public ProxyTest {
   const std::unique_ptr<HttpBackend> backend_ = StartBackend(Mode::kOffload);
 };
 
-TEST_F(CertificatesTest, EachNameIsShownItsOwn) {
+TEST_F(CertificatesTest, EachNameGetsItsOwnCertificate) {
   Put("a", LeafFor("a.test"));
   Put("wild", LeafFor("*.wild.test"));
   const testing::PemPair both = pki_.Issue(LeafFor("x.wild.test"));
@@ -57,7 +57,7 @@ TEST_F(CertificatesTest, EachNameIsShownItsOwn) {
   EXPECT_EQ(ShownFor(*proxy, "elsewhere.test"), "a.test") << "the first one";
 }
 
-TEST_F(CertificatesTest, EcdsaOverRsaWhereTheClientCan) {
+TEST_F(CertificatesTest, EcdsaIsPreferredOverRsaIfTheClientSupportsIt) {
   testing::LeafSpec rsa = LeafFor(kFrontName);
   rsa.key_type = KeyType::kRsa;
   Put("front.rsa", rsa);
@@ -71,7 +71,7 @@ TEST_F(CertificatesTest, EcdsaOverRsaWhereTheClientCan) {
   EXPECT_THAT(only_rsa.output, HasSubstr("hello from backend"));
 }
 
-TEST_F(CertificatesTest, ValidOverExpired) {
+TEST_F(CertificatesTest, AValidCertificateIsPreferredOverAnExpiredOne) {
   testing::LeafSpec expired = LeafFor(kFrontName);
   expired.not_after = absl::Now() - absl::Hours(24);
   Put("a", expired);
@@ -95,7 +95,7 @@ TEST_F(CertificatesTest, AHelloWithoutANameGetsTheCertificateOfTheAddress) {
   Put("b", address);
   const auto proxy = Start();
   EXPECT_EQ(ShownFor(*proxy, "elsewhere.test"), "a.test");
-  // Of an address, curl sends no server name.
+  // curl sends no server name for an address.
   const CommandResult verified =
       RunCommand({FindProgram("curl"), "--silent", "--show-error", "--cacert", PathOf("ca.pem"),
                   absl::StrCat("https://127.0.0.1:", proxy->port, "/hello")},
@@ -103,7 +103,7 @@ TEST_F(CertificatesTest, AHelloWithoutANameGetsTheCertificateOfTheAddress) {
   EXPECT_EQ(verified.output, "hello from backend") << verified.errors;
 }
 
-TEST_F(CertificatesTest, ALeftOverOcspResponseIsSaidOnceAndBlocksNothing) {
+TEST_F(CertificatesTest, AnOutdatedOcspResponseIsLoggedOnceAndBlocksNothing) {
   const testing::TestPki intermediate(pki_, "Intermediate");
   testing::LeafSpec leaf = LeafFor(kFrontName);
   const auto put = [&] {
@@ -133,7 +133,7 @@ TEST_F(CertificatesTest, TheFolderIsWatched) {
   WriteFile("certs/b.key", "damaged");
   ASSERT_TRUE(proxy->WaitForLog("reload failed")) << proxy->log();
   EXPECT_TRUE(proxy->WaitForLog("certs: b.pem with b.key: the private key")) << proxy->log();
-  EXPECT_EQ(ShownFor(*proxy, "b.test"), "b.test") << "the old set stays as a whole";
+  EXPECT_EQ(ShownFor(*proxy, "b.test"), "b.test") << "the old set remains as a whole";
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ class ClientCertificatesTest : public ProxyTest {
   testing::PemPair alice_;
 };
 
-TEST_F(ClientCertificatesTest, AreRequiredAndTold) {
+TEST_F(ClientCertificatesTest, AreRequiredAndLogged) {
   const auto proxy = Start({});
   EXPECT_NE(Curl(proxy->port, "/hello").exit_status, 0);
   EXPECT_TRUE(proxy->WaitForLog("client_certificate_missing")) << proxy->log();
@@ -53,7 +53,7 @@ TEST_F(ClientCertificatesTest, AreRequiredAndTold) {
   EXPECT_TRUE(proxy->WaitForLog("client_certificate=\"CN=alice\"")) << proxy->log();
 }
 
-TEST_F(ClientCertificatesTest, ModesGoByName) {
+TEST_F(ClientCertificatesTest, ModesDependOnTheName) {
   const auto proxy = Start({absl::StrCat("--client_auth=required,", kFrontName, "=optional")});
   EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend");
   EXPECT_EQ(CurlAs("alice", proxy->port).output, "hello from backend");
@@ -64,7 +64,7 @@ TEST_F(ClientCertificatesTest, ModesGoByName) {
   EXPECT_TRUE(proxy->WaitForLog("client_certificate_missing")) << proxy->log();
 }
 
-TEST_F(ClientCertificatesTest, OnlyTheAllowedComeIn) {
+TEST_F(ClientCertificatesTest, OnlyAllowedClientsAreAccepted) {
   const auto proxy = Start({"--client_allow=dns:alice.test,uri:spiffe://td.test/*"});
   EXPECT_EQ(CurlAs("alice", proxy->port).output, "hello from backend");
   EXPECT_NE(CurlAs("bob", proxy->port).exit_status, 0);

@@ -1,4 +1,4 @@
-// curl and openssl through each proxy, with TLS 1.2 and 1.3, and against backends of OpenSSL too.
+// curl and openssl through each proxy, with TLS 1.2 and 1.3, also to OpenSSL backends.
 
 #include <openssl/ssl.h>
 
@@ -34,7 +34,7 @@ class ClientsTest : public ProxyTest,
   Mode mode() const { return std::get<0>(GetParam()); }
   const Version& version() const { return std::get<1>(GetParam()); }
 
-  // The log's words for the front leg; a passthrough doesn't decrypt it.
+  // The log's text for the front leg; a passthrough doesn't decrypt it.
   std::string FrontInLog() const {
     return mode() == Mode::kPassthrough ? "front=- " : absl::StrCat("front=", version().name, "/");
   }
@@ -57,7 +57,7 @@ TEST_P(ClientsTest, CurlIsServed) {
   EXPECT_EQ(curl.exit_status, 0) << curl.errors;
   EXPECT_EQ(curl.output, "hello from backend");
   EXPECT_THAT(curl.errors, HasSubstr(absl::StrCat("SSL connection using ", version().name)));
-  // curl closes without waiting for the backend's end: where that end is passed through, the
+  // curl closes without waiting for the backend's end. If the proxy passes that end through, the
   // connection ends with a reset.
   EXPECT_TRUE(proxy->WaitForLog(mode() == Mode::kPassthrough ? "status=" : "status=\"ok\""))
       << proxy->log();
@@ -81,7 +81,7 @@ TEST_P(ClientsTest, OpensslAsTheBackendIsReached) {
   const std::string openssl = FindProgram("openssl");
   ASSERT_FALSE(openssl.empty());
   WriteCertificate("back", LeafFor(mode() == Mode::kBridge ? kBackName : kFrontName));
-  // Says on which port it listens: "ACCEPT 127.0.0.1:40000".
+  // s_server prints its port: "ACCEPT 127.0.0.1:40000".
   Process server({openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", PathOf("back.pem"),
                   "-key", PathOf("back.key"), "-www", version().openssl_flag});
   ASSERT_TRUE(server.WaitForOutput("ACCEPT 127.0.0.1:", kPatience)) << server.errors();
@@ -100,7 +100,7 @@ TEST_P(ClientsTest, OpensslAsTheBackendIsReached) {
 
 using LogTest = ProxyTest;
 
-TEST_F(LogTest, ALineTellsAllOfAConnection) {
+TEST_F(LogTest, ALineDescribesAWholeConnection) {
   TlsSettings post_quantum;
   post_quantum.groups = {SSL_GROUP_X25519_MLKEM768};
   const auto backend = StartBackend(Mode::kBridge, post_quantum);

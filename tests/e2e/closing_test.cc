@@ -1,4 +1,4 @@
-// How connections end: half-close, a backend that is down, cut or silent; and many at once.
+// How connections end: half-close; a backend that is down, truncated or silent; many at once.
 
 #include <openssl/ssl.h>
 
@@ -29,7 +29,7 @@ INSTANTIATE_TEST_SUITE_P(AllModes, ClosingTest,
                          Values(Mode::kOffload, Mode::kPassthrough, Mode::kBridge),
                          [](const auto& info) { return ProgramOf(info.param); });
 
-TEST_P(ClosingTest, AClientThatEndedItsDirectionGetsItsAnswer) {
+TEST_P(ClosingTest, AClientThatEndedItsDirectionGetsTheResponse) {
   const auto backend = StartBackend(GetParam());
   const auto proxy = StartProxy(GetParam(), backend->address());
   for (const uint16_t version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
@@ -37,7 +37,7 @@ TEST_P(ClosingTest, AClientThatEndedItsDirectionGetsItsAnswer) {
     tls.min_version = tls.max_version = version;
     const auto client = ConnectTls(proxy->port, tls);
     ASSERT_NE(client, nullptr);
-    // The backend answers only once it saw the end.
+    // The backend responds only after it has received the end.
     ASSERT_TRUE(client->Write(GetRequest("/after-end")));
     client->ShutdownWrite();
     EXPECT_THAT(client->ReadToEnd(), EndsWith("hello from backend"));
@@ -48,11 +48,11 @@ TEST_P(ClosingTest, AClientThatEndedItsDirectionGetsItsAnswer) {
   EXPECT_THAT(proxy->log(), Not(HasSubstr("status=\"back"))) << "no leg failed";
 }
 
-TEST_P(ClosingTest, ABackendThatIsDownGivesACleanCloseAndIsNamed) {
+TEST_P(ClosingTest, ABackendThatIsDownCausesACleanCloseAndIsLogged) {
   const RefusingPort nobody;
   const auto proxy = StartProxy(GetParam(), nobody.address());
   if (GetParam() == Mode::kPassthrough) {
-    // There is no TLS to close: the connection ends, without a reset.
+    // Passthrough has no TLS to close, so the connection ends without a reset.
     const auto client = BlockingStream::Connect(proxy->port);
     ASSERT_NE(client, nullptr);
     EXPECT_FALSE(client->StartClient(kFrontName));
@@ -69,7 +69,7 @@ TEST_P(ClosingTest, ABackendThatIsDownGivesACleanCloseAndIsNamed) {
   EXPECT_THAT(proxy->log(), HasSubstr(absl::StrCat(nobody.address(), " refused the connection")));
 }
 
-TEST_P(ClosingTest, AnAnswerThatIsCutShortIsNotACleanEnd) {
+TEST_P(ClosingTest, ATruncatedResponseIsNotACleanEnd) {
   const auto backend = StartBackend(GetParam());
   const auto proxy = StartProxy(GetParam(), backend->address());
   const auto client = ConnectTls(proxy->port);
@@ -77,11 +77,11 @@ TEST_P(ClosingTest, AnAnswerThatIsCutShortIsNotACleanEnd) {
   ASSERT_TRUE(client->Write(GetRequest("/cut/1000")));
   EXPECT_THAT(client->ReadToEnd(), HasSubstr(std::string(1000, 'c')));
   EXPECT_NE(client->read_end(), ReadEnd::kClean);
-  if (GetParam() == Mode::kPassthrough) return;  // Only the client can tell.
+  if (GetParam() == Mode::kPassthrough) return;  // Only the client can detect it.
   EXPECT_TRUE(proxy->WaitForLog("status=\"back leg, relay: truncated")) << proxy->log();
 }
 
-TEST_P(ClosingTest, AClientThatSaysNothingIsClosedInTime) {
+TEST_P(ClosingTest, ASilentClientIsClosedInTime) {
   const auto backend = StartBackend(GetParam());
   const auto proxy = StartProxy(GetParam(), backend->address(), {"--hello_timeout=200ms"});
   const auto client = BlockingStream::Connect(proxy->port);
@@ -100,8 +100,8 @@ TEST_P(ClosingTest, AnIdleConnectionIsClosedInTime) {
   EXPECT_TRUE(proxy->WaitForLog("relay: timeout")) << proxy->log();
 }
 
-// Returns the timers of the open connections with a port of 127.0.0.1, seen from that port's own
-// end or from the other: "00" for none, "01" while data is unacknowledged, "02" for keepalive.
+// Returns the timers of the open connections with a port of 127.0.0.1, from that port's own end or
+// from the other end. "00": none; "01": data is unacknowledged; "02": keepalive.
 std::vector<std::string> TimersOf(uint16_t port, bool own_end) {
   std::ifstream table("/proc/net/tcp");
   const std::string address = absl::StrFormat("0100007F:%04X", port);
@@ -115,7 +115,7 @@ std::vector<std::string> TimersOf(uint16_t port, bool own_end) {
   return timers;
 }
 
-TEST_P(ClosingTest, SilentPeersOfBothLegsAreAskedWhereIdlenessIsLong) {
+TEST_P(ClosingTest, SilentPeersOfBothLegsAreProbedIfTheIdleTimeoutIsLong) {
   const auto backend = StartBackend(GetParam());
   const auto backend_port = static_cast<uint16_t>(Endpoint::Parse(backend->address())->port());
   for (const bool wanted : {true, false}) {
@@ -154,7 +154,7 @@ TEST_P(ClosingTest, FiveHundredConnectionsAtOnce) {
   }
   clients.clear();
   WaitUntil([&] { return proxy->process.open_descriptors() == descriptors_before; });
-  EXPECT_EQ(proxy->process.open_descriptors(), descriptors_before) << "nothing is left behind";
+  EXPECT_EQ(proxy->process.open_descriptors(), descriptors_before) << "no descriptor remains open";
 }
 
 }  // namespace

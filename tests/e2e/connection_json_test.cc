@@ -1,4 +1,5 @@
-// --log_connections=json: one line a connection, which keeps to docs/connection_log.schema.json.
+// --log_connections=json: one line per connection, which conforms to
+// docs/connection_log.schema.json.
 
 #include <fstream>
 #include <memory>
@@ -30,7 +31,7 @@ class ConnectionJsonTest : public ProxyTest {
     return StartProxy(mode, backend, more);
   }
 
-  // The connections logged so far, of which there are `count`, each as its schema wants it.
+  // Returns the `count` connections logged so far, each validated against the schema.
   static std::vector<Json> Connections(ProxyProcess& proxy, size_t count) {
     std::ifstream file("docs/connection_log.schema.json");
     const Json schema = Json::parse(file);
@@ -38,7 +39,7 @@ class ConnectionJsonTest : public ProxyTest {
     WaitUntil([&] {
       found.clear();
       const std::string log = proxy.log();
-      // What isn't finished by a line feed is still being written.
+      // A line without a line feed is still being written.
       for (const absl::string_view line :
            absl::StrSplit(log.substr(0, log.rfind('\n') + 1), '\n', absl::SkipEmpty())) {
         if (absl::StartsWith(line, "{")) found.push_back(Json::parse(line));
@@ -52,7 +53,7 @@ class ConnectionJsonTest : public ProxyTest {
   }
 };
 
-TEST_F(ConnectionJsonTest, BothLegsOfABridge) {
+TEST_F(ConnectionJsonTest, ABridgesLineHasBothLegs) {
   const auto backend = StartBackend(Mode::kBridge);
   const auto proxy = Start(Mode::kBridge, backend->address());
   ASSERT_EQ(Curl(proxy->port, "/").exit_status, 0);
@@ -76,7 +77,7 @@ TEST_F(ConnectionJsonTest, BothLegsOfABridge) {
   EXPECT_GT(leaf.at("days_left"), 0);
 }
 
-TEST_F(ConnectionJsonTest, FailuresSayWhereAndWhy) {
+TEST_F(ConnectionJsonTest, FailuresHaveTheirPlaceAndReason) {
   const auto backend = StartTlsBackend(pki_.Issue(LeafFor("other.test")));
   const RefusingPort refusing;
   const auto proxy =
@@ -87,7 +88,7 @@ TEST_F(ConnectionJsonTest, FailuresSayWhereAndWhy) {
   const Json& error = failed.at("error");
   EXPECT_EQ(failed.at("failed_tries").size(), 1u);
   EXPECT_EQ(error.at("leg"), "back");
-  // Which of the two came first is left to the proxy.
+  // The proxy may log the two in either order.
   if (error.at("code") == "name_mismatch") {
     EXPECT_EQ(error.at("phase"), "handshake");
     EXPECT_EQ(error.at("alert"), "bad_certificate");
@@ -100,7 +101,7 @@ TEST_F(ConnectionJsonTest, FailuresSayWhereAndWhy) {
   }
 }
 
-TEST_F(ConnectionJsonTest, APassthroughTellsOfTheHello) {
+TEST_F(ConnectionJsonTest, APassthroughsLineDescribesTheHello) {
   const auto backend = StartBackend(Mode::kPassthrough);
   const auto proxy = Start(Mode::kPassthrough, backend->address());
   ASSERT_EQ(Curl(proxy->port, "/").exit_status, 0);
@@ -111,7 +112,7 @@ TEST_F(ConnectionJsonTest, APassthroughTellsOfTheHello) {
   EXPECT_TRUE(one.at("front").at("tls").is_null());
 }
 
-TEST_F(ConnectionJsonTest, OtherFormatsAreRefused) {
+TEST_F(ConnectionJsonTest, OtherFormatsAreRejected) {
   std::vector<std::string> argv = {ExampleProgram(ProgramOf(Mode::kOffload)),
                                    "--log_connections=xml"};
   const CommandResult result = RunCommand(argv, kPatience);

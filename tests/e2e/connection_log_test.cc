@@ -1,5 +1,5 @@
-// Lines of --log_connections have a limit whatever peers send, and values end where their quotes
-// do.
+// Lines of --log_connections are bounded for every input from peers, and values end at their
+// quotes.
 
 #include "examples/support/connection_log.h"
 
@@ -24,7 +24,7 @@ namespace {
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
-// What a hello of 15 KB may have at most: each name takes a byte for its length.
+// The most names that a hello of 15 KB may have: each name takes one more byte for its length.
 ConnectionReport WithLongHello() {
   ConnectionReport report;
   report.hello.emplace();

@@ -1,5 +1,5 @@
-// Encrypted ClientHellos: keys made by BoringSSL's own program as docs/front_tls.md says, with the
-// shell lines that stand there, and the same program as the client.
+// Encrypted ClientHellos. BoringSSL's own program creates the keys with the shell lines of
+// docs/front_tls.md, and is also the client.
 
 #include <cstdlib>
 #include <filesystem>
@@ -24,9 +24,10 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// Where Bazel puts it, old and new releases, seen from the folder that tests run in.
+// Bazel's path of the program, relative to the folder of the tests; the same in old and new
+// releases.
 constexpr char kBssl[] = "../boringssl/bssl";
-// As docs/front_tls.md has it. What is hidden is kFrontName.
+// As in docs/front_tls.md. The hidden name is kFrontName.
 constexpr char kPublicName[] = "public.example";
 
 class EchTest : public ProxyTest, public ::testing::WithParamInterface<Mode> {
@@ -42,7 +43,7 @@ class EchTest : public ProxyTest, public ::testing::WithParamInterface<Mode> {
     std::filesystem::copy_file(PathOf("now/ech.pem"), PathOf("ech.pem"));
   }
 
-  // Runs lines of the page in a folder of the test's own.
+  // Runs lines of the page in a folder of the test.
   void Run(const std::string& lines, const std::string& folder) {
     // The page calls the program by its name.
     const std::string bssl = std::filesystem::absolute(kBssl).parent_path();
@@ -53,7 +54,7 @@ class EchTest : public ProxyTest, public ::testing::WithParamInterface<Mode> {
     EXPECT_EQ(result.exit_status, 0) << lines << result.errors;
   }
 
-  // Makes FOLDER/ech.pem, /list and so on, by the first block of the page.
+  // Creates FOLDER/ech.pem, /list and so on with the first block of the page.
   void MakeKeys(const std::string& folder, int config_id) {
     std::filesystem::create_directory(PathOf(folder));
     Run(absl::StrReplaceAll(blocks_.front(),
@@ -61,13 +62,13 @@ class EchTest : public ProxyTest, public ::testing::WithParamInterface<Mode> {
         folder);
   }
 
-  // The steps of a rotation: the lines of the second block.
+  // Returns the steps of a rotation: the lines of the second block.
   std::vector<std::string> RotationSteps() const {
     return absl::StrSplit(blocks_.back(), '\n', absl::SkipEmpty());
   }
 
   std::string List(const std::string& folder) const { return *ReadFile(PathOf(folder + "/list")); }
-  // The line in which the proxy says what to publish.
+  // Returns the proxy's line with the config to publish.
   std::string Published(const std::string& folder) const {
     return absl::StrCat("ech=", absl::Base64Escape(List(folder)), "\n");
   }
@@ -78,7 +79,7 @@ class EchTest : public ProxyTest, public ::testing::WithParamInterface<Mode> {
                        absl::StrCat("--ech_keys_file=", PathOf("ech.pem"))});
   }
 
-  // Has bssl verify the certificate and make one request of the hidden name.
+  // Makes one request for the hidden name with bssl, which verifies the certificate.
   CommandResult Bssl(const ProxyProcess& proxy, const std::vector<std::string>& more_flags) const {
     std::vector<std::string> argv = {
         kBssl,          "client",   "-connect",    absl::StrCat("127.0.0.1:", proxy.port),
@@ -86,7 +87,7 @@ class EchTest : public ProxyTest, public ::testing::WithParamInterface<Mode> {
     argv.insert(argv.end(), more_flags.begin(), more_flags.end());
     Process client(argv);
     client.WriteInput("GET /hello HTTP/1.0\r\n\r\n");
-    // It would cut the connection at the end of its input.
+    // bssl would truncate the connection at the end of its input.
     const int exit_status = client.WaitForExit(kPatience).value_or(-1);
     return {exit_status, client.output(), client.errors()};
   }
@@ -128,20 +129,20 @@ TEST_P(EchTest, TheHiddenNameIsServedAndNotLogged) {
   EXPECT_THAT(proxy->log(), Not(HasSubstr(kFrontName)));
 }
 
-TEST_P(EchTest, ClientsWithoutItAreServedAsBefore) {
+TEST_P(EchTest, ClientsWithoutEchAreServed) {
   const auto proxy = Start();
   ExpectServed(Bssl(*proxy, {}), false);
   EXPECT_TRUE(proxy->WaitForLog(absl::StrCat(" sni=", kFrontName))) << proxy->log();
 }
 
-TEST_P(EchTest, GreaseIsNoFault) {
+TEST_P(EchTest, GreaseIsAccepted) {
   const auto proxy = Start();
   ExpectServed(Bssl(*proxy, {"-ech-grease"}), false);
   EXPECT_TRUE(proxy->WaitForLog(absl::StrCat(" sni=", kFrontName))) << proxy->log();
 }
 
-// bssl doesn't print the configs that it is told, so another client reads them.
-TEST_P(EchTest, AnOutdatedConfigIsAnsweredWithOneThatWorks) {
+// bssl doesn't print the configs that it receives, so another client reads them.
+TEST_P(EchTest, AnOutdatedConfigIsAnsweredWithAUsableOne) {
   MakeKeys("outdated", 2);
   const auto proxy = Start();
   ExpectRejected(BsslWithEch(*proxy, "outdated"));

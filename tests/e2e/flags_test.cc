@@ -1,4 +1,4 @@
-// The command lines of the example proxies: what is refused, and with which words.
+// The command lines of the example proxies: which ones are rejected, and with which text.
 
 #include <algorithm>
 #include <csignal>
@@ -21,7 +21,7 @@ using ::testing::HasSubstr;
 
 class FlagsTest : public ProxyTest {
  protected:
-  // Expects the proxy not to start, and to say why in one line with `words`.
+  // Expects the proxy not to start, and to print one line that contains `words`.
   void ExpectRefusal(Mode mode, const std::vector<std::string>& flags, const std::string& words) {
     std::vector<std::string> argv = {ExampleProgram(ProgramOf(mode))};
     argv.insert(argv.end(), flags.begin(), flags.end());
@@ -32,7 +32,7 @@ class FlagsTest : public ProxyTest {
     EXPECT_EQ(result.output, "");
   }
 
-  // `flags` with those of the same names in `changes` replaced; "--x" alone takes --x away.
+  // Returns `flags` with those of the same names in `changes` replaced; "--x" alone removes --x.
   static std::vector<std::string> Change(std::vector<std::string> flags,
                                          const std::vector<std::string>& changes) {
     for (const std::string& change : changes) {
@@ -62,7 +62,7 @@ TEST_F(FlagsTest, TrustedProxiesAreChecked) {
   }
 }
 
-TEST_F(FlagsTest, FlagsAboutHttpNeedHttpToBeRead) {
+TEST_F(FlagsTest, HttpFlagsRequireThatHttpIsRead) {
   for (const char* flag : {"--http_upgrades=", "--http_client_cert=true", "--http_xfcc_cert=true",
                            "--dangerous_http_keep=cf-connecting-ip"}) {
     const std::string name = std::string(flag).substr(0, std::string(flag).find('='));
@@ -75,8 +75,8 @@ TEST_F(FlagsTest, FlagsAboutHttpNeedHttpToBeRead) {
                 "can't be kept, since it is written here");
 }
 
-// HTTP/2 isn't read: beside what reads HTTP/1.1 a client could forge what that takes out.
-TEST_F(FlagsTest, UnreadHttp2IsRefusedBesideWhatReadsHttp) {
+// HTTP/2 passes unread: a client could forge the fields that an HTTP/1.1 reader removes.
+TEST_F(FlagsTest, UnreadHttp2IsRejectedWithFlagsThatReadHttp) {
   const std::string ca = "--client_ca=" + PathOf("ca.pem");
   for (const Mode mode : {Mode::kBridge, Mode::kOffload}) {
     const auto& flags = mode == Mode::kBridge ? bridge_ : offload_;
@@ -92,7 +92,7 @@ TEST_F(FlagsTest, UnreadHttp2IsRefusedBesideWhatReadsHttp) {
                 "--http2 has no effect without h2 in --alpn");
 }
 
-TEST_F(FlagsTest, UnreadHttp2IsRefusedBesideWhatTellsClientsApart) {
+TEST_F(FlagsTest, UnreadHttp2IsRejectedWithPoliciesThatDifferByClient) {
   const std::string ca = "--client_ca=" + PathOf("ca.pem");
   for (const Mode mode : {Mode::kBridge, Mode::kOffload}) {
     const auto& flags = mode == Mode::kBridge ? bridge_ : offload_;
@@ -121,7 +121,7 @@ TEST_F(FlagsTest, HttpRoutesAreChecked) {
                 "--backend and --http_routes exclude each other");
 }
 
-TEST_F(FlagsTest, RequiredFlagsAreMissed) {
+TEST_F(FlagsTest, MissingRequiredFlagsAreReported) {
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--listen"}), "--listen is required");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--cert"}), "--cert is required");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--key"}), "--key is required");
@@ -132,7 +132,7 @@ TEST_F(FlagsTest, RequiredFlagsAreMissed) {
   ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend_name="}), "--backend_name is required");
 }
 
-TEST_F(FlagsTest, ServersThatNobodyCanDialAreRefused) {
+TEST_F(FlagsTest, ServersThatCannotBeDialedAreRejected) {
   const std::pair<const char*, const char*> rows[] = {{"127.0.0.1:0", "port 0 stands for any"},
                                                       {"0.0.0.0:80", "every address of a machine"},
                                                       {"[::]:80", "every address of a machine"}};
@@ -166,7 +166,7 @@ TEST_F(FlagsTest, AnEncryptedBackendKeyIsReadWithItsPassphrase) {
 }
 
 TEST_F(FlagsTest, FilesOfCasAndRevocationListsHaveOneLimit) {
-  // Its content doesn't matter: a file of 2 MiB is read, one over the limit is not.
+  // The content doesn't matter: a file of 2 MiB is read, a file over the limit is rejected.
   const std::string some = WriteFile("some", std::string(2 << 20, '\n'));
   const std::string huge = WriteFile("huge", "");
   std::filesystem::resize_file(huge, (256 << 20) + 1);
@@ -245,7 +245,7 @@ TEST_F(FlagsTest, ValuesAreChecked) {
                 "nothing can reach the default route");
 }
 
-TEST_F(FlagsTest, WhatIsNoFlagIsRefused) {
+TEST_F(FlagsTest, UnknownArgumentsAreRejected) {
   for (const Mode mode : {Mode::kOffload, Mode::kPassthrough, Mode::kBridge}) {
     ExpectRefusal(mode, Change(FlagsFor(mode, backend_), {"--no_such_flag=1"}), "no_such_flag");
     ExpectRefusal(mode, Change(FlagsFor(mode, backend_), {"surplus=1"}), "surplus");
@@ -269,7 +269,7 @@ TEST_F(FlagsTest, FilesAreChecked) {
   ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend_ca=" + empty}), empty);
 }
 
-TEST_F(FlagsTest, APortInUseIsRefused) {
+TEST_F(FlagsTest, APortInUseIsReported) {
   for (const Mode mode : {Mode::kOffload, Mode::kPassthrough, Mode::kBridge}) {
     const auto proxy = StartProxy(mode, backend_, {"--threads=2"});
     const std::string listen = absl::StrCat("--listen=127.0.0.1:", proxy->port);
@@ -278,7 +278,7 @@ TEST_F(FlagsTest, APortInUseIsRefused) {
   }
 }
 
-TEST_F(FlagsTest, AFreePortIsPickedAndToldOnce) {
+TEST_F(FlagsTest, AFreePortIsChosenAndPrintedOnce) {
   const auto proxy = StartProxy(Mode::kOffload, backend_, {"--threads=4"});
   EXPECT_NE(proxy->port, 0);
   proxy->process.Signal(SIGTERM);
@@ -287,7 +287,7 @@ TEST_F(FlagsTest, AFreePortIsPickedAndToldOnce) {
   EXPECT_EQ(parts.size(), 2u) << proxy->log();
 }
 
-TEST_F(FlagsTest, HelpTellsAllFlags) {
+TEST_F(FlagsTest, HelpListsAllFlags) {
   const std::vector<std::string> shared = {
       "listen",       "threads",       "hello_timeout",  "handshake_timeout",
       "idle_timeout", "drain_timeout", "log_connections"};

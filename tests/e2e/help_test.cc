@@ -24,7 +24,7 @@ using ::testing::StartsWith;
 constexpr size_t kColumns = 100;
 constexpr size_t kTextColumn = 30;
 
-// Characters, not bytes.
+// Returns the width in characters, not bytes.
 size_t WidthOf(absl::string_view line) {
   size_t width = 0;
   for (const char c : line) width += (static_cast<unsigned char>(c) & 0xc0) != 0x80;
@@ -64,7 +64,7 @@ TEST_P(HelpTest, IsGroupedAlignedAndFitsTheScreen) {
     if (is_flag) ++flags;
     if (absl::EndsWith(line, ":") && !absl::StartsWith(line, " ")) ++groups;
     if (!in_groups || !absl::StartsWith(line, " ")) continue;
-    // A name alone, or a text that begins where all texts do.
+    // A line has a name alone, or text in the text column.
     const bool alone = is_flag && !absl::StrContains(line.substr(2), ' ');
     EXPECT_TRUE(alone || (line.size() > kTextColumn && line[kTextColumn] != ' ' &&
                           line[kTextColumn - 1] == ' '))

@@ -1,5 +1,5 @@
-// HttpBackend: a backend for tests, with blocking I/O and a thread for each connection, so that it
-// has nothing in common with what is under test.
+// HttpBackend: a backend for tests, with blocking I/O and one thread per connection. So it shares
+// no design with the tested code.
 #ifndef TRESTLE_TESTS_E2E_HTTP_BACKEND_H_
 #define TRESTLE_TESTS_E2E_HTTP_BACKEND_H_
 
@@ -19,23 +19,23 @@
 
 namespace trestle::e2e {
 
-/// Answers HTTP/1.1 on a free port of 127.0.0.1, many requests a connection:
+/// Serves HTTP/1.1 on a free port of 127.0.0.1, with many requests per connection:
 ///   GET /hello      "hello from NAME"
 ///   GET /bytes/N    N bytes of BulkBytes
-///   GET /after-end  the same as /hello, but only once the client ended its direction
-///   GET /cut/N      N bytes of a longer answer, then the end without close_notify (TLS) or a RST
+///   GET /after-end  the same as /hello, but only after the client has ended its direction
+///   GET /cut/N      N bytes of a longer response, then a truncated end (TLS) or a RST
 ///   PUT anything    the SHA-256 of the body
-/// A request with an Upgrade field is agreed to; from then on all bytes come back as they are.
+/// Accepts every Upgrade; from then on it echoes all bytes.
 class HttpBackend {
  public:
   struct Options {
     std::string name = "backend";
-    std::optional<testing::PemPair> certificate;  ///< Speaks TLS with it.
+    std::optional<testing::PemPair> certificate;  ///< Uses TLS with it.
     TlsSettings tls;
-    std::string greeting;  ///< Sent before anything is read, and then the connection is closed.
+    std::string greeting;  ///< Sent before anything is read; then the connection is closed.
   };
 
-  /// What a connection was, as seen from here; empty strings without TLS.
+  /// The backend's view of a connection; empty strings without TLS.
   struct Connection {
     std::string server_name;
     std::string version;
@@ -52,13 +52,13 @@ class HttpBackend {
   /// "127.0.0.1:PORT"
   std::string address() const;
 
-  /// The connections whose handshake is over, in that order.
+  /// Returns the connections with a completed handshake, in that order.
   std::vector<Connection> connections() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  /// Counts the requests whose head was read.
+  /// Returns the number of requests whose head was read.
   int requests() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  /// Waits until so many connections / requests came.
+  /// Waits for `count` connections or requests.
   bool WaitForConnections(size_t count, absl::Duration limit) ABSL_LOCKS_EXCLUDED(mutex_);
   bool WaitForRequests(int count, absl::Duration limit) ABSL_LOCKS_EXCLUDED(mutex_);
 

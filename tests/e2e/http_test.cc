@@ -25,7 +25,7 @@ using ::testing::StartsWith;
 
 class HttpTest : public ServerProgramsTest {
  protected:
-  // A backend behind a bridge, with a name of its own.
+  // Starts a backend for a bridge, with its own name.
   std::unique_ptr<HttpBackend> StartNamed(const std::string& name) const {
     HttpBackend::Options options;
     options.name = name;
@@ -41,14 +41,14 @@ class HttpTest : public ServerProgramsTest {
   }
 };
 
-TEST_F(HttpTest, PathsLeadToDifferentBackendsAndEachProvesItsName) {
+TEST_F(HttpTest, PathsSelectBackendsAndEachIsVerified) {
   const auto web = StartNamed("web");
   const auto api = StartNamed("api");
   const auto proxy =
       StartRouting(Mode::kBridge, absl::StrCat(kFrontName, "=", web->address(), "@web.test,",
                                                kFrontName, "/bytes=", api->address(), "@api.test"));
   const std::string url = absl::StrCat("https://", kFrontName, ":", proxy->port);
-  // curl would use one connection for all, but is told to open new ones.
+  // curl tries to reuse one connection, but the proxy makes it open new ones.
   const CommandResult curl = Curl(proxy->port, "/hello", {url + "/bytes/10", url + "/hello"});
   EXPECT_EQ(curl.exit_status, 0) << curl.errors << proxy->log();
   EXPECT_THAT(curl.output, EndsWith("hello from webhello from web"));
@@ -59,7 +59,7 @@ TEST_F(HttpTest, PathsLeadToDifferentBackendsAndEachProvesItsName) {
   EXPECT_EQ(api->connections()[0].server_name, "api.test");
 }
 
-TEST_F(HttpTest, ATerminatorRoutesInTheClear) {
+TEST_F(HttpTest, ATerminatorRoutesToClearTextBackends) {
   const auto web = StartBackend(Mode::kOffload);
   const auto proxy =
       StartRouting(Mode::kOffload, absl::StrCat(kFrontName, "/hello=", web->address()));
@@ -69,7 +69,7 @@ TEST_F(HttpTest, ATerminatorRoutesInTheClear) {
   EXPECT_EQ(web->requests(), 1);
 }
 
-TEST_F(HttpTest, RequestsOfOneConnectionFollowEachOther) {
+TEST_F(HttpTest, OneConnectionCarriesSeveralRequests) {
   const auto backend = StartBackend(Mode::kBridge);
   const auto proxy = StartProxy(Mode::kBridge, backend->address(), {"--http"});
   const std::string url = absl::StrCat("https://", kFrontName, ":", proxy->port);
@@ -91,7 +91,7 @@ TEST_F(HttpTest, BodiesArriveByteForByte) {
   std::string body;
   for (int i = 0; i < 3'000'000; ++i) body += static_cast<char>(i * 7 + i / 251);
   const CommandResult sum = RunCommand({FindProgram("openssl"), "sha256", "-r"}, kPatience, body);
-  // With "Expect: 100-continue" too, which curl sends for bodies of this size.
+  // Also with "Expect: 100-continue", which curl sends for bodies of this size.
   for (const std::string& expect : {std::string("Expect:"), std::string("A: b")}) {
     const CommandResult curl =
         Curl(proxy->port, "/sum", {"--upload-file", WriteFile("body", body), "--header", expect});
@@ -120,7 +120,7 @@ TEST_F(HttpTest, AWebSocketPassesUnread) {
   EXPECT_EQ(backend->requests(), 1);
 }
 
-TEST_F(HttpTest, OnlySomeProtocolsAreUpgradedTo) {
+TEST_F(HttpTest, OnlyConfiguredUpgradesAreAllowed) {
   const auto backend = StartBackend(Mode::kBridge);
   const auto asked_for = [&](const std::string& upgrades) {
     const auto proxy = StartProxy(Mode::kBridge, backend->address(), {"--http", upgrades});
@@ -136,7 +136,7 @@ TEST_F(HttpTest, OnlySomeProtocolsAreUpgradedTo) {
   EXPECT_THAT(asked_for("--http_upgrades=connect-ip"), Not(StartsWith(kAgreed)));
 }
 
-TEST_F(HttpTest, ClientsThatSpeakHttpWithoutTlsAreToldWhereAskedFor) {
+TEST_F(HttpTest, PlainHttpClientsGetAResponseIfConfigured) {
   for (const Mode mode : {Mode::kOffload, Mode::kBridge, Mode::kPassthrough}) {
     const auto proxy = StartProxy(mode, "127.0.0.1:9", {"--answer_plain_http"});
     const CommandResult curl = RunCommand(
@@ -148,7 +148,7 @@ TEST_F(HttpTest, ClientsThatSpeakHttpWithoutTlsAreToldWhereAskedFor) {
   }
 }
 
-TEST_F(HttpTest, ASmuggledRequestReachesNobody) {
+TEST_F(HttpTest, ASmuggledRequestReachesNoBackend) {
   const auto backend = StartBackend(Mode::kBridge);
   const auto proxy = StartProxy(Mode::kBridge, backend->address(), {"--http"});
   const std::string answer = Exchange(
@@ -170,10 +170,10 @@ TEST_F(HttpTest, ARequestForAnotherHostIsMisdirected) {
   EXPECT_EQ(backend->requests(), 0);
 }
 
-// A backend that answers with what it was told of the client.
+// Uses a backend that responds with the fields it received about the client.
 class ForwardingTest : public HttpTest {
  protected:
-  // `more` is added to the answer.
+  // The response ends with `more`.
   std::unique_ptr<Process> StartTelling(uint16_t port, const std::string& more) const {
     WriteCertificate("back", LeafFor(kBackName));
     return StartNginx(
@@ -186,7 +186,7 @@ class ForwardingTest : public HttpTest {
         port);
   }
 
-  // Through a bridge with `flags`; curl says things of itself.
+  // Returns the fields that a bridge with `flags` sends; curl sends its own as well.
   std::string Told(const std::vector<std::string>& flags,
                    const std::vector<std::string>& curl_flags = {},
                    const std::string& more = "") const {
@@ -207,18 +207,18 @@ class ForwardingTest : public HttpTest {
   }
 };
 
-TEST_F(ForwardingTest, BackendsAreToldOfTheClient) {
+TEST_F(ForwardingTest, BackendsReceiveTheClientsIdentity) {
   const std::string own = "127.0.0.1|https|for=127.0.0.1;proto=https;host=FRONT||";
   EXPECT_EQ(Told({"--http"}), own);
   EXPECT_EQ(Told({"--http", "--http_trusted_proxies=10.0.0.0/8"}), own);
 }
 
-TEST_F(ForwardingTest, TrustedProxiesAreAddedTo) {
+TEST_F(ForwardingTest, FieldsOfTrustedProxiesAreExtended) {
   EXPECT_EQ(Told({"--http", "--http_trusted_proxies=10.0.0.0/8,127.0.0.0/8"}),
             "1.2.3.4, 127.0.0.1|http|for=1.2.3.4, for=127.0.0.1;proto=https;host=FRONT||");
 }
 
-TEST_F(ForwardingTest, TheHashOfAClientsCertificateIsTheOneThatOpensslTells) {
+TEST_F(ForwardingTest, TheHashOfAClientsCertificateEqualsOpenssls) {
   testing::LeafSpec alice = LeafFor("alice.test");
   alice.common_name = "alice";
   alice.uri_names = {"spiffe://td.test/alice"};
@@ -238,7 +238,7 @@ TEST_F(ForwardingTest, TheHashOfAClientsCertificateIsTheOneThatOpensslTells) {
                                     "URI=spiffe://td.test/alice;DNS=alice.test")));
 }
 
-TEST_F(ForwardingTest, TheClientsCertificateIsTheOneThatOpensslReads) {
+TEST_F(ForwardingTest, OpensslReadsTheForwardedClientCertificate) {
   testing::LeafSpec alice = LeafFor("alice.test");
   alice.server_auth = false;
   WriteCertificate("alice", alice);
@@ -277,7 +277,7 @@ TEST_F(ForwardingTest, TheClientsCertificateIsTheOneThatOpensslReads) {
 
 class Http2Test : public HttpTest {
  protected:
-  // A server of HTTP/2 and 1.1 that answers with `text`.
+  // Starts a server of HTTP/2 and HTTP/1.1 that responds with `text`.
   std::unique_ptr<Process> StartHttp2(const std::string& text, uint16_t port) const {
     WriteCertificate("back", LeafFor(kBackName));
     return StartNginx(
@@ -288,7 +288,7 @@ class Http2Test : public HttpTest {
         port);
   }
 
-  // curl's output, followed by the version of HTTP.
+  // Returns curl's output, followed by the HTTP version.
   std::string Get(uint16_t port, const std::string& path, const std::string& version,
                   const std::string& host = kFrontName) const {
     const CommandResult curl = RunCommand(
@@ -300,7 +300,7 @@ class Http2Test : public HttpTest {
   }
 };
 
-TEST_F(Http2Test, PassesToABackendThatSpeaksIt) {
+TEST_F(Http2Test, PassesToABackendWithHttp2) {
   const uint16_t port = FreePort();
   const auto nginx = StartHttp2("one", port);
   const auto proxy = StartProxy(Mode::kBridge, absl::StrCat("127.0.0.1:", port),
@@ -316,14 +316,14 @@ TEST_F(Http2Test, PassesToABackendThatSpeaksIt) {
   EXPECT_THAT(load.output, HasSubstr("Application protocol: h2"));
 }
 
-TEST_F(Http2Test, IsNotOfferedUnlessAskedFor) {
+TEST_F(Http2Test, IsNotOfferedByDefault) {
   const uint16_t port = FreePort();
   const auto nginx = StartHttp2("one", port);
   const auto proxy = StartProxy(Mode::kBridge, absl::StrCat("127.0.0.1:", port), {"--http"});
   EXPECT_EQ(Get(proxy->port, "/", "--http2"), "one|1.1");
 }
 
-TEST_F(Http2Test, IsRoutedByHostAndRefusedWherePathsDecide) {
+TEST_F(Http2Test, IsRoutedByHostAndRejectedIfPathsMatter) {
   testing::LeafSpec both = LeafFor(kFrontName);
   both.dns_names.push_back("split.test");
   WriteCertificate("front", both);

@@ -1,5 +1,5 @@
-// Other TLS stacks as clients of the terminating proxy: GnuTLS and NSS beside OpenSSL and curl (for
-// which see clients_test.cc): versions, kinds of keys, resumption, client certificates, ALPN.
+// Other TLS stacks as clients of the terminating proxy: GnuTLS and NSS (OpenSSL and curl: see
+// clients_test.cc). Covers versions, key types, resumption, client certificates and ALPN.
 
 #include <memory>
 #include <string>
@@ -66,7 +66,7 @@ class InteropTest : public ProxyTest,
     return RunCommand(argv, kPatience, "GET /hello HTTP/1.0\r\n\r\n");
   }
 
-  // Makes the database that NSS wants, with the CA in it.
+  // Creates the database of NSS with the CA in it.
   bool MakeNssDatabase() {
     const std::string certutil = FindProgram("certutil");
     if (certutil.empty()) return false;
@@ -75,7 +75,7 @@ class InteropTest : public ProxyTest,
          {certutil, "-A", "-d", NssDatabase(), "-n", "ca", "-t", "CT,,", "-i", PathOf("ca.pem")}});
   }
 
-  // From now on, tstclnt has alice's certificate to show, and does where it is asked for any.
+  // Adds alice's certificate, which tstclnt then presents whenever it is requested.
   bool AddAliceToNssDatabase() {
     const std::string pk12util = FindProgram("pk12util");
     const std::string openssl = FindProgram("openssl");
@@ -146,7 +146,7 @@ TEST_P(InteropTest, GnuTlsIsServedAndResumes) {
   EXPECT_TRUE(proxy->WaitForLog("/resumed")) << proxy->log();
 }
 
-TEST_P(InteropTest, GnuTlsShowsItsCertificate) {
+TEST_P(InteropTest, GnuTlsPresentsItsCertificate) {
   const auto proxy = StartAskingForCertificates();
   EXPECT_NE(GnuTls(proxy->port).exit_status, 0);
   EXPECT_TRUE(proxy->WaitForLog("client_certificate_missing")) << proxy->log();
@@ -182,7 +182,7 @@ TEST_P(InteropTest, NssIsServedAndResumes) {
   EXPECT_TRUE(proxy->WaitForLog("/resumed")) << proxy->log();
 }
 
-TEST_P(InteropTest, NssShowsItsCertificate) {
+TEST_P(InteropTest, NssPresentsItsCertificate) {
   ASSERT_TRUE(MakeNssDatabase());
   const auto proxy = StartAskingForCertificates();
   EXPECT_FALSE(absl::StrContains(Nss(proxy->port).output, "hello from backend"));
@@ -192,7 +192,7 @@ TEST_P(InteropTest, NssShowsItsCertificate) {
   EXPECT_TRUE(proxy->WaitForLog("client_certificate=\"CN=alice.test\"")) << proxy->log();
 }
 
-TEST_P(InteropTest, OpensslShowsItsCertificateAndComesBack) {
+TEST_P(InteropTest, OpensslPresentsItsCertificateAndResumes) {
   const auto proxy = StartAskingForCertificates();
   const std::vector<std::string> alice = {version().openssl, "-cert", PathOf("alice.pem"), "-key",
                                           PathOf("alice.key")};
@@ -206,8 +206,8 @@ TEST_P(InteropTest, OpensslShowsItsCertificateAndComesBack) {
   EXPECT_THAT(resumed.output, HasSubstr(absl::StrCat("Reused, ", version().name)));
 }
 
-// Those of TLS 1.3 are not what -no_ticket is about.
-TEST_P(InteropTest, OpensslComesBackWithoutTicketsWhereThereIsACache) {
+// -no_ticket concerns TLS 1.2 only, not the tickets of TLS 1.3.
+TEST_P(InteropTest, OpensslResumesWithoutTicketsIfThereIsACache) {
   const auto proxy = Start({"--session_cache=10"});
   ExpectServed(Openssl(proxy->port, "/hello",
                        {version().openssl, "-no_ticket", "-sess_out", PathOf("session")}),
@@ -227,13 +227,13 @@ TEST_P(InteropTest, CurlAgreesOnAProtocol) {
   EXPECT_THAT(curl.errors, HasSubstr("http/1.1"));
 }
 
-TEST_P(InteropTest, SignaturesMayComeFromOtherThreads) {
+TEST_P(InteropTest, OtherThreadsMaySign) {
   const auto proxy = Start({"--signing_threads=2"});
   ExpectServed(Openssl(proxy->port, "/hello", {version().openssl}), *proxy);
   ExpectServed(GnuTls(proxy->port), *proxy);
 }
 
-TEST_P(InteropTest, ThePresetModernLeavesTls12Behind) {
+TEST_P(InteropTest, ThePresetModernRejectsTls12) {
   const auto proxy = Start({"--tls_preset=modern"});
   const CommandResult result = GnuTls(proxy->port);
   if (absl::EndsWith(version().name, "3")) return ExpectServed(result, *proxy);

@@ -1,5 +1,5 @@
-// The kit's hellos over sockets: each cut goes through passthrough_proxy to a real TLS server,
-// whose answer comes back; or it is refused for its many records.
+// The kit's hellos over sockets. passthrough_proxy carries each split to a real TLS server, whose
+// response comes back, or rejects it because it has too many records.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -33,7 +33,7 @@ constexpr size_t kMaxRecords = 64;  // The router's limit.
 constexpr int kHandshakeRecord = 22;
 constexpr int kAlertRecord = 21;
 
-/// Takes one connection after the other, as a TLS server, until its client leaves.
+/// Serves one connection after another, as a TLS server, until its client closes.
 class SerialTlsServer {
  public:
   explicit SerialTlsServer(testing::PemPair certificate) : certificate_(std::move(certificate)) {
@@ -56,7 +56,7 @@ class SerialTlsServer {
 
   const std::string& address() const { return address_; }
 
-  /// Waits for so many connections; returns the names that they asked for.
+  /// Waits for a number of connections; returns the names that they requested.
   std::vector<std::string> NamesOf(size_t connections) {
     absl::MutexLock lock(&mutex_);
     const auto came = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -72,7 +72,7 @@ class SerialTlsServer {
       OwnedFd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
       if (!socket.valid()) return;
       BlockingStream stream(std::move(socket));
-      stream.StartServer(certificate_);  // Nobody has the keys to finish it.
+      stream.StartServer(certificate_);  // The test has no keys to complete the handshake.
       absl::MutexLock lock(&mutex_);
       names_.push_back(absl::AsciiStrToLower(stream.server_name()));
     }
@@ -88,7 +88,7 @@ class SerialTlsServer {
 
 class KitTest : public ProxyTest {
  protected:
-  // The type of the first record that comes back; 0 where none does.
+  // Returns the type of the first received record; 0 if there is none.
   int FirstRecordBack(const Flight& flight) const {
     const auto stream = BlockingStream::Connect(proxy_->port);
     if (stream == nullptr) return 0;
@@ -97,10 +97,10 @@ class KitTest : public ProxyTest {
     return stream->Read(&type, 1) == 1 ? type : 0;
   }
 
-  // Returns how many flights were routed; adds those that were refused.
+  // Returns how many flights were routed; adds the rejected ones to `refused_in_all`.
   size_t RunAll(const KitHello& kit, size_t& refused_in_all) {
     SplitPlan plan;
-    // Each place in the hellos that are most common; the others have the rest of the plan.
+    // Tries every split of the most common hellos; the others use the plan's samples.
     plan.every_segment_cut = plan.every_record_cut =
         kit.name == "classic" || kit.name == "ech_outer" || kit.name == "tls12";
     plan.random_partitions = 20;
@@ -123,7 +123,7 @@ class KitTest : public ProxyTest {
                     absl::StrCat("--default_backend=", default_.address())});
 };
 
-TEST_F(KitTest, EveryHelloReachesItsServerOrTheStatedRefusal) {
+TEST_F(KitTest, EveryHelloReachesItsServerOrIsRejectedWithTheStatedReason) {
   size_t named = 0;
   size_t unnamed = 0;
   size_t refused = 0;

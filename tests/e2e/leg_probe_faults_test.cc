@@ -1,5 +1,5 @@
-// leg_probe and openssl look at the same servers: whatever is wrong with a chain, both must agree
-// on whether it is good, and leg_probe must say what to do.
+// leg_probe and openssl inspect the same servers. For every fault of a chain, both must agree on
+// its validity, and leg_probe must say what to do.
 
 #include <memory>
 #include <string>
@@ -30,12 +30,12 @@ constexpr absl::Duration kDay = absl::Hours(24);
 struct Fault {
   std::string name;
   PemPair pair;
-  std::string code = {};    // Of leg_probe's worst finding; empty: there is nothing serious.
-  std::string advice = {};  // Part of what it says to do.
+  std::string code = {};    // Of leg_probe's worst finding; empty: no serious finding.
+  std::string advice = {};  // Part of its advice.
   std::string asked_name = "a.test";
   std::string ca = {};        // PEM; empty: the usual root.
-  std::string crl = {};       // PEM; empty: none is checked.
-  bool only_openssl = false;  // The others refuse to load it.
+  std::string crl = {};       // PEM; empty: not checked.
+  bool only_openssl = false;  // Other servers refuse to load it.
 };
 
 std::string First(const std::string& pem) { return pem.substr(0, pem.find("-----BEGIN", 1)); }
@@ -65,13 +65,13 @@ class LegProbeFaultsTest : public ServerProgramsTest {
   std::vector<Fault> RevocationFaults() const;
   std::vector<Fault> AllFaults() const;
 
-  // Writes the files of a fault, and returns their common stem.
+  // Writes the files of a fault, and returns their common path without extension.
   std::string WriteFault(const Fault& fault) const;
 
-  // Whether openssl s_client finds all well.
+  // Returns whether openssl s_client accepts the server.
   bool OpensslVerifies(const Fault& fault, uint16_t port) const;
 
-  // What leg_probe says of the fault on this port.
+  // Returns leg_probe's report for the fault on this port.
   Json Probe(const Fault& fault, uint16_t port) const;
 
   void Compare(const std::string& server, const Fault& fault, uint16_t port) const;
@@ -240,7 +240,7 @@ std::string LegProbeFaultsTest::WriteFault(const Fault& fault) const {
 bool LegProbeFaultsTest::OpensslVerifies(const Fault& fault, uint16_t port) const {
   const std::string stem = WriteFault(fault);
   const bool is_address = fault.asked_name == "127.0.0.1";
-  // Level 2 asks for RSA keys of 2048 bits and more, and for signatures better than SHA-1.
+  // Level 2 requires RSA keys of at least 2048 bits, and signatures better than SHA-1.
   std::vector<std::string> argv = {FindProgram("openssl"),
                                    "s_client",
                                    "-connect",
@@ -262,7 +262,7 @@ bool LegProbeFaultsTest::OpensslVerifies(const Fault& fault, uint16_t port) cons
   }
   if (!fault.crl.empty()) argv.insert(argv.end(), {"-CRL", stem + ".crl"});
   if (!fault.crl.empty()) {
-    // s_client reads one list of the file; verification of all is left to `openssl verify`.
+    // s_client reads one list of the file only, so `openssl verify` checks all of them.
     const CommandResult verified = RunCommand(
         {FindProgram("openssl"), "verify", "-CAfile", stem + ".ca", "-no-CApath", "-no-CAstore",
          "-untrusted", stem + ".rest", "-CRLfile", stem + ".crl", "-crl_check_all", "-purpose",

@@ -1,4 +1,4 @@
-// leg_probe as people and monitoring run it: tables, JSON, exit status, files, rounds.
+// leg_probe in interactive use and in monitoring: tables, JSON, exit status, files, rounds.
 
 #include <signal.h>
 
@@ -64,7 +64,7 @@ class LegProbeTest : public ServerProgramsTest {
   }
 };
 
-TEST_F(LegProbeTest, BothLegsStandSideBySide) {
+TEST_F(LegProbeTest, BothLegsAreSideBySide) {
   const TestPki intermediate(
       pki_, {"Internal CA", absl::InfinitePast(), absl::Now() + 9 * kDay + absl::Hours(1)});
   const auto front = StartTlsBackend(pki_.Issue(Leaf("app.test")));
@@ -89,7 +89,7 @@ TEST_F(LegProbeTest, BothLegsStandSideBySide) {
         absl::StrContains(line, front->address()) && absl::StrContains(line, back->address());
   }
   EXPECT_TRUE(side_by_side) << result.output;
-  // With fewer days to warn of, all is fine.
+  // With a shorter warning time, all is good.
   EXPECT_EQ(Probe({Flag("back", *back, "back.test"), "--warn_days=8"}).exit_status, 0);
 }
 
@@ -99,7 +99,7 @@ TEST_F(LegProbeTest, ColoursComeOnDemandWithoutATerminal) {
               HasSubstr("\x1b[3"));
 }
 
-TEST_F(LegProbeTest, JsonKeepsToItsSchema) {
+TEST_F(LegProbeTest, JsonConformsToItsSchema) {
   std::ifstream file("docs/leg_probe.schema.json");
   ASSERT_TRUE(file.good());
   const Json schema = Json::parse(file);
@@ -125,7 +125,7 @@ TEST_F(LegProbeTest, JsonKeepsToItsSchema) {
   EXPECT_EQ(document.at("legs").at(2).at("error").at("code"), "transport");
 }
 
-TEST_F(LegProbeTest, SpkiIsWhatOpensslSays) {
+TEST_F(LegProbeTest, TheSpkiDigestEqualsOpenssls) {
   const PemPair pair = pki_.Issue(Leaf("a.test"));
   const auto back = StartTlsBackend(pair);
   const CommandResult probed = Probe({Flag("back", *back, "a.test"), "--json"});
@@ -141,7 +141,7 @@ TEST_F(LegProbeTest, SpkiIsWhatOpensslSays) {
   EXPECT_EQ(served.at("spki_sha256").get<std::string>() + "\n", digest.output);
 }
 
-TEST_F(LegProbeTest, ManyLegsArePrintedALineEachWithEveryName) {
+TEST_F(LegProbeTest, ManyLegsArePrintedOnOneLineEach) {
   const auto server = StartTlsBackend(pki_.Issue(Leaf("*.many.test", 20 * kDay)));
   std::string names;
   for (int i = 0; i < 300; ++i) absl::StrAppend(&names, ",n", i, ".many.test");
@@ -162,7 +162,7 @@ TEST_F(LegProbeTest, ManyLegsArePrintedALineEachWithEveryName) {
   EXPECT_EQ(json.at("legs").size(), 301u);
 }
 
-TEST_F(LegProbeTest, AClientCertificateIsShown) {
+TEST_F(LegProbeTest, AClientCertificateIsPresented) {
   LeafSpec client = Leaf("client.test");
   client.server_auth = false;
   WriteCertificate("server", Leaf("a.test"));
@@ -206,7 +206,7 @@ TEST_F(LegProbeTest, AClientCertificateNeedsNoNamesAndItsKeyMayBeEncrypted) {
   EXPECT_EQ(probed.exit_status, 0) << probed.output << probed.errors;
 }
 
-TEST_F(LegProbeTest, EachKeyTypeOfAServerIsLookedAt) {
+TEST_F(LegProbeTest, EachKeyTypeOfAServerIsProbed) {
   LeafSpec rsa = Leaf("a.test", 5 * kDay);
   rsa.key_type = KeyType::kRsa;
   WriteCertificate("ecdsa", Leaf("a.test"));
@@ -239,7 +239,7 @@ TEST_F(LegProbeTest, EachKeyTypeOfAServerIsLookedAt) {
   }
 }
 
-TEST_F(LegProbeTest, StaplesAndResumptionAreSeen) {
+TEST_F(LegProbeTest, StaplesAndResumptionAreReported) {
   LeafSpec spec = Leaf("a.test");
   spec.must_staple = true;
   const PemPair pair = WriteCertificate("server", spec);
@@ -283,7 +283,7 @@ TEST_F(LegProbeTest, AProxyHeaderGoesFirst) {
   EXPECT_EQ(Probe({back}).exit_status, 2);
 }
 
-// stunnel speaks the clear-text part of each protocol before it begins TLS.
+// stunnel implements the clear-text part of each protocol before TLS.
 TEST_F(LegProbeTest, StartTlsComesBeforeTlsWithRealServers) {
   WriteCertificate("server", Leaf("mail.test"));
   HttpBackend::Options smtp;
@@ -316,7 +316,7 @@ TEST_F(LegProbeTest, StartTlsComesBeforeTlsWithRealServers) {
     EXPECT_EQ(leg.at("good"), true) << protocols[i] << leg.dump(1);
     EXPECT_EQ(leg.at("start_tls"), protocols[i]);
   }
-  // Without it, or with another one, the leg fails.
+  // Without the protocol, or with another one, the leg fails.
   EXPECT_EQ(probe(ports[2], "none").at("good"), false);
   EXPECT_EQ(probe(ports[0], "imap").at("findings").at(0).at("code"), "protocol");
 }
@@ -335,7 +335,7 @@ TEST_F(LegProbeTest, ATerminalGetsColoursAndAProgressLine) {
   EXPECT_EQ(both.exit_status, 0) << both.output;
   EXPECT_THAT(both.output, AllOf(HasSubstr("\x1b[36mgood"), HasSubstr("\rprobed 1 of 2, 0 failing"),
                                  HasSubstr("\rprobed 2 of 2, 0 failing\r\x1b[K")));
-  // Each stream for itself.
+  // Each stream is decided separately.
   const CommandResult errors_only = on_terminal(absl::StrCat(" > ", PathOf("table")));
   EXPECT_THAT(errors_only.output, AllOf(HasSubstr("probed 2 of 2"), Not(HasSubstr("good"))));
   EXPECT_THAT(RunCommand({"/bin/cat", PathOf("table")}, kPatience).output,
@@ -344,7 +344,7 @@ TEST_F(LegProbeTest, ATerminalGetsColoursAndAProgressLine) {
               AllOf(HasSubstr("\x1b[36mgood"), Not(HasSubstr("probed"))));
 }
 
-// So few that a probe too many could not be opened.
+// With this limit, one probe too many could not be opened.
 TEST_F(LegProbeTest, AThousandLegsTakeFewDescriptors) {
   WriteCertificate("server", Leaf("*.many.test"));
   const uint16_t port = FreePort();
@@ -366,11 +366,11 @@ TEST_F(LegProbeTest, AThousandLegsTakeFewDescriptors) {
   const CommandResult few = probe(25);
   EXPECT_EQ(few.exit_status, 0) << few.errors;
   EXPECT_EQ(Json::parse(few.output).at("legs").size(), 1000u);
-  // The limit is a real one.
+  // Shows that the limit has an effect.
   EXPECT_EQ(probe(200).exit_status, 2);
 }
 
-TEST_F(LegProbeTest, WatchingGoesOnUntilASignal) {
+TEST_F(LegProbeTest, WatchingContinuesUntilASignal) {
   const auto back = StartTlsBackend(pki_.Issue(Leaf("a.test")));
   Process process({ExampleProgram("leg_probe"), Flag("back", *back, "a.test"),
                    absl::StrCat("--ca=", PathOf("ca.pem")), "--watch=50ms", "--json"});
@@ -387,7 +387,7 @@ TEST_F(LegProbeTest, WatchingGoesOnUntilASignal) {
   EXPECT_GE(rounds, 2);
 }
 
-TEST_F(LegProbeTest, UsageErrorsHaveAStatusOfTheirOwn) {
+TEST_F(LegProbeTest, UsageErrorsHaveTheirOwnExitStatus) {
   ExpectUsageError({}, "nothing to probe");
   ExpectUsageError({"--nope"}, "no flag --nope");
   ExpectUsageError({"--back"}, "--back needs a value");
@@ -410,7 +410,7 @@ TEST_F(LegProbeTest, UsageErrorsHaveAStatusOfTheirOwn) {
   ExpectUsageError({"--legs_file=/nowhere"}, "/nowhere");
 }
 
-TEST_F(LegProbeTest, MistakesInTheFileAreToldWithTheirLine) {
+TEST_F(LegProbeTest, ErrorsInTheFileHaveTheirLine) {
   const auto expect = [&](const std::string& line, const std::string& text) {
     WriteFile("legs", absl::StrCat("# comment\n\n", line, "\n"));
     ExpectUsageError({absl::StrCat("--legs_file=", PathOf("legs"))},
@@ -426,7 +426,7 @@ TEST_F(LegProbeTest, MistakesInTheFileAreToldWithTheirLine) {
   expect("back=127.0.0.1:1 ca=/nowhere", "back leg: cannot read /nowhere");
 }
 
-TEST_F(LegProbeTest, HelpNamesEveryFlag) {
+TEST_F(LegProbeTest, HelpListsEveryFlag) {
   const CommandResult result = Probe({"--help"}, /*with_ca=*/false);
   EXPECT_EQ(result.exit_status, 0);
   for (const char* flag :

@@ -20,13 +20,13 @@ using ::testing::Values;
 
 class LifecycleTest : public ProxyTest {
  protected:
-  // The serial of the certificate that a new connection sees.
+  // Returns the serial number of the certificate that a new connection receives.
   std::string SerialAt(uint16_t port) {
     const auto client = ConnectTls(port);
     return client == nullptr ? "refused" : client->peer_serial();
   }
 
-  // Reads one answer on a connection that stays open.
+  // Reads one response on a connection that stays open.
   static std::string Ask(BlockingStream& client) {
     client.Write(GetRequest("/hello"));
     return client.ReadUntil("hello from backend");
@@ -52,11 +52,11 @@ TEST_P(ReloadTest, ServesTheNewCertificateAndDropsNoConnection) {
   ASSERT_TRUE(proxy->WaitForLog("reloaded: front.test")) << proxy->log();
   EXPECT_NE(SerialAt(proxy->port), old_serial);
   EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend");
-  EXPECT_THAT(Ask(*open), EndsWith("hello from backend")) << "the open connection goes on";
+  EXPECT_THAT(Ask(*open), EndsWith("hello from backend")) << "the open connection continues";
   EXPECT_EQ(open->read_end(), ReadEnd::kOpen);
 }
 
-TEST_P(ReloadTest, ConnectionsFromBeforeMayBeGivenATime) {
+TEST_P(ReloadTest, EarlierConnectionsMayGetATimeLimit) {
   const auto backend = StartBackend(GetParam());
   const auto proxy =
       StartProxy(GetParam(), backend->address(), {"--threads=2", "--drain_on_reload=0s"});
@@ -82,7 +82,7 @@ TEST_P(ReloadTest, AnExpiredCertificateMayEndItsConnections) {
       << proxy->log();
 }
 
-TEST_P(ReloadTest, ABadFileKeepsTheOldCertificateAndIsNamed) {
+TEST_P(ReloadTest, ABadFileKeepsTheOldCertificateAndIsLogged) {
   const auto backend = StartBackend(GetParam());
   const auto proxy = StartProxy(GetParam(), backend->address());
   const std::string old_serial = SerialAt(proxy->port);
@@ -104,7 +104,7 @@ TEST_P(ReloadTest, ABadFileKeepsTheOldCertificateAndIsNamed) {
   ASSERT_TRUE(proxy->WaitForLog("front.pem: No such file")) << proxy->log();
   EXPECT_EQ(SerialAt(proxy->port), old_serial);
 
-  WriteFile("front.pem", other.chain);  // Now both files are of one kind.
+  WriteFile("front.pem", other.chain);  // Now both files match.
   proxy->process.Signal(SIGHUP);
   ASSERT_TRUE(proxy->WaitForLog("reloaded: front.test")) << proxy->log();
   EXPECT_NE(SerialAt(proxy->port), old_serial);
@@ -123,14 +123,14 @@ TEST_P(ReloadTest, AnExpiredCertificateDoesNotReplaceAValidOne) {
   EXPECT_EQ(SerialAt(proxy->port), old_serial);
 }
 
-TEST_F(LifecycleTest, AReloadReplacesWhomTheBridgeTrusts) {
+TEST_F(LifecycleTest, AReloadReplacesTheBridgesTrustedCas) {
   const testing::TestPki new_pki(absl::Now(), "New CA");
   const auto backend = StartTlsBackend(new_pki.Issue(LeafFor(kBackName)));
   const auto proxy = StartProxy(Mode::kBridge, backend->address(), {"--threads=2"});
   EXPECT_NE(Curl(proxy->port, "/hello").exit_status, 0);
   EXPECT_TRUE(proxy->WaitForLog("certificate_untrusted")) << proxy->log();
 
-  // The file is also what curl trusts, so both CAs go into it.
+  // curl also trusts this file, so both CAs are in it.
   WriteFile("ca.pem", absl::StrCat(pki_.ca_pem(), new_pki.ca_pem()));
   proxy->process.Signal(SIGHUP);
   ASSERT_TRUE(proxy->WaitForLog("reloaded")) << proxy->log();
@@ -144,7 +144,7 @@ TEST_F(LifecycleTest, AReloadReplacesWhomTheBridgeTrusts) {
   EXPECT_THAT(Ask(*client), EndsWith("hello from backend")) << "the old CAs are still trusted";
 }
 
-TEST_F(LifecycleTest, SighupEndsNoProxyWithoutFiles) {
+TEST_F(LifecycleTest, SighupDoesNotEndAProxyWithoutFiles) {
   const auto backend = StartBackend(Mode::kPassthrough);
   const auto proxy = StartProxy(Mode::kPassthrough, backend->address());
   proxy->process.Signal(SIGHUP);
@@ -154,7 +154,7 @@ TEST_F(LifecycleTest, SighupEndsNoProxyWithoutFiles) {
 
 class DrainTest : public LifecycleTest, public ::testing::WithParamInterface<Mode> {
  protected:
-  // Starts a proxy with one open connection, and asks it to drain.
+  // Starts a proxy with one open connection, and makes it drain.
   void StartDraining(int signal, const std::string& drain_timeout) {
     backend_ = StartBackend(GetParam());
     proxy_ = StartProxy(GetParam(), backend_->address(),
@@ -166,7 +166,7 @@ class DrainTest : public LifecycleTest, public ::testing::WithParamInterface<Mod
     ASSERT_TRUE(proxy_->WaitForLog("draining")) << proxy_->log();
   }
 
-  // Waits until nobody is accepted any more.
+  // Waits until no connection is accepted any more.
   bool StopsAccepting() {
     const absl::Time deadline = absl::Now() + kPatience;
     while (BlockingStream::Connect(proxy_->port) != nullptr) {
@@ -184,10 +184,10 @@ INSTANTIATE_TEST_SUITE_P(AllModes, DrainTest,
                          Values(Mode::kOffload, Mode::kPassthrough, Mode::kBridge),
                          [](const auto& info) { return ProgramOf(info.param); });
 
-TEST_P(DrainTest, OpenConnectionsFinishAndNewOnesAreRefused) {
+TEST_P(DrainTest, OpenConnectionsFinishAndNewOnesAreRejected) {
   StartDraining(SIGTERM, "1h");
   EXPECT_TRUE(StopsAccepting());
-  EXPECT_THAT(Ask(*client_), EndsWith("hello from backend")) << "the open connection goes on";
+  EXPECT_THAT(Ask(*client_), EndsWith("hello from backend")) << "the open connection continues";
   EXPECT_TRUE(proxy_->process.running());
   client_->ShutdownWrite();
   client_->ReadToEnd();
@@ -203,7 +203,7 @@ TEST_P(DrainTest, ASecondSignalStopsAtOnce) {
   EXPECT_THAT(proxy_->log(), HasSubstr("cancelled")) << "the cut connection is logged";
 }
 
-TEST_P(DrainTest, TheDrainTimeoutEndsIt) {
+TEST_P(DrainTest, TheDrainTimeoutEndsTheProxy) {
   StartDraining(SIGINT, "300ms");
   client_->ReadToEnd();
   client_.reset();
@@ -211,7 +211,7 @@ TEST_P(DrainTest, TheDrainTimeoutEndsIt) {
   EXPECT_THAT(proxy_->log(), HasSubstr("cancelled"));
 }
 
-TEST_P(DrainTest, WithoutConnectionsItIsOverAtOnce) {
+TEST_P(DrainTest, WithoutConnectionsTheProxyEndsAtOnce) {
   const auto backend = StartBackend(GetParam());
   const auto proxy = StartProxy(GetParam(), backend->address());
   proxy->process.Signal(SIGTERM);

@@ -1,4 +1,4 @@
-// The limits of the example proxies, against curl and openssl.
+// The limits of the example proxies, with curl and openssl as clients.
 #include <signal.h>
 
 #include <memory>
@@ -33,7 +33,7 @@ INSTANTIATE_TEST_SUITE_P(ModesWithHandshakes, LimitsTest,
                          ::testing::Values(Mode::kOffload, Mode::kBridge),
                          [](const auto& info) { return ProgramOf(info.param); });
 
-TEST_P(LimitsTest, FullHandshakesOverTheRateAreRefusedAndResumedOnesAreNot) {
+TEST_P(LimitsTest, FullHandshakesOverTheRateAreRejectedAndResumedOnesAreNot) {
   const auto proxy = Start("--max_handshakes_per_second=0.001");
   const std::string session = PathOf("session.pem");
   EXPECT_EQ(Openssl(proxy->port, "/hello", {"-sess_out", session}).exit_status, 0);
@@ -46,7 +46,7 @@ TEST_P(LimitsTest, FullHandshakesOverTheRateAreRefusedAndResumedOnesAreNot) {
   EXPECT_THAT(log, HasSubstr("refused because of --max_handshakes_per_second: 1\n"));
 }
 
-TEST_P(LimitsTest, AClientOverItsOwnRateIsRefused) {
+TEST_P(LimitsTest, AClientOverItsOwnRateIsRejected) {
   const auto proxy = Start("--max_handshakes_per_second_per_client=0.001");
   EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend");
   EXPECT_NE(Curl(proxy->port, "/hello").exit_status, 0);
@@ -68,8 +68,8 @@ TEST_P(LimitsTest, OneConnectionTooManyIsReset) {
   EXPECT_THAT(LogOf(*proxy), HasSubstr("refused because of --max_connections: 1\n"));
 }
 
-// Nothing is under way when one client comes after the other.
-TEST_P(LimitsTest, HandshakesOneAfterTheOtherAreNotTooManyAtATime) {
+// Sequential clients have no handshakes at the same time.
+TEST_P(LimitsTest, SequentialHandshakesDoNotReachTheLimitOfConcurrentOnes) {
   const auto proxy = Start("--max_full_handshakes=1");
   for (int i = 0; i < 3; ++i) EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend");
   EXPECT_THAT(LogOf(*proxy), ::testing::Not(HasSubstr("refused because")));

@@ -1,4 +1,4 @@
-// The logs of the example programs: readers that don't read, files with secrets, and rotation.
+// The logs of the example programs: a blocked reader, files with secrets, and rotation.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -26,7 +26,7 @@ using ::testing::HasSubstr;
 
 class LogsTest : public ProxyTest {
  protected:
-  // Starts a proxy whose standard error is the FIFO `log`, and whose output nobody reads.
+  // Starts a proxy whose standard error is the FIFO `log`; no process reads its output.
   std::unique_ptr<Process> StartWithLog(const std::string& log,
                                         const std::vector<std::string>& more_flags) const {
     std::vector<std::string> argv = {"/bin/sh", "-c", "exec \"$@\" 2> \"$0\"", log,
@@ -38,7 +38,7 @@ class LogsTest : public ProxyTest {
     return std::make_unique<Process>(argv);
   }
 
-  // Reads from `fd` until `end` was read, or nothing came for too long.
+  // Reads from `fd` until `end`, or until no bytes come for too long.
   static std::string ReadUntil(int fd, const std::string& end) {
     std::string text;
     std::array<char, 4096> block;
@@ -72,7 +72,7 @@ class LogsTest : public ProxyTest {
   const std::unique_ptr<HttpBackend> backend_ = StartBackend(Mode::kOffload);
 };
 
-TEST_F(LogsTest, AStandardErrorThatNobodyReadsStopsNeitherConnectionsNorTheEnd) {
+TEST_F(LogsTest, AnUnreadStandardErrorBlocksNeitherConnectionsNorTheEnd) {
   for (const char* format : {"text", "json"}) {
     SCOPED_TRACE(format);
     const std::string log = PathOf(absl::StrCat("log.", format));
@@ -87,7 +87,7 @@ TEST_F(LogsTest, AStandardErrorThatNobodyReadsStopsNeitherConnectionsNorTheEnd) 
     const std::string rest = begin.substr(begin.find(listening) + listening.size());
     uint32_t port = 0;
     ASSERT_TRUE(absl::SimpleAtoi(rest.substr(0, rest.find('\n')), &port)) << begin;
-    // From here on nobody reads.
+    // No process reads the log from here on.
     for (int i = 0; i < 150; ++i) {
       const auto client = ConnectTls(static_cast<uint16_t>(port));
       ASSERT_NE(client, nullptr) << "connection " << i;
@@ -99,7 +99,7 @@ TEST_F(LogsTest, AStandardErrorThatNobodyReadsStopsNeitherConnectionsNorTheEnd) 
   }
 }
 
-TEST_F(LogsTest, TheKeyLogIsForItsOwnerOnly) {
+TEST_F(LogsTest, OnlyTheOwnerCanReadTheKeyLog) {
   const std::string path = PathOf("keys");
   const std::string flag = "--dangerous_key_log=" + path;
   {
@@ -119,7 +119,7 @@ TEST_F(LogsTest, TheKeyLogIsForItsOwnerOnly) {
   EXPECT_NE(access(PathOf("target").c_str(), F_OK), 0);
 }
 
-TEST_F(LogsTest, SighupOpensTheKeyLogAndTheCaptureAgain) {
+TEST_F(LogsTest, SighupReopensTheKeyLogAndTheCapture) {
   const std::string keys = PathOf("keys");
   const std::string capture = PathOf("capture.pcap");
   const auto proxy =
@@ -137,7 +137,7 @@ TEST_F(LogsTest, SighupOpensTheKeyLogAndTheCaptureAgain) {
   EXPECT_TRUE(WaitForText(capture, "GET /hello"));
   for (const std::string& path : {keys, capture}) EXPECT_EQ(ModeOf(path), 0600u);
 
-  // Where it can't be, the file from before is written further, and that is said.
+  // If it can't be reopened, the proxy keeps writing to the earlier file, and logs that.
   ASSERT_EQ(unlink(keys.c_str()), 0);
   ASSERT_EQ(symlink("/dev/null", keys.c_str()), 0);
   proxy->process.Signal(SIGHUP);

@@ -58,7 +58,8 @@ class OnePortTest : public ProxyTest {
     return flags;
   }
 
-  // Asks as a client of `name`, after `header` in clear; returns the answer, or why there is none.
+  // Makes a request as a client of `name`, after `header` in clear text. Returns the response or
+  // the error.
   std::string Ask(uint16_t port, const std::string& name, const std::string& header = "") {
     stream_ = BlockingStream::Connect(port);
     if (stream_ == nullptr) return "refused";
@@ -81,7 +82,7 @@ class OnePortTest : public ProxyTest {
   std::unique_ptr<BlockingStream> stream_;
 };
 
-TEST_F(OnePortTest, TheNameChoosesWhatIsDoneWithTls) {
+TEST_F(OnePortTest, TheNameSelectsTheBlock) {
   const auto proxy = StartProgram(Flags());
   EXPECT_THAT(Ask(proxy->port, "pass.test"), EndsWith("hello from pass"));
   EXPECT_EQ(stream_->peer_names(), "pass.test") << "the backend's own certificate";
@@ -94,19 +95,19 @@ TEST_F(OnePortTest, TheNameChoosesWhatIsDoneWithTls) {
   EXPECT_THAT(Ask(proxy->port, "other.test"), HasSubstr("UNRECOGNIZED_NAME"));
 }
 
-TEST_F(OnePortTest, NamesWithUnderscoresArePassed) {
+TEST_F(OnePortTest, NamesWithUnderscoresAreRouted) {
   const auto proxy = StartProgram(
       {ExampleProgram("one_port"), "--listen=127.0.0.1:0", "--pass=a_b.internal=" + addresses_[0]});
   EXPECT_THAT(Ask(proxy->port, "a_b.internal"), EndsWith("hello from pass"));
 }
 
-TEST_F(OnePortTest, APassingRouterNeedsNoCertificate) {
+TEST_F(OnePortTest, APassthroughNeedsNoCertificate) {
   const auto proxy = StartProgram(
       {ExampleProgram("one_port"), "--listen=127.0.0.1:0", "--pass=*.pass.test=" + addresses_[0]});
   EXPECT_THAT(Ask(proxy->port, "a.pass.test"), EndsWith("hello from pass"));
 }
 
-TEST_F(OnePortTest, UnreadHttp2IsRefusedBesideWhatTellsClientsApart) {
+TEST_F(OnePortTest, UnreadHttp2IsRejectedWithPoliciesThatDifferByClient) {
   const std::string ca = "--client_ca=" + PathOf("ca.pem");
   ExpectRefusal({"--alpn=h2,http/1.1", ca, "--client_auth=required,offload.test=none"},
                 "policies for client certificates differ by server name");
@@ -118,7 +119,7 @@ TEST_F(OnePortTest, UnreadHttp2IsRefusedBesideWhatTellsClientsApart) {
   EXPECT_THAT(Ask(proxy->port, "offload.test"), EndsWith("hello from offload"));
 }
 
-TEST_F(OnePortTest, ClientsThatSpeakHttpWithoutTlsAreToldWhereAskedFor) {
+TEST_F(OnePortTest, PlainHttpClientsGetAResponseIfConfigured) {
   for (const bool asked : {true, false}) {
     const auto proxy = StartProgram(Flags({asked ? "--answer_plain_http" : "--threads=1"}));
     const auto client = BlockingStream::Connect(proxy->port);
@@ -134,13 +135,13 @@ TEST_F(OnePortTest, ClientsThatSpeakHttpWithoutTlsAreToldWhereAskedFor) {
   }
 }
 
-TEST_F(OnePortTest, ABridgedBackendMustBeWhoItShouldBe) {
+TEST_F(OnePortTest, ABridgedBackendIsVerified) {
   const auto proxy = StartProgram(Flags({"--bridge=bridge.test=" + addresses_[0]}));
   EXPECT_EQ(Ask(proxy->port, "bridge.test"), "");
   EXPECT_TRUE(proxy->WaitForLog("name_mismatch")) << proxy->log();
 }
 
-TEST_F(OnePortTest, OneProxyHeaderServesAllThree) {
+TEST_F(OnePortTest, OneProxyHeaderServesAllBlocks) {
   const auto proxy = StartProgram(Flags({"--proxy_protocol=in:127.0.0.1/8"}));
   const std::string header = "PROXY TCP4 192.0.2.7 192.0.2.1 40000 443\r\n";
   for (const std::string name : {"pass", "offload", "bridge"}) {
@@ -188,7 +189,7 @@ TEST_F(OnePortTest, OpenConnectionsOfAllBlocksFinishWhileDraining) {
   EXPECT_EQ(proxy->process.WaitForExit(kPatience), 0) << proxy->log();
 }
 
-TEST_F(OnePortTest, FlagsThatCannotWorkAreRefused) {
+TEST_F(OnePortTest, UnusableFlagsAreRejected) {
   ExpectRefusal({"--pass=bridge.test=" + addresses_[0]}, "bridge.test");
   ExpectRefusal({"--bridge=*.test=" + addresses_[2]}, "not a wildcard");
   ExpectRefusal({"--cert="}, "--cert is required");

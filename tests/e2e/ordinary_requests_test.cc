@@ -1,5 +1,5 @@
-// Ordinary requests by ordinary programs end in "ok" in the connection log, in all modes: other
-// results must be worth an alarm.
+// Ordinary requests of ordinary programs end with "ok" in the connection log, in all modes.
+// Otherwise alarms on other results would be useless.
 #include <signal.h>
 
 #include <memory>
@@ -16,8 +16,8 @@
 namespace trestle::e2e {
 namespace {
 
-// 250 requests to each of four servers, 1,000 in each mode. A run of curl takes one connection for
-// a few requests, or one for each; a client of h2load takes one.
+// 250 requests to each of four servers, 1,000 in each mode. A run of curl uses one connection for
+// several requests or one for each; a client of h2load uses one.
 constexpr int kCurls = 8;
 constexpr int kRequestsPerCurl = 5;
 constexpr int kRequestsOfH2load = 210;
@@ -86,7 +86,7 @@ class OrdinaryRequestsTest : public ServerProgramsTest,
     return StartServer(argv, port);
   }
 
-  // What stands in the log behind "status=".
+  // Returns the log's text after each "status=".
   static std::vector<std::string> StatusesIn(const std::string& log) {
     std::vector<std::string> statuses;
     for (absl::string_view line : absl::StrSplit(log, '\n')) {

@@ -1,5 +1,5 @@
-// What only the passthrough router has to do: choose by name, and keep its hands off everything
-// else, whatever the first flight looks like.
+// The passthrough router's own tasks: it routes by name, and passes all other bytes unchanged, for
+// every form of the first flight.
 
 #include <openssl/ssl.h>
 #include <signal.h>
@@ -21,7 +21,7 @@ using ::testing::EndsWith;
 
 class PassthroughTest : public ProxyTest {
  protected:
-  // Makes a request as a client of `server_name` with these settings; returns the answer, or the
+  // Makes a request as a client of `server_name` with these settings. Returns the response, or the
   // error of the handshake.
   std::string Ask(uint16_t port, const std::string& server_name, const TlsSettings& settings = {}) {
     stream_ = BlockingStream::Connect(port);
@@ -42,7 +42,7 @@ class PassthroughTest : public ProxyTest {
   std::unique_ptr<BlockingStream> stream_;
 };
 
-TEST_F(PassthroughTest, TheNameChoosesTheBackend) {
+TEST_F(PassthroughTest, TheNameSelectsTheBackend) {
   const auto exact = Backend("exact");
   const auto wildcard = Backend("wildcard");
   const auto fallback = Backend("fallback");
@@ -60,7 +60,7 @@ TEST_F(PassthroughTest, TheNameChoosesTheBackend) {
   EXPECT_EQ(exact->connections().size(), 2u);
 }
 
-TEST_F(PassthroughTest, WithoutARouteTheClientIsTold) {
+TEST_F(PassthroughTest, WithoutARouteTheClientGetsAnAlert) {
   const auto backend = Backend("a");
   const auto proxy =
       StartProxy(Mode::kPassthrough, backend->address(), {"--routes=a.test=" + backend->address()});
@@ -94,15 +94,15 @@ TEST_F(PassthroughTest, ARoutesFileIsLoadedAgainWhenItChanges) {
   const std::string path = WriteFile("routes", "a.test " + first->address() + "\n");
   const auto proxy = StartProxy(Mode::kPassthrough, first->address(),
                                 {"--routes=b.test=" + first->address(), "--routes_file=" + path});
-  // As configuration tools do it: a new file under the old name.
+  // As configuration tools do: a new file replaces the old one.
   const std::string fresh = WriteFile("routes.new", "a.test " + second->address() + "\n");
   ASSERT_EQ(rename(fresh.c_str(), path.c_str()), 0);
   ASSERT_TRUE(proxy->WaitForLog("reloaded: 2 routes")) << proxy->log();
   EXPECT_THAT(Ask(proxy->port, "a.test"), EndsWith("hello from second"));
 }
 
-TEST_F(PassthroughTest, ARouteThatLeadsBackIsRefusedAtStart) {
-  const std::string port = absl::StrCat(":", RefusingPort().port());  // Free a moment ago.
+TEST_F(PassthroughTest, ARouteThatLeadsBackIsRejectedAtStart) {
+  const std::string port = absl::StrCat(":", RefusingPort().port());  // It was free a moment ago.
   for (const char* listen : {"127.0.0.1", "0.0.0.0"}) {
     const CommandResult result =
         RunCommand({ExampleProgram("passthrough_proxy"), absl::StrCat("--listen=", listen, port),
@@ -119,7 +119,7 @@ TEST_F(PassthroughTest, AHelloRetryRequestPasses) {
   const auto backend = Backend("a", server);
   const auto proxy =
       StartProxy(Mode::kPassthrough, backend->address(), {"--routes=a.test=" + backend->address()});
-  // The client guesses X25519 first, and the backend asks for another.
+  // The client's key share is for X25519, and the backend requests another group.
   TlsSettings client;
   client.groups = {SSL_GROUP_X25519, SSL_GROUP_SECP256R1};
   EXPECT_THAT(Ask(proxy->port, "a.test", client), EndsWith("hello from a"));

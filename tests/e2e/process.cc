@@ -36,7 +36,7 @@ Pipe NewPipe() {
   return {OwnedFd(fds[0]), OwnedFd(fds[1])};
 }
 
-// Runs in the child: nothing here may allocate or lock.
+// Runs in the child, where allocation and locks are not allowed.
 [[noreturn]] void Become(char* const* argv, int input, int output, int errors) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   signal(SIGPIPE, SIG_DFL);
@@ -47,7 +47,7 @@ Pipe NewPipe() {
   _exit(127);
 }
 
-// Appends what is there to `text`; false at the end of the pipe.
+// Appends the available bytes to `text`; returns false at the end of the pipe.
 bool ReadSome(int fd, std::string& text, absl::Mutex& mutex) {
   std::array<char, 16384> buffer;
   const ssize_t bytes = read(fd, buffer.data(), buffer.size());
@@ -60,7 +60,8 @@ bool ReadSome(int fd, std::string& text, absl::Mutex& mutex) {
 }  // namespace
 
 Process::Process(const std::vector<std::string>& argv) {
-  signal(SIGPIPE, SIG_IGN);  // A program that ends before it read its input ends no test.
+  signal(SIGPIPE,
+         SIG_IGN);  // A program that ends before it has read its input must not end the test.
   Pipe input = NewPipe();
   Pipe output = NewPipe();
   Pipe errors = NewPipe();
@@ -106,7 +107,7 @@ void Process::WriteInput(absl::string_view text) {
   while (!text.empty()) {
     const ssize_t bytes = write(input_.get(), text.data(), text.size());
     if (bytes < 0 && errno == EINTR) continue;
-    if (bytes < 0) return;  // The program has ended; its exit status tells.
+    if (bytes < 0) return;  // The program has ended; its exit status has the result.
     text.remove_prefix(static_cast<size_t>(bytes));
   }
 }
@@ -198,7 +199,7 @@ std::string FindProgram(const std::string& name) {
     ADD_FAILURE() << "the test runs \"" << name << "\": give it the tag \"programs\"";
   }
   const char* const path = std::getenv("PATH");
-  // Servers are in /usr/sbin, which isn't on everybody's PATH.
+  // Servers are in /usr/sbin, which PATH may lack.
   const std::string folders = absl::StrCat(path == nullptr ? "/usr/bin" : path, ":/usr/sbin");
   for (const absl::string_view folder : absl::StrSplit(folders, ':')) {
     const std::string candidate = absl::StrCat(folder, "/", name);

@@ -1,5 +1,5 @@
-// Process: another program, run by a test with its output captured. It never outlives its object,
-// nor the test.
+// Process: another program that a test runs with its output captured. It ends with this object or
+// with the test.
 #ifndef TRESTLE_TESTS_E2E_PROCESS_H_
 #define TRESTLE_TESTS_E2E_PROCESS_H_
 
@@ -20,8 +20,8 @@
 
 namespace trestle::e2e {
 
-/// A build with a sanitizer. Its runtime does not start in a process with a limited address space
-/// or file size.
+/// True in a build with a sanitizer. Its runtime does not start in a process with a limited address
+/// space or file size.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 inline constexpr bool kSanitized = true;
 #elif defined(__has_feature)
@@ -45,26 +45,26 @@ class Process {
   void CloseInput() { input_.Reset(); }
   void Signal(int signal);
 
-  /// What the program wrote so far.
+  /// Returns the program's output so far.
   std::string output() const ABSL_LOCKS_EXCLUDED(mutex_);
   std::string errors() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  /// Waits until `text` is in the output / in what was written to standard error.
+  /// Waits until standard output or standard error contains `text`.
   bool WaitForOutput(absl::string_view text, absl::Duration limit) ABSL_LOCKS_EXCLUDED(mutex_);
   bool WaitForErrors(absl::string_view text, absl::Duration limit) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  /// Waits for the end of the program and of its output: its exit status, 128 + n for one that
-  /// signal n ended, nothing if it still runs.
+  /// Waits for the end of the program and of its output. Returns its exit status, 128 + n if signal
+  /// n ended it, or nothing if it still runs.
   std::optional<int> WaitForExit(absl::Duration limit);
 
   bool running();
 
   pid_t pid() const { return pid_; }
 
-  /// Counts the descriptors that the program has open.
+  /// Returns the number of the program's open descriptors.
   int open_descriptors() const;
 
-  /// The memory that the program has in use (its resident set).
+  /// Returns the memory that the program uses (its resident set).
   size_t resident_bytes() const;
 
  private:
@@ -85,12 +85,12 @@ class Process {
   std::thread capturer_;
 };
 
-/// Waits until `condition` holds, and tells whether it does. For what can't be waited for in any
-/// other way than by looking again: states of other processes. Gives up after `limit`.
+/// Waits until `condition` holds, and returns whether it does. For conditions that must be polled,
+/// such as states of other processes. Gives up after `limit`.
 bool WaitUntil(absl::FunctionRef<bool()> condition, absl::Duration limit = absl::Seconds(30));
 
 struct CommandResult {
-  /// As `Process::WaitForExit`; -1 when the command was killed at the limit.
+  /// As `Process::WaitForExit`; -1 if the command was killed at the limit.
   int exit_status = -1;
   std::string output;
   std::string errors;
@@ -100,8 +100,8 @@ struct CommandResult {
 CommandResult RunCommand(const std::vector<std::string>& argv, absl::Duration limit,
                          absl::string_view input = {});
 
-/// Finds a program on PATH. Where it is missing, fails the test naming the Debian package, and
-/// returns an empty path. The test must have the tag "programs".
+/// Finds a program on PATH. If it is missing, fails the test with the name of its Debian package,
+/// and returns an empty path. The test must have the tag "programs".
 std::string FindProgram(const std::string& name);
 
 }  // namespace trestle::e2e

@@ -1,4 +1,4 @@
-// PROXY protocol against programs that people put before and behind a proxy: curl, nginx, haproxy.
+// The PROXY protocol with programs in front of and behind a proxy: curl, nginx, haproxy.
 
 #include <memory>
 #include <string>
@@ -17,12 +17,12 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// What curl's own end of the connection was, as "127.0.0.1:40000".
+// Makes curl print its own address as "127.0.0.1:40000".
 const std::vector<std::string> kTellClient = {"--write-out", "\nclient %{local_ip}:%{local_port}"};
 
 class ProxyProtocolTest : public ServerProgramsTest {
  protected:
-  // A server that answers with the addresses that it was told in a PROXY header.
+  // Starts a server that responds with the addresses from a PROXY header.
   std::unique_ptr<Process> HaproxyReceiver(uint16_t port) {
     return StartHaproxy(
         absl::StrCat("frontend told\n  bind 127.0.0.1:", port,
@@ -39,7 +39,7 @@ class ProxyProtocolTest : public ServerProgramsTest {
                       port);
   }
 
-  // Expects curl through `port` to learn that the server at the end was told curl's own address.
+  // Runs curl through `port`, and expects that the last server received curl's own address.
   void ExpectClientTold(uint16_t port) {
     const CommandResult result = Curl(port, "/", kTellClient);
     ASSERT_EQ(result.exit_status, 0) << result.errors;
@@ -50,7 +50,7 @@ class ProxyProtocolTest : public ServerProgramsTest {
   }
 };
 
-TEST_F(ProxyProtocolTest, CurlsHeaderIsBelievedFromATrustedPeer) {
+TEST_F(ProxyProtocolTest, CurlsHeaderIsUsedFromATrustedPeer) {
   const auto backend = StartBackend(Mode::kPassthrough);
   const auto proxy =
       StartProxy(Mode::kPassthrough, backend->address(), {"--proxy_protocol=in:127.0.0.1/8"});
@@ -73,7 +73,7 @@ TEST_F(ProxyProtocolTest, ATrustedPeerMustSendOneAndOthersMustNot) {
   EXPECT_EQ(backend->requests(), 0);
 }
 
-TEST_F(ProxyProtocolTest, HaproxyUnderstandsWhatItIsTold) {
+TEST_F(ProxyProtocolTest, HaproxyParsesOurHeader) {
   const uint16_t port = FreePort();
   const auto receiver = HaproxyReceiver(port);
   for (const char* version : {"v1", "v2"}) {
@@ -81,11 +81,11 @@ TEST_F(ProxyProtocolTest, HaproxyUnderstandsWhatItIsTold) {
                                   {absl::StrCat("--proxy_protocol=out:", version)});
     ExpectClientTold(proxy->port);
     const bool named = absl::StrContains(Curl(proxy->port, "/").output, kFrontName);
-    EXPECT_EQ(named, version == std::string("v2")) << "only v2 can tell the name";
+    EXPECT_EQ(named, version == std::string("v2")) << "only v2 can carry the name";
   }
 }
 
-TEST_F(ProxyProtocolTest, NginxUnderstandsWhatItIsTold) {
+TEST_F(ProxyProtocolTest, NginxParsesOurHeader) {
   const uint16_t port = FreePort();
   const auto receiver = NginxReceiver(port);
   for (const char* version : {"v1", "v2"}) {
@@ -95,7 +95,7 @@ TEST_F(ProxyProtocolTest, NginxUnderstandsWhatItIsTold) {
   }
 }
 
-TEST_F(ProxyProtocolTest, AClientIsKnownThroughTwoProxies) {
+TEST_F(ProxyProtocolTest, TheClientsAddressPassesTwoProxies) {
   const uint16_t port = FreePort();
   const auto receiver = HaproxyReceiver(port);
   const auto inner = StartProxy(Mode::kOffload, absl::StrCat("127.0.0.1:", port),
@@ -105,7 +105,7 @@ TEST_F(ProxyProtocolTest, AClientIsKnownThroughTwoProxies) {
   ExpectClientTold(outer->port);
 }
 
-TEST_F(ProxyProtocolTest, HeadersOfHaproxyAreUnderstood) {
+TEST_F(ProxyProtocolTest, HeadersOfHaproxyAreParsed) {
   const uint16_t receiver_port = FreePort();
   const auto receiver = NginxReceiver(receiver_port);
   const auto proxy = StartProxy(Mode::kOffload, absl::StrCat("127.0.0.1:", receiver_port),
@@ -122,7 +122,7 @@ TEST_F(ProxyProtocolTest, HeadersOfHaproxyAreUnderstood) {
   }
 }
 
-TEST_F(ProxyProtocolTest, HeadersOfNginxAreUnderstood) {
+TEST_F(ProxyProtocolTest, HeadersOfNginxAreParsed) {
   const uint16_t receiver_port = FreePort();
   const auto receiver = HaproxyReceiver(receiver_port);
   const auto proxy = StartProxy(Mode::kOffload, absl::StrCat("127.0.0.1:", receiver_port),

@@ -21,7 +21,7 @@ namespace {
 
 constexpr absl::string_view kListening = "listening on 127.0.0.1:";
 
-// Reads the port from the line "listening on 127.0.0.1:PORT"; 0 where there is none.
+// Returns the port from the line "listening on 127.0.0.1:PORT"; 0 if there is none.
 uint16_t PortFromLog(absl::string_view log) {
   const size_t start = log.find(kListening);
   if (start == absl::string_view::npos) return 0;
@@ -37,7 +37,7 @@ std::string NewFolder() {
   return name;
 }
 
-// Hundreds of connections have both their ends here.
+// This process has both ends of hundreds of connections.
 void RaiseDescriptorLimit() {
   rlimit limit;
   CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -64,7 +64,7 @@ std::string ProgramOf(Mode mode) {
   return {};
 }
 
-// Tests run in the folder of their runfiles.
+// Tests run in the directory of their runfiles.
 std::string ExampleProgram(const std::string& name) { return absl::StrCat("examples/", name); }
 
 ProxyTest::ProxyTest() : pki_(absl::Now()), folder_(NewFolder()) {
@@ -171,7 +171,7 @@ std::unique_ptr<ProxyProcess> ProxyTest::StartProgram(const std::vector<std::str
   auto proxy = std::make_unique<ProxyProcess>(argv);
   proxy->WaitForLog(kListening);
   proxy->port = PortFromLog(proxy->log());
-  EXPECT_NE(proxy->port, 0) << "the proxy doesn't listen; it says: " << proxy->log();
+  EXPECT_NE(proxy->port, 0) << "the proxy doesn't listen; its log: " << proxy->log();
   return proxy;
 }
 
@@ -226,7 +226,7 @@ RefusingPort::RefusingPort() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXE
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  // Bound but not listening: nobody else gets the port, and connections are refused.
+  // Bound but not listening: no other program gets the port, and connections are refused.
   CHECK_EQ(bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
   CHECK_EQ(getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
   port_ = ntohs(address.sin_port);

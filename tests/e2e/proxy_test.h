@@ -1,5 +1,5 @@
-// ProxyTest: what tests of the example proxies start from: a test CA, certificates in files,
-// backends, the three proxies as real programs, and curl and openssl as their clients.
+// ProxyTest: the base of the example proxies' tests. It has a test CA, certificates in files,
+// backends, the three proxies as real programs, and curl and openssl as clients.
 #ifndef TRESTLE_TESTS_E2E_PROXY_TEST_H_
 #define TRESTLE_TESTS_E2E_PROXY_TEST_H_
 
@@ -18,9 +18,9 @@
 
 namespace trestle::e2e {
 
-/// What clients ask for, in all modes.
+/// The name that clients request, in all modes.
 inline constexpr char kFrontName[] = "front.test";
-/// What the backend's certificate is for, behind the bridge.
+/// The name in the backend's certificate behind the bridge.
 inline constexpr char kBackName[] = "back.test";
 
 /// Long enough for a busy machine, short enough to fail in time.
@@ -31,7 +31,7 @@ enum class Mode { kOffload, kPassthrough, kBridge };
 /// "terminating_proxy" and so on.
 std::string ProgramOf(Mode mode);
 
-/// A proxy as a program of its own.
+/// A proxy as a separate program.
 class ProxyProcess {
  public:
   explicit ProxyProcess(const std::vector<std::string>& argv) : process(argv) {}
@@ -40,11 +40,11 @@ class ProxyProcess {
   uint16_t port = 0;
 
   std::string log() const { return process.errors(); }
-  /// Waits until the log holds `text`.
+  /// Waits until the log contains `text`.
   bool WaitForLog(absl::string_view text) { return process.WaitForErrors(text, kPatience); }
 };
 
-/// The path of an example program.
+/// Returns the path of an example program.
 std::string ExampleProgram(const std::string& name);
 
 class ProxyTest : public ::testing::Test {
@@ -56,22 +56,22 @@ class ProxyTest : public ::testing::Test {
   std::string WriteFile(const std::string& name, absl::string_view text) const;
   std::string PathOf(const std::string& name) const;
 
-  /// Waits until the file `path` holds `text`, which another program writes when it comes to it.
+  /// Waits until the file `path`, which another program writes, contains `text`.
   static bool WaitForText(const std::string& path, absl::string_view text);
 
-  /// Mints a certificate, and writes NAME.pem and NAME.key.
+  /// Issues a certificate, and writes NAME.pem and NAME.key.
   testing::PemPair WriteCertificate(const std::string& name, const testing::LeafSpec& leaf) const;
 
   /// Encrypts the private key in the file NAME of the test's folder with `passphrase`.
   void EncryptKey(const std::string& name, const std::string& passphrase) const;
 
-  /// Starts the backend that suits `mode`: clear text for offload, else with a certificate for
-  /// kFrontName (passthrough) or kBackName (bridge).
+  /// Starts the backend for `mode`: clear text for offload, else with a certificate for kFrontName
+  /// (passthrough) or kBackName (bridge).
   std::unique_ptr<HttpBackend> StartBackend(Mode mode, const TlsSettings& tls = {}) const;
   std::unique_ptr<HttpBackend> StartTlsBackend(const testing::PemPair& certificate,
                                                const TlsSettings& tls = {}) const;
 
-  /// The flags that make the proxy of a mode lead to `backend` ("127.0.0.1:PORT"), on a free port.
+  /// Returns the flags for a proxy of this mode to `backend` ("127.0.0.1:PORT"), on a free port.
   std::vector<std::string> FlagsFor(Mode mode, const std::string& backend) const;
 
   /// Starts a proxy and waits until it listens. `prefix` runs it under another program.
@@ -83,7 +83,7 @@ class ProxyTest : public ::testing::Test {
   std::unique_ptr<ProxyProcess> StartRouting(Mode mode, const std::string& routes,
                                              const std::vector<std::string>& more_flags = {}) const;
 
-  /// Starts any proxy by its whole command line, and waits until it listens.
+  /// Starts any proxy by its complete command line, and waits until it listens.
   std::unique_ptr<ProxyProcess> StartProgram(const std::vector<std::string>& argv) const;
 
   /// Runs curl for https://kFrontName:PORT`path`, verifying the certificate.
@@ -95,7 +95,7 @@ class ProxyTest : public ::testing::Test {
   CommandResult Openssl(uint16_t port, const std::string& path,
                         const std::vector<std::string>& more_flags = {}) const;
 
-  /// Opens a TLS connection to the proxy, asking for kFrontName; null when refused.
+  /// Opens a TLS connection for kFrontName to the proxy; returns null if it failed.
   std::unique_ptr<BlockingStream> ConnectTls(uint16_t port, const TlsSettings& tls = {}) const;
 
   const testing::TestPki pki_;
@@ -104,14 +104,14 @@ class ProxyTest : public ::testing::Test {
   std::string folder_;
 };
 
-/// A certificate for one name.
+/// Returns the specification of a certificate for one name.
 testing::LeafSpec LeafFor(const std::string& name);
 
-/// A GET request for `path` that lets the connection open / that closes it.
+/// Returns a GET request for `path` that keeps or closes the connection.
 std::string GetRequest(absl::string_view path);
 std::string GetAndCloseRequest(absl::string_view path);
 
-/// A port of 127.0.0.1 on which nobody listens, as long as the object lives.
+/// A port of 127.0.0.1 on which no program listens during its lifetime.
 class RefusingPort {
  public:
   RefusingPort();

@@ -39,7 +39,7 @@ std::array<uint8_t, 32> Sha256(ByteView in) {
   return digest;
 }
 
-// What was read of a hello.
+// The results of reading a hello.
 struct Seen {
   QuicHelloState state = QuicHelloState::kNeedMore;
   uint32_t version = 0;
@@ -96,7 +96,7 @@ class SilentServer {
                                      reinterpret_cast<sockaddr*>(&from), &size);
       if (bytes < 0) continue;
       datagram.resize(static_cast<size_t>(bytes));
-      // Real time has no part in this: the machine may be busy.
+      // Does not use real time, because the machine may be busy.
       QuicHelloReader& reader = readers_[from.sin_port];
       reader.Feed(AsBytes(datagram), MonotonicTime::FromStart({}));
       if (reader.state() != QuicHelloState::kNeedMore) return Describe(reader);
@@ -110,7 +110,7 @@ class SilentServer {
   std::map<uint16_t, QuicHelloReader> readers_;
 };
 
-TEST(QuicClientsTest, Chromium) {
+TEST(QuicClientsTest, ReadsTheHelloOfChromium) {
   SilentServer server;
   const std::string origin = absl::StrCat("front.test:", server.port());
   const std::string home = absl::StrCat(::testing::TempDir(), "/quic_chromium");
@@ -147,7 +147,7 @@ class Ngtcp2Test : public ::testing::Test {
   SilentServer server_;
 };
 
-TEST_F(Ngtcp2Test, Version1) {
+TEST_F(Ngtcp2Test, ReadsTheHelloOfVersion1) {
   const Seen seen = Run({});
   ASSERT_EQ(seen.state, QuicHelloState::kDone) << seen.error;
   EXPECT_EQ(seen.version, kQuicV1);
@@ -156,7 +156,7 @@ TEST_F(Ngtcp2Test, Version1) {
   EXPECT_THAT(seen.ja4, StartsWith("q13d"));
 }
 
-TEST_F(Ngtcp2Test, DraftOfVersion2IsUnknown) {
+TEST_F(Ngtcp2Test, TheDraftOfVersion2IsUnknown) {
   const Seen seen = Run({"--version=v2draft"});
   EXPECT_EQ(seen.state, QuicHelloState::kUnknownVersion);
   EXPECT_EQ(seen.version, 0x709a50c4u);

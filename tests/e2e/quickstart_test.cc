@@ -1,4 +1,4 @@
-// The quickstart: what it shows, and that the lines it prints do what they say.
+// The quickstart: its output, and the effect of the commands that it prints.
 
 #include <csignal>
 #include <filesystem>
@@ -33,7 +33,7 @@ TEST(QuickstartTest, ShowsAllThreeModes) {
   }
 }
 
-TEST(QuickstartTest, TheLinesToTryWork) {
+TEST(QuickstartTest, TheCommandsToTryWork) {
   ASSERT_FALSE(FindProgram("curl").empty());
   ASSERT_FALSE(FindProgram("openssl").empty());
   Process quickstart({kQuickstart, "--serve"});
@@ -61,7 +61,7 @@ TEST(QuickstartTest, TheLinesToTryWork) {
   EXPECT_TRUE(std::filesystem::exists(ca_path)) << ca_path;
   quickstart.Signal(SIGTERM);
   EXPECT_EQ(quickstart.WaitForExit(kPatience), 0);
-  EXPECT_FALSE(std::filesystem::exists(ca_path)) << "nothing is left behind";
+  EXPECT_FALSE(std::filesystem::exists(ca_path)) << "the file is deleted";
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// A fleet of three proxies that has its ticket keys in a real Redis, which goes and comes back; so
-// do proxies, the one that rotates the keys among them.
+// A fleet of three proxies with ticket keys in a real Redis, which stops and restarts. Proxies stop
+// as well, including the one that rotates the keys.
 #include <signal.h>
 
 #include <algorithm>
@@ -49,7 +49,7 @@ class RedisTest : public ServerProgramsTest {
         << redis_->output() << redis_->errors();
   }
 
-  // Without warning, and what it had is gone.
+  // Kills it without warning; its data is lost.
   void KillRedis() {
     redis_->Signal(SIGKILL);
     redis_->WaitForExit(kPatience);
@@ -64,7 +64,7 @@ class RedisTest : public ServerProgramsTest {
          "--ticket_keys_refresh_every=200ms"});
   }
 
-  // Starts three, and waits until all have the same keys.
+  // Starts three proxies, and waits until all have the same keys.
   void StartFleet(absl::Duration rotate_every) {
     for (int i = 0; i < 3; ++i) fleet_.push_back(StartNode(rotate_every));
     for (const auto& node : fleet_) {
@@ -92,7 +92,7 @@ class RedisTest : public ServerProgramsTest {
                        [&](const auto& node) { return Resumes(*node, session); });
   }
 
-  // Whether each resumes what each other made.
+  // Returns whether each proxy resumes the sessions of every other one.
   bool AllShare() {
     return std::all_of(fleet_.begin(), fleet_.end(),
                        [&](const auto& node) { return AllResume(Session(*node)); });
@@ -105,18 +105,18 @@ class RedisTest : public ServerProgramsTest {
   int sessions_ = 0;
 };
 
-TEST_F(RedisTest, SessionsOutliveRedis) {
+TEST_F(RedisTest, SessionsSurviveALossOfRedis) {
   StartFleet(absl::Hours(1));
   const std::string before = Session(*fleet_[0]);
   int rotations = 0;
   for (const auto& node : fleet_) rotations += Occurrences(node->log(), kRotated);
-  EXPECT_EQ(rotations, 1) << "one made the first keys";
+  EXPECT_EQ(rotations, 1) << "one proxy creates the first keys";
 
   KillRedis();
   for (const auto& node : fleet_) ASSERT_TRUE(node->WaitForLog(kLost)) << node->log();
   EXPECT_TRUE(AllResume(before));
   EXPECT_TRUE(AllShare());
-  // One that starts meanwhile serves with keys of its own.
+  // A proxy that starts meanwhile has its own keys.
   auto newcomer = StartNode(absl::Hours(1));
   ASSERT_TRUE(newcomer->WaitForLog(kLost)) << newcomer->log();
   EXPECT_FALSE(Resumes(*newcomer, before));
@@ -125,16 +125,16 @@ TEST_F(RedisTest, SessionsOutliveRedis) {
   StartRedis();
   for (const auto& node : fleet_) ASSERT_TRUE(node->WaitForLog(kBack)) << node->log();
   ASSERT_TRUE(newcomer->WaitForLog(kTaken)) << newcomer->log();
-  EXPECT_TRUE(Resumes(*newcomer, before)) << "those who had keys put them back";
+  EXPECT_TRUE(Resumes(*newcomer, before)) << "proxies with keys write them to Redis again";
   fleet_.push_back(std::move(newcomer));
   EXPECT_TRUE(AllResume(before));
   EXPECT_TRUE(AllShare());
 }
 
-TEST_F(RedisTest, AnotherRotatesWhenTheLeaderDies) {
+TEST_F(RedisTest, AnotherProxyRotatesAfterTheLeaderDies) {
   constexpr absl::Duration kPeriod = absl::Seconds(4);
   StartFleet(kPeriod);
-  // Whoever it is that rotated: it dies, and another one takes over, until one is left.
+  // Kills each proxy that rotates; another one takes over, until one is left.
   while (fleet_.size() > 1) {
     std::vector<int> counts;
     for (const auto& node : fleet_) counts.push_back(Occurrences(node->log(), kRotated));
@@ -144,7 +144,7 @@ TEST_F(RedisTest, AnotherRotatesWhenTheLeaderDies) {
         if (Occurrences(fleet_[leader]->log(), kRotated) > counts[leader]) return true;
       }
       return false;
-    })) << "nobody rotates";
+    })) << "no proxy rotates";
     fleet_[leader]->process.Signal(SIGKILL);
     fleet_[leader]->process.WaitForExit(kPatience);
     fleet_.erase(fleet_.begin() + static_cast<std::ptrdiff_t>(leader));
@@ -152,13 +152,13 @@ TEST_F(RedisTest, AnotherRotatesWhenTheLeaderDies) {
   }
   const int before = Occurrences(fleet_[0]->log(), kRotated);
   EXPECT_TRUE(WaitUntil([&] { return Occurrences(fleet_[0]->log(), kRotated) > before; }));
-  // A new machine gets the keys that there are.
+  // A new machine gets the existing keys.
   fleet_.push_back(StartNode(kPeriod));
   EXPECT_TRUE(fleet_[1]->WaitForLog(kTaken)) << fleet_[1]->log();
   EXPECT_TRUE(WaitUntil([&] { return AllShare(); }));
 }
 
-TEST_F(RedisTest, AWrongPasswordIsNamed) {
+TEST_F(RedisTest, AWrongPasswordIsLogged) {
   WriteFile("redis.password", "nonsense\n");
   const auto node = StartNode(absl::Hours(1));
   EXPECT_TRUE(node->WaitForLog("the last ones go on; Redis refuses AUTH: WRONGPASS"))

@@ -1,4 +1,4 @@
-// Reloads and starts when the system is short of something, or a file is none.
+// Reloads and starts under a shortage of resources, or with a file that is not a regular file.
 
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -42,7 +42,7 @@ class ReloadFaultsTest : public ProxyTest {
   const std::unique_ptr<HttpBackend> backend_ = StartBackend(Mode::kOffload);
 };
 
-TEST_F(ReloadFaultsTest, AFifoInPlaceOfACertificateStopsNothing) {
+TEST_F(ReloadFaultsTest, AFifoInPlaceOfACertificateBlocksNothing) {
   const auto proxy = StartProxy(Mode::kOffload, backend_->address());
   MakeFifo("front.pem");
   proxy->process.Signal(SIGHUP);
@@ -58,7 +58,7 @@ TEST_F(ReloadFaultsTest, AFifoInPlaceOfACertificateStopsNothing) {
                                        ": it is not a regular file\n"));
 }
 
-TEST_F(ReloadFaultsTest, AFifoInPlaceOfARoutesFileStopsNothing) {
+TEST_F(ReloadFaultsTest, AFifoInPlaceOfARoutesFileBlocksNothing) {
   const std::string routes = WriteFile("routes", "front.test 127.0.0.1:9\n");
   const auto proxy = StartProgram(
       {ExampleProgram("passthrough_proxy"), "--listen=127.0.0.1:0", "--routes_file=" + routes});
@@ -68,7 +68,7 @@ TEST_F(ReloadFaultsTest, AFifoInPlaceOfARoutesFileStopsNothing) {
   EXPECT_EQ(proxy->process.WaitForExit(kPatience), 0);
 }
 
-TEST_F(ReloadFaultsTest, AFifoInTheAcmeFolderStopsNoLoop) {
+TEST_F(ReloadFaultsTest, AFifoInTheAcmeFolderBlocksNoLoop) {
   ASSERT_EQ(mkdir(PathOf("acme").c_str(), 0700), 0);
   MakeFifo(absl::StrCat("acme/", kFrontName));
   const auto proxy =
@@ -80,9 +80,9 @@ TEST_F(ReloadFaultsTest, AFifoInTheAcmeFolderStopsNoLoop) {
   EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend");
 }
 
-TEST_F(ReloadFaultsTest, ARotationWhileDescriptorsHaveRunOutIsDoneLater) {
+TEST_F(ReloadFaultsTest, ARotationWithoutFreeDescriptorsIsRetried) {
   const auto proxy = StartProxy(Mode::kOffload, backend_->address());
-  // None can be opened any more; those that are open stay.
+  // No descriptor can be opened any more; open ones stay open.
   rlimit before;
   const rlimit none = {3, 1024};
   ASSERT_EQ(prlimit(proxy->process.pid(), RLIMIT_NOFILE, &none, &before), 0);
@@ -91,11 +91,11 @@ TEST_F(ReloadFaultsTest, ARotationWhileDescriptorsHaveRunOutIsDoneLater) {
   ASSERT_TRUE(proxy->WaitForLog("the reload is tried again in 1s")) << proxy->log();
   const rlimit enough = {1024, 1024};
   ASSERT_EQ(prlimit(proxy->process.pid(), RLIMIT_NOFILE, &enough, nullptr), 0);
-  // Nothing tells the proxy of it.
+  // The proxy retries by itself.
   EXPECT_TRUE(proxy->WaitForLog("reloaded: front.test")) << proxy->log();
 }
 
-TEST_F(ReloadFaultsTest, WithoutInotifyItStartsAndSaysSo) {
+TEST_F(ReloadFaultsTest, WithoutInotifyItStartsAndLogsThat) {
   const auto proxy =
       StartProxy(Mode::kOffload, backend_->address(), {},
                  {FindProgram("unshare"), "--user", "--map-root-user", "/bin/sh", "-c",
@@ -107,7 +107,7 @@ TEST_F(ReloadFaultsTest, WithoutInotifyItStartsAndSaysSo) {
   EXPECT_TRUE(proxy->WaitForLog("reloaded: front.test")) << proxy->log();
 }
 
-TEST_F(ReloadFaultsTest, AThreadThatCannotStartIsASentence) {
+TEST_F(ReloadFaultsTest, AThreadThatCannotStartIsReportedInASentence) {
   if (kSanitized) GTEST_SKIP() << "the program gets too little address space for a sanitizer";
   std::vector<std::string> argv = {FindProgram("prlimit"), "--as=2000000000",
                                    ExampleProgram("terminating_proxy"), "--threads=1024"};
@@ -134,8 +134,8 @@ TEST_F(ReloadFaultsTest, AnErrorNamesTheFileOfAFolderAndItsLine) {
   }
 }
 
-// Good base64 of something else.
-TEST_F(ReloadFaultsTest, AnErrorAboutABlocksContentsNamesFileAndLine) {
+// Valid base64 of unrelated bytes.
+TEST_F(ReloadFaultsTest, AnErrorInABlocksContentsNamesFileAndLine) {
   const auto broken = [](const std::string& label) {
     return absl::StrCat("a comment\n\n-----BEGIN ", label, "-----\nMAA=\n-----END ", label,
                         "-----\n");

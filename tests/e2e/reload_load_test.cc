@@ -1,5 +1,5 @@
-// A thousand reloads, each with another certificate, while clients come and go and long transfers
-// run: nobody notices, and nothing is left behind.
+// A thousand reloads, each with another certificate, during short connections and long transfers.
+// No client fails, and no memory is left behind.
 #include <signal.h>
 
 #include <algorithm>
@@ -28,18 +28,18 @@ using ::testing::IsEmpty;
 constexpr int kMoreNames = 100;
 constexpr int kReloads = 1000;
 constexpr int kWarmUpReloads = 100;
-constexpr int kAnswersPerReload = 5;  // At least, from before the reload on.
+constexpr int kAnswersPerReload = 5;  // The minimum, counted from before the reload.
 constexpr int kClients = 5;
 constexpr int kTransfers = 50;
-// So long all transfers are stalled: then the proxy has as many buffers in use, and keeps as many
-// for later, as it ever will.
+// During these reloads all transfers are stalled. So the proxy reaches its maximum of buffers, both
+// in use and kept for later.
 constexpr int kStalledReloads = 60;
-// With each reload a transfer goes a step on, and so lasts as long as they do.
+// A transfer advances with each reload, so that it lasts for all of them.
 constexpr uint64_t kTransferBytes = 16'000'000;
 constexpr absl::string_view kEndOfHead = "\r\n\r\n";
-// What each reload leaves behind shows in each of the runs after the first: such a certificate with
-// its key and names takes over 10 KB. The buffers that a loop keeps (32 of 80 KiB) get used up to
-// their ends by and by, and show in some of the runs.
+// A leak per reload appears in each run after the first: a certificate with its key and names takes
+// over 10 KB. The buffers that a loop keeps (32 of 80 KiB) are touched to their ends only
+// gradually, which appears in some of the runs.
 constexpr int kMoreRuns = 3;
 constexpr int kReloadsPerRun = (kReloads - kWarmUpReloads) / kMoreRuns;
 constexpr int64_t kMaxGrowthOfSomeRun = kReloadsPerRun * 4 * 1024;
@@ -48,17 +48,17 @@ constexpr int64_t kMaxGrowth = 4 * 1024 * 1024;
 class ReloadLoadTest : public ProxyTest, public ::testing::WithParamInterface<Mode> {
  protected:
   ReloadLoadTest() {
-    // Two certificates for the same name; a symlink changes both files of one for the other's.
+    // Two certificates for the same name. A symlink switches both files at once.
     for (const char* folder : {"one", "two"}) {
       std::filesystem::create_directory(PathOf(folder));
       testing::LeafSpec leaf = LeafFor(kFrontName);
-      // Whoever leaves one behind leaves much.
+      // Makes a leaked certificate large.
       for (int i = 0; i < kMoreNames; ++i) leaf.dns_names.push_back(absl::StrCat("n", i, ".test"));
       WriteCertificate(absl::StrCat(folder, "/front"), leaf);
     }
     Use("one");
     backend_ = StartBackend(GetParam());
-    // What is freed is to be given back, to see what is not.
+    // The allocator returns freed memory at once, so that only leaks remain.
     proxy_ = StartProxy(GetParam(), backend_->address(),
                         {"--threads=1", "--log_connections=none",
                          absl::StrCat("--cert=", PathOf("current/front.pem")),
@@ -71,7 +71,7 @@ class ReloadLoadTest : public ProxyTest, public ::testing::WithParamInterface<Mo
 
   ~ReloadLoadTest() override { StopClients(); }
 
-  // Runs the load while so many reloads are made; returns the memory that the proxy has after it.
+  // Runs the load during `reloads` reloads; returns the memory of the proxy after it.
   int64_t RunLoad(int reloads) {
     StartClients(reloads);
     for (int i = 0; i < reloads && !HasFailure(); ++i) {
@@ -100,8 +100,8 @@ class ReloadLoadTest : public ProxyTest, public ::testing::WithParamInterface<Mo
     std::filesystem::rename(PathOf("next"), PathOf("current"));
   }
 
-  // One more reload, with the other certificate. A proxy that watches its files may load them by
-  // itself just when they change; one that it finds not to match is no reload.
+  // Reloads once more, with the other certificate. A proxy that watches its files may load them
+  // during the change; a failed load of files that don't match is not counted.
   bool Reload() {
     Use(reloads_ % 2 == 0 ? "two" : "one");
     const std::string line = absl::StrCat("reloaded: ", kFrontName);
@@ -152,7 +152,7 @@ class ReloadLoadTest : public ProxyTest, public ::testing::WithParamInterface<Mo
     ++answers_;
   }
 
-  // Downloads a step for each reload since `before`, and the rest after the last.
+  // Downloads one step for each reload since `before`, and the rest after the last one.
   void Transfer(uint64_t step_bytes, int before) {
     const auto stream = BlockingStream::Connect(proxy_->port);
     if (stream == nullptr || !stream->StartClient(kFrontName)) {
@@ -186,7 +186,7 @@ class ReloadLoadTest : public ProxyTest, public ::testing::WithParamInterface<Mo
   const std::string expected_sum_ = Sha256OfBulk(kTransferBytes);
   int idle_descriptors_ = 0;
   std::atomic<bool> stop_{false};
-  std::atomic<int> wanted_answers_{0};  // Clients go on up to so many.
+  std::atomic<int> wanted_answers_{0};  // Clients continue up to this number.
   absl::Mutex mutex_;
   std::vector<std::string> failures_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::thread> clients_;

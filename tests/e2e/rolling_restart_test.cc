@@ -1,4 +1,4 @@
-// Processes that share a port are replaced one by one, under load, and nobody notices.
+// Processes that share a port are replaced one by one under load, and no request fails.
 #include <signal.h>
 
 #include <atomic>
@@ -92,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(AllModes, RollingRestartTest,
                          ::testing::Values(Mode::kOffload, Mode::kPassthrough, Mode::kBridge),
                          [](const auto& info) { return ProgramOf(info.param); });
 
-TEST_P(RollingRestartTest, LosesNoRequest) {
+TEST_P(RollingRestartTest, NoRequestIsLost) {
   std::vector<std::unique_ptr<ProxyProcess>> processes;
   processes.push_back(Start("127.0.0.1:0", /*join=*/false));
   const uint16_t port = processes[0]->port;
@@ -111,7 +111,7 @@ TEST_P(RollingRestartTest, LosesNoRequest) {
   EXPECT_THAT(failures(), ::testing::IsEmpty());
 }
 
-TEST_P(RollingRestartTest, NobodyJoinsByAccident) {
+TEST_P(RollingRestartTest, AProcessDoesNotJoinByAccident) {
   const auto first = Start("127.0.0.1:0", /*join=*/false);
   std::vector<std::string> argv = {ExampleProgram(ProgramOf(GetParam()))};
   for (std::string& flag : FlagsFor(GetParam(), backend_->address())) argv.push_back(flag);

@@ -1,4 +1,4 @@
-// SchemaChecker: whether a JSON document is what its schema says.
+// SchemaChecker: validates a JSON document against its schema.
 #ifndef TRESTLE_TESTS_E2E_SCHEMA_CHECKER_H_
 #define TRESTLE_TESTS_E2E_SCHEMA_CHECKER_H_
 
@@ -10,7 +10,7 @@
 
 namespace trestle::e2e {
 
-/// As much of JSON Schema as the schemas in docs/ use. What doesn't fit is a failure of the test.
+/// Supports the parts of JSON Schema that docs/ uses. A mismatch fails the test.
 class SchemaChecker {
  public:
   explicit SchemaChecker(const nlohmann::json& schema) : definitions_(schema.at("definitions")) {}

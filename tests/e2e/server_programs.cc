@@ -79,7 +79,7 @@ std::string ServerProgramsTest::TemporaryPaths() const {
   return paths;
 }
 
-// One process, so that killing it leaves no worker behind, and no user to change to.
+// One process, so that killing it leaves no worker and needs no other user.
 std::string ServerProgramsTest::NginxDefaults() const {
   return absl::StrCat("load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n",
                       "daemon off;\nmaster_process off;\nuser root root;\npid ",

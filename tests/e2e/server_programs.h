@@ -1,4 +1,4 @@
-// nginx, haproxy, stunnel and openssl as servers of a test, on ports that the test picks.
+// nginx, haproxy, stunnel and openssl as servers of a test, on ports that the test chooses.
 #ifndef TRESTLE_TESTS_E2E_SERVER_PROGRAMS_H_
 #define TRESTLE_TESTS_E2E_SERVER_PROGRAMS_H_
 
@@ -13,18 +13,18 @@
 
 namespace trestle::e2e {
 
-/// Has promtool check metrics in Prometheus' text format.
+/// Checks metrics in Prometheus' text format with promtool.
 void ExpectPromtoolLikes(const std::string& metrics);
 
 class ServerProgramsTest : public ProxyTest {
  protected:
-  /// A port that was free a moment ago, for programs that can't pick one.
+  /// Returns a port that was free a moment ago, for programs that can't choose one.
   static uint16_t FreePort() { return RefusingPort().port(); }
 
-  /// So many different ones.
+  /// Returns `count` different ones.
   static std::vector<uint16_t> FreePorts(size_t count);
 
-  /// Runs any server by its whole command line, and waits until it serves `port`.
+  /// Starts any server by its complete command line, and waits until it serves `port`.
   static std::unique_ptr<Process> StartServer(const std::vector<std::string>& argv, uint16_t port);
 
   /// Runs haproxy with this configuration, and waits until it serves `port`.
@@ -39,7 +39,7 @@ class ServerProgramsTest : public ProxyTest {
   /// The same with openssl s_server.
   std::unique_ptr<Process> StartOpenssl(const std::vector<std::string>& flags, uint16_t port) const;
 
-  /// nginx's own are in /var/lib, which belongs to root: goes into each http block.
+  /// Directives for each http block: nginx's default paths are in /var/lib, which belongs to root.
   std::string TemporaryPaths() const;
 
  private:

@@ -1,4 +1,4 @@
-// The shell lines of a page of documentation, for the tests that run them.
+// Extracts the shell lines of a page of documentation, for the tests that run them.
 #ifndef TRESTLE_TESTS_E2E_SHELL_BLOCKS_H_
 #define TRESTLE_TESTS_E2E_SHELL_BLOCKS_H_
 
@@ -11,7 +11,7 @@
 
 namespace trestle::e2e {
 
-/// What is within each pair of ```sh and ```, line by line as it stands there.
+/// Returns the text within each pair of ```sh and ```, unchanged.
 inline std::vector<std::string> ShellBlocks(const std::string& page) {
   std::ifstream file(page);
   EXPECT_TRUE(file.good()) << page;

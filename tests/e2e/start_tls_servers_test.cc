@@ -1,4 +1,4 @@
-// leg_probe and servers whose protocol begins in clear text, as Debian has them.
+// leg_probe with Debian's servers of protocols that begin in clear text.
 
 #include <filesystem>
 #include <memory>
@@ -34,7 +34,7 @@ class StartTlsServersTest : public ServerProgramsTest {
     return Json::parse(result.output).at("legs").at(0);
   }
 
-  // It is good, and says so; without STARTTLS there is no TLS.
+  // Expects a good leg with STARTTLS, and a failed one without it.
   void ExpectGood(const std::string& protocol) const {
     const Json leg = Probe(protocol);
     EXPECT_EQ(leg.at("good"), true) << leg.dump(1);
@@ -47,7 +47,7 @@ class StartTlsServersTest : public ServerProgramsTest {
   const std::string key_ = PathOf("server.key");
 };
 
-TEST_F(StartTlsServersTest, FtpOfVsftpd) {
+TEST_F(StartTlsServersTest, ProbesFtpOfVsftpd) {
   const std::string config = WriteFile(
       "vsftpd.conf", absl::StrCat("listen=YES\nlisten_address=127.0.0.1\nlisten_port=", port_,
                                   "\nbackground=NO\nrun_as_launching_user=YES\nseccomp_sandbox=NO\n"
@@ -57,7 +57,7 @@ TEST_F(StartTlsServersTest, FtpOfVsftpd) {
   ExpectGood("ftp");
 }
 
-TEST_F(StartTlsServersTest, LdapOfSlapd) {
+TEST_F(StartTlsServersTest, ProbesLdapOfSlapd) {
   const std::string config = WriteFile(
       "slapd.conf", absl::StrCat("include /etc/ldap/schema/core.schema\nTLSCertificateFile ", cert_,
                                  "\nTLSCertificateKeyFile ", key_, "\n"));
@@ -67,7 +67,7 @@ TEST_F(StartTlsServersTest, LdapOfSlapd) {
   ExpectGood("ldap");
 }
 
-TEST_F(StartTlsServersTest, XmppOfProsody) {
+TEST_F(StartTlsServersTest, ProbesXmppOfProsody) {
   const std::string config = WriteFile(
       "prosody.cfg.lua",
       absl::StrCat("pidfile = \"", PathOf("prosody.pid"), "\"\ndata_path = \"", PathOf("data"),
@@ -80,20 +80,20 @@ TEST_F(StartTlsServersTest, XmppOfProsody) {
   ExpectGood("xmpp");
 }
 
-TEST_F(StartTlsServersTest, MysqlOfMariadb) {
-  // A relative path of a socket is below the data, and may be short.
+TEST_F(StartTlsServersTest, ProbesMysqlOfMariadb) {
+  // A relative socket path is below the data directory, and may be short.
   const auto server = StartServer(
       {FindProgram("mariadbd"), "--no-defaults", "--user=root", "--datadir=" + PathOf("data"),
        "--bind-address=127.0.0.1", absl::StrCat("--port=", port_), "--socket=m.sock",
        "--skip-grant-tables", "--skip-networking=0", "--innodb=OFF",
        "--default-storage-engine=MyISAM", "--ssl-cert=" + cert_, "--ssl-key=" + key_},
       port_);
-  // It listens before, and resets who comes too early.
+  // It listens earlier, but resets the first connections.
   ASSERT_TRUE(server->WaitForErrors("ready for connections", kPatience)) << server->errors();
   ExpectGood("mysql");
 }
 
-TEST_F(StartTlsServersTest, Pop3OfStunnel) {
+TEST_F(StartTlsServersTest, ProbesPop3OfStunnel) {
   HttpBackend::Options pop3;
   pop3.greeting = "+OK ready\r\n";
   const HttpBackend behind(pop3);

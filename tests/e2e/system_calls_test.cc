@@ -1,5 +1,5 @@
-// How many system calls a connection and a request take, counted by strace. Bounds, so that nobody
-// makes it dearer without noticing; bulk_test.cc has those for bulk.
+// Bounds on the system calls per connection and per request, counted by strace. bulk_test.cc has
+// those of bulk transfers.
 #include <signal.h>
 
 #include <algorithm>
@@ -21,16 +21,16 @@ namespace {
 constexpr int kRequests = 200;
 constexpr int kConnections = 50;
 
-// What is done once: starting, listening, draining, with room for a sanitizer's own calls.
+// Calls for starting, listening and draining, with room for a sanitizer's own calls.
 constexpr int kOnce = 40;
 
-// What connections take that end while another one goes on, bulk among them.
+// Calls of connections that end during the test, including bulk ones.
 constexpr int kForEnds = 600;
 
 using CallCounts = std::map<std::string, int>;
 
-// Reads lines of strace: "12 recvfrom(9, ...". Calls that were interrupted by another thread's have
-// a second line, "12 <... recvfrom resumed>", which doesn't count.
+// Parses lines of strace: "12 recvfrom(9, ...". A call that another thread's call interrupts has a
+// second line, "12 <... recvfrom resumed>", which is not counted.
 CallCounts CountCalls(const std::string& trace_path) {
   CallCounts counts;
   std::ifstream trace(trace_path);
@@ -60,7 +60,8 @@ class SystemCallsTest : public ProxyTest, public ::testing::WithParamInterface<M
                                   "container that takes --cap-add=SYS_PTRACE";
   }
 
-  // Not beside the certificates: the proxy would watch its own trace grow.
+  // In a folder of its own: the proxy watches the folder of the certificates, and would see its
+  // trace grow.
   std::string TracePath() const { return PathOf("traces/trace"); }
 
   CallCounts Stop() {
@@ -68,7 +69,7 @@ class SystemCallsTest : public ProxyTest, public ::testing::WithParamInterface<M
     EXPECT_EQ(proxy_->process.WaitForExit(kPatience), 0) << proxy_->log();
     CallCounts counts = CountCalls(TracePath());
     for (const auto& [name, count] : counts) RecordProperty(name, count);
-    EXPECT_GT(counts["sendto"], 0) << "the trace shows nothing";
+    EXPECT_GT(counts["sendto"], 0) << "the trace is empty";
     return counts;
   }
 
@@ -80,7 +81,7 @@ INSTANTIATE_TEST_SUITE_P(AllModes, SystemCallsTest,
                          ::testing::Values(Mode::kOffload, Mode::kPassthrough, Mode::kBridge),
                          [](const auto& info) { return ProgramOf(info.param); });
 
-TEST_P(SystemCallsTest, PerRequestOnAKeptConnection) {
+TEST_P(SystemCallsTest, CallsPerRequestOnAKeptConnectionAreBounded) {
   Start();
   auto client = ConnectTls(proxy_->port);
   ASSERT_NE(client, nullptr);
@@ -90,27 +91,27 @@ TEST_P(SystemCallsTest, PerRequestOnAKeptConnection) {
   }
   client.reset();
   CallCounts counts = Stop();
-  // One read and one write on each side, after one look at what is ready.
+  // One read and one write on each side, after one wait for readiness.
   EXPECT_LE(counts["recvfrom"], 2 * kRequests + kOnce);
   EXPECT_LE(counts["write"], kOnce);
   EXPECT_LE(counts["sendto"], 2 * kRequests + kOnce);
   EXPECT_LE(counts["epoll_wait"], 2 * kRequests + kOnce);
   EXPECT_LE(counts["epoll_ctl"], kOnce);
-  EXPECT_EQ(counts["splice"], 0) << "not worth it for a few bytes";
+  EXPECT_EQ(counts["splice"], 0) << "too expensive for a few bytes";
 }
 
-TEST_P(SystemCallsTest, PerConnection) {
+TEST_P(SystemCallsTest, CallsPerConnectionAreBounded) {
   Start();
   for (int i = 0; i < kConnections; ++i) {
     auto client = ConnectTls(proxy_->port);
     ASSERT_NE(client, nullptr);
     ASSERT_TRUE(client->Write(GetAndCloseRequest("/hello")));
-    client->ShutdownWrite();  // A cut would be passed on, and take more.
+    client->ShutdownWrite();  // Passing on a truncated end would take more calls.
     ASSERT_NE(client->ReadToEnd(), "");
   }
   CallCounts counts = Stop();
-  // Handshake, answer with the tickets, end; the request. The bridge has a handshake more. What is
-  // passed through comes in as many pieces as the peers write, or in fewer.
+  // Handshake, tickets with the response, end; the request. The bridge has one more handshake. A
+  // passthrough has as many pieces as the peers write, or fewer.
   const int sends = GetParam() == Mode::kOffload ? 4 : 7;
   EXPECT_LE(counts["sendto"], sends * kConnections + kOnce);
   EXPECT_LE(counts["accept4"], 2 * kConnections + kOnce);
@@ -122,7 +123,7 @@ TEST_P(SystemCallsTest, PerConnection) {
   EXPECT_EQ(counts["getpeername"], 0);
 }
 
-TEST_P(SystemCallsTest, AfterEveryKindOfEndTheProxyRests) {
+TEST_P(SystemCallsTest, AfterEveryKindOfEndTheProxyIsIdle) {
   Start();
   auto asking = ConnectTls(proxy_->port);
   ASSERT_NE(asking, nullptr);
@@ -141,7 +142,7 @@ TEST_P(SystemCallsTest, AfterEveryKindOfEndTheProxyRests) {
     leaving->Write(GetRequest(path));
     leaving->ReadUntil("\r\n\r\n");
   }
-  // While these are there, each request takes one look at what is ready on each side, and no more.
+  // With these connections open, each request still takes only one wait for readiness on each side.
   for (int i = 0; i < kRequests; ++i) {
     ASSERT_TRUE(asking->Write(GetRequest("/hello")));
     ASSERT_NE(asking->ReadUntil("hello from backend"), "");

@@ -1,4 +1,4 @@
-// testssl.sh against the terminating proxy as it is without flags: nothing above LOW.
+// testssl.sh with the terminating proxy's default flags: no finding above LOW.
 
 #include <algorithm>
 #include <fstream>
@@ -20,7 +20,7 @@ namespace {
 // It makes some thousand connections.
 constexpr absl::Duration kLimit = absl::Minutes(12);
 
-// What is not of the proxy's making: a test CA tells no one where to ask for revoked certificates.
+// Findings about the test CA, which names no source of revocation lists.
 constexpr absl::string_view kOfTheTestCa[] = {"cert_revocation"};
 
 struct Finding {
@@ -29,7 +29,7 @@ struct Finding {
   std::string text;
 };
 
-// Reads testssl's CSV: six fields in quotes a line.
+// Parses testssl's CSV: six quoted fields per line.
 std::vector<Finding> ReadFindings(const std::string& path) {
   std::vector<Finding> findings;
   std::ifstream file(path);
@@ -44,7 +44,7 @@ std::vector<Finding> ReadFindings(const std::string& path) {
 
 using TestsslTest = ProxyTest;
 
-TEST_F(TestsslTest, FindsNothingAboveLow) {
+TEST_F(TestsslTest, NoFindingIsAboveLow) {
   const std::string testssl = FindProgram("testssl");
   ASSERT_FALSE(testssl.empty());
   const auto backend = StartBackend(Mode::kOffload);
@@ -73,7 +73,7 @@ TEST_F(TestsslTest, FindsNothingAboveLow) {
                                            absl::StrCat(kFrontName, ":", proxy->port)},
                                           kLimit);
   const std::vector<Finding> findings = ReadFindings(report);
-  // Far more where it ran to its end.
+  // A complete run has far more.
   ASSERT_GT(findings.size(), 60u) << result.output << result.errors;
   std::map<std::string, int> by_severity;
   for (const Finding& finding : findings) {

@@ -1,5 +1,5 @@
-// A fleet of terminating proxies that share ticket keys: sessions of one are resumed by another,
-// and after a restart, as openssl sees it.
+// A fleet of terminating proxies with common ticket keys. openssl resumes sessions of one proxy at
+// another, and after a restart.
 
 #include <csignal>
 #include <memory>
@@ -21,7 +21,7 @@ constexpr char kOne[] = "T25lIG9mIHRoZSBrZXlzIHRoYXQgdGhpcyB0ZXN0IHNlYWxzIHRpY2t
 constexpr char kTwo[] = "QW5vdGhlciBvZiB0aGUga2V5cyB0aGF0IHRoaXMgdGVzdCBzZWFscyB0aWNrZXRzIHdp";
 constexpr char kThree[] = "VGhlIHRoaXJkIG9mIHRoZSBrZXlzIHRoYXQgdGhpcyB0ZXN0IHNlYWxzIHRpY2tldHMg";
 
-// How often a change is looked for. Each try takes a handshake.
+// The number of checks for a change. Each check takes a handshake.
 constexpr int kMaxTries = 200;
 
 class TicketKeysTest : public ProxyTest, public ::testing::WithParamInterface<const char*> {
@@ -31,7 +31,7 @@ class TicketKeysTest : public ProxyTest, public ::testing::WithParamInterface<co
                       {absl::StrCat("--ticket_keys_file=", PathOf("keys"))});
   }
 
-  // Makes a session at `proxy`.
+  // Creates a session at `proxy`.
   void MakeSession(const ProxyProcess& proxy) {
     const CommandResult made =
         Openssl(proxy.port, "/hello", {GetParam(), "-sess_out", PathOf("session")});
@@ -55,7 +55,7 @@ INSTANTIATE_TEST_SUITE_P(Versions, TicketKeysTest, ::testing::Values("-tls1_2", 
                            return absl::StrContains(info.param, "2") ? "Tls12" : "Tls13";
                          });
 
-TEST_P(TicketKeysTest, AnotherProcessResumesAndSoDoesTheNextOne) {
+TEST_P(TicketKeysTest, OtherProcessesResumeTheSession) {
   WriteFile("keys", absl::StrCat(kOne, "\n", kTwo, "\n", kThree, "\n"));
   auto one = Start();
   const auto two = Start();
@@ -68,11 +68,11 @@ TEST_P(TicketKeysTest, AnotherProcessResumesAndSoDoesTheNextOne) {
   EXPECT_TRUE(Resumes(*one)) << "a restart costs no session";
 }
 
-TEST_P(TicketKeysTest, KeysThatAreGoneOpenNothing) {
+TEST_P(TicketKeysTest, SessionsOfRemovedKeysAreNotResumed) {
   WriteFile("keys", absl::StrCat(kOne, "\n", kTwo, "\n"));
   const auto proxy = Start();
   MakeSession(*proxy);
-  // Rotated once: the key that sealed is the previous one now. The file is watched.
+  // Rotated once: the key of the session is now the previous one. The file is watched.
   WriteFile("keys", absl::StrCat(kOne, "\n", kTwo, "\n", kThree, "\n"));
   ASSERT_TRUE(proxy->WaitForLog("reloaded: ")) << proxy->log();
   EXPECT_TRUE(Resumes(*proxy));
@@ -104,7 +104,7 @@ TEST_P(TicketKeysTest, ABadFileKeepsTheCertificateToo) {
     const auto proxy = Start();
     const auto before = ConnectTls(proxy->port);
     ASSERT_NE(before, nullptr);
-    // All in one reload: the files are whole when the signal comes.
+    // One reload has all changes, because the files are complete before the signal.
     WriteCertificate("front", LeafFor(kFrontName));
     WriteFile("keys", bad);
     proxy->process.Signal(SIGHUP);

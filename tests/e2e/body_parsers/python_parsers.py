@@ -89,7 +89,7 @@ def main():
         found = []
         try:
             read(content_type, corpus[at - body_bytes:at], found)
-        except Exception:  # The application answers with an error.
+        except Exception:  # The application responds with an error.
             found = []
         text = "\0".join(found).encode("utf-8", "replace").hex()
         print(text or "-")
