@@ -1,5 +1,5 @@
-// What clients and operators meet is the same at all programs that end TLS: flags of the front,
-// reload by signal and by change of a file, what happens without Redis.
+// All programs that terminate TLS behave alike: flags of the front leg, reload by signal and by
+// change of a file, and service without Redis.
 
 #include <csignal>
 #include <filesystem>
@@ -68,7 +68,7 @@ INSTANTIATE_TEST_SUITE_P(Programs, TlsProgramsTest,
                                            Program{"one_port", Mode::kBridge}),
                          [](const auto& info) { return info.param.name; });
 
-TEST_P(TlsProgramsTest, HelpTellsAllFlagsOfTheFront) {
+TEST_P(TlsProgramsTest, HelpListsAllFlagsOfTheFrontLeg) {
   const CommandResult help = RunCommand({ExampleProgram(GetParam().name), "--help"}, kPatience);
   EXPECT_EQ(help.exit_status, 0);
   for (const char* flag : {"cert",
@@ -106,7 +106,7 @@ TEST_P(TlsProgramsTest, HelpTellsAllFlagsOfTheFront) {
   EXPECT_THAT(help.output, HasSubstr("loaded again when they"));
 }
 
-TEST_P(TlsProgramsTest, AFolderOfCertificatesIsWatched) {
+TEST_P(TlsProgramsTest, AFolderOfCertificatesIsReloaded) {
   std::filesystem::create_directory(PathOf("certs"));
   WriteCertificate("certs/a", LeafFor(kFrontName));
   const auto proxy = Start({"--cert=", "--key=", "--certs_dir=" + PathOf("certs")});
@@ -117,10 +117,10 @@ TEST_P(TlsProgramsTest, AFolderOfCertificatesIsWatched) {
   EXPECT_EQ(Serial(*proxy), before);
   WriteFile("certs/a.key", "damaged");
   ASSERT_TRUE(proxy->WaitForLog("reload failed, ")) << proxy->log();
-  EXPECT_EQ(Serial(*proxy), before) << "the old set stays";
+  EXPECT_EQ(Serial(*proxy), before) << "the old set remains";
 }
 
-TEST_P(TlsProgramsTest, ASignalReloadsAndOldConnectionsDrain) {
+TEST_P(TlsProgramsTest, ASignalReloadsAndDrainsOldConnections) {
   const auto proxy = Start({"--drain_on_reload=0s"});
   const auto open = ConnectTls(proxy->port);
   ASSERT_NE(open, nullptr);
@@ -135,7 +135,7 @@ TEST_P(TlsProgramsTest, ASignalReloadsAndOldConnectionsDrain) {
   EXPECT_TRUE(proxy->WaitForLog("cancelled: ")) << proxy->log();
 }
 
-TEST_P(TlsProgramsTest, ClientsShowCertificatesWhereTheyMust) {
+TEST_P(TlsProgramsTest, ClientsMustPresentRequiredCertificates) {
   testing::LeafSpec client = LeafFor("alice.test");
   client.server_auth = false;
   WriteCertificate("client", client);
@@ -156,15 +156,15 @@ TEST_P(TlsProgramsTest, TicketKeysOfAFileSurviveARestart) {
   EXPECT_THAT(resumed.output, HasSubstr("Reused, ")) << resumed.errors;
 }
 
-TEST_P(TlsProgramsTest, WithoutItsRedisItServes) {
+TEST_P(TlsProgramsTest, WithoutItsRedisItServesClients) {
   const RefusingPort redis;
   const auto proxy = Start({"--ticket_keys_redis=" + redis.address()});
   EXPECT_TRUE(proxy->WaitForLog("ticket keys: the last ones go on; ")) << proxy->log();
   ExpectServed(*proxy);
 }
 
-TEST_P(TlsProgramsTest, ABackendsNewAuthorityIsTakenUp) {
-  if (GetParam().mode == Mode::kOffload) return;  // Its backend shows no certificate.
+TEST_P(TlsProgramsTest, ABackendsNewCaIsUsedAfterAReload) {
+  if (GetParam().mode == Mode::kOffload) return;  // Its backend uses clear text.
   const auto proxy = Start();
   ExpectServed(*proxy);
   const testing::TestPki other(absl::Now(), "Another CA");
@@ -178,7 +178,7 @@ TEST_P(TlsProgramsTest, ABackendsNewAuthorityIsTakenUp) {
   EXPECT_TRUE(proxy->WaitForLog("certificate_untrusted")) << proxy->log();
 }
 
-TEST_P(TlsProgramsTest, WhatContradictsItselfIsRefused) {
+TEST_P(TlsProgramsTest, ContradictingFlagsAreRejected) {
   std::vector<std::string> argv = {
       ExampleProgram(GetParam().name),      "--listen=127.0.0.1:0", "--cert=x", "--key=y",
       "--ticket_keys_redis=127.0.0.1:6379", "--ticket_keys_file=z"};

@@ -1,4 +1,4 @@
-// The example proxies on Unix-domain sockets, with curl before them and haproxy behind them.
+// The example proxies on Unix-domain sockets, with curl as the client and haproxy as the backend.
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -76,7 +76,7 @@ TEST_F(UnixSocketsTest, EachModeServesCurlOnASocket) {
   }
 }
 
-// Three proxies in a row, joined by sockets, with PROXY headers between them.
+// Three proxies in a chain, connected by sockets, with PROXY headers.
 TEST_F(UnixSocketsTest, ProxiesReachEachOtherThroughSockets) {
   const auto backend = StartBackend(Mode::kOffload);
   const auto inner = StartOn("inner", Mode::kOffload, backend->address(),
@@ -85,13 +85,13 @@ TEST_F(UnixSocketsTest, ProxiesReachEachOtherThroughSockets) {
                                 {"--proxy_protocol=out:v2"});
   const CommandResult result = Curl(outer->port, "/bytes/5000000", {"--output", "/dev/null"});
   EXPECT_EQ(result.exit_status, 0) << result.errors;
-  // The inner proxy knows the client, and by whom.
+  // The inner proxy reports the client and the proxy before it.
   EXPECT_TRUE(inner->WaitForLog("via=unix:")) << inner->log();
   EXPECT_THAT(inner->log(), HasSubstr("127.0.0.1:"));
 }
 
-TEST_F(UnixSocketsTest, HaproxyBehindASocketIsToldTheClient) {
-  const uint16_t port = FreePort();  // For the test to see that haproxy is ready.
+TEST_F(UnixSocketsTest, HaproxyBehindASocketReceivesTheClientsAddress) {
+  const uint16_t port = FreePort();  // Shows the test that haproxy is ready.
   const auto receiver = StartHaproxy(
       absl::StrCat("frontend told\n  bind unix@", Socket("haproxy"),
                    " accept-proxy\n  bind 127.0.0.1:", port,
@@ -102,7 +102,7 @@ TEST_F(UnixSocketsTest, HaproxyBehindASocketIsToldTheClient) {
     const auto tcp = StartProxy(Mode::kOffload, absl::StrCat("unix:", Socket("haproxy")),
                                 {absl::StrCat("--proxy_protocol=out:", version)});
     EXPECT_THAT(Curl(tcp->port, "/").output, HasSubstr("told 127.0.0.1:"));
-    // Of a client on a socket, there is no address to tell; haproxy takes the header.
+    // A client on a socket has no address to report; haproxy accepts the header.
     const auto local = StartOn("front", Mode::kOffload, absl::StrCat("unix:", Socket("haproxy")),
                                {absl::StrCat("--proxy_protocol=out:", version)});
     const CommandResult result = CurlOn("front", "/");
@@ -111,7 +111,7 @@ TEST_F(UnixSocketsTest, HaproxyBehindASocketIsToldTheClient) {
   }
 }
 
-TEST_F(UnixSocketsTest, TheFileComesAndGoesWithTheProxy) {
+TEST_F(UnixSocketsTest, TheFileExistsWhileTheProxyRuns) {
   const auto backend = StartBackend(Mode::kOffload);
   auto proxy = StartOn("front", Mode::kOffload, backend->address());
   struct stat file = {};
@@ -127,7 +127,7 @@ TEST_F(UnixSocketsTest, TheFileComesAndGoesWithTheProxy) {
   proxy->process.Signal(SIGTERM);
   EXPECT_EQ(proxy->process.WaitForExit(kPatience), 0);
   EXPECT_NE(access(Socket("front").c_str(), F_OK), 0);
-  // A killed one leaves its file, which is no obstacle.
+  // A killed proxy leaves its file, which the next one replaces.
   proxy = StartOn("front", Mode::kOffload, backend->address());
   proxy->process.Signal(SIGKILL);
   proxy->process.WaitForExit(kPatience);

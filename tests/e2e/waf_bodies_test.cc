@@ -1,5 +1,5 @@
-// What the web application firewall sees of bodies beside what the parsers of PHP, Django, Flask,
-// Rack and Node.js read in them: nothing that one of them reads passes unseen.
+// Compares the web application firewall with the parsers of PHP, Django, Flask, Rack and Node.js.
+// The firewall sees or rejects everything that one of them reads in a body.
 
 #include <bitset>
 #include <fstream>
@@ -34,8 +34,8 @@ Markers MarkersIn(absl::string_view text) {
   return found;
 }
 
-// Names of JSON arrays and objects that the firewall need not see: they may have no value in them,
-// and have no character of code.
+// Names of JSON arrays and objects that the firewall need not see: they may have no value, and have
+// no syntax characters.
 Markers PlainNames(const CorpusBody& one) {
   Markers plain;
   for (size_t i = 0; i < plain.size(); ++i) {
@@ -47,7 +47,7 @@ Markers PlainNames(const CorpusBody& one) {
   return absl::StrContainsIgnoreCase(one.content_type, "json") ? plain : Markers();
 }
 
-/// What the firewall made of one body.
+/// The firewall's result for one body.
 struct Judged {
   bool refused = false;
   Markers seen;
@@ -111,7 +111,7 @@ std::vector<Parser> Parsers() {
           {"multiparty", {FindProgram("node"), node, "multiparty"}}};
 }
 
-/// What a parser read of each body.
+/// Returns the markers that a parser read in each body.
 std::vector<Markers> ReadAs(const Parser& parser, const std::string& corpus_file) {
   std::vector<std::string> command = parser.command;
   command.push_back(corpus_file);
@@ -126,7 +126,7 @@ std::vector<Markers> ReadAs(const Parser& parser, const std::string& corpus_file
   return read;
 }
 
-TEST(WafBodiesTest, WhatAParserReadsWasSeenOrRefused) {
+TEST(WafBodiesTest, EverythingThatAParserReadsIsSeenOrRejected) {
   const std::vector<CorpusBody> corpus = BodyCorpus(kSeed, kBodies);
   const std::string file = absl::StrCat(::testing::TempDir(), "/bodies");
   std::ofstream(file, std::ios::binary) << Encode(corpus);
@@ -139,7 +139,7 @@ TEST(WafBodiesTest, WhatAParserReadsWasSeenOrRefused) {
     judged.push_back(firewall.Judge(one));
     passed += judged.back().refused ? 0 : 1;
   }
-  // A firewall that refuses everything would miss nothing either.
+  // A firewall that rejected everything would also miss nothing.
   EXPECT_GT(passed, kBodies / 10);
 
   for (const Parser& parser : Parsers()) {
@@ -158,7 +158,7 @@ TEST(WafBodiesTest, WhatAParserReadsWasSeenOrRefused) {
                     << absl::CHexEscape(corpus[i].body.substr(0, 1500));
     }
     EXPECT_EQ(missed, 0) << parser.name;
-    EXPECT_GT(read_bodies, kBodies / 20) << parser.name << " is not really asked";
+    EXPECT_GT(read_bodies, kBodies / 20) << parser.name << " reads too few bodies";
   }
 }
 

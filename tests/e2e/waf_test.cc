@@ -1,5 +1,5 @@
-// examples/waf_bridge with the OWASP Core Rule Set: curl's attacks are denied, its ordinary
-// requests arrive as they were sent.
+// examples/waf_bridge with the OWASP Core Rule Set: attacks by curl are denied, and its ordinary
+// requests arrive unchanged.
 
 #include <signal.h>
 #include <sys/stat.h>
@@ -37,7 +37,7 @@ std::string SumOf(const std::string& text) {
   return sum.Sum();
 }
 
-/// Words as people write them.
+/// Returns ordinary prose.
 std::string Prose(int seed, int words) {
   constexpr const char* kWords[] = {"the",   "order", "of",     "blue",   "bicycles", "was",
                                     "sent",  "on",    "Monday", "please", "call",     "Ms",
@@ -109,7 +109,7 @@ class WafTest : public ProxyTest {
     return StartProgram(argv);
   }
 
-  // curl's config file for all of `requests`, on as few connections as curl needs.
+  // Returns curl's config file for all of `requests`, on as few connections as curl needs.
   std::string CurlConfig(const std::vector<Ordinary>& requests, uint16_t port) const {
     std::string config;
     for (size_t i = 0; i < requests.size(); ++i) {
@@ -129,7 +129,7 @@ class WafTest : public ProxyTest {
   const std::unique_ptr<HttpBackend> backend_;
 };
 
-TEST_F(WafTest, OrdinaryRequestsArriveUnharmed) {
+TEST_F(WafTest, OrdinaryRequestsArriveUnchanged) {
   const auto proxy = StartWaf({"--threads=2"});
   const std::vector<Ordinary> requests = OrdinaryRequests();
   ASSERT_EQ(requests.size(), 200u);
@@ -146,7 +146,7 @@ TEST_F(WafTest, OrdinaryRequestsArriveUnharmed) {
   EXPECT_EQ(backend_->requests(), 200);
 }
 
-TEST_F(WafTest, ACaptureHasTheAttackThatTheBackendNeverSaw) {
+TEST_F(WafTest, ACaptureHasTheAttackThatTheBackendDidNotReceive) {
   const std::string path = PathOf("capture.pcap");
   const auto proxy = StartWaf({"--dangerous_capture_file=" + path});
   const CommandResult curl = Curl(proxy->port, "/hello?id=1%27%20OR%20%271%27=%271");
@@ -190,7 +190,7 @@ TEST_F(WafTest, AttacksAreDeniedAndAudited) {
   EXPECT_EQ(backend_->requests(), 0);
   EXPECT_TRUE(proxy->WaitForLog("blocked_by_inspector: denied by the rules: ")) << proxy->log();
   EXPECT_THAT(proxy->log(), HasSubstr("waf: [client 127.0.0.1] ModSecurity: Access denied"));
-  // The program writes what is left when it ends.
+  // The program writes pending lines when it ends.
   proxy->process.Signal(SIGTERM);
   EXPECT_EQ(proxy->process.WaitForExit(kPatience), 0);
   std::vector<std::string> lines = absl::StrSplit(ReadAll(audit), '\n', absl::SkipEmpty());
@@ -198,7 +198,7 @@ TEST_F(WafTest, AttacksAreDeniedAndAudited) {
   EXPECT_THAT(lines[0], HasSubstr("\"http_code\":403"));
 }
 
-TEST_F(WafTest, TheAuditLogIsForItsOwnerOnlyAndRotates) {
+TEST_F(WafTest, OnlyTheOwnerCanReadTheAuditLogAndItRotates) {
   const std::string audit = PathOf("audit.json");
   const auto proxy = StartWaf({absl::StrCat("--audit_log=", audit)});
   const std::string attack = "/hello?file=../../../../etc/passwd";
@@ -214,13 +214,13 @@ TEST_F(WafTest, TheAuditLogIsForItsOwnerOnlyAndRotates) {
   EXPECT_TRUE(WaitForText(audit, "session=another"));
 }
 
-TEST_F(WafTest, DetectingDeniesNothing) {
+TEST_F(WafTest, DetectOnlyDeniesNothing) {
   const auto proxy = StartWaf({"--detect_only"});
   EXPECT_EQ(Curl(proxy->port, "/hello?id=1%27%20OR%20%271%27=%271").output, "hello from backend");
   EXPECT_TRUE(proxy->WaitForLog("SQL Injection Attack Detected")) << proxy->log();
 }
 
-TEST_F(WafTest, OwnRulesAndBodies) {
+TEST_F(WafTest, OwnRulesInspectBodies) {
   const std::string rules = WriteFile(
       "own.conf",
       "SecRuleEngine On\nSecRule ARGS:q \"@streq no\" \"id:1,phase:1,deny,status:406\"\n");
@@ -235,7 +235,7 @@ TEST_F(WafTest, OwnRulesAndBodies) {
             "413 Content Too Large\n");
 }
 
-TEST_F(WafTest, RulesAreLoadedAgainAndOnlyIfTheyAreGood) {
+TEST_F(WafTest, RulesAreReloadedOnlyIfTheyAreValid) {
   const auto rules_against = [](const std::string& word) {
     return absl::StrCat("SecRuleEngine On\nSecRule ARGS:q \"@streq ", word,
                         "\" \"id:1,phase:1,deny,status:406\"\n");
@@ -272,7 +272,7 @@ TEST_F(WafTest, LimitsAreSetByFlags) {
   EXPECT_THAT(status_of(absl::StrCat("/hello?a=", std::string(61, 'b'))), HasSubstr("400"));
 }
 
-TEST_F(WafTest, MistakesAreTold) {
+TEST_F(WafTest, ErrorsAreReported) {
   const auto refusal = [&](const std::string& flag) {
     std::vector<std::string> argv = {ExampleProgram("waf_bridge")};
     for (const std::string& more : FlagsFor(Mode::kBridge, backend_->address())) {

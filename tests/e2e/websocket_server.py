@@ -32,7 +32,7 @@ async def echo(socket, _path):
     print("open alpn=%s for=%s" % (headers.get("X-Alpn"), headers.get("X-Forwarded-For")),
           flush=True)
     await socket.send("welcome")
-    # What is raised at the end unless the code is 1000 or 1001.
+    # Raised at the end unless the code is 1000 or 1001.
     with contextlib.suppress(ConnectionClosedError):
         async for message in socket:
             if isinstance(message, str) and message.startswith("close "):

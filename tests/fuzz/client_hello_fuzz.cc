@@ -1,5 +1,5 @@
-// The first byte chooses how the rest is cut into segments. However it is cut, the verdict is the
-// same, the replay is exact, and what is accepted is read as BoringSSL reads it.
+// The first byte selects how the rest is split into segments. Every split gives the same verdict
+// and an exact replay. Every accepted hello has the same fields for BoringSSL.
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>

@@ -1,6 +1,6 @@
 // Encrypted ClientHellos: the input is the outer hello and the plaintext of the inner one, which
-// are encrypted here. A router in split mode and a BoringSSL server in shared mode read the same
-// inner hello, or both refuse. See EchCase for the form.
+// this target encrypts. A router in split mode and a BoringSSL server in shared mode read the same
+// inner hello, or both reject it. EchCase describes the format.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>

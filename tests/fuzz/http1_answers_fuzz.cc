@@ -1,6 +1,6 @@
-// The first byte chooses what was asked, the second how the backend's answers, which are the rest,
-// are cut into segments. However they are cut, the same verdict falls, what passes is passed on
-// verbatim, and the client gets past the inspector only where the backend agreed to it.
+// The first byte selects the requests, the second one how the rest, the backend's responses, is
+// split into segments. Every split gives the same verdict, and accepted bytes pass unchanged. Other
+// protocols pass from the client only if the backend agreed to the change.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -35,7 +35,7 @@ void Require(bool condition, const char* what) {
 struct Outcome {
   std::string passed;
   std::string refusal;
-  bool opaque = false;  // What is no request passes from the client, too.
+  bool opaque = false;  // Bytes other than requests pass from the client.
 };
 
 std::unique_ptr<Inspector> NewInspector(Scheduler& loop) {
@@ -48,7 +48,7 @@ std::unique_ptr<Inspector> NewInspector(Scheduler& loop) {
 Outcome Inspect(uint8_t asked, absl::string_view answers, size_t longest) {
   testing::SimulatedLoop loop;
   const std::unique_ptr<Inspector> inspector = NewInspector(loop);
-  // Up to three of them follow each other; those after an upgrade wait for the backend.
+  // Sends three requests in turn; those after an upgrade wait for the backend.
   for (int i = 0; i < 3; ++i) {
     const absl::string_view request = kRequests[asked >> (2 * i) & 3];
     inspector->Inspect(Direction::kToBackend, AsBytes(request), false);

@@ -1,5 +1,5 @@
-// The first byte chooses how the rest is cut into segments. However it is cut, the same requests
-// pass and the same verdict falls; and what passed is passed on unchanged by a second inspector.
+// The first byte selects how the rest is split into segments. Every split passes the same requests
+// and gives the same verdict. A second inspector passes the output of the first unchanged.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -26,10 +26,10 @@ struct Outcome {
   std::string refusal;
 };
 
-// What the backend says to whatever it is asked, upgrades included.
+// The backend's response to every request, including upgrades.
 constexpr absl::string_view kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-// Does with verdicts what a relay does; the backend answers when requests wait for it.
+// Applies verdicts as a relay does; the backend responds when requests wait for it.
 Outcome Inspect(absl::string_view wire, size_t longest) {
   testing::SimulatedLoop loop;
   Http1Options options;

@@ -1,5 +1,5 @@
-// The first byte chooses how the rest, what an HTTP/2 client sends first, is cut into segments.
-// However it is cut, the same choice is made at the same byte, and it is one that the routes know.
+// The first byte selects how the rest, an HTTP/2 client's first bytes, is split into segments.
+// Every split gives the same choice at the same byte, and the choice is one of the routes.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -40,7 +40,7 @@ std::unique_ptr<ContentReader> NewReader() {
   return factory(report);
 }
 
-// Reads as ContentLeg does: all bytes so far, until there is an answer.
+// Reads as ContentLeg does: all bytes so far, until there is a decision.
 ContentAnswer Read(ByteView wire, size_t longest) {
   const std::unique_ptr<ContentReader> reader = NewReader();
   Require(reader != nullptr, "HTTP/2 is read");

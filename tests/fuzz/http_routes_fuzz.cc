@@ -1,6 +1,6 @@
-// Paths that clients ask for, and the routes that operators write. Whatever a backend makes of a
-// path that was routed (decodes it once or twice, merges slashes, resolves dots, drops parameters,
-// takes backslashes for slashes), the route for that would have been the same one.
+// Paths of requests, and routes of operators. A backend may decode a path once or twice, merge
+// slashes, resolve dots, drop parameters, or treat backslashes as slashes. The route for the result
+// must be the route that was chosen.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -26,7 +26,7 @@ void Require(bool condition, const char* what) {
   std::abort();
 }
 
-// Takes percent-encoding off, and leaves what is none.
+// Removes the percent-encoding, and leaves other text unchanged.
 std::string Decode(absl::string_view path) {
   std::string plain;
   for (size_t i = 0; i < path.size(); ++i) {
@@ -41,7 +41,7 @@ std::string Decode(absl::string_view path) {
   return plain;
 }
 
-// What the most obliging of backends makes of a path.
+// Returns the path as the most lenient backend interprets it.
 std::string Resolve(std::string path) {
   for (char& c : path) {
     if (c == '\\') c = '/';
@@ -68,7 +68,7 @@ const HttpRoutes& Fixed() {
   return **routes;
 }
 
-// By resolved paths alone.
+// Routes by resolved paths only.
 std::string RouteOf(absl::string_view host, absl::string_view path) {
   const auto under = [path](absl::string_view prefix) {
     return path == prefix || absl::StartsWith(path, absl::StrCat(prefix, "/"));
@@ -108,7 +108,7 @@ void ReadRoutes(absl::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size > 8 * 1024) return 0;
   const std::string text(reinterpret_cast<const char*>(data), size);
-  // Targets that have no path ("*", an authority) are no business of backends' readers.
+  // Targets without a path ("*", an authority) have no meaning as paths for backends.
   trestle::RoutePath("a.test", absl::StrCat("/", text));
   trestle::RoutePath("b.test", absl::StrCat("/", text));
   trestle::ReadRoutes(text);

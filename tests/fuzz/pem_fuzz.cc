@@ -1,5 +1,6 @@
-// Files that operators give: as CAs, revocation lists, chains, private keys, ECH keys, and OCSP
-// responses. Whatever is in them is taken or refused with a typed error, the same each time.
+// Files from operators: CAs, revocation lists, chains, private keys, ECH keys, and OCSP responses.
+// Every content is accepted or rejected with a typed error, and repeated reads give the same
+// result.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -26,7 +27,7 @@ void Require(bool condition, const char* what) {
   std::abort();
 }
 
-// Returns whether it was taken.
+// Returns whether the file was accepted.
 template <typename T>
 bool Judge(const absl::StatusOr<T>& made) {
   if (made.ok()) {

@@ -1,5 +1,5 @@
-// The first byte chooses how the rest is cut into segments. However it is cut, the verdict is the
-// same and falls at the same byte; what is read can be written, and is then read as the same.
+// The first byte selects how the rest is split into segments. Every split gives the same verdict at
+// the same byte. A parsed header can be written, and parses to the same header again.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +19,7 @@ void Require(bool condition, const char* what) {
   std::abort();
 }
 
-// Feeds segments of 1 to `longest` bytes; returns how many bytes were taken.
+// Feeds segments of 1 to `longest` bytes; returns the number of consumed bytes.
 size_t FeedCut(ByteView wire, size_t longest, ProxyHeaderReader& reader) {
   size_t taken = 0;
   size_t fed = 0;

@@ -1,6 +1,6 @@
-// The first byte chooses what the rest is: datagrams as they are, or the frames of packets, which
-// the harness encrypts so that mutations get past the keys. Each has a length of two bytes. What is
-// accepted is read as BoringSSL reads it, and the datagrams are kept as they came.
+// The first byte selects the meaning of the rest: datagrams, or the frames of packets, which this
+// target encrypts so that mutations stay decryptable. Each has a length of two bytes. Every
+// accepted hello has the same fields for BoringSSL, and the datagrams are kept unchanged.
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
@@ -35,7 +35,7 @@ std::vector<std::string> Parts(ByteView input) {
   return parts;
 }
 
-// Puts the frames of each part into a datagram of its own.
+// Puts the frames of each part into a separate datagram.
 std::vector<std::string> Encrypted(const std::vector<std::string>& parts, uint8_t mode) {
   testing::QuicInitialHeader header;
   header.version = (mode & 2) != 0 ? kQuicV2 : kQuicV1;
@@ -97,7 +97,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<std::string> datagrams = trestle::Parts(trestle::ByteView(data + 1, size - 1));
   if ((data[0] & 1) != 0) datagrams = trestle::Encrypted(datagrams, data[0]);
   const std::string message = trestle::Read(datagrams);
-  // A hello in one datagram doesn't depend on what else that datagram's flow has.
+  // The result for a hello in one datagram doesn't depend on the flow's other datagrams.
   for (const std::string& datagram : datagrams) {
     const std::string alone = trestle::Read({datagram});
     if (&datagram == &datagrams[0] && !alone.empty()) {

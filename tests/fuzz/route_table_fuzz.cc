@@ -1,6 +1,6 @@
-// A routes file, then a line "?", then questions: a line each, NAME PROTOCOL PROTOCOL…. Whatever
-// the file, reading it ends in a table or in a typed error, in whichever order its routes come; and
-// a table answers each question as trying all routes one by one does.
+// A routes file, a line "?", then one query per line: NAME PROTOCOL PROTOCOL…. Parsing ends in a
+// table or in a typed error, for every order of the routes. The table's answers equal those of a
+// search through all routes.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -41,7 +41,7 @@ struct Answer {
   std::string pattern;
   std::string alpn;
   std::string backend;
-  bool is_default = false;  // Beside the default there may be a name "default".
+  bool is_default = false;  // Besides the default, a name may be "default".
 
   friend bool operator==(const Answer& a, const Answer& b) {
     return a.pattern == b.pattern && a.alpn == b.alpn && a.backend == b.backend &&
@@ -53,7 +53,7 @@ std::string FirstBackend(const RouteTarget& target) {
   return std::get<Backends>(target).endpoints.front().ToString();
 }
 
-// How specific `pattern` is for `name`; -1 where it doesn't cover it.
+// Returns how specific `pattern` is for `name`; -1 if it doesn't match.
 int Specificity(absl::string_view pattern, absl::string_view name) {
   if (pattern.empty()) return 0;
   if (!absl::ConsumePrefix(&pattern, "*")) return name == pattern ? 1 << 20 : -1;
@@ -106,7 +106,7 @@ Question ParseQuestion(absl::string_view line) {
   return question;
 }
 
-// Names that are near what the routes cover: a base itself, and what is below it.
+// Adds names close to the routes' patterns: a base itself, and a name below it.
 void AddNearNames(const std::vector<Route>& routes, std::vector<Question>& questions) {
   for (const Route& route : routes) {
     if (route.pattern.empty()) continue;
@@ -140,7 +140,7 @@ void Check(absl::string_view file, const std::vector<absl::string_view>& questio
 }  // namespace trestle
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  if (size > 4096) return 0;  // Trying all routes is quadratic.
+  if (size > 4096) return 0;  // The search through all routes takes quadratic time.
   const absl::string_view text(reinterpret_cast<const char*>(data), size);
   const size_t mark = std::min(text.find("\n?\n"), text.size());
   std::vector<absl::string_view> questions;

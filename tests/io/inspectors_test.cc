@@ -1,4 +1,4 @@
-// Inspectors that come with the library, alone and in chains, over a relay.
+// The library's inspectors, alone and in chains, over a relay.
 #include <memory>
 #include <random>
 #include <string>
@@ -25,7 +25,7 @@ using testing::MemoryLink;
 using testing::NewMemoryPair;
 using testing::SimulatedLoop;
 
-// An inspector made of a function; looks only at what goes to the backend.
+// An inspector with a function for the bytes to the backend; it forwards the other direction.
 class Judge final : public Inspector {
  public:
   using Function = absl::AnyInvocable<Verdict(absl::string_view pending, bool end)>;
@@ -43,7 +43,7 @@ std::unique_ptr<Inspector> Judging(Judge::Function function) {
   return std::make_unique<Judge>(std::move(function));
 }
 
-// Passes whole lines in capitals.
+// Passes whole lines in upper case.
 std::unique_ptr<Inspector> Capitals() {
   return Judging([](absl::string_view pending, bool) {
     const size_t line = pending.find('\n');
@@ -56,7 +56,7 @@ std::unique_ptr<Inspector> Capitals() {
   });
 }
 
-// Wants `bytes` at a time, and lets a rest through at the end.
+// Requires `bytes` at a time, and passes a rest at the end.
 std::unique_ptr<Inspector> Blocks(size_t bytes) {
   return Judging([bytes](absl::string_view pending, bool end) {
     if (pending.size() >= bytes) return Verdict::Forward(bytes);
@@ -64,7 +64,7 @@ std::unique_ptr<Inspector> Blocks(size_t bytes) {
   });
 }
 
-// Puts a mark at the end of the stream.
+// Adds a mark at the end of the stream.
 std::unique_ptr<Inspector> MarksEnd() {
   return Judging([](absl::string_view pending, bool end) {
     if (!end) return Verdict::Forward(pending.size());
@@ -81,7 +81,8 @@ class InspectorsTest : public ::testing::Test {
     return std::make_unique<InspectorChain>(std::move(list));
   }
 
-  // Sends `text` through a relay with `inspector`; returns what arrives. `chunk`: bytes per read.
+  // Sends `text` through a relay with `inspector`; returns the bytes that arrive. `chunk`: bytes
+  // per read.
   std::string Through(std::unique_ptr<Inspector> inspector, const std::string& text,
                       size_t chunk = 0, bool end = true) {
     SimulatedLoop loop;
@@ -119,7 +120,7 @@ TEST_F(InspectorsTest, AnEmptyChainPassesEverything) {
   EXPECT_TRUE(outcome.ok()) << outcome;
 }
 
-TEST_F(InspectorsTest, WhatOneLetsThroughTheNextOneSees) {
+TEST_F(InspectorsTest, EachInspectorSeesTheOutputOfTheOneBefore) {
   for (const size_t chunk : {1, 2, 3, 7, 100}) {
     SCOPED_TRACE(chunk);
     EXPECT_EQ(Through(Chain(Capitals(), Blocks(4), MarksEnd()), "one\ntwo\nthree\n", chunk),
@@ -132,7 +133,7 @@ TEST_F(InspectorsTest, WhatOneLetsThroughTheNextOneSees) {
   }
 }
 
-TEST_F(InspectorsTest, BytesAreTheSameThroughManyThatHoldAndForward) {
+TEST_F(InspectorsTest, ManyInspectorsThatHoldAndForwardChangeNoByte) {
   std::mt19937_64 random(7);
   std::string text;
   for (int i = 0; i < 300'000; ++i) text.push_back(static_cast<char>(random()));
@@ -140,7 +141,7 @@ TEST_F(InspectorsTest, BytesAreTheSameThroughManyThatHoldAndForward) {
   EXPECT_TRUE(outcome.ok()) << outcome;
 }
 
-TEST_F(InspectorsTest, AnyMayBlockAndWhatItPassedBeforeArrives) {
+TEST_F(InspectorsTest, AnyMayBlockAndItsEarlierBytesArrive) {
   const auto blocks_bad = [] {
     return Judging([](absl::string_view pending, bool) {
       const size_t line = pending.find('\n');
@@ -158,7 +159,7 @@ TEST_F(InspectorsTest, AnyMayBlockAndWhatItPassedBeforeArrives) {
   }
 }
 
-TEST_F(InspectorsTest, IndecisionHasALimitAndAnEnd) {
+TEST_F(InspectorsTest, HoldingIsLimitedAndEndsWithTheStream) {
   const auto undecided = [] {
     return Judging([](absl::string_view, bool) { return Verdict::Hold(); });
   };
@@ -170,7 +171,7 @@ TEST_F(InspectorsTest, IndecisionHasALimitAndAnEnd) {
   EXPECT_NE(Reason(), "");
 }
 
-// Lets a line to the backend only when the answer to the one before has passed; takes lines whole.
+// Passes whole lines, each to the backend only after the response to the one before has passed.
 class InTurns final : public Inspector {
  public:
   Verdict Inspect(Direction direction, ByteView pending, bool end) override {
@@ -224,14 +225,14 @@ TEST_F(InspectorsTest, AnyMayWaitForTheOtherDirection) {
   }
 }
 
-TEST_F(InspectorsTest, WhoWaitsInVainBlocks) {
+TEST_F(InspectorsTest, WaitingForAnEndedDirectionBlocks) {
   EXPECT_EQ(Through(Chain(Blocks(1), std::unique_ptr<Inspector>(new InTurns)), "one\ntwo\n"),
             "one\n");
   EXPECT_THAT(Reason(), HasSubstr("when the other direction had ended"));
 }
 
-// More to say at the end of the stream than fits one verdict.
-TEST_F(InspectorsTest, MayAskToBeAskedAgain) {
+// Has more output at the end of the stream than fits one verdict.
+TEST_F(InspectorsTest, MayRequestAnotherCall) {
   int said = 0;
   const auto counts = [&said](absl::string_view pending, bool end) {
     if (!end) return Verdict::Forward(pending.size());
@@ -272,7 +273,7 @@ class PatternBlockerTest : public InspectorsTest {
   }
 };
 
-TEST_F(PatternBlockerTest, FindsPatternsHoweverTheyAreCut) {
+TEST_F(PatternBlockerTest, FindsPatternsInEverySplit) {
   const std::string before = "user-agent: something\r\nx-api: ${jn";
   for (size_t chunk = 1; chunk < 50; ++chunk) {
     SCOPED_TRACE(chunk);
@@ -284,7 +285,7 @@ TEST_F(PatternBlockerTest, FindsPatternsHoweverTheyAreCut) {
   }
 }
 
-TEST_F(PatternBlockerTest, LetsEverythingElseThroughAtOnce) {
+TEST_F(PatternBlockerTest, ForwardsAllOtherBytesAtOnce) {
   for (const size_t chunk : {1, 3, 100}) {
     EXPECT_EQ(Through(Blocker({"abcabd", ""}), "abcabcabc", chunk), "abcabcabc");
     EXPECT_TRUE(outcome.ok()) << outcome;
@@ -295,13 +296,13 @@ TEST_F(PatternBlockerTest, LetsEverythingElseThroughAtOnce) {
   EXPECT_EQ(Through(Blocker({}), "anything"), "anything");
 }
 
-TEST_F(PatternBlockerTest, WorksInAChainBehindAnInspectorThatChangesThings) {
+TEST_F(PatternBlockerTest, WorksInAChainAfterAnInspectorThatChangesBytes) {
   EXPECT_EQ(Through(Chain(Capitals(), Blocker({"SECRET"})), "fine\nsecret\n"), "FINE\n");
   EXPECT_EQ(Reason(), "found \"SECRET\"");
   EXPECT_EQ(Through(Chain(Blocker({"SECRET"}), Capitals()), "secret\n"), "SECRET\n");
 }
 
-TEST_F(PatternBlockerTest, LooksWhereItIsTold) {
+TEST_F(PatternBlockerTest, InspectsTheConfiguredDirections) {
   PatternBlockerOptions options;
   options.patterns = {"x"};
   options.to_backend = false;

@@ -35,7 +35,7 @@ TEST(PrefixedTransportTest, YieldsThePrefixInAnyPieces) {
   EXPECT_EQ(transport.Read(absl::MakeSpan(byte, 4)).state, IoState::kWouldBlock);
 }
 
-TEST(PrefixedTransportTest, WritesGoStraightThrough) {
+TEST(PrefixedTransportTest, WritesPassUnchanged) {
   testing::SimulatedLoop loop;
   auto [near, far] = testing::NewMemoryPair(loop);
   StreamPeer reader(loop, std::move(far));

@@ -23,7 +23,7 @@ using ::testing::HasSubstr;
 using testing::NewMemoryPair;
 using testing::SimulatedLoop;
 
-/// Decides about bytes towards the backend by a function; lets the other direction pass.
+/// Decides about bytes to the backend with a function; forwards the other direction.
 class FunctionInspector final : public Inspector {
  public:
   using Judge = std::function<Verdict(absl::string_view pending, bool end)>;
@@ -37,7 +37,7 @@ class FunctionInspector final : public Inspector {
     return Verdict::Forward(pending.size());
   }
 
-  std::string other;  // What the other direction brought.
+  std::string other;  // The bytes of the other direction.
   bool other_ended = false;
 
  private:
@@ -70,7 +70,7 @@ struct Inspected {
   std::optional<absl::Status> outcome;
 };
 
-TEST(RelayInspectionTest, ForwardsPartsAndAsksAgainForTheRest) {
+TEST(RelayInspectionTest, ForwardsPartsAndIsCalledAgainForTheRest) {
   SimulatedLoop loop;
   std::vector<std::string> seen;
   Inspected r(loop, [&](absl::string_view pending, bool) {
@@ -95,7 +95,7 @@ TEST(RelayInspectionTest, ReplacesAndInserts) {
   EXPECT_EQ(r.backend->received(), "X-Added: 1\n******");
 }
 
-TEST(RelayInspectionTest, HeldBytesStayUntilTheInspectorHasSeenEnough) {
+TEST(RelayInspectionTest, HeldBytesWaitForTheInspector) {
   SimulatedLoop loop;
   Inspected r(loop, [](absl::string_view pending, bool) {
     const size_t line = pending.find('\n');
@@ -176,7 +176,7 @@ TEST(RelayInspectionTest, TheEndIsSeenOnceAndMayAppend) {
   EXPECT_EQ(ends, 1);
 }
 
-TEST(RelayInspectionTest, WaitingLastsUntilTheOtherDirectionWentOn) {
+TEST(RelayInspectionTest, WaitingEndsWithBytesOfTheOtherDirection) {
   SimulatedLoop loop;
   int asked = 0;
   Inspected* self = nullptr;
@@ -186,7 +186,7 @@ TEST(RelayInspectionTest, WaitingLastsUntilTheOtherDirectionWentOn) {
     return Verdict::Forward(pending.size());
   });
   self = &r;
-  // More than the buffer holds, and the end: neither blocks.
+  // More bytes than the buffer holds, and the end: neither blocks.
   r.client->Send(std::string(5000, 'x'));
   r.client->End();
   loop.RunFor(absl::Seconds(1));
@@ -225,7 +225,7 @@ TEST(RelayInspectionTest, WaitingEndsWithTheOtherDirectionsEnd) {
   }
 }
 
-TEST(RelayInspectionTest, ALegThatBreaksIsNoticedWhileWaiting) {
+TEST(RelayInspectionTest, ABrokenLegIsDetectedWhileWaiting) {
   SimulatedLoop loop;
   Inspected r(loop, [](absl::string_view, bool) { return Verdict::Wait(); });
   r.client->Send("x");

@@ -1,4 +1,4 @@
-// The relay with pipes that bypass its buffer, in virtual time: made-up pipes over memory.
+// The relay with pipes that bypass its buffer, in virtual time: simulated pipes over memory.
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -32,7 +32,7 @@ struct FakePipe final : SpliceBuffer {
   std::string held;
 };
 
-/// Has no pipe to lend now and then.
+/// Sometimes has no pipe to lend.
 struct FakePipes final : SplicePool {
   explicit FakePipes(SimulatedLoop& loop) : loop(loop) {}
   std::unique_ptr<SpliceBuffer> Take() override {
@@ -48,8 +48,8 @@ struct FakePipes final : SplicePool {
   int lent = 0;
 };
 
-/// A memory transport that can exchange bytes through pipes: fewer than it could at times, and
-/// sometimes only by `Read`.
+/// A memory transport that can exchange bytes through pipes. It sometimes moves fewer bytes than it
+/// could, and sometimes only by `Read`.
 class DirectTransport final : public Transport {
  public:
   DirectTransport(FakePipes& pipes, std::unique_ptr<Transport> inner)
@@ -129,7 +129,7 @@ MemoryLink RandomLink(SimulatedLoop& loop) {
 
 RelayOptions RandomOptions(SimulatedLoop& loop) {
   RelayOptions options;
-  // Small enough to be filled by a read, which is what begins bulk.
+  // Small enough to be filled by a read, which begins a bulk transfer.
   options.buffer_bytes = 1 + loop.random()() % 3000;
   options.turn_bytes = 1 + loop.random()() % 300000;
   return options;
@@ -137,7 +137,7 @@ RelayOptions RandomOptions(SimulatedLoop& loop) {
 
 class RelayDirectTest : public ::testing::TestWithParam<int> {};
 
-TEST_P(RelayDirectTest, BytesOutAreBytesIn) {
+TEST_P(RelayDirectTest, OutputEqualsInput) {
   SimulatedLoop loop(GetParam());
   const MemoryLink link = RandomLink(loop);
   Relayed r(loop, link, RandomOptions(loop));
@@ -159,7 +159,7 @@ TEST_P(RelayDirectTest, BytesOutAreBytesIn) {
   EXPECT_EQ(r.pipes.lent, 0);
 }
 
-TEST_P(RelayDirectTest, ACutStreamIsDeliveredAndNamed) {
+TEST_P(RelayDirectTest, ATruncatedStreamIsDeliveredAndReported) {
   SimulatedLoop loop(GetParam());
   MemoryLink link = RandomLink(loop);
   Relayed r(loop, link, RandomOptions(loop));
@@ -201,7 +201,7 @@ TEST(RelayDirectPathTest, CopiesBetweenLegsThatShareNoPipes) {
   EXPECT_EQ(r.relay->bytes_spliced(Leg::kFront), 0u);
 }
 
-TEST(RelayDirectPathTest, CarriesBulkDirectlyUnlessToldNotTo) {
+TEST(RelayDirectPathTest, CarriesBulkDirectlyUnlessDisabled) {
   for (const bool allowed : {false, true}) {
     SimulatedLoop loop;
     RelayOptions options;

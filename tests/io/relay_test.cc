@@ -58,7 +58,7 @@ struct Relayed {
   std::optional<absl::Status> outcome;
 };
 
-TEST(RelayTest, CarriesBothWaysAndEndsCleanly) {
+TEST(RelayTest, CarriesBothDirectionsAndEndsCleanly) {
   SimulatedLoop loop;
   Relayed r(loop);
   r.client->Send("request");
@@ -78,7 +78,7 @@ TEST(RelayTest, CarriesBothWaysAndEndsCleanly) {
   EXPECT_EQ(r.relay->bytes_written(Leg::kFront), 8u);
 }
 
-TEST(RelayTest, AHalfClosedClientStillGetsItsAnswer) {
+TEST(RelayTest, AHalfClosedClientStillGetsTheResponse) {
   SimulatedLoop loop;
   Relayed r(loop);
   r.client->Send("request");
@@ -106,10 +106,10 @@ TEST(RelayTest, AHalfClosedBackendStillGetsTheRest) {
   EXPECT_TRUE(r.outcome->ok());
 }
 
-// Bytes out are bytes in, in order, whatever the links do; and exactly one end is reported.
+// The output equals the input for all links, and exactly one end is reported.
 class RelaySimulationTest : public ::testing::TestWithParam<int> {};
 
-TEST_P(RelaySimulationTest, BytesOutAreBytesIn) {
+TEST_P(RelaySimulationTest, OutputEqualsInput) {
   SimulatedLoop loop(GetParam());
   MemoryLink link;
   link.capacity_bytes = 1 + loop.random()() % 70000;
@@ -145,13 +145,13 @@ TEST(RelayTest, ASlowReaderSlowsTheSenderDownAndMemoryStaysBounded) {
   constexpr size_t kBytes = 64 * 1024 * 1024;
   r.backend->Send(std::string(kBytes, 'x'));
   loop.RunReady();
-  // Two links of 64 KiB and one buffer lie between the backend and the client.
+  // Two links of 64 KiB and one buffer are between the backend and the client.
   EXPECT_GE(r.backend->unsent_bytes(), kBytes - 256 * 1024);
   EXPECT_LE(loop.buffers().lent_blocks(), 2u);
 }
 
-// Servers answer the end of a kept connection so.
-TEST(RelayTest, ABackendThatLeavesUnmarkedAfterOurEndMissedNothing) {
+// Servers end kept connections in this way.
+TEST(RelayTest, ABackendThatEndsUnmarkedAfterOurEndIsNoFailure) {
   SimulatedLoop loop;
   Relayed r(loop);
   r.client->Send("request");
@@ -167,10 +167,10 @@ TEST(RelayTest, ABackendThatLeavesUnmarkedAfterOurEndMissedNothing) {
   EXPECT_TRUE(r.outcome->ok()) << *r.outcome;
   EXPECT_TRUE(r.relay->left_unmarked(Leg::kBack));
   EXPECT_FALSE(r.relay->left_unmarked(Leg::kFront));
-  EXPECT_FALSE(r.client->saw_end()) << "what was not marked must not look complete";
+  EXPECT_FALSE(r.client->saw_end()) << "an unmarked end must not look complete";
 }
 
-TEST(RelayTest, ABackendThatIsCutWithinItsLateAnswerFailed) {
+TEST(RelayTest, ABackendTruncatedWithinItsLateResponseFailed) {
   SimulatedLoop loop;
   Relayed r(loop);
   r.client->Send("request");
@@ -186,7 +186,7 @@ TEST(RelayTest, ABackendThatIsCutWithinItsLateAnswerFailed) {
   EXPECT_FALSE(r.relay->left_unmarked(Leg::kBack));
 }
 
-TEST(RelayTest, ABackendThatLeavesUnmarkedWithoutAnAnswerFailed) {
+TEST(RelayTest, ABackendThatEndsUnmarkedWithoutAResponseFailed) {
   SimulatedLoop loop;
   Relayed r(loop);
   r.client->Send("first request");
@@ -205,7 +205,7 @@ TEST(RelayTest, ABackendThatLeavesUnmarkedWithoutAnAnswerFailed) {
   EXPECT_FALSE(r.relay->left_unmarked(Leg::kBack));
 }
 
-TEST(RelayTest, ABackendThatLeavesUnmarkedBeforeOurEndFailed) {
+TEST(RelayTest, ABackendThatEndsUnmarkedBeforeOurEndFailed) {
   SimulatedLoop loop;
   Relayed r(loop);
   r.client->Send("request");
@@ -218,8 +218,8 @@ TEST(RelayTest, ABackendThatLeavesUnmarkedBeforeOurEndFailed) {
   EXPECT_EQ(r.error()->leg, Leg::kBack);
 }
 
-// As clients do that close at once after their end: the backend's last bytes are answered by a RST.
-TEST(RelayTest, AClientThatLeftBeforeItsEndWasNoticedMissedNothing) {
+// Some clients close immediately after their end: a RST answers the backend's last bytes.
+TEST(RelayTest, AClientThatClosedAfterItsEndIsNoFailure) {
   SimulatedLoop loop;
   Relayed r(loop);
   loop.RunReady();
@@ -232,7 +232,7 @@ TEST(RelayTest, AClientThatLeftBeforeItsEndWasNoticedMissedNothing) {
   EXPECT_TRUE(r.backend->saw_end());
 }
 
-// A close with the backend's close_notify unread sends the client's own and a RST.
+// A client that closes with the backend's close_notify unread sends its own and a RST.
 TEST(RelayTest, AClientThatResetsAfterTheEndMaySendAnAlertBefore) {
   for (const size_t allowed : {0, 24}) {
     for (const size_t sent : {1, 24, 25}) {
@@ -252,7 +252,7 @@ TEST(RelayTest, AClientThatResetsAfterTheEndMaySendAnAlertBefore) {
       ASSERT_TRUE(r.outcome.has_value());
       EXPECT_EQ(r.outcome->ok(), sent <= allowed) << *r.outcome;
       EXPECT_EQ(r.relay->left_unmarked(Leg::kFront), sent <= allowed);
-      EXPECT_FALSE(r.backend->saw_end()) << "an upload must not look complete";
+      EXPECT_FALSE(r.backend->saw_end()) << "a truncated upload must not look complete";
     }
   }
 }
@@ -272,7 +272,7 @@ TEST(RelayTest, ABackendThatResetsAfterTheEndMaySendNothingBefore) {
   EXPECT_EQ(r.error()->leg, Leg::kBack);
 }
 
-TEST(RelayTest, AClientThatBrokeBeforeItKnewTheEndFailed) {
+TEST(RelayTest, AClientThatBreaksBeforeItsEndFailed) {
   SimulatedLoop loop;
   Relayed r(loop);
   loop.RunReady();
@@ -287,9 +287,9 @@ TEST(RelayTest, AClientThatBrokeBeforeItKnewTheEndFailed) {
   EXPECT_FALSE(r.backend->saw_end());
 }
 
-// A client of passthrough closes with the backend's close_notify unread: its own alert and a RST
-// arrive while the backend's end is on its way.
-TEST(RelayTest, AClientThatResetsBehindItsAlertMayMissTheEnd) {
+// A passthrough client closes with the backend's close_notify unread. Its alert and a RST arrive
+// while the backend's end is still in flight.
+TEST(RelayTest, AClientThatResetsAfterItsAlertMayMissTheEnd) {
   for (const size_t sent : {24, 25}) {
     SCOPED_TRACE(sent);
     SimulatedLoop loop;
@@ -343,7 +343,7 @@ TEST(RelayTest, IdleConnectionsTimeOut) {
   EXPECT_EQ(r.done_calls, 1);
 }
 
-TEST(RelayTest, ACutBackendIsNamedAfterAllItsBytesWereDelivered) {
+TEST(RelayTest, ATruncatedBackendIsReportedAfterAllItsBytes) {
   SimulatedLoop loop;
   Relayed r(loop);
   const std::string part = Pattern(200'000, 7);
@@ -351,14 +351,14 @@ TEST(RelayTest, ACutBackendIsNamedAfterAllItsBytesWereDelivered) {
   r.backend->End(StreamEnd::kTruncated);
   loop.RunUntilIdle();
   EXPECT_TRUE(r.client->received() == part);
-  EXPECT_FALSE(r.client->saw_end()) << "a cut stream must not look complete";
+  EXPECT_FALSE(r.client->saw_end()) << "a truncated stream must not look complete";
   ASSERT_TRUE(r.error().has_value());
   EXPECT_EQ(r.error()->code, ErrorCode::kTruncated);
   EXPECT_EQ(r.error()->leg, Leg::kBack);
   EXPECT_EQ(r.error()->phase, Phase::kRelay);
 }
 
-TEST(RelayTest, AClientThatIsGoneIsNamed) {
+TEST(RelayTest, AClientThatIsGoneIsReported) {
   SimulatedLoop loop;
   Relayed r(loop);
   loop.RunReady();
@@ -371,7 +371,7 @@ TEST(RelayTest, AClientThatIsGoneIsNamed) {
   EXPECT_EQ(r.done_calls, 1);
 }
 
-TEST(RelayTest, WhatABackendSaidBeforeItRefusedTheUploadIsDelivered) {
+TEST(RelayTest, AResponseBeforeARejectedUploadIsDelivered) {
   SimulatedLoop loop;
   MemoryLink small;
   small.capacity_bytes = 4096;
@@ -387,7 +387,7 @@ TEST(RelayTest, WhatABackendSaidBeforeItRefusedTheUploadIsDelivered) {
   EXPECT_EQ(r.error()->leg, Leg::kBack);
 }
 
-TEST(RelayTest, APeerThatLeavesAfterBothEndsIsNoFailure) {
+TEST(RelayTest, APeerThatClosesAfterBothEndsIsNoFailure) {
   SimulatedLoop loop;
   Relayed r(loop);
   r.client->Send("q");

@@ -1,6 +1,6 @@
-// One process, two TLS libraries: Trestle (BoringSSL) serves HTTPS on loopback, and libcurl fetches
-// it with the system's OpenSSL. Prints the body and the name of libcurl's TLS library. symbols_test
-// runs it.
+// One process with two TLS libraries. Trestle (BoringSSL) serves HTTPS on loopback, and libcurl
+// requests it with the system's OpenSSL. Prints the body and the name of libcurl's TLS library.
+// symbols_test runs it.
 #include <curl/curl.h>
 
 #include <cstdint>
@@ -27,7 +27,7 @@ namespace {
 constexpr absl::string_view kAnswer =
     "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nserved";
 
-// One connection of the clear backend. Answers the first bytes with kAnswer.
+// A connection of the clear-text backend. Answers the first bytes with kAnswer.
 class Backend final : public TransportHandler {
  public:
   explicit Backend(std::unique_ptr<Transport> client) : client_(std::move(client)) {
@@ -55,7 +55,7 @@ size_t AppendBody(char* data, size_t size, size_t count, void* body) {
   return size * count;
 }
 
-// Returns the body, or what libcurl says of the failure.
+// Returns the body, or libcurl's error.
 std::string Fetch(const Endpoint& server, const std::string& ca_pem) {
   CURL* curl = curl_easy_init();
   std::string body;

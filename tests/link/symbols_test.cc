@@ -1,5 +1,5 @@
-// A program that links Trestle keeps BoringSSL to itself: its dynamic symbol table has none of
-// BoringSSL's symbols, whatever linker made it, and so an OpenSSL in the same process works.
+// A program that links Trestle exports no symbol of BoringSSL in its dynamic symbol table, with
+// every linker. So an OpenSSL in the same process works.
 #include <fstream>
 #include <iterator>
 #include <set>

@@ -55,7 +55,7 @@ TEST_F(CaFilesTest, ReadsTheCertificatesOfAFolderOnce) {
             std::vector<std::string>{(*ListCaFiles(folder_))[0]});
 }
 
-TEST_F(CaFilesTest, NamesWhatCannotBeUsed) {
+TEST_F(CaFilesTest, NamesUnusableFiles) {
   const absl::Status missing = ReadCaCertificates(folder_ + "/none").status();
   EXPECT_EQ(CodeOf(missing), ErrorCode::kConfiguration);
   EXPECT_THAT(DetailOf(missing), HasSubstr(folder_ + "/none"));
@@ -69,7 +69,7 @@ TEST_F(CaFilesTest, NamesWhatCannotBeUsed) {
 TEST_F(CaFilesTest, HasALimitForAllFilesTogether) {
   Write("a.pem", "ten bytes.");
   Write("b.pem", "");
-  std::filesystem::resize_file(folder_ + "/b.pem", kMaxTrustBytes);  // Takes no room on the disk.
+  std::filesystem::resize_file(folder_ + "/b.pem", kMaxTrustBytes);  // Uses no space on the disk.
   EXPECT_THAT(DetailOf(ReadCaCertificates(folder_).status()),
               HasSubstr("b.pem: it is larger than 268435445 bytes"));
   std::filesystem::resize_file(folder_ + "/b.pem", kMaxTrustBytes + 1);
@@ -77,7 +77,7 @@ TEST_F(CaFilesTest, HasALimitForAllFilesTogether) {
               HasSubstr("it is larger than 268435456 bytes"));
 }
 
-TEST_F(CaFilesTest, RevocationListsHaveTheSameLimitAndMustBeThere) {
+TEST_F(CaFilesTest, RevocationListsHaveTheSameLimitAndMustExist) {
   Write("crl.pem", "");
   EXPECT_THAT(DetailOf(ReadRevocationLists(folder_ + "/crl.pem").status()), HasSubstr("is empty"));
   Write("crl.pem", "a list");
@@ -87,7 +87,7 @@ TEST_F(CaFilesTest, RevocationListsHaveTheSameLimitAndMustBeThere) {
               HasSubstr("it is larger than 268435456 bytes"));
 }
 
-TEST_F(CaFilesTest, FindsTheSystemsOrSaysWhatToDo) {
+TEST_F(CaFilesTest, FindsTheSystemsCasOrSaysWhatToDo) {
   const absl::StatusOr<std::string> found = FindSystemCas();
   if (found.ok()) {
     EXPECT_THAT(ReadCaCertificates(*found).value_or(""), HasSubstr("BEGIN CERTIFICATE"));

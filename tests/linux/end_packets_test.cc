@@ -1,4 +1,4 @@
-// What ends a stream leaves in one packet with the last bytes.
+// The end of a stream leaves in one packet with the last bytes.
 #include <linux/tcp.h>
 #include <netinet/in.h>
 
@@ -12,7 +12,7 @@
 namespace trestle {
 namespace {
 
-// Not from netinet/tcp.h, whose tcp_info doesn't count segments.
+// Not netinet/tcp.h, whose tcp_info has no counts of segments.
 uint32_t SegmentsReceived(int fd) {
   tcp_info info = {};
   socklen_t size = sizeof info;
@@ -25,7 +25,7 @@ struct Ending {
   std::string bytes;
 };
 
-// Sends a few bytes and the end, and tells what it took.
+// Sends a few bytes and the end, and returns the packets and the time.
 Ending EndWith(EpollLoop& loop, IoResult (Transport::*write)(ByteView)) {
   const OwnedFd listener = RawListener();
   OwnedFd near = RawClient(LocalEndpoint(listener.get()));
@@ -50,7 +50,7 @@ TEST(EndPacketsTest, TheEndLeavesWithTheBytesBeforeIt) {
   const Ending apart = EndWith(*loop, &Transport::Write);
   EXPECT_EQ(apart.bytes, "bye");
   EXPECT_EQ(apart.segments, 2u);
-  // The system waits for the end no longer than 200 ms, and this thread may be away for longer.
+  // The system waits for the end for at most 200 ms, and this thread may be suspended for longer.
   Ending together;
   for (int attempt = 0; attempt < 10 && together.segments != 1; ++attempt) {
     together = EndWith(*loop, &Transport::WriteBeforeEnd);

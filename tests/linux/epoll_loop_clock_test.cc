@@ -1,4 +1,4 @@
-// What a loop does with its clocks: dates that jump, and pauses in which time goes by unnoticed.
+// The loop's clocks: changes of the system's date, and pauses of the process.
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -24,7 +24,7 @@ namespace {
 constexpr absl::Duration kLimit = absl::Seconds(5);
 constexpr absl::Duration kPause = absl::Seconds(7);
 
-// An eventfd that its watcher reads, and the limit that this was to keep.
+// An eventfd that its watcher reads, and the time limit of the read.
 class Waiting final : FdWatcher {
  public:
   explicit Waiting(EpollLoop& loop) : loop_(loop), fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
@@ -38,7 +38,7 @@ class Waiting final : FdWatcher {
     EXPECT_EQ(write(fd_.get(), &one, sizeof one), static_cast<ssize_t>(sizeof one));
   }
 
-  // Each layer above hands the news on by a call without delay.
+  // Each layer above passes the event on with a call without delay.
   int layers = 0;
   bool read = false;
   bool timed_out = false;
@@ -113,7 +113,7 @@ TEST_F(EpollLoopClockTest, TheDateFollowsTheSystemsClockForwardAndBack) {
   }
 }
 
-TEST_F(EpollLoopClockTest, TimersDontNoticeThatTheDateIsSet) {
+TEST_F(EpollLoopClockTest, TimersIgnoreChangesOfTheDate) {
   bool fired = false;
   const Timer timer = loop_->RunAfter(kLimit, [&] { fired = true; });
   clocks_.wall += absl::Hours(24 * 30);
@@ -137,7 +137,7 @@ TEST_F(EpollLoopClockTest, TheRealClocksAreThoseOfTheSystem) {
   }
 }
 
-TEST_F(EpollLoopClockTest, ClocksStandStillWithinATurn) {
+TEST_F(EpollLoopClockTest, TheTimeIsConstantWithinATurn) {
   absl::Time first, second;
   MonotonicTime first_moment, second_moment;
   loop_->PostFromAnyThread([&] {
@@ -153,7 +153,7 @@ TEST_F(EpollLoopClockTest, ClocksStandStillWithinATurn) {
   EXPECT_EQ(first_moment, second_moment);
 }
 
-TEST_F(EpollLoopClockTest, WhatArrivedInAPauseIsReadBeforeLimitsAreJudged) {
+TEST_F(EpollLoopClockTest, InputDuringAPauseIsReadBeforeTimersRun) {
   Add(20);
   ArriveAtAll();
   clocks_.monotonic += kPause;
@@ -161,7 +161,7 @@ TEST_F(EpollLoopClockTest, WhatArrivedInAPauseIsReadBeforeLimitsAreJudged) {
   ExpectAllRead();
 }
 
-TEST_F(EpollLoopClockTest, WhatIsBeyondOneBatchOfEventsIsReadBeforeLimitsAreJudged) {
+TEST_F(EpollLoopClockTest, InputBeyondOneBatchOfEventsIsReadBeforeTimersRun) {
   Add(600);
   ArriveAtAll();
   clocks_.monotonic += kPause;
@@ -169,8 +169,8 @@ TEST_F(EpollLoopClockTest, WhatIsBeyondOneBatchOfEventsIsReadBeforeLimitsAreJudg
   ExpectAllRead();
 }
 
-// The process is stopped between epoll_wait(2), which had found nothing, and the look at the clock.
-TEST_F(EpollLoopClockTest, WhatArrivedAfterTheWaitIsReadBeforeLimitsAreJudged) {
+// The process is stopped after epoll_wait(2), which found nothing, and before it reads the clock.
+TEST_F(EpollLoopClockTest, InputAfterTheWaitIsReadBeforeTimersRun) {
   Add(600);
   clocks_.reads = 0;
   clocks_.on_read = [&] {
@@ -183,12 +183,12 @@ TEST_F(EpollLoopClockTest, WhatArrivedAfterTheWaitIsReadBeforeLimitsAreJudged) {
   ExpectAllRead();
 }
 
-TEST_F(EpollLoopClockTest, WhatArrivedBeforeASignalIsReadBeforeLimitsAreJudged) {
+TEST_F(EpollLoopClockTest, InputBeforeASignalIsReadBeforeTimersRun) {
   struct sigaction no_restart = {}, before = {};
   no_restart.sa_handler = [](int) {};
   ASSERT_EQ(sigaction(SIGUSR1, &no_restart, &before), 0);
   Add(20);
-  // The first look at the clock comes before the wait, the second after it.
+  // The first read of the clock comes before the wait, the second one after it.
   clocks_.reads = 0;
   std::atomic<bool> waited{false};
   clocks_.on_read = [&] {
@@ -226,7 +226,7 @@ TEST_F(EpollLoopClockTest, AnswersOfOtherThreadsCountAsInput) {
   EXPECT_FALSE(timed_out);
 }
 
-TEST_F(EpollLoopClockTest, WhatArrivedReachesTheLayersAboveBeforeLimitsAreJudged) {
+TEST_F(EpollLoopClockTest, InputReachesTheUpperLayersBeforeTimersRun) {
   Add(600, 4);
   ArriveAtAll();
   clocks_.monotonic += kPause;
@@ -234,7 +234,7 @@ TEST_F(EpollLoopClockTest, WhatArrivedReachesTheLayersAboveBeforeLimitsAreJudged
   ExpectAllRead();
 }
 
-TEST_F(EpollLoopClockTest, LimitsOfThoseFromWhomNothingCameAreJudgedAtOnce) {
+TEST_F(EpollLoopClockTest, TimersOfSilentPeersRunAtOnce) {
   Add(600);
   for (size_t i = 0; i < waiting_.size(); i += 2) waiting_[i]->Arrive();
   clocks_.monotonic += kPause;
@@ -243,11 +243,11 @@ TEST_F(EpollLoopClockTest, LimitsOfThoseFromWhomNothingCameAreJudgedAtOnce) {
   EXPECT_EQ(TimedOut(), 300);
 }
 
-TEST_F(EpollLoopClockTest, ALimitThatBeginsLateInALongTurnHasItsWholeTime) {
+TEST_F(EpollLoopClockTest, ATimerArmedLateInALongTurnHasItsWholeTime) {
   bool timed_out = false;
   Timer late;
   loop_->PostFromAnyThread([&] {
-    clocks_.monotonic += kPause;  // Something took so long.
+    clocks_.monotonic += kPause;  // Simulates a long call.
     late = loop_->RunAfter(kLimit, [&] { timed_out = true; });
   });
   loop_->RunTurn(absl::ZeroDuration());
@@ -258,7 +258,7 @@ TEST_F(EpollLoopClockTest, ALimitThatBeginsLateInALongTurnHasItsWholeTime) {
   EXPECT_TRUE(timed_out);
 }
 
-TEST_F(EpollLoopClockTest, EndlessInputDoesNotHoldUpLimits) {
+TEST_F(EpollLoopClockTest, EndlessInputDoesNotDelayTimers) {
   struct Endless final : FdWatcher {
     explicit Endless(EpollLoop& loop) : loop(loop) {}
     void OnFdReady(uint32_t) override {

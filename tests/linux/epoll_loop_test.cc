@@ -25,7 +25,7 @@ std::unique_ptr<EpollLoop> NewLoop() {
   return *std::move(loop);
 }
 
-// An eventfd, ready for reading once `Signal` was called.
+// An eventfd that becomes readable after `Signal`.
 class Event {
  public:
   Event() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
@@ -145,7 +145,7 @@ TEST_F(EpollLoopTest, TimerMayDestroyItselfAndOthersThatAreDue) {
   EXPECT_EQ(calls, 1);
 }
 
-TEST_F(EpollLoopTest, TimerThatRearmsWithoutDelayLeavesTheOthersTheirTurn) {
+TEST_F(EpollLoopTest, ATimerThatRearmsWithoutDelayDoesNotDelayOthers) {
   int rearmed = 0;
   Timer timer;
   absl::AnyInvocable<void()> rearm = [&] {
@@ -205,7 +205,7 @@ TEST_F(EpollLoopTest, CallsFromOtherThreadsKeepTheirOrder) {
   }
 }
 
-TEST_F(EpollLoopTest, StopEndsRunFromAnotherThreadAndInAdvance) {
+TEST_F(EpollLoopTest, StopEndsRunFromAnotherThreadAndBeforeRun) {
   loop_->Stop();
   loop_->Run();
   std::thread stopper([&] { loop_->Stop(); });
@@ -213,7 +213,7 @@ TEST_F(EpollLoopTest, StopEndsRunFromAnotherThreadAndInAdvance) {
   stopper.join();
 }
 
-TEST_F(EpollLoopTest, DropsForeignCallsWithTheLoop) {
+TEST_F(EpollLoopTest, CallsOfOtherThreadsAreDroppedWithTheLoop) {
   auto held = std::make_shared<int>(1);
   loop_->PostFromAnyThread([held] { FAIL(); });
   loop_.reset();
@@ -265,7 +265,7 @@ TEST_F(EpollLoopTest, EventOfAnEarlierDescriptorWithTheSameNumberIsDropped) {
   EXPECT_EQ(successor_watcher.readable, 1);
 }
 
-TEST_F(EpollLoopTest, WatchingAgainHandsOver) {
+TEST_F(EpollLoopTest, WatchingAgainReplacesTheWatcher) {
   Event event;
   CountingWatcher first, second;
   ASSERT_TRUE(loop_->Watch(event.fd(), first).ok());
@@ -276,7 +276,7 @@ TEST_F(EpollLoopTest, WatchingAgainHandsOver) {
   EXPECT_EQ(second.readable, 1);
 }
 
-TEST_F(EpollLoopTest, RefusesWhatCannotBeWatched) {
+TEST_F(EpollLoopTest, RejectsDescriptorsThatCannotBeWatched) {
   OwnedFd file(open("/dev/null", O_RDONLY));
   OwnedFd closed(dup(file.get()));
   const int number = closed.get();
@@ -285,7 +285,7 @@ TEST_F(EpollLoopTest, RefusesWhatCannotBeWatched) {
   EXPECT_EQ(CodeOf(loop_->Watch(number, watcher)), ErrorCode::kTransport);
 }
 
-TEST(EpollLoopCreateTest, SaysThatDescriptorsRanOut) {
+TEST(EpollLoopCreateTest, ReportsThatDescriptorsRanOut) {
   DescriptorFamine famine;
   EXPECT_EQ(DetailOf(EpollLoop::Create().status()),
             "cannot open an epoll descriptor: Too many open files");

@@ -38,7 +38,7 @@ TEST(ReadFileTest, WaitsForNoFifoAndNoDevice) {
             absl::StrCat("cannot read ", fifo, ": it is not a regular file"));
 }
 
-TEST(ReadFileTest, WhatCanPassByItselfIsNoMistakeOfTheConfiguration) {
+TEST(ReadFileTest, TransientFailuresAreNoConfigurationErrors) {
   const std::string path = Write("famine", "x");
   const std::string folder = ::testing::TempDir();
   const DescriptorFamine famine;
@@ -63,7 +63,7 @@ TEST(ReadFileTest, StopsAtTheLimit) {
   EXPECT_EQ(CodeOf(ReadFile("/dev/zero").status()), ErrorCode::kConfiguration);
 }
 
-TEST(ListFolderTest, ListsWhatIsNotHiddenInOrder) {
+TEST(ListFolderTest, ListsFilesThatAreNotHiddenInOrder) {
   std::string folder = absl::StrCat(::testing::TempDir(), "/listXXXXXX");
   ASSERT_NE(mkdtemp(&folder[0]), nullptr);
   for (const char* name : {"b", "a.pem", ".hidden", "c d"}) {

@@ -65,7 +65,7 @@ class FileWatcherTest : public ::testing::Test {
     watcher_ = *std::move(watcher);
   }
 
-  // Tells what was reported once `count` reports have come.
+  // Returns the reports once there are `count`.
   std::vector<std::string> Seen(size_t count) {
     EXPECT_TRUE(TurnUntil(*loop_, [&] { return seen_.size() >= count; }));
     return std::exchange(seen_, {});
@@ -80,7 +80,7 @@ class FileWatcherTest : public ::testing::Test {
 
 using Paths = std::vector<std::string>;
 
-TEST_F(FileWatcherTest, NoticesAWriteInPlace) {
+TEST_F(FileWatcherTest, DetectsAWriteInPlace) {
   Write(In("routes"), "one");
   Watch({In("routes")});
   std::ofstream(In("routes"), std::ios::app) << "more";
@@ -89,7 +89,7 @@ TEST_F(FileWatcherTest, NoticesAWriteInPlace) {
   EXPECT_EQ(Seen(1), Paths{In("routes")});
 }
 
-TEST_F(FileWatcherTest, NoticesARename) {
+TEST_F(FileWatcherTest, DetectsARename) {
   Write(In("routes"), "one");
   Watch({In("routes")});
   for (int i = 0; i < 3; ++i) {
@@ -99,7 +99,7 @@ TEST_F(FileWatcherTest, NoticesARename) {
   }
 }
 
-TEST_F(FileWatcherTest, NoticesThatAFileIsGoneAndBack) {
+TEST_F(FileWatcherTest, DetectsARemovedAndARecreatedFile) {
   Write(In("routes"), "one");
   Watch({In("routes")});
   unlink(In("routes").c_str());
@@ -108,7 +108,7 @@ TEST_F(FileWatcherTest, NoticesThatAFileIsGoneAndBack) {
   EXPECT_EQ(Seen(1), Paths{In("routes")});
 }
 
-TEST_F(FileWatcherTest, DeletedAndMadeAnewIsOneChange) {
+TEST_F(FileWatcherTest, AQuickRecreationIsOneChange) {
   Write(In("routes"), "one");
   Write(In("last"), "one");
   Watch({In("routes"), In("last")});
@@ -119,7 +119,7 @@ TEST_F(FileWatcherTest, DeletedAndMadeAnewIsOneChange) {
   EXPECT_EQ(Seen(1), Paths{In("last")});
 }
 
-TEST_F(FileWatcherTest, NoticesTheSwapOfAMountedConfigMap) {
+TEST_F(FileWatcherTest, DetectsTheSwapOfAMountedConfigMap) {
   MakeDirectory(In("..v1"));
   MakeDirectory(In("..v2"));
   Write(In("..v1/routes"), "one");
@@ -159,7 +159,7 @@ TEST_F(FileWatcherTest, FilesAndTheirDirectoriesMayAppearLater) {
   EXPECT_EQ(Seen(1), Paths{In("x/y/routes")});
 }
 
-TEST_F(FileWatcherTest, NoticesThatTheDirectoryWasReplaced) {
+TEST_F(FileWatcherTest, DetectsAReplacedDirectory) {
   MakeDirectory(In("config"));
   MakeDirectory(In("next"));
   Write(In("config/routes"), "one");
@@ -172,14 +172,14 @@ TEST_F(FileWatcherTest, NoticesThatTheDirectoryWasReplaced) {
   EXPECT_EQ(Seen(1), Paths{In("config/routes")});
 }
 
-TEST_F(FileWatcherTest, FollowsALinkThatLeadsNowhereYet) {
+TEST_F(FileWatcherTest, FollowsALinkWhoseTargetAppearsLater) {
   Link("missing", In("routes"));
   Watch({In("routes")});
   Write(In("missing"), "one");
   EXPECT_EQ(Seen(1), Paths{In("routes")});
 }
 
-TEST_F(FileWatcherTest, ALoopOfLinksIsAFileThatIsNotThere) {
+TEST_F(FileWatcherTest, ALoopOfLinksIsAMissingFile) {
   Link("b", In("a"));
   Link("a", In("b"));
   Watch({In("a")});
@@ -188,7 +188,7 @@ TEST_F(FileWatcherTest, ALoopOfLinksIsAFileThatIsNotThere) {
   EXPECT_EQ(Seen(1), Paths{In("a")});
 }
 
-TEST_F(FileWatcherTest, ManyWritesAreOneChangeAndOtherFilesAreNone) {
+TEST_F(FileWatcherTest, ManyWritesAreOneChangeAndOtherFilesAreIgnored) {
   Write(In("routes"), "one");
   Write(In("last"), "one");
   Watch({In("routes"), In("last")});
@@ -201,7 +201,7 @@ TEST_F(FileWatcherTest, ManyWritesAreOneChangeAndOtherFilesAreNone) {
   EXPECT_EQ(Seen(1), Paths{In("last")});
 }
 
-TEST_F(FileWatcherTest, AFileThatNeverSettlesIsReportedAllTheSame) {
+TEST_F(FileWatcherTest, AFileThatNeverSettlesIsStillReported) {
   Write(In("routes"), "");
   Watch({In("routes")});
   EXPECT_TRUE(TurnUntil(*loop_, [&] {
@@ -214,7 +214,8 @@ TEST_F(FileWatcherTest, MoreEventsThanTheSystemQueuesLoseNoChange) {
   Write(In("a"), "");
   Write(In("b"), "");
   Watch({In("a"), In("b")});
-  // The queue holds 16384 events by default. Equal ones in a row are merged, so they alternate.
+  // The queue holds 16384 events by default. The kernel merges equal consecutive events, so they
+  // alternate.
   for (int i = 0; i < 9000; ++i) {
     chmod(In("a").c_str(), 0600);
     chmod(In("b").c_str(), 0600);
@@ -243,7 +244,7 @@ TEST_F(FileWatcherTest, MayBeDestroyedInsideItsCallback) {
   EXPECT_EQ(calls, 1);
 }
 
-TEST_F(FileWatcherTest, RelativePathsStartWhereTheProcessIs) {
+TEST_F(FileWatcherTest, RelativePathsStartAtTheWorkingDirectory) {
   ASSERT_EQ(chdir(directory_.c_str()), 0);
   Watch({"./routes"});
   ASSERT_EQ(chdir("/"), 0);
@@ -251,7 +252,7 @@ TEST_F(FileWatcherTest, RelativePathsStartWhereTheProcessIs) {
   EXPECT_EQ(Seen(1), Paths{"./routes"});
 }
 
-TEST_F(FileWatcherTest, AFolderIsAllThatIsInIt) {
+TEST_F(FileWatcherTest, AFolderIncludesAllItsFiles) {
   const std::string folder = In("certs");
   MakeDirectory(folder);
   Write(folder + "/a", "one");
@@ -270,7 +271,7 @@ TEST_F(FileWatcherTest, AFolderIsAllThatIsInIt) {
   EXPECT_EQ(seen_, Paths());
 }
 
-TEST_F(FileWatcherTest, AFolderMayBeWrittenWithDotsAtTheEnd) {
+TEST_F(FileWatcherTest, AFolderMayEndInDots) {
   const std::string folder = In("certs");
   MakeDirectory(folder);
   MakeDirectory(folder + "/within");
@@ -283,7 +284,7 @@ TEST_F(FileWatcherTest, AFolderMayBeWrittenWithDotsAtTheEnd) {
   }
 }
 
-TEST_F(FileWatcherTest, AFolderMayComeLaterOrBehindALink) {
+TEST_F(FileWatcherTest, AFolderMayAppearLaterOrBehindALink) {
   const std::string link = In("current");
   const Paths changed = {link + "/"};
   Watch(changed);
@@ -309,7 +310,7 @@ TEST_F(FileWatcherTest, OneRotationOfCertificateAndKeyIsOneCall) {
   EXPECT_EQ(calls_, 1);
 }
 
-TEST_F(FileWatcherTest, WhatWasMarkedAsSeenIsNotTold) {
+TEST_F(FileWatcherTest, AChangeMarkedAsSeenIsNotReported) {
   const std::string folder = In("certs");
   MakeDirectory(folder);
   Write(In("cert"), "one");
@@ -323,7 +324,7 @@ TEST_F(FileWatcherTest, WhatWasMarkedAsSeenIsNotTold) {
   EXPECT_EQ(Seen(1), Paths{folder + "/"});
 }
 
-TEST_F(FileWatcherTest, RefusesWhatItCannotWatch) {
+TEST_F(FileWatcherTest, RejectsPathsThatItCannotWatch) {
   const auto refusal = [&](const std::vector<std::string>& paths) {
     const auto watcher = FileWatcher::Create(*loop_, paths, [](absl::Span<const std::string>) {});
     EXPECT_EQ(CodeOf(watcher.status()), ErrorCode::kConfiguration);
@@ -339,7 +340,7 @@ TEST_F(FileWatcherTest, RefusesWhatItCannotWatch) {
             "cannot watch 257 files: the limit is 256");
 }
 
-TEST_F(FileWatcherTest, FailsWhereDescriptorsHaveRunOut) {
+TEST_F(FileWatcherTest, FailsAfterDescriptorsRanOut) {
   const DescriptorFamine famine;
   const auto watcher =
       FileWatcher::Create(*loop_, {In("file")}, [](absl::Span<const std::string>) {});

@@ -46,7 +46,7 @@ class PipeLogTest : public ::testing::Test {
     ASSERT_EQ(pipe2(fds, O_CLOEXEC), 0);
     reader_.Reset(fds[0]);
     writer_.Reset(fds[1]);
-    // The smallest there is, so that it is soon full.
+    // The smallest possible size, so that the pipe is soon full.
     ASSERT_GT(fcntl(fds[1], F_SETPIPE_SZ, 4096), 0);
   }
 
@@ -56,7 +56,7 @@ class PipeLogTest : public ::testing::Test {
     log_ = *std::move(log);
   }
 
-  // What is in the pipe until the writer has closed it.
+  // Returns the pipe's contents, until the writer has closed it.
   Lines ReadToEnd() {
     std::string text;
     std::array<char, 4096> block;
@@ -74,7 +74,7 @@ class PipeLogTest : public ::testing::Test {
 };
 
 TEST_F(PipeLogTest, WritesLinesInOrder) {
-  // A pipe of one page takes a second write only when it is empty.
+  // A pipe of one page accepts a second write only when it is empty.
   ASSERT_GT(fcntl(writer_.get(), F_SETPIPE_SZ, 64 << 10), 0);
   Start();
   log_->Write("one");
@@ -87,21 +87,21 @@ TEST_F(PipeLogTest, WritesLinesInOrder) {
   EXPECT_EQ(log_->lines_lost(), 0u);
 }
 
-TEST_F(PipeLogTest, NobodyWaitsForAReaderThatDoesNotRead) {
+TEST_F(PipeLogTest, NoCallerWaitsForABlockedReader) {
   LogWriterOptions options = TellLosses();
   options.max_line_bytes = 1000;
   options.max_queued_bytes = 16 << 10;
   options.end_limit = absl::ZeroDuration();
   Start(std::move(options));
-  // Far more than the pipe and the queue take: this ends, or the test hangs.
+  // Far more than the pipe and the queue hold: a writer that waits would hang the test.
   constexpr int kLines = 2000;
   for (int i = 0; i < kLines; ++i) log_->Write(absl::StrCat(i, std::string(95, '.')));
   EXPECT_GT(log_->lines_lost(), 1500u);
   EXPECT_FALSE(log_->Flush(absl::ZeroDuration()));
-  log_.reset();  // Neither does the end.
+  log_.reset();  // The destructor doesn't wait either.
 }
 
-TEST_F(PipeLogTest, LossesAreCountedAndSaidWhereTheyAre) {
+TEST_F(PipeLogTest, LostLinesAreCountedAndReportedInPlace) {
   LogWriterOptions options = TellLosses();
   options.max_line_bytes = 1000;
   options.max_queued_bytes = 16 << 10;
@@ -136,9 +136,9 @@ TEST_F(PipeLogTest, LossesAreCountedAndSaidWhereTheyAre) {
   EXPECT_EQ(lines.back(), "last");
 }
 
-TEST_F(PipeLogTest, ALongLineSurvivesShortWritesWhole) {
+TEST_F(PipeLogTest, ALongLineSurvivesShortWrites) {
   Start();
-  const std::string line(60'000, 'x');  // The pipe takes 4,096 bytes at a time.
+  const std::string line(60'000, 'x');  // The pipe accepts 4,096 bytes at a time.
   log_->Write(line);
   log_->Write("next");
   std::thread ending([this] {
@@ -185,7 +185,7 @@ TEST_F(PipeLogTest, LinesOfSeveralThreadsDoNotMix) {
   for (const auto& [line, times] : count) EXPECT_EQ(times, kLines) << line.substr(0, 10);
 }
 
-TEST_F(PipeLogTest, AReaderThatIsGoneCostsTheLinesOnly) {
+TEST_F(PipeLogTest, AClosedReaderLosesLinesOnly) {
   Start();
   reader_.Reset();
   log_->Write("one");  // SIGPIPE would end the test here.
@@ -194,7 +194,7 @@ TEST_F(PipeLogTest, AReaderThatIsGoneCostsTheLinesOnly) {
   EXPECT_EQ(log_->lines_lost(), 2u);
 }
 
-TEST_F(PipeLogTest, APipeThatDoesNotBlockIsWaitedFor) {
+TEST_F(PipeLogTest, ANonBlockingPipeIsAwaited) {
   ASSERT_EQ(fcntl(writer_.get(), F_SETFL, O_NONBLOCK), 0);
   Start();
   for (int i = 0; i < 200; ++i) log_->Write(std::string(100, 'x'));
@@ -207,7 +207,7 @@ TEST_F(PipeLogTest, APipeThatDoesNotBlockIsWaitedFor) {
   ending.join();
 }
 
-// As a full disk: the kernel writes what has room, then fails.
+// Simulates a full disk: the kernel writes as many bytes as fit, then fails.
 class FileLogTest : public ::testing::Test {
  protected:
   FileLogTest() : path_(absl::StrCat(::testing::TempDir(), "/logXXXXXX")) {
@@ -231,7 +231,7 @@ class FileLogTest : public ::testing::Test {
   rlimit before_ = {};
 };
 
-TEST_F(FileLogTest, AfterAFullDiskLinesAreWholeAndTheLossIsSaid) {
+TEST_F(FileLogTest, AfterAFullDiskLinesAreCompleteAndTheLossIsReported) {
   const auto log = LogWriter::Start(Open(path_), TellLosses());
   ASSERT_TRUE(log.ok()) << log.status();
   const auto write = [&](absl::string_view line) {
@@ -250,7 +250,7 @@ TEST_F(FileLogTest, AfterAFullDiskLinesAreWholeAndTheLossIsSaid) {
   EXPECT_EQ((*log)->lines_lost(), 3u);
 }
 
-TEST_F(FileLogTest, GoesOnInAnotherFile) {
+TEST_F(FileLogTest, ContinuesInAnotherFile) {
   const auto log = LogWriter::Start(Open(path_));
   ASSERT_TRUE(log.ok()) << log.status();
   (*log)->Write("before");
@@ -264,7 +264,7 @@ TEST_F(FileLogTest, GoesOnInAnotherFile) {
   EXPECT_EQ(ReadFile(path_).value_or("gone"), "after\n");
 }
 
-TEST_F(FileLogTest, WritesToASocketAsJournalsHave) {
+TEST_F(FileLogTest, WritesToAJournalsSocket) {
   int fds[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
   const OwnedFd reader(fds[0]);
@@ -276,7 +276,7 @@ TEST_F(FileLogTest, WritesToASocketAsJournalsHave) {
   EXPECT_EQ(read(reader.get(), block.data(), block.size()), 5);
 }
 
-TEST_F(FileLogTest, RefusesLimitsThatAreNone) {
+TEST_F(FileLogTest, RejectsZeroAndInfiniteLimits) {
   for (const auto& [line, queue] : {std::pair<size_t, size_t>{0, 100}, {100, 100}, {101, 100}}) {
     LogWriterOptions options;
     options.max_line_bytes = line;

@@ -1,5 +1,5 @@
-// What the tests of the linux edge share: turning a loop until something holds, and raw sockets
-// on loopback as the far ends.
+// The common parts of the linux edge's tests: running a loop until a condition holds, and raw
+// sockets on loopback as peers.
 #ifndef TRESTLE_TESTS_LINUX_LOOPBACK_H_
 #define TRESTLE_TESTS_LINUX_LOOPBACK_H_
 
@@ -30,7 +30,7 @@
 
 namespace trestle {
 
-/// Turns `loop` until `done` holds. False only when something hangs.
+/// Runs `loop` until `done` holds. Returns false if that takes far too long.
 inline bool TurnUntil(EpollLoop& loop, absl::FunctionRef<bool()> done) {
   const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (!done()) {
@@ -40,7 +40,7 @@ inline bool TurnUntil(EpollLoop& loop, absl::FunctionRef<bool()> done) {
   return true;
 }
 
-/// Lets everything happen that is due: edges of bytes that loopback has delivered, posted calls.
+/// Handles everything that is due: events of bytes that loopback has delivered, posted calls.
 inline void Settle(EpollLoop& loop) {
   for (int i = 0; i < 3; ++i) loop.RunTurn(absl::ZeroDuration());
 }
@@ -60,7 +60,7 @@ inline Endpoint Loopback(uint16_t port = 0) {
   return Endpoint(endpoint.address(), port);
 }
 
-/// Tells whether this machine has ::1. Where it doesn't, tests expect the typed error instead.
+/// Returns whether this machine has ::1. If not, tests expect the typed error instead.
 inline bool HasIpv6Loopback() {
   std::ifstream interfaces("/proc/net/if_inet6");
   std::string address;
@@ -80,7 +80,7 @@ inline int SocketOption(int fd, int level, int name) {
 
 inline void SetBlocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK); }
 
-/// A raw listening socket on loopback.
+/// Opens a raw listening socket on loopback.
 inline OwnedFd RawListener(int backlog = 16, const Endpoint& endpoint = Loopback()) {
   OwnedFd fd = OpenStreamSocket(endpoint.family());
   const SocketAddress address(endpoint);
@@ -90,7 +90,7 @@ inline OwnedFd RawListener(int backlog = 16, const Endpoint& endpoint = Loopback
   return fd;
 }
 
-/// A raw blocking socket that is connected to `endpoint`; not valid if that fails.
+/// Returns a raw blocking socket connected to `endpoint`; not valid if that fails.
 inline OwnedFd RawClient(const Endpoint& endpoint) {
   OwnedFd fd = OpenStreamSocket(endpoint.family());
   SetBlocking(fd.get());
@@ -127,7 +127,7 @@ inline std::string ReadOnce(Transport& from, IoState* state, size_t size = 65536
   return bytes;
 }
 
-/// Takes all descriptors that the process may have, and gives them back at the end.
+/// Uses up all descriptors of the process, and releases them at the end.
 class DescriptorFamine {
  public:
   DescriptorFamine() {
@@ -142,7 +142,7 @@ class DescriptorFamine {
   }
   ~DescriptorFamine() { setrlimit(RLIMIT_NOFILE, &before_); }
 
-  /// Gives `count` descriptors back now.
+  /// Releases `count` descriptors now.
   void Release(size_t count) { taken_.resize(taken_.size() - count); }
 
  private:

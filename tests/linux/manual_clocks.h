@@ -9,7 +9,7 @@
 
 namespace trestle {
 
-/// Stands still until the test lets time pass.
+/// The time is constant until the test advances it.
 struct ManualClocks final : SystemClocks {
   absl::Time Wall() const override { return wall; }
   MonotonicTime Monotonic() const override {

@@ -1,4 +1,4 @@
-// A loop inside the loop of a host: what the host must watch, and what it need not know.
+// A loop nested in a host's loop: which events the host must wait for.
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -29,8 +29,8 @@ struct CountingWatcher final : FdWatcher {
   int calls = 0;
 };
 
-// A host: it runs a turn when the descriptor is readable or the time is up, and looks at
-// `NextTurnIn()` at no other time than after a turn.
+// A host. It runs a turn when the descriptor is readable or the time is up, and calls
+// `NextTurnIn()` only after a turn.
 class NestedLoopTest : public ::testing::Test {
  protected:
   NestedLoopTest() {
@@ -38,7 +38,7 @@ class NestedLoopTest : public ::testing::Test {
     turns_ = 0;
   }
 
-  // Lets `time` pass by the clocks, as the host sees it.
+  // Advances the clocks by `time`.
   void Pass(absl::Duration time) {
     const MonotonicTime end = clocks_.monotonic + time;
     while (true) {
@@ -109,11 +109,12 @@ TEST_F(NestedLoopTest, AWatchedDescriptorMakesTheLoopReadableOnce) {
   EXPECT_TRUE(IsReadable(fd_));
   Pass(absl::ZeroDuration());
   EXPECT_EQ(watcher.calls, 1);
-  EXPECT_FALSE(IsReadable(fd_)) << "the watcher read nothing, and the host must not spin";
+  EXPECT_FALSE(IsReadable(fd_))
+      << "the watcher read nothing, and the host must not poll without end";
   loop_->Unwatch(event.get());
 }
 
-TEST_F(NestedLoopTest, MoreEventsThanOneTurnTakesLeaveTheLoopReadable) {
+TEST_F(NestedLoopTest, MoreEventsThanFitOneTurnLeaveTheLoopReadable) {
   std::vector<OwnedFd> events;
   std::vector<CountingWatcher> watchers(600);
   for (CountingWatcher& watcher : watchers) {
@@ -126,7 +127,7 @@ TEST_F(NestedLoopTest, MoreEventsThanOneTurnTakesLeaveTheLoopReadable) {
   for (const OwnedFd& event : events) loop_->Unwatch(event.get());
 }
 
-TEST_F(NestedLoopTest, TheHostLearnsOfATimerArmedBetweenTurns) {
+TEST_F(NestedLoopTest, ATimerArmedBetweenTurnsWakesTheHost) {
   const MonotonicTime start = clocks_.monotonic;
   MonotonicTime called;
   const Timer timer = loop_->RunAfter(absl::Seconds(3), [&] { called = clocks_.monotonic; });
@@ -134,7 +135,7 @@ TEST_F(NestedLoopTest, TheHostLearnsOfATimerArmedBetweenTurns) {
   EXPECT_EQ(called - start, absl::Seconds(3));
 }
 
-TEST_F(NestedLoopTest, TheHostLearnsOfAnEarlierTimerArmedBetweenTurns) {
+TEST_F(NestedLoopTest, AnEarlierTimerArmedBetweenTurnsWakesTheHost) {
   const MonotonicTime start = clocks_.monotonic;
   const Timer late = loop_->RunAfter(absl::Minutes(1), [] {});
   Pass(absl::Seconds(1));
@@ -144,7 +145,7 @@ TEST_F(NestedLoopTest, TheHostLearnsOfAnEarlierTimerArmedBetweenTurns) {
   EXPECT_EQ(called - start, absl::Seconds(3));
 }
 
-TEST_F(NestedLoopTest, TheHostLearnsOfACallWithoutDelayFromBetweenTurns) {
+TEST_F(NestedLoopTest, ACallWithoutDelayBetweenTurnsWakesTheHost) {
   int calls = 0;
   const Timer timer = loop_->RunAfter(absl::ZeroDuration(), [&] { ++calls; });
   loop_->PostFromAnyThread([&] { ++calls; });

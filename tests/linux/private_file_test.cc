@@ -40,7 +40,7 @@ class PrivateFileTest : public ::testing::Test {
   std::string path_;
 };
 
-TEST_F(PrivateFileTest, IsForItsOwnerOnlyWhateverTheUmask) {
+TEST_F(PrivateFileTest, OnlyItsOwnerCanReadItWithEveryUmask) {
   const mode_t before = umask(0);
   const auto made = OpenPrivateFile(path_);
   const auto created = CreatePrivateFile(path_ + ".new");
@@ -51,7 +51,7 @@ TEST_F(PrivateFileTest, IsForItsOwnerOnlyWhateverTheUmask) {
   EXPECT_EQ(ModeOf(path_ + ".new"), 0600u);
 }
 
-TEST_F(PrivateFileTest, AppendsToWhatIsThere) {
+TEST_F(PrivateFileTest, AppendsToAnExistingFile) {
   std::ofstream(path_) << "before,";
   ASSERT_EQ(chmod(path_.c_str(), 0600), 0);
   const auto file = OpenPrivateFile(path_);
@@ -63,7 +63,7 @@ TEST_F(PrivateFileTest, AppendsToWhatIsThere) {
       absl::StrCat("cannot create ", path_, ": it is there already, and nothing is overwritten"));
 }
 
-TEST_F(PrivateFileTest, RefusesAFileThatOthersHaveAccessTo) {
+TEST_F(PrivateFileTest, RejectsAFileThatOtherUsersCanAccess) {
   std::ofstream(path_) << "x";
   for (const mode_t wider : {0644, 0660, 0604, 0601}) {
     ASSERT_EQ(chmod(path_.c_str(), wider), 0);
@@ -88,7 +88,7 @@ TEST_F(PrivateFileTest, FollowsNoLink) {
 TEST_F(PrivateFileTest, WaitsForNoFifoAndWritesToNoDevice) {
   ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
   EXPECT_EQ(Refusal(), absl::StrCat("cannot open ", path_, ": it is not a regular file"));
-  // With a reader it can be opened.
+  // With a reader, the FIFO can be opened.
   const OwnedFd reader(open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   EXPECT_EQ(Refusal(), absl::StrCat("cannot open ", path_, ": it is not a regular file"));
   path_ = "/dev/null";

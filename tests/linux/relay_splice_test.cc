@@ -1,4 +1,4 @@
-// The relay over sockets behaves the same whether bulk goes through splice(2) or is copied.
+// The relay over sockets behaves the same with splice(2) and with copies of bulk.
 #include <signal.h>
 #include <sys/socket.h>
 
@@ -84,7 +84,7 @@ class RelaySpliceTest : public ::testing::TestWithParam<bool> {
  protected:
   RelaySpliceTest() { options_.splice = GetParam(); }
 
-  // Bulk that was carried directly where that is on, but for what it took to notice.
+  // Expects that bulk was spliced if enabled, except for its beginning.
   void ExpectBulk(uint64_t bytes_spliced, uint64_t bytes) const {
     if (GetParam()) {
       EXPECT_GE(bytes_spliced, bytes / 2);
@@ -93,7 +93,7 @@ class RelaySpliceTest : public ::testing::TestWithParam<bool> {
     }
   }
 
-  // Turns the loop until a turn has nothing to do: a relay that spins never lets it.
+  // Runs the loop until a turn has nothing to do, which never happens if the relay spins.
   bool TurnUntilIdle() {
     return TurnUntil(*loop_, [&] {
       const auto start = std::chrono::steady_clock::now();
@@ -111,7 +111,7 @@ class RelaySpliceTest : public ::testing::TestWithParam<bool> {
 INSTANTIATE_TEST_SUITE_P(Direct, RelaySpliceTest, ::testing::Bool(),
                          [](const auto& info) { return info.param ? "Spliced" : "Copied"; });
 
-TEST_P(RelaySpliceTest, CarriesBulkBothWaysAndEndsCleanly) {
+TEST_P(RelaySpliceTest, CarriesBulkInBothDirectionsAndEndsCleanly) {
   Relayed r(*loop_, options_);
   const std::string up = Pattern(kBulk, 1);
   const std::string down = Pattern(2 * kBulk + 1, 2);
@@ -133,7 +133,7 @@ TEST_P(RelaySpliceTest, CarriesBulkBothWaysAndEndsCleanly) {
   EXPECT_EQ(lent(), 0u);
 }
 
-TEST_P(RelaySpliceTest, AHalfClosedClientStillGetsItsAnswer) {
+TEST_P(RelaySpliceTest, AHalfClosedClientStillGetsTheResponse) {
   Relayed r(*loop_, options_);
   const std::string up = Pattern(kBulk, 3);
   r.client->Send(up);
@@ -165,7 +165,7 @@ TEST_P(RelaySpliceTest, AHalfClosedBackendStillGetsTheRest) {
   EXPECT_TRUE(r.outcome->ok());
 }
 
-TEST_P(RelaySpliceTest, ACutBackendIsNamedAfterAllItsBytesWereDelivered) {
+TEST_P(RelaySpliceTest, ATruncatedBackendIsReportedAfterAllItsBytes) {
   for (const size_t bytes : {70'000, 1'000'000, 3'000'001}) {
     Relayed r(*loop_, options_);
     const std::string part = Pattern(bytes, 7);
@@ -174,15 +174,15 @@ TEST_P(RelaySpliceTest, ACutBackendIsNamedAfterAllItsBytesWereDelivered) {
     ASSERT_TRUE(TurnUntil(*loop_, [&] { return r.outcome.has_value(); }));
     TurnUntil(*loop_, [&] { return r.client->received().size() == bytes; });
     EXPECT_TRUE(r.client->received() == part);
-    EXPECT_FALSE(r.client->saw_end()) << "a cut stream must not look complete";
+    EXPECT_FALSE(r.client->saw_end()) << "a truncated stream must not look complete";
     ASSERT_TRUE(r.error().has_value());
     EXPECT_EQ(r.error()->code, ErrorCode::kTruncated);
     EXPECT_EQ(r.error()->leg, Leg::kBack);
   }
 }
 
-// Also: no SIGPIPE ends this process.
-TEST_P(RelaySpliceTest, AClientThatLeavesAmidBulkIsNamed) {
+// Also shows that no SIGPIPE ends this process.
+TEST_P(RelaySpliceTest, AClientThatClosesDuringBulkIsReported) {
   Relayed r(*loop_, options_);
   r.backend->Send(Pattern(10 * kBulk, 8));
   ASSERT_TRUE(TurnUntil(*loop_, [&] { return r.client->received().size() > kBulk; }));
@@ -196,7 +196,7 @@ TEST_P(RelaySpliceTest, AClientThatLeavesAmidBulkIsNamed) {
   EXPECT_EQ(loop_->buffers().lent_blocks(), 0u);
 }
 
-TEST_P(RelaySpliceTest, ASlowReaderSlowsTheSenderDownAndLittleIsHeld) {
+TEST_P(RelaySpliceTest, ASlowReaderSlowsTheSenderAndFewBytesAreHeld) {
   Relayed r(*loop_, options_);
   r.client->SetReading(false);
   const std::string down = Pattern(32 << 20, 9);
@@ -230,7 +230,7 @@ TEST_P(RelaySpliceTest, OneTurnOfABusyConnectionIsBounded) {
     most = std::max(most, r.relay->bytes_read(Leg::kBack) - before);
     return r.client->received().size() == 10 * kBulk;
   }));
-  // A turn has at most a readable and a writable callback and one turn taken up again.
+  // A turn has at most a readable callback, a writable one and one continued turn.
   EXPECT_LE(most, 3 * (options_.turn_bytes + options_.buffer_bytes));
 }
 
@@ -257,7 +257,7 @@ TEST_P(RelaySpliceTest, AnIdleConnectionHoldsNoPipe) {
   }
 }
 
-TEST_P(RelaySpliceTest, BytesThatAreStuckTimeOut) {
+TEST_P(RelaySpliceTest, BytesThatDoNotMoveTimeOut) {
   options_.idle_timeout = absl::Milliseconds(50);
   Relayed r(*loop_, options_);
   r.client->SetReading(false);
@@ -268,7 +268,7 @@ TEST_P(RelaySpliceTest, BytesThatAreStuckTimeOut) {
   EXPECT_EQ(lent(), 0u);
 }
 
-TEST_P(RelaySpliceTest, WhatWasReadAheadComesFirst) {
+TEST_P(RelaySpliceTest, BytesReadAheadComeFirst) {
   const std::string prefix = Pattern(100'000, 13);
   Relayed r(*loop_, options_, prefix);
   const std::string up = Pattern(kBulk, 14);
@@ -279,8 +279,8 @@ TEST_P(RelaySpliceTest, WhatWasReadAheadComesFirst) {
   ExpectBulk(r.relay->bytes_spliced(Leg::kBack), up.size());
 }
 
-// splice(2) stops at an urgent mark, and then tells of an end that isn't one.
-TEST_P(RelaySpliceTest, AnUrgentByteAmidBulkLosesNothing) {
+// splice(2) stops at an urgent mark, and then reports an end that isn't one.
+TEST_P(RelaySpliceTest, AnUrgentByteDuringBulkLosesNothing) {
   Relayed r(*loop_, options_);
   std::string sent;
   const int fd = static_cast<TcpTransport&>(r.backend->transport()).fd();
@@ -300,7 +300,7 @@ TEST_P(RelaySpliceTest, AnUrgentByteAmidBulkLosesNothing) {
       << r.client->received().size() << " of " << sent.size();
 }
 
-TEST_P(RelaySpliceTest, CopiesWhereDescriptorsHaveRunOut) {
+TEST_P(RelaySpliceTest, CopiesIfDescriptorsHaveRunOut) {
   Relayed r(*loop_, options_);
   const DescriptorFamine famine;
   const std::string down = Pattern(kBulk, 15);
@@ -311,7 +311,7 @@ TEST_P(RelaySpliceTest, CopiesWhereDescriptorsHaveRunOut) {
   EXPECT_EQ(loop_->kernel_pipe_pool().failures() > 0, GetParam());
 }
 
-TEST_P(RelaySpliceTest, TheSmallestBuffersDoToo) {
+TEST_P(RelaySpliceTest, TheSmallestBuffersWork) {
   for (const size_t buffer_bytes : {1, 3, 1000}) {
     options_.buffer_bytes = buffer_bytes;
     Relayed r(*loop_, options_);
@@ -324,7 +324,7 @@ TEST_P(RelaySpliceTest, TheSmallestBuffersDoToo) {
   }
 }
 
-TEST_P(RelaySpliceTest, WhatIsInspectedIsCopied) {
+TEST_P(RelaySpliceTest, InspectedBytesAreCopied) {
   struct PassAll final : Inspector {
     Verdict Inspect(Direction, ByteView pending, bool) override {
       return Verdict::Forward(pending.size());
@@ -348,7 +348,7 @@ TEST(KernelPipePoolTest, LendsABoundedNumberAndKeepsFew) {
   EXPECT_EQ(pipes.failures(), 1u);
   for (auto& pipe : lent) pipes.Return(std::move(pipe));
   EXPECT_EQ(pipes.lent(), 0u);
-  // Those that were kept are lent again though there are no descriptors, and no others.
+  // Kept pipes are lent again although there are no descriptors; no others are.
   const DescriptorFamine famine;
   size_t kept = 0;
   for (lent.clear(); auto pipe = pipes.Take(); ++kept) lent.push_back(std::move(pipe));

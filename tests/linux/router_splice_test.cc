@@ -1,4 +1,4 @@
-// A router over sockets has the kernel carry bulk, and tells the observer.
+// The kernel carries bulk for a router over sockets, and the observer gets the counts.
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,7 +21,7 @@ struct LastReport final : ConnectionObserver {
   std::optional<ConnectionReport> report;
 };
 
-TEST(RouterSpliceTest, TellsOfTheBytesThatTheKernelCarried) {
+TEST(RouterSpliceTest, ReportsTheBytesThatTheKernelCarried) {
   const std::unique_ptr<EpollLoop> loop = *EpollLoop::Create();
   std::unique_ptr<StreamPeer> backend;
   const auto behind = TcpListener::Create(*loop, Loopback(), [&](std::unique_ptr<Transport> leg) {
@@ -58,7 +58,7 @@ TEST(RouterSpliceTest, TellsOfTheBytesThatTheKernelCarried) {
   EXPECT_TRUE(report.ok()) << ErrorText(report.error);
   EXPECT_EQ(report.back.bytes_written, up.size());
   EXPECT_GT(report.back.bytes_spliced, up.size() / 2);
-  EXPECT_LT(report.back.bytes_spliced, up.size()) << "the hello was read here";
+  EXPECT_LT(report.back.bytes_spliced, up.size()) << "the router itself read the hello";
   EXPECT_EQ(report.front.bytes_written, down.size());
   EXPECT_GT(report.front.bytes_spliced, down.size() / 2);
   EXPECT_EQ(loop->kernel_pipe_pool().lent(), 0u);

@@ -31,7 +31,7 @@ class SignalWatcherTest : public ::testing::Test {
   std::vector<int> seen_;
 };
 
-TEST_F(SignalWatcherTest, TellsEachSignalFromTheLoop) {
+TEST_F(SignalWatcherTest, ReportsEachSignalFromTheLoop) {
   const auto watcher = Watch({SIGHUP, SIGTERM});
   kill(getpid(), SIGHUP);
   EXPECT_TRUE(seen_.empty());
@@ -53,7 +53,7 @@ TEST_F(SignalWatcherTest, SignalsReachItWhileOtherThreadsRun) {
   thread.join();
 }
 
-TEST_F(SignalWatcherTest, SignalThatCameBeforeIsNotLost) {
+TEST_F(SignalWatcherTest, AnEarlierSignalIsNotLost) {
   kill(getpid(), SIGHUP);
   const auto watcher = Watch({SIGHUP});
   EXPECT_TRUE(TurnUntil(*loop_, [&] { return seen_.size() == 1; }));
@@ -75,7 +75,7 @@ TEST_F(SignalWatcherTest, MayBeDestroyedInsideItsCallback) {
   EXPECT_TRUE(TurnUntil(*loop_, [&] { return seen_.size() == 1; }));
 }
 
-TEST_F(SignalWatcherTest, RefusesSignalsThatAreNotBlocked) {
+TEST_F(SignalWatcherTest, RejectsSignalsThatAreNotBlocked) {
   const auto watcher = SignalWatcher::Create(*loop_, {SIGHUP, SIGUSR2}, [](int) {});
   EXPECT_EQ(CodeOf(watcher.status()), ErrorCode::kInternal);
 }

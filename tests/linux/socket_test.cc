@@ -17,13 +17,13 @@ TEST(SocketAddressTest, KeepsAddressesOfAllFamilies) {
   EXPECT_EQ(SocketAddress(Endpoint()).ToEndpoint(), Endpoint());
 }
 
-TEST(SocketTest, TellsNoAddressOfWhatHasNone) {
+TEST(SocketTest, WithoutAnAddressTheEndpointIsEmpty) {
   const OwnedFd file(open("/dev/null", O_RDONLY | O_CLOEXEC));
   EXPECT_EQ(LocalEndpoint(file.get()), Endpoint());
   EXPECT_EQ(PeerEndpoint(file.get()), Endpoint());
 }
 
-TEST(SocketTest, ConnectErrorsSayWhatHappenedToWhom) {
+TEST(SocketTest, ConnectErrorsNameTheFaultAndTheEndpoint) {
   const Endpoint backend = *Endpoint::Parse("192.0.2.1:443");
   const auto expect = [&](int error, ErrorCode code, const char* detail) {
     const absl::Status status = ConnectError(backend, error);
@@ -33,14 +33,14 @@ TEST(SocketTest, ConnectErrorsSayWhatHappenedToWhom) {
   };
   expect(ECONNREFUSED, ErrorCode::kTransport, "192.0.2.1:443 refused the connection");
   expect(ETIMEDOUT, ErrorCode::kTimeout, "192.0.2.1:443 did not answer");
-  // What this side lacks is not the backend's failure.
+  // A missing resource of this side is not the backend's failure.
   expect(EADDRNOTAVAIL, ErrorCode::kOverLimit,
          "cannot connect to 192.0.2.1:443: no local port or address is free");
   expect(EMFILE, ErrorCode::kOverLimit, "cannot connect to 192.0.2.1:443: Too many open files");
   expect(EHOSTUNREACH, ErrorCode::kTransport, "cannot connect to 192.0.2.1:443: No route to host");
 }
 
-TEST(SocketTest, ListenErrorsBlameTheConfigurationOrTheSystem) {
+TEST(SocketTest, ListenErrorsNameTheConfigurationOrTheSystem) {
   const Endpoint endpoint = *Endpoint::Parse("192.0.2.1:443");
   const auto expect = [&](int error, ErrorCode code, const char* detail) {
     const absl::Status status = ListenError(endpoint, error);

@@ -31,7 +31,7 @@ class TcpDialerTest : public ::testing::Test {
     return TurnUntil(*loop_, [&] { return calls_ > 0; });
   }
 
-  // A loopback port where nobody listens.
+  // Returns a loopback port on which no program listens.
   static Endpoint DeadEndpoint() { return LocalEndpoint(RawListener().get()); }
 
   std::unique_ptr<EpollLoop> loop_ = *EpollLoop::Create();
@@ -40,7 +40,7 @@ class TcpDialerTest : public ::testing::Test {
   std::unique_ptr<Transport> transport_;
 };
 
-TEST_F(TcpDialerTest, DialedSocketsAskSilentPeersWhereThatIsWanted) {
+TEST_F(TcpDialerTest, DialedSocketsUseKeepaliveIfConfigured) {
   const OwnedFd listener = RawListener();
   TcpDialerOptions options;
   options.keepalive = absl::Minutes(3);
@@ -68,7 +68,7 @@ TEST_F(TcpDialerTest, ConnectsAndCarriesBytes) {
   EXPECT_EQ(transport_->info().local, PeerEndpoint(far.get()));
   const int fd = static_cast<TcpTransport&>(*transport_).fd();
   EXPECT_NE(SocketOption(fd, IPPROTO_TCP, TCP_NODELAY), 0);
-  EXPECT_EQ(SocketOption(fd, SOL_SOCKET, SO_KEEPALIVE), 0) << "unasked";
+  EXPECT_EQ(SocketOption(fd, SOL_SOCKET, SO_KEEPALIVE), 0) << "off by default";
 
   CountingHandler handler;
   transport_->SetHandler(&handler);
@@ -81,7 +81,7 @@ TEST_F(TcpDialerTest, ConnectsAndCarriesBytes) {
   EXPECT_EQ(calls_, 1);
 }
 
-TEST_F(TcpDialerTest, SaysWhoRefused) {
+TEST_F(TcpDialerTest, NamesTheEndpointThatRefused) {
   const Endpoint dead = DeadEndpoint();
   const auto dial = Connect(dead);
   EXPECT_EQ(calls_, 0);
@@ -116,8 +116,8 @@ TEST_F(TcpDialerTest, DialMayBeDestroyedInsideItsCallback) {
   }
 }
 
-TEST_F(TcpDialerTest, GivesUpAfterItsTimeout) {
-  // The queue of this listener is full, so the system drops further attempts without an answer.
+TEST_F(TcpDialerTest, FailsAfterItsTimeout) {
+  // The queue of this listener is full, so the system drops further attempts silently.
   const OwnedFd listener = RawListener(0);
   const Endpoint silent = LocalEndpoint(listener.get());
   std::vector<OwnedFd> queued;
@@ -130,13 +130,13 @@ TEST_F(TcpDialerTest, GivesUpAfterItsTimeout) {
   EXPECT_EQ(DetailOf(status_), silent.ToString() + " did not answer within 40ms");
 }
 
-TEST_F(TcpDialerTest, SaysThatDescriptorsRanOut) {
+TEST_F(TcpDialerTest, ReportsThatDescriptorsRanOut) {
   const OwnedFd listener = RawListener();
   DescriptorFamine famine;
   const auto failing = Connect(LocalEndpoint(listener.get()));
   EXPECT_EQ(calls_, 0);
   ASSERT_TRUE(TurnUntilCalled());
-  EXPECT_EQ(CodeOf(status_), ErrorCode::kOverLimit) << "nothing that the far end did";
+  EXPECT_EQ(CodeOf(status_), ErrorCode::kOverLimit) << "not a fault of the peer";
   EXPECT_EQ(DetailOf(status_), "cannot connect to " + LocalEndpoint(listener.get()).ToString() +
                                    ": Too many open files");
   famine.Release(1);
@@ -145,14 +145,14 @@ TEST_F(TcpDialerTest, SaysThatDescriptorsRanOut) {
   EXPECT_TRUE(status_.ok()) << status_;
 }
 
-TEST_F(TcpDialerTest, RefusesAnEmptyEndpoint) {
+TEST_F(TcpDialerTest, RejectsAnEmptyEndpoint) {
   const auto dial = Connect(Endpoint());
   EXPECT_EQ(calls_, 0);
   ASSERT_TRUE(TurnUntilCalled());
   EXPECT_EQ(DetailOf(status_), "there is no address to connect to");
 }
 
-TEST_F(TcpDialerTest, DialsIpv6OrSaysThatThereIsNone) {
+TEST_F(TcpDialerTest, DialsIpv6OrReportsThatThereIsNone) {
   const Endpoint loopback = *Endpoint::Parse("[::1]:0");
   if (!HasIpv6Loopback()) {
     const auto dial = Connect(*Endpoint::Parse("[::1]:9"));

@@ -73,7 +73,7 @@ class TcpListenerTest : public ::testing::Test {
   std::vector<OwnedFd> clients_;
 };
 
-TEST_F(TcpListenerTest, PicksAPortAndAccepts) {
+TEST_F(TcpListenerTest, ChoosesAPortAndAccepts) {
   const auto listener = Listen(Loopback(), connections_);
   EXPECT_NE(listener->local_endpoint().port(), 0);
   AddClients(listener->local_endpoint(), 1);
@@ -85,7 +85,7 @@ TEST_F(TcpListenerTest, PicksAPortAndAccepts) {
   EXPECT_EQ(listener->failures(), 0u);
 }
 
-TEST_F(TcpListenerTest, ConnectionsKnowTheirOwnAddressWhereAllAreListenedOn) {
+TEST_F(TcpListenerTest, OnAllAddressesConnectionsReportTheirOwn) {
   const auto listener = Listen(*Endpoint::Parse("0.0.0.0:0"), connections_);
   const Endpoint loopback = Loopback(listener->local_endpoint().port());
   AddClients(loopback, 1);
@@ -94,19 +94,19 @@ TEST_F(TcpListenerTest, ConnectionsKnowTheirOwnAddressWhereAllAreListenedOn) {
   EXPECT_EQ(connections_[0]->info().peer, LocalEndpoint(clients_[0].get()));
 }
 
-TEST_F(TcpListenerTest, AcceptedSocketsAreSetUp) {
+TEST_F(TcpListenerTest, AcceptedSocketsHaveTheirOptions) {
   const auto listener = Listen(Loopback(), connections_);
   AddClients(listener->local_endpoint(), 1);
   ASSERT_TRUE(TurnUntilCount(connections_, 1));
   const int fd = static_cast<TcpTransport&>(*connections_[0]).fd();
   EXPECT_NE(SocketOption(fd, IPPROTO_TCP, TCP_NODELAY), 0);
   EXPECT_NE(SocketOption(fd, SOL_SOCKET, SO_OOBINLINE), 0);
-  EXPECT_EQ(SocketOption(fd, SOL_SOCKET, SO_KEEPALIVE), 0) << "unasked";
+  EXPECT_EQ(SocketOption(fd, SOL_SOCKET, SO_KEEPALIVE), 0) << "off by default";
   EXPECT_NE(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
   EXPECT_NE(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
 }
 
-TEST_F(TcpListenerTest, AcceptedSocketsAskSilentPeersWhereThatIsWanted) {
+TEST_F(TcpListenerTest, AcceptedSocketsUseKeepaliveIfConfigured) {
   TcpListenerOptions options;
   options.keepalive = absl::Minutes(3);
   const auto listener = Listen(Loopback(), connections_, options);
@@ -119,7 +119,7 @@ TEST_F(TcpListenerTest, AcceptedSocketsAskSilentPeersWhereThatIsWanted) {
   EXPECT_EQ(SocketOption(fd, IPPROTO_TCP, TCP_KEEPCNT), 4);
 }
 
-TEST_F(TcpListenerTest, ABatchIsBoundedAndTheRestIsNotForgotten) {
+TEST_F(TcpListenerTest, ABatchIsBoundedAndTheRestFollows) {
   TcpListenerOptions options;
   options.accept_batch = 4;
   const auto listener = Listen(Loopback(), connections_, options);
@@ -131,11 +131,11 @@ TEST_F(TcpListenerTest, ABatchIsBoundedAndTheRestIsNotForgotten) {
     before = connections_.size();
     return before == 10;
   }));
-  // The timer for the rest comes after the descriptors, so the first turn holds two batches.
+  // The timer for the rest runs after the descriptors, so the first turn has two batches.
   EXPECT_LE(most_in_a_turn, 8u);
 }
 
-TEST_F(TcpListenerTest, SaysThatThePortIsInUse) {
+TEST_F(TcpListenerTest, ReportsThatThePortIsInUse) {
   const OwnedFd other = RawListener();
   const Endpoint endpoint = LocalEndpoint(other.get());
   for (const PortUse use : {PortUse::kClaim, PortUse::kJoin}) {
@@ -145,7 +145,7 @@ TEST_F(TcpListenerTest, SaysThatThePortIsInUse) {
   }
 }
 
-TEST_F(TcpListenerTest, ClaimFailsAlsoWhereTheOtherWouldShare) {
+TEST_F(TcpListenerTest, ClaimFailsEvenIfTheOtherListenerShares) {
   const auto listener = Listen(Loopback(), connections_);
   EXPECT_EQ(DetailOf(ListenStatus(listener->local_endpoint())),
             listener->local_endpoint().ToString() + " is in use by another program");
@@ -155,7 +155,7 @@ TEST_F(TcpListenerTest, ClaimFailsAlsoWhereTheOtherWouldShare) {
   EXPECT_EQ(CodeOf(ListenStatus(alone->local_endpoint())), ErrorCode::kConfiguration);
 }
 
-TEST_F(TcpListenerTest, ConnectionsSpreadOverThoseWhoJoined) {
+TEST_F(TcpListenerTest, ConnectionsSpreadOverJoinedListeners) {
   Connections connections[3];
   std::vector<std::unique_ptr<TcpListener>> listeners;
   listeners.push_back(Listen(Loopback(), connections[0]));
@@ -184,7 +184,7 @@ TEST_F(TcpListenerTest, RestartsOverOldConnections) {
   EXPECT_NE(Listen(endpoint, connections_), nullptr);
 }
 
-TEST_F(TcpListenerTest, SaysThatTheAddressIsForeignOrMissing) {
+TEST_F(TcpListenerTest, ReportsThatTheAddressIsForeignOrMissing) {
   EXPECT_EQ(DetailOf(ListenStatus(*Endpoint::Parse("192.0.2.1:4433"))),
             "192.0.2.1:4433 is no address of this machine");
   EXPECT_EQ(CodeOf(ListenStatus(Endpoint())), ErrorCode::kConfiguration);
@@ -218,7 +218,7 @@ TEST_F(TcpListenerTest, MayBeDestroyedInsideTheCallback) {
   EXPECT_EQ(accepted, 1);
 }
 
-TEST_F(TcpListenerTest, PausesWhileDescriptorsRunOutAndThenGoesOn) {
+TEST_F(TcpListenerTest, PausesWithoutDescriptorsAndThenContinues) {
   TcpListenerOptions options;
   options.retry_delay = absl::Milliseconds(10);
   const auto listener = Listen(Loopback(), connections_, options);
@@ -238,14 +238,14 @@ TEST_F(TcpListenerTest, PausesWhileDescriptorsRunOutAndThenGoesOn) {
     loop_->RunTurn(absl::InfiniteDuration());
     ++turns;
   }
-  EXPECT_LE(turns, 15) << "it spins";
+  EXPECT_LE(turns, 15) << "the loop spins";
   EXPECT_TRUE(connections_.empty());
   EXPECT_EQ(told, "cannot accept a connection: Too many open files");
   famine.Release(5);
   EXPECT_TRUE(TurnUntilCount(connections_, 5));
 }
 
-// Makes epoll_ctl(2) fail in the calling thread from now on, as where the user may watch no more.
+// Makes epoll_ctl(2) fail in the calling thread from now on, as at the user's limit of watches.
 void RefuseToWatch() {
   sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
@@ -258,7 +258,7 @@ void RefuseToWatch() {
   ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0) << errno;
 }
 
-TEST_F(TcpListenerTest, ASocketThatCannotBeWatchedIsAFailureThatIsTold) {
+TEST_F(TcpListenerTest, ASocketThatCannotBeWatchedIsReported) {
   std::thread([this] {
     const auto listener = Listen(Loopback(), connections_);
     std::string told;
@@ -274,7 +274,7 @@ TEST_F(TcpListenerTest, ASocketThatCannotBeWatchedIsAFailureThatIsTold) {
   }).join();
 }
 
-TEST_F(TcpListenerTest, ListensOnIpv6OrSaysThatThereIsNone) {
+TEST_F(TcpListenerTest, ListensOnIpv6OrReportsThatThereIsNone) {
   const Endpoint loopback = *Endpoint::Parse("[::1]:0");
   if (!HasIpv6Loopback()) {
     EXPECT_EQ(CodeOf(ListenStatus(loopback)), ErrorCode::kConfiguration);
@@ -296,7 +296,7 @@ TEST_F(TcpListenerTest, Ipv6LeavesTheIpv4PortFree) {
   EXPECT_TRUE(ListenStatus(Endpoint(any.address(), ipv6->local_endpoint().port())).ok());
 }
 
-TEST_F(TcpListenerTest, TellsAtWhichAddressesItIsReached) {
+TEST_F(TcpListenerTest, ReportsItsReachableAddresses) {
   const auto one = Listen(*Endpoint::Parse("127.0.0.1:0"), connections_);
   EXPECT_THAT(one->Addresses(), ElementsAre(one->local_endpoint()));
   std::vector<std::pair<const char*, const char*>> kinds = {{"0.0.0.0:0", "127.0.0.1"}};
@@ -314,11 +314,12 @@ TEST_F(TcpListenerTest, TellsAtWhichAddressesItIsReached) {
   }
 }
 
-TEST_F(TcpListenerTest, RetiringAcceptsThoseWhoWaitAndLeavesNewOnesToTheSuccessor) {
+TEST_F(TcpListenerTest, RetiringAcceptsPendingClientsAndLeavesNewOnesToTheSuccessor) {
   std::unique_ptr<TcpListener> old = Listen(Loopback(), connections_);
   const Endpoint endpoint = old->local_endpoint();
   constexpr size_t kClients = 16;
-  AddClients(endpoint, kClients);  // The system has connected them; nobody has accepted them yet.
+  AddClients(endpoint,
+             kClients);  // The system has connected them; no listener has accepted them yet.
   Connections taken_over;
   TcpListenerOptions join;
   join.port_use = PortUse::kJoin;
@@ -328,7 +329,7 @@ TEST_F(TcpListenerTest, RetiringAcceptsThoseWhoWaitAndLeavesNewOnesToTheSuccesso
     retired = true;
     old.reset();
   });
-  // About half of these come to the old one, which must not answer.
+  // About half of these reach the old listener, which must not answer.
   const SocketAddress address(endpoint);
   for (size_t i = 0; i < kClients; ++i) {
     clients_.push_back(OpenStreamSocket(Endpoint::Family::kIpv4));
@@ -338,7 +339,7 @@ TEST_F(TcpListenerTest, RetiringAcceptsThoseWhoWaitAndLeavesNewOnesToTheSuccesso
   EXPECT_TRUE(TurnUntil(*loop_, [&] { return retired; }));
   EXPECT_EQ(connections_.size(), kClients);
   EXPECT_EQ(taken_over.size(), kClients);
-  // What was accepted late is a connection like any other.
+  // A connection that was accepted late works like any other.
   char byte = 0;
   EXPECT_EQ(connections_.back()->Write(AsBytes("x")).bytes, 1u);
   SetBlocking(clients_[kClients - 1].get());
@@ -347,7 +348,7 @@ TEST_F(TcpListenerTest, RetiringAcceptsThoseWhoWaitAndLeavesNewOnesToTheSuccesso
 
 TEST_F(TcpListenerTest, ARetiringListenerMayBeDestroyed) {
   auto listener = Listen(Loopback(), connections_);
-  listener->Retire([] { FAIL() << "it is gone"; });
+  listener->Retire([] { FAIL() << "called after its destruction"; });
   listener.reset();
   TcpListenerOptions options;
   options.retire_time = absl::Milliseconds(1);

@@ -15,7 +15,7 @@
 namespace trestle {
 namespace {
 
-// A transport on loopback and, as its far end, a raw blocking socket.
+// A transport on loopback and, as its peer, a raw blocking socket.
 class TcpTransportTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -23,7 +23,7 @@ class TcpTransportTest : public ::testing::Test {
     Connect();
   }
 
-  // `send_buffer` above 0 bounds what the system takes from the transport.
+  // `send_buffer` above 0 limits the bytes that the system accepts from the transport.
   void Connect(int send_buffer = 0, int far_receive_buffer = 0) {
     transport_.reset();
     const OwnedFd listener = RawListener();
@@ -56,7 +56,7 @@ class TcpTransportTest : public ::testing::Test {
     return state;
   }
 
-  // Reads until the end or a failure, turning the loop for what is still to come.
+  // Reads until the end or a failure; runs the loop to receive more.
   std::string ReadToTheEnd(IoState* state) {
     std::string all;
     const bool ended = TurnUntil(*loop_, [&] {
@@ -71,7 +71,7 @@ class TcpTransportTest : public ::testing::Test {
     return all;
   }
 
-  // What the far end reads until its stream ends, with `error` 0 for a FIN.
+  // Returns the bytes that the peer reads until its stream ends; `error` is 0 for a FIN.
   std::string FarReadToTheEnd(int* error) {
     std::string all;
     fcntl(far_.get(), F_SETFL, O_NONBLOCK);
@@ -90,7 +90,7 @@ class TcpTransportTest : public ::testing::Test {
     return all;
   }
 
-  // Writes until the transport refuses; returns how much it took.
+  // Writes until the transport would block; returns the accepted bytes.
   std::string FillUp() {
     std::string all;
     std::string block(10000, 'x');
@@ -108,7 +108,7 @@ class TcpTransportTest : public ::testing::Test {
   OwnedFd far_;
 };
 
-TEST_F(TcpTransportTest, CarriesBytesBothWays) {
+TEST_F(TcpTransportTest, CarriesBytesInBothDirections) {
   EXPECT_EQ(transport_->Write(AsBytes("ping")).bytes, 4u);
   char buffer[16];
   EXPECT_EQ(recv(far_.get(), buffer, sizeof buffer, 0), 4);
@@ -119,17 +119,17 @@ TEST_F(TcpTransportTest, CarriesBytesBothWays) {
   EXPECT_TRUE(transport_->status().ok());
 }
 
-TEST_F(TcpTransportTest, TellsItsAddressesAndDescriptor) {
+TEST_F(TcpTransportTest, ReportsItsAddressesAndDescriptor) {
   const TransportInfo info = transport_->info();
   EXPECT_EQ(info.peer, LocalEndpoint(far_.get()));
   EXPECT_EQ(info.local, PeerEndpoint(far_.get()));
   EXPECT_GE(static_cast<TcpTransport&>(*transport_).fd(), 0);
 }
 
-TEST_F(TcpTransportTest, OneCallbackForEachRefusedReadAndNoneElse) {
+TEST_F(TcpTransportTest, EachBlockedReadGetsOneCallback) {
   RawSend(far_.get(), "x");
   Settle(*loop_);
-  EXPECT_EQ(handler_.readable, 0) << "nothing was refused yet";
+  EXPECT_EQ(handler_.readable, 0) << "no call has blocked yet";
   EXPECT_EQ(Read(), IoState::kOk);
   EXPECT_EQ(Read(), IoState::kWouldBlock);
   EXPECT_EQ(Read(), IoState::kWouldBlock);
@@ -151,7 +151,7 @@ TEST_F(TcpTransportTest, ReadThatCannotSucceedMakesNoSystemCall) {
   Settle(*loop_);
   EXPECT_EQ(Read(), IoState::kOk);
   RawSend(far_.get(), "second");
-  // The bytes are there, and only a system call would find them before the loop turns.
+  // The bytes are there, but only a system call would find them before the next turn.
   EXPECT_EQ(Read(), IoState::kWouldBlock);
   EXPECT_TRUE(TurnUntil(*loop_, [&] { return handler_.readable == 1; }));
   std::string bytes;
@@ -159,7 +159,7 @@ TEST_F(TcpTransportTest, ReadThatCannotSucceedMakesNoSystemCall) {
   EXPECT_EQ(bytes, "second");
 }
 
-TEST_F(TcpTransportTest, CallbackGoesToTheHandlerOfThatTime) {
+TEST_F(TcpTransportTest, TheCallbackGoesToTheCurrentHandler) {
   EXPECT_EQ(Read(), IoState::kWouldBlock);
   CountingHandler other;
   transport_->SetHandler(&other);
@@ -174,7 +174,7 @@ TEST_F(TcpTransportTest, CallbackGoesToTheHandlerOfThatTime) {
   EXPECT_EQ(Read(), IoState::kOk);
 }
 
-TEST_F(TcpTransportTest, FullSocketRefusesUntilThePeerReads) {
+TEST_F(TcpTransportTest, AFullSocketBlocksUntilThePeerReads) {
   Connect(20000, 20000);
   const std::string sent = FillUp();
   EXPECT_LT(sent.size(), 4u << 20) << "the system's buffers are bounded";
@@ -226,7 +226,7 @@ TEST_F(TcpTransportTest, PeersHalfCloseLeavesTheOtherDirectionOpen) {
   IoState state;
   EXPECT_EQ(ReadToTheEnd(&state), "question");
   EXPECT_EQ(state, IoState::kEndOfStream);
-  EXPECT_EQ(Read(), IoState::kEndOfStream) << "and it stays so";
+  EXPECT_EQ(Read(), IoState::kEndOfStream) << "the state remains";
   EXPECT_EQ(handler_.readable, 1);
   EXPECT_EQ(transport_->Write(AsBytes("answer")).bytes, 6u);
   EXPECT_EQ(transport_->ShutdownWrite(StreamEnd::kClean).state, IoState::kOk);
@@ -249,7 +249,7 @@ TEST_F(TcpTransportTest, OwnHalfCloseLeavesReadingOpen) {
   EXPECT_EQ(state, IoState::kEndOfStream);
 }
 
-TEST_F(TcpTransportTest, EndThatComesWithTheLastBytesIsSeen) {
+TEST_F(TcpTransportTest, AnEndWithTheLastBytesIsDetected) {
   RawSend(far_.get(), "last");
   shutdown(far_.get(), SHUT_WR);
   Settle(*loop_);
@@ -259,7 +259,7 @@ TEST_F(TcpTransportTest, EndThatComesWithTheLastBytesIsSeen) {
   EXPECT_EQ(Read(), IoState::kEndOfStream);
 }
 
-TEST_F(TcpTransportTest, EndThatComesAfterAShortReadIsSeen) {
+TEST_F(TcpTransportTest, AnEndAfterAShortReadIsDetected) {
   RawSend(far_.get(), "last");
   Settle(*loop_);
   EXPECT_EQ(Read(), IoState::kOk);
@@ -278,7 +278,7 @@ TEST_F(TcpTransportTest, ResetIsTruncationAfterAllBytesThatArrived) {
   EXPECT_EQ(state, IoState::kFailed);
   EXPECT_EQ(CodeOf(transport_->status()), ErrorCode::kTruncated);
   EXPECT_EQ(DetailOf(transport_->status()), "the peer reset the connection");
-  EXPECT_EQ(Read(), IoState::kFailed) << "and it stays so";
+  EXPECT_EQ(Read(), IoState::kFailed) << "the state remains";
   EXPECT_EQ(transport_->Write(AsBytes("x")).state, IoState::kFailed);
   EXPECT_EQ(transport_->ShutdownWrite(StreamEnd::kClean).state, IoState::kFailed);
 }
@@ -296,14 +296,14 @@ TEST_F(TcpTransportTest, ResetWakesAReaderAndABlockedWriter) {
   EXPECT_EQ(CodeOf(transport_->status()), ErrorCode::kTruncated);
 }
 
-TEST_F(TcpTransportTest, ResetThatAWriteMetIsNoCleanEndForReads) {
+TEST_F(TcpTransportTest, AResetFoundByAWriteIsNoCleanEndForReads) {
   RawSend(far_.get(), "received before");
   RawReset(far_);
   EXPECT_EQ(transport_->Write(AsBytes("x")).state, IoState::kFailed);
   EXPECT_EQ(CodeOf(transport_->status()), ErrorCode::kTruncated);
   IoState state;
   EXPECT_EQ(ReadToTheEnd(&state), "received before");
-  EXPECT_EQ(state, IoState::kFailed) << "recv(2) answers 0 here";
+  EXPECT_EQ(state, IoState::kFailed) << "recv(2) returns 0 here";
 }
 
 TEST_F(TcpTransportTest, ResetAfterACleanEndLeavesTheEndClean) {
@@ -317,7 +317,7 @@ TEST_F(TcpTransportTest, ResetAfterACleanEndLeavesTheEndClean) {
   EXPECT_EQ(state, IoState::kEndOfStream);
 }
 
-TEST_F(TcpTransportTest, AfterAFailedWriteWhatHadComeIsReadWithoutWaiting) {
+TEST_F(TcpTransportTest, AfterAFailedWriteArrivedBytesAreReadWithoutWaiting) {
   EXPECT_EQ(Read(), IoState::kWouldBlock);
   RawSend(far_.get(), "all of it");
   far_.Reset();
@@ -344,7 +344,7 @@ TEST_F(TcpTransportTest, TruncatedEndDeliversAllBytesAndThenAnError) {
   EXPECT_EQ(state, IoState::kOk);
   EXPECT_EQ(handler_.writable, 1);
   EXPECT_TRUE(TurnUntil(*loop_, [&] { return handler_.readable == 1; }))
-      << "the refused read is answered: it fails";
+      << "the blocked read gets its callback: it fails";
   EXPECT_EQ(Read(), IoState::kFailed);
   EXPECT_EQ(CodeOf(transport_->status()), ErrorCode::kCancelled);
   EXPECT_EQ(transport_->ShutdownWrite(StreamEnd::kTruncated).state, IoState::kOk);
@@ -387,7 +387,7 @@ TEST_F(TcpTransportTest, MayBeDestroyedWhileATruncatedEndWaits) {
   EXPECT_EQ(handler_.writable, 0);
 }
 
-TEST_F(TcpTransportTest, AbortResetsAndCallsNobodyBack) {
+TEST_F(TcpTransportTest, AbortResetsAndMakesNoCallback) {
   EXPECT_EQ(Read(), IoState::kWouldBlock);
   transport_->Abort();
   transport_->Abort();
@@ -401,7 +401,7 @@ TEST_F(TcpTransportTest, AbortResetsAndCallsNobodyBack) {
   EXPECT_EQ(transport_->Write(AsBytes("x")).state, IoState::kFailed);
 }
 
-TEST_F(TcpTransportTest, DestructionSendsWhatWasWrittenAndFin) {
+TEST_F(TcpTransportTest, DestructionSendsWrittenBytesAndFin) {
   transport_->Write(AsBytes("goodbye"));
   transport_.reset();
   int error;
@@ -431,7 +431,7 @@ TEST_F(TcpTransportTest, UrgentByteStaysInTheStreamAndStallsNothing) {
   EXPECT_EQ(all, "before!after");
 }
 
-TEST_F(TcpTransportTest, EndsThatNobodyReadsDoNotKeepTheLoopBusy) {
+TEST_F(TcpTransportTest, UnreadEndsDoNotKeepTheLoopBusy) {
   const auto turns_until_timer = [&] {
     bool fired = false;
     const Timer timer = loop_->RunAfter(absl::Milliseconds(20), [&] { fired = true; });

@@ -15,7 +15,7 @@ namespace {
 
 ErrorCode CodeOf(const absl::Status& status) { return GetError(status).value().code; }
 
-TEST(ThreadPoolTest, RunsTasksOnThreadsOfItsOwn) {
+TEST(ThreadPoolTest, RunsTasksOnItsOwnThreads) {
   const auto pool = *ThreadPool::Create({2, 16});
   absl::Notification first;
   absl::Notification second;
@@ -33,7 +33,7 @@ TEST(ThreadPoolTest, RunsTasksOnThreadsOfItsOwn) {
   EXPECT_TRUE(elsewhere);
 }
 
-TEST(ThreadPoolTest, SoManyTasksWaitAndNoMore) {
+TEST(ThreadPoolTest, TheNumberOfWaitingTasksIsLimited) {
   const auto pool = *ThreadPool::Create({1, 2});
   absl::Notification busy;
   absl::Notification go_on;
@@ -49,7 +49,7 @@ TEST(ThreadPoolTest, SoManyTasksWaitAndNoMore) {
   go_on.Notify();
 }
 
-TEST(ThreadPoolTest, StopWaitsForWhatRunsAndDropsWhatWaits) {
+TEST(ThreadPoolTest, StopWaitsForRunningTasksAndDropsWaitingOnes) {
   const auto pool = *ThreadPool::Create({1, 2});
   absl::Notification busy;
   absl::Notification go_on;

@@ -36,7 +36,7 @@ TEST(ThreadTest, MovesAndJoinsOnce) {
     for (int i = 0; i < 3; ++i) {
       auto thread = Thread::Start([&] { ++ran; });
       ASSERT_TRUE(thread.ok()) << thread.status();
-      kept = *std::move(thread);  // Joins the one before.
+      kept = *std::move(thread);  // Joins the earlier one.
       EXPECT_GE(ran, i);
     }
     none = std::move(kept);

@@ -1,4 +1,4 @@
-// Unix-domain sockets: the paths that a listener claims and leaves, and streams over them.
+// Unix-domain sockets: the paths that a listener claims and releases, and streams over them.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -55,7 +55,7 @@ class UnixSocketTest : public ::testing::Test {
     return listener.ok() ? *std::move(listener) : nullptr;
   }
 
-  // Both ends of a new connection; null on failure.
+  // Returns both ends of a new connection; null on failure.
   std::pair<std::unique_ptr<Transport>, std::unique_ptr<Transport>> ConnectTo(
       const Endpoint& endpoint) {
     absl::StatusOr<std::unique_ptr<Transport>> dialed;
@@ -103,7 +103,7 @@ class UnixSocketTest : public ::testing::Test {
   std::unique_ptr<Transport> accepted_;
 };
 
-TEST_F(UnixSocketTest, CarriesBytesBothWaysAndHalfCloses) {
+TEST_F(UnixSocketTest, CarriesBytesInBothDirectionsAndHalfCloses) {
   const auto listener = MustListen(At());
   EXPECT_EQ(listener->local_endpoint(), At());
   EXPECT_THAT(listener->Addresses(), ::testing::ElementsAre(At()));
@@ -124,8 +124,8 @@ TEST_F(UnixSocketTest, CarriesBytesBothWaysAndHalfCloses) {
   EXPECT_EQ(client.received(), "answer");
 }
 
-TEST_F(UnixSocketTest, OnlyItsUserMayConnectUnlessTheHostSaysMore) {
-  // Wider than the default, and narrower than what the host asks for below.
+TEST_F(UnixSocketTest, OnlyItsUserMayConnectByDefault) {
+  // Wider than the default, and narrower than the mode that the host sets below.
   const mode_t before = umask(0022);
   {
     const auto listener = MustListen(At());
@@ -138,7 +138,7 @@ TEST_F(UnixSocketTest, OnlyItsUserMayConnectUnlessTheHostSaysMore) {
   umask(before);
 }
 
-TEST_F(UnixSocketTest, TheFileGoesWithTheListener) {
+TEST_F(UnixSocketTest, TheFileIsRemovedWithTheListener) {
   auto listener = MustListen(At());
   EXPECT_TRUE(Exists());
   listener->Stop();
@@ -149,16 +149,16 @@ TEST_F(UnixSocketTest, TheFileGoesWithTheListener) {
   EXPECT_THAT(DetailOf(DialError(At())), HasSubstr("No such file or directory"));
 }
 
-TEST_F(UnixSocketTest, AFileThatNobodyListensOnIsReplaced) {
+TEST_F(UnixSocketTest, AStaleFileIsReplaced) {
   LeaveStale();
   EXPECT_EQ(CodeOf(DialError(At())), ErrorCode::kTransport);
   const auto listener = MustListen(At());
   EXPECT_EQ(ModeOf(), 0600u);
   EXPECT_NE(ConnectTo(At()).first, nullptr);
-  EXPECT_FALSE(Exists("~")) << "nothing temporary stays";
+  EXPECT_FALSE(Exists("~")) << "no temporary file remains";
 }
 
-TEST_F(UnixSocketTest, AnAddressInUseIsRefusedAndStaysInUse) {
+TEST_F(UnixSocketTest, AnAddressInUseIsRejectedAndStaysInUse) {
   const auto listener = MustListen(At());
   const absl::Status refused = Listen(At()).status();
   EXPECT_EQ(CodeOf(refused), ErrorCode::kConfiguration);
@@ -167,7 +167,7 @@ TEST_F(UnixSocketTest, AnAddressInUseIsRefusedAndStaysInUse) {
   EXPECT_NE(ConnectTo(At()).first, nullptr);
 }
 
-// A listener whose queue is full is one, too.
+// The address of a listener with a full queue is also in use.
 TEST_F(UnixSocketTest, ABusyListenerIsInUse) {
   const OwnedFd busy = OpenStreamSocket(Endpoint::Family::kUnix);
   const SocketAddress address(At());
@@ -196,7 +196,7 @@ TEST_F(UnixSocketTest, NoOtherFileIsEverReplaced) {
   EXPECT_EQ(CodeOf(Listen(At("link")).status()), ErrorCode::kConfiguration);
 }
 
-TEST_F(UnixSocketTest, ASuccessorTakesThePathOverAndKeepsIt) {
+TEST_F(UnixSocketTest, ASuccessorTakesOverThePathAndKeepsIt) {
   auto old = MustListen(At());
   auto [first, first_far] = ConnectTo(At());
   EpollLoop& loop = *loop_;
@@ -217,14 +217,14 @@ TEST_F(UnixSocketTest, ASuccessorTakesThePathOverAndKeepsIt) {
   EXPECT_FALSE(Exists());
 }
 
-TEST_F(UnixSocketTest, JoiningWithoutAnotherIsListeningAlone) {
+TEST_F(UnixSocketTest, JoiningWithoutAnotherListenerListensAlone) {
   TcpListenerOptions join;
   join.port_use = PortUse::kJoin;
   const auto listener = MustListen(At(), join);
   EXPECT_NE(ConnectTo(At()).first, nullptr);
 }
 
-TEST_F(UnixSocketTest, WhatATakeOverLeftBehindIsRemoved) {
+TEST_F(UnixSocketTest, FilesOfAnInterruptedTakeOverAreRemoved) {
   LeaveStale("~");
   const auto first = MustListen(At());
   TcpListenerOptions join;
@@ -256,7 +256,7 @@ TEST_F(UnixSocketTest, TheLongestPathWorks) {
   EXPECT_NE(ConnectTo(At(name)).first, nullptr);
 }
 
-TEST_F(UnixSocketTest, RetiringServesWhoIsWaitingAndRemovesTheFileFirst) {
+TEST_F(UnixSocketTest, RetiringServesPendingClientsAndRemovesTheFileFirst) {
   TcpListenerOptions options;
   options.retire_time = absl::Milliseconds(10);
   const auto listener = MustListen(At(), options);
@@ -334,7 +334,7 @@ TEST_F(UnixSocketTest, ADialThatWaitsKeepsItsLimitAndMayBeCancelled) {
   Settle(*loop_);
 }
 
-// recv(2) stops at passed descriptors, though more bytes are there.
+// recv(2) stops at passed descriptors although more bytes are there.
 TEST_F(UnixSocketTest, BytesAfterPassedDescriptorsArrive) {
   const auto listener = MustListen(At());
   const OwnedFd client = RawClient(At());
@@ -375,7 +375,7 @@ TEST_F(UnixSocketTest, AClientsOwnNameIsNotReported) {
   EXPECT_THAT(LocalEndpoint(client.get()).ToString(), HasSubstr("evil\\033[31m"));
 }
 
-TEST_F(UnixSocketTest, APeerThatLeftBytesUnreadHasCutTheStream) {
+TEST_F(UnixSocketTest, APeerThatClosesWithUnreadBytesTruncatesTheStream) {
   const auto listener = MustListen(At());
   OwnedFd client = RawClient(At());
   EXPECT_TRUE(TurnUntil(*loop_, [&] { return accepted_ != nullptr; }));
@@ -390,7 +390,7 @@ TEST_F(UnixSocketTest, APeerThatLeftBytesUnreadHasCutTheStream) {
 }
 
 // The system has no RST for these sockets.
-TEST_F(UnixSocketTest, ACutLosesNoByteAndLooksLikeAnEnd) {
+TEST_F(UnixSocketTest, AnAbortLosesNoByteAndLooksLikeAnEnd) {
   const auto listener = MustListen(At());
   auto [near, far] = ConnectTo(At());
   StreamPeer client(*loop_, std::move(near));
@@ -403,7 +403,7 @@ TEST_F(UnixSocketTest, ACutLosesNoByteAndLooksLikeAnEnd) {
   EXPECT_TRUE(server.finished_sending());
 }
 
-// Bulk between two of them goes by splice(2), a slow reader included.
+// Bulk between two of them uses splice(2), also with a slow reader.
 TEST_F(UnixSocketTest, RelaysBulkWithBackPressure) {
   const auto listener = MustListen(At());
   auto [client_near, front] = ConnectTo(At());

@@ -1,4 +1,4 @@
-// Servers' certificates, good and bad, and the words about them.
+// Servers' certificates, valid and invalid, and the error texts about them.
 #include "lib/pki/certificate_verifier.h"
 
 #include <array>
@@ -24,7 +24,7 @@ using ::testing::HasSubstr;
 
 class CertificateVerifierTest : public PkiTest {
  protected:
-  // Verifies what a server shows that is asked for `wanted_name`.
+  // Verifies the chain of `pair` as a client that requested `wanted_name`.
   absl::Status Verify(const PemPair& pair, const std::string& wanted_name,
                       ChainRequirements requirements = {}) const {
     const std::shared_ptr<const TrustStore> trust = *TrustStore::Create(cas_);
@@ -51,7 +51,7 @@ class CertificateVerifierTest : public PkiTest {
   absl::Time when_ = now_;
 };
 
-TEST_F(CertificateVerifierTest, AcceptsWhatTheNameSays) {
+TEST_F(CertificateVerifierTest, AcceptsMatchingNames) {
   LeafSpec leaf;
   leaf.common_name = "something else";
   leaf.dns_names = {"other.test", "a.test", "*.wild.test"};
@@ -73,7 +73,7 @@ TEST_F(CertificateVerifierTest, AcceptsIntermediatesAndSeveralRoots) {
   EXPECT_EQ(Verify(other.Issue(LeafFor("a.test")), "a.test"), absl::OkStatus());
 }
 
-TEST_F(CertificateVerifierTest, ExpiredSaysWhenAndHowLongAgo) {
+TEST_F(CertificateVerifierTest, AnExpiryErrorHasTheDateAndTheAge) {
   LeafSpec leaf = LeafFor("a.test");
   leaf.not_after = now_ - absl::Hours(24 * 12 + 1);
   ExpectFailure(Verify(leaf, "a.test"), ErrorCode::kCertificateExpired,
@@ -84,14 +84,14 @@ TEST_F(CertificateVerifierTest, ExpiredSaysWhenAndHowLongAgo) {
   ExpectFailure(Verify(leaf, "a.test"), ErrorCode::kCertificateExpired, HasSubstr("(1 hour ago)"));
 }
 
-TEST_F(CertificateVerifierTest, NotYetValidSaysFromWhen) {
+TEST_F(CertificateVerifierTest, ANotYetValidErrorHasTheStartDate) {
   LeafSpec leaf = LeafFor("a.test");
   leaf.not_before = now_ + absl::Hours(24 * 2);
   ExpectFailure(Verify(leaf, "a.test"), ErrorCode::kCertificateExpired,
                 HasSubstr("certificate \"CN=a.test\" is not valid before 2026-01-03 (in 2 days)"));
 }
 
-TEST_F(CertificateVerifierTest, AnExpiredRootIsNamed) {
+TEST_F(CertificateVerifierTest, AnExpiredRootIsReported) {
   const PemPair pair = pki_.Issue([&] {
     LeafSpec leaf = LeafFor("a.test");
     leaf.not_after = now_ + absl::Hours(24 * 365 * 20);
@@ -102,14 +102,14 @@ TEST_F(CertificateVerifierTest, AnExpiredRootIsNamed) {
                 HasSubstr("certificate \"CN=Trestle Test CA\" expired on"));
 }
 
-TEST_F(CertificateVerifierTest, UntrustedNamesTheIssuer) {
+TEST_F(CertificateVerifierTest, AnUntrustedErrorNamesTheIssuer) {
   TestPki stranger(now_, "Stranger CA");
   ExpectFailure(Verify(stranger.Issue(LeafFor("a.test")), "a.test"),
                 ErrorCode::kCertificateUntrusted,
                 AllOf(HasSubstr("\"CN=a.test\""), HasSubstr("issued by \"CN=Stranger CA\""),
                       HasSubstr("unable to get local issuer certificate")));
 
-  // The same name on another key is another CA.
+  // A CA with the same name and another key is another CA.
   TestPki namesake(now_);
   EXPECT_EQ(CodeOf(Verify(namesake.Issue(LeafFor("a.test")), "a.test")),
             ErrorCode::kCertificateUntrusted);
@@ -128,7 +128,7 @@ TEST_F(CertificateVerifierTest, AMissingIntermediateIsUntrusted) {
                 HasSubstr("issued by \"CN=Intermediate\""));
 }
 
-TEST_F(CertificateVerifierTest, NameConstraintsAreKept) {
+TEST_F(CertificateVerifierTest, NameConstraintsAreEnforced) {
   TestPki intermediate(pki_, "Intermediate", "permitted.test");
   EXPECT_EQ(Verify(intermediate.Issue(LeafFor("a.permitted.test")), "a.permitted.test"),
             absl::OkStatus());
@@ -153,7 +153,7 @@ TEST_F(CertificateVerifierTest, WeakKeysAndSignaturesAreUntrusted) {
   ExpectFailure(Verify(sha1, "a.test"), ErrorCode::kCertificateUntrusted, HasSubstr("SHA-1"));
 }
 
-TEST_F(CertificateVerifierTest, TheWrongNameSaysBothNames) {
+TEST_F(CertificateVerifierTest, AMismatchErrorHasBothNames) {
   LeafSpec leaf = LeafFor("a.test");
   leaf.ip_names = {"192.0.2.1"};
   ExpectFailure(Verify(leaf, "b.test"), ErrorCode::kNameMismatch,
@@ -164,7 +164,7 @@ TEST_F(CertificateVerifierTest, TheWrongNameSaysBothNames) {
   }
 }
 
-TEST_F(CertificateVerifierTest, ManyNamesAreCutShort) {
+TEST_F(CertificateVerifierTest, ManyNamesAreAbbreviated) {
   LeafSpec leaf;
   for (int i = 0; i < 100; ++i) leaf.dns_names.push_back(absl::StrCat("n", i, ".test"));
   ExpectFailure(Verify(leaf, "b.test"), ErrorCode::kNameMismatch,
@@ -190,13 +190,13 @@ TEST_F(CertificateVerifierTest, WildcardsCoverOneWholeLabel) {
   }
 }
 
-TEST_F(CertificateVerifierTest, AddressesAndNamesDoNotStandInForEachOther) {
+TEST_F(CertificateVerifierTest, AddressesAndNamesAreSeparateKinds) {
   LeafSpec leaf;
   leaf.dns_names = {"192.0.2.1"};
   EXPECT_EQ(CodeOf(Verify(leaf, "192.0.2.1")), ErrorCode::kNameMismatch);
 }
 
-TEST_F(CertificateVerifierTest, UrisAreProvenByTheirOwnKind) {
+TEST_F(CertificateVerifierTest, UrisMatchUriNamesOnly) {
   const std::string id = "spiffe://example.org/ns/prod/sa/api";
   LeafSpec leaf = LeafFor("a.test");
   leaf.uri_names = {"spiffe://example.org/other", id};
@@ -212,7 +212,7 @@ TEST_F(CertificateVerifierTest, UrisAreProvenByTheirOwnKind) {
   EXPECT_EQ(CodeOf(Verify(other_kinds, id)), ErrorCode::kNameMismatch);
 }
 
-TEST_F(CertificateVerifierTest, NamesTheExtendedKeyUsageThatIsThereAndTheOneThatIsMissing) {
+TEST_F(CertificateVerifierTest, NamesThePresentAndTheMissingKeyUsage) {
   LeafSpec leaf = LeafFor("a.test");
   leaf.server_auth = false;
   ExpectFailure(Verify(leaf, "a.test"), ErrorCode::kCertificateUntrusted,

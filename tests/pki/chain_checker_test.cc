@@ -23,7 +23,7 @@ constexpr absl::Duration kDay = absl::Hours(24);
 constexpr char kBegin[] = "-----BEGIN CERTIFICATE-----";
 constexpr char kEnd[] = "-----END CERTIFICATE-----";
 
-// The certificates of a PEM text, as DER.
+// Returns the certificates of a PEM text, as DER.
 std::vector<std::string> DerOf(absl::string_view pem) {
   std::vector<std::string> certificates;
   size_t at = 0;
@@ -77,7 +77,7 @@ class ChainCheckerTest : public ::testing::Test {
   const TestPki root_{now_, "Root"};
 };
 
-TEST_F(ChainCheckerTest, AGoodChainIsDescribedAndItsLeafEndsFirst) {
+TEST_F(ChainCheckerTest, AValidChainIsDescribedAndItsLeafExpiresFirst) {
   const TestPki intermediate(root_, "Intermediate");
   const ChainReport report = Check(intermediate.Issue(Leaf(90 * kDay)).chain, root_.ca_pem());
   EXPECT_TRUE(report.verdict.ok()) << report.verdict;
@@ -96,7 +96,7 @@ TEST_F(ChainCheckerTest, AGoodChainIsDescribedAndItsLeafEndsFirst) {
   EXPECT_NE(report.path[0].spki_sha256, report.path[1].spki_sha256);
 }
 
-TEST_F(ChainCheckerTest, AnIntermediateThatEndsBeforeItsLeafIsNamed) {
+TEST_F(ChainCheckerTest, AnIntermediateThatExpiresBeforeItsLeafIsReported) {
   const TestPki intermediate(root_, Authority("Intermediate", 9 * kDay));
   const ChainReport report = Check(intermediate.Issue(Leaf()).chain, root_.ca_pem());
   EXPECT_TRUE(report.verdict.ok()) << report.verdict;
@@ -107,7 +107,7 @@ TEST_F(ChainCheckerTest, AnIntermediateThatEndsBeforeItsLeafIsNamed) {
   EXPECT_EQ(report.first_failure->detail, "intermediate \"CN=Intermediate\" expires on 2026-01-10");
 }
 
-TEST_F(ChainCheckerTest, ARootThatEndsFirstIsNamed) {
+TEST_F(ChainCheckerTest, ARootThatExpiresFirstIsReported) {
   const TestPki root(now_, Authority("Short Root", 20 * kDay));
   const TestPki intermediate(root, "Intermediate");
   const ChainReport report = Check(intermediate.Issue(Leaf()).chain, root.ca_pem());
@@ -117,7 +117,7 @@ TEST_F(ChainCheckerTest, ARootThatEndsFirstIsNamed) {
   EXPECT_EQ(report.first_failure->subject, "CN=Short Root");
 }
 
-TEST_F(ChainCheckerTest, TheForecastIsTheVerifiersFirstRefusal) {
+TEST_F(ChainCheckerTest, TheForecastIsTheVerifiersFirstRejection) {
   const TestPki intermediate(root_, Authority("Intermediate", 9 * kDay));
   ChainCheckerOptions options;
   options.trust = *TrustStore::Create(root_.ca_pem());
@@ -131,7 +131,7 @@ TEST_F(ChainCheckerTest, TheForecastIsTheVerifiersFirstRefusal) {
   EXPECT_FALSE(after.first_failure.has_value());
 }
 
-// Verification leaves the cross-certificate aside where it knows the issuer itself as a root.
+// Verification ignores the cross-certificate if the issuer itself is a trusted root.
 TEST_F(ChainCheckerTest, AnExpiringCrossCertificateBesideATrustedRootDoesNotCount) {
   const TestPki old_root(now_, "Old Root");
   const TestPki intermediate(root_, "Intermediate");
@@ -142,7 +142,7 @@ TEST_F(ChainCheckerTest, AnExpiringCrossCertificateBesideATrustedRootDoesNotCoun
   EXPECT_EQ(both.first_failure->when, now_ + 200 * kDay);
   EXPECT_THAT(both.roles,
               ElementsAre(ServedRole::kLeaf, ServedRole::kIntermediate, ServedRole::kUnused));
-  // Who trusts the old root alone depends on it.
+  // A client that trusts the old root alone depends on it.
   const ChainReport old_only = Check(served, old_root.ca_pem());
   ASSERT_TRUE(old_only.first_failure.has_value()) << old_only.verdict;
   EXPECT_EQ(old_only.first_failure->when, now_ + 5 * kDay);
@@ -150,7 +150,7 @@ TEST_F(ChainCheckerTest, AnExpiringCrossCertificateBesideATrustedRootDoesNotCoun
   EXPECT_EQ(old_only.first_failure->subject, "CN=Root");
 }
 
-TEST_F(ChainCheckerTest, ARevocationListEndsVerificationToo) {
+TEST_F(ChainCheckerTest, AnExpiringRevocationListEndsVerification) {
   const TestPki intermediate(root_, Authority("Intermediate", 9 * kDay));
   const PemPair leaf = intermediate.Issue(Leaf());
   const std::string crls =
@@ -173,7 +173,7 @@ TEST_F(ChainCheckerTest, ARevocationListEndsVerificationToo) {
   EXPECT_THAT(std::string(revoked.verdict.message()), HasSubstr("revoked"));
 }
 
-TEST_F(ChainCheckerTest, AForgottenIntermediateIsToldFromAnUnknownCa) {
+TEST_F(ChainCheckerTest, AMissingIntermediateDiffersFromAnUnknownCa) {
   const TestPki upper(root_, "Upper");
   const TestPki lower(upper, "Lower");
   const std::string leaf = First(lower.Issue(Leaf()).chain);
@@ -194,7 +194,7 @@ TEST_F(ChainCheckerTest, AForgottenIntermediateIsToldFromAnUnknownCa) {
   EXPECT_TRUE(known.missing[0].known);
 }
 
-TEST_F(ChainCheckerTest, AnIntermediateFromTheCaFileIsMissingAllTheSame) {
+TEST_F(ChainCheckerTest, AnIntermediateFromTheCaFileIsReportedAsMissing) {
   const TestPki intermediate(root_, "Intermediate");
   const ChainReport report =
       Check(First(intermediate.Issue(Leaf()).chain), root_.ca_pem() + intermediate.chain_pem());
@@ -204,7 +204,7 @@ TEST_F(ChainCheckerTest, AnIntermediateFromTheCaFileIsMissingAllTheSame) {
   EXPECT_TRUE(report.missing[0].known);
 }
 
-TEST_F(ChainCheckerTest, WhatIsTooMuchOrInTheWrongOrderIsSaid) {
+TEST_F(ChainCheckerTest, SurplusAndMisorderedCertificatesAreReported) {
   const TestPki upper(root_, "Upper");
   const TestPki lower(upper, "Lower");
   const TestPki stranger(now_, "Stranger");
@@ -221,7 +221,7 @@ TEST_F(ChainCheckerTest, WhatIsTooMuchOrInTheWrongOrderIsSaid) {
                           ServedRole::kDuplicate, ServedRole::kUnused, ServedRole::kRoot));
 }
 
-TEST_F(ChainCheckerTest, StaplesAreJudged) {
+TEST_F(ChainCheckerTest, StaplesAreVerified) {
   const TestPki intermediate(root_, "Intermediate");
   const PemPair leaf = intermediate.Issue(Leaf());
   const auto staple = [&](StapleSpec spec) {
@@ -251,9 +251,9 @@ TEST_F(ChainCheckerTest, StaplesAreJudged) {
   EXPECT_EQ(staple(early).detail, "it is not valid before 2026-01-03");
 }
 
-TEST_F(ChainCheckerTest, StaplesOfOthersAreBad) {
+TEST_F(ChainCheckerTest, StaplesForOtherCertificatesAreBad) {
   const TestPki intermediate(root_, "Intermediate");
-  const TestPki stranger(root_, "Intermediate");  // The name alone makes nobody an issuer.
+  const TestPki stranger(root_, "Intermediate");  // An equal name does not make a CA the issuer.
   const PemPair leaf = intermediate.Issue(Leaf());
   const PemPair other = intermediate.Issue(Leaf());
   const auto judge = [&](const std::string& staple) {
@@ -269,7 +269,7 @@ TEST_F(ChainCheckerTest, StaplesOfOthersAreBad) {
             "it is not signed by the issuer, nor by a responder of the issuer");
 }
 
-TEST_F(ChainCheckerTest, ALeafThatDemandsAStapleFailsWithIt) {
+TEST_F(ChainCheckerTest, ALeafThatRequiresAStapleFailsWithIt) {
   LeafSpec spec = Leaf();
   spec.must_staple = true;
   const PemPair leaf = root_.Issue(spec);
@@ -284,7 +284,7 @@ TEST_F(ChainCheckerTest, ALeafThatDemandsAStapleFailsWithIt) {
   EXPECT_EQ(report.first_certificate_failure->when, now_ + 365 * kDay);
 }
 
-TEST_F(ChainCheckerTest, WhatCannotBeJudgedHasABadVerdict) {
+TEST_F(ChainCheckerTest, UnparsableChainsHaveABadVerdict) {
   ChainCheckerOptions options;
   options.trust = *TrustStore::Create(root_.ca_pem());
   const auto checker = *ChainChecker::Create(options);

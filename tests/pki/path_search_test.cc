@@ -1,5 +1,5 @@
-// Chains and CA files as the field has them, in every order of both: one verdict for servers and
-// for clients, and a forecast that holds.
+// Chains and CA files from practice, in every order of both: one verdict for servers and for
+// clients, and a correct forecast.
 #include "lib/pki/path_search.h"
 
 #include <memory>
@@ -85,7 +85,7 @@ class PathSearchTest : public PkiTest {
     return (*ChainChecker::Create(options))->Check(served, "a.test", when);
   }
 
-  // Expects one verdict of all, in every order; of what is good, also one forecast, which holds.
+  // Expects the same verdict for every order, and for valid chains also the same correct forecast.
   void ExpectVerdict(PathShape shape, std::optional<ErrorCode> failure) {
     const std::string server = shape.issuer.Issue(Leaf(/*server=*/true)).chain;
     const std::string client = shape.issuer.Issue(Leaf(/*server=*/false)).chain;
@@ -115,7 +115,7 @@ class PathSearchTest : public PkiTest {
     });
   }
 
-  // Expects that the forecast is that of other orders, and holds.
+  // Expects the same forecast as for other orders, and checks it.
   void ExpectForecast(const std::vector<std::string>& sent, const PathShape& order,
                       const ChainReport& report, const PathEnd& path_end) {
     EXPECT_TRUE(report.verdict.ok()) << report.verdict;
@@ -137,19 +137,19 @@ class PathSearchTest : public PkiTest {
   std::optional<absl::Time> forecast_;
 };
 
-TEST_F(PathSearchTest, AnExpiredRootBesideItsRenewedOne) {
+TEST_F(PathSearchTest, AnExpiredRootBesideItsRenewedOneIsIgnored) {
   const TestPki root(now_, Until("Root", -kDay));
   const std::string renewed = root.CrossCertify(root);
   ExpectGood({root, {}, {root.ca_pem(), renewed}});
   const TestPki intermediate(root, "Intermediate");
   ExpectGood({intermediate, {FirstBlock(intermediate.chain_pem())}, {root.ca_pem(), renewed}});
-  // Also where the server sends either of them.
+  // The same if the server sends either of them.
   ExpectGood({root, {root.ca_pem()}, {root.ca_pem(), renewed}});
   ExpectGood({root, {root.ca_pem(), renewed}, {renewed}});
   ExpectVerdict({root, {renewed}, {root.ca_pem()}}, ErrorCode::kCertificateExpired);
 }
 
-TEST_F(PathSearchTest, TwoRootsOfOneNameWithoutKeyIdentifiers) {
+TEST_F(PathSearchTest, TwoRootsOfOneNameWithoutKeyIdentifiersAreBothTried) {
   const TestPki a(now_, "Root");
   const TestPki b(now_, "Root");
   const TestPki c(now_, "Root");
@@ -161,7 +161,7 @@ TEST_F(PathSearchTest, TwoRootsOfOneNameWithoutKeyIdentifiers) {
   ExpectVerdict({c, {}, {a.ca_pem(), b.ca_pem()}}, ErrorCode::kCertificateUntrusted);
 }
 
-TEST_F(PathSearchTest, BothCrossSignedIntermediatesOneOfThemExpired) {
+TEST_F(PathSearchTest, OneExpiredCrossSignedIntermediateIsIgnored) {
   const TestPki old_root(now_, "Old Root");
   const TestPki intermediate(pki_, "Intermediate");
   const std::string good = FirstBlock(intermediate.chain_pem());
@@ -173,7 +173,7 @@ TEST_F(PathSearchTest, BothCrossSignedIntermediatesOneOfThemExpired) {
                 ErrorCode::kCertificateExpired);
 }
 
-TEST_F(PathSearchTest, ACrossSignedPairIsGoodUntilTheLaterOneEnds) {
+TEST_F(PathSearchTest, ACrossSignedPairIsValidUntilTheLaterOneExpires) {
   const TestPki old_root(now_, "Old Root");
   const TestPki intermediate(pki_, Until("Intermediate", 200 * kDay));
   const std::string own = FirstBlock(intermediate.chain_pem());
@@ -184,20 +184,20 @@ TEST_F(PathSearchTest, ACrossSignedPairIsGoodUntilTheLaterOneEnds) {
   EXPECT_EQ(forecast_, now_ + 5 * kDay);
 }
 
-TEST_F(PathSearchTest, AnExpiredIntermediateInTheCaFileWhileTheServerSendsAValidOne) {
+TEST_F(PathSearchTest, AnExpiredIntermediateInTheCaFileIsIgnored) {
   const TestPki intermediate(pki_, "Intermediate");
   const std::string expired = pki_.CrossCertify(intermediate, now_ - kDay);
   const std::string good = FirstBlock(intermediate.chain_pem());
   ExpectGood({intermediate, {good}, {pki_.ca_pem(), expired}});
-  // Alone it is an anchor, and a bad one.
+  // Alone it is an expired anchor.
   ExpectVerdict({intermediate, {good}, {expired}}, ErrorCode::kCertificateExpired);
   ExpectVerdict({intermediate, {}, {pki_.ca_pem(), expired}}, ErrorCode::kCertificateExpired);
-  // The other way round.
+  // The reverse case.
   ExpectGood({intermediate, {expired}, {pki_.ca_pem(), good}});
 }
 
 // May 2020: the old root and its cross-certificate expired, the new root was in every store.
-TEST_F(PathSearchTest, TheAddTrustOutage) {
+TEST_F(PathSearchTest, TheAddTrustOutageDoesNotRecur) {
   const TestPki add_trust(now_, Until("AddTrust External CA Root", -kDay));
   const TestPki user_trust(now_, "USERTrust RSA");
   const TestPki sectigo(user_trust, "Sectigo RSA DV");
@@ -206,12 +206,12 @@ TEST_F(PathSearchTest, TheAddTrustOutage) {
   ExpectGood({sectigo, sent, {user_trust.ca_pem(), add_trust.ca_pem()}});
   ExpectGood({sectigo, sent, {user_trust.ca_pem()}});
   ExpectGood({sectigo, {sent[0], cross, add_trust.ca_pem()}, {user_trust.ca_pem()}});
-  EXPECT_EQ(forecast_, now_ + 300 * kDay) << "the leaf's end";
+  EXPECT_EQ(forecast_, now_ + 300 * kDay) << "the leaf's expiry";
   ExpectVerdict({sectigo, sent, {add_trust.ca_pem()}}, ErrorCode::kCertificateExpired);
 }
 
 // September 2021: the cross-certificate outlived the root that had issued it.
-TEST_F(PathSearchTest, TheDstRootX3Outage) {
+TEST_F(PathSearchTest, TheDstRootX3OutageDoesNotRecur) {
   const TestPki dst(now_, Until("DST Root CA X3", -kDay));
   const TestPki isrg(now_, "ISRG Root X1");
   const TestPki r3(isrg, "R3");
@@ -220,7 +220,7 @@ TEST_F(PathSearchTest, TheDstRootX3Outage) {
   ExpectGood({r3, sent, {isrg.ca_pem(), dst.ca_pem()}});
   ExpectGood({r3, sent, {isrg.ca_pem()}});
   ExpectVerdict({r3, sent, {dst.ca_pem()}}, ErrorCode::kCertificateExpired);
-  // The cross-certificate in the CA file, without its root, is an anchor of its own.
+  // The cross-certificate in the CA file, without its root, is an anchor.
   ExpectGood({r3, sent, {cross}});
   ExpectVerdict({r3, sent, {cross, dst.ca_pem()}}, ErrorCode::kCertificateExpired);
 }
@@ -237,7 +237,7 @@ TEST_F(PathSearchTest, AnIntermediateAloneIsATrustAnchor) {
   ExpectGood({lower, {}, {lower_pem}});
   ExpectGood({lower, {}, {lower_pem, upper_pem, pki_.ca_pem()}});
   ExpectVerdict({lower, {}, {upper_pem}}, ErrorCode::kCertificateUntrusted);
-  // Two that certify each other lead nowhere else.
+  // Two CAs that certify each other have no other issuer.
   const TestPki other(now_, "Other");
   ExpectGood({other, {}, {pki_.CrossCertify(other), other.CrossCertify(pki_)}});
 }
@@ -267,14 +267,14 @@ TEST_F(PathSearchTest, ARevokedIntermediateInTheCaFileStaysRevoked) {
   ExpectVerdict(shape, ErrorCode::kCertificateUntrusted);
   shape.crls = below;
   ExpectVerdict(shape, ErrorCode::kCertificateUntrusted);
-  // As the only anchor it is trusted for itself; what it issued is checked.
+  // As the only anchor it is trusted; the certificates that it issued are checked.
   shape.trusted = {pem};
   ExpectGood(shape);
   shape.crls = pki_.IssueCrl({});
   ExpectVerdict(shape, ErrorCode::kCertificateUntrusted);
 }
 
-TEST_F(PathSearchTest, AnotherPathIsTakenWhereOneIsRevoked) {
+TEST_F(PathSearchTest, AnotherPathIsUsedIfOneIsRevoked) {
   const TestPki other_root(now_, "Other Root");
   const TestPki intermediate(pki_, "Intermediate");
   const std::string own = FirstBlock(intermediate.chain_pem());
@@ -284,7 +284,7 @@ TEST_F(PathSearchTest, AnotherPathIsTakenWhereOneIsRevoked) {
   ExpectGood(shape);
 }
 
-TEST_F(PathSearchTest, RangesOfAddressesConstrainNames) {
+TEST_F(PathSearchTest, AddressRangesConstrainNames) {
   struct Case {
     std::vector<std::string> permitted, excluded, names;
     bool good;
@@ -306,7 +306,7 @@ TEST_F(PathSearchTest, RangesOfAddressesConstrainNames) {
     spec.name = "Constrained";
     spec.permitted_ip_ranges = c.permitted;
     spec.excluded_ip_ranges = c.excluded;
-    // At the root, and below it.
+    // The constraint at the root, and below it.
     const TestPki root(now_, spec);
     const TestPki intermediate(pki_, spec);
     for (const TestPki* issuer : {&root, &intermediate}) {
@@ -321,7 +321,7 @@ TEST_F(PathSearchTest, RangesOfAddressesConstrainNames) {
       }
     }
   }
-  // Beside it, other constraints hold as ever.
+  // Other constraints still apply beside it.
   AuthoritySpec both;
   both.name = "Constrained";
   both.permitted_ip_ranges = {"192.0.2.0/24"};
@@ -333,9 +333,9 @@ TEST_F(PathSearchTest, RangesOfAddressesConstrainNames) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("permitted subtree violation"));
 }
 
-// Nobody sends so many but to make verification expensive. Connections bound them before; probes
-// look at all there are.
-TEST_F(PathSearchTest, TheWorkIsBoundedHoweverManyPathsThereAre) {
+// Only an attacker sends so many certificates. Connections limit their number earlier; probes
+// inspect all of them.
+TEST_F(PathSearchTest, TheWorkIsBoundedForAnyNumberOfPaths) {
   constexpr int kMany = 80;
   std::vector<std::string> wide;
   for (int i = 0; i < kMany; ++i) {
@@ -349,7 +349,7 @@ TEST_F(PathSearchTest, TheWorkIsBoundedHoweverManyPathsThereAre) {
   EXPECT_EQ(CodeOf(verdict), ErrorCode::kCertificateUntrusted);
   EXPECT_THAT(std::string(verdict.message()), HasSubstr("more ways to a CA than are tried"));
 
-  // Levels of which each certificate names all of the next: without a bound, 8^9 paths.
+  // Each certificate names all of the next level as issuers: without a bound, 8^9 paths.
   constexpr int kLevels = 9;
   constexpr int kWidth = 8;
   const TestPki bottom(now_, "Level 0");
@@ -364,7 +364,7 @@ TEST_F(PathSearchTest, TheWorkIsBoundedHoweverManyPathsThereAre) {
   EXPECT_EQ(CodeOf(verdict), ErrorCode::kCertificateUntrusted);
   EXPECT_THAT(std::string(verdict.message()), HasSubstr("more ways to a CA than are tried"));
 
-  // What is good is found among as many, and few are tried in whole.
+  // A valid path is found among as many, and few paths are verified completely.
   const TestPki good(pki_, "Good");
   sent = {FirstBlock(good.Issue(Leaf()).chain)};
   sent.insert(sent.end(), wide.begin(), wide.end());

@@ -1,4 +1,4 @@
-// Chains and CA files as the field has them, and every order of both.
+// Chains and CA files from practice, and every order of both.
 #ifndef TRESTLE_TESTS_PKI_PATH_SHAPE_H_
 #define TRESTLE_TESTS_PKI_PATH_SHAPE_H_
 
@@ -11,7 +11,7 @@
 
 namespace trestle::testing {
 
-/// A leaf that `issuer` made, with what is sent behind it and what is trusted.
+/// A leaf issued by `issuer`, with the other sent certificates and the trusted ones.
 struct PathShape {
   const TestPki& issuer;
   std::vector<std::string> sent;     ///< PEM texts of one certificate each.
@@ -20,7 +20,7 @@ struct PathShape {
   bool trusts_leaf = false;
 };
 
-/// Calls `visit` for every order of what is sent behind the leaf and of the CA file.
+/// Calls `visit` for every order of the sent certificates after the leaf and of the CA file.
 inline void ForEachOrder(PathShape shape, absl::FunctionRef<void(const PathShape&)> visit) {
   std::sort(shape.sent.begin(), shape.sent.end());
   do {

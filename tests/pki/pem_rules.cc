@@ -23,7 +23,7 @@ void ExpectHarmlessTextIsFine(const PemPlace& place) {
   EXPECT_EQ(FaultOf(place, good), "");
   EXPECT_EQ(FaultOf(place, "\xef\xbb\xbf" + good), "") << "byte order mark";
   EXPECT_EQ(FaultOf(place, "# comment\n\n\xef\xbb\xbf" + good), "")
-      << "a file with a byte order mark behind another one";
+      << "a file with a byte order mark after another one";
   EXPECT_EQ(FaultOf(place, absl::StrReplaceAll(good, {{"\n", "\r\n"}})), "");
   EXPECT_EQ(FaultOf(place, absl::StrReplaceAll(good, {{"-----\n", "----- \t\n"}})), "");
   EXPECT_EQ(
@@ -46,7 +46,7 @@ void ExpectNoBlockIsSkipped(const PemPlace& place) {
     EXPECT_THAT(FaultOf(place, "\n" + row.prefix + place.good),
                 StartsWith(absl::StrCat(place.what, ", ", row.fault)));
   }
-  // A second one, after the first was read.
+  // A second BEGIN, after the first block was read.
   EXPECT_THAT(FaultOf(place, place.good + " " + place.good),
               HasSubstr("\"-----BEGIN\" doesn't begin its line"));
 }
@@ -75,7 +75,7 @@ void ExpectDamagedBlocksAreRefused(const PemPlace& place) {
               HasSubstr("is damaged"));
 }
 
-// Good base64 of what is no certificate, list, key or config.
+// Valid base64 that is no certificate, list, key or config.
 void ExpectBlocksThatDoNotParseAreRefused(const PemPlace& place) {
   const size_t begin = place.good.find("-----BEGIN ") + 11;
   const std::string label = place.good.substr(begin, place.good.find("-----\n") - begin);

@@ -1,4 +1,4 @@
-// The rules of every PEM text, checked at any place that reads one.
+// The rules of every PEM text, for any reader of PEM.
 #ifndef TRESTLE_TESTS_PKI_PEM_RULES_H_
 #define TRESTLE_TESTS_PKI_PEM_RULES_H_
 
@@ -9,15 +9,15 @@
 
 namespace trestle::testing {
 
-/// A place where PEM is read, with a good text for it.
+/// A reader of PEM, with a valid text for it.
 struct PemPlace {
-  std::string what;  ///< How messages name the text.
+  std::string what;  ///< The name of the text in messages.
   std::string good;
   std::function<absl::Status(const std::string&)> read;
 };
 
-/// Expects that every "-----BEGIN" is used, or refused with its line, and that text between blocks
-/// does no harm.
+/// Expects that every "-----BEGIN" is used, or rejected with its line, and that text between blocks
+/// is harmless.
 void ExpectPemRules(const PemPlace& place);
 
 }  // namespace trestle::testing

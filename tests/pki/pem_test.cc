@@ -1,5 +1,5 @@
-// Every "-----BEGIN" of a PEM text is used, or refused with its line: wherever the pki floor reads
-// PEM.
+// Every "-----BEGIN" of a PEM text is used, or rejected with its line, in all readers of the pki
+// floor.
 #include "lib/pki/pem.h"
 
 #include <string>
@@ -53,12 +53,12 @@ TEST_F(PemTest, TheRulesHoldForKnownIntermediates) {
        }});
 }
 
-TEST_F(PemTest, DerIsNamed) {
+TEST_F(PemTest, DerIsReported) {
   EXPECT_THAT(ConfigurationFault(TrustStore::Create("0\x82\x01").status()),
               HasSubstr("is it DER?"));
 }
 
-TEST_F(PemTest, RevocationListsAmongCasCountOnlyWhereTheyAreRead) {
+TEST_F(PemTest, RevocationListsAmongCasAreAllowedOnlyIfRead) {
   const std::string both = pki_.ca_pem() + pki_.IssueCrl({});
   EXPECT_THAT(ConfigurationFault(TrustStore::Create(both).status()),
               HasSubstr("found a PEM block \"X509 CRL\", which is not used here: revocation lists "

@@ -1,4 +1,4 @@
-// What the tests of the pki floor share: a PKI at a fixed time, and chains as the library has them.
+// The common parts of the pki floor's tests: a PKI at a fixed time, and parsed chains.
 #ifndef TRESTLE_TESTS_PKI_PKI_FIXTURE_H_
 #define TRESTLE_TESTS_PKI_PKI_FIXTURE_H_
 
@@ -14,22 +14,23 @@
 
 namespace trestle::testing {
 
-/// The code of a failed status; fails the test, and gives kInternal, if there is none.
+/// Returns the code of a failed status. Without a failure, fails the test and returns kInternal.
 ErrorCode CodeOf(const absl::Status& status);
 
-/// The detail of a status with kConfiguration; empty for OK. Fails the test for other codes.
+/// Returns the detail of a status with kConfiguration; empty for OK. Fails the test for other
+/// codes.
 std::string ConfigurationFault(const absl::Status& status);
 
-/// A leaf for one name.
+/// Returns the specification of a leaf for one name.
 LeafSpec LeafFor(std::string name, KeyType key_type = KeyType::kEcdsa);
 
-/// The first block of a PEM text.
+/// Returns the first block of a PEM text.
 std::string FirstBlock(const std::string& pem);
 
-/// A PEM block of `label` with any bytes.
+/// Returns a PEM block of `label` with any bytes.
 std::string PemBlockOf(absl::string_view label, absl::string_view der);
 
-/// The certificates of a PEM text, in its order.
+/// Returns the certificates of a PEM text, in its order.
 CertificateChain ChainOf(const std::string& pem);
 
 class PkiTest : public ::testing::Test {

@@ -15,7 +15,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// Made for these tests; the passphrase is "secret".
+// Generated for these tests; the passphrase is "secret".
 constexpr char kSecp256k1[] = R"(-----BEGIN PRIVATE KEY-----
 MIGEAgEAMBAGByqGSM49AgEGBSuBBAAKBG0wawIBAQQgXEtyZZCYmD3opJ/oU9lF
 hQAi7mWS7mXM/y2nEYi7enuhRANCAAT8uZhcm0eZhriJykEUfh1KRbhTKSLWXkXj
@@ -59,7 +59,7 @@ S5NoHwTsj8TTpc16YG1hZ+lyD/bX4qQqoBZnBl+J1M0=
 -----END EC PRIVATE KEY-----
 )";
 
-TEST(PrivateKeyTest, AKeyThatDoesNotParseSaysItsKindAndCurve) {
+TEST(PrivateKeyTest, AnErrorAboutAKeyHasItsKindAndCurve) {
   EXPECT_THAT(ConfigurationFault(PrivateKey::FromPem(kSecp256k1).status()),
               HasSubstr(": EC, secp256k1)"));
   EXPECT_THAT(ConfigurationFault(PrivateKey::FromPem(kBrainpool).status()),
@@ -67,7 +67,7 @@ TEST(PrivateKeyTest, AKeyThatDoesNotParseSaysItsKindAndCurve) {
   EXPECT_THAT(ConfigurationFault(PrivateKey::FromPem(kEd448).status()), HasSubstr(": ED448)"));
 }
 
-TEST(PrivateKeyTest, AnUnknownEncryptionIsNoWrongPassphrase) {
+TEST(PrivateKeyTest, AnUnknownEncryptionIsNotAWrongPassphrase) {
   PassphraseCallback passphrases = [](absl::string_view) { return std::string("secret"); };
   const auto fault = [&](const char* pem) {
     return ConfigurationFault(PrivateKey::FromPem(pem, &passphrases).status());
@@ -81,7 +81,7 @@ TEST(PrivateKeyTest, Ed25519InPkcs8OfVersion2IsRead) {
   uint8_t public_key[32];
   uint8_t private_key[64];
   ED25519_keypair(public_key, private_key);
-  // RFC 8410 10.3: version 1 stands for version 2.
+  // In the encoding of RFC 8410 10.3, the value 1 means version 2.
   const auto pem = [&] {
     std::string der("\x30\x51\x02\x01\x01\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20", 16);
     der.append(reinterpret_cast<const char*>(private_key), 32);
@@ -91,12 +91,12 @@ TEST(PrivateKeyTest, Ed25519InPkcs8OfVersion2IsRead) {
   EXPECT_EQ(ConfigurationFault(PrivateKey::FromPem(pem()).status()), "");
   public_key[0] ^= 1;
   EXPECT_THAT(ConfigurationFault(PrivateKey::FromPem(pem()).status()), HasSubstr("doesn't parse"))
-      << "the public key is another one's";
+      << "the public key is that of another key";
 }
 
 using PrivateKeySignTest = PkiTest;
 
-TEST_F(PrivateKeySignTest, OnlySchemesOfItsKindAreSignedWith) {
+TEST_F(PrivateKeySignTest, AKeySignsWithSchemesOfItsKindOnly) {
   const auto key = *PrivateKey::FromPem(pki_.Issue(LeafFor("a.test")).key);
   EXPECT_FALSE(key->is_rsa());
   EXPECT_TRUE(key->Sign(SignatureScheme::kEcdsaP256Sha256, AsBytes("text")).ok());
@@ -105,7 +105,7 @@ TEST_F(PrivateKeySignTest, OnlySchemesOfItsKindAreSignedWith) {
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("of the scheme 0x0804"));
 }
 
-TEST_F(PrivateKeySignTest, ASecondPrivateKeyIsRefused) {
+TEST_F(PrivateKeySignTest, ASecondPrivateKeyIsRejected) {
   const std::string key = pki_.Issue(LeafFor("a.test")).key;
   const std::string other = pki_.Issue(LeafFor("b.test")).key;
   EXPECT_THAT(ConfigurationFault(PrivateKey::FromPem(key + other).status()),

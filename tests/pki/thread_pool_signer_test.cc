@@ -17,7 +17,7 @@
 namespace trestle::testing {
 namespace {
 
-// A thread that runs when it is told to.
+// A thread that runs on demand.
 class HeldThread final : public TaskRunner {
  public:
   absl::Status Run(absl::AnyInvocable<void()> task) override {
@@ -66,7 +66,7 @@ TEST_F(ThreadPoolSignerTest, OtherKeysAreLeftToTheLoop) {
   EXPECT_EQ(pool_.MakeSigner(KeyOf(KeyType::kEd25519)), nullptr);
 }
 
-TEST_F(ThreadPoolSignerTest, ARefusedTaskIsTheAnswer) {
+TEST_F(ThreadPoolSignerTest, ARejectedTaskFailsTheSignature) {
   thread_->refusal = OverLimitError(Limit::kTasks, Phase::kHandshake, "all are busy");
   const std::unique_ptr<PendingCall> pending = Sign(*pool_.MakeSigner(KeyOf(KeyType::kRsa)));
   loop_.RunReady();
@@ -74,14 +74,14 @@ TEST_F(ThreadPoolSignerTest, ARefusedTaskIsTheAnswer) {
   EXPECT_EQ(CodeOf(answer_->status()), ErrorCode::kOverLimit);
 }
 
-TEST_F(ThreadPoolSignerTest, NothingComesAfterCancellation) {
+TEST_F(ThreadPoolSignerTest, NoAnswerComesAfterCancellation) {
   const auto signer = pool_.MakeSigner(KeyOf(KeyType::kRsa));
   Sign(*signer).reset();
   thread_->tasks.at(0)();
   EXPECT_EQ(loop_.RunReady(), 0u) << "nothing was posted";
   std::unique_ptr<PendingCall> pending = Sign(*signer);
   thread_->tasks.at(1)();
-  pending.reset();  // The answer is under way.
+  pending.reset();  // The answer is on its way.
   loop_.RunReady();
   EXPECT_FALSE(answer_.has_value());
 }

@@ -19,8 +19,8 @@ using ::testing::HasSubstr;
 
 using TrustStoreTest = PkiTest;
 
-// CVE-2026-27586: a CA file that can't be used must not mean that anybody comes in.
-TEST_F(TrustStoreTest, UnusableFilesAreRefused) {
+// CVE-2026-27586: an unusable CA file must not accept every client.
+TEST_F(TrustStoreTest, UnusableFilesAreRejected) {
   const auto refusal = [](const std::string& cas, const std::string& crls) {
     const auto made = TrustStore::Create(cas, crls);
     return ConfigurationFault(made.status());
@@ -40,14 +40,14 @@ TEST_F(TrustStoreTest, UnusableFilesAreRefused) {
               HasSubstr("doesn't parse"));
 }
 
-// The same certificate with a signature algorithm that is no SEQUENCE.
+// Returns the same certificate with a signature algorithm that is not a SEQUENCE.
 std::string Spoilt(const std::string& pem) {
   constexpr absl::string_view kBegin = "-----BEGIN CERTIFICATE-----\n";
   constexpr absl::string_view kEnd = "\n-----END CERTIFICATE-----\n";
   std::string der;
   EXPECT_TRUE(
       absl::Base64Unescape(absl::StrReplaceAll(pem, {{kBegin, ""}, {kEnd, ""}, {"\n", ""}}), &der));
-  // What is signed is a SEQUENCE of 128 to 255 bytes in that of the certificate.
+  // The signed part is a SEQUENCE of 128 to 255 bytes within that of the certificate.
   EXPECT_EQ(static_cast<unsigned char>(der[5]), 0x81);
   der[7 + static_cast<unsigned char>(der[6])] = 0x31;
   std::string text = absl::Base64Escape(der);
@@ -55,7 +55,7 @@ std::string Spoilt(const std::string& pem) {
   return absl::StrCat(kBegin, text, kEnd);
 }
 
-TEST_F(TrustStoreTest, ACertificateThatDoesNotParseIsNamed) {
+TEST_F(TrustStoreTest, ACertificateThatDoesNotParseIsReported) {
   const TestPki broken(now_, "Broken CA");
   const auto made = TrustStore::Create(pki_.ca_pem() + Spoilt(broken.ca_pem()) + pki_.ca_pem());
   ASSERT_FALSE(made.ok());
@@ -65,7 +65,7 @@ TEST_F(TrustStoreTest, ACertificateThatDoesNotParseIsNamed) {
                          ": certificate 2, of \"CN=Broken CA\", doesn't parse"));
 }
 
-TEST_F(TrustStoreTest, StoresAreTheSameByTheirCas) {
+TEST_F(TrustStoreTest, StoresWithEqualCasAreEqual) {
   TestPki other(now_, "Other CA");
   const auto digest = [](const std::string& cas, const std::string& crls = "") {
     return (*TrustStore::Create(cas, crls))->digest();

@@ -20,7 +20,7 @@ class X509CertificateTest : public PkiTest {
   }
 };
 
-TEST_F(X509CertificateTest, DescribesWhatItSays) {
+TEST_F(X509CertificateTest, DescribesTheCertificate) {
   for (const auto& [type, text] :
        {std::pair(KeyType::kEcdsa, "ECDSA P-256"), std::pair(KeyType::kRsa, "RSA 2048"),
         std::pair(KeyType::kEd25519, "Ed25519")}) {
@@ -39,7 +39,7 @@ TEST_F(X509CertificateTest, DescribesWhatItSays) {
     EXPECT_THAT(info.uri_names, ElementsAre("spiffe://example.org/a"));
     EXPECT_EQ(info.serial.size(), 32u);
     EXPECT_EQ(info.key, text);
-    EXPECT_EQ(info.signature, "ecdsa-with-SHA256") << "of the authority's key";
+    EXPECT_EQ(info.signature, "ecdsa-with-SHA256") << "by the CA's key";
     EXPECT_EQ(info.not_before, leaf.not_before);
     EXPECT_EQ(info.not_after, leaf.not_after);
   }
@@ -54,7 +54,7 @@ TEST_F(X509CertificateTest, KeepsTextsPrintable) {
   EXPECT_THAT(info.dns_names, ElementsAre("nul\\x00.test", "good.test"));
 }
 
-TEST_F(X509CertificateTest, AddressesAreTextAndBytes) {
+TEST_F(X509CertificateTest, ConvertsAddressesBetweenTextAndBytes) {
   EXPECT_EQ(IpText(AsBytes("\x01\x02\x03")), "0x010203") << "neither 4 nor 16 bytes";
   for (const char* address : {"192.0.2.1", "2001:db8::1"}) {
     const std::optional<std::string> bytes = ParseIp(address);

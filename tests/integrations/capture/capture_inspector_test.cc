@@ -22,7 +22,7 @@ using testing::MemoryLink;
 using testing::NewMemoryPair;
 using testing::SimulatedLoop;
 
-// What a sink was told, in words; outlives it.
+// Records the calls of a sink as text; outlives it.
 struct Record {
   std::string events;
   std::string to_backend;
@@ -56,7 +56,7 @@ class RecordingSink final : public CaptureSink {
   Record& record_;
 };
 
-// Passes on what comes in capitals.
+// Passes on all bytes in upper case.
 class Capitals final : public Inspector {
  public:
   Verdict Inspect(Direction, ByteView pending, bool) override {
@@ -79,7 +79,7 @@ class CaptureInspectorTest : public ::testing::Test {
     return std::make_unique<InspectorChain>(std::move(list));
   }
 
-  // An inspected connection between `client_` and `backend_`.
+  // Creates an inspected connection between `client_` and `backend_`.
   void Connect(std::unique_ptr<Inspector> inspector, const MemoryLink& link = {}) {
     auto [client_end, front] = NewMemoryPair(loop_, link, link);
     auto [back, backend_end] = NewMemoryPair(loop_, link, link);
@@ -110,7 +110,7 @@ class CaptureInspectorTest : public ::testing::Test {
   absl::Status outcome_ = absl::UnknownError("still open");
 };
 
-TEST_F(CaptureInspectorTest, TellsOfEachByteOnceAndOfBothEnds) {
+TEST_F(CaptureInspectorTest, ReportsEachByteOnceAndBothEnds) {
   MemoryLink link;
   link.chunk_bytes = 1000;
   link.capacity_bytes = 3000;
@@ -141,7 +141,7 @@ TEST_F(CaptureInspectorTest, TellsOfEachByteOnceAndOfBothEnds) {
   EXPECT_EQ(record_.closed, loop_.Now());
 }
 
-TEST_F(CaptureInspectorTest, ASlowReaderMakesNothingCountTwice) {
+TEST_F(CaptureInspectorTest, WithASlowReaderNoByteCountsTwice) {
   Connect(Capturing(record_));
   backend_->SetReading(false);
   const std::string request(500'000, 'x');
@@ -166,7 +166,7 @@ TEST_F(CaptureInspectorTest, ACutConnectionHasNoEnds) {
   EXPECT_FALSE(record_.totals.ended_to_backend || record_.totals.ended_to_client);
 }
 
-TEST_F(CaptureInspectorTest, InAChainItSeesWhatThoseBeforeItLetThrough) {
+TEST_F(CaptureInspectorTest, InAChainItSeesTheOutputOfEarlierInspectors) {
   Connect(Chain(Capturing(first_), std::make_unique<Capitals>(), Capturing(last_)));
   client_->Send("request");
   client_->End();
@@ -185,7 +185,7 @@ TEST_F(CaptureInspectorTest, InAChainItSeesWhatThoseBeforeItLetThrough) {
   EXPECT_EQ(last_.totals.bytes_to_backend, 7u);
 }
 
-TEST_F(CaptureInspectorTest, WhatAnotherOneBlocksWasSeenBeforeItOnly) {
+TEST_F(CaptureInspectorTest, BlockedBytesAreSeenBeforeTheBlockerOnly) {
   auto options = std::make_shared<PatternBlockerOptions>();
   options->patterns = {"secret"};
   options->last_words = "no";

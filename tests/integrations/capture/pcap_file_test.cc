@@ -47,7 +47,7 @@ class PcapFileTest : public ::testing::Test {
     return file;
   }
 
-  // An inspector as a relay has one; from 192.0.2.1:`port`.
+  // Creates an inspector as a relay does; the client is 192.0.2.1:`port`.
   std::unique_ptr<CaptureInspector> Capture(PcapFile& file, uint16_t port = 40000) {
     return std::make_unique<CaptureInspector>(
         loop_, file.NewSink(*Endpoint::Parse(absl::StrCat("192.0.2.1:", port)),
@@ -59,7 +59,7 @@ class PcapFileTest : public ::testing::Test {
     EXPECT_EQ(capture.Inspect(direction, AsBytes(text), end).bytes(), text.size());
   }
 
-  // What is written by now. The file must be open.
+  // Returns the text written so far. The file must be open.
   std::string Text() const {
     EXPECT_TRUE(file_->Flush(absl::Seconds(30)));
     return ReadFile(path_, kMaxBytes).value_or("can't be read");
@@ -77,7 +77,7 @@ class PcapFileTest : public ::testing::Test {
   std::vector<absl::Status> stopped_;
 };
 
-TEST_F(PcapFileTest, HoldsWhatConnectionsSaid) {
+TEST_F(PcapFileTest, HoldsTheBytesOfConnections) {
   const auto file = Create();
   ASSERT_TRUE(file.ok()) << file.status();
   auto first = Capture(**file, 1);
@@ -99,7 +99,7 @@ TEST_F(PcapFileTest, HoldsWhatConnectionsSaid) {
   EXPECT_EQ(packets->front().time, absl::FromUnixMicros(absl::ToUnixMicros(loop_.Now())));
 }
 
-TEST_F(PcapFileTest, APortThatIsUsedAgainBeginsElsewhere) {
+TEST_F(PcapFileTest, AReusedPortGetsOtherSequenceNumbers) {
   const auto file = Create();
   ASSERT_TRUE(file.ok()) << file.status();
   Capture(**file).reset();
@@ -111,7 +111,7 @@ TEST_F(PcapFileTest, APortThatIsUsedAgainBeginsElsewhere) {
   EXPECT_NE(streams[0].server_sequence, streams[1].server_sequence);
 }
 
-TEST_F(PcapFileTest, IsForItsOwnerOnly) {
+TEST_F(PcapFileTest, OnlyItsOwnerCanReadIt) {
   const mode_t before = umask(0);
   const auto file = Create();
   umask(before);
@@ -121,7 +121,7 @@ TEST_F(PcapFileTest, IsForItsOwnerOnly) {
   EXPECT_EQ(info.st_mode & 07777, 0600u);
 }
 
-TEST_F(PcapFileTest, NothingIsOverwrittenAndNoLinkFollowed) {
+TEST_F(PcapFileTest, NoFileIsOverwrittenAndNoLinkFollowed) {
   const auto first = Create();
   ASSERT_TRUE(first.ok()) << first.status();
   const absl::Status again = Create().status();
@@ -161,7 +161,7 @@ TEST_F(PcapFileTest, StopsAtItsLimitWithWholePackets) {
   EXPECT_EQ(Streams()[0].to_server, "ten bytes!");
 }
 
-// As a full disk: the kernel writes what has room, then fails.
+// Simulates a full disk: the kernel writes as many bytes as fit, then fails.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) : handler_(signal(SIGXFSZ, SIG_IGN)) {
@@ -180,7 +180,7 @@ class FileSizeLimit {
   void (*const handler_)(int);
 };
 
-TEST_F(PcapFileTest, ADiskThatIsFullEndsTheCaptureAndNothingElse) {
+TEST_F(PcapFileTest, AFullDiskEndsTheCaptureOnly) {
   const auto file = Create();
   ASSERT_TRUE(file.ok()) << file.status();
   const auto capture = Capture(**file);
@@ -191,7 +191,7 @@ TEST_F(PcapFileTest, ADiskThatIsFullEndsTheCaptureAndNothingElse) {
     Carry(*capture, Direction::kToBackend, std::string(1000, 'x'));
     EXPECT_TRUE((*file)->Flush(absl::Seconds(30)));
   }
-  // Once there is room again it goes on no more: a hole would mislead.
+  // The capture does not continue after there is space again: a gap would be misleading.
   Carry(*capture, Direction::kToClient, "after");
   ASSERT_THAT(stopped_, SizeIs(1));
   EXPECT_EQ(stopped_[0].message(), absl::StrCat("cannot write ", path_, ": File too large"));
@@ -199,13 +199,13 @@ TEST_F(PcapFileTest, ADiskThatIsFullEndsTheCaptureAndNothingElse) {
   EXPECT_EQ(Streams()[0].to_server, "before");
 }
 
-TEST_F(PcapFileTest, NoRoomForTheHeaderIsAFailureToCreate) {
+TEST_F(PcapFileTest, WithoutSpaceForTheHeaderCreationFails) {
   const FileSizeLimit full(10);
   EXPECT_THAT(DetailOf(Create().status()), HasSubstr("File too large"));
   EXPECT_NE(access(path_.c_str(), F_OK), 0);
 }
 
-TEST_F(PcapFileTest, NoLoopWaitsForADiskThatIsTooSlow) {
+TEST_F(PcapFileTest, NoLoopWaitsForASlowDisk) {
   PcapFileOptions options;
   options.dangerous_path = path_;
   options.max_queued_bytes = 4096;
@@ -213,7 +213,7 @@ TEST_F(PcapFileTest, NoLoopWaitsForADiskThatIsTooSlow) {
   const auto file = PcapFile::Create(std::move(options));
   ASSERT_TRUE(file.ok()) << file.status();
   const auto capture = Capture(**file);
-  // More at once than may wait.
+  // More bytes at once than the queue holds.
   Carry(*capture, Direction::kToBackend, std::string(5000, 'x'));
   Carry(*capture, Direction::kToBackend, "and more");
   ASSERT_THAT(stopped_, SizeIs(1));
@@ -222,7 +222,7 @@ TEST_F(PcapFileTest, NoLoopWaitsForADiskThatIsTooSlow) {
   EXPECT_EQ((*file)->lost(), 2u);
 }
 
-TEST_F(PcapFileTest, AfterARotationItGoesOnInANewFile) {
+TEST_F(PcapFileTest, AfterARotationItContinuesInANewFile) {
   const auto file = Create();
   ASSERT_TRUE(file.ok()) << file.status();
   const auto capture = Capture(**file, 1);
@@ -246,7 +246,7 @@ TEST_F(PcapFileTest, AfterARotationItGoesOnInANewFile) {
   EXPECT_EQ(Streams()[0].to_server, "after, and on");
 }
 
-TEST_F(PcapFileTest, ARotationStartsAStoppedCaptureAnew) {
+TEST_F(PcapFileTest, ARotationRestartsAStoppedCapture) {
   const auto file = Create(kHeaderBytes + kOpenBytes + 2 * (16 + 40) + 10);
   ASSERT_TRUE(file.ok()) << file.status();
   const auto capture = Capture(**file, 1);
@@ -254,7 +254,7 @@ TEST_F(PcapFileTest, ARotationStartsAStoppedCaptureAnew) {
   ASSERT_THAT(stopped_, SizeIs(1));
   ASSERT_EQ(unlink(path_.c_str()), 0);
   EXPECT_TRUE((*file)->Reopen().ok());
-  // The one with a hole in it is left out.
+  // The connection with a gap is omitted.
   Carry(*capture, Direction::kToBackend, "x");
   const auto after = Capture(**file, 2);
   Carry(*after, Direction::kToBackend, "y");

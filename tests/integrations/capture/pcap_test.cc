@@ -50,7 +50,7 @@ class Recording {
   }
   const std::string& file() const { return file_; }
 
-  // The one stream in it; a fault is the test's failure.
+  // Returns its only stream; an invalid file fails the test.
   PcapStream Stream() const {
     const absl::StatusOr<std::vector<PcapStream>> streams = ReadStreams(file_);
     EXPECT_TRUE(streams.ok()) << streams.status();
@@ -63,8 +63,8 @@ class Recording {
   std::string file_;
 };
 
-// Byte for byte, so that writer and reader don't agree on a mistake.
-TEST(PcapTest, AFileBeginsLikeThis) {
+// Compares bytes, so that the writer and the reader can't share an error.
+TEST(PcapTest, TheFirstPacketHasTheExpectedBytes) {
   PcapConversation packets(Client(), Server(), 0x01020304, 0);
   std::string out;
   packets.AppendOpen(kNow, out);
@@ -78,7 +78,7 @@ TEST(PcapTest, AFileBeginsLikeThis) {
             "89dd0000");                        // Checksum
 }
 
-TEST(PcapTest, BothWaysArriveWhole) {
+TEST(PcapTest, BothDirectionsAreComplete) {
   for (const auto& [client, server] :
        {std::pair(Client(), Server()), std::pair(At("[2001:db8::1]:40000"), At("[::1]:443"))}) {
     const PcapStream stream = Recording(client, server)
@@ -97,7 +97,7 @@ TEST(PcapTest, BothWaysArriveWhole) {
   }
 }
 
-TEST(PcapTest, ASideThatEndedIsStillAnswered) {
+TEST(PcapTest, ASideThatEndedStillReceives) {
   const PcapStream stream = Recording(Client(), Server())
                                 .Says(Leg::kFront, "all of it")
                                 .Ends(Leg::kFront)
@@ -108,13 +108,13 @@ TEST(PcapTest, ASideThatEndedIsStillAnswered) {
   EXPECT_EQ(stream.to_client, "answer");
 }
 
-TEST(PcapTest, ACutIsAReset) {
+TEST(PcapTest, AnAbortIsWrittenAsAReset) {
   const Recording before(Client(), Server());
   const PcapStream cut = Recording(Client(), Server()).Says(Leg::kBack, "half").IsCut().Stream();
   EXPECT_TRUE(cut.reset);
   EXPECT_FALSE(cut.client_ended || cut.server_ended);
   EXPECT_EQ(cut.to_client, "half");
-  // A side that has ended has nothing to say any more.
+  // A side that has ended sends nothing, so the other side resets.
   const Recording half = Recording(Client(), Server()).Ends(Leg::kFront).IsCut();
   EXPECT_TRUE(half.Stream().reset);
   const auto packets = ReadPackets(half.file());
@@ -122,7 +122,7 @@ TEST(PcapTest, ACutIsAReset) {
   EXPECT_EQ(packets->back().from, Server());
 }
 
-TEST(PcapTest, SequenceNumbersGoPastTheirEnd) {
+TEST(PcapTest, SequenceNumbersWrapAround) {
   const std::string text(100'000, 'x');
   Recording recording(Client(), Server(), 0xffff'ffff, 0xffff'0000);
   const PcapStream stream =
@@ -147,14 +147,14 @@ TEST(PcapTest, LongPiecesBecomeSeveralSegments) {
   EXPECT_EQ((*packets)[9].payload.size(), 1u);
 }
 
-TEST(PcapTest, FamiliesThatDifferMeetInIpv6) {
+TEST(PcapTest, MixedFamiliesUseIpv6) {
   const Recording mixed(Client(), At("[2001:db8::1]:443"));
   EXPECT_EQ(mixed.Stream().client.ToString(), "192.0.2.1:40000");
   const Recording nowhere(Endpoint(), Server());
   EXPECT_EQ(nowhere.Stream().client.ToString(), "0.0.0.0:0");
 }
 
-TEST(PcapTest, TimesOutsideTheFormatAreItsEnds) {
+TEST(PcapTest, TimesOutsideTheFormatAreClamped) {
   for (const auto& [time, seconds] :
        {std::pair(absl::InfinitePast(), int64_t{0}), std::pair(kNow, int64_t{1'700'000'000}),
         std::pair(absl::InfiniteFuture(), int64_t{0xffff'ffff})}) {
@@ -167,12 +167,12 @@ TEST(PcapTest, TimesOutsideTheFormatAreItsEnds) {
   }
 }
 
-// A reader that takes anything would prove nothing.
-TEST(PcapTest, TheReaderNoticesEveryChangedByte) {
+// A reader that accepts everything would prove nothing.
+TEST(PcapTest, TheReaderDetectsEveryChangedByte) {
   const std::string good =
       Recording(Client(), Server()).Says(Leg::kFront, "text").Ends(Leg::kFront).file();
   ASSERT_TRUE(ReadStreams(good).ok());
-  // Times may be any.
+  // Times may have any value.
   std::vector<bool> is_time(good.size(), false);
   size_t at = PcapFileHeader().size();
   const auto packets = ReadPackets(good);

@@ -1,4 +1,4 @@
-// Compressed certificates, read back by the libraries' own decoders, also through a handshake.
+// Compressed certificates, decompressed by the libraries' own decoders, also in a handshake.
 #include <brotli/decode.h>
 #include <openssl/pool.h>
 #include <openssl/ssl.h>
@@ -43,7 +43,7 @@ std::optional<std::string> Unzlib(ByteView in, size_t bytes) {
   return out;
 }
 
-size_t compressed_bytes = 0;  // Of the last certificate that came.
+size_t compressed_bytes = 0;  // Of the last received certificate.
 
 template <std::optional<std::string> (*decompress)(ByteView, size_t)>
 int Decompress(SSL* /*ssl*/, CRYPTO_BUFFER** out, size_t bytes, const uint8_t* in,
@@ -61,7 +61,7 @@ std::string Repetitive() {
   return text;
 }
 
-TEST(CompressionTest, GivesBackWhatWasPutIn) {
+TEST(CompressionTest, DecompressionRestoresTheInput) {
   for (const std::string& text : {Repetitive(), std::string(1, 'x'), std::string(70000, '\0')}) {
     const std::optional<std::string> brotli = BrotliCompressor().Compress(AsBytes(text));
     ASSERT_TRUE(brotli.has_value());

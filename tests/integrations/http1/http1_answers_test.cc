@@ -1,4 +1,4 @@
-// Backends' answers that readers may take differently: none reaches the client, however it is cut.
+// Ambiguous responses of backends never reach the client, for every split of their bytes.
 #include <string>
 #include <vector>
 
@@ -27,7 +27,7 @@ std::string Ok(absl::string_view fields, absl::string_view body = "") {
   return absl::StrCat("HTTP/1.1 200 OK\r\n", fields, "\r\n", body);
 }
 
-// Sends `answer` to a GET in pieces of `step` bytes, as far as the connection goes on.
+// Sends `answer` to a GET in pieces of `step` bytes, until the connection ends.
 void Send(Http1Connection& c, absl::string_view answer, size_t step) {
   c.FromClient(kGet);
   for (size_t at = 0; at < answer.size() && !c.outcome.has_value(); at += step) {
@@ -78,7 +78,7 @@ std::vector<Answer> BadHeads() {
   };
 }
 
-TEST(Http1AnswersTest, HeadsThatReadersTakeDifferentlyBecomeABadGateway) {
+TEST(Http1AnswersTest, AmbiguousHeadsBecomeABadGateway) {
   for (const Answer& answer : BadHeads()) {
     SCOPED_TRACE(answer.bytes.substr(0, 80));
     for (const size_t step : {size_t{1}, size_t{7}, answer.bytes.size()}) {
@@ -92,7 +92,7 @@ TEST(Http1AnswersTest, HeadsThatReadersTakeDifferentlyBecomeABadGateway) {
   }
 }
 
-TEST(Http1AnswersTest, TrailersThatReadersTakeDifferentlyAreCut) {
+TEST(Http1AnswersTest, AmbiguousTrailersEndTheConnection) {
   for (const absl::string_view trailers :
        {"A: b\r\n c\r\n\r\n", "A: b\n\r\n", "A : b\r\n\r\n", "nothing\r\n\r\n", "\n",
         "Content-Length: 5\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"}) {
@@ -107,7 +107,7 @@ TEST(Http1AnswersTest, TrailersThatReadersTakeDifferentlyAreCut) {
   }
 }
 
-TEST(Http1AnswersTest, GoodOnesPassByteForByte) {
+TEST(Http1AnswersTest, ValidResponsesPassUnchanged) {
   for (const std::string& answer :
        {Ok("Content-Length: 2\r\n", "ok"), Ok("Content-Length:2\r\nA:\tb \r\n", "ok"),
         std::string("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n"),
@@ -130,7 +130,7 @@ TEST(Http1AnswersTest, GoodOnesPassByteForByte) {
   }
 }
 
-TEST(Http1AnswersTest, AnEndInMidHeadIsABadGateway) {
+TEST(Http1AnswersTest, AnEndWithinTheHeadIsABadGateway) {
   Http1Connection c(QuietOptions());
   Send(c, "HTTP/1.1 200 OK\r\nContent-", 100);
   EXPECT_EQ(c.at_client(), "");
@@ -140,7 +140,7 @@ TEST(Http1AnswersTest, AnEndInMidHeadIsABadGateway) {
   EXPECT_THAT(c.at_client(), StartsWith("HTTP/1.1 502 Bad Gateway\r\n"));
 }
 
-TEST(Http1AnswersTest, AnEndInMidTrailersIsCut) {
+TEST(Http1AnswersTest, AnEndWithinTheTrailersEndsTheConnection) {
   Http1Connection c(QuietOptions());
   Send(c, absl::StrCat(kChunkedHead, "0\r\nA: b\r\n"), 100);
   c.backend->End();

@@ -1,5 +1,5 @@
-// Two requests and their answers through a bridge that reads HTTP/1.1, alone and in a chain of
-// inspectors, with a fault at every byte.
+// Two requests and their responses through a bridge that reads HTTP/1.1, with the inspector alone
+// and in a chain, and with a fault at every byte.
 #include <map>
 #include <memory>
 #include <string>
@@ -21,7 +21,7 @@ namespace {
 
 using Parameters = std::tuple<FaultPlace, Fault, bool /*chain*/>;
 
-// What a client says and gets, and how much of it a backend is told.
+// The bytes of the client, and the part of them that a backend receives.
 struct Passed {
   std::string to_backend;
   std::string to_client;
@@ -47,13 +47,13 @@ class Http1FaultsTest : public BridgeFaults, public ::testing::WithParamInterfac
 
   InspectorFactory NewFactory() {
     Http1Options http;
-    // What stands for the bridge in `Pass` knows no addresses.
+    // The substitute for the bridge in `Pass` has no addresses.
     http.forwarding.x_forwarded = false;
     http.forwarding.forwarded = false;
     InspectorFactory http1 = *NewHttp1InspectorFactory(loop, std::move(http));
     if (!std::get<2>(GetParam())) return http1;
     auto patterns = std::make_shared<PatternBlockerOptions>();
-    // Beginnings of it are all over the exchange.
+    // The exchange contains many beginnings of these patterns.
     patterns->patterns = {"HTTP/1.1 404", "T / HTTP/2"};
     patterns->to_client = true;
     return [this, http1 = std::move(http1), patterns = std::move(patterns)](
@@ -66,7 +66,8 @@ class Http1FaultsTest : public BridgeFaults, public ::testing::WithParamInterfac
     };
   }
 
-  // What the same inspectors let through, over sound legs, of beginnings of question and answer.
+  // Returns the output of the same inspectors over legs without faults, for a beginning of the
+  // request and of the response.
   const Passed& Pass(uint64_t question_bytes, uint64_t answer_bytes) {
     const auto [known, is_new] = passed_.try_emplace({question_bytes, answer_bytes});
     if (!is_new) return known->second;
@@ -98,8 +99,8 @@ class Http1FaultsTest : public BridgeFaults, public ::testing::WithParamInterfac
   std::map<std::pair<uint64_t, uint64_t>, Passed> passed_;
 };
 
-TEST_P(Http1FaultsTest, EveryOffset) {
-  // Else nothing was read as HTTP.
+TEST_P(Http1FaultsTest, AFaultAtEveryOffsetIsHandled) {
+  // Otherwise nothing was read as HTTP.
   ASSERT_EQ(AtBackend(20), "");
   ASSERT_GT(AtBackend(question.size()).size(), 100u);
   ASSERT_EQ(AtClient(answer.size()), answer);

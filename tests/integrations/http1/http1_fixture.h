@@ -1,4 +1,4 @@
-// A relay between a client and a backend of a test, with an inspector of HTTP/1.1 in between.
+// A relay between a client and a backend of a test, with an HTTP/1.1 inspector.
 #ifndef TRESTLE_TESTS_INTEGRATIONS_HTTP1_HTTP1_FIXTURE_H_
 #define TRESTLE_TESTS_INTEGRATIONS_HTTP1_HTTP1_FIXTURE_H_
 
@@ -17,7 +17,7 @@
 
 namespace trestle {
 
-/// A connection from 192.0.2.7 that asked for app.test.
+/// Returns the report of a connection from 192.0.2.7 for app.test.
 inline ConnectionReport ReportOfAppTest() {
   ConnectionReport report;
   report.server_name = "app.test";
@@ -28,7 +28,7 @@ inline ConnectionReport ReportOfAppTest() {
   return report;
 }
 
-/// Nothing is added to heads, so that tests read what was passed on.
+/// Returns options that add nothing to heads, so that tests can compare them.
 inline Http1Options QuietOptions() {
   Http1Options options;
   options.forwarding.x_forwarded = false;
@@ -63,7 +63,7 @@ class Http1Connection {
   }
   const std::string& at_backend() const { return backend->received(); }
   const std::string& at_client() const { return client->received(); }
-  /// Why the inspector ended the connection; empty if it didn't.
+  /// Returns why the inspector ended the connection; empty if it didn't.
   std::string blocked() const {
     if (!outcome.has_value()) return "";
     const std::optional<Error> error = GetError(*outcome);

@@ -1,5 +1,5 @@
-// The inspector beyond single requests: answers and their order, refusals between them, guards,
-// what backends are told, time.
+// The inspector over several requests: responses and their order, rejections between them, guards,
+// fields for backends, and time limits.
 #include "integrations/http1/http1_inspector.h"
 
 #include <memory>
@@ -31,7 +31,7 @@ int Count(absl::string_view text, absl::string_view what) {
   return count;
 }
 
-/// Remembers what it is shown; refuses what holds "evil".
+/// Records its input; rejects requests that contain "evil".
 class RecordingGuard final : public HttpGuard {
  public:
   explicit RecordingGuard(std::vector<std::string>& log, bool wants_body = true)
@@ -92,7 +92,7 @@ TEST(Http1InspectorTest, RequestsAndAnswersAlternate) {
   EXPECT_TRUE(c.outcome->ok()) << *c.outcome;
 }
 
-TEST(Http1InspectorTest, TheEndPassesBothWays) {
+TEST(Http1InspectorTest, TheEndPassesInBothDirections) {
   Http1Connection c(QuietOptions());
   c.FromClient(kGet);
   c.client->End();
@@ -106,7 +106,7 @@ TEST(Http1InspectorTest, TheEndPassesBothWays) {
   EXPECT_TRUE(c.outcome.has_value() && c.outcome->ok());
 }
 
-TEST(Http1InspectorTest, TheEndInMidBodyPasses) {
+TEST(Http1InspectorTest, TheEndWithinABodyPasses) {
   Http1Connection c(QuietOptions());
   c.FromClient(Post("hello").substr(0, Post("hello").size() - 2));
   c.client->End();
@@ -115,7 +115,7 @@ TEST(Http1InspectorTest, TheEndInMidBodyPasses) {
   EXPECT_TRUE(c.backend->saw_end());
 }
 
-TEST(Http1InspectorTest, TheEndInMidHeadIsRefused) {
+TEST(Http1InspectorTest, TheEndWithinAHeadIsRejected) {
   Http1Connection c(QuietOptions());
   c.FromClient("GET / HTT");
   c.client->End();
@@ -124,7 +124,7 @@ TEST(Http1InspectorTest, TheEndInMidHeadIsRefused) {
   EXPECT_EQ(c.at_backend(), "");
 }
 
-TEST(Http1InspectorTest, ARefusalWaitsForTheAnswersBeforeIt) {
+TEST(Http1InspectorTest, ARejectionWaitsForEarlierResponses) {
   Http1Connection c(QuietOptions());
   c.FromClient(absl::StrCat(kGet, kGet, kBad));
   c.client->End();
@@ -132,14 +132,14 @@ TEST(Http1InspectorTest, ARefusalWaitsForTheAnswersBeforeIt) {
   EXPECT_EQ(c.blocked(), "");
   c.FromBackend(kOk);
   c.FromBackend("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf ");
-  EXPECT_EQ(c.blocked(), "") << "a page here would be taken for the rest of the answer";
+  EXPECT_EQ(c.blocked(), "") << "a page here would be read as the rest of the response";
   c.FromBackend("again");
   EXPECT_NE(c.blocked(), "");
   EXPECT_THAT(c.at_client(), HasSubstr("half againHTTP/1.1 400 Bad Request\r\n"));
   EXPECT_EQ(Count(c.at_backend(), "GET /"), 2);
 }
 
-TEST(Http1InspectorTest, ARefusalInABodyThatIsAnsweredAlreadyIsSilent) {
+TEST(Http1InspectorTest, ARejectionAfterTheResponseBeganSendsNoPage) {
   for (const bool answered : {true, false}) {
     Http1Connection c(QuietOptions());
     c.FromClient("POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -151,7 +151,7 @@ TEST(Http1InspectorTest, ARefusalInABodyThatIsAnsweredAlreadyIsSilent) {
   }
 }
 
-TEST(Http1InspectorTest, SoManyRequestsWaitForAnswers) {
+TEST(Http1InspectorTest, TheNumberOfPipelinedRequestsIsLimited) {
   Http1Options options = QuietOptions();
   options.pipelined_requests = 2;
   Http1Connection c(std::move(options));
@@ -164,7 +164,7 @@ TEST(Http1InspectorTest, SoManyRequestsWaitForAnswers) {
   EXPECT_EQ(c.blocked(), "");
 }
 
-TEST(Http1InspectorTest, AnswersWithoutBodiesAndInterimOnes) {
+TEST(Http1InspectorTest, ResponsesWithoutBodiesAndInterimResponsesPass) {
   Http1Connection c(QuietOptions());
   const std::string head = absl::StrCat("HEAD", std::string(kGet).substr(3));
   c.FromClient(absl::StrCat(head, kGet, kGet, kGet));
@@ -179,14 +179,14 @@ TEST(Http1InspectorTest, AnswersWithoutBodiesAndInterimOnes) {
   EXPECT_EQ(c.blocked(), "the backend sent bytes that nobody had asked for");
 }
 
-TEST(Http1InspectorTest, UnaskedAnswersAreNotPassedOn) {
+TEST(Http1InspectorTest, ResponsesWithoutARequestAreRejected) {
   Http1Connection c(QuietOptions());
   c.FromBackend(kOk);
   EXPECT_EQ(c.blocked(), "the backend sent bytes that nobody had asked for");
   EXPECT_EQ(c.at_client(), "");
 }
 
-TEST(Http1InspectorTest, AnAnswerThatIsNoHttpIsABadGateway) {
+TEST(Http1InspectorTest, AResponseOtherThanHttpIsABadGateway) {
   Http1Connection c(QuietOptions());
   c.FromClient(kGet);
   c.FromBackend("SSH-2.0-OpenSSH\r\n");
@@ -194,7 +194,7 @@ TEST(Http1InspectorTest, AnAnswerThatIsNoHttpIsABadGateway) {
   EXPECT_THAT(c.at_client(), StartsWith("HTTP/1.1 502 Bad Gateway\r\n"));
 }
 
-TEST(Http1InspectorTest, AnAnswerThatBreaksIsCutWithoutAPage) {
+TEST(Http1InspectorTest, AnInvalidResponseAfterItsBeginningSendsNoPage) {
   Http1Connection c(QuietOptions());
   c.FromClient(kGet);
   c.FromBackend("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -203,7 +203,7 @@ TEST(Http1InspectorTest, AnAnswerThatBreaksIsCutWithoutAPage) {
   EXPECT_EQ(c.at_client(), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
 }
 
-TEST(Http1InspectorTest, BackendsAreToldOfTheClient) {
+TEST(Http1InspectorTest, BackendsReceiveTheClientsAddress) {
   Http1Connection c(Http1Options{});
   c.FromClient("GET / HTTP/1.1\r\nHost: app.test:8443\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n");
   EXPECT_EQ(c.at_backend(),
@@ -212,7 +212,7 @@ TEST(Http1InspectorTest, BackendsAreToldOfTheClient) {
             "Forwarded: for=192.0.2.7;proto=https;host=\"app.test:8443\"\r\n\r\n");
 }
 
-TEST(Http1InspectorTest, BackendsAreToldOfIpv6AndCertificates) {
+TEST(Http1InspectorTest, BackendsReceiveIpv6AddressesAndCertificates) {
   ConnectionReport report = ReportOfAppTest();
   report.front.peer = *Endpoint::Parse("[2001:db8::7]:40000");
   auto identity = std::make_shared<PeerIdentity>();
@@ -236,7 +236,8 @@ TEST(Http1InspectorTest, BackendsAreToldOfIpv6AndCertificates) {
             "Forwarded: for=\"[2001:db8::7]\";proto=https;host=\"app.test\"\r\n\r\n");
 }
 
-// Through a proxy in front, of 192.0.2.0/24 as is the client of these tests.
+// Returns the fields for a request through a trusted proxy of 192.0.2.0/24, the client of these
+// tests.
 std::string FromTrusted(absl::string_view fields, const std::string& ranges = "192.0.2.0/24") {
   Http1Options options;
   options.forwarding.append_from = *TrustedPeers::Parse(ranges);
@@ -248,7 +249,7 @@ std::string FromTrusted(absl::string_view fields, const std::string& ranges = "1
   return c.at_backend().substr(begin.size());
 }
 
-TEST(Http1InspectorTest, WhatATrustedProxySaysIsAddedTo) {
+TEST(Http1InspectorTest, FieldsOfATrustedProxyAreExtended) {
   const std::string said =
       "X-Forwarded-For: 10.0.0.1\r\nForwarded: for=10.0.0.1;proto=http\r\n"
       "x-forwarded-for: 10.0.0.2\r\nX-Forwarded-Proto: http\r\n";
@@ -261,11 +262,11 @@ TEST(Http1InspectorTest, WhatATrustedProxySaysIsAddedTo) {
       "Forwarded: for=192.0.2.7;proto=https;host=\"app.test\"\r\n\r\n";
   EXPECT_EQ(FromTrusted(""), own);
   EXPECT_EQ(FromTrusted("X-Forwarded-For:\r\nForwarded:\r\n"), own);
-  // Anybody else's is taken out, as without the option.
+  // Fields of all other peers are removed, as without the option.
   EXPECT_EQ(FromTrusted(said, "192.0.2.8,198.51.100.0/24"), own);
 }
 
-TEST(Http1InspectorTest, ATrustedProxyIsTrustedWithNothingElse) {
+TEST(Http1InspectorTest, OtherFieldsOfATrustedProxyAreRemoved) {
   const std::string own =
       "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n"
       "Forwarded: for=192.0.2.7;proto=https;host=\"app.test\"\r\n\r\n";
@@ -275,7 +276,7 @@ TEST(Http1InspectorTest, ATrustedProxyIsTrustedWithNothingElse) {
   for (const char* proto : {"ftp", "https, http", "HTTPS\r\nX-Forwarded-Proto: http"}) {
     EXPECT_EQ(FromTrusted(absl::StrCat("X-Forwarded-Proto: ", proto, "\r\n")), own) << proto;
   }
-  // What is added must not end up in a quoted string.
+  // The added part must not end up in a quoted string.
   for (const char* open : {"for=\"", "for=\"a\\\"", "for=a, for=\"b\"\""}) {
     EXPECT_EQ(FromTrusted(absl::StrCat("Forwarded: ", open, "\r\n")), own) << open;
   }
@@ -283,7 +284,7 @@ TEST(Http1InspectorTest, ATrustedProxyIsTrustedWithNothingElse) {
               HasSubstr("Forwarded: for=\"[2001:db8::1]\", for=\"_a\\\"b\", for=192.0.2.7;"));
 }
 
-TEST(Http1InspectorTest, HostsByPolicy) {
+TEST(Http1InspectorTest, HostsDependOnThePolicy) {
   const auto status = [](Http1Options::HostPolicy policy, const std::string& server_name,
                          const std::string& host) {
     Http1Options options = QuietOptions();
@@ -303,7 +304,7 @@ TEST(Http1InspectorTest, HostsByPolicy) {
   EXPECT_EQ(status(Http1Options::HostPolicy::kAny, "app.test", "b.test"), "");
 }
 
-TEST(Http1InspectorTest, Http2IsRefused) {
+TEST(Http1InspectorTest, Http2IsRejected) {
   ConnectionReport report = ReportOfAppTest();
   TlsInfo tls = *report.front.tls;
   tls.alpn = "h2";
@@ -313,7 +314,7 @@ TEST(Http1InspectorTest, Http2IsRefused) {
   EXPECT_THAT(c.blocked(), StartsWith("HTTP/2 was agreed on"));
 }
 
-TEST(Http1InspectorTest, AHeadThatTricklesIsEnded) {
+TEST(Http1InspectorTest, ASlowHeadReachesItsTimeout) {
   Http1Connection c(QuietOptions());
   c.FromClient("GET / HTTP/1.1\r\n");
   for (int i = 0; i < 12 && c.blocked().empty(); ++i) {
@@ -324,7 +325,7 @@ TEST(Http1InspectorTest, AHeadThatTricklesIsEnded) {
   EXPECT_THAT(c.at_client(), StartsWith("HTTP/1.1 408 "));
 }
 
-TEST(Http1InspectorTest, OneRequestWhereAskedFor) {
+TEST(Http1InspectorTest, OneRequestPerConnectionIfConfigured) {
   Http1Options options = QuietOptions();
   options.one_request = [](const ConnectionReport& report) {
     return report.server_name == "app.test";
@@ -351,7 +352,7 @@ TEST(Http1InspectorTest, GuardsSeeRequestsBeforeBackendsDo) {
       log, ElementsAre("POST /form", "body a=b&c=d", "GET /", "body ", "POST /x", "body foobar"));
 }
 
-TEST(Http1InspectorTest, WhatGuardsRefuseNeverReachesTheBackend) {
+TEST(Http1InspectorTest, RejectedRequestsNeverReachTheBackend) {
   for (const std::string& request :
        {Post("some evil"), std::string("GET /evil HTTP/1.1\r\nHost: app.test\r\n\r\n")}) {
     std::vector<std::string> log;
@@ -363,7 +364,7 @@ TEST(Http1InspectorTest, WhatGuardsRefuseNeverReachesTheBackend) {
   }
 }
 
-TEST(Http1InspectorTest, GuardsThatWantNoBodyDontHoldIt) {
+TEST(Http1InspectorTest, GuardsWithoutWantsBodyDoNotDelayTheBody) {
   std::vector<std::string> log;
   Http1Connection c(WithGuard(log, false));
   const std::string request = Post("some evil");
@@ -371,7 +372,7 @@ TEST(Http1InspectorTest, GuardsThatWantNoBodyDontHoldIt) {
   EXPECT_EQ(c.at_backend(), request.substr(0, request.size() - 1));
 }
 
-TEST(Http1InspectorTest, AClientThatWaitsToBeAskedForItsBodyIsAsked) {
+TEST(Http1InspectorTest, AClientThatExpects100ContinueGetsIt) {
   std::vector<std::string> log;
   Http1Connection c(WithGuard(log));
   const std::string head = Post("some evil", "Expect: 100-continue\r\n");
@@ -379,11 +380,11 @@ TEST(Http1InspectorTest, AClientThatWaitsToBeAskedForItsBodyIsAsked) {
   EXPECT_EQ(c.at_backend(), head.substr(0, head.size() - 9));
   c.FromBackend("HTTP/1.1 100 Continue\r\n\r\n");
   c.FromClient("some evil");
-  EXPECT_EQ(c.at_backend(), head.substr(0, head.size() - 9)) << "nothing of the body";
+  EXPECT_EQ(c.at_backend(), head.substr(0, head.size() - 9)) << "no byte of the body";
   EXPECT_THAT(c.at_client(), StartsWith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden"));
 }
 
-TEST(Http1InspectorTest, BodiesOverTheBound) {
+TEST(Http1InspectorTest, LongBodiesAreRejectedOrPassedInPart) {
   const std::string chunk = absl::StrCat("32\r\n", std::string(50, 'x'), "\r\n");
   const std::string chunked =
       absl::StrCat("POST /form HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -404,7 +405,7 @@ TEST(Http1InspectorTest, BodiesOverTheBound) {
   }
 }
 
-TEST(Http1InspectorTest, AGuardedBodyThatIsCutIsRefused) {
+TEST(Http1InspectorTest, ATruncatedGuardedBodyIsRejected) {
   std::vector<std::string> log;
   Http1Connection c(WithGuard(log));
   c.FromClient(Post("a=b&c=d").substr(0, Post("a=b&c=d").size() - 2));
@@ -414,7 +415,7 @@ TEST(Http1InspectorTest, AGuardedBodyThatIsCutIsRefused) {
   EXPECT_EQ(c.at_backend(), "");
 }
 
-TEST(Http1InspectorTest, LimitsMustBeLimits) {
+TEST(Http1InspectorTest, ZeroAndInfiniteLimitsAreRejected) {
   testing::SimulatedLoop loop;
   const auto fails = [&](auto change) {
     Http1Options options;

@@ -1,5 +1,5 @@
-// Every shape of a request that two readers could take differently, cut at every byte: what is
-// refused is refused wherever it was cut, with the same status, and nothing of it is passed on.
+// Every ambiguous form of a request, split at every byte. It is rejected with the same status for
+// every split, and no byte of it is passed on.
 #include <string>
 #include <vector>
 
@@ -18,7 +18,7 @@ struct Shape {
   const char* name;
   std::string bytes;
   int status;                   // 0: passed on.
-  std::string at_backend = {};  // Where passed on and not the same.
+  std::string at_backend = {};  // If passed on and not the same.
   const char* reason = "";      // Part of it.
 };
 
@@ -206,7 +206,8 @@ Http1Options SmallLimits() {
   return options;
 }
 
-// Sends `bytes` in two pieces, or in pieces of one byte each, and hands the connection to `check`.
+// Sends `bytes` in two pieces, or in pieces of one byte each, and calls `check` with the
+// connection.
 template <typename Check>
 void ForEachCut(const std::string& bytes, const Check& check) {
   for (size_t cut = 0; cut < bytes.size(); ++cut) {
@@ -234,11 +235,11 @@ void ExpectRefused(const Shape& shape, bool head_passed) {
     EXPECT_THAT(connection.at_client(), HasSubstr(absl::StrCat("HTTP/1.1 ", shape.status, " ")));
     EXPECT_THAT(connection.at_client(), HasSubstr("\r\nConnection: close\r\n"));
     EXPECT_TRUE(head_passed || connection.at_backend().empty()) << connection.at_backend();
-    EXPECT_FALSE(connection.backend->saw_end()) << "a request that was cut must not look complete";
+    EXPECT_FALSE(connection.backend->saw_end()) << "a truncated request must not look complete";
   });
 }
 
-TEST(Http1ShapesTest, GoodOnesArePassedOn) {
+TEST(Http1ShapesTest, ValidRequestsArePassedOn) {
   for (const Shape& shape : GoodShapes()) {
     SCOPED_TRACE(shape.name);
     const std::string& expected = shape.at_backend.empty() ? shape.bytes : shape.at_backend;
@@ -250,15 +251,15 @@ TEST(Http1ShapesTest, GoodOnesArePassedOn) {
   }
 }
 
-TEST(Http1ShapesTest, BadHeadsAreRefused) {
+TEST(Http1ShapesTest, InvalidHeadsAreRejected) {
   for (const Shape& shape : BadHeads()) ExpectRefused(shape, false);
 }
 
-TEST(Http1ShapesTest, BadBodiesAreRefused) {
+TEST(Http1ShapesTest, InvalidBodiesAreRejected) {
   for (const Shape& shape : BadBodies()) ExpectRefused(shape, true);
 }
 
-TEST(Http1ShapesTest, LimitsOfTheHead) {
+TEST(Http1ShapesTest, TheHeadHasLimits) {
   const auto target = [](size_t bytes) {
     return absl::StrCat("GET /", std::string(bytes - 1, 'a'),
                         " HTTP/1.1\r\nHost: app.test\r\n\r\n");

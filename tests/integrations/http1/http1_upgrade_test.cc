@@ -1,6 +1,6 @@
-// Other protocols behind HTTP/1.1: what passes unread once both ends agreed, and that nothing gets
-// there by asking for it: requests hidden behind an Upgrade or CONNECT that the backend refuses,
-// h2c, and backends that change to what nobody asked for.
+// Other protocols after HTTP/1.1 pass unread only after both ends agreed. Covers requests hidden
+// behind an Upgrade or CONNECT that the backend rejects, h2c, and backends that change the protocol
+// without a request.
 #include <string>
 #include <utility>
 
@@ -26,14 +26,14 @@ constexpr char kUpgrade[] =
 constexpr char kAgreed[] =
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n";
 
-// For another host, so refused wherever it is read.
+// For another host, so the inspector rejects it wherever it is read.
 constexpr char kHidden[] = "GET /admin HTTP/1.1\r\nHost: internal.test\r\n\r\n";
 
 std::string Asking(absl::string_view fields) {
   return absl::StrCat("GET /chat HTTP/1.1\r\nHost: app.test\r\n", fields, "\r\n");
 }
 
-// Lets the backend say `bytes` one by one.
+// Sends the backend's `bytes` one by one.
 void FromBackendInPieces(Http1Connection& c, absl::string_view bytes) {
   for (size_t i = 0; i < bytes.size() && !c.outcome.has_value(); ++i) {
     c.FromBackend(bytes.substr(i, 1));
@@ -43,7 +43,7 @@ void FromBackendInPieces(Http1Connection& c, absl::string_view bytes) {
 TEST(Http1UpgradeTest, AfterAnAgreedUpgradeBothDirectionsAreOpaque) {
   Http1Connection c(QuietOptions());
   c.FromClient(absl::StrCat(kUpgrade, "\x81\x05 early"));
-  EXPECT_EQ(c.at_backend(), kUpgrade) << "what follows waits until the backend has agreed";
+  EXPECT_EQ(c.at_backend(), kUpgrade) << "later bytes wait until the backend has agreed";
   c.FromBackend(absl::StrCat(kAgreed, "\x81\x02hi"));
   EXPECT_EQ(c.at_backend(), absl::StrCat(kUpgrade, "\x81\x05 early"));
   c.FromClient("\n\r\n no HTTP");
@@ -53,7 +53,7 @@ TEST(Http1UpgradeTest, AfterAnAgreedUpgradeBothDirectionsAreOpaque) {
   EXPECT_EQ(c.blocked(), "");
 }
 
-TEST(Http1UpgradeTest, AfterARefusedUpgradeRequestsAreReadAsBefore) {
+TEST(Http1UpgradeTest, AfterARejectedUpgradeRequestsAreRead) {
   Http1Connection c(QuietOptions());
   c.FromClient(absl::StrCat(kUpgrade, kGet, kBad));
   c.FromBackend(kOk);
@@ -62,14 +62,14 @@ TEST(Http1UpgradeTest, AfterARefusedUpgradeRequestsAreReadAsBefore) {
   EXPECT_EQ(c.blocked(), "a line that ends in a bare LF");
 }
 
-TEST(Http1UpgradeTest, AnUpgradeThatNobodyAskedForIsRefused) {
+TEST(Http1UpgradeTest, AnUpgradeWithoutARequestIsRejected) {
   Http1Connection c(QuietOptions());
   c.FromClient(kGet);
   c.FromBackend(kAgreed);
   EXPECT_EQ(c.blocked(), "the backend changed to a protocol that nobody had asked for");
 }
 
-TEST(Http1UpgradeTest, ConnectWhereAllowed) {
+TEST(Http1UpgradeTest, ConnectOpensATunnelIfAllowed) {
   Http1Options options = QuietOptions();
   options.allow_connect = true;
   Http1Connection c(std::move(options));
@@ -81,10 +81,10 @@ TEST(Http1UpgradeTest, ConnectWhereAllowed) {
   EXPECT_THAT(c.at_client(), ::testing::EndsWith("opaque"));
 }
 
-// The answers of backends that don't know the version or the path. Where a proxy takes the request
-// for the agreement, what follows goes to the backend unread, and the backend reads it as a
+// Responses of backends that don't support the version or the path. A proxy that took the request
+// for the agreement would pass the later bytes unread, and the backend would read them as a
 // request.
-TEST(Http1UpgradeTest, WhatIsHiddenBehindARefusedUpgradeIsRead) {
+TEST(Http1UpgradeTest, BytesAfterARejectedUpgradeAreReadAsRequests) {
   for (const absl::string_view refusal :
        {"HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
         "Content-Length: 0\r\n\r\n",
@@ -106,7 +106,7 @@ TEST(Http1UpgradeTest, WhatIsHiddenBehindARefusedUpgradeIsRead) {
   }
 }
 
-TEST(Http1UpgradeTest, WhileTheAnswerIsUnderWayNothingFollows) {
+TEST(Http1UpgradeTest, NoRequestFollowsDuringTheResponse) {
   Http1Connection c(QuietOptions());
   c.FromClient(absl::StrCat(kUpgrade, kGet));
   c.FromBackend("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
@@ -120,7 +120,7 @@ TEST(Http1UpgradeTest, WhileTheAnswerIsUnderWayNothingFollows) {
   EXPECT_THAT(c.at_client(), HasSubstr("421 Misdirected"));
 }
 
-TEST(Http1UpgradeTest, AnAnswerWithoutAnEndIsNeverFollowed) {
+TEST(Http1UpgradeTest, NoRequestFollowsAResponseWithoutAnEnd) {
   Http1Connection c(QuietOptions());
   c.FromClient(absl::StrCat(kUpgrade, kHidden));
   c.FromBackend("HTTP/1.1 200 OK\r\n\r\nuntil the end");
@@ -130,8 +130,8 @@ TEST(Http1UpgradeTest, AnAnswerWithoutAnEndIsNeverFollowed) {
   EXPECT_THAT(c.at_client(), EndsWith("until the end"));
 }
 
-// A backend made to fetch something can be made to repeat its status, fields rarely.
-TEST(Http1UpgradeTest, A101MustNameWhatWasAskedFor) {
+// An attacker may make a backend fetch a response and repeat its status, but rarely its fields.
+TEST(Http1UpgradeTest, A101MustNameTheRequestedProtocol) {
   for (const absl::string_view fields :
        {"", "Connection: upgrade\r\n", "Upgrade: h2c\r\n", "Upgrade: websocket, h2c\r\n",
         "Upgrade: websocket\r\nUpgrade: h2c\r\n", "Upgrade: websocket\r\nUpgrade: websocket\r\n",
@@ -155,7 +155,7 @@ TEST(Http1UpgradeTest, A101MustNameWhatWasAskedFor) {
   }
 }
 
-TEST(Http1UpgradeTest, A101IsUnderstoodHoweverItIsWrittenAndCut) {
+TEST(Http1UpgradeTest, A101IsParsedInEveryFormAndSplit) {
   for (const absl::string_view fields :
        {"upgrade: WebSocket\r\n", "UPGRADE:websocket\r\n", "Upgrade: \t websocket \t\r\n",
         "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nUpgrade: websocket\r\nA: b\r\n"}) {
@@ -168,8 +168,8 @@ TEST(Http1UpgradeTest, A101IsUnderstoodHoweverItIsWrittenAndCut) {
   }
 }
 
-// HTTP/2 by Upgrade (RFC 7540 3.2, taken back by RFC 9113) would be requests that nobody reads.
-TEST(Http1UpgradeTest, NobodyGetsToH2c) {
+// HTTP/2 by Upgrade (RFC 7540 3.2, removed by RFC 9113) would carry unread requests.
+TEST(Http1UpgradeTest, H2cIsNeverReached) {
   const std::string settings = "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n";
   for (const std::string& fields :
        {"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n" + settings,
@@ -186,7 +186,7 @@ TEST(Http1UpgradeTest, NobodyGetsToH2c) {
     Http1Connection c(QuietOptions());
     c.FromClient(absl::StrCat(Asking(fields), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
     EXPECT_EQ(c.at_backend(), Asking(""));
-    // One that changes all the same is cut off.
+    // A backend that changes nevertheless is disconnected.
     c.FromBackend(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
     EXPECT_NE(c.blocked(), "");
@@ -195,7 +195,7 @@ TEST(Http1UpgradeTest, NobodyGetsToH2c) {
   }
 }
 
-TEST(Http1UpgradeTest, WithHttp10ThereIsNone) {
+TEST(Http1UpgradeTest, Http10HasNoUpgrade) {
   Http1Connection c(QuietOptions());
   c.FromClient(
       "GET / HTTP/1.0\r\nHost: app.test\r\nConnection: upgrade, keep-alive\r\n"
@@ -205,8 +205,8 @@ TEST(Http1UpgradeTest, WithHttp10ThereIsNone) {
   EXPECT_EQ(c.blocked(), "the backend changed to a protocol that nobody had asked for");
 }
 
-// The body comes before the other protocol does, also where the backend is in a hurry.
-TEST(Http1UpgradeTest, ABodyIsABody) {
+// The body precedes the other protocol, even if the backend agrees early.
+TEST(Http1UpgradeTest, TheBodyPrecedesTheOtherProtocol) {
   const std::string head =
       Asking(absl::StrCat("Upgrade: websocket\r\nContent-Length: ", sizeof(kHidden) - 1,
                           "\r\nConnection: upgrade\r\n"));
@@ -226,7 +226,7 @@ TEST(Http1UpgradeTest, ABodyIsABody) {
   EXPECT_EQ(chunked.at_backend(), before);
 }
 
-TEST(Http1UpgradeTest, TheAnswerToAnEarlierRequestIsNoAgreement) {
+TEST(Http1UpgradeTest, TheResponseToAnEarlierRequestIsNoAgreement) {
   Http1Connection c(QuietOptions());
   c.FromClient(absl::StrCat(kGet, kUpgrade, kHidden));
   EXPECT_EQ(c.at_backend(), absl::StrCat(kGet, kUpgrade));
@@ -235,7 +235,7 @@ TEST(Http1UpgradeTest, TheAnswerToAnEarlierRequestIsNoAgreement) {
   EXPECT_EQ(c.at_backend(), absl::StrCat(kGet, kUpgrade));
 }
 
-TEST(Http1UpgradeTest, ARefusedConnectIsNoTunnel) {
+TEST(Http1UpgradeTest, ARejectedConnectOpensNoTunnel) {
   const std::string connect = "CONNECT app.test:443 HTTP/1.1\r\nHost: app.test:443\r\n\r\n";
   Http1Options options = QuietOptions();
   options.allow_connect = true;
@@ -246,7 +246,7 @@ TEST(Http1UpgradeTest, ARefusedConnectIsNoTunnel) {
   EXPECT_EQ(c.blocked(), "the request is for another host than the ClientHello was");
 }
 
-TEST(Http1UpgradeTest, ConnectIsNotAgreedToBy101) {
+TEST(Http1UpgradeTest, A101DoesNotAcceptConnect) {
   const std::string connect = "CONNECT app.test:443 HTTP/1.1\r\nHost: app.test:443\r\n\r\n";
   Http1Options options = QuietOptions();
   options.allow_connect = true;
@@ -257,7 +257,7 @@ TEST(Http1UpgradeTest, ConnectIsNotAgreedToBy101) {
   EXPECT_EQ(c.at_backend(), connect);
 }
 
-TEST(Http1UpgradeTest, OnlySomeCanBeAllowed) {
+TEST(Http1UpgradeTest, ProtocolsThatCarryHttpCannotBeAllowed) {
   testing::SimulatedLoop loop;
   for (const char* protocol : {"", "h2c", "H2C", "h2", "HTTP/1.1", "http/2.0", "TLS/1.2", "a b",
                                "a/", "/a", "a/b/c", "a\r\nb"}) {
@@ -277,7 +277,7 @@ TEST(Http1UpgradeTest, OnlySomeCanBeAllowed) {
   none.upgrades = {};
   Http1Connection c(std::move(none));
   c.FromClient(kUpgrade);
-  EXPECT_EQ(c.at_backend(), Asking("")) << "without any, nothing is upgraded to";
+  EXPECT_EQ(c.at_backend(), Asking("")) << "without any protocol, no upgrade passes";
 }
 
 }  // namespace

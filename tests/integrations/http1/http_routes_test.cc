@@ -55,9 +55,9 @@ TEST(HttpRoutesTest, TheMostSpecificHostAndTheLongestPathWin) {
       {"b.test", "/any", "default/any"},
       {"", "/any", "default/any"},
       {"b.test", "/", "404"},
-      // A host with one route for all paths: nothing hangs on how they are read.
+      // A host with one route for all paths: the interpretation of paths doesn't matter.
       {"x.a.test", "/a//../b", "*.a.test/"},
-      // One route for some paths leaves others out.
+      // A host with one route for some paths has none for others.
       {"b.test", "/any/../secret", "400"},
       {"b.test", "/any/%2e%2e/secret", "400"},
       {"b.test", "/any%2f..%2fsecret", "400"},
@@ -84,7 +84,7 @@ TEST(HttpRoutesTest, TheMostSpecificHostAndTheLongestPathWin) {
   EXPECT_EQ(Find(*Routes("a.test=192.0.2.1:1"), "b.test", "/"), "421");
 }
 
-TEST(HttpRoutesTest, MistakesAreTyped) {
+TEST(HttpRoutesTest, ErrorsAreTyped) {
   const char* const rows[][2] = {
       {"", "there is no HTTP route"},
       {"a.test", "is no HOST/PATH=IP:PORT"},
@@ -121,7 +121,7 @@ TEST(HttpRoutesTest, MistakesAreTyped) {
   EXPECT_THAT(std::string(HttpRoutes::Create({nobody}).status().message()), HasSubstr("port 0"));
 }
 
-TEST(HttpRoutesTest, ReadsBackendsAndNames) {
+TEST(HttpRoutesTest, ParsesBackendsAndNames) {
   const auto routes = *ParseHttpRoutes("a.test/x=192.0.2.1:1+192.0.2.2:1@in.test, b.test=[::1]:2");
   ASSERT_EQ(routes.size(), 2u);
   EXPECT_EQ(routes[0].path, "/x");
@@ -130,7 +130,7 @@ TEST(HttpRoutesTest, ReadsBackendsAndNames) {
   EXPECT_EQ(routes[1].backend_name, "");
 }
 
-TEST(HttpRoutesTest, Http2IsRefusedByTheReaderOfHttp1) {
+TEST(HttpRoutesTest, TheHttp1ReaderRejectsHttp2) {
   ContentReaderFactory factory =
       NewHttpRouteReaderFactory(*HttpRoutes::Create(*ParseHttpRoutes("a.test=192.0.2.1:1")));
   ConnectionReport report = ReportOfAppTest();
@@ -142,7 +142,7 @@ TEST(HttpRoutesTest, Http2IsRefusedByTheReaderOfHttp1) {
   EXPECT_THAT(answer.reason(), HasSubstr("HTTP/2"));
 }
 
-/// A bridge that routes by HTTP to two backends, each with a name of its own.
+/// A bridge that routes by HTTP to two backends, each with its own name.
 class HttpRoutingTest : public ::testing::Test {
  protected:
   HttpRoutingTest() : web(loop, dialer, 1), api(loop, dialer, 2) {
@@ -191,7 +191,7 @@ class HttpRoutingTest : public ::testing::Test {
   std::unique_ptr<TlsPeer> client;
 };
 
-TEST_F(HttpRoutingTest, TheFirstRequestChooses) {
+TEST_F(HttpRoutingTest, TheFirstRequestSelectsTheBackend) {
   const std::string request = "GET /api/x HTTP/1.1\r\nHost: app.test\r\n\r\n";
   for (size_t cut = 0; cut < request.size(); ++cut) {
     at_api.clear();
@@ -208,7 +208,7 @@ TEST_F(HttpRoutingTest, TheFirstRequestChooses) {
   EXPECT_EQ(observer.established.back().route, "app.test/api");
 }
 
-TEST_F(HttpRoutingTest, WherePathsAreSplitEachConnectionCarriesOneRequest) {
+TEST_F(HttpRoutingTest, WithSplitPathsEachConnectionCarriesOneRequest) {
   Send("GET /api HTTP/1.1\r\nHost: app.test\r\n\r\nGET / HTTP/1.1\r\nHost: app.test\r\n\r\n");
   ASSERT_EQ(at_api.size(), 1u);
   EXPECT_THAT(at_api[0]->received(), EndsWith("Connection: close\r\n\r\n"));
@@ -220,7 +220,7 @@ TEST_F(HttpRoutingTest, WherePathsAreSplitEachConnectionCarriesOneRequest) {
   EXPECT_TRUE(client->saw_end());
 }
 
-TEST_F(HttpRoutingTest, OtherwiseRequestsFollowEachOther) {
+TEST_F(HttpRoutingTest, WithoutSplitPathsAConnectionCarriesSeveralRequests) {
   Start("app.test=192.0.2.1:443@web.test,*.app.test=192.0.2.2:443@api.test");
   const std::string request = "GET /x HTTP/1.1\r\nHost: app.test\r\n\r\n";
   Send(request + request);
@@ -244,7 +244,7 @@ TEST_F(HttpRoutingTest, ARequestForAnotherBackendIsMisdirected) {
   EXPECT_THAT(c.blocked(), HasSubstr("another backend"));
 }
 
-TEST_F(HttpRoutingTest, RefusalsComeBeforeAnyBackendIsDialed) {
+TEST_F(HttpRoutingTest, RejectionsPrecedeTheDial) {
   const char* const rows[][2] = {
       {"GET / HTTP/1.1\r\nHost: b.test\r\n\r\n", "421"},
       {"GET /api/../x HTTP/1.1\r\nHost: app.test\r\n\r\n", "400"},
@@ -260,7 +260,7 @@ TEST_F(HttpRoutingTest, RefusalsComeBeforeAnyBackendIsDialed) {
   EXPECT_EQ(dialer.dials(), 0u);
 }
 
-TEST_F(HttpRoutingTest, NoPathIsNotFound) {
+TEST_F(HttpRoutingTest, APathWithoutARouteIsNotFound) {
   Start("app.test/api=192.0.2.2:443@api.test");
   Send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n");
   EXPECT_THAT(client->received(), StartsWith("HTTP/1.1 404 Not Found\r\n"));

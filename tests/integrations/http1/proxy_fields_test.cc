@@ -1,5 +1,5 @@
-// Fields that only a proxy may set: what clients send of them, in any spelling, reaches no backend;
-// and what this proxy sets itself of the client's certificate.
+// Fields that only a proxy may set. A client's own ones reach no backend, in any spelling. The
+// proxy sets fields with the client's certificate.
 #include "integrations/http1/proxy_fields.h"
 
 #include <fstream>
@@ -28,7 +28,7 @@ std::string Get(absl::string_view fields) {
   return absl::StrCat("GET / HTTP/1.1\r\nHost: app.test\r\n", fields, "\r\n");
 }
 
-// What a backend gets of a GET with `fields`.
+// Returns the request that a backend receives for a GET with `fields`.
 std::string Passed(absl::string_view fields, Http1Options options = QuietOptions(),
                    const ConnectionReport& report = ReportOfAppTest()) {
   Http1Connection c(std::move(options), report);
@@ -37,7 +37,7 @@ std::string Passed(absl::string_view fields, Http1Options options = QuietOptions
   return c.at_backend();
 }
 
-// A name of each entry of the list.
+// Returns a name for each entry of the list.
 std::vector<std::string> Names() {
   std::vector<std::string> names;
   for (absl::string_view entry : ProxyFields()) {
@@ -47,7 +47,7 @@ std::vector<std::string> Names() {
   return names;
 }
 
-TEST(ProxyFieldsTest, NoneOfAClientReachesTheBackendInAnySpelling) {
+TEST(ProxyFieldsTest, AClientsProxyFieldsNeverReachTheBackend) {
   ASSERT_GT(Names().size(), 50u);
   for (const std::string& name : Names()) {
     SCOPED_TRACE(name);
@@ -59,7 +59,7 @@ TEST(ProxyFieldsTest, NoneOfAClientReachesTheBackendInAnySpelling) {
   }
 }
 
-TEST(ProxyFieldsTest, WellKnownOnesAreInTheList) {
+TEST(ProxyFieldsTest, WellKnownFieldsAreInTheList) {
   for (const char* name : {"Client-Cert",
                            "Client-Cert-Chain",
                            "X-Forwarded-Client-Cert",
@@ -90,7 +90,7 @@ TEST(ProxyFieldsTest, WellKnownOnesAreInTheList) {
   }
 }
 
-TEST(ProxyFieldsTest, EachIsDocumented) {
+TEST(ProxyFieldsTest, EachFieldIsDocumented) {
   std::stringstream text;
   text << std::ifstream("docs/http.md").rdbuf();
   const std::string document = absl::AsciiStrToLower(text.str());
@@ -100,7 +100,7 @@ TEST(ProxyFieldsTest, EachIsDocumented) {
   }
 }
 
-TEST(ProxyFieldsTest, NoSecondSpellingOfWhatIsReadHerePasses) {
+TEST(ProxyFieldsTest, NoSecondSpellingOfAFieldReadHerePasses) {
   for (const char* name : {"Content_Length", "Content.Type", "Content_Encoding",
                            "Transfer_Encoding", "Content_Disposition"}) {
     EXPECT_EQ(Passed(absl::StrCat(name, ": 1\r\n")), Get("")) << name;
@@ -108,7 +108,7 @@ TEST(ProxyFieldsTest, NoSecondSpellingOfWhatIsReadHerePasses) {
   EXPECT_EQ(Passed("X_Api_Key: 1\r\n"), Get("X_Api_Key: 1\r\n")) << "a client's own field";
 }
 
-TEST(ProxyFieldsTest, NoneComesAsATrailerOrIsLostByConnection) {
+TEST(ProxyFieldsTest, ConnectionAndTrailersCannotAddOrRemoveThem) {
   for (const char* name : {"Client-Cert", "client_cert", "X-Original-URL", "X.Forwarded.For"}) {
     SCOPED_TRACE(name);
     Http1Connection trailer(QuietOptions());
@@ -122,7 +122,7 @@ TEST(ProxyFieldsTest, NoneComesAsATrailerOrIsLostByConnection) {
   }
 }
 
-TEST(ProxyFieldsTest, SomeAreKeptWhereThatIsAskedForAndInOneSpellingOnly) {
+TEST(ProxyFieldsTest, ConfiguredFieldsAreKeptInOneSpellingOnly) {
   Http1Options options = QuietOptions();
   options.forwarding.dangerous_keep = {"CF-Connecting-IP", "X-HTTP-Method-Override"};
   EXPECT_EQ(Passed("cf-connecting-ip: 1\r\nCF_Connecting_IP: 2\r\nCF-Visitor: 3\r\n"
@@ -131,7 +131,7 @@ TEST(ProxyFieldsTest, SomeAreKeptWhereThatIsAskedForAndInOneSpellingOnly) {
             Get("cf-connecting-ip: 1\r\nX-HTTP-Method-Override: PUT\r\n"));
 }
 
-TEST(ProxyFieldsTest, WhatIsWrittenHereOrPassesAnywayCantBeKept) {
+TEST(ProxyFieldsTest, FieldsThatAreWrittenOrPassAnywayCannotBeKept) {
   testing::SimulatedLoop loop;
   const auto refusal = [&](const std::string& name, bool client_cert) {
     Http1Options options;
@@ -148,7 +148,7 @@ TEST(ProxyFieldsTest, WhatIsWrittenHereOrPassesAnywayCantBeKept) {
   EXPECT_THAT(refusal("Accept", false), HasSubstr("passes anyway"));
 }
 
-// A connection of a client with a certificate and two that it sent beside it.
+// Returns the report of a client with a certificate and two others that it sent.
 ConnectionReport ReportOfAlice() {
   ConnectionReport report = ReportOfAppTest();
   auto identity = std::make_shared<PeerIdentity>();
@@ -165,7 +165,7 @@ constexpr char kXfcc[] =
     "X-Forwarded-Client-Cert: "
     "Hash=abababababababababababababababababababababababababababababababab;";
 
-TEST(ProxyFieldsTest, TheClientsCertificatesAreToldOfWhereAskedFor) {
+TEST(ProxyFieldsTest, TheClientsCertificatesAreForwardedIfConfigured) {
   Http1Options options = QuietOptions();
   options.forwarding.client_cert = true;
   EXPECT_EQ(Passed("Client-Cert: :Zm9yZ2Vk:\r\nClient-Cert-Chain: :Zm9yZ2Vk:\r\n",
@@ -181,7 +181,7 @@ TEST(ProxyFieldsTest, TheClientsCertificatesAreToldOfWhereAskedFor) {
   EXPECT_EQ(Passed("Client-Cert: :Zm9yZ2Vk:\r\n", std::move(of_nobody)), Get(""));
 }
 
-TEST(ProxyFieldsTest, XfccHasTheCertificateWhereAskedFor) {
+TEST(ProxyFieldsTest, XfccHasTheCertificateIfConfigured) {
   Http1Options options = QuietOptions();
   options.forwarding.xfcc_certificate = true;
   EXPECT_EQ(Passed("", std::move(options), ReportOfAlice()),
@@ -190,7 +190,7 @@ TEST(ProxyFieldsTest, XfccHasTheCertificateWhereAskedFor) {
                              "-----END%20CERTIFICATE-----%0A\";Subject=\"CN=alice\"\r\n")));
 }
 
-TEST(ProxyFieldsTest, CertificatesOverTheLimitAreRefusedNotLeftOut) {
+TEST(ProxyFieldsTest, CertificatesOverTheLimitAreRejectedNotOmitted) {
   for (const bool client_cert : {false, true}) {
     Http1Options options = QuietOptions();
     options.forwarding.client_cert = client_cert;

@@ -25,7 +25,7 @@ std::string Digest() {
   return text;
 }
 
-TEST(XfccTest, HasAllThatIsKnown) {
+TEST(XfccTest, HasAllKnownFields) {
   XfccOptions options;
   options.by = "spiffe://td.test/edge";
   EXPECT_EQ(XfccElement(Alice(), options),
@@ -34,7 +34,7 @@ TEST(XfccTest, HasAllThatIsKnown) {
                          "DNS=b.test"));
 }
 
-TEST(XfccTest, HasTheCertificateWhereAskedFor) {
+TEST(XfccTest, HasTheCertificateIfConfigured) {
   PeerIdentity identity = Alice();
   identity.certificates = {std::string(50, '\xff'), "issuer"};
   identity.uri_names.clear();
@@ -51,7 +51,7 @@ TEST(XfccTest, HasTheCertificateWhereAskedFor) {
   EXPECT_EQ(XfccElement(identity, options), XfccElement(identity));
 }
 
-TEST(XfccTest, HasSoManyNamesAsFitAndWholeOnesOnly) {
+TEST(XfccTest, HasAsManyWholeNamesAsFit) {
   PeerIdentity identity = Alice();
   identity.dns_names.clear();
   for (int i = 0; i < 800; ++i) identity.dns_names.push_back(absl::StrCat("name", i, ".a.test"));
@@ -68,7 +68,7 @@ TEST(XfccTest, HasSoManyNamesAsFitAndWholeOnesOnly) {
   EXPECT_EQ(XfccElement(identity, options), absl::StrCat("Hash=", Digest(), ";Subject=\"\""));
 }
 
-TEST(XfccTest, LeavesOutWhatThereIsNot) {
+TEST(XfccTest, OmitsMissingFields) {
   PeerIdentity identity = Alice();
   identity.uri_names.clear();
   identity.dns_names.clear();
@@ -83,8 +83,8 @@ TEST(XfccTest, ValuesWithSeparatorsAreQuoted) {
   EXPECT_TRUE(absl::EndsWith(XfccElement(identity), ";URI=\"urn:x;y=z,w\""));
 }
 
-// A certificate's owner may have chosen its names: none may end its value early.
-TEST(XfccTest, NoNameBreaksOutOfItsValue) {
+// The owner of a certificate may have chosen its names: no name may end its value early.
+TEST(XfccTest, NoNameEndsItsValueEarly) {
   PeerIdentity identity = Alice();
   identity.subject = R"(CN=a\",Hash=0\\)";
   identity.uri_names = {R"(urn:x";URI=spiffe://td.test/admin;A="\)"};
@@ -92,7 +92,7 @@ TEST(XfccTest, NoNameBreaksOutOfItsValue) {
   const std::string value = XfccElement(identity);
   EXPECT_EQ(value, absl::StrCat("Hash=", Digest(), R"(;Subject="CN=a\22,Hash=0\5C")",
                                 R"(;URI="urn:x%22;URI=spiffe://td.test/admin;A=%22%5C")"));
-  // Two quotes for each of the two quoted values, and none more.
+  // Exactly two quotes for each of the two quoted values.
   EXPECT_EQ(std::count(value.begin(), value.end(), '"'), 4);
 }
 

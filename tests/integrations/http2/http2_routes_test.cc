@@ -1,4 +1,4 @@
-// HTTP/2 connections routed by their first request; client and server are nghttp2's.
+// HTTP/2 connections routed by their first request; nghttp2 is the client and the server.
 #include "integrations/http2/http2_routes.h"
 
 #include <nghttp2/nghttp2.h>
@@ -25,7 +25,7 @@ using testing::SimulatedLoop;
 using testing::TestPki;
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
-/// A client that sends one request, and reads what a server makes of it.
+/// A client that sends one request, and reads the server's response.
 class Http2Client {
  public:
   Http2Client() {
@@ -38,7 +38,7 @@ class Http2Client {
   }
   ~Http2Client() { nghttp2_session_del(session_); }
 
-  /// The preface, SETTINGS, a PING, and a request.
+  /// Returns the preface, SETTINGS, a PING, and a request.
   std::string Request(const Fields& fields) {
     nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, nullptr, 0);
     nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
@@ -151,7 +151,7 @@ Http2RouteOptions AnyHost() {
   return options;
 }
 
-TEST_F(Http2RoutesTest, OneBackendForTheNameIsChosenWithoutReading) {
+TEST_F(Http2RoutesTest, TheNamesOnlyBackendIsSelectedWithoutReading) {
   Start("app.test=192.0.2.1:443,default=192.0.2.2:443");
   ASSERT_EQ(at_one.size(), 1u) << "the client hasn't sent a byte";
   Send("whatever it is");
@@ -159,10 +159,10 @@ TEST_F(Http2RoutesTest, OneBackendForTheNameIsChosenWithoutReading) {
   EXPECT_EQ(at_one[0]->info().alpn, "h2");
 }
 
-// The name's own route is by path, so that the first request is read.
+// The name's own route depends on the path, so the first request is read.
 constexpr char kRoutes[] = "b.test=192.0.2.1:443,c.test=192.0.2.2:443,app.test/x=192.0.2.2:443";
 
-TEST_F(Http2RoutesTest, TheFirstRequestsAuthorityChoosesWhereverItIsCut) {
+TEST_F(Http2RoutesTest, TheFirstRequestsAuthoritySelectsTheBackend) {
   Http2Client http2;
   const std::string request = http2.Request(Get("C.test:443"));
   for (size_t cut = 0; cut < request.size(); ++cut) {
@@ -178,7 +178,7 @@ TEST_F(Http2RoutesTest, TheFirstRequestsAuthorityChoosesWhereverItIsCut) {
   EXPECT_EQ(observer.established.back().route, "c.test/");
 }
 
-TEST_F(Http2RoutesTest, HostStandsInForAuthority) {
+TEST_F(Http2RoutesTest, HostReplacesAMissingAuthority) {
   Start(kRoutes, AnyHost());
   Http2Client http2;
   Send(http2.Request(
@@ -186,7 +186,7 @@ TEST_F(Http2RoutesTest, HostStandsInForAuthority) {
   EXPECT_EQ(at_one.size(), 1u);
 }
 
-TEST_F(Http2RoutesTest, RefusalsAreAnswersToTheRequest) {
+TEST_F(Http2RoutesTest, RejectionsAreResponsesToTheRequest) {
   const std::tuple<const char*, Fields, Http2RouteOptions> rows[] = {
       {"421", Get("d.test"), AnyHost()},
       {"421", Get("b.test"), ServerNameOnly()},
@@ -202,7 +202,7 @@ TEST_F(Http2RoutesTest, RefusalsAreAnswersToTheRequest) {
     Send(http2.Request(fields));
     http2.Read(client->received());
     EXPECT_TRUE(http2.read_well);
-    // What nghttp2 itself finds malformed is reset instead.
+    // nghttp2 itself resets malformed requests instead.
     const bool reset = http2.reset == NGHTTP2_PROTOCOL_ERROR && std::string(status) == "400";
     EXPECT_TRUE(http2.status == status || reset) << http2.status << http2.reset;
     EXPECT_TRUE(http2.goaway);
@@ -211,7 +211,7 @@ TEST_F(Http2RoutesTest, RefusalsAreAnswersToTheRequest) {
   EXPECT_EQ(dialer.dials(), 0u);
 }
 
-TEST_F(Http2RoutesTest, LimitsOfTheHead) {
+TEST_F(Http2RoutesTest, TheHeadHasLimits) {
   Http2RouteOptions options = AnyHost();
   options.limits.fields = 10;
   options.limits.head_bytes = 1000;
@@ -233,7 +233,7 @@ TEST_F(Http2RoutesTest, LimitsOfTheHead) {
   EXPECT_EQ(at_one.size(), 1u);
 }
 
-TEST_F(Http2RoutesTest, HostsThatAreSplitByPathNeedHttp1) {
+TEST_F(Http2RoutesTest, HostsWithSplitPathsNeedHttp1) {
   Start(kRoutes);
   Http2Client http2;
   Send(http2.Request(Get("app.test", "/x?y")));
@@ -248,10 +248,10 @@ TEST_F(Http2RoutesTest, HostsThatAreSplitByPathNeedHttp1) {
   EXPECT_THAT(observer.error()->detail, HasSubstr("need HTTP/1.1"));
 }
 
-TEST_F(Http2RoutesTest, HostBesideTheAuthorityMustBeTheSame) {
+TEST_F(Http2RoutesTest, HostAndAuthorityMustBeEqual) {
   const auto send = [this](const std::string& host) {
     Start(kRoutes, AnyHost());
-    observer.closed.clear();  // Of the bridge before.
+    observer.closed.clear();  // Of the earlier bridge.
     Fields fields = Get("c.test:443");
     fields.emplace_back("host", host);
     Http2Client http2;
@@ -273,8 +273,8 @@ TEST_F(Http2RoutesTest, HostBesideTheAuthorityMustBeTheSame) {
   }
 }
 
-// HEADERS of three bytes, and a CONTINUATION frame for each few of the rest.
-TEST_F(Http2RoutesTest, ARequestInContinuationsMayBeCutAnywhere) {
+// HEADERS of three bytes, and CONTINUATION frames of a few bytes each.
+TEST_F(Http2RoutesTest, ARequestInContinuationsMayBeSplitAnywhere) {
   Http2Client http2;
   const std::string request = http2.Request(Get("c.test"));
   const size_t last = request.rfind(std::string("\x01\x05\0\0\0\x01", 6));
@@ -297,7 +297,7 @@ TEST_F(Http2RoutesTest, ARequestInContinuationsMayBeCutAnywhere) {
   }
 }
 
-TEST_F(Http2RoutesTest, AClientThatGoesBeforeItsRequestIsRefused) {
+TEST_F(Http2RoutesTest, AGoawayBeforeTheRequestIsRejected) {
   Http2Client http2;
   const std::string request = http2.Request(Get("c.test"));
   const std::string goaway("\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0", 17);
@@ -314,7 +314,7 @@ TEST_F(Http2RoutesTest, AClientThatGoesBeforeItsRequestIsRefused) {
   }
 }
 
-TEST_F(Http2RoutesTest, WhatIsNoHttp2IsRefused) {
+TEST_F(Http2RoutesTest, OtherProtocolsAreRejected) {
   Start(kRoutes);
   Send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n");
   client->End();
@@ -324,8 +324,8 @@ TEST_F(Http2RoutesTest, WhatIsNoHttp2IsRefused) {
   EXPECT_THAT(observer.error()->detail, HasSubstr("no HTTP/2: "));
 }
 
-// What nghttp2 answers with a GOAWAY of its own, and what it refuses in other ways.
-TEST_F(Http2RoutesTest, ConnectionErrorsAreNoticedAtOnce) {
+// Violations that nghttp2 answers with its own GOAWAY, and those that it rejects in other ways.
+TEST_F(Http2RoutesTest, ConnectionErrorsAreDetectedAtOnce) {
   Http2Client http2;
   const std::string request = http2.Request(Get("c.test"));
   const std::string begin = request.substr(0, 24 + 9);  // The preface and SETTINGS.
@@ -374,7 +374,7 @@ TEST_F(Http2RoutesTest, ConnectionErrorsAreNoticedAtOnce) {
       Http2Client reader;
       reader.Request({});
       reader.Read(client->received());
-      EXPECT_TRUE(reader.goaway) << "the client is told";
+      EXPECT_TRUE(reader.goaway) << "the client gets a GOAWAY";
       client->End();
       loop.RunReady();
       ASSERT_TRUE(observer.error().has_value());
@@ -382,11 +382,11 @@ TEST_F(Http2RoutesTest, ConnectionErrorsAreNoticedAtOnce) {
       EXPECT_THAT(observer.error()->detail, HasSubstr("no HTTP/2: "));
     }
   }
-  EXPECT_EQ(loop.Now(), before) << "no limit of time was needed";
+  EXPECT_EQ(loop.Now(), before) << "no timeout was needed";
   EXPECT_EQ(dialer.dials(), 0u);
 }
 
-TEST_F(Http2RoutesTest, UnreadRequestsHaveToBeAllowed) {
+TEST_F(Http2RoutesTest, UnreadRequestsMustBeAllowed) {
   const auto routes = *HttpRoutes::Create(*ParseHttpRoutes(kRoutes));
   const auto refused = NewHttp2RouteReaderFactory(routes, {}, NewHttpRouteReaderFactory(routes));
   ASSERT_FALSE(refused.ok());
@@ -394,7 +394,7 @@ TEST_F(Http2RoutesTest, UnreadRequestsHaveToBeAllowed) {
   EXPECT_THAT(GetError(refused.status())->detail, HasSubstr("dangerous_unread_http2"));
 }
 
-TEST_F(Http2RoutesTest, FramesWithoutARequestRunIntoTheLimitOfBytes) {
+TEST_F(Http2RoutesTest, FramesWithoutARequestReachTheLimitOfBytes) {
   Start(kRoutes);
   Http2Client http2;
   const std::string request = http2.Request(Get("app.test"));
@@ -409,7 +409,7 @@ TEST_F(Http2RoutesTest, FramesWithoutARequestRunIntoTheLimitOfBytes) {
               ::testing::AnyOf(HasSubstr("don't tell where"), HasSubstr("no HTTP/2: ")));
 }
 
-TEST_F(Http2RoutesTest, ClientsOfHttp1AreRoutedAsBefore) {
+TEST_F(Http2RoutesTest, ClientsOfHttp1AreRouted) {
   Start(kRoutes, ServerNameOnly(), "app.test", "http/1.1");
   Send("GET /x HTTP/1.1\r\nHost: app.test\r\n\r\n");
   ASSERT_EQ(at_two.size(), 1u);

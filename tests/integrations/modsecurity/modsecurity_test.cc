@@ -1,4 +1,4 @@
-// libmodsecurity as a guard: what rules deny, in each phase, and what they are told of a request.
+// libmodsecurity as a guard: denials by rules in each phase, and the rules' view of a request.
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,7 +28,7 @@ class Matches final : public ModSecurityListener {
 
 class ModSecurityTest : public ::testing::Test {
  protected:
-  // A connection behind these rules.
+  // Starts a connection with these rules.
   Http1Connection& Start(const std::string& rules) {
     return StartAlone("SecRuleEngine On\nSecRequestBodyAccess On\n" + rules);
   }
@@ -40,7 +40,7 @@ class ModSecurityTest : public ::testing::Test {
     return *connection;
   }
 
-  // The status of the answer behind the Core Rule Set; empty where the request was passed on.
+  // Returns the status of the response with the Core Rule Set; empty if the request was passed on.
   std::string CoreStatusOf(const std::string& request) {
     if (core_ == nullptr) core_ = *ModSecurityRules::Load(CoreRuleSet({}), &matches, core_limits);
     Http1Options options = QuietOptions();
@@ -52,7 +52,7 @@ class ModSecurityTest : public ::testing::Test {
     return connection->at_client().substr(0, 12);
   }
 
-  // The status of the answer to `request`; empty where it was passed on.
+  // Returns the status of the response to `request`; empty if it was passed on.
   std::string StatusOf(const std::string& rules, const std::string& request) {
     Http1Connection& c = Start(rules);
     c.FromClient(request);
@@ -62,7 +62,7 @@ class ModSecurityTest : public ::testing::Test {
 
   Matches matches;
   std::unique_ptr<Http1Connection> connection;
-  // Enough for an unoptimised build and sanitizers: time is the subject of one test alone.
+  // Sufficient for an unoptimised build and sanitizers; only one test is about time.
   JudgingLimits core_limits = {absl::Seconds(60)};
 
  private:
@@ -112,7 +112,7 @@ TEST_F(ModSecurityTest, RulesOfEachPhaseDeny) {
   EXPECT_EQ(StatusOf("SecRule ARGS \"@contains good\" \"id:1,phase:2,deny\"", kPost), "");
 }
 
-TEST_F(ModSecurityTest, RulesKnowTheConnectionAndTheRequestLine) {
+TEST_F(ModSecurityTest, RulesSeeTheConnectionAndTheRequestLine) {
   const std::string deny = "\" \"id:1,phase:1,deny\"";
   EXPECT_NE(StatusOf("SecRule REMOTE_ADDR \"@ipMatch 192.0.2.7" + deny, kGet), "");
   EXPECT_NE(StatusOf("SecRule REMOTE_PORT \"@eq 40000" + deny, kGet), "");
@@ -128,7 +128,7 @@ TEST_F(ModSecurityTest, ARedirectBecomesAForbidden) {
             "HTTP/1.1 403");
 }
 
-TEST_F(ModSecurityTest, TheReasonIsToldWithoutRawBytes) {
+TEST_F(ModSecurityTest, TheReasonHasNoRawBytes) {
   Http1Connection& c = Start("SecRule ARGS \"@rx evil\" \"id:77,phase:1,deny,log,msg:'Found it'\"");
   c.FromClient("GET /?b=evil%0a%1b[31m HTTP/1.1\r\nHost: app.test\r\n\r\n");
   EXPECT_THAT(c.blocked(), StartsWith("denied by the rules: "));
@@ -138,17 +138,17 @@ TEST_F(ModSecurityTest, TheReasonIsToldWithoutRawBytes) {
   EXPECT_THAT(matches.messages[0], HasSubstr("Found it"));
 }
 
-TEST_F(ModSecurityTest, RequestsOfOneConnectionAreJudgedOneByOne) {
+TEST_F(ModSecurityTest, RequestsOfOneConnectionAreInspectedInTurn) {
   Http1Connection& c = Start("SecRule ARGS \"@contains evil\" \"id:1,phase:2,deny\"");
   const std::string good = "GET /?b=good HTTP/1.1\r\nHost: app.test\r\n\r\n";
   c.FromClient(good + good + kGet);
   EXPECT_EQ(c.at_backend(), good + good);
-  EXPECT_EQ(c.at_client(), "") << "answers come in order";
+  EXPECT_EQ(c.at_client(), "") << "responses come in order";
   c.FromBackend("HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n");
   EXPECT_THAT(c.at_client(), HasSubstr("HTTP/1.1 403 Forbidden"));
 }
 
-TEST_F(ModSecurityTest, RulesThatCannotBeLoadedAreToldOf) {
+TEST_F(ModSecurityTest, RulesThatCannotBeLoadedAreReported) {
   for (const char* rules : {"SecNonsense On\n", "Include /nonexistent/rules.conf\n",
                             "SecRule ARGS \"@rx evil\" \"phase:1,deny\"\n"}) {
     const auto loaded = ModSecurityRules::Load(rules);
@@ -164,7 +164,7 @@ TEST_F(ModSecurityTest, TheCoreRuleSetLoads) {
   EXPECT_GT((*rules)->size(), 500);
 }
 
-TEST_F(ModSecurityTest, EachLimitOfARequestPassesWhatIsAtItAndRefusesWhatIsOverIt) {
+TEST_F(ModSecurityTest, RequestsAtALimitPassAndRequestsOverItAreRejected) {
   const auto arguments = [](int count) {
     std::string form;
     for (int i = 0; i < count; ++i) absl::StrAppend(&form, i > 0 ? "&" : "", "a", i, "=b");
@@ -177,7 +177,8 @@ TEST_F(ModSecurityTest, EachLimitOfARequestPassesWhatIsAtItAndRefusesWhatIsOverI
   };
   const auto items = [](int count) { return "[1" + Repeat(count - 1, ",1") + "]"; };
   const auto text = [](int bytes) { return "<a>" + Repeat(bytes, "a") + "</a>"; };
-  // JSON arrays in each other, of which each is an argument's name, get long before they get deep.
+  // Each nested JSON array is part of an argument's name, so names reach their limit before the
+  // depth does.
   const auto nested = [](int depth) { return Repeat(depth, "[") + "1" + Repeat(depth, "]"); };
   const struct {
     std::string at;
@@ -198,7 +199,7 @@ TEST_F(ModSecurityTest, EachLimitOfARequestPassesWhatIsAtItAndRefusesWhatIsOverI
   }
 }
 
-TEST_F(ModSecurityTest, AngleBracketsAreCountedAlsoWhereTheyAreEncoded) {
+TEST_F(ModSecurityTest, EncodedAngleBracketsAreCounted) {
   for (const char* bracket : {"%3C", "%26lt%3B", "%5Cx3c", "%2526lt;"}) {
     EXPECT_EQ(CoreStatusOf(Post(kForm, "a=" + Repeat(600, bracket))), "HTTP/1.1 400") << bracket;
     EXPECT_THAT(connection->blocked(), HasSubstr("(?:<[^<]*+){257}")) << bracket;
@@ -206,7 +207,7 @@ TEST_F(ModSecurityTest, AngleBracketsAreCountedAlsoWhereTheyAreEncoded) {
   EXPECT_EQ(CoreStatusOf(Get("/?a=" + Repeat(600, "%3C"))), "HTTP/1.1 400");
 }
 
-TEST_F(ModSecurityTest, TheNamesOfJsonHaveALimit) {
+TEST_F(ModSecurityTest, TheNamesInJsonHaveALimit) {
   core_limits.json_name_bytes = 10'000;
   const auto object = [](int values) {
     return "{\"" + Repeat(100, "k") + "\":[1" + Repeat(values - 1, ",1") + "]}";
@@ -218,8 +219,8 @@ TEST_F(ModSecurityTest, TheNamesOfJsonHaveALimit) {
   EXPECT_EQ(CoreStatusOf(Get("/", "Content-Type: application/json\r\n")), "");
 }
 
-// Each of them kept a thread for seconds to minutes.
-TEST_F(ModSecurityTest, BodiesThatTookMinutesAreRefused) {
+// Each of these occupied a thread for seconds to minutes.
+TEST_F(ModSecurityTest, BodiesThatTookMinutesAreRejected) {
   for (const std::string& request :
        {Post(kJson, Repeat(60'000, "[") + Repeat(60'000, "]")),
         Post(kJson, Repeat(20'000, "{\"a\":") + "1" + Repeat(20'000, "}")),
@@ -232,14 +233,14 @@ TEST_F(ModSecurityTest, BodiesThatTookMinutesAreRefused) {
   }
 }
 
-TEST_F(ModSecurityTest, ARequestThatTakesMoreProcessorTimeThanItsLimitIsRefused) {
+TEST_F(ModSecurityTest, ARequestOverTheProcessorTimeIsRejected) {
   core_limits.cpu_time = absl::Nanoseconds(1);
   EXPECT_EQ(CoreStatusOf(Post(kForm, "a=" + Repeat(5000, "b"))), "HTTP/1.1 400");
   EXPECT_THAT(connection->blocked(), HasSubstr("more processor time than its limit"));
   EXPECT_THAT(matches.messages.back(), HasSubstr("it is refused"));
 }
 
-TEST_F(ModSecurityTest, AnExpressionThatGivesUpIsNoMatchAndNoPass) {
+TEST_F(ModSecurityTest, AnExpressionOverItsLimitDoesNotPassTheRequest) {
   const std::string rules =
       "SecRuleEngine On\nSecRequestBodyAccess On\n"
       "SecRule ARGS \"@rx ^(a+)+$\" \"id:1,phase:2,pass,nolog\"\n"
@@ -250,13 +251,13 @@ TEST_F(ModSecurityTest, AnExpressionThatGivesUpIsNoMatchAndNoPass) {
   EXPECT_EQ(c.at_backend(), "");
   EXPECT_THAT(c.at_client(), StartsWith("HTTP/1.1 400"));
   EXPECT_THAT(c.blocked(), HasSubstr("more steps for the request than its limit"));
-  // The next connection has a budget of its own.
+  // The next connection has its own budget.
   Http1Connection& next = StartAlone(rules);
   next.FromClient(Post(kForm, "a=b"));
   EXPECT_EQ(next.at_backend(), Post(kForm, "a=b"));
 }
 
-TEST_F(ModSecurityTest, RulesThatOnlyDetectTellOfAnExcessAndPassTheRequestOn) {
+TEST_F(ModSecurityTest, WithDetectOnlyAnExcessIsReportedAndTheRequestPasses) {
   CoreRuleSetOptions options;
   options.detect_only = true;
   JudgingLimits limits;
@@ -267,7 +268,7 @@ TEST_F(ModSecurityTest, RulesThatOnlyDetectTellOfAnExcessAndPassTheRequestOn) {
   EXPECT_EQ(c.at_backend(), large + large);
   EXPECT_THAT(matches.messages.back(), HasSubstr("it is passed on unjudged"));
 
-  // Over a limit of the rules likewise: what would take minutes is not judged at all.
+  // The same for a limit of the rules: expensive requests are not inspected at all.
   for (const std::string& over :
        {Post(kForm, "a=" + Repeat(5700, "<")), Post(kForm, "a=" + Repeat(100'000, "+")),
         Get("/", "X-A: " + Repeat(8001, "<") + "\r\n")}) {
@@ -280,8 +281,8 @@ TEST_F(ModSecurityTest, RulesThatOnlyDetectTellOfAnExcessAndPassTheRequestOn) {
   }
 }
 
-// What parsers read in these bodies, libmodsecurity doesn't.
-TEST_F(ModSecurityTest, BodiesThatParsersReadDifferentlyAreRefused) {
+// libmodsecurity does not read the parts that parsers read in these bodies.
+TEST_F(ModSecurityTest, AmbiguousBodiesAreRejected) {
   const std::string field = "Content-Disposition: form-data; name=\"q\"\r\n";
   const std::string attack = field + "\r\n<script>alert(1)</script>\r\n";
   const std::string good = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx\r\n";
@@ -293,7 +294,7 @@ TEST_F(ModSecurityTest, BodiesThatParsersReadDifferentlyAreRefused) {
   ASSERT_EQ(CoreStatusOf(Post(kMultipart, good + file + "x\r\n--\r\ny\n--\nz\r\n" + end)), "")
       << connection->blocked();
   for (const std::string& body : std::initializer_list<std::string>{
-           good + end + "--b\r\n" + attack + end,  // Behind the last boundary.
+           good + end + "--b\r\n" + attack + end,  // After the last boundary.
            "x\r\n" + good + end,                   // Before the first one.
            "--\r\n" + good + end,                  //
            "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n" + attack + end,  // Doubled.
@@ -325,7 +326,7 @@ TEST_F(ModSecurityTest, BodiesThatParsersReadDifferentlyAreRefused) {
   EXPECT_EQ(CoreStatusOf(Post(kJson, "{\"a\": []}")), "");
 }
 
-TEST_F(ModSecurityTest, NewConnectionsGetTheRulesInUse) {
+TEST_F(ModSecurityTest, NewConnectionsUseTheCurrentRules) {
   const auto load = [&](const std::string& word) {
     return *ModSecurityRules::Load("SecRuleEngine On\nSecRule ARGS \"@streq " + word +
                                    "\" \"id:1,phase:1,deny\"\n");
@@ -346,7 +347,7 @@ TEST_F(ModSecurityTest, NewConnectionsGetTheRulesInUse) {
   EXPECT_EQ(new_one->at_backend(), kGet);
 }
 
-TEST_F(ModSecurityTest, LimitsOfJudgingMustBePositive) {
+TEST_F(ModSecurityTest, LimitsOfInspectionMustBePositive) {
   EXPECT_FALSE(ModSecurityRules::Load("", nullptr, {absl::ZeroDuration()}).ok());
   EXPECT_FALSE(ModSecurityRules::Load("", nullptr, {absl::Seconds(1), 0}).ok());
   EXPECT_FALSE(ModSecurityRules::Load("", nullptr, {absl::Seconds(1), 1, 0}).ok());

@@ -1,4 +1,4 @@
-// The admin server: what it serves, to which clients, and what others can do to it.
+// The admin server: its pages, its clients, and the effect of hostile clients.
 #include "integrations/prometheus/admin_server.h"
 
 #include <arpa/inet.h>
@@ -71,7 +71,7 @@ TEST_F(AdminServerTest, ServesMetricsLegsAndThePage) {
                           HasSubstr("</span>a.test<br>")));
 }
 
-TEST_F(AdminServerTest, HealthTurnsWithDraining) {
+TEST_F(AdminServerTest, HealthFailsWhileDraining) {
   EXPECT_THAT(Get("/healthz"), AllOf(StartsWith("HTTP/1.1 200"), HasSubstr("\r\n\r\nok\n")));
   server_->SetDraining();
   EXPECT_THAT(Get("/healthz"), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("draining\n")));
@@ -102,7 +102,7 @@ TEST_F(AdminServerTest, LostLinesOfLogsAreCounted) {
   e2e::ExpectPromtoolLikes(BodyOf(metrics));
 }
 
-// A TCP connection that sends `text` and then waits.
+// Opens a TCP connection, sends `text`, and then waits.
 OwnedFd ConnectAndSend(uint16_t port, absl::string_view text) {
   OwnedFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address = {};
@@ -115,21 +115,21 @@ OwnedFd ConnectAndSend(uint16_t port, absl::string_view text) {
   return fd;
 }
 
-TEST_F(AdminServerTest, UnfinishedRequestsDoNotSilenceHealth) {
+TEST_F(AdminServerTest, UnfinishedRequestsDoNotBlockHealth) {
   std::vector<OwnedFd> clients;
   for (int i = 0; i < 100; ++i) {
     clients.push_back(ConnectAndSend(server_->endpoint().port(), i % 2 == 0 ? "GET / HT" : ""));
   }
   EXPECT_THAT(Get("/healthz", {"--max-time", "5"}), StartsWith("HTTP/1.1 200"));
   EXPECT_THAT(Get("/metrics", {"--max-time", "5"}), StartsWith("HTTP/1.1 200"));
-  // The oldest made room, and the rest has a limit.
+  // The oldest connections were closed, and the rest have a timeout.
   for (const OwnedFd& client : clients) {
     char byte;
     EXPECT_LE(recv(client.get(), &byte, 1, 0), 0);
   }
 }
 
-TEST_F(AdminServerTest, ClientsThatTakeNoAnswerDoNotSilenceHealth) {
+TEST_F(AdminServerTest, ClientsThatDoNotReadDoNotBlockHealth) {
   std::vector<CertificateStatus> certificates;
   for (int i = 0; i < 5000; ++i) {
     certificates.push_back(Certificate(absl::StrCat(i, ".test"), 90 * kDay, 9 * kDay));
@@ -142,7 +142,7 @@ TEST_F(AdminServerTest, ClientsThatTakeNoAnswerDoNotSilenceHealth) {
   EXPECT_THAT(Get("/healthz"), StartsWith("HTTP/1.1 200"));
 }
 
-TEST_F(AdminServerTest, AHostThatIsNeitherAnAddressNorConfiguredIsRefused) {
+TEST_F(AdminServerTest, AHostThatIsNeitherAnAddressNorConfiguredIsRejected) {
   for (const char* host :
        {"127.0.0.1", "127.0.0.1:9100", "[::1]", "[::1]:9100", "localhost", "LOCALHOST:9100"}) {
     EXPECT_THAT(Get("/", {"--header", absl::StrCat("Host: ", host)}), StartsWith("HTTP/1.1 200"))
@@ -166,7 +166,7 @@ TEST_F(AdminServerTest, AHostThatIsNeitherAnAddressNorConfiguredIsRefused) {
   EXPECT_EQ(answer, "HTTP/1.1 400");
 }
 
-TEST_F(AdminServerTest, ATakenAddressIsAnError) {
+TEST_F(AdminServerTest, AnAddressInUseIsAnError) {
   const auto second = AdminServer::Start(
       *Endpoint::Parse(absl::StrCat("127.0.0.1:", server_->endpoint().port())), metrics_);
   ASSERT_FALSE(second.ok());

@@ -1,4 +1,4 @@
-// The page that shows both legs of each route with their certificates, and the same as JSON.
+// The page with both legs of each route and their certificates, and its JSON form.
 #include "integrations/prometheus/legs_page.h"
 
 #include <cstddef>
@@ -22,7 +22,7 @@ using Json = nlohmann::json;
 
 using LegsPageTest = MetricsTest;
 
-TEST_F(LegsPageTest, ThePageEscapesWhatCertificatesSay) {
+TEST_F(LegsPageTest, ThePageEscapesTextOfCertificates) {
   CertificateStatus evil = Certificate("<script>alert(1)</script>", kDay, kDay);
   evil.chain[0].subject = "CN=\"><img src=x onerror='x'>&";
   const std::string page = LegsPage({{}, {evil}}, now_);
@@ -31,7 +31,7 @@ TEST_F(LegsPageTest, ThePageEscapesWhatCertificatesSay) {
   EXPECT_THAT(LegsPage(LegsView(), now_), HasSubstr("No certificates are watched"));
 }
 
-TEST_F(LegsPageTest, ThePageNamesThePartAndTheDayNearestFirst) {
+TEST_F(LegsPageTest, ThePageHasThePartAndTheDayNearestFirst) {
   CertificateStatus failing = Certificate("broken.test", 90 * kDay, 90 * kDay);
   failing.status = MakeError(ErrorCode::kTransport, Leg::kBack, Phase::kDial, "nobody is there");
   const std::string page = LegsPage({{},

@@ -1,5 +1,5 @@
-// What tests of the Prometheus integration share: reports of connections, states of certificates,
-// and the metrics that count them.
+// The common parts of the Prometheus integration's tests: reports of connections, states of
+// certificates, and the metrics that count them.
 #ifndef TRESTLE_TESTS_INTEGRATIONS_PROMETHEUS_METRICS_FIXTURE_H_
 #define TRESTLE_TESTS_INTEGRATIONS_PROMETHEUS_METRICS_FIXTURE_H_
 

@@ -1,4 +1,4 @@
-// What the metrics say of connections, reloads and certificates.
+// Metrics of connections, reloads and certificates.
 #include <algorithm>
 #include <cstddef>
 #include <memory>
@@ -74,7 +74,7 @@ TEST_F(MetricsTest, ConnectionsHandshakesAndBytesAreCounted) {
   e2e::ExpectPromtoolLikes(text);
 }
 
-TEST_F(MetricsTest, RefusalsTellWhichLimit) {
+TEST_F(MetricsTest, RejectionsHaveTheirLimit) {
   Counter next;
   const std::unique_ptr<ConnectionObserver> observer = metrics_.NewObserver(&next);
   observer->OnTurnedAway(Limit::kConnections);
@@ -99,7 +99,7 @@ TEST_F(MetricsTest, RefusalsTellWhichLimit) {
   e2e::ExpectPromtoolLikes(text);
 }
 
-TEST_F(MetricsTest, AHelloIsCountedOnceThoughARouterHandsItOver) {
+TEST_F(MetricsTest, AHelloThatARouterHandsOverIsCountedOnce) {
   const std::unique_ptr<ConnectionObserver> observer = metrics_.NewObserver(nullptr);
   ConnectionReport routed;
   routed.mode = ProxyMode::kPassthrough;
@@ -119,8 +119,8 @@ TEST_F(MetricsTest, AHelloIsCountedOnceThoughARouterHandsItOver) {
                                          HasSubstr("\ntrestle_hello_records_sum 2\n")));
 }
 
-// As one_port has them: several blocks on a loop, each with its own first connection.
-TEST_F(MetricsTest, BlocksThatShareAnObserverAreToldApart) {
+// As in one_port: several blocks on a loop, each with its own first connection.
+TEST_F(MetricsTest, BlocksThatShareAnObserverAreDistinguished) {
   const std::unique_ptr<ConnectionObserver> observer = metrics_.NewObserver(nullptr);
   ConnectionReport one = Bridged(1);
   one.front.peer = *Endpoint::Parse("192.0.2.1:1000");
@@ -141,7 +141,7 @@ size_t LinesOf(const std::string& text) {
   return static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
-TEST_F(MetricsTest, ClientsCannotMakeSeries) {
+TEST_F(MetricsTest, ClientsCannotCreateSeries) {
   const std::unique_ptr<ConnectionObserver> observer = metrics_.NewObserver(nullptr);
   const auto close = [&](int i) {
     ConnectionReport report = Bridged(static_cast<uint64_t>(i));
@@ -180,7 +180,7 @@ TEST_F(MetricsTest, AcceptFailuresAreCounted) {
   EXPECT_THAT(metrics_.Text(now_), HasSubstr("\ntrestle_accept_failures_total 2\n"));
 }
 
-TEST_F(MetricsTest, TicketKeysHaveAnAgeWhereItIsKnown) {
+TEST_F(MetricsTest, TicketKeysHaveAnAgeIfItIsKnown) {
   EXPECT_THAT(metrics_.Text(now_), Not(HasSubstr("trestle_ticket_key_age_seconds")));
   absl::Time since = now_;
   metrics_.SetTicketKeyTime([&](absl::Time) { return since; });
@@ -194,7 +194,7 @@ TEST_F(MetricsTest, TicketKeysHaveAnAgeWhereItIsKnown) {
 TEST_F(MetricsTest, CertificatesCountDownAndBelowZero) {
   std::vector<CertificateStatus> certificates = {
       Certificate("a.test", 90 * kDay, 9 * kDay), Certificate("old.test", -2 * kDay, -2 * kDay),
-      // The worst backend of a name stands for it.
+      // The metric of a name is that of its worst backend.
       Certificate("two.test", 5 * kDay, 5 * kDay), Certificate("two.test", 4 * kDay, 4 * kDay)};
   certificates.emplace_back().name = "unknown.test";
   certificates[1].status =

@@ -1,4 +1,4 @@
-// docs/monitoring: the alerts, the dashboard and the list of metrics fit what the metrics say.
+// docs/monitoring: the alerts, the dashboard and the list of metrics match the exported metrics.
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -36,7 +36,7 @@ std::string ReadText(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-// Every name of a metric in `text`, without what histograms and the like add.
+// Returns every metric name in `text`, without the suffixes of histograms and the like.
 std::set<std::string> MetricNames(absl::string_view text) {
   constexpr absl::string_view kPrefix = "trestle_";
   std::set<std::string> names;
@@ -50,7 +50,7 @@ std::set<std::string> MetricNames(absl::string_view text) {
   return names;
 }
 
-TEST_F(MonitoringFilesTest, TheDocumentsUseTheNamesThatThereAre) {
+TEST_F(MonitoringFilesTest, TheDocumentsUseExistingNames) {
   const std::unique_ptr<ConnectionObserver> observer = metrics_.NewObserver(nullptr);
   ConnectionReport report = Bridged(1);
   report.hello.emplace();
@@ -72,12 +72,12 @@ TEST_F(MonitoringFilesTest, TheDocumentsUseTheNamesThatThereAre) {
   }
 }
 
-TEST_F(MonitoringFilesTest, PromtoolLikesRulesAndTheDashboardsExpressions) {
+TEST_F(MonitoringFilesTest, PromtoolAcceptsRulesAndTheDashboardsExpressions) {
   const std::string promtool = e2e::FindProgram("promtool");
   const e2e::CommandResult rules =
       e2e::RunCommand({promtool, "check", "rules", "docs/monitoring/alerts.yml"}, e2e::kPatience);
   EXPECT_EQ(rules.exit_status, 0) << rules.errors;
-  // The dashboard's expressions, as recording rules: promtool parses those.
+  // promtool parses recording rules, so the dashboard's expressions are written as such.
   const Json dashboard = Json::parse(ReadText("docs/monitoring/dashboard.json"));
   Json recording = Json::array();
   for (const Json& panel : dashboard.at("panels")) {
@@ -96,15 +96,15 @@ TEST_F(MonitoringFilesTest, PromtoolLikesRulesAndTheDashboardsExpressions) {
   EXPECT_EQ(expressions.exit_status, 0) << expressions.errors << expressions.output;
 }
 
-// What the alarm says of a back leg with a day left.
+// The alert's text for a back leg with one day left.
 const Json kWillFailText = {
     {"summary", "back leg of old.test: verification fails in 1d 0h 0m 0s"},
     {"description",
      "Some certificate of the chain ends, not necessarily the leaf. The page of --admin, or "
      "leg_probe, names it and says what to do."}};
 
-TEST_F(MonitoringFilesTest, AlarmsComeInTheLastThirdOfAShortLife) {
-  // For six days each: one with four days left, one with one.
+TEST_F(MonitoringFilesTest, AlertsFireInTheLastThirdOfAShortLifetime) {
+  // Both are valid for six days: one has four days left, one has one.
   CertificateStatus young = Certificate("young.test", 4 * kDay, 4 * kDay);
   CertificateStatus old = Certificate("old.test", kDay, kDay);
   for (CertificateStatus* status : {&young, &old}) {

@@ -139,7 +139,7 @@ std::string FakeRedis::Answer(const std::vector<std::string>& command, bool& adm
     Set(command[1], command[2], MillisecondsOf(command[5]));
     return kOk;
   }
-  // What the one script does; the real server reads it in tests/e2e.
+  // Does the same as the only script; the real server runs the script in tests/e2e.
   CHECK_EQ(command.front(), "EVAL");
   CHECK_EQ(command.size(), 9u);
   if (Get(command[4]) != command[5]) return ":0\r\n";

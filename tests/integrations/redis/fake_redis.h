@@ -1,5 +1,5 @@
-// FakeRedis: as much of a Redis server as RedisTicketKeys meets, in memory and in virtual time, and
-// what else it might answer.
+// FakeRedis: the part of a Redis server that RedisTicketKeys needs, in memory and in virtual time,
+// with optional invalid replies.
 #ifndef TRESTLE_TESTS_INTEGRATIONS_REDIS_FAKE_REDIS_H_
 #define TRESTLE_TESTS_INTEGRATIONS_REDIS_FAKE_REDIS_H_
 
@@ -21,24 +21,24 @@ class FakeRedis {
   FakeRedis(SimulatedLoop& loop, MemoryDialer& dialer, const Endpoint& endpoint);
   ~FakeRedis();
 
-  /// Serves from now on, on the links given / refuses connections and cuts those that are open.
+  /// Start: serves from now on, with the given links. Stop: refuses connections and cuts open ones.
   void Start(const MemoryLink& link = {});
   void Stop();
 
-  /// Expired values are gone.
+  /// Returns the value; empty if it has expired.
   std::string Get(const std::string& name);
   void Set(const std::string& name, const std::string& value,
            absl::Duration life = absl::InfiniteDuration());
   void Clear() { values_.clear(); }
 
-  /// Asked of all that connect, as "user password" or "password"; empty for nothing.
+  /// Required of all connections, as "user password" or "password"; empty for none.
   std::string credentials;
-  /// Called before a command is carried out; what it returns is sent instead, unless it is empty.
+  /// Called before a command runs. Its result, unless empty, replaces the reply.
   std::function<std::string(const std::vector<std::string>&)> intercept;
-  /// Takes commands and never answers.
+  /// Accepts commands and never replies.
   bool silent = false;
 
-  /// The commands that were carried out.
+  /// The commands that have run.
   std::vector<std::string> commands;
 
  private:

@@ -85,7 +85,7 @@ class RedisTicketKeysTest : public ::testing::Test {
            out.substr(0, bytes) == "session";
   }
 
-  // Whether each opens what each other seals.
+  // Returns whether each node opens the tickets of every other one.
   bool AllShare() {
     return std::all_of(nodes_.begin(), nodes_.end(), [&](auto& maker) {
       const std::string ticket = Ticket(*maker);
@@ -102,7 +102,7 @@ class RedisTicketKeysTest : public ::testing::Test {
     return count;
   }
 
-  // What a lone node makes of it when Redis answers a command so.
+  // Returns the error of a lone node if Redis sends `answer` to `command`.
   Error FailureOn(const std::string& command, const std::string& answer) {
     redis_.intercept = [&](const std::vector<std::string>& got) {
       return got.front() == command ? answer : std::string();
@@ -110,7 +110,7 @@ class RedisTicketKeysTest : public ::testing::Test {
     Node& node = StartNode();
     loop_.RunFor(3 * kLook);
     EXPECT_THAT(node.events, ElementsAre(Event::kLost));
-    EXPECT_TRUE(Opens(node, Ticket(node))) << "its own keys go on";
+    EXPECT_TRUE(Opens(node, Ticket(node))) << "its own keys remain in use";
     const std::optional<Error> error = GetError(node.last_failure);
     nodes_.clear();
     return error.value_or(Error());
@@ -123,7 +123,7 @@ class RedisTicketKeysTest : public ::testing::Test {
   std::vector<std::unique_ptr<Node>> nodes_;
 };
 
-TEST_F(RedisTicketKeysTest, OneMakesTheFirstKeysAndAllUseThem) {
+TEST_F(RedisTicketKeysTest, OneNodeCreatesTheFirstKeysAndAllUseThem) {
   for (int i = 0; i < 3; ++i) StartNode();
   EXPECT_TRUE(Opens(*nodes_[0], Ticket(*nodes_[0]))) << "there are keys from the start";
   EXPECT_FALSE(AllShare());
@@ -133,10 +133,10 @@ TEST_F(RedisTicketKeysTest, OneMakesTheFirstKeysAndAllUseThem) {
   EXPECT_EQ(Count(Event::kTaken), 2);
   EXPECT_EQ(Count(Event::kLost), 0);
   EXPECT_EQ(dialer_.dials(), 3u) << "one connection each";
-  EXPECT_EQ(redis_.Get(kLockName), "") << "given back";
+  EXPECT_EQ(redis_.Get(kLockName), "") << "the lock is released";
 }
 
-TEST_F(RedisTicketKeysTest, OneRotatesAndNoSessionIsLostBeforeItsTime) {
+TEST_F(RedisTicketKeysTest, OneNodeRotatesAndNoSessionIsLostEarly) {
   StartFleet();
   int rotations = Count(Event::kRotated);
   for (int period = 0; period < 10; ++period) {
@@ -148,22 +148,22 @@ TEST_F(RedisTicketKeysTest, OneRotatesAndNoSessionIsLostBeforeItsTime) {
     loop_.RunFor(kPeriod);
     ++rotations;
     loop_.RunFor(2 * kLook);
-    for (const auto& node : nodes_) EXPECT_FALSE(Opens(*node, ticket)) << "old keys go";
+    for (const auto& node : nodes_) EXPECT_FALSE(Opens(*node, ticket)) << "old keys are removed";
     loop_.RunFor(kPeriod - 2 * kLook);
     ++rotations;
   }
 }
 
-TEST_F(RedisTicketKeysTest, WithoutRedisTheLastKeysGoOn) {
+TEST_F(RedisTicketKeysTest, WithoutRedisTheLastKeysRemainInUse) {
   StartFleet();
   const std::string ticket = Ticket(*nodes_[0]);
   redis_.Stop();
   loop_.RunFor(kPeriod / 2);
-  EXPECT_EQ(Count(Event::kLost), 3) << "told once each";
+  EXPECT_EQ(Count(Event::kLost), 3) << "reported once each";
   EXPECT_EQ(GetError(nodes_[0]->last_failure)->code, ErrorCode::kTransport);
   for (const auto& node : nodes_) EXPECT_TRUE(Opens(*node, ticket));
   loop_.RunFor(5 * kPeriod);
-  EXPECT_TRUE(AllShare()) << "all have the next key, and go on with it";
+  EXPECT_TRUE(AllShare()) << "all have the next key, and use it";
 
   const std::string late = Ticket(*nodes_[1]);
   redis_.Clear();
@@ -174,7 +174,7 @@ TEST_F(RedisTicketKeysTest, WithoutRedisTheLastKeysGoOn) {
   for (const auto& node : nodes_) EXPECT_TRUE(Opens(*node, late)) << "Redis has their keys again";
 }
 
-TEST_F(RedisTicketKeysTest, ANewcomerLetsThoseWhoHaveKeysGoFirst) {
+TEST_F(RedisTicketKeysTest, ANewNodeWaitsForNodesWithKeys) {
   Node& old = StartNode();
   loop_.RunFor(3 * kLook);
   const std::string ticket = Ticket(old);
@@ -189,7 +189,7 @@ TEST_F(RedisTicketKeysTest, ANewcomerLetsThoseWhoHaveKeysGoFirst) {
   EXPECT_THAT(newcomer.events, ElementsAre(Event::kTaken));
 }
 
-TEST_F(RedisTicketKeysTest, ALeaderThatDiedWithTheLockHoldsTheOthersUpForATime) {
+TEST_F(RedisTicketKeysTest, ALeaderThatDiesWithTheLockDelaysTheOthersForATime) {
   StartFleet();
   const int rotations = Count(Event::kRotated);
   redis_.Set(kLockName, "dead", kPeriod + absl::Minutes(1));
@@ -202,7 +202,7 @@ TEST_F(RedisTicketKeysTest, ALeaderThatDiedWithTheLockHoldsTheOthersUpForATime) 
   EXPECT_EQ(Count(Event::kLost), 0);
 }
 
-TEST_F(RedisTicketKeysTest, NobodyWritesOverWhatOthersWrote) {
+TEST_F(RedisTicketKeysTest, NoNodeOverwritesTheKeysOfOthers) {
   Node& node = StartNode();
   loop_.RunFor(3 * kLook);
   const std::string others = FormatTicketKeys(RotateTicketKeys({}, loop_.Now() + kPeriod, kPeriod));
@@ -215,7 +215,7 @@ TEST_F(RedisTicketKeysTest, NobodyWritesOverWhatOthersWrote) {
   EXPECT_EQ(writes, 1);
   EXPECT_EQ(redis_.Get(kName), others);
   EXPECT_THAT(node.events, ElementsAre(Event::kRotated, Event::kTaken));
-  // The same where the lock was lost meanwhile.
+  // The same if the lock was lost meanwhile.
   redis_.intercept = [&](const std::vector<std::string>& command) {
     if (command.front() == "EVAL" && writes++ == 1) redis_.Set(kLockName, "another", 2 * kLook);
     return std::string();
@@ -226,14 +226,14 @@ TEST_F(RedisTicketKeysTest, NobodyWritesOverWhatOthersWrote) {
   EXPECT_THAT(node.events, ElementsAre(Event::kRotated, Event::kTaken, Event::kRotated));
 }
 
-TEST_F(RedisTicketKeysTest, KeysDontOutliveTheFleetInRedis) {
+TEST_F(RedisTicketKeysTest, KeysExpireInRedisAfterTheFleetEnds) {
   StartFleet();
   nodes_.clear();
   loop_.RunFor(5 * kPeriod);
   EXPECT_EQ(redis_.Get(kName), "");
 }
 
-TEST_F(RedisTicketKeysTest, Passwords) {
+TEST_F(RedisTicketKeysTest, PasswordsAreSent) {
   redis_.credentials = "fleet secret";
   RedisTicketKeysOptions options = Options();
   Node& without = StartNode(options);
@@ -255,7 +255,7 @@ TEST_F(RedisTicketKeysTest, Passwords) {
   EXPECT_THAT(nodes_.back()->events, ElementsAre(Event::kTaken));
 }
 
-TEST_F(RedisTicketKeysTest, WhatRedisHasIsNotBelievedBlindly) {
+TEST_F(RedisTicketKeysTest, ValuesInRedisAreValidated) {
   Node& node = StartNode();
   loop_.RunFor(3 * kLook);
   const std::string good = redis_.Get(kName);
@@ -266,7 +266,7 @@ TEST_F(RedisTicketKeysTest, WhatRedisHasIsNotBelievedBlindly) {
   EXPECT_EQ(GetError(node.last_failure)->code, ErrorCode::kConfiguration);
   EXPECT_THAT(GetError(node.last_failure)->detail,
               HasSubstr("what Redis has as \"trestle-ticket-keys\" is unusable: line 1"));
-  EXPECT_EQ(redis_.Get(kName), "no keys") << "somebody put it there";
+  EXPECT_EQ(redis_.Get(kName), "no keys") << "another program wrote it";
   EXPECT_TRUE(Opens(node, ticket));
   redis_.Set(kName, good);
   loop_.RunFor(2 * kLook);
@@ -274,7 +274,7 @@ TEST_F(RedisTicketKeysTest, WhatRedisHasIsNotBelievedBlindly) {
   EXPECT_EQ(node.events.back(), Event::kBack);
 }
 
-TEST_F(RedisTicketKeysTest, WhatElseRedisMightSay) {
+TEST_F(RedisTicketKeysTest, InvalidRepliesAreErrors) {
   EXPECT_THAT(FailureOn("GET", "*1000000000\r\n").detail, HasSubstr("an array"));
   EXPECT_THAT(FailureOn("GET", "?\r\n").detail, HasSubstr("no reply"));
   EXPECT_THAT(FailureOn("GET", "+a\r\n+b\r\n").detail, HasSubstr("more than was asked for"));
@@ -289,7 +289,7 @@ TEST_F(RedisTicketKeysTest, WhatElseRedisMightSay) {
   EXPECT_THAT(FailureOn("EVAL", "-NOSCRIPT none here\r\n").detail, HasSubstr("refuses EVAL"));
 }
 
-TEST_F(RedisTicketKeysTest, ASilentRedisIsGivenUpInTime) {
+TEST_F(RedisTicketKeysTest, ASilentRedisReachesTheTimeout) {
   redis_.silent = true;
   Node& node = StartNode();
   loop_.RunFor(Options().timeout + absl::Milliseconds(1));
@@ -300,14 +300,14 @@ TEST_F(RedisTicketKeysTest, ASilentRedisIsGivenUpInTime) {
   redis_.silent = false;
   loop_.RunFor(4 * kLook);
   EXPECT_THAT(node.events, ElementsAre(Event::kLost, Event::kBack, Event::kRotated));
-  // One that can't even be reached.
+  // A server that can't be reached.
   dialer_.Refuse(endpoint_, absl::OkStatus(), absl::InfiniteDuration());
   Node& far = StartNode();
   loop_.RunFor(2 * kLook);
   EXPECT_EQ(GetError(far.last_failure)->code, ErrorCode::kTimeout);
 }
 
-TEST_F(RedisTicketKeysTest, BytesComeAsTheyCome) {
+TEST_F(RedisTicketKeysTest, RepliesMayArriveInPieces) {
   redis_.Stop();
   MemoryLink link;
   link.chunk_bytes = 1;
@@ -320,7 +320,7 @@ TEST_F(RedisTicketKeysTest, BytesComeAsTheyCome) {
   EXPECT_EQ(Count(Event::kLost), 0);
 }
 
-TEST_F(RedisTicketKeysTest, EndsInAnyState) {
+TEST_F(RedisTicketKeysTest, ItMayBeDestroyedInAnyState) {
   redis_.Stop();
   MemoryLink link;
   link.latency = absl::Milliseconds(7);
@@ -333,7 +333,7 @@ TEST_F(RedisTicketKeysTest, EndsInAnyState) {
   }
 }
 
-TEST_F(RedisTicketKeysTest, OptionsThatMakeNoSenseAreRefused) {
+TEST_F(RedisTicketKeysTest, InvalidOptionsAreRejected) {
   const auto refused = [&](auto change) {
     RedisTicketKeysOptions options = Options();
     change(options);
