@@ -1,6 +1,5 @@
-// Sessions of back legs stay with those that they were made for, behind a whole bridge. The
-// backends here resume whatever they get, for any name and any client: only the bridge keeps
-// sessions apart.
+// Sessions of back legs through a whole bridge are used only where they were made. The backends
+// here resume every session, for any name and any client. So only the bridge keeps sessions apart.
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -29,7 +28,7 @@ using testing::LeafSpec;
 constexpr char kFull[] = "full";
 constexpr char kResumed[] = "resumed";
 
-// The common name of whom the backend takes the bridge for, by certificate or by session.
+// Returns the common name that the backend has for the bridge, from its certificate or session.
 std::string ClientSeenBy(const SSL* ssl) {
   const STACK_OF(CRYPTO_BUFFER)* chain = SSL_get0_peer_certificates(ssl);
   if (chain == nullptr || sk_CRYPTO_BUFFER_num(chain) == 0) return "nobody";
@@ -44,7 +43,7 @@ class BackSessionsTest : public BridgeTest, public ::testing::WithParamInterface
   BackSessionsTest() {
     for (const char* name : {"a.test", "b.test"}) AddName(name, name);
     AddName("internal.test", "internal.test");
-    AddName("c.test", "a.test");  // Its certificate is another's.
+    AddName("c.test", "a.test");  // Its certificate is for another name.
     SSL_CTX_set_app_data(lax_.get(), this);
     SSL_CTX_set_select_certificate_cb(lax_.get(), OnHello);
     SSL_CTX_set_custom_verify(lax_.get(), SSL_VERIFY_PEER,
@@ -52,7 +51,7 @@ class BackSessionsTest : public BridgeTest, public ::testing::WithParamInterface
     ServeLaxly(backend);
   }
 
-  /// For `name` the backends show a certificate for `shown`.
+  /// Makes the backends present a certificate for `shown` if `name` is requested.
   void AddName(const std::string& name, const std::string& shown) {
     SSL_CTX* context = (by_name_[name] = testing::MakeRawContext()).get();
     SSL_CTX_set_min_proto_version(context, GetParam());
@@ -76,8 +75,8 @@ class BackSessionsTest : public BridgeTest, public ::testing::WithParamInterface
     return options;
   }
 
-  /// One connection, from its beginning to its end, by which a session comes along. Says what its
-  /// back leg was, by whose name or identity, or why it failed.
+  /// Makes one connection from beginning to end, with a session if there is one. Returns the back
+  /// leg's result: full, resumed, or the error. Records the identity and the names.
   std::string Connect(const ClientTlsTarget& target = {"app.test", {}},
                       absl::string_view question = "question") {
     observer.established.clear();
@@ -102,7 +101,7 @@ class BackSessionsTest : public BridgeTest, public ::testing::WithParamInterface
       EXPECT_EQ(client->received(), "answer");
       const TlsInfo& back = *observer.established.back().back.tls;
       EXPECT_EQ(SSL_session_reused(ssl) == 1, back.resumed);
-      EXPECT_EQ(offered_, back.resumed) << "what is offered, such a backend resumes";
+      EXPECT_EQ(offered_, back.resumed) << "such a backend resumes every offered session";
       seen = back.resumed ? kResumed : kFull;
       client_seen_ = ClientSeenBy(ssl);
       names_shown_ = back.peer_chain[0].dns_names;
@@ -135,9 +134,10 @@ class BackSessionsTest : public BridgeTest, public ::testing::WithParamInterface
   bssl::UniquePtr<SSL_CTX> lax_ = testing::MakeRawContext();  // Has the ticket keys of all names.
   std::map<std::string, bssl::UniquePtr<SSL_CTX>> by_name_;
   std::vector<std::unique_ptr<RawBackend>> raw_;
-  bool offered_ = false;                  // Whether the last hello had a session to resume.
-  std::string client_seen_;               // By the last backend.
-  std::vector<std::string> names_shown_;  // By the last backend, now or when the session was made.
+  bool offered_ = false;     // The last hello offered a session.
+  std::string client_seen_;  // By the last backend.
+  std::vector<std::string>
+      names_shown_;  // By the last backend, in this handshake or in that of the session.
 
  private:
   static ssl_select_cert_result_t OnHello(const SSL_CLIENT_HELLO* hello) {
@@ -164,8 +164,8 @@ class BackSessionsTest : public BridgeTest, public ::testing::WithParamInterface
 };
 
 // Envoy #46243: one cache for all names behind one address. A session of one host was offered for
-// another, and what had been verified was the first one's certificate.
-TEST_P(BackSessionsTest, NamesThatClientsBringAreKeptApart) {
+// another, and only the first host's certificate was verified.
+TEST_P(BackSessionsTest, CopiedNamesAreKeptApart) {
   TlsBridgeOptions options = LaxOptions("");
   options.copy_server_name = true;
   bridge = *Make(std::move(options));
@@ -175,7 +175,7 @@ TEST_P(BackSessionsTest, NamesThatClientsBringAreKeptApart) {
       EXPECT_THAT(names_shown_, ::testing::ElementsAre(name));
     }
   }
-  // With any of the sessions there are, its certificate wouldn't be looked at.
+  // With any of the existing sessions, its certificate would not be verified.
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(Connect("c.test"), "name_mismatch");
     EXPECT_FALSE(offered_);
@@ -183,7 +183,7 @@ TEST_P(BackSessionsTest, NamesThatClientsBringAreKeptApart) {
   EXPECT_EQ(Connect("a.test"), kResumed);
 }
 
-TEST_P(BackSessionsTest, NamesThatAreComputedAreKeptApart) {
+TEST_P(BackSessionsTest, ComputedNamesAreKeptApart) {
   TlsBridgeOptions options = LaxOptions("");
   std::string name;
   options.compute_backend_name = [&name](const BridgedClient&) { return name; };
@@ -199,7 +199,7 @@ TEST_P(BackSessionsTest, NamesThatAreComputedAreKeptApart) {
   EXPECT_EQ(Connect(), "name_mismatch");
 }
 
-// Routes of one endpoint with names of their own, as --http_routes has them.
+// Routes to one endpoint with their own names, as in --http_routes.
 TEST_P(BackSessionsTest, RoutesByContentAreKeptApart) {
   class FirstLine final : public ContentReader {
    public:
@@ -227,14 +227,14 @@ TEST_P(BackSessionsTest, RoutesByContentAreKeptApart) {
   EXPECT_EQ(Connect({"app.test", {}}, "c.test"), "name_mismatch");
 }
 
-TEST_P(BackSessionsTest, WhatIsVerifiedInPlaceOfANameIsKeptApart) {
+TEST_P(BackSessionsTest, VerifyNamesAreKeptApart) {
   bridge = *Make(LaxOptions("a.test"));
   EXPECT_EQ(Connect(), kFull);
   EXPECT_EQ(Connect(), kResumed);
   TlsBridgeOptions options = LaxOptions("a.test");
   options.backend_verify_name = "spiffe://example.org/api";
   bridge = *Make(std::move(options));
-  EXPECT_EQ(Connect(), "name_mismatch") << "another bridge, another memory";
+  EXPECT_EQ(Connect(), "name_mismatch") << "another bridge has another cache";
   EXPECT_FALSE(offered_);
 }
 
@@ -250,11 +250,11 @@ TEST_P(BackSessionsTest, ProtocolsAreKeptApart) {
         EXPECT_EQ(observer.established.at(0).back.tls->alpn, protocol);
       }
     }
-    EXPECT_EQ(Connect(), kFull) << "a client without any";
+    EXPECT_EQ(Connect(), kFull) << "a client without a protocol";
   }
 }
 
-// One key between the names, addresses and credentials of each backend.
+// One ticket key for all names, addresses and credentials of each backend.
 TEST_P(BackSessionsTest, BackendsAreKeptApart) {
   TestBackend second(loop, dialer, 2);
   ServeLaxly(second);
@@ -271,8 +271,8 @@ TEST_P(BackSessionsTest, BackendsAreKeptApart) {
   }
 }
 
-// apisix #13587: two routes to one backend, told apart by their client certificate only, shared
-// connections, so that requests went out under the other one's identity.
+// apisix #13587: two routes to one backend differed only by their client certificate. They shared
+// connections, so that requests used the other route's identity.
 TEST_P(BackSessionsTest, IdentitiesAreKeptApartBetweenBridges) {
   TlsBridgeOptions for_alice = LaxOptions("internal.test");
   for_alice.back_tls = ShowingAs("alice");
@@ -292,7 +292,7 @@ TEST_P(BackSessionsTest, IdentitiesAreKeptApartBetweenBridges) {
   }
 }
 
-TEST_P(BackSessionsTest, AReplacedIdentityIsGoneAtOnce) {
+TEST_P(BackSessionsTest, AReplacedIdentityEndsItsSessionsAtOnce) {
   TlsBridgeOptions options = LaxOptions("internal.test");
   const auto alice = options.back_tls = ShowingAs("alice");
   const auto bob = ShowingAs("bob");
@@ -316,9 +316,9 @@ TEST_P(BackSessionsTest, AReplacedIdentityIsGoneAtOnce) {
   expect(kResumed, "nobody");
 }
 
-// A connection that is under way when the identity is replaced brings a session of the old one,
+// A connection that is open when the identity is replaced receives a session of the old identity,
 // after the others were forgotten.
-TEST_P(BackSessionsTest, AReplacedIdentityIsGoneAtOnceAtAnyMoment) {
+TEST_P(BackSessionsTest, AReplacedIdentityEndsItsSessionsAtAnyMoment) {
   const auto alice = ShowingAs("alice");
   const auto bob = ShowingAs("bob");
   for (const bool by_backend : {false, true}) {
@@ -337,18 +337,18 @@ TEST_P(BackSessionsTest, AReplacedIdentityIsGoneAtOnceAtAnyMoment) {
       }
       EXPECT_EQ(Finish(), kFull);
       late = late || (client_seen_ == "alice" && bridge->back_sessions().sessions() > 0);
-      // Resumed, if the first one was bob's already.
+      // Resumed if the first connection already used bob's identity.
       const std::string expected = client_seen_ == "bob" ? kResumed : kFull;
       EXPECT_EQ(Connect(), expected);
       EXPECT_EQ(client_seen_, "bob");
       EXPECT_EQ(Connect(), kResumed);
       EXPECT_EQ(client_seen_, "bob");
     }
-    EXPECT_TRUE(late) << "sessions of the old identity did come, and were not taken";
+    EXPECT_TRUE(late) << "sessions of the old identity arrived, and were not kept";
   }
 }
 
-// Whatever a verdict on the backend depends on.
+// Covers every option that verification of the backend depends on.
 TEST_P(BackSessionsTest, ReplacedPoliciesAreKeptApart) {
   bridge = *Make(LaxOptions("internal.test"));
   EXPECT_EQ(Connect(), kFull);
@@ -379,7 +379,7 @@ TEST_P(BackSessionsTest, ReplacedPoliciesAreKeptApart) {
       loop.RunReady();
       ClientTlsOptions changed = BackOptions();
       c.make(changed);
-      // By then it has its handshake behind it; TLS 1.3's sessions come later.
+      // Its handshake is already complete; TLS 1.3's sessions come later.
       if (!late) {
         EXPECT_EQ(Finish(), kResumed);
       }
@@ -389,7 +389,7 @@ TEST_P(BackSessionsTest, ReplacedPoliciesAreKeptApart) {
       }
       EXPECT_EQ(Connect(), kFull);
       EXPECT_EQ(Connect(), kResumed);
-      // What the laxer or stricter one brought is not for the old one, either.
+      // Sessions of the laxer or stricter policy are not used for the old one, either.
       bridge->ReplaceBackTls(ClientOf(back_pki));
       EXPECT_EQ(Connect(), kFull);
       EXPECT_EQ(Connect(), kResumed);
@@ -397,8 +397,8 @@ TEST_P(BackSessionsTest, ReplacedPoliciesAreKeptApart) {
   }
 }
 
-// A pin, a name or a CA that the backend no longer satisfies must be felt at once.
-TEST_P(BackSessionsTest, ASessionHidesNoFailure) {
+// A pin, a name or a CA that the backend no longer satisfies must have an effect at once.
+TEST_P(BackSessionsTest, ASessionDoesNotHideAFailure) {
   bridge = *Make(LaxOptions("internal.test"));
   EXPECT_EQ(Connect(), kFull);
   EXPECT_EQ(Connect(), kResumed);

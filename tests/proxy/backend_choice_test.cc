@@ -1,4 +1,4 @@
-// How a block chooses among the backends of a route, and goes on where one fails.
+// The choice among the backends of a route, and the next tries after failures.
 #include <memory>
 #include <utility>
 #include <vector>
@@ -55,7 +55,7 @@ TEST_F(BackendChoiceTest, RoundRobinTakesTurns) {
   EXPECT_THAT(Counts(), ElementsAre(3, 3, 3));
 }
 
-TEST_F(BackendChoiceTest, LeastConnectionsPrefersTheIdlest) {
+TEST_F(BackendChoiceTest, LeastConnectionsPrefersTheLeastLoaded) {
   StartRouter(All(Balance::kLeastConnections));
   for (int i = 0; i < 3; ++i) Connect();
   EXPECT_THAT(Counts(), ElementsAre(1, 1, 1));

@@ -23,19 +23,19 @@ class BackendChooserTest : public ::testing::Test {
   BackendChooser chooser_;
 };
 
-TEST_F(BackendChooserTest, AFailureCountsForThoseWhoShowTheSame) {
+TEST_F(BackendChooserTest, AFailureCountsForConnectionsWithTheSameData) {
   Fail("evil.test", 3);
   EXPECT_TRUE(IsEjectedFor("evil.test"));
   EXPECT_FALSE(IsEjectedFor("a.test"));
   EXPECT_FALSE(IsEjectedFor(""));
   Fail("", 3);
-  EXPECT_TRUE(IsEjectedFor("a.test")) << "nothing was shown, so it is the backend";
+  EXPECT_TRUE(IsEjectedFor("a.test")) << "no client data was sent, so the backend is at fault";
   chooser_.Succeeded(one_, "");
   EXPECT_TRUE(IsEjectedFor("evil.test"));
   EXPECT_FALSE(IsEjectedFor("a.test"));
 }
 
-TEST_F(BackendChooserTest, AnAbandonedTryIsFollowedByAnother) {
+TEST_F(BackendChooserTest, AnAbandonedTryAllowsAnother) {
   Fail("", 3);
   now_ += options_.first;
   EXPECT_FALSE(IsEjectedFor(""));
@@ -46,10 +46,10 @@ TEST_F(BackendChooserTest, AnAbandonedTryIsFollowedByAnother) {
   chooser_.Try(one_, "", now_);
   Fail("", 1);
   chooser_.Abandoned(one_, "");
-  EXPECT_TRUE(IsEjectedFor("")) << "that one was no try";
+  EXPECT_TRUE(IsEjectedFor("")) << "that connection was not a try";
 }
 
-TEST_F(BackendChooserTest, WhatClientsShowCostsBoundedMemoryAndMakesNothingForgotten) {
+TEST_F(BackendChooserTest, ClientDataUsesBoundedMemoryAndEvictsNothing) {
   Fail("", 3);
   Fail("known.test", 3);
   for (int i = 0; i < 100'000; ++i) Fail(absl::StrCat(i, ".test"), 1);
@@ -59,10 +59,10 @@ TEST_F(BackendChooserTest, WhatClientsShowCostsBoundedMemoryAndMakesNothingForgo
   EXPECT_TRUE(IsEjectedFor(""));
   chooser_.Succeeded(one_, "");
   EXPECT_TRUE(IsEjectedFor("known.test"));
-  EXPECT_FALSE(IsEjectedFor("9999.test")) << "there was no room: then it isn't ejected";
+  EXPECT_FALSE(IsEjectedFor("9999.test")) << "without room it isn't ejected";
   now_ += options_.first;
   Fail("late.test", 3);
-  EXPECT_TRUE(IsEjectedFor("late.test")) << "what is over makes room";
+  EXPECT_TRUE(IsEjectedFor("late.test")) << "expired records make room";
 }
 
 }  // namespace

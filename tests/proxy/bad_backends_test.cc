@@ -1,5 +1,5 @@
-// Backends of every bad kind behind a bridge: what the report says, what the backend is told, and
-// what the client sees: a clean end, and never a byte that it sent on its way to such a backend.
+// A bridge with every kind of bad backend: the report, the backend's alert, and the client's view.
+// The client gets a clean end, and none of its bytes reach such a backend.
 #include <openssl/ssl.h>
 
 #include <cstdint>
@@ -36,9 +36,9 @@ struct BadBackend {
   void (*set_up)(BadBackendTest& test);
   ErrorCode code;
   Phase phase;
-  /// The alert in the report: sent to the backend or received from it; -1: none.
+  /// The alert in the report, sent to or received from the backend; -1: none.
   int alert;
-  /// What the log line must say, for a person.
+  /// The text that the log line must contain.
   const char* words;
 };
 
@@ -51,7 +51,7 @@ class BadBackendTest : public BridgeTest, public ::testing::WithParamInterface<B
     Show(back_pki.Issue({{"internal.test"}}));
   }
 
-  /// The backend shows `pair`, with bare BoringSSL.
+  /// Makes the backend present `pair`, with BoringSSL alone.
   void Show(const PemPair& pair) {
     testing::UsePem(context.get(), pair);
     backend.on_accept = [this](std::unique_ptr<Transport> raw) {
@@ -61,7 +61,7 @@ class BadBackendTest : public BridgeTest, public ::testing::WithParamInterface<B
   }
   void Show(const LeafSpec& leaf) { Show(back_pki.Issue(leaf)); }
 
-  /// The backend sends `bytes` and speaks no TLS.
+  /// Makes the backend send `bytes` without TLS.
   void Say(std::string bytes) {
     backend.on_accept = [this, bytes = std::move(bytes)](std::unique_ptr<Transport> raw) {
       peers.push_back(std::make_unique<StreamPeer>(loop, std::move(raw)));
@@ -73,7 +73,7 @@ class BadBackendTest : public BridgeTest, public ::testing::WithParamInterface<B
     backend.on_accept = std::move(call);
   }
 
-  /// The bridge has this revocation list.
+  /// Gives the bridge this revocation list.
   void ChangeBackTls(const std::string& crl_pem) {
     ClientTlsOptions tls;
     tls.ca_pem = back_pki.ca_pem();
@@ -345,14 +345,14 @@ const BadBackend kBadBackends[] = {
      ErrorCode::kTimeout, Phase::kDial, kNoAlert, "not finished within 10s (192.0.2.1:443)"},
 };
 
-TEST_P(BadBackendTest, IsRefusedWithItsReason) {
+TEST_P(BadBackendTest, IsRejectedWithItsReason) {
   const BadBackend& bad = GetParam();
   bad.set_up(*this);
   bridge = *Make(std::move(options));
   Connect({"app.test", client_alpn}).Send("secret");
   loop.RunFor(absl::Seconds(11));
   EXPECT_TRUE(client->handshake_done());
-  EXPECT_TRUE(client->saw_end()) << "the client sees a clean end: " << client->failure();
+  EXPECT_TRUE(client->saw_end()) << "the client gets a clean end: " << client->failure();
   EXPECT_EQ(client->received(), "");
   client->End();
   loop.RunFor(absl::Seconds(10));
@@ -372,14 +372,14 @@ TEST_P(BadBackendTest, IsRefusedWithItsReason) {
   EXPECT_EQ(report.back.peer, backend.endpoint);
   const bool told = bad.alert != kNoAlert && bad.code != ErrorCode::kPeerAlert;
   if (told && !raw_backends.empty()) {
-    EXPECT_EQ(raw_backends.at(0)->alert_heard, bad.alert) << "the backend hears why";
+    EXPECT_EQ(raw_backends.at(0)->alert_heard, bad.alert) << "the backend gets the alert";
   }
 
   const std::string line = examples::DescribeConnection(report);
   EXPECT_THAT(
       line, HasSubstr(std::string("status=\"back leg, ") + std::string(EnumName(bad.phase)) + ": " +
                       std::string(EnumName(bad.code))));
-  // The line quotes the status, and so escapes the quotes in it.
+  // The line escapes the quotes in the status.
   EXPECT_THAT(absl::StrReplaceAll(line, {{R"(\")", R"(")"}}), HasSubstr(bad.words));
   EXPECT_THAT(line, HasSubstr("backend=192.0.2.1:443"));
   EXPECT_EQ(loop.buffers().lent_blocks(), 0u);
@@ -390,7 +390,7 @@ INSTANTIATE_TEST_SUITE_P(All, BadBackendTest, ::testing::ValuesIn(kBadBackends),
                            return info.param.name;
                          });
 
-// A backend that fails once bytes flow; what came before reaches the client.
+// A backend that fails once bytes flow; earlier bytes reach the client.
 class LateBadBackendTest : public BridgeTest {};
 
 TEST_F(LateBadBackendTest, ClosingWithoutCloseNotifyIsTruncation) {
@@ -410,8 +410,8 @@ TEST_F(LateBadBackendTest, ClosingWithoutCloseNotifyIsTruncation) {
   EXPECT_EQ(observer.error()->phase, Phase::kRelay);
 }
 
-// In TLS 1.3 a server says only after the handshake that it wanted a certificate (RFC 8446 4.4.2).
-TEST_F(LateBadBackendTest, ACertificateThatIsMissedInTls13IsToldAfterTheHandshake) {
+// In TLS 1.3 a server reports a missing certificate only after the handshake (RFC 8446 4.4.2).
+TEST_F(LateBadBackendTest, AMissingCertificateInTls13IsReportedAfterTheHandshake) {
   bssl::UniquePtr<SSL_CTX> context = testing::MakeRawContext();
   testing::UsePem(context.get(), back_pki.Issue(Internal()));
   SSL_CTX_set_custom_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
@@ -428,7 +428,7 @@ TEST_F(LateBadBackendTest, ACertificateThatIsMissedInTls13IsToldAfterTheHandshak
   EXPECT_EQ(observer.error()->code, ErrorCode::kPeerAlert);
   EXPECT_EQ(observer.error()->alert, 116 /* certificate_required */);
   EXPECT_EQ(observer.error()->leg, Leg::kBack);
-  EXPECT_FALSE(client->saw_end()) << "it may have missed an answer";
+  EXPECT_FALSE(client->saw_end()) << "it may have missed a response";
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// BridgeFaults: a short exchange through a bridge with one fault at one byte of one of the four
-// directions between the client, the bridge and the backend; and what must hold then.
+// BridgeFaults: a short exchange through a bridge, with one fault at one byte of one of the four
+// directions between client, bridge and backend. Checks the required results.
 #ifndef TRESTLE_TESTS_PROXY_BRIDGE_FAULTS_H_
 #define TRESTLE_TESTS_PROXY_BRIDGE_FAULTS_H_
 
@@ -18,9 +18,9 @@ namespace trestle {
 
 enum class FaultPlace : uint8_t { kFromClient, kToClient, kToBackend, kFromBackend };
 enum class Fault : uint8_t {
-  kReset,  ///< Both directions are gone.
-  kEnd,    ///< The sender ends in the middle, as a process that dies; for what comes from a peer.
-  kStall,  ///< The direction delivers nothing more, and nobody is told.
+  kReset,  ///< Both directions break.
+  kEnd,    ///< The sender ends in the middle, as a dying process does; for directions from a peer.
+  kStall,  ///< The direction delivers nothing more, without an error.
 };
 
 /// For names of tests: "FromClient", "Reset".
@@ -53,12 +53,12 @@ class BridgeFaults : public BridgeTest {
     return options;
   }
 
-  /// What the backend must have got of the question, and the client of the answer, when the bridge
-  /// has read so many bytes of it and the leg to them is sound.
+  /// The part of the request that the backend must have received, and the part of the response for
+  /// the client, if the bridge has read `bytes` of it and the leg to them works.
   virtual std::string AtBackend(uint64_t bytes) { return question.substr(0, bytes); }
   virtual std::string AtClient(uint64_t bytes) { return answer.substr(0, bytes); }
 
-  /// Faults at each offset, until the exchange is over before they come.
+  /// Runs exchanges with a fault at each offset, until an exchange ends before its fault.
   void TryEveryOffset() {
     constexpr uint64_t kFarBeyond = 20'000;
     ASSERT_TRUE(Exchange(kFarBeyond)) << ErrorText(observer.closed.at(0).error);
@@ -70,17 +70,17 @@ class BridgeFaults : public BridgeTest {
       well_in_a_row = Exchange(offset) ? well_in_a_row + 1 : 0;
       if (HasFailure()) break;
     }
-    EXPECT_GT(offset, 300u) << "a handshake has more bytes than that";
+    EXPECT_GT(offset, 300u) << "a handshake has more bytes";
     loop.RunFor(absl::Minutes(10));
     EXPECT_EQ(loop.buffers().lent_blocks(), 0u);
   }
 
   std::string question;
   std::string answer;
-  bool waits_for_question = false;  ///< The backend doesn't answer before it has the whole of it.
+  bool waits_for_question = false;  ///< The backend responds only after the whole request.
 
  private:
-  // Without a post-quantum share there are fewer bytes to fail at.
+  // Without a post-quantum share there are fewer offsets to test.
   static std::shared_ptr<const ClientTlsConfig> SmallHellos(const testing::TestPki& pki,
                                                             TlsVersion version) {
     ClientTlsOptions options;
@@ -107,7 +107,8 @@ class BridgeFaults : public BridgeTest {
     return link;
   }
 
-  // One exchange with the fault at `offset`. True when it was complete and ended well.
+  // Runs one exchange with the fault at `offset`. Returns whether it was complete and ended
+  // cleanly.
   bool Exchange(uint64_t offset) {
     observer.closed.clear();
     observer.established.clear();
@@ -146,8 +147,8 @@ class BridgeFaults : public BridgeTest {
   }
 
   void Check() {
-    // Peers that don't close after a fault are waited for, and those that are silent; nothing else
-    // is.
+    // The bridge waits for silent peers, and for peers that don't close after a fault; for nothing
+    // else.
     if (observer.closed.empty()) loop.RunFor(absl::Seconds(30));
     if (observer.closed.empty() && fault_ == Fault::kStall) loop.RunFor(absl::Minutes(10));
     ASSERT_EQ(observer.closed.size(), 1u);
@@ -160,14 +161,15 @@ class BridgeFaults : public BridgeTest {
     const std::string whole_answer = AtClient(answer.size());
     EXPECT_TRUE(absl::StartsWith(whole_question, at_backend)) << at_backend;
     EXPECT_TRUE(absl::StartsWith(whole_answer, at_client)) << at_client;
-    // What the broken leg had delivered reaches the other one.
+    // The bytes that the broken leg delivered reach the other leg.
     if (place_ <= FaultPlace::kToClient) {
       EXPECT_EQ(at_backend, AtBackend(report.front.bytes_read));
     } else {
       EXPECT_EQ(at_client, AtClient(report.back.bytes_read));
     }
     if (report.ok()) {
-      // A client may leave without marking its end once it has everything. Its upload stays cut.
+      // A client may leave without marking its end after it has everything. Its upload remains
+      // truncated.
       const bool cut = report.front.left_unmarked;
       EXPECT_EQ(at_backend, cut ? AtBackend(report.front.bytes_read) : whole_question);
       if (cut && !servers.empty()) EXPECT_FALSE(servers.back()->saw_end());

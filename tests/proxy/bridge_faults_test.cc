@@ -28,7 +28,7 @@ class BridgeFaultsTest : public BridgeFaults, public ::testing::WithParamInterfa
   }
 };
 
-TEST_P(BridgeFaultsTest, EveryOffset) { TryEveryOffset(); }
+TEST_P(BridgeFaultsTest, AFaultAtEveryOffsetIsHandled) { TryEveryOffset(); }
 
 std::string ParametersName(const ::testing::TestParamInfo<Parameters>& info) {
   const auto& [place, fault, version, eager] = info.param;

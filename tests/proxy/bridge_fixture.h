@@ -18,7 +18,7 @@ class BridgeTest : public ::testing::Test {
  protected:
   BridgeTest() { ServeBackend(back_pki, {{"internal.test"}}); }
 
-  /// Backends from now on show this certificate.
+  /// Makes backends present this certificate from now on.
   void ServeBackend(const testing::TestPki& pki, testing::LeafSpec leaf,
                     std::vector<std::string> alpn = {}) {
     auto config = ServerFor(pki, loop.Now(), std::move(leaf), std::move(alpn));
@@ -27,7 +27,7 @@ class BridgeTest : public ::testing::Test {
     };
   }
 
-  /// A bridge to the backend, and to those of `more_backends`.
+  /// Returns the options of a bridge to the backend, and to those of `more_backends`.
   TlsBridgeOptions Options(const std::string& backend_name, std::vector<std::string> alpn = {}) {
     TlsBridgeOptions options;
     options.front_tls = ServerFor(front_pki, loop.Now(), {{"app.test"}}, std::move(alpn));
@@ -54,12 +54,12 @@ class BridgeTest : public ::testing::Test {
     return *client;
   }
 
-  /// One connection from its beginning to its good end. Returns the back leg's report.
+  /// Makes one connection from beginning to clean end. Returns the back leg's report.
   TlsInfo ConnectAndClose() {
     observer.closed.clear();
     Connect().Send("question");
     loop.RunReady();
-    // Tickets come with the answer: once it has sent close_notify, BoringSSL takes none.
+    // Tickets come with the response: after its close_notify, BoringSSL accepts none.
     if (!servers.empty()) servers.back()->Send("answer");
     loop.RunReady();
     client->End();
@@ -75,7 +75,7 @@ class BridgeTest : public ::testing::Test {
     return report.back.tls == nullptr ? TlsInfo{} : *report.back.tls;
   }
 
-  /// Connects, expects the back leg to be refused, and returns why.
+  /// Connects, expects the back leg to be rejected, and returns its error.
   Error BackFailure() {
     Connect().Send("secret");
     loop.RunReady();
@@ -83,7 +83,7 @@ class BridgeTest : public ::testing::Test {
     client->End();
     loop.RunFor(absl::Seconds(10));
     EXPECT_TRUE(observer.established.empty());
-    EXPECT_EQ(servers.at(0)->received(), "") << "nothing may reach an unverified backend";
+    EXPECT_EQ(servers.at(0)->received(), "") << "no byte may reach an unverified backend";
     EXPECT_EQ(observer.closed.size(), 1u);
     const Error error = observer.error().value_or(Error{});
     EXPECT_EQ(error.leg, Leg::kBack);
@@ -91,7 +91,7 @@ class BridgeTest : public ::testing::Test {
     return error;
   }
 
-  /// After both ends have left: one report, and nothing of the connection in the bridge.
+  /// Expects one report and no connection in the bridge after both ends have closed.
   void ExpectNothingIsLeft() {
     loop.RunFor(absl::Minutes(10));
     EXPECT_EQ(observer.closed.size(), 1u);

@@ -1,5 +1,4 @@
-// Connections end some time after their certificates were replaced, or have expired, where the host
-// wants that.
+// Connections end some time after their certificates were replaced or have expired, if configured.
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -60,14 +59,14 @@ class CertificateDrainTest : public ::testing::TestWithParam<TlsVersion> {
     return *clients_.back();
   }
 
-  // Connects by the session of the connection before.
+  // Connects with the session of the earlier connection.
   TlsPeer& Resume() {
     TlsPeer& client = Connect();
     EXPECT_TRUE(client.info().resumed);
     return client;
   }
 
-  // Lets the cut ones be closed, and tells how many are open.
+  // Closes the cut connections, and returns how many are open.
   size_t StillOpen() {
     loop_.RunFor(connection_options_.close_timeout);
     return terminator_->open_connections();
@@ -103,7 +102,7 @@ INSTANTIATE_TEST_SUITE_P(Versions, CertificateDrainTest,
                            return info.param == TlsVersion::kTls12 ? "Tls12" : "Tls13";
                          });
 
-TEST_P(CertificateDrainTest, EarlierGenerationsHaveTimeToFinish) {
+TEST_P(CertificateDrainTest, EarlierGenerationsGetTimeToFinish) {
   TlsPeer& finishes = Connect();
   Resume();
   const uint64_t generation = Replace();
@@ -117,39 +116,39 @@ TEST_P(CertificateDrainTest, EarlierGenerationsHaveTimeToFinish) {
   ASSERT_EQ(observer_.closed.size(), 1u);
   EXPECT_TRUE(observer_.closed[0].ok());
   loop_.RunFor(absl::Seconds(30));
-  EXPECT_EQ(StillOpen(), 1u) << "that which began with the new ones";
+  EXPECT_EQ(StillOpen(), 1u) << "the connection with the new certificates";
   ExpectCut(1, kReplaced);
   EXPECT_EQ(GetError(clients_[1]->failure())->code, ErrorCode::kTruncated)
-      << "the cut is no clean end";
+      << "the client must not see a clean end";
   Connect();
   EXPECT_EQ(StillOpen(), 2u);
 }
 
-TEST_P(CertificateDrainTest, WithoutTimeToFinishTheyEndAtOnce) {
+TEST_P(CertificateDrainTest, WithoutATimeToFinishTheyEndAtOnce) {
   Connect();
   terminator_->DrainOlderCertificates(Replace(), absl::ZeroDuration());
   EXPECT_EQ(StillOpen(), 0u);
   ExpectCut(0, kReplaced);
 }
 
-TEST_P(CertificateDrainTest, NothingEndsUnasked) {
+TEST_P(CertificateDrainTest, NoConnectionEndsByDefault) {
   Connect();
   for (int i = 0; i < 10; ++i) Replace();
   terminator_->DrainOlderCertificates(1, absl::ZeroDuration());
   loop_.RunFor(absl::Hours(950));
-  EXPECT_EQ(StillOpen(), 1u) << "not even after the certificate's end";
+  EXPECT_EQ(StillOpen(), 1u) << "not even after the certificate's expiry";
 }
 
-TEST_P(CertificateDrainTest, TheEndOfACertificateIsADateOfTheSystemsClock) {
+TEST_P(CertificateDrainTest, TheExpiryFollowsTheSystemsClock) {
   connection_options_.after_certificate_expiry = absl::ZeroDuration();
   Start();
   Connect();
   loop_.SetClock(loop_.Now() - absl::Hours(100));
   loop_.RunFor(absl::Hours(950));
-  EXPECT_EQ(StillOpen(), 1u) << "not by the clock as it was";
+  EXPECT_EQ(StillOpen(), 1u) << "not by the earlier clock";
   loop_.SetClock(loop_.Now() + absl::Hours(100));
   loop_.RunFor(absl::Hours(1));
-  EXPECT_EQ(StillOpen(), 0u) << "by the clock as it is";
+  EXPECT_EQ(StillOpen(), 0u) << "by the current clock";
   ExpectCut(0, kExpired);
 }
 
@@ -167,7 +166,7 @@ TEST_P(CertificateDrainTest, CallsAddUp) {
   EXPECT_EQ(StillOpen(), 1u);
 }
 
-TEST_P(CertificateDrainTest, VeryManyReloadsCostBoundedMemoryAndNoneIsForgotten) {
+TEST_P(CertificateDrainTest, ManyReloadsUseBoundedMemoryAndNoneIsForgotten) {
   for (int i = 0; i < 200; ++i) {
     if (i % 50 == 0) Connect();
     terminator_->DrainOlderCertificates(Replace(), absl::Minutes(1));
@@ -178,7 +177,7 @@ TEST_P(CertificateDrainTest, VeryManyReloadsCostBoundedMemoryAndNoneIsForgotten)
   EXPECT_EQ(StillOpen(), 0u);
 }
 
-// A client that took its time for the handshake doesn't slip through.
+// A client with a slow handshake is also ended.
 TEST_P(CertificateDrainTest, HandshakesThatBeganEarlierAreEnded) {
   clients_.push_back(nullptr);
   auto [front, client_end] = testing::NewMemoryPair(loop_, {}, [] {
@@ -189,7 +188,7 @@ TEST_P(CertificateDrainTest, HandshakesThatBeganEarlierAreEnded) {
   terminator_->Serve(std::move(front));
   clients_[0] =
       TlsPeer::Client(loop_, std::move(client_end), ClientOf(pki_, GetParam()), {"app.test", {}});
-  loop_.RunFor(absl::Seconds(3));  // The hello is here, the rest isn't.
+  loop_.RunFor(absl::Seconds(3));  // The hello has arrived, the rest has not.
   ASSERT_TRUE(observer_.closed.empty());
   terminator_->DrainOlderCertificates(Replace(), absl::ZeroDuration());
   loop_.RunFor(absl::Seconds(10));
@@ -208,12 +207,12 @@ TEST_P(CertificateDrainTest, ExpiryEndsAConnectionSomeTimeLater) {
   loop_.RunFor(start + absl::Hours(11) - absl::Seconds(1) - loop_.Now());
   EXPECT_EQ(terminator_->open_connections(), 2u);
   loop_.RunFor(absl::Seconds(1));
-  EXPECT_EQ(StillOpen(), 0u) << "what resumed, too";
+  EXPECT_EQ(StillOpen(), 0u) << "resumed connections, too";
   ExpectCut(0, kExpired);
   ExpectCut(1, kExpired);
 }
 
-TEST_P(CertificateDrainTest, ARenewedCertificateIsJudgedByItsOwnEnd) {
+TEST_P(CertificateDrainTest, ARenewedCertificateHasItsOwnExpiry) {
   connection_options_.after_certificate_expiry = absl::ZeroDuration();
   certificates_ = *CertificateStore::Create({NewCredential(absl::Hours(10))}, loop_.Now());
   Start();
@@ -225,7 +224,7 @@ TEST_P(CertificateDrainTest, ARenewedCertificateIsJudgedByItsOwnEnd) {
   ExpectCut(0, kExpired);
 }
 
-TEST_P(CertificateDrainTest, ANegativeTimeIsRefused) {
+TEST_P(CertificateDrainTest, ANegativeTimeIsRejected) {
   TlsTerminatorOptions options;
   ServerTlsOptions front;
   front.certificates = certificates_;

@@ -1,4 +1,4 @@
-// A client's certificate through a terminator: what the observer and the backend are told.
+// A client's certificate through a terminator: the observer's report and the backend's header.
 #include <openssl/ssl.h>
 
 #include <cstdint>
@@ -97,7 +97,7 @@ class ClientCertificateTest : public ::testing::TestWithParam<uint16_t> {
   bssl::UniquePtr<SSL_SESSION> session_;
 };
 
-TEST_P(ClientCertificateTest, IsToldToTheObserverAndTheBackend) {
+TEST_P(ClientCertificateTest, IsReportedToTheObserverAndTheBackend) {
   Start(ClientCertificate::kRequired);
   UseCertificate();
   Connect();
@@ -112,7 +112,7 @@ TEST_P(ClientCertificateTest, IsToldToTheObserverAndTheBackend) {
   EXPECT_EQ(ssl.common_name, "alice");
 }
 
-TEST_P(ClientCertificateTest, IsKeptAsItCame) {
+TEST_P(ClientCertificateTest, IsKeptUnchanged) {
   Start(ClientCertificate::kRequired);
   UseCertificate();
   Connect();
@@ -126,7 +126,7 @@ TEST_P(ClientCertificateTest, IsKeptAsItCame) {
   EXPECT_TRUE(observer_.established[1].front.tls->resumed);
 }
 
-TEST_P(ClientCertificateTest, OfAResumedSessionIsOfTheSessionOnly) {
+TEST_P(ClientCertificateTest, AResumedSessionReportsTheSessionsCertificateOnly) {
   Start(ClientCertificate::kRequired);
   UseCertificate();
   Connect();
@@ -139,7 +139,7 @@ TEST_P(ClientCertificateTest, OfAResumedSessionIsOfTheSessionOnly) {
   EXPECT_EQ(ssl.common_name, "alice");
 }
 
-TEST_P(ClientCertificateTest, NoneIsNotVerified) {
+TEST_P(ClientCertificateTest, WithoutACertificateNoneIsVerified) {
   Start(ClientCertificate::kOptional);
   Connect();
   const ProxySslInfo ssl = SslInfoAtBackend();
@@ -148,7 +148,7 @@ TEST_P(ClientCertificateTest, NoneIsNotVerified) {
   EXPECT_FALSE(ssl.common_name.has_value());
 }
 
-TEST_P(ClientCertificateTest, MissingMeansNoBackend) {
+TEST_P(ClientCertificateTest, AMissingCertificateReachesNoBackend) {
   Start(ClientCertificate::kRequired);
   Connect();
   EXPECT_EQ(dialer_.dials(), 0u);

@@ -1,5 +1,5 @@
-// The system's clock is set while connections are open: what has a limit in time doesn't notice,
-// and what has a date is judged by the clock as it is now.
+// The system's clock is set while connections are open. Time limits are not affected, and dates are
+// compared with the current clock.
 #include <memory>
 #include <string>
 #include <utility>
@@ -34,11 +34,11 @@ TEST_P(ClockStepTest, AConnectionThatMovesBytesIsNotIdle) {
   EXPECT_EQ(servers.at(0)->received(), "question and more");
   EXPECT_TRUE(observer.closed.empty());
   loop.RunFor(absl::Minutes(2));
-  ASSERT_EQ(observer.closed.size(), 1u) << "the idle time is not longer either";
+  ASSERT_EQ(observer.closed.size(), 1u) << "nor is the idle time longer";
   EXPECT_EQ(observer.error()->code, ErrorCode::kTimeout);
 }
 
-TEST_P(ClockStepTest, LimitsOfAHandshakeAreNeitherShorterNorLonger) {
+TEST_P(ClockStepTest, TheLimitsOfAHandshakeDoNotChange) {
   bridge = *Make("internal.test");
   const std::unique_ptr<Transport> silent = ConnectTo(*bridge, loop);
   Step();
@@ -51,7 +51,7 @@ TEST_P(ClockStepTest, LimitsOfAHandshakeAreNeitherShorterNorLonger) {
             "not finished within " + absl::FormatDuration(Options("").connection.hello_timeout));
 }
 
-TEST_P(ClockStepTest, TheLimitOfADialIsNeitherShorterNorLonger) {
+TEST_P(ClockStepTest, TheLimitOfADialDoesNotChange) {
   dialer.Refuse(backend.endpoint, absl::OkStatus(), absl::InfiniteDuration());
   Connect().Send("question");
   loop.RunReady();
@@ -64,7 +64,7 @@ TEST_P(ClockStepTest, TheLimitOfADialIsNeitherShorterNorLonger) {
   EXPECT_EQ(observer.closed[0].times.dial, Options("").connection.dial_timeout);
 }
 
-TEST_P(ClockStepTest, ReportsTellHowLongThingsTook) {
+TEST_P(ClockStepTest, ReportsHaveTheRealDurations) {
   Connect().Send("question");
   loop.RunFor(absl::Seconds(3));
   Step();
@@ -77,7 +77,7 @@ TEST_P(ClockStepTest, ReportsTellHowLongThingsTook) {
   EXPECT_EQ(observer.closed[0].times.relay, absl::Seconds(7));
 }
 
-TEST_P(ClockStepTest, BackendsAreAcceptedAgainOnceTheClockIsRight) {
+TEST_P(ClockStepTest, BackendsAreAcceptedAgainAfterTheClockIsCorrected) {
   testing::LeafSpec leaf{{"internal.test"}};
   leaf.not_before = loop.Now() - absl::Hours(1);
   leaf.not_after = loop.Now() + absl::Hours(1);
@@ -89,13 +89,13 @@ TEST_P(ClockStepTest, BackendsAreAcceptedAgainOnceTheClockIsRight) {
   client.reset();
   servers.clear();
   observer.established.clear();
-  EXPECT_EQ(BackFailure().code, ErrorCode::kCertificateExpired) << "judged by the clock as it is";
+  EXPECT_EQ(BackFailure().code, ErrorCode::kCertificateExpired) << "by the current clock";
   loop.SetClock(loop.Now() - step);
   servers.clear();
   ConnectAndClose();
 }
 
-TEST_P(ClockStepTest, SessionsAreResumedForTheirTimeAndNoLonger) {
+TEST_P(ClockStepTest, SessionsAreResumedForTheirLifetimeOnly) {
   back_sessions.max_age = absl::Minutes(10);
   ConnectAndClose();
   Step();

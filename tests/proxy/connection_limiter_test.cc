@@ -27,7 +27,7 @@ class ConnectionLimiterTest : public ::testing::Test {
     return *limiter_;
   }
 
-  // How many of `count` handshakes may begin now.
+  // Returns how many of `count` handshakes may begin now.
   int Begin(ConnectionLimiter& limiter, int count, absl::string_view client = "192.0.2.1:1") {
     int begun = 0;
     for (int i = 0; i < count; ++i) {
@@ -42,14 +42,14 @@ class ConnectionLimiterTest : public ::testing::Test {
   std::shared_ptr<ConnectionLimiter> limiter_;
 };
 
-TEST_F(ConnectionLimiterTest, NoLimitIsTheDefault) {
+TEST_F(ConnectionLimiterTest, ThereIsNoLimitByDefault) {
   ConnectionLimiter& limiter = Limiter({});
   EXPECT_FALSE(limiter.active());
   EXPECT_TRUE(limiter.OpenConnection());
   EXPECT_EQ(Begin(limiter, 10'000), 10'000);
 }
 
-TEST_F(ConnectionLimiterTest, ConnectionsAtATime) {
+TEST_F(ConnectionLimiterTest, OpenConnectionsAreLimited) {
   ConnectionLimits limits;
   limits.connections = 2;
   ConnectionLimiter& limiter = Limiter(limits);
@@ -89,7 +89,7 @@ TEST_F(ConnectionLimiterTest, ThreadsShareIt) {
   EXPECT_EQ(limiter.refused().connections, 4000u - 50);
 }
 
-TEST_F(ConnectionLimiterTest, HandshakesAtATime) {
+TEST_F(ConnectionLimiterTest, ConcurrentHandshakesAreLimited) {
   ConnectionLimits limits;
   limits.full_handshakes = 3;
   ConnectionLimiter& limiter = Limiter(limits);
@@ -104,22 +104,22 @@ TEST_F(ConnectionLimiterTest, HandshakesAtATime) {
   EXPECT_EQ(Begin(limiter, 5), 1);
 }
 
-TEST_F(ConnectionLimiterTest, HandshakesASecond) {
+TEST_F(ConnectionLimiterTest, HandshakesPerSecondAreLimited) {
   ConnectionLimits limits;
   limits.full_handshakes_per_second = 10;
   ConnectionLimiter& limiter = Limiter(limits);
-  EXPECT_EQ(Begin(limiter, 15), 10) << "a second's worth at once";
+  EXPECT_EQ(Begin(limiter, 15), 10) << "the handshakes of one second at once";
   EXPECT_THAT(GetError(last_)->detail, HasSubstr("more than 10 full handshakes a second"));
   EXPECT_EQ(limiter.refused().full_handshakes_per_second, 5u);
   now_ += absl::Milliseconds(300);
   EXPECT_EQ(Begin(limiter, 15), 3);
   now_ += absl::Hours(1);
-  EXPECT_EQ(Begin(limiter, 15), 10) << "no more than a second's worth is saved up";
+  EXPECT_EQ(Begin(limiter, 15), 10) << "at most the handshakes of one second accumulate";
   now_ += -absl::Minutes(1);
-  EXPECT_EQ(Begin(limiter, 15), 0) << "a clock that goes back gives nothing";
+  EXPECT_EQ(Begin(limiter, 15), 0) << "a clock that is set back adds nothing";
 }
 
-TEST_F(ConnectionLimiterTest, LessThanOneASecond) {
+TEST_F(ConnectionLimiterTest, LessThanOnePerSecondIsAllowed) {
   ConnectionLimits limits;
   limits.full_handshakes_per_second = 0.1;
   ConnectionLimiter& limiter = Limiter(limits);
@@ -146,7 +146,7 @@ TEST_F(ConnectionLimiterTest, EachClientNetworkHasItsOwnRate) {
   EXPECT_EQ(Begin(limiter, 5, "192.0.2.1:1"), 1);
 }
 
-// As dual-stack sockets and PROXY headers tell them: one /64 has all of IPv4.
+// As dual-stack sockets and PROXY headers report them; one /64 would include all of IPv4.
 TEST_F(ConnectionLimiterTest, IPv4MappedAddressesAreClientsOfTheirOwn) {
   ConnectionLimits limits;
   limits.full_handshakes_per_second_per_client = 1;
@@ -156,7 +156,7 @@ TEST_F(ConnectionLimiterTest, IPv4MappedAddressesAreClientsOfTheirOwn) {
   EXPECT_EQ(Begin(limiter, 5, "192.0.2.1:1"), 0) << "the same client";
 }
 
-TEST_F(ConnectionLimiterTest, ClientNetworksAreAsWideAsAskedFor) {
+TEST_F(ConnectionLimiterTest, ClientNetworksHaveTheConfiguredWidth) {
   ConnectionLimits limits;
   limits.full_handshakes_per_second_per_client = 1;
   limits.client_ipv4_bits = 23;
@@ -170,7 +170,7 @@ TEST_F(ConnectionLimiterTest, ClientNetworksAreAsWideAsAskedFor) {
   EXPECT_EQ(Begin(limiter, 1, "[2001:db8:8:1::1]:1"), 1);
 }
 
-TEST_F(ConnectionLimiterTest, WhoIsOverTheOwnLimitLeavesTheOthersTheirs) {
+TEST_F(ConnectionLimiterTest, AClientOverItsOwnLimitDoesNotUseTheSharedOne) {
   ConnectionLimits limits;
   limits.full_handshakes_per_second = 10;
   limits.full_handshakes_per_second_per_client = 2;
@@ -183,7 +183,7 @@ TEST_F(ConnectionLimiterTest, WhoIsOverTheOwnLimitLeavesTheOthersTheirs) {
   EXPECT_EQ(limiter.refused().full_handshakes_per_second, 10u);
 }
 
-TEST_F(ConnectionLimiterTest, AFloodFromEverywhereCostsBoundedMemory) {
+TEST_F(ConnectionLimiterTest, AFloodFromManyNetworksUsesBoundedMemory) {
   ConnectionLimits limits;
   limits.full_handshakes_per_second_per_client = 1;
   ConnectionLimiter& limiter = Limiter(limits);
@@ -193,11 +193,11 @@ TEST_F(ConnectionLimiterTest, AFloodFromEverywhereCostsBoundedMemory) {
   for (size_t i = 0; i < ConnectionLimiter::kMaxClients; ++i) {
     ASSERT_EQ(Begin(limiter, 1, address(i)), 1);
   }
-  EXPECT_EQ(Begin(limiter, 1, "192.0.2.1:1"), 1) << "the crowd's one";
-  EXPECT_EQ(Begin(limiter, 1, "192.0.2.2:1"), 0) << "is shared";
-  EXPECT_EQ(Begin(limiter, 1, address(7)), 0) << "who is remembered still is";
+  EXPECT_EQ(Begin(limiter, 1, "192.0.2.1:1"), 1) << "the bucket of all new networks";
+  EXPECT_EQ(Begin(limiter, 1, "192.0.2.2:1"), 0) << "the bucket is shared";
+  EXPECT_EQ(Begin(limiter, 1, address(7)), 0) << "known networks keep their bucket";
   now_ += absl::Seconds(2);
-  EXPECT_EQ(Begin(limiter, 1, "192.0.2.3:1"), 1) << "clients that are quiet again are forgotten";
+  EXPECT_EQ(Begin(limiter, 1, "192.0.2.3:1"), 1) << "idle clients are forgotten";
   EXPECT_EQ(Begin(limiter, 1, "192.0.2.4:1"), 1);
 }
 

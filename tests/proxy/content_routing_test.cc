@@ -1,4 +1,4 @@
-// Backends chosen by what the client sends first, behind a bridge and a terminator.
+// Backends selected by the client's first bytes, with a bridge and with a terminator.
 #include "trestle/proxy/content_routing.h"
 
 #include <map>
@@ -121,7 +121,7 @@ class ContentRoutingTest : public ::testing::Test {
   std::unique_ptr<TlsPeer> client;
 };
 
-TEST_F(ContentRoutingTest, TheChosenBackendGetsEveryByteAndProvesItsName) {
+TEST_F(ContentRoutingTest, TheChosenBackendGetsEveryByteAndIsVerified) {
   Connect().Send("two\nand more");
   loop.RunReady();
   ASSERT_EQ(at_two.size(), 1u);
@@ -159,7 +159,7 @@ TEST_F(ContentRoutingTest, AReaderMayChooseBeforeAnyByte) {
   EXPECT_EQ(client->received(), "the server speaks first");
 }
 
-TEST_F(ContentRoutingTest, TheLineMayComeByteForByte) {
+TEST_F(ContentRoutingTest, TheLineMayArriveByteByByte) {
   Connect();
   for (const char byte : std::string("one\n")) {
     EXPECT_EQ(dialer.dials(), 0u);
@@ -178,7 +178,7 @@ TEST_F(ContentRoutingTest, ABackendWithoutTheChosenNameIsNotTrusted) {
   EXPECT_EQ(observer.error()->leg, Leg::kBack);
 }
 
-TEST_F(ContentRoutingTest, NoRouteIsSaidToTheClient) {
+TEST_F(ContentRoutingTest, NoRouteIsReportedToTheClient) {
   Connect().Send("three\n");
   loop.RunReady();
   EXPECT_EQ(client->received(), "unknown");
@@ -187,14 +187,14 @@ TEST_F(ContentRoutingTest, NoRouteIsSaidToTheClient) {
   ExpectEnd(ErrorCode::kNoRoute, "unknown line");
 }
 
-TEST_F(ContentRoutingTest, WhatIsRefusedIsBlocked) {
+TEST_F(ContentRoutingTest, RejectedContentIsBlocked) {
   Connect().Send("evil\n");
   loop.RunReady();
   EXPECT_EQ(client->received(), "never");
   ExpectEnd(ErrorCode::kBlockedByInspector, "evil");
 }
 
-TEST_F(ContentRoutingTest, TimeIsATotal) {
+TEST_F(ContentRoutingTest, TheTimeLimitIsATotal) {
   Connect();
   for (int i = 0; i < 11; ++i) {
     client->Send("x");
@@ -214,7 +214,7 @@ TEST_F(ContentRoutingTest, AnEndBeforeTheChoiceIsNoRoute) {
   ExpectEnd(ErrorCode::kNoRoute, "the client ended after 2 bytes");
 }
 
-TEST_F(ContentRoutingTest, WithoutAReaderTheOwnBackendIsUsedOrThereIsNone) {
+TEST_F(ContentRoutingTest, WithoutAReaderTheOwnBackendIsUsed) {
   read_content = false;
   Connect();
   ExpectEnd(ErrorCode::kNoRoute, "no backend for connections whose content isn't read");
@@ -245,7 +245,7 @@ TEST_F(ContentRoutingTest, ATerminatorRoutesToo) {
   EXPECT_TRUE(plain.peers[0]->saw_end());
 }
 
-TEST_F(ContentRoutingTest, AConnectionMayBeHandedToAnotherBlock) {
+TEST_F(ContentRoutingTest, AConnectionMayBeHandedOver) {
   TestBackend plain(loop, dialer, 3);
   TlsTerminatorOptions inner;
   inner.front_tls = ServerFor(pki, loop.Now(), {{"inner.test"}});
@@ -260,7 +260,7 @@ TEST_F(ContentRoutingTest, AConnectionMayBeHandedToAnotherBlock) {
   EXPECT_EQ(terminator->open_connections(), 1u);
 }
 
-TEST_F(ContentRoutingTest, ATargetThatNobodyCanDialIsTheHostsFault) {
+TEST_F(ContentRoutingTest, ATargetThatCannotBeDialedIsTheHostsFault) {
   for (const Backends& bad : {Backends(), Backends(*Endpoint::Parse("127.0.0.1:0")),
                               Backends(*Endpoint::Parse("0.0.0.0:1"))}) {
     observer.closed.clear();
@@ -301,7 +301,7 @@ TEST_F(ContentRoutingTest, OptionsAreChecked) {
   EXPECT_EQ(code(std::move(no_bytes)), ErrorCode::kConfiguration);
 }
 
-TEST_F(ContentRoutingTest, TheClientMayLeaveAtAnyMoment) {
+TEST_F(ContentRoutingTest, TheClientMayCloseAtAnyMoment) {
   for (size_t calls = 0; calls < 80; ++calls) {
     SCOPED_TRACE(calls);
     observer.closed.clear();

@@ -27,7 +27,7 @@ class EagerAlpnTest : public BridgeTest {
     ServeBackend(back_pki, {{"internal.test"}}, protocols);
   }
 
-  /// What the client is told, and whether the backend was told the same.
+  /// Returns the protocol that the client negotiated; the backend must have negotiated the same.
   std::string Agreed(const Protocols& offered = {"h2", "http/1.1"}) {
     ClientTlsTarget target{"app.test", offered};
     target.alpn_optional = true;
@@ -40,7 +40,7 @@ class EagerAlpnTest : public BridgeTest {
     return client->info().alpn;
   }
 
-  /// The client's handshake fails; returns its alert.
+  /// Expects the client's handshake to fail; returns its alert.
   int Refused() {
     Connect({"app.test", {"h2", "http/1.1"}}).Send("secret");
     loop.RunFor(absl::Seconds(30));
@@ -51,7 +51,7 @@ class EagerAlpnTest : public BridgeTest {
     return *error->alert;
   }
 
-  /// A client that sends its hello and says no more.
+  /// Connects a client that sends only its hello.
   std::unique_ptr<StreamPeer> HelloOnly() {
     ClientTlsTarget target{"app.test", {"h2"}};
     auto engine = *TlsEngine::NewClient(ClientOf(front_pki), target, loop, Leg::kFront);
@@ -72,9 +72,9 @@ TEST_F(EagerAlpnTest, TheClientSeesTheBackendsChoice) {
       {{"http/1.1"}, {"h2", "http/1.1"}, "http/1.1"},
       {{"http/1.1", "h2"}, {"h2", "http/1.1"}, "http/1.1"},
       {{"h2", "http/1.1"}, {"http/1.1"}, "http/1.1"},
-      // What the front doesn't speak is not offered to the backend.
+      // Protocols that the front leg does not offer are not offered to the backend.
       {{"h3", "http/1.1"}, {"h3", "http/1.1"}, "http/1.1"},
-      // A backend without ALPN: what it speaks is for the client to guess, as without a bridge.
+      // A backend without ALPN: the client chooses without knowledge, as without a bridge.
       {{}, {"h2", "http/1.1"}, ""},
       {{"h2"}, {}, ""},
   };
@@ -89,7 +89,7 @@ TEST_F(EagerAlpnTest, TheClientSeesTheBackendsChoice) {
   }
 }
 
-TEST_F(EagerAlpnTest, TheFrontWaitsAndTheTimesTellIt) {
+TEST_F(EagerAlpnTest, TheFrontWaitsAndTheTimesShowIt) {
   Start();
   BackendSpeaks({"h2"});
   auto config = ServerFor(back_pki, loop.Now(), {{"internal.test"}}, {"h2"});
@@ -124,13 +124,13 @@ TEST_F(EagerAlpnTest, WithoutACommonProtocolNoBackendIsDialed) {
 TEST_F(EagerAlpnTest, ABackendsFailureReachesTheClientAsAnAlert) {
   Start();
   BackendSpeaks({"h3"});
-  EXPECT_EQ(Refused(), 120) << "it speaks none of them: no_application_protocol";
+  EXPECT_EQ(Refused(), 120) << "it supports none of them: no_application_protocol";
   EXPECT_EQ(observer.error()->code, ErrorCode::kPeerAlert);
   EXPECT_EQ(observer.error()->leg, Leg::kBack);
 
   observer.closed.clear();
   ServeBackend(front_pki, {{"internal.test"}}, {"h2"});
-  EXPECT_EQ(Refused(), 80) << "none of the client's business: internal_error";
+  EXPECT_EQ(Refused(), 80) << "not the client's fault: internal_error";
   EXPECT_EQ(observer.error()->code, ErrorCode::kCertificateUntrusted);
   EXPECT_EQ(observer.error()->leg, Leg::kBack);
   EXPECT_EQ(servers.back()->received(), "");
@@ -143,7 +143,7 @@ TEST_F(EagerAlpnTest, ABackendsFailureReachesTheClientAsAnAlert) {
   EXPECT_EQ(loop.buffers().lent_blocks(), 0u);
 }
 
-TEST_F(EagerAlpnTest, ASilentBackendRunsOutOfItsOwnTime) {
+TEST_F(EagerAlpnTest, ASilentBackendReachesItsOwnTimeout) {
   Start();
   backend.on_accept = nullptr;
   EXPECT_EQ(Refused(), 80);
@@ -153,7 +153,7 @@ TEST_F(EagerAlpnTest, ASilentBackendRunsOutOfItsOwnTime) {
   EXPECT_EQ(observer.error()->phase, Phase::kHandshake);
 }
 
-TEST_F(EagerAlpnTest, AChoiceIsRememberedAndForgottenWhenItIsOutdated) {
+TEST_F(EagerAlpnTest, AChoiceIsCachedAndForgottenWhenOutdated) {
   Start();
   BackendSpeaks({"h2"});
   EXPECT_EQ(Agreed(), "h2");
@@ -161,7 +161,7 @@ TEST_F(EagerAlpnTest, AChoiceIsRememberedAndForgottenWhenItIsOutdated) {
   observer.closed.clear();
   Connect({"app.test", {"h2", "http/1.1"}});
   loop.RunReady();
-  EXPECT_EQ(client->info().alpn, "h2") << "answered without asking";
+  EXPECT_EQ(client->info().alpn, "h2") << "answered from the cache";
   client->End();
   loop.RunFor(absl::Seconds(10));
   ASSERT_FALSE(observer.closed.empty());
@@ -169,7 +169,7 @@ TEST_F(EagerAlpnTest, AChoiceIsRememberedAndForgottenWhenItIsOutdated) {
   EXPECT_EQ(Agreed(), "http/1.1");
 }
 
-TEST_F(EagerAlpnTest, AChoiceIsAskedForAgainAfterAWhile) {
+TEST_F(EagerAlpnTest, AChoiceIsRenewedAfterAWhile) {
   Start();
   BackendSpeaks({"h2"});
   EXPECT_EQ(Agreed(), "h2");
@@ -182,21 +182,21 @@ TEST_F(EagerAlpnTest, EarlyDialsHaveABudget) {
   EagerAlpnOptions eager;
   eager.dials_per_network = 3;
   Start(eager);
-  backend.on_accept = nullptr;  // Accepts, and never answers.
+  backend.on_accept = nullptr;  // Accepts, and never responds.
   std::vector<std::unique_ptr<StreamPeer>> clients;
   for (int i = 0; i < 20; ++i) clients.push_back(HelloOnly());
   loop.RunReady();
   EXPECT_EQ(dialer.dials(), 3u);
   int answered = 0;
   for (const auto& each : clients) answered += each->received().empty() ? 0 : 1;
-  EXPECT_EQ(answered, 17) << "those above the budget are answered the lazy way";
+  EXPECT_EQ(answered, 17) << "clients over the budget are answered lazily";
   loop.RunFor(absl::Seconds(10));
   clients.push_back(HelloOnly());
   loop.RunReady();
-  EXPECT_EQ(dialer.dials(), 4u) << "the budget is for a time";
+  EXPECT_EQ(dialer.dials(), 4u) << "the budget refills";
 }
 
-TEST_F(EagerAlpnTest, NetworksThatAreNotCountedAreNotDialedFor) {
+TEST_F(EagerAlpnTest, UncountedNetworksCauseNoEarlyDial) {
   EagerAlpnOptions eager;
   eager.max_networks = 0;
   Start(eager);
@@ -204,7 +204,7 @@ TEST_F(EagerAlpnTest, NetworksThatAreNotCountedAreNotDialedFor) {
   loop.RunReady();
   EXPECT_EQ(dialer.dials(), 0u);
   BackendSpeaks({"h2"});
-  EXPECT_EQ(Agreed(), "h2") << "lazily, it works";
+  EXPECT_EQ(Agreed(), "h2") << "lazy ALPN works";
 }
 
 TEST_F(EagerAlpnTest, TheNextBackendIsTriedWhileTheClientWaits) {
@@ -228,7 +228,7 @@ TEST_F(EagerAlpnTest, NeedsProtocols) {
   EXPECT_THAT(made.status().message(), HasSubstr("eager_alpn"));
 }
 
-TEST_F(EagerAlpnTest, DoesNotGoWithContentRouting) {
+TEST_F(EagerAlpnTest, CannotBeCombinedWithContentRouting) {
   TlsBridgeOptions options = Options("internal.test", {"h2"});
   options.eager_alpn.enabled = true;
   options.content.new_reader = [](const ConnectionReport&) { return nullptr; };
@@ -238,7 +238,7 @@ TEST_F(EagerAlpnTest, DoesNotGoWithContentRouting) {
   EXPECT_THAT(made.status().message(), HasSubstr("content"));
 }
 
-TEST_F(EagerAlpnTest, TheClientMayLeaveAtAnyMoment) {
+TEST_F(EagerAlpnTest, TheClientMayCloseAtAnyMoment) {
   BackendSpeaks({"h2"});
   for (size_t calls = 0; calls < 100; ++calls) {
     SCOPED_TRACE(calls);
@@ -253,7 +253,7 @@ TEST_F(EagerAlpnTest, TheClientMayLeaveAtAnyMoment) {
   }
 }
 
-TEST_F(EagerAlpnTest, TheBackendMayLeaveAtAnyMoment) {
+TEST_F(EagerAlpnTest, TheBackendMayCloseAtAnyMoment) {
   BackendSpeaks({"h2"});
   for (size_t calls = 0; calls < 100; ++calls) {
     SCOPED_TRACE(calls);

@@ -37,7 +37,7 @@ class EchRouterTest : public ::testing::Test {
     router_ = *SniPassthroughRouter::Create(loop_, dialer_, options_, &observer_);
   }
 
-  /// An outer hello for kPublic with `inner` in it, in one record.
+  /// Returns an outer hello for kPublic with `inner` in it, in one record.
   std::string Sealed(HelloBuilder inner) {
     return InRecords(forge_.Seal(OuterHello(), EchForge::Encode(inner)));
   }
@@ -46,7 +46,7 @@ class EchRouterTest : public ::testing::Test {
     return Sealed(inner);
   }
 
-  /// `inner` as a backend gets it: with the session id of the outer hello.
+  /// Returns `inner` as a backend receives it: with the session id of the outer hello.
   static std::string Delivered(HelloBuilder inner) { return InRecords(inner.Message()); }
 
   StreamPeer& Connect(const MemoryLink& link = {}) {

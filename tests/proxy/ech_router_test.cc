@@ -1,4 +1,4 @@
-// A router in split mode (RFC 9849): what clients send and what backends get, byte by byte.
+// A router in split mode (RFC 9849): the bytes of clients and those that backends receive.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -81,7 +81,7 @@ TEST_F(EchRouterTest, TheProxyHeaderHasTheInnerName) {
   EXPECT_EQ(Backend().received().substr(taken.taken), Delivered(InnerHelloFor(kHidden)));
 }
 
-TEST_F(EchRouterTest, HoweverTheOuterHelloIsCut) {
+TEST_F(EchRouterTest, TheOuterHelloMayBeSplitAnywhere) {
   const std::string message =
       forge_.Seal(OuterHello(), EchForge::Encode(InnerHelloFor(kHidden), 50));
   SplitPlan plan;
@@ -108,7 +108,7 @@ TEST_F(EchRouterTest, EarlyDataFollowsUnchanged) {
   EXPECT_EQ(Backend().received(), Delivered(InnerHelloFor(kHidden)) + early);
 }
 
-TEST_F(EchRouterTest, WhatCanNotBeOpenedGoesByTheOuterName) {
+TEST_F(EchRouterTest, AHelloThatCannotBeOpenedIsRoutedByTheOuterName) {
   const std::string first = Sealed(InnerHelloFor(kHidden));
   struct Row {
     std::string flight;
@@ -144,7 +144,7 @@ TEST_F(EchRouterTest, AHiddenNameWithoutRouteGetsTheAlertOnly) {
   EXPECT_EQ(observer_.error()->detail, "no route for \"(ech)\"");
 }
 
-TEST_F(EchRouterTest, AViolationGetsItsAlert) {
+TEST_F(EchRouterTest, AViolationCausesItsAlert) {
   Connect();
   Send(InRecords(forge_.Seal(OuterHello(), EchForge::Encode(InnerHelloFor(kHidden)) + "\x01")));
   EXPECT_EQ(client_->received(), Alert(47));
@@ -157,7 +157,7 @@ TEST_F(EchRouterTest, AViolationGetsItsAlert) {
   EXPECT_EQ(observer_.closed[0].hello->ech, EchVerdict::kMalformed);
 }
 
-TEST_F(EchRouterTest, TheSecondHelloIsOpenedToo) {
+TEST_F(EchRouterTest, TheSecondHelloIsAlsoOpened) {
   for (const size_t chunk : {0, 1, 7}) {
     SCOPED_TRACE(chunk);
     EchForge forge(pair_);
@@ -187,7 +187,7 @@ TEST_F(EchRouterTest, EarlyDataBeforeTheSecondHelloIsPassedOn) {
   const std::string early = InRecord(23, std::string(100, 'e'), 0x0303);
   Connect();
   Send(Sealed(InnerHelloFor(kHidden)) + early.substr(0, 50));
-  // One byte a record.
+  // One byte per record.
   std::vector<size_t> cuts;
   for (size_t at = 1; at < RetryRequest().size(); ++at) cuts.push_back(at);
   Backend().Send(InRecords(RetryRequest(), cuts));
@@ -197,7 +197,7 @@ TEST_F(EchRouterTest, EarlyDataBeforeTheSecondHelloIsPassedOn) {
                                                Delivered(InnerHelloFor(kHidden))));
 }
 
-TEST_F(EchRouterTest, AfterAServerHelloNothingIsReadAnyMore) {
+TEST_F(EchRouterTest, AfterAServerHelloNothingIsInspected) {
   Connect();
   Send(Sealed(InnerHelloFor(kHidden)));
   Backend().Send(InRecords(OtherServerHello()));
@@ -225,38 +225,38 @@ class BadSecondHelloTest : public EchRouterTest {
     EXPECT_EQ(observer_.error()->leg, Leg::kFront);
     EXPECT_THAT(observer_.error()->detail, HasSubstr(detail));
     EXPECT_EQ(Backend().received(), Delivered(InnerHelloFor(kHidden)));
-    EXPECT_FALSE(Backend().saw_end()) << "it must not look complete";
+    EXPECT_FALSE(Backend().saw_end()) << "the stream must not look complete";
     EXPECT_FALSE(Backend().failure().ok());
   }
 };
 
-TEST_F(BadSecondHelloTest, OfAnotherName) {
+TEST_F(BadSecondHelloTest, WithAnotherNameIsRejected) {
   SendFirst();
   Send(SealedSecond(InnerHelloFor("other.test")));
   ExpectFailure(ErrorCode::kMalformedHello, InRecords(RetryRequest()) + Alert(47),
                 "another server name");
 }
 
-TEST_F(BadSecondHelloTest, NotEncrypted) {
+TEST_F(BadSecondHelloTest, InClearTextIsRejected) {
   SendFirst();
   Send(InRecords(PostQuantumHello(kHidden).Message()));
   ExpectFailure(ErrorCode::kMalformedHello, InRecords(RetryRequest()) + Alert(109),
                 "not encrypted");
 }
 
-TEST_F(BadSecondHelloTest, NoHello) {
+TEST_F(BadSecondHelloTest, AnotherMessageIsRejected) {
   SendFirst();
   Send(InRecord(22, std::string("\x0b\0\0\0", 4)));
   ExpectFailure(ErrorCode::kMalformedHello, InRecords(RetryRequest()) + Alert(50), "type 11");
 }
 
-TEST_F(BadSecondHelloTest, Unasked) {
+TEST_F(BadSecondHelloTest, WithoutARetryIsRejected) {
   Connect();
   Send(Sealed(InnerHelloFor(kHidden)) + SealedSecond(InnerHelloFor(kHidden)));
   ExpectFailure(ErrorCode::kMalformedHello, Alert(10), "unasked");
 }
 
-TEST_F(BadSecondHelloTest, WithinARecordOfTheServer) {
+TEST_F(BadSecondHelloTest, WithinAServersRecordGetsNoAlert) {
   Connect();
   Send(Sealed(InnerHelloFor(kHidden)));
   const std::string part = InRecords(RetryRequest() + "more").substr(0, 50);
@@ -266,7 +266,7 @@ TEST_F(BadSecondHelloTest, WithinARecordOfTheServer) {
   ExpectFailure(ErrorCode::kMalformedHello, part, "not encrypted");
 }
 
-TEST_F(BadSecondHelloTest, AfterTheServersEnd) {
+TEST_F(BadSecondHelloTest, AfterTheServersEndGetsNoAlert) {
   SendFirst();
   Backend().End();
   loop_.RunReady();
@@ -276,14 +276,14 @@ TEST_F(BadSecondHelloTest, AfterTheServersEnd) {
   EXPECT_EQ(observer_.error()->code, ErrorCode::kMalformedHello);
 }
 
-TEST_F(BadSecondHelloTest, Cut) {
+TEST_F(BadSecondHelloTest, TruncatedIsAFailure) {
   SendFirst();
   Send(SealedSecond(InnerHelloFor(kHidden)).substr(0, 300));
   client_->End();
   ExpectFailure(ErrorCode::kTruncated, InRecords(RetryRequest()), "within its second hello");
 }
 
-TEST_F(BadSecondHelloTest, ThatNeverEnds) {
+TEST_F(BadSecondHelloTest, WithoutAnEndReachesTheTimeout) {
   SendFirst();
   Send(SealedSecond(InnerHelloFor(kHidden)).substr(0, 300));
   loop_.RunFor(absl::Minutes(6));

@@ -1,5 +1,5 @@
-// Split mode from end to end: BoringSSL's client, the router that opens its hello, and a BoringSSL
-// backend that knows nothing of ECH keys, or a terminator behind the router.
+// Split mode from end to end: BoringSSL's client, the router that opens its hello, and a backend.
+// The backend is BoringSSL without ECH keys, or a terminator behind the router.
 #include <openssl/ssl.h>
 
 #include <cstdint>
@@ -53,7 +53,7 @@ class EchSplitModeTest : public EchRouterTest {
     EXPECT_EQ(backends_.back()->received, text);
   }
 
-  // A terminator for the public name with the router's keys, in place of public_.
+  // Starts a terminator for the public name with the router's keys, in place of public_.
   void ServePublicName() {
     ServerTlsOptions tls;
     tls.certificates =
@@ -83,7 +83,7 @@ class EchSplitModeTest : public EchRouterTest {
   std::unique_ptr<RawClient> client_;
 };
 
-TEST_F(EchSplitModeTest, EveryGroup) {
+TEST_F(EchSplitModeTest, EveryGroupWorks) {
   for (const uint16_t group : {SSL_GROUP_X25519, SSL_GROUP_X25519_MLKEM768, SSL_GROUP_SECP256R1}) {
     SCOPED_TRACE(group);
     SSL_CTX_set1_group_ids(context_.get(), &group, 1);
@@ -94,7 +94,7 @@ TEST_F(EchSplitModeTest, EveryGroup) {
   }
 }
 
-TEST_F(EchSplitModeTest, AfterAHelloRetryRequestInEveryCut) {
+TEST_F(EchSplitModeTest, AHelloRetryRequestMayBeSplitAnywhere) {
   for (const uint16_t wanted : {SSL_GROUP_X25519_MLKEM768, SSL_GROUP_SECP256R1}) {
     for (const size_t chunk : {0, 1, 100}) {
       SCOPED_TRACE(wanted + chunk);
@@ -126,7 +126,7 @@ TEST_F(EchSplitModeTest, SessionsAreResumedWithEarlyDataOffered) {
   ExpectServed("second");
 }
 
-TEST_F(EchSplitModeTest, AnOutdatedConfigIsAnsweredWithOneThatWorks) {
+TEST_F(EchSplitModeTest, AnOutdatedConfigIsAnsweredWithAUsableOne) {
   ServePublicName();
   const EchPair outdated = NewEchPair(9, kPublic);
   NewClient(outdated).Join(kHidden, "");
@@ -160,7 +160,7 @@ TEST_F(EchSplitModeTest, KeysRotateUnderTheRouter) {
   EXPECT_TRUE(accepted(next));
 }
 
-TEST_F(EchSplitModeTest, ThePublicNameItselfIsServedInClear) {
+TEST_F(EchSplitModeTest, ThePublicNameItselfIsServed) {
   ServePublicName();
   StartRouter();
   client_ = std::make_unique<RawClient>(loop_, ConnectTo(*router_, loop_), context_.get());
@@ -169,7 +169,7 @@ TEST_F(EchSplitModeTest, ThePublicNameItselfIsServedInClear) {
   EXPECT_EQ(public_.peers.at(0)->received(), "question");
 }
 
-// The terminator gets the inner hello, which it confirms as any backend does.
+// The terminator receives the inner hello, and confirms it as any backend does.
 TEST_F(EchSplitModeTest, AHiddenNameIsServedByATerminatorBehindTheRouter) {
   ServerTlsOptions tls;
   tls.certificates =
@@ -190,7 +190,7 @@ TEST_F(EchSplitModeTest, AHiddenNameIsServedByATerminatorBehindTheRouter) {
   EXPECT_EQ(report.hello->ech, EchVerdict::kOpened);
 }
 
-// The outer router chose by the outer name, and knows nothing of ECH.
+// The outer router chose by the outer name, and has no ECH keys.
 class NestedRoutersTest : public EchSplitModeTest {
  protected:
   void StartRouters(const char* inner_pattern, const char* outer_pattern) {
@@ -205,13 +205,13 @@ class NestedRoutersTest : public EchSplitModeTest {
   std::unique_ptr<SniPassthroughRouter> inner_;
 };
 
-TEST_F(NestedRoutersTest, TheInnerOneOpensIfTheOuterOneAgrees) {
+TEST_F(NestedRoutersTest, TheInnerRouterOpensIfTheOuterRouteAgrees) {
   StartRouters(kHidden, "*.test");
   NewClient(pair_).Join(kHidden, "question");
   ExpectServed("question");
 }
 
-TEST_F(NestedRoutersTest, TheOuterOneWouldLeadElsewhere) {
+TEST_F(NestedRoutersTest, AnotherRouteOfTheOuterRouterIsRejected) {
   StartRouters(kHidden, kPublic);
   NewClient(pair_).Join(kHidden, "question");
   EXPECT_FALSE(client_->done());
@@ -219,7 +219,7 @@ TEST_F(NestedRoutersTest, TheOuterOneWouldLeadElsewhere) {
   EXPECT_TRUE(backends_.empty());
 }
 
-TEST_F(NestedRoutersTest, WhatTheOuterOneOpenedIsNotOpenedAgain) {
+TEST_F(NestedRoutersTest, AnOpenedHelloIsNotOpenedAgain) {
   options_.routes = *RouteTable::Create({{kHidden, hidden_.endpoint}});
   options_.ja4_sha256 = [](ByteView) { return std::array<uint8_t, 32>(); };
   StartRouter();

@@ -1,5 +1,5 @@
-// Several backends behind a bridge: a handshake that fails goes on at the next one, and a backend
-// that keeps failing is left alone for a while.
+// Several backends of a bridge: after a failed handshake the next one is tried, and a backend that
+// keeps failing is ejected for a while.
 #include <memory>
 #include <string>
 #include <utility>
@@ -41,7 +41,7 @@ class EjectionTest : public BridgeTest {
 
   std::shared_ptr<const ServerTlsConfig> good_config =
       ServerFor(back_pki, loop.Now(), {{"internal.test"}});
-  // Not what the bridge trusts.
+  // The bridge does not trust this certificate.
   std::shared_ptr<const ServerTlsConfig> first_config =
       ServerFor(front_pki, loop.Now(), {{"internal.test"}});
   TestBackend second{loop, dialer, 2};
@@ -49,7 +49,7 @@ class EjectionTest : public BridgeTest {
   int second_accepts = 0;
 };
 
-TEST_F(EjectionTest, AHandshakeThatFailsGoesOnAtTheNext) {
+TEST_F(EjectionTest, AfterAFailedHandshakeTheNextBackendIsTried) {
   Start();
   Connect().Send("question");
   loop.RunReady();
@@ -64,11 +64,11 @@ TEST_F(EjectionTest, AHandshakeThatFailsGoesOnAtTheNext) {
   ASSERT_EQ(report.failed_tries.size(), 1u);
   EXPECT_EQ(report.failed_tries[0].backend, backend.endpoint);
   EXPECT_EQ(report.failed_tries[0].error.code, ErrorCode::kCertificateUntrusted);
-  ASSERT_FALSE(servers[0]->failure().ok()) << "the refused one hears why";
+  ASSERT_FALSE(servers[0]->failure().ok()) << "the rejected backend gets an alert";
   EXPECT_EQ(GetError(servers[0]->failure())->alert, 48 /* unknown_ca */);
 }
 
-TEST_F(EjectionTest, WhereAllFailTheLastReasonIsToldAndTheOthersKept) {
+TEST_F(EjectionTest, IfAllFailTheLastReasonIsTheErrorAndTheOthersAreKept) {
   Serve(first_config, second, second_accepts);
   Start();
   Connect().Send("secret");
@@ -81,24 +81,24 @@ TEST_F(EjectionTest, WhereAllFailTheLastReasonIsToldAndTheOthersKept) {
   EXPECT_EQ(observer.closed[0].failed_tries.size(), 1u);
 }
 
-TEST_F(EjectionTest, AfterThreeFailuresABackendIsLeftAlone) {
+TEST_F(EjectionTest, AfterThreeFailuresABackendIsEjected) {
   Start();
   for (int i = 0; i < 12; ++i) ConnectAndClose();
   EXPECT_EQ(first_accepts, 3);
   EXPECT_EQ(second_accepts, 12);
 }
 
-TEST_F(EjectionTest, TheLimitMayBeAnotherOrNone) {
+TEST_F(EjectionTest, TheLimitCanBeSet) {
   Start({1, absl::Seconds(1), absl::Minutes(1)});
   for (int i = 0; i < 4; ++i) ConnectAndClose();
   EXPECT_EQ(first_accepts, 1);
   bridge.reset();
   Start({0, absl::Seconds(1), absl::Minutes(1)});
   for (int i = 0; i < 12; ++i) ConnectAndClose();
-  EXPECT_EQ(first_accepts, 1 + 12) << "each connection finds it out anew";
+  EXPECT_EQ(first_accepts, 1 + 12) << "each connection tries it again";
 }
 
-TEST_F(EjectionTest, OneConnectionTriesAgainAndTheTimeDoubles) {
+TEST_F(EjectionTest, OneConnectionTriesAgainAndTheEjectionDoubles) {
   Start();
   for (int i = 0; i < 8; ++i) ConnectAndClose();
   ASSERT_EQ(first_accepts, 3);
@@ -114,7 +114,7 @@ TEST_F(EjectionTest, OneConnectionTriesAgainAndTheTimeDoubles) {
   }
 }
 
-TEST_F(EjectionTest, ASuccessForgetsTheFailures) {
+TEST_F(EjectionTest, ASuccessResetsTheFailures) {
   Start();
   for (int i = 0; i < 8; ++i) ConnectAndClose();
   FirstIsGoodAgain();
@@ -125,11 +125,11 @@ TEST_F(EjectionTest, ASuccessForgetsTheFailures) {
   EXPECT_EQ(second_accepts, 3);
 }
 
-TEST_F(EjectionTest, WhileOneTriesTheOthersWait) {
+TEST_F(EjectionTest, DuringATryOtherConnectionsUseOtherBackends) {
   Start();
   for (int i = 0; i < 8; ++i) ConnectAndClose();
   loop.RunFor(absl::Seconds(1));
-  // The one that tries hangs in its handshake.
+  // The connection that tries it hangs in its handshake.
   std::vector<std::unique_ptr<Transport>> hanging;
   backend.on_accept = [&](std::unique_ptr<Transport> raw) { hanging.push_back(std::move(raw)); };
   std::vector<std::unique_ptr<TlsPeer>> clients;
@@ -141,12 +141,12 @@ TEST_F(EjectionTest, WhileOneTriesTheOthersWait) {
   EXPECT_EQ(hanging.size(), 1u);
 }
 
-// ---- clients that want a good backend ejected ----
+// ---- malicious clients that try to eject a good backend ----
 
 class EjectionByClientsTest : public EjectionTest {
  protected:
-  // Backends are as good as each other for "app.test" and http/1.1. For anything else, the first
-  // one fails and the second one doesn't.
+  // Both backends work for "app.test" and http/1.1. For anything else, the first one fails and the
+  // second one doesn't.
   EjectionByClientsTest() {
     Serve(ServerFor(back_pki, loop.Now(), {{"app.test"}}, {"http/1.1"}), backend, first_accepts);
     Serve(ServerFor(back_pki, loop.Now(), {{"app.test", "evil.test"}}, {"h2", "http/1.1"}), second,
@@ -170,7 +170,7 @@ class EjectionByClientsTest : public EjectionTest {
     loop.RunFor(absl::Milliseconds(50));
   }
 
-  // How many of 8 honest connections the first backend got.
+  // Returns how many of 8 ordinary connections the first backend got.
   int FirstsShare() {
     const int before = first_accepts;
     for (int i = 0; i < 8; ++i) ConnectOnce({"app.test", {"http/1.1"}});
@@ -178,7 +178,7 @@ class EjectionByClientsTest : public EjectionTest {
   }
 };
 
-TEST_F(EjectionByClientsTest, ByANameThatItHasNoCertificateFor) {
+TEST_F(EjectionByClientsTest, AnUnknownNameEjectsForThatNameOnly) {
   bridge = *Make(Copying());
   for (int i = 0; i < 10; ++i) ConnectOnce({"evil.test", {"http/1.1"}});
   EXPECT_EQ(first_accepts, 3) << "ejected for that name";
@@ -186,14 +186,14 @@ TEST_F(EjectionByClientsTest, ByANameThatItHasNoCertificateFor) {
   EXPECT_EQ(FirstsShare(), 4);
 }
 
-TEST_F(EjectionByClientsTest, ByAProtocolThatItDoesNotSpeak) {
+TEST_F(EjectionByClientsTest, AnUnsupportedProtocolEjectsForThatProtocolOnly) {
   bridge = *Make(Copying());
   for (int i = 0; i < 10; ++i) ConnectOnce({"app.test", {"h2"}});
   EXPECT_EQ(first_accepts, 3) << "ejected for that protocol";
   EXPECT_EQ(FirstsShare(), 4);
 }
 
-TEST_F(EjectionByClientsTest, ByAProtocolThatWaitsForTheBackend) {
+TEST_F(EjectionByClientsTest, AnEagerProtocolEjectsForThatProtocolOnly) {
   TlsBridgeOptions options = Copying();
   options.eager_alpn.enabled = true;
   bridge = *Make(std::move(options));
@@ -201,7 +201,7 @@ TEST_F(EjectionByClientsTest, ByAProtocolThatWaitsForTheBackend) {
   EXPECT_EQ(FirstsShare(), 4);
 }
 
-TEST_F(EjectionByClientsTest, ByAComputedName) {
+TEST_F(EjectionByClientsTest, AComputedNameEjectsForThatNameOnly) {
   TlsBridgeOptions options = Copying();
   options.copy_server_name = false;
   options.compute_backend_name = [](const BridgedClient& client) {
@@ -212,8 +212,8 @@ TEST_F(EjectionByClientsTest, ByAComputedName) {
   EXPECT_EQ(FirstsShare(), 4);
 }
 
-// A backend may close on clients that it has banned, whose address a PROXY header tells it.
-TEST_F(EjectionByClientsTest, ByAnAddressThatTheBackendBans) {
+// A backend may close connections of clients that it has banned by the address in the PROXY header.
+TEST_F(EjectionByClientsTest, ABannedAddressEjectsForThatAddressOnly) {
   TlsBridgeOptions options = Copying();
   options.connection.proxy_protocol_from = *TrustedPeers::Parse("0.0.0.0/0");
   options.connection.proxy_protocol_to_backend = ProxyProtocolOut::kV1;
@@ -229,7 +229,7 @@ TEST_F(EjectionByClientsTest, ByAnAddressThatTheBackendBans) {
     loop.RunFor(absl::Milliseconds(50));
   };
   second.on_accept = [&](std::unique_ptr<Transport> raw) { open.push_back(std::move(raw)); };
-  backend.on_accept = [&](std::unique_ptr<Transport>) { ++accepts; };  // Closes.
+  backend.on_accept = [&](std::unique_ptr<Transport>) { ++accepts; };  // Closes the connection.
   for (int i = 0; i < 10; ++i) come_from("198.51.100.66");
   EXPECT_EQ(accepts, 3) << "ejected for that client";
   backend.on_accept = [&](std::unique_ptr<Transport> raw) {
@@ -240,7 +240,7 @@ TEST_F(EjectionByClientsTest, ByAnAddressThatTheBackendBans) {
   EXPECT_EQ(accepts, 3 + 4);
 }
 
-TEST_F(EjectionByClientsTest, ByLeavingEarly) {
+TEST_F(EjectionByClientsTest, ClosingEarlyEjectsNothing) {
   bridge = *Make(Copying());
   std::vector<std::unique_ptr<Transport>> hanging;
   backend.on_accept = [&](std::unique_ptr<Transport> raw) {
@@ -253,11 +253,11 @@ TEST_F(EjectionByClientsTest, ByLeavingEarly) {
     client.reset();
     loop.RunFor(absl::Seconds(1));
   }
-  EXPECT_EQ(first_accepts, 5) << "every other one, as before";
+  EXPECT_EQ(first_accepts, 5) << "every second connection, as before";
 }
 
-// The one connection that tries an ejected backend again leaves: the next one may try.
-TEST_F(EjectionByClientsTest, ByLeavingWhenItsTimeIsOver) {
+// The one connection that tries an ejected backend again closes: the next one may try.
+TEST_F(EjectionByClientsTest, ClosingDuringATryAllowsAnotherTry) {
   TlsBridgeOptions options = Copying();
   options.eager_alpn.enabled = true;
   options.eager_alpn.remember_for = absl::ZeroDuration();
@@ -270,7 +270,7 @@ TEST_F(EjectionByClientsTest, ByLeavingWhenItsTimeIsOver) {
   std::vector<std::unique_ptr<Transport>> hanging;
   backend.on_accept = [&](std::unique_ptr<Transport> raw) { hanging.push_back(std::move(raw)); };
   for (size_t tries = 1; tries < 4; ++tries) {
-    // The other one of two goes to the second backend.
+    // One of the two connections goes to the second backend.
     for (int i = 0; i < 2; ++i) {
       const auto raw = ConnectTo(*bridge, loop);
       const auto hello = *TlsEngine::NewClient(ClientOf(front_pki), target, loop, Leg::kFront);
@@ -284,8 +284,8 @@ TEST_F(EjectionByClientsTest, ByLeavingWhenItsTimeIsOver) {
   }
 }
 
-// Many connections use up ports and descriptors: that is nothing that a backend does.
-TEST_F(EjectionByClientsTest, ByUsingUpWhatThisSideNeeds) {
+// Many connections use up ports and descriptors, which is not the backend's fault.
+TEST_F(EjectionByClientsTest, ExhaustedLocalResourcesEjectNothing) {
   bridge = *Make(Copying());
   dialer.Refuse(backend.endpoint,
                 MakeError(ErrorCode::kOverLimit, Phase::kDial, "no local port is free"));
@@ -293,7 +293,7 @@ TEST_F(EjectionByClientsTest, ByUsingUpWhatThisSideNeeds) {
   EXPECT_EQ(dialer.dials(), 16u) << "it is tried first each time";
 }
 
-TEST_F(EjectionTest, WhereAllAreEjectedTheyAreTriedNevertheless) {
+TEST_F(EjectionTest, IfAllAreEjectedTheyAreTriedNevertheless) {
   Serve(first_config, second, second_accepts);
   Start();
   for (int i = 0; i < 6; ++i) {
@@ -328,7 +328,7 @@ TEST_F(EjectionTest, AllTriesShareThePhasesTime) {
   EXPECT_EQ(observer.closed[0].times.back, absl::Seconds(10));
 }
 
-TEST_F(EjectionTest, DialsShareTheirTimeToo) {
+TEST_F(EjectionTest, DialsShareOneTimeout) {
   dialer.Refuse(backend.endpoint, absl::UnavailableError("no"), absl::Seconds(7));
   dialer.Refuse(second.endpoint, absl::UnavailableError("no"), absl::Seconds(7));
   Start();
@@ -339,13 +339,13 @@ TEST_F(EjectionTest, DialsShareTheirTimeToo) {
   EXPECT_EQ(observer.error()->phase, Phase::kDial);
 }
 
-TEST_F(EjectionTest, LimitsMustBeLimits) {
+TEST_F(EjectionTest, ZeroAndInfiniteLimitsAreRejected) {
   TlsBridgeOptions options = Options("internal.test");
   options.connection.ejection.first = absl::ZeroDuration();
   EXPECT_EQ(GetError(Make(std::move(options)).status())->code, ErrorCode::kConfiguration);
 }
 
-TEST_F(EjectionTest, TheClientMayLeaveAtAnyMoment) {
+TEST_F(EjectionTest, TheClientMayCloseAtAnyMoment) {
   Serve(first_config, second, second_accepts);
   for (size_t calls = 0; calls < 80; ++calls) {
     SCOPED_TRACE(calls);

@@ -38,7 +38,7 @@ LeafSpec Client() {
   return leaf;
 }
 
-// Has the server ask, and a client show `leaf`.
+// Makes the server request a certificate, and a client present `leaf`.
 void Show(FrontScene& scene, const LeafSpec& leaf, ClientAuthPolicy policy = {},
           const std::string& crls = "") {
   UsePem(scene.context(), scene.pki.Issue(leaf));
@@ -55,7 +55,7 @@ void OfferOnly(FrontScene& scene, int max_version, const char* ciphers) {
   scene.Join();
 }
 
-// Sends the client's hello by itself, and the rest of its handshake never.
+// Sends the client's hello, and nothing after it.
 void SayHelloOnly(FrontScene& scene) {
   scene.Start();
   scene.SayHello();

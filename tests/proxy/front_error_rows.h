@@ -1,5 +1,5 @@
-// Rows of front_errors_test.cc: a client or a host that makes a front leg fail, and what comes of
-// it.
+// Rows of front_errors_test.cc: a client or a host makes a front leg fail in a certain way, and the
+// expected result.
 #ifndef TRESTLE_TESTS_PROXY_FRONT_ERROR_ROWS_H_
 #define TRESTLE_TESTS_PROXY_FRONT_ERROR_ROWS_H_
 
@@ -16,14 +16,14 @@ struct FrontErrorRow {
   const char* name;
   ErrorCode code;
   Phase phase;
-  int alert;  ///< What the client gets, or kNoAlert.
+  int alert;  ///< The alert that the client receives, or kNoAlert.
   const char* words;
   std::function<void(FrontScene&)> play;
 };
 
 inline void PrintTo(const FrontErrorRow& row, std::ostream* out) { *out << row.name; }
 
-/// All of them. A row's name is its test's.
+/// Returns all rows. A row's name is its test's.
 std::vector<FrontErrorRow> FrontErrorRows();
 
 }  // namespace trestle::testing

@@ -1,5 +1,5 @@
-// Every way in which a front leg can fail: what the client does, what the host is told of it, and
-// which alert the client gets. A code without a row fails here; a new one doesn't even compile.
+// Every way in which a front leg can fail: the client's behaviour, the host's error, and the
+// client's alert. A code without a row fails here; an unlisted new code does not compile.
 
 #include <algorithm>
 #include <optional>
@@ -18,10 +18,10 @@ namespace {
 
 using ::testing::HasSubstr;
 
-/// Whose failure a code is.
+/// The part that a code is about.
 enum class Place { kFrontLeg, kBackLeg, kSetUp };
 
-/// Nothing for values that are no code. No default: the compiler asks for new codes.
+/// Returns nothing for values that are no code. Without a default, the compiler reports new codes.
 std::optional<Place> PlaceOf(ErrorCode code) {
   switch (code) {
     case ErrorCode::kNotTls:
@@ -46,12 +46,12 @@ std::optional<Place> PlaceOf(ErrorCode code) {
     case ErrorCode::kInternal:
       return Place::kFrontLeg;
     case ErrorCode::kNameMismatch:
-      // A client's certificate is not for a name that anybody asked for: names that aren't on the
-      // list make it untrusted. Back legs: tests/tls/verification_test.cc, bad_backends_test.cc.
+      // Clients' certificates match no requested name: a name that isn't on the list makes them
+      // untrusted. Back legs: tests/tls/verification_test.cc, bad_backends_test.cc.
       return Place::kBackLeg;
     case ErrorCode::kConfiguration:
-      // Found before there are connections: ConfigurationIsForTheSetUp below, and the tests of
-      // every Create().
+      // Reported before there are connections: see ConfigurationIsForTheSetUp below, and the tests
+      // of every Create().
       return Place::kSetUp;
   }
   return std::nullopt;
@@ -62,7 +62,7 @@ class FrontErrorsTest : public ::testing::TestWithParam<FrontErrorRow> {};
 INSTANTIATE_TEST_SUITE_P(Rows, FrontErrorsTest, ::testing::ValuesIn(FrontErrorRows()),
                          [](const auto& info) { return info.param.name; });
 
-TEST_P(FrontErrorsTest, IsToldToTheHostAndTheClient) {
+TEST_P(FrontErrorsTest, IsReportedToTheHostAndTheClient) {
   const FrontErrorRow& row = GetParam();
   FrontScene scene;
   row.play(scene);
@@ -95,7 +95,7 @@ TEST(FrontErrorsListTest, EveryCodeOfAFrontLegHasARow) {
   EXPECT_GT(codes, 20);
 }
 
-/// Tells whether a row's error names the limit. Nothing for values that are no limit.
+/// Returns whether a row's error names the limit; nothing for values that are no limit.
 std::optional<bool> IsMetWithinAConnection(Limit limit) {
   switch (limit) {
     case Limit::kFullHandshakes:
@@ -129,15 +129,15 @@ TEST(FrontErrorsListTest, EveryLimitIsNamedByARow) {
   }
 }
 
-// Each limit in time is armed when its phase begins, whichever is the shorter one.
-TEST(FrontErrorsListTest, AHandshakeTimeoutBelowTheHelloTimeoutIsKept) {
+// Each time limit starts with its phase, in either order of the limits.
+TEST(FrontErrorsListTest, AHandshakeTimeoutBelowTheHelloTimeoutIsEnforced) {
   FrontScene scene;
   scene.proxy.connection.hello_timeout = absl::Seconds(5);
   scene.proxy.connection.handshake_timeout = absl::Seconds(1);
   scene.Start();
   scene.Connect();
   scene.loop.RunFor(absl::Seconds(3));
-  EXPECT_TRUE(scene.observer.closed.empty()) << "it is still the hello's time";
+  EXPECT_TRUE(scene.observer.closed.empty()) << "the hello's time limit still applies";
   scene.peer().Handshake();
   scene.Say(scene.peer().TakeOutput());
   scene.loop.RunFor(absl::Milliseconds(999));
@@ -152,7 +152,7 @@ TEST(FrontErrorsListTest, AHandshakeTimeoutBelowTheHelloTimeoutIsKept) {
   EXPECT_EQ(error.detail, "not finished within 1s");
 }
 
-// Whoever opens one connection too many gets a reset, which says nothing and costs nothing.
+// A connection over the limit gets a reset, which carries no data and costs nothing.
 TEST(FrontErrorsListTest, EveryCountOfRefusalsHasARow) {
   FrontScene scene;
   scene.limits.connections = 1;

@@ -11,11 +11,11 @@
 namespace trestle::testing {
 namespace {
 
-// Where the alert stands in a record of its own.
+// The position of the alert in a record of its own.
 constexpr size_t kAlertAt = 6;
 constexpr char kAlertRecord = 21;
 
-// A socket that breaks when it is read.
+// A socket that fails on reads.
 class BrokenSocket final : public Transport {
  public:
   explicit BrokenSocket(const std::string& words)

@@ -1,5 +1,5 @@
-// FrontScene: one client that may do anything, in front of a terminator: for tests of what is told
-// to the host and to the client when that goes wrong.
+// FrontScene: a client with arbitrary behaviour and a terminator, for tests of the errors that the
+// host and the client get.
 #ifndef TRESTLE_TESTS_PROXY_FRONT_SCENE_H_
 #define TRESTLE_TESTS_PROXY_FRONT_SCENE_H_
 
@@ -29,54 +29,54 @@ class FrontScene {
   FrontScene();
   ~FrontScene();
 
-  /// What the server shows unless told otherwise: a certificate for "app.test".
+  /// Returns the server's default certificate, for "app.test".
   static LeafSpec Leaf();
 
   // ---- before `Start` ----
 
-  /// The client's context, for what it offers and shows.
+  /// Returns the client's context, which sets its offers and its certificate.
   SSL_CTX* context() { return context_.get(); }
   void Offer(const std::string& protocol);
 
-  /// Has the server require certificates of the test CA, under the other terms of `policy`.
+  /// Makes the server require certificates of the test CA, with the other settings of `policy`.
   void AskForCertificates(ClientAuthPolicy policy = {}, const std::string& crls = "");
 
-  /// Makes the terminator of `tls` and `proxy`, or takes any other block.
+  /// Creates the terminator from `tls` and `proxy`, or uses another block.
   void Start();
   void StartBlock(std::unique_ptr<ProxyBlock> block) { block_ = std::move(block); }
 
   // ---- the client: always the last connection ----
 
   void Connect();
-  /// Connects, and makes its handshake as far as it gets.
+  /// Connects, and continues the handshake as far as possible.
   void Join(const std::string& name = "app.test");
-  /// Connects, and sends the first so many bytes of its hello.
+  /// Connects, and sends the first `bytes` bytes of its hello.
   void SayHello(size_t bytes = kAllBytes);
-  /// Sends bytes below TLS; connects first if need be.
+  /// Sends bytes below TLS; connects first if needed.
   void Say(absl::string_view bytes);
   /// Sends bytes within TLS.
   void Send(absl::string_view text);
-  /// FIN without close_notify / RST.
+  /// Ends with a FIN without close_notify, or with a RST.
   void End();
   void Cut();
-  /// A connection whose socket fails with `words`.
+  /// Connects with a socket that fails with `words`.
   void ConnectByBrokenSocket(const std::string& words);
 
-  /// Carries bytes both ways until nothing moves.
+  /// Carries bytes in both directions until none are left.
   void Pump();
   RawPeer& peer() { return *peer_; }
 
   // ---- afterwards ----
 
-  /// Lets everything that failed come to its end.
+  /// Waits until every failed connection has ended.
   void Finish();
   void DestroyBlock() { block_.reset(); }
   ProxyBlock& block() { return *block_; }
 
-  /// Of the connection that closed last.
+  /// Returns the error of the connection that closed last.
   const std::optional<Error>& failure() const { return observer.closed.back().error; }
 
-  /// The fatal alert that the client got, or kNoAlert.
+  /// Returns the fatal alert that the client received, or kNoAlert.
   int alert() const { return alert_; }
 
   SimulatedLoop loop;

@@ -1,5 +1,5 @@
-// Names that came encrypted (RFC 9849) are in nothing that is told of a connection: whatever
-// becomes of it, its log lines, errors and sightings are searched for the name.
+// Names that arrived encrypted (RFC 9849) are not revealed. For every outcome of a connection, the
+// test searches its log lines, errors and sightings for the name.
 #include <openssl/ssl.h>
 
 #include <memory>
@@ -91,7 +91,7 @@ class HiddenNamesTest : public ::testing::Test {
     block_ = *TlsTerminator::Create(loop_, dialer_, std::move(terminator_), &sightings_);
   }
 
-  // A bridge that copies the name, to a backend that shows `leaf`, issued by `pki`.
+  // Starts a bridge that copies the name, with a backend that presents `leaf`, issued by `pki`.
   void StartBridge(const TestPki& pki, const LeafSpec& leaf) {
     const auto config = ServerFor(pki, loop_.Now(), leaf);
     for (TestBackend* backend : {&backend_, &second_}) {
@@ -108,7 +108,7 @@ class HiddenNamesTest : public ::testing::Test {
     block_ = *TlsBridge::Create(loop_, dialer_, std::move(options), &sightings_);
   }
 
-  // A router that opens hellos, in front of what was started so far, or of the first backend.
+  // Starts a router that opens hellos, in front of the last started block, or of the first backend.
   void StartRouter(const std::string& pattern) {
     SniPassthroughRouterOptions options;
     Route route{pattern, backend_.endpoint};
@@ -119,7 +119,7 @@ class HiddenNamesTest : public ::testing::Test {
     block_ = *SniPassthroughRouter::Create(loop_, dialer_, std::move(options), &sightings_);
   }
 
-  // One connection for `name`, encrypted, to its end.
+  // Makes one connection for `name`, encrypted, and waits for its end.
   void Join(const std::string& name, const char* alpn = nullptr) {
     client_ = std::make_unique<RawClient>(loop_, ConnectTo(*block_, loop_), context_.get());
     client_->UseEch(ech_.config_list);
@@ -135,7 +135,7 @@ class HiddenNamesTest : public ::testing::Test {
     EXPECT_FALSE(absl::StrContains(absl::AsciiStrToLower(told), kMarker)) << told;
   }
 
-  // `code`: how the connection ended.
+  // `code` is the expected error of the connection.
   void ExpectNothingTold(ErrorCode code) {
     ASSERT_TRUE(observer_.error().has_value());
     EXPECT_EQ(observer_.error()->code, code) << ErrorText(observer_.closed[0].error);
@@ -183,15 +183,15 @@ class HiddenNamesTest : public ::testing::Test {
   std::unique_ptr<RawClient> client_;
 };
 
-TEST_F(HiddenNamesTest, OfAConnectionThatIsServed) {
+TEST_F(HiddenNamesTest, AServedConnectionDoesNotRevealIt) {
   StartTerminator();
   Join(kHidden);
   EXPECT_EQ(observer_.established.size(), 1u);
-  EXPECT_EQ(observer_.closed[0].server_name, kHidden) << "the host itself may know";
+  EXPECT_EQ(observer_.closed[0].server_name, kHidden) << "the host itself may see it";
   ExpectNothingTold();
 }
 
-TEST_F(HiddenNamesTest, OfABridgeThatTellsItsBackend) {
+TEST_F(HiddenNamesTest, ABridgeThatSendsItToTheBackendDoesNotRevealIt) {
   StartBridge(pki_, LeafFor(kHidden));
   Join(kHidden);
   EXPECT_EQ(observer_.established.size(), 1u);
@@ -199,7 +199,7 @@ TEST_F(HiddenNamesTest, OfABridgeThatTellsItsBackend) {
   ExpectNothingTold();
 }
 
-TEST_F(HiddenNamesTest, OfAConnectionThatARouterOpened) {
+TEST_F(HiddenNamesTest, ARoutedConnectionDoesNotRevealIt) {
   StartRouter(kHidden);
   backend_.on_accept = [&](std::unique_ptr<Transport> raw) {
     servers_.push_back(
@@ -208,24 +208,24 @@ TEST_F(HiddenNamesTest, OfAConnectionThatARouterOpened) {
   };
   Join(kHidden);
   EXPECT_EQ(servers_.at(0)->received(), "GET / HTTP/1.1\r\n\r\n");
-  EXPECT_EQ(observer_.closed[0].route, kHidden) << "the host itself may know";
+  EXPECT_EQ(observer_.closed[0].route, kHidden) << "the host itself may see it";
   ExpectNothingTold();
 }
 
-TEST_F(HiddenNamesTest, OfARouterWithoutARouteForIt) {
+TEST_F(HiddenNamesTest, AMissingRouteDoesNotRevealIt) {
   StartRouter("other.test");
   Join(kHidden);
   ExpectNothingTold(ErrorCode::kNoRoute);
 }
 
-TEST_F(HiddenNamesTest, OfARouterWhoseBackendIsGone) {
+TEST_F(HiddenNamesTest, AnUnreachableBackendDoesNotRevealIt) {
   dialer_.Refuse(backend_.endpoint, absl::UnavailableError("no way to veiled.test"));
   StartRouter("**.test");
   Join(kHidden);
   ExpectNothingTold(ErrorCode::kTransport);
 }
 
-TEST_F(HiddenNamesTest, OfATerminatorBehindARouter) {
+TEST_F(HiddenNamesTest, ATerminatorBehindARouterDoesNotRevealIt) {
   StartTerminator();
   StartRouter(kHidden);
   Join(kHidden);
@@ -233,7 +233,7 @@ TEST_F(HiddenNamesTest, OfATerminatorBehindARouter) {
   ExpectNothingTold();
 }
 
-TEST_F(HiddenNamesTest, OfATerminatorBehindARouterThatHasNoCertificate) {
+TEST_F(HiddenNamesTest, ATerminatorWithoutACertificateDoesNotRevealIt) {
   StartTerminator();
   StartRouter("**.example");
   Join(kOther);
@@ -241,7 +241,7 @@ TEST_F(HiddenNamesTest, OfATerminatorBehindARouterThatHasNoCertificate) {
   ExpectNothingTold();
 }
 
-TEST_F(HiddenNamesTest, OfABridgeBehindARouter) {
+TEST_F(HiddenNamesTest, ABridgeBehindARouterDoesNotRevealIt) {
   StartBridge(pki_, LeafFor("WWW.Veiled.test"));
   StartRouter(kHidden);
   Join(kHidden);
@@ -249,27 +249,27 @@ TEST_F(HiddenNamesTest, OfABridgeBehindARouter) {
   ExpectNothingTold();
 }
 
-TEST_F(HiddenNamesTest, WithoutACertificate) {
+TEST_F(HiddenNamesTest, AMissingCertificateDoesNotRevealIt) {
   StartTerminator();
   Join(kOther);
   ExpectNothingTold(ErrorCode::kNoCertificate);
 }
 
-TEST_F(HiddenNamesTest, WhereTheSelectorQuotesIt) {
+TEST_F(HiddenNamesTest, ASelectorThatQuotesItDoesNotRevealIt) {
   front_.selector = std::make_shared<const NoCredentials>();
   StartTerminator();
   Join(kOther);
   ExpectNothingTold(ErrorCode::kNoCertificate);
 }
 
-TEST_F(HiddenNamesTest, OfAChallengeWithoutToken) {
+TEST_F(HiddenNamesTest, AChallengeWithoutATokenDoesNotRevealIt) {
   front_.acme_tokens = std::make_shared<AcmeTokens>();
   StartTerminator();
   Join(kHidden, "acme-tls/1");
   ExpectNothingTold(ErrorCode::kNoCertificate);
 }
 
-TEST_F(HiddenNamesTest, WhereItIsNoName) {
+TEST_F(HiddenNamesTest, AnInvalidNameIsNotRevealed) {
   StartTerminator();
   client_ = std::make_unique<RawClient>(loop_, ConnectTo(*block_, loop_), context_.get());
   client_->UseEch(ech_.config_list);
@@ -282,7 +282,7 @@ TEST_F(HiddenNamesTest, WhereItIsNoName) {
   ExpectSilent(examples::ConnectionAsJson(observer_.closed[0], loop_.Now()));
 }
 
-TEST_F(HiddenNamesTest, WhereNoClientCertificateComes) {
+TEST_F(HiddenNamesTest, AMissingClientCertificateDoesNotRevealIt) {
   ClientAuthOptions clients;
   clients.otherwise.certificate = ClientCertificate::kRequired;
   clients.otherwise.trust = *TrustStore::Create(pki_.ca_pem(), "");
@@ -292,14 +292,14 @@ TEST_F(HiddenNamesTest, WhereNoClientCertificateComes) {
   ExpectNothingTold(ErrorCode::kClientCertificateMissing);
 }
 
-TEST_F(HiddenNamesTest, WhereTheBackendsCertificateIsForAnother) {
+TEST_F(HiddenNamesTest, AMismatchedBackendDoesNotRevealIt) {
   StartBridge(pki_, LeafFor("WWW.Veiled.test"));
   Join(kHidden);
   EXPECT_EQ(observer_.closed[0].failed_tries.size(), 1u);
   ExpectNothingTold(ErrorCode::kNameMismatch);
 }
 
-TEST_F(HiddenNamesTest, WhereTheBackendsCertificateIsNotTrusted) {
+TEST_F(HiddenNamesTest, AnUntrustedBackendDoesNotRevealIt) {
   const TestPki other{loop_.Now(), "Other CA"};
   LeafSpec leaf = LeafFor(kHidden);
   leaf.common_name = kHidden;
@@ -308,7 +308,7 @@ TEST_F(HiddenNamesTest, WhereTheBackendsCertificateIsNotTrusted) {
   ExpectNothingTold(ErrorCode::kCertificateUntrusted);
 }
 
-TEST_F(HiddenNamesTest, WhereTheContentReaderQuotesIt) {
+TEST_F(HiddenNamesTest, AContentReaderThatQuotesItDoesNotRevealIt) {
   terminator_.content.new_reader = [](const ConnectionReport&) {
     return std::make_unique<Quoting>();
   };
@@ -317,7 +317,7 @@ TEST_F(HiddenNamesTest, WhereTheContentReaderQuotesIt) {
   ExpectNothingTold(ErrorCode::kNoRoute);
 }
 
-TEST_F(HiddenNamesTest, WhereTheContentsRouteIsCalledSo) {
+TEST_F(HiddenNamesTest, AContentRouteWithThisNameDoesNotRevealIt) {
   terminator_.content.new_reader = [this](const ConnectionReport&) {
     return std::make_unique<Routing>(Backends(backend_.endpoint));
   };
@@ -326,14 +326,14 @@ TEST_F(HiddenNamesTest, WhereTheContentsRouteIsCalledSo) {
   ExpectNothingTold();
 }
 
-TEST_F(HiddenNamesTest, WhereAnInspectorQuotesIt) {
+TEST_F(HiddenNamesTest, AnInspectorThatQuotesItDoesNotRevealIt) {
   terminator_.new_inspector = [](const ConnectionReport&) { return std::make_unique<Blocking>(); };
   StartTerminator();
   Join(kHidden);
   ExpectNothingTold(ErrorCode::kBlockedByInspector);
 }
 
-TEST_F(HiddenNamesTest, WhereTheClientLeavesInItsHandshake) {
+TEST_F(HiddenNamesTest, AnAbandonedHandshakeDoesNotRevealIt) {
   front_.selector = nullptr;
   StartTerminator();
   client_ = std::make_unique<RawClient>(loop_, ConnectTo(*block_, loop_), context_.get());

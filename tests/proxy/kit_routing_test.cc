@@ -1,5 +1,5 @@
-// Every hello of the kit, cut in every way, through the router: it reaches the backend of its name
-// byte for byte, and a real TLS server's answer comes back; or it is refused for its many records.
+// Every hello of the kit in every split through the router. It reaches the backend of its name
+// unchanged, and a real TLS server's response comes back. Or it is rejected for too many records.
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -47,7 +47,7 @@ class KitRoutingTest : public ::testing::TestWithParam<KitHello> {
     router_ = *SniPassthroughRouter::Create(loop_, dialer_, options, &observer_);
   }
 
-  // Where hellos of the kit belong.
+  // Returns the backend for a hello of the kit.
   TestBackend& BackendOf(const KitHello& kit) {
     if (kit.server_name.empty()) return default_;
     return kit.server_name == "a.test" ? exact_ : wildcard_;
@@ -56,7 +56,7 @@ class KitRoutingTest : public ::testing::TestWithParam<KitHello> {
   void Send(const Flight& flight) {
     client_.reset();
     for (TestBackend* const backend : {&exact_, &wildcard_, &default_}) backend->peers.clear();
-    loop_.RunReady();  // The connection before this one is over.
+    loop_.RunReady();  // Ends the earlier connection.
     observer_.closed.clear();
     client_.emplace(loop_, ConnectTo(*router_, loop_));
     for (const std::string& segment : flight.segments) {
@@ -116,10 +116,10 @@ class KitRoutingTest : public ::testing::TestWithParam<KitHello> {
   std::optional<StreamPeer> client_;
 };
 
-TEST_P(KitRoutingTest, EveryCutReachesItsBackendOrTheStatedRefusal) {
+TEST_P(KitRoutingTest, EverySplitReachesItsBackendOrIsRejectedWithTheStatedReason) {
   const KitHello& kit = GetParam();
   SplitPlan plan;
-  // A cut at each place costs the square of the size; big hellos have nothing new in their middle.
+  // The cost of all splits is quadratic in the size; the middle of large hellos adds no new cases.
   plan.every_segment_cut = plan.every_record_cut = kit.message.size() < 4096;
   const Totals totals = RunAll(kit, plan);
   std::cout << kit.name << ": " << totals.routed << " routed and answered, " << totals.refused
@@ -138,7 +138,7 @@ TEST_P(WildcardRoutingTest, ReachesTheBackendOfItsWildcard) {
   EXPECT_GT(RunAll(GetParam(), plan).routed, 100u);
 }
 
-// With a key whose config id the kit's encrypted hello has. Nobody can decrypt that one.
+// The router has a key with the config id of the kit's encrypted hello, which no key decrypts.
 class OpeningRoutingTest : public KitRoutingTest {
  protected:
   OpeningRoutingTest()
@@ -146,7 +146,7 @@ class OpeningRoutingTest : public KitRoutingTest {
             *EchKeyOpener::Create(*EchKeys::FromPem(testing::NewEchPair(7, "a.test").pem()))) {}
 };
 
-TEST_P(OpeningRoutingTest, ReachesItsBackendAsItCame) {
+TEST_P(OpeningRoutingTest, ReachesItsBackendUnchanged) {
   SplitPlan plan;
   plan.every_segment_cut = plan.every_record_cut = false;
   plan.random_partitions = 10;

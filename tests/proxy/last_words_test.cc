@@ -1,5 +1,5 @@
-// How connections end that carried nothing: what is said last gets out, in however many writes that
-// takes, within the limits; and who said nothing is not called a failure of TLS.
+// Ends of connections that carried no bytes. The last bytes are sent, in as many writes as needed
+// and within the limits. A silent client is not reported as a failure of TLS.
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,7 +28,7 @@ class LastWordsTest : public BridgeTest {
     router = *SniPassthroughRouter::Create(loop, dialer, std::move(options), &observer);
   }
 
-  // Connects and leaves, with a FIN or a RST, and returns what that is called.
+  // Connects and closes, with a FIN or a RST; returns the reported error.
   std::optional<Error> ConnectAndLeave(ProxyBlock& block, bool reset) {
     StreamPeer peer(loop, ConnectTo(block, loop));
     loop.RunReady();
@@ -46,7 +46,7 @@ class LastWordsTest : public BridgeTest {
   std::unique_ptr<SniPassthroughRouter> router;
 };
 
-TEST_F(LastWordsTest, TheAlertOfARouterGetsOutByteByByte) {
+TEST_F(LastWordsTest, TheAlertOfARouterIsSentByteByByte) {
   StartRouter();
   StreamPeer peer(loop, ConnectTo(*router, loop, Narrow(1)));
   peer.Send(testing::InRecords(testing::ClassicHello("other.test").Message()));
@@ -55,7 +55,7 @@ TEST_F(LastWordsTest, TheAlertOfARouterGetsOutByteByByte) {
   EXPECT_TRUE(peer.saw_end());
 }
 
-TEST_F(LastWordsTest, TheAlertForABackendThatIsGivenUpGetsOut) {
+TEST_F(LastWordsTest, TheAlertForAnAbandonedBackendIsSent) {
   TestBackend narrow(loop, dialer, 2, Narrow(7));
   TestBackend good(loop, dialer, 3);
   const testing::TestPki stranger(loop.Now(), "Stranger");
@@ -79,7 +79,7 @@ TEST_F(LastWordsTest, TheAlertForABackendThatIsGivenUpGetsOut) {
   EXPECT_EQ(servers[1]->received(), "question");
 }
 
-TEST_F(LastWordsTest, ConnectAndCloseIsAResultOfItsOwn) {
+TEST_F(LastWordsTest, ConnectAndCloseHasItsOwnResult) {
   StartRouter();
   bridge = *Make("internal.test");
   for (ProxyBlock* block :
@@ -94,7 +94,7 @@ TEST_F(LastWordsTest, ConnectAndCloseIsAResultOfItsOwn) {
   }
 }
 
-TEST_F(LastWordsTest, WhoLeavesWithinItsHelloIsStillTruncated) {
+TEST_F(LastWordsTest, AnEndWithinTheHelloIsTruncation) {
   StartRouter();
   bridge = *Make("internal.test");
   const std::string hello = testing::InRecords(testing::ClassicHello("a.test").Message());
@@ -110,7 +110,7 @@ TEST_F(LastWordsTest, WhoLeavesWithinItsHelloIsStillTruncated) {
   }
 }
 
-TEST_F(LastWordsTest, TheTimeToDrainIsTheWholeTime) {
+TEST_F(LastWordsTest, TheDrainTimeIncludesClosing) {
   bridge = *Make("internal.test");
   const std::unique_ptr<Transport> silent = ConnectTo(*bridge, loop);
   loop.RunFor(absl::Seconds(1));
@@ -127,7 +127,7 @@ TEST_F(LastWordsTest, TheTimeToDrainIsTheWholeTime) {
   EXPECT_EQ(observer.error()->detail, "the time to drain ran out");
 }
 
-TEST_F(LastWordsTest, ABackendThatLeavesUnmarkedAfterTheClientIsNoFailure) {
+TEST_F(LastWordsTest, ABackendThatEndsUnmarkedAfterTheClientIsNoFailure) {
   Connect().Send("question");
   loop.RunReady();
   servers.at(0)->Send("answer");
@@ -139,7 +139,7 @@ TEST_F(LastWordsTest, ABackendThatLeavesUnmarkedAfterTheClientIsNoFailure) {
   ASSERT_EQ(observer.closed.size(), 1u);
   EXPECT_TRUE(observer.closed[0].ok()) << ErrorText(observer.closed[0].error);
   EXPECT_TRUE(observer.closed[0].back.left_unmarked);
-  EXPECT_FALSE(client->saw_end()) << "the client is told no end that was not marked";
+  EXPECT_FALSE(client->saw_end()) << "an unmarked end is not passed to the client";
 }
 
 }  // namespace

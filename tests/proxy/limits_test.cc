@@ -1,4 +1,4 @@
-// What a block does to those who are over its limits, and whom it doesn't keep out.
+// A block's limits: connections over them are rejected, and others are not affected.
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -45,7 +45,7 @@ class LimitsTest : public ::testing::TestWithParam<TlsVersion> {
     return *clients_.back();
   }
 
-  // Connects and waits; tells whether the handshake went well.
+  // Connects and waits; returns whether the handshake succeeded.
   bool Shakes(ClientSessionCache* sessions = nullptr) {
     TlsPeer& client = Connect(sessions);
     loop_.RunReady();
@@ -78,7 +78,7 @@ TEST_P(LimitsTest, OneConnectionTooManyIsReset) {
   EXPECT_EQ(GetError(clients_[2]->failure())->code, ErrorCode::kTruncated);
   EXPECT_EQ(terminator_->limiter()->refused().connections, 1u);
   EXPECT_EQ(terminator_->open_connections(), 2u);
-  EXPECT_TRUE(observer_.closed.empty()) << "it was never taken";
+  EXPECT_TRUE(observer_.closed.empty()) << "it was never accepted";
   clients_[0]->End();
   loop_.RunReady();
   backend_.peers.at(0)->End();
@@ -86,14 +86,14 @@ TEST_P(LimitsTest, OneConnectionTooManyIsReset) {
   EXPECT_TRUE(Shakes());
 }
 
-TEST_P(LimitsTest, HandshakesOverTheRateAreRefusedAndReported) {
+TEST_P(LimitsTest, HandshakesOverTheRateAreRejectedAndReported) {
   ConnectionLimits limits;
   limits.full_handshakes_per_second = 1;
   ASSERT_TRUE(Start(limits).ok());
   EXPECT_TRUE(Shakes());
   EXPECT_FALSE(Shakes());
   EXPECT_EQ(GetError(clients_[1]->failure())->alert, kInternalErrorAlert);
-  loop_.RunFor(ConnectionOptions().close_timeout);  // For the client to have read the alert.
+  loop_.RunFor(ConnectionOptions().close_timeout);  // Lets the client read the alert.
   ASSERT_TRUE(observer_.error().has_value());
   EXPECT_EQ(observer_.error()->code, ErrorCode::kOverLimit);
   EXPECT_EQ(observer_.error()->leg, Leg::kFront);
@@ -104,7 +104,7 @@ TEST_P(LimitsTest, HandshakesOverTheRateAreRefusedAndReported) {
   EXPECT_TRUE(Shakes());
 }
 
-TEST_P(LimitsTest, WhatResumesIsNeverRefused) {
+TEST_P(LimitsTest, ResumedHandshakesAreNeverRejected) {
   ConnectionLimits limits;
   limits.full_handshakes_per_second = 0.001;
   limits.full_handshakes_per_second_per_client = 0.001;
@@ -119,13 +119,13 @@ TEST_P(LimitsTest, WhatResumesIsNeverRefused) {
   EXPECT_EQ(terminator_->limiter()->refused().full_handshakes_per_second_per_client, 1u);
 }
 
-// A client that says hello and then nothing holds its place until its time is up.
-TEST_P(LimitsTest, HandshakesUnderWayAreCountedUntilTheirEnd) {
+// A client that sends only its hello holds its place until its timeout.
+TEST_P(LimitsTest, PendingHandshakesAreCountedUntilTheirEnd) {
   ConnectionLimits limits;
   limits.full_handshakes = 1;
   ASSERT_TRUE(Start(limits).ok());
   EXPECT_TRUE(Shakes());
-  EXPECT_TRUE(Shakes()) << "the first one is done, and doesn't count";
+  EXPECT_TRUE(Shakes()) << "the first one is complete, and doesn't count";
 
   std::unique_ptr<Transport> silent = ConnectTo(*terminator_, loop_);
   auto engine =
@@ -140,7 +140,7 @@ TEST_P(LimitsTest, HandshakesUnderWayAreCountedUntilTheirEnd) {
   silent.reset();
 }
 
-TEST_P(LimitsTest, LimitsThatMakeNoSenseAreRefused) {
+TEST_P(LimitsTest, InvalidLimitsAreRejected) {
   for (const double rate : {-1.0, std::nan(""), std::numeric_limits<double>::infinity()}) {
     ConnectionLimits limits;
     limits.full_handshakes_per_second = rate;

@@ -1,4 +1,4 @@
-// Each bound of an option of the blocks refuses what is beyond it, by its name.
+// Each bound of the blocks' options rejects values beyond it, and names the option.
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -39,9 +39,9 @@ class OptionBoundsTest : public BridgeTest {
   }
 };
 
-TEST_F(OptionBoundsTest, GoodOnesAreTaken) { EXPECT_TRUE(Make(Good()).ok()); }
+TEST_F(OptionBoundsTest, ValidOptionsAreAccepted) { EXPECT_TRUE(Make(Good()).ok()); }
 
-TEST_F(OptionBoundsTest, TimeIsMoreThanZeroAndNotInfinite) {
+TEST_F(OptionBoundsTest, TimesMustBePositiveAndFinite) {
   struct Option {
     const char* name;
     absl::Duration& (*get)(TlsBridgeOptions&);
@@ -74,7 +74,7 @@ TEST_F(OptionBoundsTest, TimeIsMoreThanZeroAndNotInfinite) {
   }
 }
 
-TEST_F(OptionBoundsTest, NumbersAndOtherTimes) {
+TEST_F(OptionBoundsTest, NumbersAndOtherTimesHaveBounds) {
   struct Row {
     const char* name;
     Change change;
@@ -95,7 +95,7 @@ TEST_F(OptionBoundsTest, NumbersAndOtherTimes) {
   }
 }
 
-TEST_F(OptionBoundsTest, LimitsOfClients) {
+TEST_F(OptionBoundsTest, LimitsOfClientsHaveBounds) {
   const auto refused = [](const ConnectionLimits& limits) {
     return ConnectionLimiter::Create(limits).status();
   };
@@ -119,7 +119,7 @@ TEST_F(OptionBoundsTest, LimitsOfClients) {
   }
 }
 
-// Targets that a content reader makes are checked when they are met.
+// Targets from a content reader are checked on use.
 TEST_F(OptionBoundsTest, AContentTargetWithoutBackendsIsAFailureOfTheConfiguration) {
   class Nowhere final : public ContentReader {
    public:

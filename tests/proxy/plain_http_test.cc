@@ -1,4 +1,4 @@
-// HTTP without TLS on a TLS port: a page in clear text where that is asked for, else silence.
+// HTTP without TLS on a TLS port: a page in clear text if configured, else no response.
 #include <memory>
 #include <string>
 #include <utility>
@@ -62,7 +62,7 @@ class PlainHttpTest : public ::testing::TestWithParam<ProxyMode> {
     }
   }
 
-  // What a client gets that sends `bytes`, at most `step` at a time.
+  // Returns the response to a client that sends `bytes`, at most `step` at a time.
   std::string Answer(absl::string_view bytes, size_t step) {
     observer_.closed.clear();
     StreamPeer client(loop_, ConnectTo(*block_, loop_));
@@ -89,7 +89,7 @@ class PlainHttpTest : public ::testing::TestWithParam<ProxyMode> {
   std::unique_ptr<ProxyBlock> block_;
 };
 
-// Status, fields and body of one whole answer.
+// Checks status, fields and body of one complete response.
 void ExpectWholePage(const std::string& answer) {
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 400 Bad Request\r\n"));
   const size_t end = answer.find("\r\n\r\n");
@@ -101,7 +101,7 @@ void ExpectWholePage(const std::string& answer) {
   EXPECT_TRUE(absl::StrContains(body, "HTTPS")) << body;
 }
 
-TEST_P(PlainHttpTest, IsAnsweredWithAPageWhereAskedFor) {
+TEST_P(PlainHttpTest, IsAnsweredWithAPageIfConfigured) {
   Start(true);
   for (const char* method : {"GET", "POST", "PUT", "PATCH", "HEAD", "DELETE", "OPTIONS", "CONNECT",
                              "TRACE", "PROPFIND"}) {
@@ -111,17 +111,17 @@ TEST_P(PlainHttpTest, IsAnsweredWithAPageWhereAskedFor) {
   }
 }
 
-TEST_P(PlainHttpTest, IsAnsweredBehindAProxyHeader) {
+TEST_P(PlainHttpTest, IsAnsweredAfterAProxyHeader) {
   Start(true, "0.0.0.0/0,::/0");
   ExpectWholePage(Answer(absl::StrCat("PROXY TCP4 192.0.2.7 192.0.2.1 1 2\r\n", kRequest), 1));
 }
 
-TEST_P(PlainHttpTest, GetsNoByteByDefault) {
+TEST_P(PlainHttpTest, GetsNoResponseByDefault) {
   Start(false);
   EXPECT_EQ(Answer(kRequest, 100), "");
 }
 
-TEST_P(PlainHttpTest, OtherProtocolsGetNoByteInAnyCase) {
+TEST_P(PlainHttpTest, OtherProtocolsNeverGetAResponse) {
   Start(true);
   for (const char* bytes : {"SSH-2.0-x\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "EHLO a.test\r\n",
                             "HTTP/1.1 200 OK\r\n\r\n", "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n"}) {

@@ -1,4 +1,4 @@
-// What every test of a block needs: a simulated loop, backends, and an observer that remembers.
+// The common parts of the blocks' tests: a simulated loop, backends, and a recording observer.
 #ifndef TRESTLE_TESTS_PROXY_PROXY_FIXTURE_H_
 #define TRESTLE_TESTS_PROXY_PROXY_FIXTURE_H_
 
@@ -24,7 +24,7 @@ class RecordingObserver final : public ConnectionObserver {
   void OnTurnedAway(Limit limit) override { turned_away.push_back(limit); }
   void OnClosed(const ConnectionReport& report) override { closed.push_back(report); }
 
-  /// The failure of the only connection that closed; empty if it closed well, or none did.
+  /// Returns the error of the only closed connection; empty if it had none, or none closed.
   std::optional<Error> error() const {
     return closed.size() == 1 ? closed.front().error : std::nullopt;
   }
@@ -34,7 +34,7 @@ class RecordingObserver final : public ConnectionObserver {
   std::vector<Limit> turned_away;
 };
 
-/// A backend that keeps every connection it gets.
+/// A backend that keeps every connection.
 class TestBackend {
  public:
   TestBackend(testing::SimulatedLoop& loop, testing::MemoryDialer& dialer, uint8_t number,

@@ -1,4 +1,4 @@
-// PROXY protocol through a block: who is believed, what the backend is told.
+// The PROXY protocol through a block: trusted senders, and the backend's header.
 #include "trestle/wire/proxy_protocol.h"
 
 #include <memory>
@@ -42,7 +42,7 @@ class ProxyProtocolTest : public ::testing::Test {
 
   StreamPeer& Connect() { return client.emplace(loop, ConnectTo(*block, loop)); }
 
-  /// Takes the PROXY header off what the backend got.
+  /// Removes the PROXY header from the backend's bytes, and returns it.
   ProxyHeader HeaderAtBackend() {
     ProxyHeaderReader reader;
     const std::string& got = backend.peers.at(0)->received();
@@ -62,12 +62,12 @@ class ProxyProtocolTest : public ::testing::Test {
   std::string after_header;
 };
 
-TEST_F(ProxyProtocolTest, ATrustedPeerSpeaksForItsClient) {
+TEST_F(ProxyProtocolTest, ATrustedPeersHeaderIsUsed) {
   StartRouter(Trusting(kTrusted));
   Connect().Send(kV1 + flight);
   loop.RunReady();
   ASSERT_EQ(backend.peers.size(), 1u);
-  EXPECT_EQ(backend.peers[0]->received(), flight) << "the header itself must not be handed on";
+  EXPECT_EQ(backend.peers[0]->received(), flight) << "the header itself must not be passed on";
   const ConnectionReport& report = observer.established.at(0);
   EXPECT_EQ(report.front.peer.ToString(), "198.51.100.7:40000");
   EXPECT_EQ(report.front.local.ToString(), "203.0.113.9:443");
@@ -85,7 +85,7 @@ TEST_F(ProxyProtocolTest, AHeaderInOneByteWritesIsRead) {
   EXPECT_EQ(backend.peers[0]->received(), flight);
 }
 
-TEST_F(ProxyProtocolTest, AHeaderGoesOutInAsManyWritesAsItTakes) {
+TEST_F(ProxyProtocolTest, AHeaderIsSentInSeveralWritesIfNeeded) {
   testing::MemoryLink narrow;
   narrow.capacity_bytes = 16;
   narrow.latency = absl::Milliseconds(1);
@@ -107,7 +107,7 @@ TEST_F(ProxyProtocolTest, AHeaderGoesOutInAsManyWritesAsItTakes) {
   }
 }
 
-TEST_F(ProxyProtocolTest, ABackendThatTakesNoHeaderIsLimitedLikeADial) {
+TEST_F(ProxyProtocolTest, ABackendThatAcceptsNoHeaderReachesTheDialTimeout) {
   testing::MemoryLink stuck;
   stuck.capacity_bytes = 16;
   stuck.stall_after_bytes = 16;
@@ -127,7 +127,7 @@ TEST_F(ProxyProtocolTest, ABackendThatTakesNoHeaderIsLimitedLikeADial) {
   EXPECT_EQ(block->open_connections(), 0u);
 }
 
-TEST_F(ProxyProtocolTest, AHealthCheckBehindAHeaderIsNoFailureOfTls) {
+TEST_F(ProxyProtocolTest, AHealthCheckAfterAHeaderIsNoFailureOfTls) {
   StartRouter(Trusting(kTrusted));
   Connect().Send(kV1);
   client->End();
@@ -136,7 +136,7 @@ TEST_F(ProxyProtocolTest, AHealthCheckBehindAHeaderIsNoFailureOfTls) {
   EXPECT_EQ(observer.error()->code, ErrorCode::kNothingSent);
 }
 
-TEST_F(ProxyProtocolTest, AHeaderFromAnybodyElseIsRefused) {
+TEST_F(ProxyProtocolTest, AHeaderFromAnotherPeerIsRejected) {
   StartRouter(Trusting("198.51.100.0/24"));
   Connect().Send(kV1 + flight);
   loop.RunReady();
@@ -147,7 +147,7 @@ TEST_F(ProxyProtocolTest, AHeaderFromAnybodyElseIsRefused) {
   EXPECT_EQ(observer.error()->code, ErrorCode::kNotTls);
 }
 
-TEST_F(ProxyProtocolTest, ATrustedPeerWithoutAHeaderIsRefused) {
+TEST_F(ProxyProtocolTest, ATrustedPeerWithoutAHeaderIsRejected) {
   StartRouter(Trusting(kTrusted));
   Connect().Send(flight);
   loop.RunReady();
@@ -187,7 +187,7 @@ TEST_F(ProxyProtocolTest, ALocalHeaderKeepsTheConnectionsOwnAddresses) {
   EXPECT_THAT(observer.established.at(0).front.peer.ToString(), StartsWith("192.0.2."));
 }
 
-TEST_F(ProxyProtocolTest, ABlockBehindTheRouterFindsTheHeaderRead) {
+TEST_F(ProxyProtocolTest, ABlockBehindTheRouterGetsTheHeadersData) {
   SniPassthroughRouterOptions options;
   options.connection = Trusting(kTrusted);
   options.routes = *RouteTable::Create({{"", backend.endpoint}});
@@ -205,7 +205,7 @@ TEST_F(ProxyProtocolTest, ABlockBehindTheRouterFindsTheHeaderRead) {
   loop.RunReady();
 }
 
-TEST_F(ProxyProtocolTest, TheBackendIsToldInV1) {
+TEST_F(ProxyProtocolTest, TheBackendGetsAV1Header) {
   ConnectionOptions options = Trusting(kTrusted);
   options.proxy_protocol_to_backend = ProxyProtocolOut::kV1;
   StartRouter(options);
@@ -214,7 +214,7 @@ TEST_F(ProxyProtocolTest, TheBackendIsToldInV1) {
   EXPECT_EQ(backend.peers.at(0)->received(), kV1 + flight);
 }
 
-TEST_F(ProxyProtocolTest, TheBackendIsToldInV2WithTheNameAndWhatCameIn) {
+TEST_F(ProxyProtocolTest, TheBackendGetsAV2HeaderWithTheNameAndTheReceivedTlvs) {
   ConnectionOptions options = Trusting(kTrusted);
   options.proxy_protocol_to_backend = ProxyProtocolOut::kV2;
   StartRouter(options);
@@ -232,11 +232,11 @@ TEST_F(ProxyProtocolTest, TheBackendIsToldInV2WithTheNameAndWhatCameIn) {
   ASSERT_EQ(out.unknown_tlvs.size(), 1u);
   EXPECT_EQ(out.unknown_tlvs[0].value, "private");
   EXPECT_TRUE(out.has_crc32c);
-  EXPECT_FALSE(out.ssl.has_value()) << "nothing is known of a session that wasn't opened here";
+  EXPECT_FALSE(out.ssl.has_value()) << "a session that isn't terminated here is unknown";
   EXPECT_EQ(after_header, flight);
 }
 
-TEST_F(ProxyProtocolTest, UnknownTlvsThatNoLongerFitAreLeftOut) {
+TEST_F(ProxyProtocolTest, UnknownTlvsThatNoLongerFitAreOmitted) {
   ConnectionOptions options = Trusting(kTrusted);
   options.proxy_protocol_to_backend = ProxyProtocolOut::kV2;
   StartRouter(options);
@@ -251,7 +251,7 @@ TEST_F(ProxyProtocolTest, UnknownTlvsThatNoLongerFitAreLeftOut) {
   EXPECT_EQ(after_header, flight);
 }
 
-TEST_F(ProxyProtocolTest, ATerminatorTellsWhatTlsAgreed) {
+TEST_F(ProxyProtocolTest, ATerminatorSendsTheNegotiatedParameters) {
   testing::TestPki pki(loop.Now());
   TlsTerminatorOptions options;
   options.front_tls = ServerFor(pki, loop.Now(), {{"app.test"}}, {"http/1.1"});

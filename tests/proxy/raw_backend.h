@@ -1,4 +1,4 @@
-// RawBackend: a backend made of bare BoringSSL, which can do what no TlsEngine would.
+// RawBackend: a backend of BoringSSL alone, which can do things that TlsEngine never does.
 #ifndef TRESTLE_TESTS_PROXY_RAW_BACKEND_H_
 #define TRESTLE_TESTS_PROXY_RAW_BACKEND_H_
 
@@ -48,7 +48,7 @@ class RawBackend final : public TransportHandler {
   }
   void OnWritable() override {}
 
-  /// Sends once the handshake is done; session tickets go first.
+  /// Sends after the handshake; session tickets come first.
   void Send(absl::string_view bytes) {
     tls_.Write(bytes);
     transport_->Write(AsBytes(tls_.TakeOutput()));

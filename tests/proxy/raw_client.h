@@ -1,5 +1,5 @@
-// RawClient: BoringSSL itself as a client of a block, for what TlsPeer doesn't do: encrypted
-// hellos, sessions offered to other names, hellos made by hand.
+// RawClient: BoringSSL alone as a client of a block, for functions that TlsPeer lacks: encrypted
+// hellos, sessions offered for other names, hand-made hellos.
 #ifndef TRESTLE_TESTS_PROXY_RAW_CLIENT_H_
 #define TRESTLE_TESTS_PROXY_RAW_CLIENT_H_
 
@@ -23,7 +23,7 @@ class RawClient {
  public:
   static constexpr int kNoAlert = -1;
 
-  /// A client at the other end of `transport`; trusts anybody.
+  /// Creates a client at the other end of `transport`; it trusts every server.
   RawClient(SimulatedLoop& loop, std::unique_ptr<Transport> transport, SSL_CTX* context)
       : loop_(loop), transport_(std::move(transport)), peer_(context, /*is_server=*/false) {
     SSL_set_app_data(ssl(), this);
@@ -36,7 +36,7 @@ class RawClient {
 
   SSL* ssl() { return peer_.ssl(); }
 
-  /// Encrypts its hello under the first config of `list`, whose public name stands outside.
+  /// Encrypts its hello with the first config of `list`, whose public name is in the outer hello.
   void UseEch(const std::string& list) {
     EXPECT_TRUE(SSL_set1_ech_config_list(ssl(), reinterpret_cast<const uint8_t*>(list.data()),
                                          list.size()));
@@ -49,7 +49,7 @@ class RawClient {
         SSL_set_alpn_protos(ssl(), reinterpret_cast<const uint8_t*>(wire.data()), wire.size()), 0);
   }
 
-  /// Asks for `name`, makes the handshake as far as it gets, and sends `text`, if it gets so far.
+  /// Requests `name`, continues the handshake as far as possible, and then sends `text`.
   void Join(const std::string& name, absl::string_view text) {
     SSL_set_tlsext_host_name(ssl(), name.c_str());
     Pump();
@@ -61,7 +61,7 @@ class RawClient {
   bool done() { return SSL_in_init(ssl()) == 0; }
   int alert() const { return alert_; }
 
-  /// Carries bytes both ways until nothing moves.
+  /// Carries bytes in both directions until none are left.
   void Pump() {
     do {
       peer_.Handshake();
@@ -72,7 +72,7 @@ class RawClient {
     } while (Receive());
   }
 
-  /// Sends what TLS has to say, without reading.
+  /// Sends TLS's pending output, without reading.
   void SendOutput() { Say(peer_.TakeOutput()); }
 
   /// Sends bytes below TLS.
@@ -81,7 +81,7 @@ class RawClient {
     loop_.RunReady();
   }
 
-  /// FIN without close_notify.
+  /// Sends a FIN without close_notify.
   void End() {
     transport_->ShutdownWrite(StreamEnd::kClean);
     loop_.RunReady();

@@ -41,7 +41,7 @@ TEST(RouteTableTest, TheMostSpecificPatternWins) {
   EXPECT_EQ((*table)->size(), 5u);
 }
 
-TEST(RouteTableTest, WithoutADefaultNothingIsGuessed) {
+TEST(RouteTableTest, WithoutADefaultOtherNamesHaveNoRoute) {
   const auto table = RouteTable::Create({{"a.test", Backend(1)}});
   EXPECT_EQ(Found(**table, "b.test"), "none");
   EXPECT_EQ(Found(**table, ""), "none");
@@ -72,7 +72,7 @@ void ExpectRefused(const std::vector<Route>& routes, const std::string& why) {
   EXPECT_THAT(error->detail, HasSubstr(why));
 }
 
-TEST(RouteTableTest, BadTablesAreRefusedWithTheReason) {
+TEST(RouteTableTest, InvalidTablesAreRejectedWithTheReason) {
   ExpectRefused({}, "no route");
   ExpectRefused({{"a.test", Backend(1)}, {"A.test", Backend(2)}}, "is there twice");
   ExpectRefused({{"", Backend(1)}, {"", Backend(2)}}, "default");
@@ -86,7 +86,7 @@ TEST(RouteTableTest, BadTablesAreRefusedWithTheReason) {
   ExpectRefused({{"a.test", static_cast<ConnectionHandler*>(nullptr)}}, "no handler");
 }
 
-TEST(RouteTableTest, RoutesOfAProtocolComeFirstWhateverTheName) {
+TEST(RouteTableTest, RoutesOfAProtocolComeFirstForEveryName) {
   const auto table = RouteTable::Create({{"a.test", Backend(1)},
                                          {"", Backend(2)},
                                          {"", Backend(3), "acme-tls/1"},
@@ -112,7 +112,7 @@ TEST(RouteTableTest, NamesWithUnderscoresAreRouted) {
   EXPECT_EQ((*table)->Find("_x._tcp.internal")->pattern, "*._tcp.internal");
 }
 
-TEST(RouteTableTest, KnowsWhenARouteLeadsBackToTheListener) {
+TEST(RouteTableTest, DetectsARouteThatLeadsBackToTheListener) {
   const auto leads = [](const char* backend, const char* listener) {
     const auto table = RouteTable::Create(
         {{"a.test", Endpoint(ByteView({192, 0, 2, 1}), 1)}, {"", *Endpoint::Parse(backend)}});

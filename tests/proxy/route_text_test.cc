@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 
 const Backends& BackendsOf(const Route& route) { return std::get<Backends>(route.target); }
 
-TEST(RouteTextTest, ReadsTheCommandLineForm) {
+TEST(RouteTextTest, ParsesTheCommandLineForm) {
   const auto routes = ParseRouteList("a.test=127.0.0.1:1, *.b.test=[::1]:2+127.0.0.1:3");
   ASSERT_TRUE(routes.ok()) << routes.status();
   ASSERT_EQ(routes->size(), 2u);
@@ -27,7 +27,7 @@ TEST(RouteTextTest, ReadsTheCommandLineForm) {
   EXPECT_TRUE(ParseRouteList("")->empty());
 }
 
-TEST(RouteTextTest, DefaultIsTheDefaultInAnyCase) {
+TEST(RouteTextTest, DefaultMayBeInAnyCase) {
   for (const char* name : {"default", "Default", "DEFAULT"}) {
     const std::string backend = "127.0.0.1:1";
     EXPECT_EQ(ParseRouteList(name + ("=" + backend))->at(0).pattern, "") << name;
@@ -35,7 +35,7 @@ TEST(RouteTextTest, DefaultIsTheDefaultInAnyCase) {
   }
 }
 
-TEST(RouteTextTest, ABadListQuotesTheItem) {
+TEST(RouteTextTest, AnInvalidListQuotesTheItem) {
   for (const char* bad : {"a.test", "=127.0.0.1:1", "a.test=", "a.test=localhost:1",
                           "a.test=127.0.0.1:1+", "a.test=127.0.0.1:99999", "a.test=127.0.0.1:0",
                           "a.test=0.0.0.0:1", "a.test=127.0.0.1:1+[::]:1"}) {
@@ -46,7 +46,7 @@ TEST(RouteTextTest, ABadListQuotesTheItem) {
   }
 }
 
-TEST(RouteTextTest, ReadsAFile) {
+TEST(RouteTextTest, ParsesAFile) {
   const auto routes = ParseRoutesFile(
       "# comment\n"
       "\n"
@@ -62,7 +62,7 @@ TEST(RouteTextTest, ReadsAFile) {
   EXPECT_EQ((*routes)[2].alpn, "acme-tls/1");
 }
 
-TEST(RouteTextTest, ABadFileNamesTheLine) {
+TEST(RouteTextTest, AnInvalidFileNamesTheLine) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"a.test", "NAME IP:PORT"},
       {"a.test 127.0.0.1", "127.0.0.1"},

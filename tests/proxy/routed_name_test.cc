@@ -1,5 +1,5 @@
-// The name that chose a route and the name that TLS goes by, where they differ: encrypted hellos,
-// a second hello, sessions, challenges; and addresses that a header told.
+// The name that selected a route and the name that TLS uses may differ: encrypted hellos, a second
+// hello, sessions, challenges. Also addresses from a PROXY header.
 #include <openssl/ssl.h>
 
 #include <memory>
@@ -34,8 +34,8 @@ constexpr char kAcme[] = "acme-tls/1";
 
 enum class Block { kTerminator, kBridge };
 
-// As in examples/one_port: a router, and behind it blocks that share one front config. Who asks
-// for admin.test needs a certificate; others don't.
+// As in examples/one_port: a router, and behind it blocks with one common front config. Clients of
+// admin.test need a certificate; others don't.
 class RoutedNameTest : public ::testing::TestWithParam<Block> {
  protected:
   RoutedNameTest() : context_(MakeRawContext()) {
@@ -110,7 +110,7 @@ class RoutedNameTest : public ::testing::TestWithParam<Block> {
     return *client_;
   }
 
-  // What `backend` got in clear text from its only connection.
+  // Returns the clear text that `backend` received on its only connection.
   std::string ReceivedBy(const TestBackend& backend) const {
     if (GetParam() == Block::kTerminator) {
       return backend.peers.size() == 1 ? backend.peers[0]->received() : "";
@@ -118,7 +118,7 @@ class RoutedNameTest : public ::testing::TestWithParam<Block> {
     return reached_.size() == 1 && reached_[0] == &backend ? servers_[0]->received() : "";
   }
 
-  // The failure of the block that got the connection.
+  // Returns the error of the block that got the connection.
   Error Failure() {
     client_->End();
     loop_.RunFor(ConnectionOptions().close_timeout);
@@ -146,7 +146,7 @@ class RoutedNameTest : public ::testing::TestWithParam<Block> {
   const EchPair admin_ech_ = NewEchPair(1, "admin.test");
   const EchPair status_ech_ = NewEchPair(2, "status.test");
   const EchPair wild_ech_ = NewEchPair(3, "public.wild.test");
-  const EchPair unknown_ech_ = NewEchPair(4, "public.wild.test");  // Of no key of the server's.
+  const EchPair unknown_ech_ = NewEchPair(4, "public.wild.test");  // The server has no key for it.
   std::shared_ptr<const ServerTlsConfig> front_;
   ConnectionOptions connection_;
   RecordingObserver observer_;
@@ -167,7 +167,7 @@ INSTANTIATE_TEST_SUITE_P(Blocks, RoutedNameTest,
                            return info.param == Block::kTerminator ? "Terminator" : "Bridge";
                          });
 
-TEST_P(RoutedNameTest, WithoutEncryptedHellosRouteAndPolicyGoByOneName) {
+TEST_P(RoutedNameTest, WithoutEncryptedHellosRouteAndPolicyUseOneName) {
   Connect(*router_).Join("admin.test", "secret");
   EXPECT_EQ(dialer_.dials(), 0u);
   EXPECT_EQ(Failure().code, ErrorCode::kClientCertificateMissing);
@@ -176,14 +176,14 @@ TEST_P(RoutedNameTest, WithoutEncryptedHellosRouteAndPolicyGoByOneName) {
   EXPECT_EQ(ReceivedBy(status_), "question");
 }
 
-// The outer name leads to the backend that wants certificates, the inner one has a policy without.
+// The outer name leads to the backend that requires certificates; the inner name's policy does not.
 TEST_P(RoutedNameTest, AnInnerNameWithoutPolicyDoesNotOpenTheOuterNamesBackend) {
   Connect(*router_).UseEch(admin_ech_.config_list);
   client_->Join("status.test", "attack");
   ExpectRefused();
 }
 
-TEST_P(RoutedNameTest, TheInnerNameMustLeadWhereTheOuterDid) {
+TEST_P(RoutedNameTest, TheInnerNameMustHaveTheOuterNamesRoute) {
   struct Case {
     const char* what;
     const EchPair& ech;
@@ -211,7 +211,7 @@ TEST_P(RoutedNameTest, AnInnerNameOfTheSameHandlerIsServed) {
   EXPECT_EQ(observer_.established.at(0).route, "*.wild.test");
 }
 
-TEST_P(RoutedNameTest, ARejectedEncryptedHelloGoesByItsOuterName) {
+TEST_P(RoutedNameTest, ARejectedEncryptedHelloUsesItsOuterName) {
   Connect(*router_).UseEch(unknown_ech_.config_list);
   client_->Join("status.test", "question");
   EXPECT_FALSE(client_->done());
@@ -228,8 +228,8 @@ TEST_P(RoutedNameTest, AChallengeUnderAnInnerNameIsNotAnsweredElsewhere) {
   ExpectRefused();
 }
 
-TEST_P(RoutedNameTest, EachRouterOnTheWayMustAgree) {
-  // The first router knows names that the second one doesn't tell apart.
+TEST_P(RoutedNameTest, EachRouterMustAgree) {
+  // The first router has routes for names that the second one does not distinguish.
   const auto inner = NewRouter(*RouteTable::Create({{"", blocks_[2].get()}}));
   const auto outer = NewRouter(
       *RouteTable::Create({{"*.wild.test", inner.get()}, {"status.test", blocks_[1].get()}}));
@@ -262,8 +262,8 @@ TEST_P(RoutedNameTest, OneReportHasTheStagesOfTheRouterToo) {
   EXPECT_TRUE(router_observer_.closed.at(0).handed_over);
 }
 
-// A block behind a router has no hello timeout of its own on top.
-TEST_P(RoutedNameTest, TheTimeForTheHelloBeginsAtTheAccept) {
+// A block behind a router adds no hello timeout of its own.
+TEST_P(RoutedNameTest, TheTimeLimitOfTheHelloBeginsAtTheAccept) {
   auto [end, front] = NewMemoryPair(loop_);
   Accepted late(std::move(front));
   late.time = loop_.MonotonicNow() - absl::Seconds(4);
@@ -274,7 +274,7 @@ TEST_P(RoutedNameTest, TheTimeForTheHelloBeginsAtTheAccept) {
   EXPECT_EQ(observer_.error()->code, ErrorCode::kTimeout);
 }
 
-// RFC 8446 4.1.2 forbids it. Route, certificate, policy and report go by the first hello.
+// RFC 8446 4.1.2 forbids it. Route, certificate, policy and report use the first hello.
 TEST_P(RoutedNameTest, ASecondHelloWithAnotherNameChangesNothing) {
   const uint16_t groups[] = {SSL_GROUP_SECP384R1, SSL_GROUP_X25519};
   for (const auto& [first, second] :
@@ -285,7 +285,7 @@ TEST_P(RoutedNameTest, ASecondHelloWithAnotherNameChangesNothing) {
     ASSERT_TRUE(SSL_set1_group_ids(ssl, groups, 2));
     ASSERT_TRUE(SSL_set1_client_key_shares(ssl, groups, 1));
     SSL_set_tlsext_host_name(ssl, first);
-    SSL_do_handshake(ssl);  // Makes the first hello.
+    SSL_do_handshake(ssl);  // Writes the first hello.
     client_->Join(second, "question");
     EXPECT_TRUE(SSL_used_hello_retry_request(ssl));
     EXPECT_EQ(ReceivedBy(admin_), "");
@@ -307,7 +307,7 @@ TEST_P(RoutedNameTest, ASecondHelloWithAnotherNameChangesNothing) {
   }
 }
 
-TEST_P(RoutedNameTest, ASessionOfOneNameOpensNoOther) {
+TEST_P(RoutedNameTest, ASessionOfOneNameIsNotResumedForAnother) {
   Connect(*router_).Join("status.test", "question");
   ASSERT_EQ(ReceivedBy(status_), "question");
   if (GetParam() == Block::kBridge) {
@@ -334,8 +334,8 @@ TEST_P(RoutedNameTest, ASessionOfOneNameOpensNoOther) {
   }
 }
 
-// A handler of an embedder's own that read the hello, and has no way to route again.
-TEST_P(RoutedNameTest, WithoutAWayToAskAgainOnlyTheSameHelloWillDo) {
+// An embedder's own handler read the hello, and cannot route again.
+TEST_P(RoutedNameTest, WithoutARouteCheckOnlyTheSameHelloIsAccepted) {
   struct Case {
     const char* name;
     const char* alpn;
@@ -363,7 +363,7 @@ TEST_P(RoutedNameTest, WithoutAWayToAskAgainOnlyTheSameHelloWillDo) {
 
 // ---- limits ----
 
-TEST_P(RoutedNameTest, ARouterAndTheBlocksBehindItHaveOneLimitOfConnections) {
+TEST_P(RoutedNameTest, ARouterAndItsBlocksShareOneLimitOfConnections) {
   ConnectionLimits limits;
   limits.connections = 2;
   connection_.limiter = *ConnectionLimiter::Create(limits);
@@ -380,7 +380,7 @@ TEST_P(RoutedNameTest, ARouterAndTheBlocksBehindItHaveOneLimitOfConnections) {
     return done;
   };
   EXPECT_TRUE(is_served("status.test"));
-  EXPECT_TRUE(is_served("a.wild.test")) << "handed over, a connection is still one";
+  EXPECT_TRUE(is_served("a.wild.test")) << "a handed over connection counts once";
   EXPECT_FALSE(is_served("status.test"));
   EXPECT_FALSE(is_served("a.wild.test"));
   EXPECT_EQ(connection_.limiter->open_connections(), 2u);
@@ -390,7 +390,7 @@ TEST_P(RoutedNameTest, ARouterAndTheBlocksBehindItHaveOneLimitOfConnections) {
   EXPECT_EQ(connection_.limiter->open_connections(), 0u);
 }
 
-TEST_P(RoutedNameTest, ABlockWithoutLimitsKeepsItsRoutersPlace) {
+TEST_P(RoutedNameTest, ABlockWithoutLimitsKeepsTheRoutersSlot) {
   ConnectionLimits limits;
   limits.connections = 1;
   connection_.limiter = *ConnectionLimiter::Create(limits);
@@ -428,7 +428,7 @@ INSTANTIATE_TEST_SUITE_P(Blocks, RoutedAddressTest,
                            return info.param == Block::kTerminator ? "Terminator" : "Bridge";
                          });
 
-TEST_P(RoutedAddressTest, LimitsBehindARouterGoByTheClientThatTheHeaderTells) {
+TEST_P(RoutedAddressTest, LimitsBehindARouterUseTheClientInTheHeader) {
   EXPECT_TRUE(Serves("PROXY TCP4 198.51.100.1 203.0.113.9 1 443\r\n"));
   EXPECT_TRUE(Serves("PROXY TCP4 198.51.100.2 203.0.113.9 1 443\r\n"));
   EXPECT_FALSE(Serves("PROXY TCP4 198.51.100.1 203.0.113.9 2 443\r\n"));
@@ -436,7 +436,7 @@ TEST_P(RoutedAddressTest, LimitsBehindARouterGoByTheClientThatTheHeaderTells) {
   EXPECT_THAT(observer_.established[0].front.via.ToString(), HasSubstr("192.0.2."));
 }
 
-TEST_P(RoutedAddressTest, IPv4MappedClientsOfAHeaderAreNotOneClient) {
+TEST_P(RoutedAddressTest, IPv4MappedClientsInAHeaderAreSeparateClients) {
   EXPECT_TRUE(Serves("PROXY TCP6 ::ffff:198.51.100.1 ::ffff:203.0.113.9 1 443\r\n"));
   EXPECT_TRUE(Serves("PROXY TCP6 ::ffff:198.51.100.2 ::ffff:203.0.113.9 1 443\r\n"));
   EXPECT_FALSE(Serves("PROXY TCP4 198.51.100.2 203.0.113.9 1 443\r\n")) << "the same client";

@@ -1,6 +1,6 @@
-// A seeded simulation of all three blocks: whatever the links do, bytes out are bytes in, per
-// direction; ends are carried across; buffers stay within their bounds; and each connection is
-// reported exactly once.
+// A seeded simulation of all three blocks over random links. In each direction the output equals
+// the input, ends are passed on, buffers stay within their bounds, and each connection is reported
+// exactly once.
 #include <memory>
 #include <optional>
 #include <set>
@@ -42,8 +42,8 @@ MemoryLink RandomLink(SimulatedLoop& loop) {
   return link;
 }
 
-/// The backend's end of a connection: TLS or clear text, by the block under test. The response is
-/// tied to the connection by an index that the request starts with.
+/// The backend's end of a connection: TLS or clear text, as the tested block requires. An index at
+/// the start of the request ties the response to the connection.
 struct BackendEnd {
   std::unique_ptr<TlsPeer> tls;
   std::unique_ptr<StreamPeer> plain;
@@ -128,7 +128,7 @@ class SimulationTest : public ::testing::TestWithParam<std::tuple<ProxyMode, int
   RecordingObserver observer;
 };
 
-TEST_P(SimulationTest, BytesOutAreBytesInAndEveryConnectionIsReportedOnce) {
+TEST_P(SimulationTest, OutputEqualsInputAndEveryConnectionIsReportedOnce) {
   StartBackend();
   std::vector<std::string> requests;
   for (int i = 0; i < kConnections; ++i) {
@@ -152,7 +152,7 @@ TEST_P(SimulationTest, BytesOutAreBytesInAndEveryConnectionIsReportedOnce) {
     arrived.insert(end.received());
     EXPECT_TRUE(end.saw_end());
   }
-  EXPECT_TRUE(sent == arrived) << "requests changed on their way";
+  EXPECT_TRUE(sent == arrived) << "a request changed in transit";
   std::multiset<std::string> answered;
   for (const auto& client : clients) {
     EXPECT_TRUE(client->failure().ok()) << client->failure();
@@ -175,9 +175,9 @@ TEST_P(SimulationTest, BytesOutAreBytesInAndEveryConnectionIsReportedOnce) {
   EXPECT_EQ(loop.buffers().lent_blocks(), 0u);
 }
 
-// Cut by RST after any number of bytes on any link, every connection still ends, once, with a leg
-// to blame, and what arrived is a prefix of what was sent.
-TEST_P(SimulationTest, ACutAnywhereIsReportedOnceAndNothingIsInvented) {
+// A RST after any number of bytes on any link still ends every connection once, with the faulty
+// leg. The received bytes are a prefix of the sent ones.
+TEST_P(SimulationTest, AResetAnywhereIsReportedOnceAndAddsNoBytes) {
   StartBackend();
   responses.push_back(Noise(loop, 40'000));
   const std::string request = Noise(loop, 40'000);

@@ -49,7 +49,7 @@ class RouterTest : public ::testing::Test {
 
 std::string Flight(absl::string_view name) { return InRecords(ClassicHello(name).Message()); }
 
-TEST_F(RouterTest, PassesTheUntouchedStreamToTheBackendOfTheName) {
+TEST_F(RouterTest, PassesTheUnchangedStreamToTheBackendOfTheName) {
   const std::string flight = Flight("A.test") + "early data follows";
   Connect().Send(flight);
   loop.RunReady();
@@ -77,7 +77,7 @@ TEST_F(RouterTest, PassesTheUntouchedStreamToTheBackendOfTheName) {
   EXPECT_EQ(router->open_connections(), 0u);
 }
 
-TEST_F(RouterTest, WildcardsAndTheDefault) {
+TEST_F(RouterTest, WildcardsAndTheDefaultAreUsed) {
   Connect().Send(Flight("x.wild.test"));
   loop.RunReady();
   EXPECT_EQ(w.peers.size(), 1u);
@@ -86,7 +86,7 @@ TEST_F(RouterTest, WildcardsAndTheDefault) {
   EXPECT_EQ(d.peers.size(), 1u);
 }
 
-TEST_F(RouterTest, WhatIsNoHelloReachesNoBackendNotEvenTheDefault) {
+TEST_F(RouterTest, OtherProtocolsReachNoBackend) {
   for (const std::string& junk :
        {std::string("GET / HTTP/1.1\r\n\r\n"), std::string("SSH-2.0-x\r\n"),
         std::string("PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n") + Flight("a.test"),
@@ -117,7 +117,7 @@ TEST_F(RouterTest, AMalformedHelloGetsAnAlert) {
   EXPECT_EQ(client->received(), std::string("\x15\x03\x03\x00\x02\x02\x32", 7));
 }
 
-TEST_F(RouterTest, NoRouteIsToldByAnAlert) {
+TEST_F(RouterTest, AMissingRouteCausesAnAlert) {
   StartRouter({{"a.test", a.endpoint}});
   Connect().Send(Flight("b.test"));
   loop.RunReady();
@@ -131,7 +131,7 @@ TEST_F(RouterTest, NoRouteIsToldByAnAlert) {
   EXPECT_EQ(dialer.dials(), 0u);
 }
 
-TEST_F(RouterTest, ConnectionsWithoutARouteOfTheirOwnAreTreatedAsAsked) {
+TEST_F(RouterTest, ConnectionsWithoutARouteAreHandledAsConfigured) {
   for (const Unrouted unrouted : {Unrouted::kDefaultRoute, Unrouted::kAlert, Unrouted::kClose}) {
     for (const bool named : {false, true}) {
       SCOPED_TRACE(static_cast<int>(unrouted) * 2 + named);
@@ -152,7 +152,7 @@ TEST_F(RouterTest, ConnectionsWithoutARouteOfTheirOwnAreTreatedAsAsked) {
   }
 }
 
-TEST_F(RouterTest, TheReportTellsOfTheHello) {
+TEST_F(RouterTest, TheReportDescribesTheHello) {
   SniPassthroughRouterOptions options;
   options.routes = *RouteTable::Create({{"", d.endpoint}});
   options.ja4_sha256 = Sha256;
@@ -170,7 +170,7 @@ TEST_F(RouterTest, TheReportTellsOfTheHello) {
   EXPECT_THAT(hello->ja4, ::testing::StartsWith("t13d"));
 }
 
-TEST_F(RouterTest, TheTimeForAHelloIsATotal) {
+TEST_F(RouterTest, TheTimeLimitOfAHelloIsATotal) {
   const std::string flight = Flight("a.test");
   Connect();
   for (int i = 0; i < 49; ++i) {
@@ -185,7 +185,7 @@ TEST_F(RouterTest, TheTimeForAHelloIsATotal) {
   EXPECT_TRUE(client->saw_end());
 }
 
-TEST_F(RouterTest, AClientThatLeavesInMidHelloIsNamed) {
+TEST_F(RouterTest, AnEndWithinTheHelloIsReported) {
   Connect().Send(Flight("a.test").substr(0, 100));
   client->End();
   loop.RunReady();
@@ -194,7 +194,7 @@ TEST_F(RouterTest, AClientThatLeavesInMidHelloIsNamed) {
   EXPECT_THAT(observer.error()->detail, ::testing::HasSubstr("after 100 bytes"));
 }
 
-TEST_F(RouterTest, AHelloWithAHalfCloseStillGetsItsReply) {
+TEST_F(RouterTest, AHelloWithAHalfCloseStillGetsTheResponse) {
   Connect().Send(Flight("a.test"));
   client->End();
   loop.RunReady();
@@ -206,7 +206,7 @@ TEST_F(RouterTest, AHelloWithAHalfCloseStillGetsItsReply) {
   EXPECT_TRUE(observer.closed.at(0).ok());
 }
 
-TEST_F(RouterTest, ABackendThatRefusesIsNamedAndTheClientClosed) {
+TEST_F(RouterTest, ABackendThatRefusesIsReportedAndTheClientClosed) {
   dialer.Refuse(a.endpoint, MakeError(ErrorCode::kTransport, Phase::kDial,
                                       "192.0.2.1:443 refused the connection"));
   Connect().Send(Flight("a.test"));
@@ -219,7 +219,7 @@ TEST_F(RouterTest, ABackendThatRefusesIsNamedAndTheClientClosed) {
   EXPECT_EQ(observer.error()->phase, Phase::kDial);
 }
 
-TEST_F(RouterTest, ABackendThatNeverAnswersTimesOut) {
+TEST_F(RouterTest, ASilentBackendTimesOut) {
   dialer.Refuse(a.endpoint, absl::OkStatus(), absl::InfiniteDuration());
   Connect().Send(Flight("a.test"));
   loop.RunFor(absl::Seconds(11));
@@ -228,7 +228,7 @@ TEST_F(RouterTest, ABackendThatNeverAnswersTimesOut) {
   EXPECT_EQ(observer.error()->leg, Leg::kBack);
 }
 
-TEST_F(RouterTest, ACutBackendCutsTheClient) {
+TEST_F(RouterTest, ATruncatedBackendTruncatesTheClient) {
   Connect().Send(Flight("a.test"));
   loop.RunReady();
   a.peers[0]->Send("partial");
@@ -241,7 +241,7 @@ TEST_F(RouterTest, ACutBackendCutsTheClient) {
   EXPECT_EQ(observer.error()->leg, Leg::kBack);
 }
 
-TEST_F(RouterTest, NewRoutesAreForNewConnections) {
+TEST_F(RouterTest, NewRoutesApplyToNewConnections) {
   Connect().Send(Flight("a.test"));
   loop.RunReady();
   EXPECT_TRUE(router->ReplaceRoutes(*RouteTable::Create({{"a.test", w.endpoint}})).ok());
@@ -255,11 +255,12 @@ TEST_F(RouterTest, NewRoutesAreForNewConnections) {
   EXPECT_THAT(a.peers[0]->received(), ::testing::EndsWith("still connected"));
 }
 
-TEST_F(RouterTest, ADefaultRouteThatNothingCanReachIsRefused) {
+TEST_F(RouterTest, ADefaultRouteThatNoHelloCanUseIsRejected) {
   SniPassthroughRouterOptions options;
   options.routes = *RouteTable::Create({{"a.test", a.endpoint}, {"", d.endpoint}});
   options.unknown_name = Unrouted::kAlert;
-  EXPECT_TRUE(SniPassthroughRouter::Create(loop, dialer, options).ok()) << "for hellos of no name";
+  EXPECT_TRUE(SniPassthroughRouter::Create(loop, dialer, options).ok())
+      << "for hellos without a name";
   options.no_name = Unrouted::kClose;
   EXPECT_THAT(SniPassthroughRouter::Create(loop, dialer, options).status().message(),
               HasSubstr("nothing can reach the default route"));
@@ -271,7 +272,7 @@ TEST_F(RouterTest, ADefaultRouteThatNothingCanReachIsRefused) {
   EXPECT_FALSE((*strict)->ReplaceRoutes(nullptr).ok());
 }
 
-TEST_F(RouterTest, ARouteMayLeadToAnotherBlock) {
+TEST_F(RouterTest, ARouteMayHandOverToAnotherBlock) {
   SniPassthroughRouterOptions inner_options;
   inner_options.routes = *RouteTable::Create({{"", d.endpoint}});
   RecordingObserver inner_observer;
@@ -294,7 +295,7 @@ TEST_F(RouterTest, DrainWaitsThenCuts) {
   loop.RunReady();
   bool drained = false;
   router->Drain(absl::Seconds(30), [&] { drained = true; });
-  // The last five seconds, the close_timeout, are for ending the connections.
+  // The last five seconds, the close_timeout, are for closing the connections.
   loop.RunFor(absl::Seconds(24));
   EXPECT_FALSE(drained);
   loop.RunFor(absl::Seconds(6));
@@ -303,7 +304,7 @@ TEST_F(RouterTest, DrainWaitsThenCuts) {
   EXPECT_EQ(observer.error()->code, ErrorCode::kCancelled);
 }
 
-TEST_F(RouterTest, DrainOfAnIdleBlockIsDoneSoonAndNotAtOnce) {
+TEST_F(RouterTest, DrainOfAnIdleBlockEndsSoonButNotInTheCall) {
   bool drained = false;
   router->Drain(absl::Seconds(30), [&] { drained = true; });
   EXPECT_FALSE(drained);
@@ -311,7 +312,7 @@ TEST_F(RouterTest, DrainOfAnIdleBlockIsDoneSoonAndNotAtOnce) {
   EXPECT_TRUE(drained);
 }
 
-TEST_F(RouterTest, DestroyingTheBlockTellsOfEveryConnection) {
+TEST_F(RouterTest, DestroyingTheBlockReportsEveryConnection) {
   Connect().Send(Flight("a.test"));
   StreamPeer silent(loop, ConnectTo(*router, loop));
   loop.RunReady();

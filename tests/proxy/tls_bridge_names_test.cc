@@ -1,4 +1,4 @@
-// Which name a bridge asks its backends for, and with which certificate of its own.
+// The name that a bridge requests from its backends, and its own certificate for them.
 #include <string>
 #include <utility>
 
@@ -41,7 +41,7 @@ TEST_F(BridgeNamesTest, TheClientsNameIsCopied) {
   EXPECT_EQ(servers.at(0)->info().server_name, "app.test");
 }
 
-TEST_F(BridgeNamesTest, ACopiedNameMustBeProven) {
+TEST_F(BridgeNamesTest, ACopiedNameIsVerified) {
   TlsBridgeOptions options = Options("");
   options.copy_server_name = true;
   bridge = *Make(std::move(options));
@@ -61,7 +61,7 @@ TEST_F(BridgeNamesTest, WithoutANameToCopyNoBackendIsDialed) {
   EXPECT_EQ(dialer.dials(), 0u);
 }
 
-TEST_F(BridgeNamesTest, AFixedNameMayStandInForOneToCopy) {
+TEST_F(BridgeNamesTest, AFixedNameReplacesAMissingOne) {
   TlsBridgeOptions options = Options("internal.test");
   options.copy_server_name = true;
   bridge = *Make(std::move(options));
@@ -72,7 +72,7 @@ TEST_F(BridgeNamesTest, AFixedNameMayStandInForOneToCopy) {
   EXPECT_EQ(servers.at(0)->info().server_name, "internal.test");
 }
 
-TEST_F(BridgeNamesTest, ANameIsComputedOfWhatIsKnown) {
+TEST_F(BridgeNamesTest, ANameIsComputedFromTheClientsData) {
   TlsBridgeOptions options = Options("", {"h2"});
   ServeBackend(back_pki, {{"computed.test"}}, {"h2"});
   std::string seen;
@@ -88,10 +88,10 @@ TEST_F(BridgeNamesTest, ANameIsComputedOfWhatIsKnown) {
   EXPECT_EQ(seen, "app.test h2 192.0.2.1:1 192.0.2.1:443");
 }
 
-TEST_F(BridgeNamesTest, AComputedNameThatIsNoneIsAnError) {
+TEST_F(BridgeNamesTest, AnInvalidComputedNameIsAnError) {
   for (const std::string name : {"", "not a name", "http://a.test"}) {
     TlsBridgeOptions options = Options("");
-    // Must not make up for the name that is missing.
+    // Must not replace the missing name.
     options.backend_verify_name = "internal.test";
     options.compute_backend_name = [name](const BridgedClient&) { return name; };
     bridge = *Make(std::move(options));
@@ -102,14 +102,14 @@ TEST_F(BridgeNamesTest, AComputedNameThatIsNoneIsAnError) {
   }
 }
 
-TEST_F(BridgeNamesTest, AnotherNameThanTheOneSentMayHaveToBeProven) {
+TEST_F(BridgeNamesTest, TheVerifiedNameMayDifferFromTheSentName) {
   TlsBridgeOptions options = Options("anything.test");
   options.backend_verify_name = "spiffe://example.org/api";
   bridge = *Make(std::move(options));
   EXPECT_EQ(ConnectAndClose().server_name, "anything.test");
 }
 
-TEST_F(BridgeNamesTest, NamesThatContradictAreRefusedAtOnce) {
+TEST_F(BridgeNamesTest, ContradictingNamesAreRejectedAtOnce) {
   TlsBridgeOptions both = Options("internal.test");
   both.compute_backend_name = [](const BridgedClient&) { return std::string("x.test"); };
   EXPECT_EQ(Refusal(std::move(both)), ErrorCode::kConfiguration);
@@ -142,8 +142,8 @@ class OwnCertificateTest : public BridgeNamesTest {
   }
 };
 
-TEST_F(OwnCertificateTest, EachBackendMayGetAnother) {
-  // Client-certificate requests are the backend's matter: what is seen here is the choice.
+TEST_F(OwnCertificateTest, EachBackendMayGetAnotherCertificate) {
+  // Whether to request a client certificate is the backend's choice; this test checks the bridge's.
   TestBackend second(loop, dialer, 2);
   TlsBridgeOptions options = Options("internal.test");
   const auto alice = ShowingAs("alice");
@@ -159,7 +159,7 @@ TEST_F(OwnCertificateTest, EachBackendMayGetAnother) {
   bridge = *Make(std::move(options));
   for (int i = 0; i < 2; ++i) EXPECT_FALSE(ConnectAndClose().resumed);
   for (int i = 0; i < 2; ++i) EXPECT_TRUE(ConnectAndClose().resumed);
-  // Bob turns into somebody else: his sessions end with him.
+  // Carol replaces bob, so bob's sessions end.
   bridge->ReplaceBackTlsByBackend({{second.endpoint, ShowingAs("carol")}});
   EXPECT_EQ(bridge->back_sessions().sessions(), 0u);
   bridge->ReplaceBackTlsByBackend({{second.endpoint, nullptr}});

@@ -45,7 +45,7 @@ TEST_F(BridgeTest, OpensANewSessionToTheBackend) {
   EXPECT_EQ(loop.buffers().lent_blocks(), 0u);
 }
 
-TEST_F(BridgeTest, AnExpiredBackendIsRefusedWithTheDate) {
+TEST_F(BridgeTest, AnExpiredBackendIsRejectedWithTheDate) {
   LeafSpec leaf{{"internal.test"}};
   leaf.not_before = absl::FromCivil(absl::CivilDay(2025, 1, 1), absl::UTCTimeZone());
   leaf.not_after = absl::FromCivil(absl::CivilDay(2025, 11, 2), absl::UTCTimeZone());
@@ -55,14 +55,14 @@ TEST_F(BridgeTest, AnExpiredBackendIsRefusedWithTheDate) {
   EXPECT_THAT(error.detail, HasSubstr("2025-11-02"));
 }
 
-TEST_F(BridgeTest, AnUntrustedBackendIsRefused) {
+TEST_F(BridgeTest, AnUntrustedBackendIsRejected) {
   ServeBackend(front_pki, {{"internal.test"}});
   const Error error = BackFailure();
   EXPECT_EQ(error.code, ErrorCode::kCertificateUntrusted);
   EXPECT_THAT(error.detail, HasSubstr("Front CA"));
 }
 
-TEST_F(BridgeTest, AWronglyNamedBackendIsRefusedWithBothNames) {
+TEST_F(BridgeTest, AMismatchedBackendIsRejectedWithBothNames) {
   ServeBackend(back_pki, {{"other.test"}});
   const Error error = BackFailure();
   EXPECT_EQ(error.code, ErrorCode::kNameMismatch);
@@ -70,7 +70,7 @@ TEST_F(BridgeTest, AWronglyNamedBackendIsRefusedWithBothNames) {
   EXPECT_THAT(error.detail, HasSubstr("other.test"));
 }
 
-TEST_F(BridgeTest, ABackendThatSpeaksNoTlsIsRefusedAndItsBytesGoNowhere) {
+TEST_F(BridgeTest, ABackendWithoutTlsIsRejectedAndItsBytesAreDropped) {
   backend.on_accept = nullptr;
   Connect().Send("secret");
   loop.RunReady();
@@ -95,7 +95,7 @@ TEST_F(BridgeTest, ASilentBackendTimesOut) {
   EXPECT_EQ(observer.error()->phase, Phase::kHandshake);
 }
 
-TEST_F(BridgeTest, OffersTheBackendWhatTheFrontAgreedOn) {
+TEST_F(BridgeTest, OffersTheFrontLegsProtocolToTheBackend) {
   bridge = *Make("internal.test", {"h2", "http/1.1"});
   ServeBackend(back_pki, {{"internal.test"}}, {"http/1.1", "h2"});
   Connect({"app.test", {"h2", "http/1.1"}});
@@ -115,7 +115,7 @@ TEST_F(BridgeTest, ABackendWithoutTheProtocolEndsTheConnection) {
   EXPECT_EQ(observer.error()->leg, Leg::kBack);
 }
 
-TEST_F(BridgeTest, TruncationIsVisibleThroughBothSessions) {
+TEST_F(BridgeTest, TruncationPassesThroughBothSessions) {
   Connect();
   loop.RunReady();
   servers.at(0)->Send("half an ans");
@@ -129,7 +129,7 @@ TEST_F(BridgeTest, TruncationIsVisibleThroughBothSessions) {
   EXPECT_EQ(observer.error()->leg, Leg::kBack);
 }
 
-TEST_F(BridgeTest, BackLegsResumeAndSaySo) {
+TEST_F(BridgeTest, BackLegsResumeAndReportIt) {
   EXPECT_FALSE(ConnectAndClose().resumed);
   EXPECT_GT(bridge->back_sessions().sessions(), 0u);
   const TlsInfo resumed = ConnectAndClose();
@@ -145,7 +145,7 @@ TEST_F(BridgeTest, ResumptionCanBeSwitchedOff) {
   EXPECT_EQ(bridge->back_sessions().sessions(), 0u);
 }
 
-TEST_F(BridgeTest, ABackendThatMovedIsNotOfferedItsSessions) {
+TEST_F(BridgeTest, AnotherAddressIsNotOfferedTheSessions) {
   EXPECT_FALSE(ConnectAndClose().resumed);
   TestBackend elsewhere(loop, dialer, 2);
   auto config = ServerFor(back_pki, loop.Now(), {{"internal.test"}});
@@ -162,7 +162,7 @@ TEST_F(BridgeTest, ABackendThatMovedIsNotOfferedItsSessions) {
 TEST_F(BridgeTest, ANewPolicyEndsAllSessions) {
   EXPECT_FALSE(ConnectAndClose().resumed);
   bridge->ReplaceBackTls(ClientOf(back_pki));
-  EXPECT_TRUE(ConnectAndClose().resumed) << "made anew of the same parts, it is the same policy";
+  EXPECT_TRUE(ConnectAndClose().resumed) << "a new config of the same parts is the same policy";
   bridge->ReplaceBackTls(ClientOf(front_pki));
   EXPECT_EQ(bridge->back_sessions().sessions(), 0u);
   Connect();
@@ -174,14 +174,14 @@ TEST_F(BridgeTest, ANewPolicyEndsAllSessions) {
   EXPECT_EQ(observer.closed.back().error->code, ErrorCode::kCertificateUntrusted);
 }
 
-TEST_F(BridgeTest, AnEmptyNameNeverMeansNoCheck) {
+TEST_F(BridgeTest, AnEmptyNameNeverDisablesVerification) {
   const auto made = Make("");
   ASSERT_FALSE(made.ok());
   ASSERT_TRUE(GetError(made.status()).has_value());
   EXPECT_EQ(GetError(made.status())->code, ErrorCode::kConfiguration);
 }
 
-TEST_F(BridgeTest, TheClientMayLeaveAtAnyMoment) {
+TEST_F(BridgeTest, TheClientMayCloseAtAnyMoment) {
   for (size_t calls = 0; calls < 80; ++calls) {
     SCOPED_TRACE(calls);
     observer.closed.clear();

@@ -1,5 +1,5 @@
-// TLS ends for tests of the terminator and the bridge: a test PKI, configs, and peers that make the
-// handshake and are stream peers after it.
+// TLS ends for tests of the terminator and the bridge: a test PKI, configs, and peers that complete
+// the handshake and then act as stream peers.
 #ifndef TRESTLE_TESTS_PROXY_TLS_FIXTURE_H_
 #define TRESTLE_TESTS_PROXY_TLS_FIXTURE_H_
 
@@ -21,7 +21,7 @@
 
 namespace trestle {
 
-/// A server's config with one ECDSA certificate for `names`.
+/// Returns a server's config with one ECDSA certificate for `names`.
 inline std::shared_ptr<const ServerTlsConfig> ServerFor(const testing::TestPki& pki, absl::Time now,
                                                         testing::LeafSpec leaf,
                                                         std::vector<std::string> alpn = {},
@@ -33,7 +33,7 @@ inline std::shared_ptr<const ServerTlsConfig> ServerFor(const testing::TestPki& 
   return *ServerTlsConfig::Create(std::move(options));
 }
 
-/// A client's config that trusts `pki`.
+/// Returns a client's config that trusts `pki`.
 inline std::shared_ptr<const ClientTlsConfig> ClientOf(const testing::TestPki& pki,
                                                        TlsVersion version = TlsVersion::kTls13) {
   ClientTlsOptions options;
@@ -45,7 +45,7 @@ inline std::shared_ptr<const ClientTlsConfig> ClientOf(const testing::TestPki& p
 /// A TLS client or server in a test.
 class TlsPeer {
  public:
-  /// A client that asks `raw` for `target`.
+  /// Creates a client that connects over `raw` with `target`.
   static std::unique_ptr<TlsPeer> Client(Scheduler& loop, std::unique_ptr<Transport> raw,
                                          std::shared_ptr<const ClientTlsConfig> config,
                                          const ClientTlsTarget& target) {
@@ -71,7 +71,7 @@ class TlsPeer {
     });
   }
 
-  /// Sends once the handshake is done.
+  /// Sends after the handshake.
   void Send(absl::string_view bytes) {
     if (peer_.has_value()) return peer_->Send(bytes);
     early_.append(bytes.data(), bytes.size());
@@ -83,7 +83,7 @@ class TlsPeer {
   }
 
   bool handshake_done() const { return handshake_.has_value() && handshake_->ok(); }
-  /// The handshake's failure, or that of the stream after it; OK while there is none.
+  /// Returns the error of the handshake or of the stream after it; OK if there is none.
   absl::Status failure() const {
     if (handshake_.has_value() && !handshake_->ok()) return *handshake_;
     return peer_.has_value() ? peer_->failure() : absl::OkStatus();

@@ -1,4 +1,4 @@
-// A terminator with a handler of the host: what the handler gets, and what the block still does.
+// A terminator with a handler of the host: the handler's input, and the block's remaining tasks.
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,7 +22,7 @@ using testing::MemoryDialer;
 using testing::SimulatedLoop;
 using testing::TestPki;
 
-// The host's own protocol code: it keeps each connection, and a peer that reads and writes it.
+// A host's own protocol code, which keeps each connection with a peer that reads and writes it.
 class KeepingHandler final : public ConnectionHandler {
  public:
   explicit KeepingHandler(SimulatedLoop& loop) : loop_(loop) {}
@@ -86,7 +86,7 @@ class TlsHandlerTest : public ::testing::Test {
   std::unique_ptr<TlsPeer> client;
 };
 
-TEST_F(TlsHandlerTest, TheHandlerGetsTheClearTextAndTheFactsOfTheHandshake) {
+TEST_F(TlsHandlerTest, TheHandlerGetsTheClearTextAndTheTlsParameters) {
   Connect().Send("question");
   loop.RunReady();
   ASSERT_EQ(handler.accepted.size(), 1u);
@@ -103,7 +103,7 @@ TEST_F(TlsHandlerTest, TheHandlerGetsTheClearTextAndTheFactsOfTheHandshake) {
   EXPECT_EQ(accepted.origin.peer.ToString(), "192.0.2.1:1");
 }
 
-TEST_F(TlsHandlerTest, OneClientIsOneReport) {
+TEST_F(TlsHandlerTest, OneClientHasOneReport) {
   Connect().Send("question");
   loop.RunReady();
   ASSERT_EQ(observer.established.size(), 1u);
@@ -134,7 +134,7 @@ TEST_F(TlsHandlerTest, OneClientIsOneReport) {
   EXPECT_EQ(dialer.dials(), 0u);
 }
 
-// The handler need not wait: the block sends what is left, and lets the client read it.
+// The handler need not wait: the block sends the rest, and lets the client read it.
 TEST_F(TlsHandlerTest, AMarkedEndSurvivesTheTransport) {
   const std::string page(300'000, 'x');
   testing::MemoryLink slow;
@@ -171,7 +171,7 @@ TEST_F(TlsHandlerTest, TheEndMayBeMarkedAndTheTransportDestroyedAtOnce) {
   EXPECT_EQ(ErrorText(observer.closed.at(0).error), "ok");
 }
 
-TEST_F(TlsHandlerTest, ATransportDestroyedWithoutAnEndLooksCut) {
+TEST_F(TlsHandlerTest, ATransportDestroyedWithoutAnEndLooksTruncated) {
   Connect();
   served().Send("half an ans");
   loop.RunReady();
@@ -186,7 +186,7 @@ TEST_F(TlsHandlerTest, ATransportDestroyedWithoutAnEndLooksCut) {
   EXPECT_THAT(observer.error()->detail, HasSubstr("the handler dropped the connection"));
 }
 
-TEST_F(TlsHandlerTest, AHandlerMayCutAndAbort) {
+TEST_F(TlsHandlerTest, AHandlerMayTruncateAndAbort) {
   Connect();
   served().Send("half an ans");
   served().End(StreamEnd::kTruncated);
@@ -207,7 +207,7 @@ TEST_F(TlsHandlerTest, AHandlerMayCutAndAbort) {
   EXPECT_EQ(terminator->open_connections(), 0u);
 }
 
-TEST_F(TlsHandlerTest, AHandlerMayRefuseInItsCall) {
+TEST_F(TlsHandlerTest, AHandlerMayRejectInItsCall) {
   handler.on_serve = [](std::unique_ptr<Transport> transport) { transport->Abort(); };
   Connect();
   EXPECT_FALSE(client->failure().ok());
@@ -215,7 +215,7 @@ TEST_F(TlsHandlerTest, AHandlerMayRefuseInItsCall) {
   EXPECT_THAT(ClosedText(), HasSubstr("the handler aborted the connection"));
 }
 
-TEST_F(TlsHandlerTest, AClientThatCutsIsAFailureOfTheFrontLeg) {
+TEST_F(TlsHandlerTest, ATruncatingClientIsAFailureOfTheFrontLeg) {
   Connect().Send("half a requ");
   loop.RunReady();
   client->stream().End(StreamEnd::kTruncated);
@@ -231,7 +231,7 @@ TEST_F(TlsHandlerTest, AClientThatCutsIsAFailureOfTheFrontLeg) {
   EXPECT_EQ(observer.error()->phase, Phase::kRelay);
 }
 
-TEST_F(TlsHandlerTest, AClientMayLeaveUnmarkedAfterTheAnswer) {
+TEST_F(TlsHandlerTest, AClientMayEndUnmarkedAfterTheResponse) {
   Connect().Send("question");
   loop.RunReady();
   served().Send("answer");
@@ -246,7 +246,7 @@ TEST_F(TlsHandlerTest, AClientMayLeaveUnmarkedAfterTheAnswer) {
   EXPECT_TRUE(observer.closed[0].front.left_unmarked);
 }
 
-TEST_F(TlsHandlerTest, TheConnectionKeepsItsPlaceInTheLimiter) {
+TEST_F(TlsHandlerTest, TheConnectionKeepsItsSlotInTheLimiter) {
   ConnectionOptions connection;
   ConnectionLimits limits;
   limits.connections = 1;
@@ -312,7 +312,8 @@ TEST_F(TlsHandlerTest, TheHandlerMayOutliveTheBlock) {
   handler.peers.clear();
 }
 
-// Each direction that waits gets its callback, one at a time, and the handler may let go in either.
+// Each waiting direction gets its callback, one at a time, and the handler may destroy the
+// transport in either.
 TEST_F(TlsHandlerTest, ATakenConnectionWakesBothDirections) {
   CountingHandler calls;
   std::unique_ptr<Transport> kept;
@@ -358,7 +359,7 @@ TEST_F(TlsHandlerTest, ATakenConnectionMayBeDestroyedInItsCallback) {
   EXPECT_EQ(calls.readable, 1);
 }
 
-TEST_F(TlsHandlerTest, SilenceIsEndedByTheIdleTimeout) {
+TEST_F(TlsHandlerTest, TheIdleTimeoutEndsASilentConnection) {
   ConnectionOptions connection;
   connection.relay.idle_timeout = absl::Seconds(60);
   Start(connection);
@@ -431,7 +432,7 @@ TEST_F(TlsHandlerTest, ARouterInFrontReportsTheHandOverAndTheBlockTheEnd) {
   EXPECT_EQ(ErrorText(observer.closed.at(0).error), "ok");
 }
 
-TEST_F(TlsHandlerTest, WhatAProxyHeaderSaidReachesTheHandler) {
+TEST_F(TlsHandlerTest, TheProxyHeadersDataReachesTheHandler) {
   ConnectionOptions connection;
   connection.proxy_protocol_from = *TrustedPeers::Parse("192.0.2.0/24");
   Start(connection);
@@ -446,7 +447,7 @@ TEST_F(TlsHandlerTest, WhatAProxyHeaderSaidReachesTheHandler) {
   EXPECT_NE(handler.accepted[0].origin.proxy_header, nullptr);
 }
 
-TEST_F(TlsHandlerTest, OptionsForBackendsAreRefusedBesideAHandler) {
+TEST_F(TlsHandlerTest, OptionsForBackendsAreRejectedWithAHandler) {
   const auto refused = [&](TlsTerminatorOptions options) {
     const absl::Status status =
         TlsTerminator::Create(loop, dialer, std::move(options), &observer).status();

@@ -59,8 +59,8 @@ class TerminatorTest : public ::testing::Test {
   std::unique_ptr<TlsPeer> client;
 };
 
-// An ACME server gets its answer and a clean end; the backend never hears of it.
-TEST_F(TerminatorTest, AcmeChallengesGoNoFurther) {
+// An ACME server gets its response and a clean end; the backend receives nothing.
+TEST_F(TerminatorTest, AcmeChallengesDoNotReachTheBackend) {
   TlsTerminatorOptions options;
   ServerTlsOptions front;
   front.certificates = *CertificateStore::Create({pki.IssueCredential({{"app.test"}})}, loop.Now());
@@ -88,7 +88,7 @@ TEST_F(TerminatorTest, AcmeChallengesGoNoFurther) {
   EXPECT_TRUE(observer.closed[0].front.tls->acme_challenge);
 }
 
-TEST_F(TerminatorTest, DecryptsHereAndHandsClearTextOn) {
+TEST_F(TerminatorTest, DecryptsAndPassesClearTextOn) {
   Connect().Send("GET / HTTP/1.1\r\n\r\n");
   loop.RunReady();
   ASSERT_EQ(backend.peers.size(), 1u);
@@ -113,7 +113,7 @@ TEST_F(TerminatorTest, DecryptsHereAndHandsClearTextOn) {
   EXPECT_EQ(report.back.bytes_read, 19u);
 }
 
-TEST_F(TerminatorTest, HalfCloseIsCarriedAcrossInBothVersions) {
+TEST_F(TerminatorTest, HalfCloseIsPassedOnInBothVersions) {
   for (const TlsVersion version : {TlsVersion::kTls12, TlsVersion::kTls13}) {
     backend.peers.clear();
     Connect({"app.test", {}}, version).Send("question");
@@ -130,7 +130,7 @@ TEST_F(TerminatorTest, HalfCloseIsCarriedAcrossInBothVersions) {
   }
 }
 
-TEST_F(TerminatorTest, ABackendThatIsDownGivesTheClientACleanClose) {
+TEST_F(TerminatorTest, AnUnreachableBackendGivesTheClientACleanClose) {
   dialer.Refuse(backend.endpoint, absl::UnavailableError("connection refused"));
   Connect().Send("GET /");
   loop.RunReady();
@@ -144,7 +144,7 @@ TEST_F(TerminatorTest, ABackendThatIsDownGivesTheClientACleanClose) {
   EXPECT_EQ(observer.error()->code, ErrorCode::kTransport);
 }
 
-TEST_F(TerminatorTest, ACutBackendIsNoCleanEndForTheClient) {
+TEST_F(TerminatorTest, ATruncatedBackendIsNoCleanEndForTheClient) {
   Connect();
   loop.RunReady();
   backend.peers.at(0)->Send("half an ans");
@@ -169,10 +169,10 @@ TEST_F(TerminatorTest, ATruncatingClientIsNoCleanEndForTheBackend) {
   EXPECT_EQ(observer.error()->leg, Leg::kFront);
 }
 
-TEST_F(TerminatorTest, AFailedHandshakeReachesNoBackendAndTheAlertIsSent) {
+TEST_F(TerminatorTest, AFailedHandshakeReachesNoBackendAndSendsTheAlert) {
   Start({}, {"h2"});
   Connect({"app.test", {"http/1.1"}});
-  // This client doesn't close: its leg lingers, so that the alert isn't reset away.
+  // This client doesn't close: its leg lingers, so that a reset can't overtake the alert.
   loop.RunFor(absl::Seconds(6));
   ASSERT_FALSE(client->failure().ok());
   EXPECT_EQ(GetError(client->failure())->alert, 120) << client->failure();
@@ -183,7 +183,7 @@ TEST_F(TerminatorTest, AFailedHandshakeReachesNoBackendAndTheAlertIsSent) {
   EXPECT_EQ(observer.closed[0].server_name, "app.test");
 }
 
-TEST_F(TerminatorTest, SilenceIsEndedByTheHelloTimeout) {
+TEST_F(TerminatorTest, TheHelloTimeoutEndsASilentClient) {
   StreamPeer silent(loop, ConnectTo(*terminator, loop));
   loop.RunFor(absl::Milliseconds(5100));
   ASSERT_TRUE(observer.error().has_value());
@@ -192,8 +192,8 @@ TEST_F(TerminatorTest, SilenceIsEndedByTheHelloTimeout) {
   EXPECT_EQ(terminator->open_connections(), 0u);
 }
 
-TEST_F(TerminatorTest, AStalledHandshakeIsEndedByTheHandshakeTimeout) {
-  // A client that sends its hello and then says nothing more.
+TEST_F(TerminatorTest, TheHandshakeTimeoutEndsAStalledHandshake) {
+  // A client that sends only its hello.
   auto engine = *TlsEngine::NewClient(ClientOf(pki), {"app.test", {}}, loop, Leg::kFront);
   engine->Handshake();
   StreamPeer stalled(loop, ConnectTo(*terminator, loop));
@@ -224,7 +224,7 @@ TEST_F(TerminatorTest, TheInspectorSeesClearText) {
   client->Send("attack!");
   loop.RunReady();
   EXPECT_EQ(client->received(), "blocked\n");
-  EXPECT_TRUE(client->saw_end()) << "a refusal is a complete answer";
+  EXPECT_TRUE(client->saw_end()) << "a rejection is a complete response";
   client->End();
   loop.RunFor(absl::Seconds(10));
   ASSERT_TRUE(observer.error().has_value());
@@ -232,7 +232,7 @@ TEST_F(TerminatorTest, TheInspectorSeesClearText) {
   EXPECT_EQ(backend.peers.at(0)->received(), "SHOUT");
 }
 
-TEST_F(TerminatorTest, PlaintextOnTheTlsPortIsRefused) {
+TEST_F(TerminatorTest, PlaintextOnTheTlsPortIsRejected) {
   StreamPeer plain(loop, ConnectTo(*terminator, loop));
   plain.Send("GET / HTTP/1.1\r\n\r\n");
   loop.RunReady();

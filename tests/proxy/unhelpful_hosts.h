@@ -1,4 +1,4 @@
-// What hosts may plug into a front leg, at its worst: each refuses, fails, or never answers.
+// The worst plug-ins of a host for a front leg: each rejects, fails, or never answers.
 #ifndef TRESTLE_TESTS_PROXY_UNHELPFUL_HOSTS_H_
 #define TRESTLE_TESTS_PROXY_UNHELPFUL_HOSTS_H_
 

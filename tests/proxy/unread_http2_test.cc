@@ -1,5 +1,5 @@
-// HTTP/2 passes unread through the blocks that decrypt: it isn't offered beside policies by server
-// name, nor where backends are told of client certificates, unless that is asked for.
+// HTTP/2 passes unread through the blocks that decrypt. By default it can't be combined with
+// policies by server name, or with client certificates that backends receive.
 #include <memory>
 #include <string>
 #include <utility>
@@ -38,7 +38,7 @@ class UnreadHttp2Test : public ::testing::Test {
     return *ServerTlsConfig::Create(std::move(tls));
   }
 
-  // Why the blocks refuse; empty where both are made.
+  // Returns why the blocks' options are rejected; empty if both blocks are created.
   std::string Refusal(Policies policies, ProxyProtocolOut header, const std::string& protocol,
                       bool dangerous = false) {
     TlsTerminatorOptions offload;
@@ -67,7 +67,7 @@ class UnreadHttp2Test : public ::testing::Test {
   testing::MemoryDialer dialer_{loop_};
 };
 
-TEST_F(UnreadHttp2Test, IsRefusedBesidePoliciesThatDifferByName) {
+TEST_F(UnreadHttp2Test, IsRejectedWithPoliciesThatDifferByName) {
   EXPECT_THAT(Refusal(Policies::kByName, ProxyProtocolOut::kNone, "h2"),
               HasSubstr("policies for client certificates differ by server name"));
   EXPECT_EQ(Refusal(Policies::kByName, ProxyProtocolOut::kNone, "h2", /*dangerous=*/true), "");
@@ -77,7 +77,7 @@ TEST_F(UnreadHttp2Test, IsRefusedBesidePoliciesThatDifferByName) {
   EXPECT_EQ(Refusal(Policies::kNone, ProxyProtocolOut::kNone, "h2"), "");
 }
 
-TEST_F(UnreadHttp2Test, IsRefusedWhereBackendsAreToldOfCertificates) {
+TEST_F(UnreadHttp2Test, IsRejectedIfBackendsReceiveCertificates) {
   EXPECT_THAT(Refusal(Policies::kOne, ProxyProtocolOut::kV2, "h2"),
               HasSubstr("PROXY v2 headers tell the backend of client certificates"));
   EXPECT_EQ(Refusal(Policies::kOne, ProxyProtocolOut::kV2, "h2", /*dangerous=*/true), "");

@@ -1,4 +1,4 @@
-// CountingHandler: counts a transport's callbacks, and runs what it is given inside them.
+// CountingHandler: counts a transport's callbacks, and runs given functions inside them.
 #ifndef TRESTLE_TESTS_SUPPORT_COUNTING_HANDLER_H_
 #define TRESTLE_TESTS_SUPPORT_COUNTING_HANDLER_H_
 

@@ -1,4 +1,4 @@
-// FromHex: bytes written in hexadecimal.
+// FromHex: converts hexadecimal text to bytes.
 #ifndef TRESTLE_TESTS_SUPPORT_HEX_H_
 #define TRESTLE_TESTS_SUPPORT_HEX_H_
 

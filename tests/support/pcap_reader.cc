@@ -10,7 +10,7 @@
 namespace trestle {
 namespace {
 
-// Reads integers from the front of a text; what is not there reads as zero and is remembered.
+// Reads integers from the front of a text. Missing bytes read as zero and are recorded.
 class Fields {
  public:
   explicit Fields(absl::string_view text) : text_(text) {}
@@ -46,7 +46,7 @@ class Fields {
   bool complete_ = true;
 };
 
-// Of bytes with their checksum in place this is 0xffff.
+// The result is 0xffff for bytes that include their checksum.
 uint32_t FoldedSum(absl::string_view bytes) {
   uint32_t sum = 0;
   for (size_t i = 0; i < bytes.size(); ++i) {
@@ -62,7 +62,7 @@ std::string BigText(uint32_t value) {
   return text;
 }
 
-// What an IP header says.
+// The fields of an IP header.
 struct Ip {
   std::string source;
   std::string destination;
@@ -134,7 +134,7 @@ absl::Status At(size_t index, absl::string_view fault) {
   return absl::DataLossError(absl::StrCat("packet ", index, ": ", fault));
 }
 
-// Puts one connection's packets together.
+// Assembles one connection's packets.
 class Follower {
  public:
   explicit Follower(const PcapPacket& syn) : stream_{syn.from, syn.to} {}
@@ -147,7 +147,7 @@ class Follower {
   bool settled() const { return handshakes_ == 3 && !unacknowledged_from_client_.has_value(); }
   const PcapStream& stream() const { return stream_; }
 
-  // Returns what is wrong, or nothing.
+  // Returns the fault of the packet; empty if there is none.
   std::string Take(const PcapPacket& packet) {
     const bool from_client = packet.from == stream_.client;
     if (stream_.reset) return "a packet after an RST";
@@ -231,7 +231,7 @@ absl::StatusOr<std::vector<PcapStream>> ReadStreams(absl::string_view file) {
     const PcapPacket& packet = (*packets)[i];
     Follower* follower = nullptr;
     for (Follower& known : followers) {
-      // Ports are used again.
+      // Ports may be reused.
       if (known.Covers(packet) && !(packet.syn && !packet.ack && known.over())) follower = &known;
     }
     if (follower == nullptr) follower = &followers.emplace_back(packet);

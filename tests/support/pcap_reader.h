@@ -1,5 +1,5 @@
-// Reads capture files strictly: every field of every header must be as it should be, sequence and
-// acknowledgement numbers must fit, and what was said is put together again.
+// Reads capture files strictly: every field of every header must be correct, sequence and
+// acknowledgement numbers must match, and the payloads are assembled.
 #ifndef TRESTLE_TESTS_SUPPORT_PCAP_READER_H_
 #define TRESTLE_TESTS_SUPPORT_PCAP_READER_H_
 
@@ -27,7 +27,7 @@ struct PcapPacket {
   std::string payload = {};
 };
 
-/// One TCP connection, from its SYN on.
+/// One TCP connection, from its SYN.
 struct PcapStream {
   Endpoint client;
   Endpoint server;
@@ -40,12 +40,12 @@ struct PcapStream {
   uint32_t server_sequence = 0;
 };
 
-/// Reads all packets of a file with LINKTYPE_RAW; an error says what is wrong with which one.
+/// Reads all packets of a file with LINKTYPE_RAW; an error has the packet and its fault.
 absl::StatusOr<std::vector<PcapPacket>> ReadPackets(absl::string_view file);
 
-/// Puts connections together, in the order of their SYNs. Each must begin with the three packets of
-/// a handshake, have every segment acknowledged by the next packet of the same connection, and have
-/// nothing after an RST or from a side that sent its FIN but acknowledgements.
+/// Assembles connections, in the order of their SYNs. Each must begin with the three packets of a
+/// handshake. The next packet of the same connection must acknowledge each segment. Nothing may
+/// follow an RST, and only acknowledgements may follow a side's FIN.
 absl::StatusOr<std::vector<PcapStream>> ReadStreams(absl::string_view file);
 
 }  // namespace trestle

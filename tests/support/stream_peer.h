@@ -1,4 +1,5 @@
-// StreamPeer: the far end of a connection in a test: sends what it is given, keeps what it gets.
+// StreamPeer: the peer of a connection in a test: sends the given bytes and keeps the received
+// ones.
 #ifndef TRESTLE_TESTS_SUPPORT_STREAM_PEER_H_
 #define TRESTLE_TESTS_SUPPORT_STREAM_PEER_H_
 
@@ -15,24 +16,24 @@ namespace trestle {
 
 class StreamPeer final : public TransportHandler {
  public:
-  /// Starts to read and to write soon, from the loop.
+  /// Starts reading and writing soon, from the loop.
   StreamPeer(Scheduler& scheduler, std::unique_ptr<Transport> transport);
   ~StreamPeer();
 
   /// Queues bytes to be sent.
   void Send(absl::string_view bytes);
 
-  /// Ends the direction once everything queued is sent.
+  /// Ends this direction after all queued bytes.
   void End(StreamEnd end = StreamEnd::kClean);
 
-  /// Stops reading, or goes on.
+  /// Stops or resumes reading.
   void SetReading(bool reading);
 
   void Abort() { transport_->Abort(); }
 
   const std::string& received() const { return received_; }
   bool saw_end() const { return saw_end_; }
-  /// Why the stream broke; OK while it didn't.
+  /// Returns why the stream broke; OK if it didn't.
   const absl::Status& failure() const { return failure_; }
   size_t unsent_bytes() const { return to_send_.size(); }
   bool finished_sending() const { return end_sent_; }

@@ -1,5 +1,5 @@
-// TlsAnswer: what a real TLS server, which has nothing in common with Trestle's own code, makes of
-// the first flight of a client.
+// TlsAnswer: a real TLS server's response to a client's first flight. The server shares no code
+// with Trestle.
 #ifndef TRESTLE_TESTS_SUPPORT_TLS_ANSWER_H_
 #define TRESTLE_TESTS_SUPPORT_TLS_ANSWER_H_
 
@@ -17,8 +17,8 @@ class TlsAnswerer {
   explicit TlsAnswerer(const testing::PemPair& certificate);
 
   struct Answer {
-    std::string bytes;        ///< ServerHello and what follows it, or an alert, or nothing.
-    std::string server_name;  ///< As the client sent it, where the server got so far.
+    std::string bytes;        ///< ServerHello and the following bytes, an alert, or nothing.
+    std::string server_name;  ///< As the client sent it, if the server parsed it.
   };
 
   Answer To(absl::string_view flight) const;

@@ -1,4 +1,4 @@
-// The kit's hellos are ones that a real server answers, and its cuts lose no byte.
+// A real server answers the kit's hellos, and its splits lose no byte.
 #include "trestle/testing/client_hello_kit.h"
 
 #include <openssl/bio.h>
@@ -24,7 +24,7 @@ namespace {
 
 using ::testing::ElementsAre;
 
-// A server with a self-signed P-256 certificate and every group of the kit.
+// Creates a server with a self-signed P-256 certificate and every group of the kit.
 bssl::UniquePtr<SSL_CTX> MakeServer() {
   bssl::UniquePtr<EC_KEY> ec(EC_KEY_new_by_curve_name(NID_X9_62_prime256v1));
   EXPECT_TRUE(EC_KEY_generate_key(ec.get()));
@@ -43,7 +43,8 @@ bssl::UniquePtr<SSL_CTX> MakeServer() {
   return ctx;
 }
 
-// The type of the first record that a server answers with: 22 (ServerHello), 21 (alert), 0 (none).
+// Returns the type of the first record of the server's answer: 22 (ServerHello), 21 (alert), 0
+// (none).
 int AnswerTo(SSL_CTX* ctx, const std::string& wire) {
   bssl::UniquePtr<SSL> ssl(SSL_new(ctx));
   SSL_set_accept_state(ssl.get());
@@ -61,13 +62,14 @@ int AnswerTo(SSL_CTX* ctx, const std::string& wire) {
 TEST(ClientHelloKitTest, AServerAnswersEveryHello) {
   const bssl::UniquePtr<SSL_CTX> server = MakeServer();
   for (const KitHello& kit : AllKitHellos("a.test")) {
-    // Without signature_algorithms the client asks for SHA-1, which the server refuses by an alert.
+    // Without signature_algorithms the client offers SHA-1 only, which the server rejects with an
+    // alert.
     const int expected = kit.name == "no_extensions" ? 21 : 22;
     EXPECT_EQ(AnswerTo(server.get(), InRecords(kit.message)), expected) << kit.name;
   }
 }
 
-TEST(ClientHelloKitTest, SameCallsSameBytes) {
+TEST(ClientHelloKitTest, EqualCallsGiveEqualBytes) {
   const std::vector<KitHello> once = AllKitHellos("a.test");
   const std::vector<KitHello> again = AllKitHellos("a.test");
   ASSERT_EQ(once.size(), again.size());
@@ -78,14 +80,14 @@ TEST(ClientHelloKitTest, SameCallsSameBytes) {
   }
 }
 
-TEST(ClientHelloKitTest, SizesAreThoseOfTheField) {
+TEST(ClientHelloKitTest, SizesAreRealistic) {
   EXPECT_EQ(InRecords(ClassicHello("a.test").Message()).size(), 517u);
   const size_t post_quantum = PostQuantumHello("a.test").AddEchOuter(1, 239).Message().size();
   EXPECT_GT(post_quantum, 1700u);
   EXPECT_LT(post_quantum, 1900u);
 }
 
-TEST(ClientHelloKitTest, CutsWhereTold) {
+TEST(ClientHelloKitTest, SplitsAtTheGivenPlaces) {
   EXPECT_THAT(CutAt("abcdef", {}), ElementsAre("abcdef"));
   EXPECT_THAT(CutAt("abcdef", {1, 4}), ElementsAre("a", "bcd", "ef"));
   EXPECT_EQ(InRecords("abc", {1}, 0x0303), std::string("\x16\x03\x03\x00\x01"
@@ -95,7 +97,7 @@ TEST(ClientHelloKitTest, CutsWhereTold) {
   EXPECT_EQ(InRecords(std::string(20000, 'x')).size(), 20000u + 2 * 5);
 }
 
-// The message that a flight carries, from its record layer.
+// Returns the message of a flight, read from its records.
 std::string Reassembled(const Flight& flight) {
   const std::string wire = absl::StrJoin(flight.segments, "");
   std::string message;
@@ -111,7 +113,7 @@ std::string Reassembled(const Flight& flight) {
   return message;
 }
 
-TEST(ClientHelloKitTest, EverySplitCarriesTheMessageAndIsNamed) {
+TEST(ClientHelloKitTest, EverySplitCarriesTheMessageAndHasALabel) {
   const std::string message = Tls12Hello("a.test").Message();
   std::set<std::string> labels;
   SplitPlan plan;
@@ -121,7 +123,8 @@ TEST(ClientHelloKitTest, EverySplitCarriesTheMessageAndIsNamed) {
     for (const std::string& segment : flight.segments) EXPECT_FALSE(segment.empty());
   });
   EXPECT_EQ(labels.size(), count);
-  // Whole; each place of the 5 + n bytes; each of the n, twice; one and two bytes, thrice; random.
+  // No split; each place of the 5 + n bytes; each of the n, twice; one and two bytes, three times;
+  // random.
   const size_t n = message.size();
   EXPECT_EQ(count, 1 + (n + 4) + 2 * (n - 1) + 6 + plan.random_partitions);
 }

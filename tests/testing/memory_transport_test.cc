@@ -27,7 +27,7 @@ std::string ReadOnce(Transport& from, IoState* state, size_t limit = 1 << 16) {
   return bytes;
 }
 
-// Reads until something other than kOk comes, and returns that in `state`.
+// Reads until a state other than kOk, which it returns in `state`.
 std::string ReadAll(Transport& from, IoState* state) {
   std::string all;
   do {
@@ -57,7 +57,7 @@ class MemoryTransportTest : public ::testing::Test {
   IoState state_ = IoState::kOk;
 };
 
-TEST_F(MemoryTransportTest, CarriesBytesBothWays) {
+TEST_F(MemoryTransportTest, CarriesBytesInBothDirections) {
   Connect();
   EXPECT_EQ(a_->Write(AsBytes("ping")).bytes, 4u);
   EXPECT_EQ(b_->Write(AsBytes("pong!")).bytes, 5u);
@@ -66,18 +66,18 @@ TEST_F(MemoryTransportTest, CarriesBytesBothWays) {
   EXPECT_EQ(ReadAll(*a_, &state_), "pong!");
 }
 
-TEST_F(MemoryTransportTest, TellsMadeUpEndpointsAndNoFd) {
+TEST_F(MemoryTransportTest, ReportsArtificialEndpointsAndNoFd) {
   Connect();
   EXPECT_EQ(a_->info().local.ToString(), "192.0.2.1:1");
   EXPECT_EQ(a_->info().peer, b_->info().local);
   EXPECT_EQ(b_->info().peer, a_->info().local);
 }
 
-TEST_F(MemoryTransportTest, OneCallbackForEachRefusedReadAndNoneElse) {
+TEST_F(MemoryTransportTest, EachBlockedReadGetsOneCallback) {
   Connect();
   a_->Write(AsBytes("x"));
   loop_.RunUntilIdle();
-  EXPECT_EQ(on_b_.readable, 0) << "nothing was refused yet";
+  EXPECT_EQ(on_b_.readable, 0) << "no call has blocked yet";
   EXPECT_EQ(ReadAll(*b_, &state_), "x");
   loop_.RunUntilIdle();
   EXPECT_EQ(on_b_.readable, 0) << "no progress is possible yet";
@@ -88,11 +88,11 @@ TEST_F(MemoryTransportTest, OneCallbackForEachRefusedReadAndNoneElse) {
   EXPECT_EQ(on_b_.readable, 1);
   a_->Write(AsBytes("w"));
   loop_.RunUntilIdle();
-  EXPECT_EQ(on_b_.readable, 1) << "the last read was not refused";
+  EXPECT_EQ(on_b_.readable, 1) << "the last read did not block";
   EXPECT_EQ(ReadAll(*b_, &state_), "yzw");
 }
 
-TEST_F(MemoryTransportTest, CallbackGoesToTheHandlerOfThatTime) {
+TEST_F(MemoryTransportTest, TheCallbackGoesToTheCurrentHandler) {
   Connect();
   ReadAll(*b_, &state_);
   a_->Write(AsBytes("x"));
@@ -108,7 +108,7 @@ TEST_F(MemoryTransportTest, CallbackGoesToTheHandlerOfThatTime) {
   EXPECT_EQ(other.readable, 1);
 }
 
-TEST_F(MemoryTransportTest, StaleWakeUpIsHeldBackUntilThereIsProgress) {
+TEST_F(MemoryTransportTest, AStaleCallbackWaitsForProgress) {
   Connect();
   ReadAll(*b_, &state_);
   a_->Write(AsBytes("x"));
@@ -120,7 +120,7 @@ TEST_F(MemoryTransportTest, StaleWakeUpIsHeldBackUntilThereIsProgress) {
   EXPECT_EQ(on_b_.readable, 1);
 }
 
-TEST_F(MemoryTransportTest, FullLinkRefusesUntilThePeerReads) {
+TEST_F(MemoryTransportTest, AFullLinkBlocksUntilThePeerReads) {
   MemoryLink link;
   link.capacity_bytes = 10;
   Connect(link);
@@ -168,7 +168,7 @@ TEST_F(MemoryTransportTest, RandomChunksFollowTheSeed) {
   EXPECT_NE(sizes, RandomChunks(6));
 }
 
-TEST_F(MemoryTransportTest, LatencyDelaysBytesAndEndAlike) {
+TEST_F(MemoryTransportTest, LatencyDelaysBytesAndTheEnd) {
   MemoryLink link;
   link.latency = absl::Milliseconds(20);
   Connect(link);
@@ -208,7 +208,7 @@ TEST_F(MemoryTransportTest, TruncatedEndDeliversAllBytesFirst) {
   a_->Write(AsBytes("half a rec"));
   EXPECT_EQ(a_->ShutdownWrite(StreamEnd::kTruncated).state, IoState::kWouldBlock);
   EXPECT_EQ(ReadAll(*a_, &state_), "");
-  EXPECT_EQ(state_, IoState::kWouldBlock) << "reading goes on until the cut is made";
+  EXPECT_EQ(state_, IoState::kWouldBlock) << "reading continues until the truncation";
   loop_.RunUntilIdle();
   EXPECT_EQ(on_a_.writable, 1);
   EXPECT_EQ(a_->ShutdownWrite(StreamEnd::kTruncated).state, IoState::kOk);
@@ -216,13 +216,13 @@ TEST_F(MemoryTransportTest, TruncatedEndDeliversAllBytesFirst) {
   EXPECT_EQ(ReadAll(*b_, &state_), "half a rec");
   EXPECT_EQ(state_, IoState::kFailed);
   EXPECT_EQ(CodeOf(b_->status()), ErrorCode::kTruncated);
-  EXPECT_EQ(on_a_.readable, 1) << "the read that was refused can make progress: it fails";
+  EXPECT_EQ(on_a_.readable, 1) << "the blocked read can make progress: it fails";
   ReadAll(*a_, &state_);
   EXPECT_EQ(state_, IoState::kFailed);
   EXPECT_EQ(CodeOf(a_->status()), ErrorCode::kCancelled);
 }
 
-TEST_F(MemoryTransportTest, AbortCutsThePeerAndDropsWhatItHadNotRead) {
+TEST_F(MemoryTransportTest, AbortResetsThePeerAndDropsUnreadBytes) {
   Connect();
   ReadAll(*a_, &state_);
   ReadAll(*b_, &state_);
@@ -257,7 +257,8 @@ TEST_F(MemoryTransportTest, DestructionIsACleanEndWhenAllWasRead) {
   a_.reset();
   EXPECT_EQ(ReadAll(*b_, &state_), "bye");
   EXPECT_EQ(state_, IoState::kEndOfStream);
-  EXPECT_EQ(b_->Write(AsBytes("nobody")).state, IoState::kOk) << "as TCP: the RST comes back later";
+  EXPECT_EQ(b_->Write(AsBytes("nobody")).state, IoState::kOk)
+      << "as with TCP, the RST comes back later";
   EXPECT_EQ(b_->Write(AsBytes("nobody")).state, IoState::kFailed);
 }
 
@@ -270,7 +271,7 @@ TEST_F(MemoryTransportTest, DestructionWithUnreadBytesIsAReset) {
   EXPECT_EQ(CodeOf(b_->status()), ErrorCode::kTruncated);
 }
 
-TEST_F(MemoryTransportTest, BytesUnderWayToADestroyedPeerComeBackAsReset) {
+TEST_F(MemoryTransportTest, BytesInFlightToADestroyedPeerCauseAReset) {
   MemoryLink slow;
   slow.latency = absl::Seconds(1);
   Connect({}, slow);
@@ -283,7 +284,7 @@ TEST_F(MemoryTransportTest, BytesUnderWayToADestroyedPeerComeBackAsReset) {
   EXPECT_EQ(state_, IoState::kEndOfStream) << "its FIN came before the RST";
 }
 
-TEST_F(MemoryTransportTest, CutAfterCountedBytesHitsBothEnds) {
+TEST_F(MemoryTransportTest, AResetAfterCountedBytesReachesBothEnds) {
   MemoryLink link;
   link.reset_after_bytes = 5;
   Connect(link);
@@ -297,7 +298,7 @@ TEST_F(MemoryTransportTest, CutAfterCountedBytesHitsBothEnds) {
   EXPECT_EQ(state_, IoState::kFailed);
 }
 
-TEST_F(MemoryTransportTest, CutAfterCountedBytesComesWithTheLatency) {
+TEST_F(MemoryTransportTest, AResetAfterCountedBytesHasTheLatency) {
   MemoryLink link;
   link.reset_after_bytes = 5;
   link.latency = absl::Seconds(1);
@@ -309,7 +310,7 @@ TEST_F(MemoryTransportTest, CutAfterCountedBytesComesWithTheLatency) {
   EXPECT_EQ(a_->Write(AsBytes("56789")).state, IoState::kFailed);
 }
 
-TEST_F(MemoryTransportTest, CutAfterNoBytesFailsTheFirstCalls) {
+TEST_F(MemoryTransportTest, AResetAfterNoBytesFailsTheFirstCalls) {
   MemoryLink link;
   link.reset_after_bytes = 0;
   Connect(link);
@@ -331,11 +332,11 @@ TEST_F(MemoryTransportTest, AStalledDirectionDeliversNothingMore) {
   a_.reset();
   loop_.RunUntilIdle();
   ReadAll(*b_, &state_);
-  EXPECT_EQ(state_, IoState::kWouldBlock) << "neither an end nor a reset comes through";
+  EXPECT_EQ(state_, IoState::kWouldBlock) << "neither an end nor a reset arrives";
   EXPECT_EQ(on_b_.readable, 0);
 }
 
-TEST_F(MemoryTransportTest, TheOtherDirectionOfAStalledOneGoesOn) {
+TEST_F(MemoryTransportTest, TheOtherDirectionOfAStalledOneContinues) {
   MemoryLink link;
   link.stall_after_bytes = 0;
   Connect(link);
@@ -354,7 +355,7 @@ TEST_F(MemoryTransportTest, ADirectionEndsAfterCountedBytes) {
     const std::string text = "0123456789";
     for (size_t sent = 0; sent < text.size();) {
       const IoResult result = a_->Write(AsBytes(text).subspan(sent));
-      ASSERT_EQ(result.state, IoState::kOk) << "the writer doesn't know";
+      ASSERT_EQ(result.state, IoState::kOk) << "the writer gets no error";
       sent += result.bytes;
     }
     EXPECT_EQ(ReadAll(*b_, &state_), text.substr(0, bytes));
@@ -381,7 +382,7 @@ TEST_F(MemoryTransportTest, MayBeDestroyedInsideACallback) {
   Destroyer destroyer;
   b_->SetHandler(&destroyer);
   destroyer.victim = std::move(b_);
-  // Both callbacks are due now; the first destroys the transport.
+  // Both callbacks are due; the first one destroys the transport.
   ReadOnce(*a_, &state_);
   loop_.RunUntilIdle();
   EXPECT_EQ(destroyer.victim, nullptr);
@@ -389,7 +390,7 @@ TEST_F(MemoryTransportTest, MayBeDestroyedInsideACallback) {
 
 using MemoryTransportDeathTest = MemoryTransportTest;
 
-TEST_F(MemoryTransportDeathTest, BreachesOfTheContractAreCaught) {
+TEST_F(MemoryTransportDeathTest, ViolationsOfTheContractAreDetected) {
   Connect();
   EXPECT_DEATH(
       {
@@ -431,7 +432,7 @@ TEST(MemoryDialerTest, ConnectsFromTheLoopAfterTheDelay) {
   EXPECT_EQ(dialer.dials(), 1u);
 }
 
-TEST(MemoryDialerTest, RefusesWhereNobodyListens) {
+TEST(MemoryDialerTest, RefusesWithoutAListener) {
   SimulatedLoop loop;
   MemoryDialer dialer(loop);
   absl::Status status;
@@ -444,7 +445,7 @@ TEST(MemoryDialerTest, RefusesWhereNobodyListens) {
   EXPECT_EQ(GetError(status)->detail, "192.0.2.9:1 refused the connection");
 }
 
-TEST(MemoryDialerTest, FailsAsToldOrNeverAnswers) {
+TEST(MemoryDialerTest, FailsAsConfiguredOrNeverAnswers) {
   SimulatedLoop loop;
   MemoryDialer dialer(loop);
   const Endpoint slow = *Endpoint::Parse("192.0.2.9:1");

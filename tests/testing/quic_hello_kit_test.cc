@@ -1,5 +1,5 @@
-// The kit's datagrams have the sizes of real ones. Whether they are right, tests/tls/ shows:
-// quic_initial_keys_test with the samples of the RFCs, quic_hello_split_test with the reader.
+// The kit's datagrams have the sizes of real ones. tests/tls/ checks their contents:
+// quic_initial_keys_test with the RFCs' samples, quic_hello_split_test with the reader.
 #include "trestle/testing/quic_hello_kit.h"
 
 #include <set>
@@ -17,7 +17,7 @@ namespace {
 std::string Hex(const std::string& bytes) { return absl::BytesToHexString(bytes); }
 
 // RFC 9000 A.1.
-TEST(QuicHelloKitTest, Varints) {
+TEST(QuicHelloKitTest, EncodesVarints) {
   EXPECT_EQ(Hex(QuicVarint(0)), "00");
   EXPECT_EQ(Hex(QuicVarint(37)), "25");
   EXPECT_EQ(Hex(QuicVarint(15293)), "7bbd");
@@ -25,7 +25,7 @@ TEST(QuicHelloKitTest, Varints) {
   EXPECT_EQ(Hex(QuicVarint(151288809941952652)), "c2197c5eff14e88c");
 }
 
-TEST(QuicHelloKitTest, HellosAreThoseOfQuicClients) {
+TEST(QuicHelloKitTest, HellosHaveTheExtensionsOfQuicClients) {
   for (const HelloBuilder& builder : {QuicHello("a.test"), QuicPostQuantumHello("a.test")}) {
     const std::string message = builder.Message();
     ClientHello hello;
@@ -50,7 +50,7 @@ TEST(QuicHelloKitTest, PostQuantumHellosNeedSeveralDatagramsOfUsualSize) {
     EXPECT_LE(flight.datagrams.size(), 8u) << flight.label;
     for (const std::string& datagram : flight.datagrams) {
       EXPECT_GE(datagram.size(), kQuicMinInitialDatagramBytes) << flight.label;
-      EXPECT_LE(datagram.size(), 1232u) << flight.label;  // IPv6 carries them everywhere.
+      EXPECT_LE(datagram.size(), 1232u) << flight.label;  // Fits every IPv6 path.
     }
     flights.insert(flight.datagrams[0]);
   };
@@ -58,20 +58,20 @@ TEST(QuicHelloKitTest, PostQuantumHellosNeedSeveralDatagramsOfUsualSize) {
   EXPECT_EQ(flights.size(), 301u);
 }
 
-TEST(QuicHelloKitTest, SameSeedSameFlight) {
+TEST(QuicHelloKitTest, EqualSeedsGiveEqualFlights) {
   const std::string message = QuicHello("a.test").Message();
   EXPECT_EQ(ShuffledQuicFlight(message, {}, 7).datagrams,
             ShuffledQuicFlight(message, {}, 7).datagrams);
 }
 
-TEST(QuicHelloKitTest, DatagramsHaveTheSizeAskedFor) {
+TEST(QuicHelloKitTest, DatagramsHaveTheRequestedSize) {
   for (size_t bytes = 100; bytes < 1300; bytes += 17) {
     EXPECT_EQ(QuicInitialDatagram({}, "\x01", bytes).size(), bytes);
   }
   EXPECT_GT(QuicInitialDatagram({}, std::string(20000, '\0'), 1200).size(), 20000u);
 }
 
-TEST(QuicHelloKitTest, OtherPackets) {
+TEST(QuicHelloKitTest, MakesOtherPackets) {
   for (const QuicPacketType type : {QuicPacketType::kZeroRtt, QuicPacketType::kHandshake}) {
     for (const uint32_t version : {kQuicV1, kQuicV2}) {
       QuicInitialHeader header;

@@ -30,7 +30,7 @@ TEST(SimulatedLoopTest, PostedCallsRunInOrderAndNeverInside) {
   EXPECT_EQ(order, (std::vector<int>{1, 2, 3}));
 }
 
-TEST(SimulatedLoopTest, TimersRunByTimeAndMoveTheClock) {
+TEST(SimulatedLoopTest, TimersRunInOrderAndAdvanceTheClock) {
   SimulatedLoop loop;
   const absl::Time start = loop.Now();
   std::vector<absl::Duration> seen;
@@ -76,11 +76,12 @@ TEST(SimulatedLoopTest, DestroyingATimerCancelsIt) {
   EXPECT_FALSE(called);
 }
 
-TEST(SimulatedLoopTest, TimerMayDieInsideItsOwnCall) {
+TEST(SimulatedLoopTest, TimerMayBeDestroyedInsideItsOwnCall) {
   SimulatedLoop loop;
   Timer timer;
   int calls = 0;
-  // The captured string would be read after its death if the call died with the timer.
+  // The captured string would be read after its destruction if the timer destroyed its running
+  // call.
   timer = loop.RunAfter(absl::Seconds(1), [&, text = std::string(100, 'x')] {
     timer.reset();
     calls += static_cast<int>(text.size()) / 100;
@@ -107,7 +108,7 @@ TEST(SimulatedLoopTest, TimersOutliveTheLoop) {
   timer.reset();
 }
 
-TEST(SimulatedLoopTest, EndlessWorkStopsAtTheGuard) {
+TEST(SimulatedLoopTest, EndlessWorkStopsAtTheLimit) {
   SimulatedLoop loop;
   struct Again {
     SimulatedLoop& loop;

@@ -16,7 +16,7 @@ class TestPkiTest : public ::testing::Test {
   const TestPki pki_{now_};
 };
 
-TEST_F(TestPkiTest, IssuesWhatTheSpecSays) {
+TEST_F(TestPkiTest, IssuesCertificatesOfTheSpec) {
   LeafSpec leaf;
   leaf.dns_names = {"a.test", "*.wild.test"};
   leaf.ip_names = {"192.0.2.1", "2001:db8::1"};
@@ -24,7 +24,7 @@ TEST_F(TestPkiTest, IssuesWhatTheSpecSays) {
   leaf.key_type = KeyType::kRsa;
   leaf.rsa_bits = 3072;
   leaf.not_before = now_ - absl::Hours(1);
-  leaf.not_after = absl::FromUnixSeconds(2'600'000'000);  // After 2050: another form of date.
+  leaf.not_after = absl::FromUnixSeconds(2'600'000'000);  // Dates after 2050 have another form.
   const CertificateInfo info = pki_.IssueCredential(leaf)->chain()[0];
   EXPECT_EQ(info.subject, "CN=common");
   EXPECT_EQ(info.issuer, "CN=Trestle Test CA");
@@ -35,7 +35,7 @@ TEST_F(TestPkiTest, IssuesWhatTheSpecSays) {
   EXPECT_EQ(info.not_after, leaf.not_after);
 }
 
-TEST_F(TestPkiTest, DefaultsAreAYearEitherWayAndTheFirstName) {
+TEST_F(TestPkiTest, DefaultsAreAYearBeforeAndAfterAndTheFirstName) {
   LeafSpec leaf;
   leaf.dns_names = {"a.test"};
   const auto one = pki_.IssueCredential(leaf);
@@ -82,12 +82,12 @@ TEST_F(TestPkiTest, AuthoritiesHaveTheDatesOfTheirSpec) {
   EXPECT_EQ(credential->chain()[1].subject, "CN=Short-lived");
   EXPECT_EQ(credential->chain()[1].not_before, spec.not_before);
   EXPECT_EQ(credential->chain()[1].not_after, spec.not_after);
-  // Minted once: no two signatures are of the same length for sure.
+  // Issued once, because signatures may differ in length.
   const std::string chain = authority.Issue(leaf).chain;
   EXPECT_EQ(authority.chain_pem(), chain.substr(chain.find("-----BEGIN", 1)));
 }
 
-TEST_F(TestPkiTest, ACrossCertificateHasTheSubjectsNameAndTheOthersSignature) {
+TEST_F(TestPkiTest, ACrossCertificateHasTheSubjectsNameAndAnotherIssuer) {
   const TestPki other(now_, "Other CA");
   const TestPki intermediate(pki_, "Intermediate");
   LeafSpec leaf;
