@@ -1,4 +1,5 @@
-// Challenges of ACME servers (TLS-ALPN-01): what they are shown, and what nobody else is.
+// Challenges of ACME servers (TLS-ALPN-01): the certificate for them, which no other client
+// receives.
 #include "trestle/tls/acme_tokens.h"
 
 #include <openssl/bytestring.h>
@@ -36,10 +37,10 @@ std::string DigestOf(absl::string_view key_authorization) {
   return std::string(digest.begin(), digest.end());
 }
 
-// What an ACME server reads from the answer, with all that RFC 8737 3 tells it to check.
+// The data that an ACME server reads from the answer, with all checks of RFC 8737 3.
 struct Answer {
   std::string digest;
-  std::string name;  // The only one, with the tag of its kind in front.
+  std::string name;  // The only one, after the tag of its kind.
 };
 
 Answer ReadAnswer(const X509* certificate) {
@@ -67,11 +68,11 @@ Answer ReadAnswer(const X509* certificate) {
   CBS_ASN1_TAG tag;
   EXPECT_TRUE(CBS_get_asn1(&value, &names, CBS_ASN1_SEQUENCE));
   EXPECT_TRUE(CBS_get_any_asn1(&names, &name, &tag));
-  EXPECT_EQ(CBS_len(&names), 0u) << "just one name";
+  EXPECT_EQ(CBS_len(&names), 0u) << "exactly one name";
   answer.name = absl::StrCat(tag & CBS_ASN1_TAG_NUMBER_MASK, ":",
                              AsText(ByteView(CBS_data(&name), CBS_len(&name))));
   bssl::UniquePtr<EVP_PKEY> key(X509_get_pubkey(certificate));
-  EXPECT_EQ(X509_verify(const_cast<X509*>(certificate), key.get()), 1) << "signed by itself";
+  EXPECT_EQ(X509_verify(const_cast<X509*>(certificate), key.get()), 1) << "self-signed";
   return answer;
 }
 
@@ -147,7 +148,7 @@ TEST_P(AcmeTokensTest, AnswersForItsNames) {
   ExpectRefusal(nullptr, ErrorCode::kNoCertificate, "no ACME token for \"\"");
 }
 
-TEST_P(AcmeTokensTest, ADigestDoesAsWell) {
+TEST_P(AcmeTokensTest, ADigestIsAccepted) {
   auto tokens = std::make_shared<AcmeTokens>();
   MakeConfig(tokens);
   const std::string digest = DigestOf(KeyAuthorization());
@@ -166,7 +167,7 @@ TEST_P(AcmeTokensTest, AnswersForAddresses) {
   answer = AnswerTo("7.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa");
   EXPECT_EQ(answer.digest, DigestOf(KeyAuthorization("6")));
   EXPECT_EQ(answer.name, absl::StrCat("7:\x20\x01\x0d\xb8", std::string(11, '\0'), "\x17"));
-  // Names that look like it and are none.
+  // Names that resemble reverse names.
   for (const char* name : {"17.2.0.in-addr.arpa", "017.2.0.192.in-addr.arpa",
                            "x.2.0.192.in-addr.arpa", "1.2.ip6.arpa", "in-addr.arpa"}) {
     ASSERT_TRUE(tokens->Set(name, KeyAuthorization()).ok());
@@ -174,7 +175,7 @@ TEST_P(AcmeTokensTest, AnswersForAddresses) {
   }
 }
 
-TEST_P(AcmeTokensTest, ASourceIsAskedEachTime) {
+TEST_P(AcmeTokensTest, ASourceIsCalledForEachChallenge) {
   int asked = 0;
   absl::StatusOr<std::string> told = KeyAuthorization();
   std::string identifier;
@@ -209,8 +210,8 @@ TEST_P(AcmeTokensTest, ASourceIsAskedEachTime) {
   EXPECT_EQ(asked, before) << "not without a name, nor for other clients";
 }
 
-// RFC 8737 3: a challenge has the one protocol.
-TEST_P(AcmeTokensTest, OtherClientsAreServedAsEver) {
+// RFC 8737 3: a challenge offers only this protocol.
+TEST_P(AcmeTokensTest, OtherClientsAreServedAsUsual) {
   auto tokens = std::make_shared<AcmeTokens>();
   MakeConfig(tokens);
   ASSERT_TRUE(tokens->Set("a.test", KeyAuthorization()).ok());
@@ -265,7 +266,7 @@ TEST_P(AcmeTokensTest, NoSessionIsMadeOrResumed) {
   EXPECT_TRUE(server_->info().acme_challenge);
 }
 
-TEST_P(AcmeTokensTest, WhatMakesNoSenseIsRefused) {
+TEST_P(AcmeTokensTest, InvalidValuesAreRejected) {
   AcmeTokens tokens;
   const auto detail = [&](absl::string_view identifier, absl::string_view key_authorization) {
     const absl::Status status = tokens.Set(identifier, key_authorization);

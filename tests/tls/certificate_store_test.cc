@@ -36,12 +36,12 @@ class CertificateStoreTest : public ::testing::Test {
     return *store;
   }
 
-  // What `name` is answered with.
+  // Returns the credentials for `name`.
   std::vector<CredentialPtr> Find(const CertificateStore& store, absl::string_view name) {
     return FindAt(store, name, now_);
   }
 
-  // What `name` is answered with at another time.
+  // Returns the credentials for `name` at another time.
   std::vector<CredentialPtr> FindAt(const CertificateStore& store, absl::string_view name,
                                     absl::Time time) {
     const CertificateSet::Credentials found = store.current()->Choose(name, time);
@@ -61,7 +61,7 @@ std::string FailureOf(const absl::Status& status) {
   return error->detail;
 }
 
-TEST_F(CertificateStoreTest, ExactNamesGoBeforeWildcardsOfOneLabel) {
+TEST_F(CertificateStoreTest, ExactNamesPrecedeWildcardsOfOneLabel) {
   const CredentialPtr exact = Issue({"a.wild.test"});
   const CredentialPtr wildcard = Issue({"*.wild.test"});
   const auto store = Create({wildcard, exact});
@@ -84,7 +84,7 @@ TEST_F(CertificateStoreTest, OffersOneOfEachKeyTypeInOrder) {
   EXPECT_EQ(store->current()->size(), 3u);
 }
 
-TEST_F(CertificateStoreTest, TheFallbackIsWhatServesTheFirstOnesName) {
+TEST_F(CertificateStoreTest, TheFallbackServesTheFirstCredentialsName) {
   const CredentialPtr first = Issue({"*.first.test", "first.test"});
   const CredentialPtr first_rsa = Issue({"*.first.test"}, KeyType::kRsa);
   const CredentialPtr second = Issue({"second.test"});
@@ -97,7 +97,7 @@ TEST_F(CertificateStoreTest, TheFallbackIsWhatServesTheFirstOnesName) {
   EXPECT_THAT(Create({nameless, second})->current()->ChooseFallback(now_), ElementsAre(nameless));
 }
 
-TEST_F(CertificateStoreTest, PrefersTheValidThenTheLater) {
+TEST_F(CertificateStoreTest, PrefersValidThenLaterExpiry) {
   const CredentialPtr expired = Issue({"a.test"}, KeyType::kEcdsa, kExpired);
   const CredentialPtr sooner = Issue({"a.test"}, KeyType::kEcdsa, absl::Hours(24));
   const CredentialPtr later = Issue({"a.test"}, KeyType::kEcdsa, absl::Hours(48));
@@ -109,7 +109,7 @@ TEST_F(CertificateStoreTest, PrefersTheValidThenTheLater) {
   EXPECT_THAT(Find(*Create({expired}), "a.test"), ElementsAre(expired));
 }
 
-TEST_F(CertificateStoreTest, NothingExpiredIsOfferedBesideTheValid) {
+TEST_F(CertificateStoreTest, ExpiredCredentialsAreNotOfferedWithValidOnes) {
   const CredentialPtr expired = Issue({"a.test"}, KeyType::kEcdsa, kExpired);
   const CredentialPtr rsa = Issue({"a.test"}, KeyType::kRsa);
   EXPECT_THAT(Find(*Create({expired, rsa}), "a.test"), ElementsAre(rsa));
@@ -123,8 +123,8 @@ TEST_F(CertificateStoreTest, NothingExpiredIsOfferedBesideTheValid) {
   EXPECT_THAT(Find(*Create({local, below}), "localhost"), ElementsAre(local));
 }
 
-// haproxy#1433: what is valid is chosen when a client comes, not when the set was made.
-TEST_F(CertificateStoreTest, WhatExpiresLaterGivesWayWithoutAReplace) {
+// haproxy#1433: the choice among valid ones is made for each client, not when the set was created.
+TEST_F(CertificateStoreTest, AnExpiredCredentialIsReplacedWithoutAReload) {
   const CredentialPtr short_exact = Issue({"a.test"}, KeyType::kEcdsa, absl::Hours(24));
   const CredentialPtr rsa = Issue({"a.test"}, KeyType::kRsa, absl::Hours(48));
   const CredentialPtr wildcard = Issue({"*.test"}, KeyType::kEcdsa, absl::Hours(72));
@@ -136,8 +136,8 @@ TEST_F(CertificateStoreTest, WhatExpiresLaterGivesWayWithoutAReplace) {
   EXPECT_THAT(store->current()->ChooseFallback(now_ + absl::Hours(60)), ElementsAre(wildcard));
 }
 
-// A successor that was put beside its predecessor before its time.
-TEST_F(CertificateStoreTest, WhatBecomesValidLaterTakesOver) {
+// A successor that was added before its time, beside its predecessor.
+TEST_F(CertificateStoreTest, ACredentialThatBecomesValidIsUsed) {
   LeafSpec leaf;
   leaf.dns_names = {"a.test"};
   leaf.not_before = now_ + absl::Hours(12);
@@ -161,7 +161,7 @@ TEST_F(CertificateStoreTest, ReplacesAllOrNothing) {
   EXPECT_EQ(store->current()->generation(), 2u);
   EXPECT_THAT(Find(*store, "a.test"), ElementsAre(new_a));
   EXPECT_THAT(Find(*store, "b.test"), IsEmpty());
-  // Who holds the old set goes on with it.
+  // Holders of the old set continue with it.
   EXPECT_THAT(before->Choose("a.test", now_), ElementsAre(old_a));
 
   EXPECT_EQ(FailureOf(store->Replace({}, now_)), "there are no certificates to serve");
@@ -172,7 +172,7 @@ TEST_F(CertificateStoreTest, ReplacesAllOrNothing) {
             "there are no certificates to serve");
 }
 
-TEST_F(CertificateStoreTest, NeverGoesFromValidToExpired) {
+TEST_F(CertificateStoreTest, NeverReplacesValidByExpired) {
   const auto store = Create({Issue({"a.test", "*.wild.test"})});
   const CredentialPtr expired = Issue({"a.test"}, KeyType::kEcdsa, kExpired);
   EXPECT_THAT(FailureOf(store->Replace({expired}, now_)),
@@ -180,13 +180,13 @@ TEST_F(CertificateStoreTest, NeverGoesFromValidToExpired) {
   EXPECT_THAT(FailureOf(store->Replace({Issue({"*.wild.test"}, KeyType::kEcdsa, kExpired)}, now_)),
               HasSubstr("\"*.wild.test\" is served"));
   EXPECT_EQ(store->current()->generation(), 1u);
-  // Through a wildcard that covers the exact name, too.
+  // The same for a wildcard that covers the exact name.
   EXPECT_THAT(FailureOf(store->Replace({Issue({"*.test"}, KeyType::kEcdsa, kExpired)}, now_)),
               HasSubstr("\"a.test\" is served"));
 
-  // Once the old one has expired too, there is nothing to lose.
+  // After the old one has expired too, the replacement loses nothing.
   EXPECT_TRUE(store->Replace({expired}, now_ + absl::Hours(24 * 60)).ok());
-  // A valid one beside it makes the expired one harmless.
+  // A valid credential for the name makes the expired one harmless.
   EXPECT_TRUE(store->Replace({Issue({"a.test"})}, now_).ok());
   EXPECT_TRUE(store->Replace({expired, Issue({"a.test"}, KeyType::kRsa)}, now_).ok());
 }
@@ -211,7 +211,7 @@ TEST_F(CertificateStoreTest, AHelloWithoutANameIsAnsweredByAddress) {
   EXPECT_THAT(Find(*store, "192.0.2.1"), IsEmpty()) << "an address is no server name";
 }
 
-TEST_F(CertificateStoreTest, CredentialsWithUrisOnlyAreForNamesThatNothingCovers) {
+TEST_F(CertificateStoreTest, UriOnlyCredentialsServeUncoveredNames) {
   LeafSpec leaf;
   leaf.uri_names = {"spiffe://example.test/front"};
   const CredentialPtr svid = pki_.IssueCredential(leaf);
@@ -223,14 +223,14 @@ TEST_F(CertificateStoreTest, CredentialsWithUrisOnlyAreForNamesThatNothingCovers
   EXPECT_THAT(Create({svid})->current()->ChooseFallback(now_), ElementsAre(svid));
 }
 
-TEST_F(CertificateStoreTest, ARenewalThatIsNotValidYetIsPublishedWhenItComes) {
+TEST_F(CertificateStoreTest, ARenewalIsUsedWhenItBecomesValid) {
   const CredentialPtr present =
       Issue({"a.test", "*.a.test"}, KeyType::kEcdsa, absl::Hours(24 * 80));
   const auto store = Create({present, Issue({"b.test"})});
   LeafSpec leaf;
   leaf.dns_names = {"a.test", "*.a.test"};
   leaf.not_before = now_ + absl::Seconds(5);
-  leaf.not_after = now_ + absl::Hours(24 * 6);  // Ends before the present one.
+  leaf.not_after = now_ + absl::Hours(24 * 6);  // Expires before the current one.
   const CredentialPtr next = pki_.IssueCredential(leaf);
   ASSERT_TRUE(store->Replace({next}, now_).ok());
   EXPECT_EQ(store->current()->generation(), 2u);
@@ -240,11 +240,11 @@ TEST_F(CertificateStoreTest, ARenewalThatIsNotValidYetIsPublishedWhenItComes) {
     EXPECT_EQ(wait.from, leaf.not_before);
   }
   EXPECT_THAT(pending, ::testing::UnorderedElementsAre("a.test", "*.a.test"));
-  EXPECT_THAT(Find(*store, "b.test"), IsEmpty()) << "a name that was dropped is not held over";
+  EXPECT_THAT(Find(*store, "b.test"), IsEmpty()) << "a removed name is not kept";
   for (const char* name : {"a.test", "x.a.test"}) {
     EXPECT_THAT(FindAt(*store, name, now_ + absl::Seconds(4)), ElementsAre(present)) << name;
     EXPECT_THAT(FindAt(*store, name, now_ + absl::Seconds(5)), ElementsAre(next)) << name;
-    // The present one's time is over, whatever its dates say.
+    // The current one is no longer used, whatever its dates are.
     EXPECT_THAT(FindAt(*store, name, now_ + absl::Hours(24 * 7)), ElementsAre(next)) << name;
   }
   EXPECT_THAT(store->current()->ChooseFallback(now_), ElementsAre(present));
@@ -252,7 +252,7 @@ TEST_F(CertificateStoreTest, ARenewalThatIsNotValidYetIsPublishedWhenItComes) {
   EXPECT_EQ(store->current()->ShownAt(now_)[0].credential, present);
   EXPECT_EQ(store->current()->ShownAt(leaf.not_before)[0].credential, next);
 
-  // Once more, with the first one still in use.
+  // Once more, while the first one is still in use.
   leaf.not_before = now_ + absl::Seconds(10);
   const CredentialPtr after_next = pki_.IssueCredential(leaf);
   ASSERT_TRUE(store->Replace({after_next}, now_).ok());
@@ -260,7 +260,7 @@ TEST_F(CertificateStoreTest, ARenewalThatIsNotValidYetIsPublishedWhenItComes) {
   EXPECT_THAT(FindAt(*store, "a.test", now_ + absl::Seconds(10)), ElementsAre(after_next));
 }
 
-TEST_F(CertificateStoreTest, ARenewalThatComesTooLateIsRefused) {
+TEST_F(CertificateStoreTest, ARenewalThatBecomesValidTooLateIsRejected) {
   const auto store = Create({Issue({"a.test"}, KeyType::kEcdsa, absl::Hours(24))});
   LeafSpec leaf;
   leaf.dns_names = {"a.test"};
@@ -270,7 +270,7 @@ TEST_F(CertificateStoreTest, ARenewalThatComesTooLateIsRefused) {
   EXPECT_EQ(store->current()->generation(), 1u);
 }
 
-TEST_F(CertificateStoreTest, IsReplacedWhileOthersLookUp) {
+TEST_F(CertificateStoreTest, MayBeReplacedDuringLookUps) {
   const CredentialPtr one = Issue({"a.test"});
   const CredentialPtr two = Issue({"a.test"});
   const auto store = Create({one});
@@ -290,7 +290,7 @@ TEST_F(CertificateStoreTest, IsReplacedWhileOthersLookUp) {
   replacer.join();
 }
 
-TEST_F(CertificateStoreTest, TakesARenewalWithAnExpiredCrossCertificateThatNobodyNeeds) {
+TEST_F(CertificateStoreTest, AcceptsARenewalWithAnUnneededExpiredCrossCertificate) {
   const TestPki old_root(now_, "Old Root");
   const auto store = Create({Issue({"a.test"})});
   LeafSpec leaf;

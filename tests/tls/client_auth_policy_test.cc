@@ -1,5 +1,5 @@
-// What can't be configured of client authentication: each contradiction and unusable file is
-// refused with words of its own.
+// Invalid configurations of client authentication: each contradiction and unusable file is rejected
+// with its own text.
 #include <string>
 
 #include "gmock/gmock.h"
@@ -35,7 +35,7 @@ class ClientPolicyTest : public TlsTest {
   }
 };
 
-TEST_F(ClientPolicyTest, ContradictionsAreRefused) {
+TEST_F(ClientPolicyTest, ContradictionsAreRejected) {
   EXPECT_EQ(Refusal(Required()), "");
   ClientAuthPolicy policy = Required();
   policy.trust = nullptr;

@@ -1,5 +1,5 @@
-// Client certificates: who is asked, who is let in, and that neither other names nor old sessions
-// are a way around it.
+// Client certificates: which names request one and which are accepted. Other names and old sessions
+// don't bypass the policy.
 #include "trestle/tls/client_authentication.h"
 
 #include <openssl/bio.h>
@@ -61,7 +61,7 @@ class ClientAuthenticationTest : public TlsTest, public ::testing::WithParamInte
     return policy;
   }
 
-  // A server whose rules can be replaced in `authentication_`.
+  // Returns a server whose rules `authentication_` can replace.
   std::shared_ptr<const ServerTlsConfig> Server(ClientAuthOptions options) {
     auto authentication = ClientAuthentication::Create(std::move(options));
     EXPECT_TRUE(authentication.ok()) << authentication.status();
@@ -86,7 +86,7 @@ class ClientAuthenticationTest : public TlsTest, public ::testing::WithParamInte
     return MakeServerConfig(std::move(options));
   }
 
-  // What the server makes of a client that shows `pair`.
+  // Returns the server's result for a client that presents `pair`.
   absl::Status ConnectWith(const PemPair& pair,
                            const std::shared_ptr<const ServerTlsConfig>& server,
                            const char* name = "a.test") {
@@ -145,7 +145,7 @@ TEST_P(ClientAuthenticationTest, ThePresetSetsTheSizesOfClientsKeys) {
     EXPECT_TRUE(ConnectWith(pair, intermediate).ok());
     ExpectRefusal(ConnectWith(pair, strict), ErrorCode::kCertificateUntrusted, kBadCertificate,
                   fault);
-    // Nor does a session of the intermediate preset open the strict one.
+    // Nor does the strict server resume a session of the intermediate preset.
     ResumingClient client(GetParam());
     UsePem(client.context(), pair);
     EXPECT_TRUE(client.TryConnect(intermediate, loop_, "a.test").ok());
@@ -153,7 +153,7 @@ TEST_P(ClientAuthenticationTest, ThePresetSetsTheSizesOfClientsKeys) {
   }
 }
 
-TEST_P(ClientAuthenticationTest, MoreCaNamesThanAMessageHoldsAreLeftOut) {
+TEST_P(ClientAuthenticationTest, CaNamesThatDoNotFitAreOmitted) {
   std::string cas = pki_.ca_pem();
   const std::string long_name(60, 'x');
   for (int i = 0; i < 900; ++i) cas += TestPki(loop_.Now(), absl::StrCat(long_name, i)).ca_pem();
@@ -168,8 +168,8 @@ TEST_P(ClientAuthenticationTest, MoreCaNamesThanAMessageHoldsAreLeftOut) {
   EXPECT_TRUE((*TrustStore::Create(cas))->ca_names_fit());
 }
 
-// Each name costs time. They are counted before any of them is read.
-TEST_P(ClientAuthenticationTest, ACertificateWithTooManyNamesIsRefusedUnread) {
+// Each name takes time, so they are counted before any is parsed.
+TEST_P(ClientAuthenticationTest, ACertificateWithTooManyNamesIsRejectedUnparsed) {
   LeafSpec leaf = ClientLeaf();
   for (int i = 0; i < 1000; ++i) leaf.dns_names.push_back(absl::StrCat("n", i));
   EXPECT_TRUE(ConnectWith(leaf, Policy(ClientCertificate::kRequired)).ok());
@@ -181,7 +181,7 @@ TEST_P(ClientAuthenticationTest, ACertificateWithTooManyNamesIsRefusedUnread) {
   EXPECT_EQ(identity_, nullptr);
 }
 
-TEST_P(ClientAuthenticationTest, ACertificateThatIsTooLargeIsRefusedUnread) {
+TEST_P(ClientAuthenticationTest, ACertificateThatIsTooLargeIsRejectedUnparsed) {
   LeafSpec leaf = ClientLeaf();
   for (int i = 0; i < 40; ++i) {
     leaf.uri_names.push_back(absl::StrCat("spiffe://a.test/", i, std::string(1000, 'x')));
@@ -192,20 +192,20 @@ TEST_P(ClientAuthenticationTest, ACertificateThatIsTooLargeIsRefusedUnread) {
   EXPECT_TRUE(info_.peer_chain.empty());
 }
 
-TEST_P(ClientAuthenticationTest, NoneAsksNobody) {
+TEST_P(ClientAuthenticationTest, ModeNoneRequestsNoCertificate) {
   const auto server = Server(ClientAuthPolicy());
   EXPECT_TRUE(ConnectWithout(server).ok());
   EXPECT_TRUE(ConnectWith(pki_.Issue(ClientLeaf()), server).ok());
   EXPECT_EQ(identity_, nullptr);
 }
 
-TEST_P(ClientAuthenticationTest, RequiredRefusesClientsWithout) {
+TEST_P(ClientAuthenticationTest, ModeRequiredRejectsClientsWithoutACertificate) {
   ExpectRefusal(ConnectWithout(Server(Policy(ClientCertificate::kRequired))),
                 ErrorCode::kClientCertificateMissing,
                 GetParam() == TLS1_2_VERSION ? kHandshakeFailure : kCertificateRequired, "client");
 }
 
-TEST_P(ClientAuthenticationTest, TheIdentityIsWhatTheCertificateSays) {
+TEST_P(ClientAuthenticationTest, TheIdentityIsReadFromTheCertificate) {
   LeafSpec leaf = ClientLeaf("Alice \xc3\x84");
   leaf.dns_names = {"Client.A.test", "x\ny.test"};
   leaf.uri_names = {"spiffe://td.test/ns/prod/alice"};
@@ -216,7 +216,7 @@ TEST_P(ClientAuthenticationTest, TheIdentityIsWhatTheCertificateSays) {
   EXPECT_EQ(identity_->common_name, "Alice \xc3\x84");
   EXPECT_EQ(identity_->issuer, "CN=Trestle Test CA");
   EXPECT_THAT(identity_->dns_names, ElementsAre("client.a.test"))
-      << "what can't be told on as it is is left out";
+      << "names that can't be forwarded unchanged are omitted";
   EXPECT_THAT(identity_->uri_names, ElementsAre("spiffe://td.test/ns/prod/alice"));
   EXPECT_THAT(identity_->ip_names, ElementsAre("192.0.2.7", "2001:db8::7"));
   EXPECT_EQ(identity_->not_after, leaf.not_after);
@@ -226,7 +226,7 @@ TEST_P(ClientAuthenticationTest, TheIdentityIsWhatTheCertificateSays) {
   EXPECT_NE(identity_->key_sha256, (std::array<uint8_t, 32>{}));
 }
 
-TEST_P(ClientAuthenticationTest, OptionalServesClientsWithoutButNotBadOnes) {
+TEST_P(ClientAuthenticationTest, ModeOptionalRejectsInvalidCertificatesOnly) {
   const auto server = Server(Policy(ClientCertificate::kOptional));
   EXPECT_TRUE(ConnectWithout(server).ok());
   EXPECT_EQ(identity_, nullptr);
@@ -237,7 +237,7 @@ TEST_P(ClientAuthenticationTest, OptionalServesClientsWithoutButNotBadOnes) {
                 kUnknownCa, "Stranger CA");
 }
 
-TEST_P(ClientAuthenticationTest, BadCertificatesAreRefused) {
+TEST_P(ClientAuthenticationTest, InvalidCertificatesAreRejected) {
   const ClientAuthPolicy required = Policy(ClientCertificate::kRequired);
   LeafSpec expired = ClientLeaf();
   expired.not_after = loop_.Now() - absl::Hours(24 * 3);
@@ -262,7 +262,7 @@ TEST_P(ClientAuthenticationTest, BadCertificatesAreRefused) {
                 "1024 bits");
 }
 
-TEST_P(ClientAuthenticationTest, GarbageInTheChainIsRefused) {
+TEST_P(ClientAuthenticationTest, GarbageInTheChainIsRejected) {
   const PemPair pair = pki_.Issue(ClientLeaf());
   bssl::UniquePtr<BIO> chain(BIO_new_mem_buf(pair.chain.data(), -1));
   bssl::UniquePtr<X509> leaf(PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr));
@@ -295,7 +295,7 @@ TEST_P(ClientAuthenticationTest, TheDepthIsLimited) {
                 "\"CN=Upper\" is one intermediate too many: at most 1");
 }
 
-TEST_P(ClientAuthenticationTest, RevokedCertificatesAreRefused) {
+TEST_P(ClientAuthenticationTest, RevokedCertificatesAreRejected) {
   const PemPair good = pki_.Issue(ClientLeaf("good"));
   const PemPair bad = pki_.Issue(ClientLeaf("bad"));
   const auto server = Server(Policy(ClientCertificate::kRequired, pki_.IssueCrl({bad})));
@@ -304,11 +304,11 @@ TEST_P(ClientAuthenticationTest, RevokedCertificatesAreRefused) {
                 "revoked");
 }
 
-TEST_P(ClientAuthenticationTest, WithoutAValidListNobodyIsLetIn) {
+TEST_P(ClientAuthenticationTest, WithoutAValidListNoClientIsAccepted) {
   const std::string crl = pki_.IssueCrl({}, loop_.Now() + absl::Hours(1));
   const auto server = Server(Policy(ClientCertificate::kRequired, crl));
   EXPECT_TRUE(ConnectWith(pki_.Issue(ClientLeaf()), server).ok());
-  // An intermediate CA that has no list.
+  // An intermediate CA without a list.
   TestPki intermediate(pki_, "Intermediate");
   ExpectRefusal(ConnectWith(intermediate.Issue(ClientLeaf()), server),
                 ErrorCode::kCertificateUntrusted, kCertificateUnknown,
@@ -318,7 +318,7 @@ TEST_P(ClientAuthenticationTest, WithoutAValidListNobodyIsLetIn) {
                 kCertificateUnknown, "the revocation list of its issuer has run out");
 }
 
-TEST_P(ClientAuthenticationTest, AllowedNamesCountAsTheirOwnKind) {
+TEST_P(ClientAuthenticationTest, AllowedNamesMatchTheirOwnKindOnly) {
   ClientAuthPolicy policy = Policy(ClientCertificate::kRequired);
   policy.allowed.dns_names = {"one.test", "*.many.test"};
   policy.allowed.uri_names = {"spiffe://td.test/exact", "spiffe://td.test/ns/*"};
@@ -333,10 +333,10 @@ TEST_P(ClientAuthenticationTest, AllowedNamesCountAsTheirOwnKind) {
   EXPECT_TRUE(allowed({"other.test", "x.many.test"}, {}));
   EXPECT_TRUE(allowed({}, {"spiffe://td.test/exact"}));
   EXPECT_TRUE(allowed({}, {"spiffe://td.test/ns/a/b"}));
-  EXPECT_FALSE(allowed({}, {})) << "a common name is no name";
+  EXPECT_FALSE(allowed({}, {})) << "a common name does not count";
   EXPECT_FALSE(allowed({"many.test"}, {}));
   EXPECT_FALSE(allowed({"x.y.many.test"}, {}));
-  EXPECT_FALSE(allowed({"*.many.test"}, {})) << "a wildcard is no client's name";
+  EXPECT_FALSE(allowed({"*.many.test"}, {})) << "a wildcard names no client";
   EXPECT_FALSE(allowed({}, {"one.test"})) << "a URI is no DNS name (CVE-2022-21656)";
   EXPECT_FALSE(allowed({"spiffe://td.test/exact"}, {}));
   EXPECT_FALSE(allowed({}, {"spiffe://td.test/exact/more"}));
@@ -346,7 +346,7 @@ TEST_P(ClientAuthenticationTest, AllowedNamesCountAsTheirOwnKind) {
                 kAccessDenied, "neither its names nor its key are allowed");
 }
 
-TEST_P(ClientAuthenticationTest, AllowedKeysOutliveTheirCertificates) {
+TEST_P(ClientAuthenticationTest, AllowedKeysMatchRenewedCertificates) {
   const PemPair pair = pki_.Issue(ClientLeaf());
   ClientAuthPolicy policy = Policy(ClientCertificate::kRequired);
   ASSERT_TRUE(ConnectWith(pair, Server(policy)).ok());
@@ -355,7 +355,7 @@ TEST_P(ClientAuthenticationTest, AllowedKeysOutliveTheirCertificates) {
   EXPECT_FALSE(ConnectWith(pki_.Issue(ClientLeaf()), Server(policy)).ok());
 }
 
-TEST_P(ClientAuthenticationTest, PoliciesGoByServerName) {
+TEST_P(ClientAuthenticationTest, PoliciesDependOnTheServerName) {
   ClientAuthOptions options;
   options.otherwise = Policy(ClientCertificate::kRequired);
   options.by_name = {{"a.test", Policy(ClientCertificate::kRequired)},
@@ -363,7 +363,7 @@ TEST_P(ClientAuthenticationTest, PoliciesGoByServerName) {
                      {"*.c.test", Policy(ClientCertificate::kOptional)},
                      {"**.test", Policy(ClientCertificate::kRequired)}};
   const auto server = Server(options);
-  // Neither case nor a trailing dot is a way around (CVE-2026-53622).
+  // Neither case nor a trailing dot bypasses the policy (CVE-2026-53622).
   for (const char* name : {"a.test", "A.TEST", "a.test.", "d.test", "x.y.test", "elsewhere"}) {
     EXPECT_EQ(CodeOf(ConnectWithout(server, name)), ErrorCode::kClientCertificateMissing) << name;
   }
@@ -373,7 +373,7 @@ TEST_P(ClientAuthenticationTest, PoliciesGoByServerName) {
   EXPECT_EQ(CodeOf(ConnectWithout(server, nullptr)), ErrorCode::kClientCertificateMissing);
 }
 
-TEST_P(ClientAuthenticationTest, ReplacedRulesHoldFromThenOn) {
+TEST_P(ClientAuthenticationTest, ReplacedRulesApplyFromThenOn) {
   const auto server = Server(Policy(ClientCertificate::kRequired));
   EXPECT_FALSE(ConnectWithout(server).ok());
   ASSERT_TRUE(authentication_->Replace({}).ok());
@@ -381,11 +381,10 @@ TEST_P(ClientAuthenticationTest, ReplacedRulesHoldFromThenOn) {
   ClientAuthOptions bad;
   bad.otherwise.certificate = ClientCertificate::kRequired;
   EXPECT_EQ(CodeOf(authentication_->Replace(bad)), ErrorCode::kConfiguration);
-  EXPECT_TRUE(ConnectWithout(server).ok()) << "the old rules stay";
+  EXPECT_TRUE(ConnectWithout(server).ok()) << "the old rules remain";
 }
 
-// ---- Resumption: the same questions again
-// --------------------------------------------------------
+// ---- Resumption: the same checks again ----
 
 class ClientResumptionTest : public ClientAuthenticationTest {
  protected:
@@ -410,7 +409,7 @@ class ClientResumptionTest : public ClientAuthenticationTest {
   ResumingClient client_{GetParam()};
 };
 
-TEST_P(ClientResumptionTest, TheIdentityComesAlong) {
+TEST_P(ClientResumptionTest, TheIdentityIsResumed) {
   const auto server = Server(Policy(ClientCertificate::kRequired));
   EXPECT_FALSE(Resumes(server));
   EXPECT_TRUE(Resumes(server));
@@ -442,7 +441,7 @@ TEST_P(ClientResumptionTest, ARevokedCertificateDoesNotResume) {
 }
 
 // haproxy 4a8f76220, 5d5f12376, 9f1d59099 and nginx CVE-2025-23419: a session made under one mode,
-// CA set, list or name is worth nothing under another, with the same ticket keys.
+// CA set, list or name is not resumed under another, with the same ticket keys.
 TEST_P(ClientResumptionTest, NoSessionCrossesPolicies) {
   const ClientAuthPolicy base = Policy(ClientCertificate::kRequired);
   ClientAuthPolicy optional = base;
@@ -475,18 +474,18 @@ TEST_P(ClientResumptionTest, NoSessionCrossesNames) {
   ClientAuthOptions options;
   options.by_name = {{"a.test", Policy(ClientCertificate::kRequired)}};
   const auto server = Server(options);
-  // The open name's session, brought to the guarded one.
+  // The session of the unprotected name, offered for the protected one.
   EXPECT_FALSE(Resumes(server, "b.test"));
   EXPECT_EQ(client_.info().peer_identity, nullptr);
   EXPECT_FALSE(Resumes(server, "a.test"));
   EXPECT_NE(client_.info().peer_identity, nullptr);
-  // And by a client that has no certificate at all.
+  // The same by a client without any certificate.
   ResumingClient bare(GetParam());
   EXPECT_FALSE(bare.Connect(server, loop_, "b.test"));
   EXPECT_EQ(CodeOf(bare.TryConnect(server, loop_, "a.test")), ErrorCode::kClientCertificateMissing);
 }
 
-TEST_P(ClientResumptionTest, AClientWithoutGainsNoIdentity) {
+TEST_P(ClientResumptionTest, AClientWithoutACertificateGainsNoIdentity) {
   const auto server = Server(Policy(ClientCertificate::kOptional));
   ResumingClient bare(GetParam());
   EXPECT_FALSE(bare.Connect(server, loop_, "a.test"));

@@ -10,7 +10,8 @@ namespace {
 
 class ClientCredentialTest : public TlsTest {
  protected:
-  // The subject of the certificate that a client shows to a server that demands one; "" if none.
+  // Returns the subject of the certificate that a client presents to a server that requires one; ""
+  // if none.
   std::string Shown(ClientTlsOptions options, TlsVersion version) {
     bssl::UniquePtr<SSL_CTX> context = MakeRawContext();
     UsePem(context.get(), pki_.Issue(LeafFor("a.test")));
@@ -30,7 +31,7 @@ class ClientCredentialTest : public TlsTest {
   }
 };
 
-TEST_F(ClientCredentialTest, IsShownToServersThatAsk) {
+TEST_F(ClientCredentialTest, IsPresentedToServersThatRequestIt) {
   LeafSpec leaf = LeafFor("client.test");
   leaf.server_auth = false;
   for (const TlsVersion version : {TlsVersion::kTls12, TlsVersion::kTls13}) {
@@ -41,7 +42,7 @@ TEST_F(ClientCredentialTest, IsShownToServersThatAsk) {
   }
 }
 
-TEST_F(ClientCredentialTest, AnotherOneIsAnotherPolicy) {
+TEST_F(ClientCredentialTest, AnotherCredentialIsAnotherPolicy) {
   ClientTlsOptions options;
   const std::string none = MakeClientConfig(options)->policy();
   options.credential = pki_.IssueCredential(LeafFor("client.test"));

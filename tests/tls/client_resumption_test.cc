@@ -1,4 +1,4 @@
-// Sessions that clients resume: who gets them back, for how long, and who never does.
+// Sessions that clients resume: for which targets, for how long, and when they must not be resumed.
 #include <openssl/ssl.h>
 
 #include <cstdint>
@@ -44,8 +44,8 @@ class ClientResumptionTest : public TlsTest, public ::testing::WithParamInterfac
     return *std::move(client);
   }
 
-  // Makes the handshake with a server that resumes whatever it has keys for, under any name, and
-  // reads the tickets. Returns what the client thinks of it.
+  // Makes the handshake with a server that resumes every session for which it has keys, under any
+  // name, and reads the tickets. Returns the client's view.
   TlsInfo Join(TlsEngine& client) {
     RawPeer server(lax_.get(), /*is_server=*/true);
     server.Handshake(client);
@@ -66,7 +66,7 @@ class ClientResumptionTest : public TlsTest, public ::testing::WithParamInterfac
   ClientSessionCache cache_;
 };
 
-TEST_P(ClientResumptionTest, ResumesAndSaysSo) {
+TEST_P(ClientResumptionTest, ResumesAndReportsIt) {
   const TlsInfo first = Connect(Target());
   EXPECT_FALSE(first.resumed);
   EXPECT_GT(cache_.sessions(), 0u);
@@ -92,7 +92,7 @@ TEST_P(ClientResumptionTest, NothingIsKeptWithoutACache) {
   EXPECT_FALSE(Resumes(Target()));
 }
 
-// Envoy #46243: one cache for all names of an endpoint; the session of one was offered to another.
+// Envoy #46243: one cache for all names of an endpoint. The session of one was offered for another.
 TEST_P(ClientResumptionTest, DoesNotCrossNames) {
   EXPECT_FALSE(Resumes(Target("a.test")));
   EXPECT_FALSE(Resumes(Target("b.test")));
@@ -153,13 +153,13 @@ TEST_P(ClientResumptionTest, DoesNotCrossPolicies) {
   EXPECT_FALSE(Resumes(Target()));
   EXPECT_TRUE(Resumes(Target()));
 
-  // A config that was made anew of the same options is the same policy.
+  // A new config of equal options has the same policy.
   EXPECT_EQ(strict->policy(), MakeClientConfig()->policy());
   config_ = MakeClientConfig();
   EXPECT_TRUE(Resumes(Target()));
 }
 
-// apisix #13587: connections made with one client certificate were used for requests with another.
+// apisix #13587: connections with one client certificate were used for requests with another.
 TEST_P(ClientResumptionTest, DoesNotCrossClientCertificates) {
   SSL_CTX_set_custom_verify(lax_.get(), SSL_VERIFY_PEER,
                             [](SSL*, uint8_t*) { return ssl_verify_ok; });
@@ -180,7 +180,7 @@ TEST_P(ClientResumptionTest, DoesNotCrossClientCertificates) {
     config_ = config;
     const TlsInfo first = Connect(Target());
     EXPECT_FALSE(first.resumed);
-    ASSERT_EQ(first.local_chain.size(), 1u) << "what was shown is reported";
+    ASSERT_EQ(first.local_chain.size(), 1u) << "the presented certificate is reported";
     EXPECT_EQ(first.local_chain[0].subject, config == alice ? "CN=alice" : "CN=bob");
   }
   for (const auto& config : {nobody, alice, bob}) {
@@ -194,8 +194,8 @@ TEST_P(ClientResumptionTest, DoesNotCrossClientCertificates) {
   EXPECT_TRUE(Resumes(Target()));
 }
 
-// What nobody verifies must not reach those who do, through a session.
-TEST_P(ClientResumptionTest, ATrustNoLongerHeldIsNotResumed) {
+// An unverified session must not reach a client that verifies.
+TEST_P(ClientResumptionTest, AnUnverifiedSessionIsNotResumedWithVerification) {
   TestPki other(loop_.Now(), "Other CA");
   EXPECT_FALSE(Resumes(Target()));
   ClientTlsOptions options;
@@ -214,14 +214,15 @@ TEST_P(ClientResumptionTest, EndsWithTheCertificate) {
   loop_.RunFor(absl::Minutes(29));
   EXPECT_TRUE(Resumes(Target()));
   loop_.RunFor(absl::Minutes(2));
-  // Renewed since, and yet not good beyond the certificate that the first handshake was shown.
+  // The certificate has been renewed, but the session ends with the certificate of the first
+  // handshake.
   const std::unique_ptr<TlsEngine> client = NewClient(Target());
   RawPeer(lax_.get(), /*is_server=*/true).Handshake(*client);
   EXPECT_FALSE(client->handshake_done());
   EXPECT_EQ(CodeOf(client->status()), ErrorCode::kCertificateExpired);
 }
 
-TEST_P(ClientResumptionTest, EndsWithTheCertificateAlsoWhileTheServerThinks) {
+TEST_P(ClientResumptionTest, EndsWithTheCertificateDuringTheHandshake) {
   LeafSpec leaf = LeafFor("a.test");
   leaf.not_after = loop_.Now() + absl::Minutes(30);
   UsePem(lax_.get(), pki_.Issue(leaf));
@@ -249,14 +250,14 @@ TEST_P(ClientResumptionTest, EndsWithTheRevocationList) {
   EXPECT_EQ(CodeOf(client->status()), ErrorCode::kCertificateUntrusted);
 }
 
-TEST_P(ClientResumptionTest, AFullHandshakeIsMadeAgainAfterTheMaximumAge) {
+TEST_P(ClientResumptionTest, AFullHandshakeIsRequiredAfterTheMaximumAge) {
   const auto full_after = [this](absl::Duration age) {
     loop_.RunFor(age);
     return !Resumes(Target());
   };
   EXPECT_FALSE(Resumes(Target()));
   EXPECT_FALSE(full_after(absl::Minutes(50)));
-  EXPECT_TRUE(full_after(absl::Minutes(11))) << "renewing doesn't make sessions younger";
+  EXPECT_TRUE(full_after(absl::Minutes(11))) << "renewed tickets don't make sessions younger";
   EXPECT_FALSE(full_after(absl::Minutes(50)));
 }
 
@@ -282,7 +283,7 @@ TEST_P(ClientResumptionTest, ClearForgetsEverything) {
   EXPECT_FALSE(Resumes(Target()));
 }
 
-TEST_P(ClientResumptionTest, NoSessionsIsAllowed) {
+TEST_P(ClientResumptionTest, ZeroSessionsAreAllowed) {
   ClientSessionCacheOptions none;
   none.max_sessions = 0;
   ClientSessionCache cache(none);
@@ -291,10 +292,10 @@ TEST_P(ClientResumptionTest, NoSessionsIsAllowed) {
   EXPECT_FALSE(Resumes(target));
   EXPECT_FALSE(Resumes(target));
   EXPECT_EQ(cache.sessions(), 0u);
-  EXPECT_EQ(cache.targets(), 1u) << "the group is learned nevertheless";
+  EXPECT_EQ(cache.targets(), 1u) << "the group is remembered nevertheless";
 }
 
-TEST_P(ClientResumptionTest, EveryBoundIsKept) {
+TEST_P(ClientResumptionTest, EveryBoundIsEnforced) {
   ClientSessionCacheOptions few_sessions;
   few_sessions.max_sessions = 3;
   ClientSessionCacheOptions few_each;
@@ -317,7 +318,7 @@ TEST_P(ClientResumptionTest, EveryBoundIsKept) {
       EXPECT_LE(cache.sessions(), 20 * options.max_sessions_per_target);
       EXPECT_LE(cache.targets(), options.max_targets);
       EXPECT_LE(cache.bytes(), options.max_bytes);
-      // What is newest stays, as far as anything fits.
+      // The newest session remains, if anything fits.
       EXPECT_EQ(Resumes(target), options.max_bytes > 1000) << port;
     }
   }
@@ -346,7 +347,7 @@ TEST_P(SingleUseTest, NoSessionIsOfferedTwice) {
 }
 
 TEST_P(SingleUseTest, ASessionForSeveralUsesIsKeptOnce) {
-  // TLS 1.2 for contrast, by the same cache.
+  // TLS 1.2 for comparison, with the same cache.
   SSL_CTX_set_min_proto_version(lax_.get(), TLS1_2_VERSION);
   SSL_CTX_set_max_proto_version(lax_.get(), TLS1_2_VERSION);
   EXPECT_FALSE(Resumes(Target()));
@@ -392,7 +393,7 @@ class KeyShareTest : public TlsTest {
   size_t hello_bytes_ = 0;
 };
 
-TEST_F(KeyShareTest, AServerIsAskedToRetryOnce) {
+TEST_F(KeyShareTest, AServerRequestsARetryOnce) {
   const auto server = ServerWith({TlsGroup::kP256});
   EXPECT_TRUE(Connect(server).hello_retried);
   const TlsInfo second = Connect(server);
@@ -400,10 +401,10 @@ TEST_F(KeyShareTest, AServerIsAskedToRetryOnce) {
   EXPECT_EQ(second.group, "P-256");
 }
 
-TEST_F(KeyShareTest, SharesThatAreNotWantedAreNotSentAgain) {
+TEST_F(KeyShareTest, UnusedSharesAreNotSentAgain) {
   const auto server = ServerWith({TlsGroup::kX25519});
   EXPECT_EQ(Connect(server).group, "X25519");
-  EXPECT_GT(hello_bytes_, 1184u) << "an ML-KEM-768 share was there";
+  EXPECT_GT(hello_bytes_, 1184u) << "the hello has an ML-KEM-768 share";
   EXPECT_EQ(Connect(server).group, "X25519");
   EXPECT_LT(hello_bytes_, 1184u);
 }
@@ -418,7 +419,7 @@ TEST_F(KeyShareTest, PostQuantumIsOfferedAgainAfterAWhile) {
   EXPECT_EQ(Connect(upgraded).group, "X25519MLKEM768");
 }
 
-TEST_F(KeyShareTest, AServerThatLostItsGroupIsFollowed) {
+TEST_F(KeyShareTest, AServersNewGroupIsRemembered) {
   EXPECT_EQ(Connect(ServerWith(DefaultGroups())).group, "X25519MLKEM768");
   const auto downgraded = ServerWith({TlsGroup::kX25519});
   EXPECT_TRUE(Connect(downgraded).hello_retried);

@@ -19,7 +19,7 @@ std::string DetailOf(const absl::Status& status) {
 
 class ClientTlsConfigTest : public TlsTest {};
 
-TEST_F(ClientTlsConfigTest, RefusesClientsWithoutUsableRoots) {
+TEST_F(ClientTlsConfigTest, RejectsClientsWithoutUsableRoots) {
   ClientTlsOptions options;
   EXPECT_THAT(DetailOf(ClientTlsConfig::Create(options).status()), HasSubstr("no CA"));
   options.ca_pem = "nothing of use";
@@ -35,7 +35,7 @@ TEST_F(ClientTlsConfigTest, RefusesClientsWithoutUsableRoots) {
   EXPECT_TRUE(ClientTlsConfig::Create(trusting).ok());
 }
 
-TEST_F(ClientTlsConfigTest, RefusesClientTargetsThatNameNobody) {
+TEST_F(ClientTlsConfigTest, RejectsClientTargetsWithoutAName) {
   const auto config = MakeClientConfig();
   for (const char* name : {"", ".", "a b", "a..test", "-a.test", "*.a.test", "[::1]", "a.test:443",
                            "1.2.3", "http://a.test"}) {

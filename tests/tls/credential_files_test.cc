@@ -1,4 +1,5 @@
-// Folders of PEM files: which go together, what is remembered, and which file is at fault.
+// Folders of PEM files: which files belong together, which results are cached, and which file is
+// faulty.
 #include "trestle/tls/credential_files.h"
 
 #include <openssl/bio.h>
@@ -104,7 +105,7 @@ TEST_F(CredentialFilesTest, ChainAndKeyAreInOneFileOrTwo) {
   EXPECT_THAT(Names(), ElementsAre("a.test", "b.test", "c.test", "d.test"));
 }
 
-TEST_F(CredentialFilesTest, SeveralForANameAreAllThere) {
+TEST_F(CredentialFilesTest, SeveralForANameAreAllLoaded) {
   Put("a.test.ecdsa", Leaf("a.test"));
   Put("a.test.rsa", Leaf("a.test", KeyType::kRsa));
   const Credentials loaded = MustLoad();
@@ -113,7 +114,7 @@ TEST_F(CredentialFilesTest, SeveralForANameAreAllThere) {
   EXPECT_EQ(loaded[1]->key_type(), KeyType::kRsa);
 }
 
-TEST_F(CredentialFilesTest, WhatDidNotChangeIsTheSameAsBefore) {
+TEST_F(CredentialFilesTest, UnchangedFilesKeepTheirCredentials) {
   for (const char* name : {"a.test", "b.test", "c.test"}) Put(name, Leaf(name));
   const Credentials first = MustLoad();
   EXPECT_EQ(files_.made_anew(), 3u);
@@ -137,7 +138,7 @@ TEST_F(CredentialFilesTest, ChainsShareTheirIntermediates) {
   const Credentials loaded = MustLoad();
   ASSERT_EQ(loaded.size(), 2u);
   EXPECT_EQ(loaded[0]->chain().size(), 2u);
-  // They outlive the files, as connections may.
+  // The chains outlive the files, as with open connections.
   CredentialFiles other;
   Credentials outlived;
   {
@@ -148,7 +149,7 @@ TEST_F(CredentialFilesTest, ChainsShareTheirIntermediates) {
   EXPECT_EQ(outlived[0]->chain()[1].subject, "CN=Intermediate");
 }
 
-TEST_F(CredentialFilesTest, TheFileAtFaultIsNamed) {
+TEST_F(CredentialFilesTest, TheFaultyFileIsNamed) {
   EXPECT_THAT(Failure(), HasSubstr("there is no file NAME.pem"));
   Put("a", Leaf("a.test"));
   MustLoad();
@@ -177,11 +178,11 @@ TEST_F(CredentialFilesTest, TheFileAtFaultIsNamed) {
   EXPECT_EQ(Load().status().message(), "cannot read a.key");
   unreadable_.clear();
   MustLoad();
-  EXPECT_EQ(files_.made_anew(), 0u) << "a failure forgets nothing";
+  EXPECT_EQ(files_.made_anew(), 0u) << "a failure keeps the cached credentials";
 }
 
 // A Kubernetes secret of cert-manager: ca.crt, tls.crt, tls.key.
-TEST_F(CredentialFilesTest, TheCaBesideACertificateIsPassedOverAndSaid) {
+TEST_F(CredentialFilesTest, ACaBesideACertificateIsSkippedAndReported) {
   const PemPair leaf = Leaf("a.test");
   folder_ = {{"ca.crt", pki_.ca_pem()}, {"tls.crt", leaf.chain}, {"tls.key", leaf.key}};
   EXPECT_THAT(Names(), ElementsAre("a.test"));
@@ -193,7 +194,7 @@ TEST_F(CredentialFilesTest, TheCaBesideACertificateIsPassedOverAndSaid) {
   EXPECT_EQ(Failure(), "ca.crt has no key, neither in it nor in ca.key: is it a CA?");
 }
 
-TEST_F(CredentialFilesTest, CertbotsFolderIsUsedAsItIs) {
+TEST_F(CredentialFilesTest, CertbotsFolderCanBeUsed) {
   TestPki intermediate(pki_, "Intermediate");
   const PemPair full = intermediate.Issue(LeafFor("a.test"));
   const std::string leaf = full.chain.substr(0, full.chain.find("-----BEGIN", 1));
@@ -215,7 +216,7 @@ TEST_F(CredentialFilesTest, CertbotsFolderIsUsedAsItIs) {
   EXPECT_EQ(Failure(), "cert.pem has no key, neither in it nor in cert.key");
 }
 
-TEST_F(CredentialFilesTest, AcmeShsFolderIsUsedAsItIs) {
+TEST_F(CredentialFilesTest, AcmeShsFolderCanBeUsed) {
   TestPki intermediate(pki_, "Intermediate");
   const PemPair full = intermediate.Issue(LeafFor("a.test"));
   const std::string leaf = full.chain.substr(0, full.chain.find("-----BEGIN", 1));
@@ -241,14 +242,14 @@ TEST_F(CredentialFilesTest, AnOcspResponseNeverBlocksARenewal) {
   EXPECT_EQ(MustLoad()[0]->staple_end(), absl::InfinitePast());
   EXPECT_THAT(files_.notes(),
               ElementsAre("a.ocsp is not stapled: it is about another certificate"));
-  // What is left of a name that is gone.
+  // The response of a name without a certificate.
   folder_["b.ocsp"] = folder_["a.ocsp"];
   folder_.erase("a.ocsp");
   EXPECT_EQ(MustLoad().size(), 1u);
   EXPECT_THAT(files_.notes(), ElementsAre(StartsWith("b.ocsp: there is no certificate for it")));
 }
 
-TEST_F(CredentialFilesTest, EncryptedKeysTakeAPassphrase) {
+TEST_F(CredentialFilesTest, EncryptedKeysNeedAPassphrase) {
   PemPair pair = Leaf("a.test");
   pair.key = Encrypt(pair.key, "open sesame");
   Put("a", pair);
@@ -269,7 +270,7 @@ TEST_F(CredentialFilesTest, EncryptedKeysTakeAPassphrase) {
   EXPECT_TRUE(load().ok());
   EXPECT_THAT(asked, ElementsAre("a.key"));
   EXPECT_TRUE(load().ok());
-  EXPECT_EQ(asked.size(), 1u) << "what did not change is not asked for again";
+  EXPECT_EQ(asked.size(), 1u) << "unchanged keys need no passphrase again";
   folder_["a.key"] = Encrypt(Leaf("a.test").key, "open sesame");
   answer = "wrong";
   EXPECT_THAT(GetError(load().status())->detail, HasSubstr("can't be decrypted"));
@@ -279,8 +280,8 @@ TEST_F(CredentialFilesTest, EncryptedKeysTakeAPassphrase) {
   EXPECT_THAT(GetError(load().status())->detail, HasSubstr("can't be decrypted"));
 }
 
-// Keys as `openssl rsa -aes128` wrote them before PKCS#8.
-TEST_F(CredentialFilesTest, OldEncryptionIsReadToo) {
+// Keys in the format of `openssl rsa -aes128` before PKCS#8.
+TEST_F(CredentialFilesTest, OldEncryptionIsSupported) {
   PemPair pair = Leaf("a.test", KeyType::kRsa);
   bssl::UniquePtr<BIO> in(BIO_new_mem_buf(pair.key.data(), -1));
   bssl::UniquePtr<EVP_PKEY> key(PEM_read_bio_PrivateKey(in.get(), nullptr, nullptr, nullptr));
@@ -301,9 +302,9 @@ TEST_F(CredentialFilesTest, OldEncryptionIsReadToo) {
   EXPECT_EQ((*loaded)[0]->key_type(), KeyType::kRsa);
 }
 
-// A bounded form of "reload under load": handshakes, a transfer that goes on, and nothing kept of
-// what is not served any more.
-TEST_F(CredentialFilesTest, AThousandReloadsLoseNothingAndKeepNothing) {
+// A bounded form of "reload under load": handshakes, and a transfer that continues. No replaced
+// credential remains in memory.
+TEST_F(CredentialFilesTest, AThousandReloadsLoseAndLeakNothing) {
   constexpr int kReloads = 1000;
   const PemPair versions[] = {Leaf("a.test"), Leaf("a.test")};
   Put("b", Leaf("b.test"));
@@ -334,7 +335,8 @@ TEST_F(CredentialFilesTest, AThousandReloadsLoseNothingAndKeepNothing) {
     transfer.Carry();
     ASSERT_EQ(ReadAll(*transfer.client), "more");
   }
-  EXPECT_EQ(transfer.server->info().certificate_generation, 1u) << "it tells what served it";
+  EXPECT_EQ(transfer.server->info().certificate_generation, 1u)
+      << "it has the generation of its handshake";
   size_t alive = 0;
   for (const auto& credential : made) alive += credential.expired() ? 0 : 1;
   EXPECT_EQ(alive, 1u);

@@ -35,7 +35,7 @@ LeafSpec Leaf(KeyType key_type = KeyType::kEcdsa) {
   return leaf;
 }
 
-// The text of the failure; also checks what all failures have in common.
+// Returns the text of the failure; also checks the common parts of all failures.
 std::string FailureOf(absl::string_view chain, absl::string_view key) {
   auto credential = Credential::FromPem(chain, key);
   EXPECT_EQ(ERR_peek_error(), 0u);
@@ -46,7 +46,7 @@ std::string FailureOf(absl::string_view chain, absl::string_view key) {
   return error->detail;
 }
 
-// Writes a PKCS#8 key in its older form.
+// Converts a PKCS#8 key to its older form.
 std::string ToTraditional(const std::string& pkcs8) {
   bssl::UniquePtr<BIO> in(BIO_new_mem_buf(pkcs8.data(), -1));
   bssl::UniquePtr<EVP_PKEY> key(PEM_read_bio_PrivateKey(in.get(), nullptr, nullptr, nullptr));
@@ -82,7 +82,7 @@ class CredentialTest : public ::testing::Test {
   TestPki pki_{now_};
 };
 
-TEST_F(CredentialTest, DescribesWhatItRead) {
+TEST_F(CredentialTest, DescribesTheCredential) {
   for (const KeyType type : {KeyType::kEcdsa, KeyType::kRsa, KeyType::kEd25519}) {
     LeafSpec leaf = Leaf(type);
     leaf.not_before = now_ - absl::Hours(1);
@@ -99,7 +99,7 @@ TEST_F(CredentialTest, DescribesWhatItRead) {
   }
 }
 
-TEST_F(CredentialTest, TakesChainsAndOlderKeyFormsAndOtherBlocks) {
+TEST_F(CredentialTest, AcceptsChainsAndOlderKeyFormsAndOtherBlocks) {
   TestPki intermediate(pki_, "Intermediate");
   const PemPair pair = intermediate.Issue(Leaf());
   auto credential = Credential::FromPem(absl::StrCat(kOtherBlock, pair.chain, pki_.ca_pem()),
@@ -114,7 +114,7 @@ TEST_F(CredentialTest, TakesChainsAndOlderKeyFormsAndOtherBlocks) {
   EXPECT_EQ(FailureOf(one_file, one_file), "no failure");
 }
 
-TEST_F(CredentialTest, NamesThePartAtFault) {
+TEST_F(CredentialTest, NamesTheFaultyPart) {
   const PemPair pair = pki_.Issue(Leaf());
   const PemPair other = pki_.Issue(Leaf());
   EXPECT_THAT(FailureOf("", pair.key), HasSubstr("certificate chain holds no PEM block"));
@@ -138,7 +138,7 @@ TEST_F(CredentialTest, NamesThePartAtFault) {
               HasSubstr("belongs to certificate 2 of the chain"));
 }
 
-TEST_F(CredentialTest, EveryBlockOfAPemTextIsUsedOrRefused) {
+TEST_F(CredentialTest, EveryBlockOfAPemTextIsUsedOrRejected) {
   const TestPki intermediate(pki_, "Intermediate");
   const PemPair pair = intermediate.Issue(Leaf());
   ExpectPemRules({"the certificate chain", pair.chain, [&](const std::string& text) {
@@ -149,7 +149,7 @@ TEST_F(CredentialTest, EveryBlockOfAPemTextIsUsedOrRefused) {
                   }});
 }
 
-TEST_F(CredentialTest, RefusesWeakKeysAndMissingNames) {
+TEST_F(CredentialTest, RejectsWeakKeysAndMissingNames) {
   LeafSpec weak = Leaf(KeyType::kRsa);
   weak.rsa_bits = 1024;
   const PemPair weak_pair = pki_.Issue(weak);
@@ -161,7 +161,7 @@ TEST_F(CredentialTest, RefusesWeakKeysAndMissingNames) {
   EXPECT_THAT(FailureOf(nameless_pair.chain, nameless_pair.key),
               HasSubstr("\"CN=a.test\" has no subject alternative names"));
 
-  // P-224 is no curve of TLS; its key usage has nothing to do with that.
+  // P-224 is not a curve of TLS; its key usage is irrelevant.
   bssl::UniquePtr<EC_KEY> p224(EC_KEY_new_by_curve_name(NID_secp224r1));
   ASSERT_TRUE(EC_KEY_generate_key(p224.get()));
   bssl::UniquePtr<EVP_PKEY> key(EVP_PKEY_new());
@@ -186,7 +186,7 @@ TEST_F(CredentialTest, RefusesWeakKeysAndMissingNames) {
   EXPECT_EQ(FailureOf(address_pair.chain, address_pair.key), "no failure");
 }
 
-TEST_F(CredentialTest, RefusesChainsOutOfOrder) {
+TEST_F(CredentialTest, RejectsChainsOutOfOrder) {
   TestPki upper(pki_, "Upper");
   TestPki lower(upper, "Lower");
   const PemPair pair = lower.Issue(Leaf());
@@ -202,7 +202,7 @@ TEST_F(CredentialTest, RefusesChainsOutOfOrder) {
             "2 is \"CN=Upper\"");
 }
 
-TEST_F(CredentialTest, TakesACrossSignedPairInAnyOrder) {
+TEST_F(CredentialTest, AcceptsACrossSignedPairInAnyOrder) {
   const TestPki other_root(now_, "Other Root");
   const TestPki intermediate(pki_, "Intermediate");
   const PemPair pair = intermediate.Issue(Leaf());
@@ -218,7 +218,7 @@ TEST_F(CredentialTest, TakesACrossSignedPairInAnyOrder) {
   EXPECT_THAT(FailureOf(leaf + other_root.ca_pem() + cross, pair.key), HasSubstr("out of order"));
 }
 
-TEST_F(CredentialTest, ServesACertificateThatIsThereTwiceOnce) {
+TEST_F(CredentialTest, SendsADuplicateCertificateOnce) {
   const TestPki intermediate(pki_, "Intermediate");
   const PemPair pair = intermediate.Issue(Leaf());
   const std::string leaf = pair.chain.substr(0, pair.chain.find("-----BEGIN", 1));
@@ -228,7 +228,7 @@ TEST_F(CredentialTest, ServesACertificateThatIsThereTwiceOnce) {
   EXPECT_EQ((*credential)->chain()[1].subject, "CN=Intermediate");
 }
 
-TEST_F(CredentialTest, AnExpiredCertificateBehindTheLeafDoesNotMakeItInvalid) {
+TEST_F(CredentialTest, AnExpiredIntermediateDoesNotMakeItInvalid) {
   const TestPki old_root(now_, "Old Root");
   const TestPki intermediate(pki_, "Intermediate");
   const PemPair pair = intermediate.Issue(Leaf());
@@ -238,7 +238,7 @@ TEST_F(CredentialTest, AnExpiredCertificateBehindTheLeafDoesNotMakeItInvalid) {
   EXPECT_TRUE((*credential)->ValidAt(now_));
 }
 
-TEST_F(CredentialTest, KnowsWhetherClientsMayShowIt) {
+TEST_F(CredentialTest, KnowsWhetherClientsMayPresentIt) {
   LeafSpec leaf = Leaf();
   EXPECT_FALSE(pki_.IssueCredential(leaf)->fit_for_clients());
   leaf.server_auth = false;

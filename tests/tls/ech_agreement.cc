@@ -29,7 +29,7 @@ std::string MessageOf(absl::string_view body) {
                       body);
 }
 
-// The same hello, to be encrypted. Its random is another one.
+// Returns a builder of the same hello, with another random value.
 HelloBuilder BuilderOf(const ClientHello& hello) {
   std::vector<uint16_t> suites;
   for (uint16_t suite : hello.cipher_suites) suites.push_back(suite);
@@ -44,16 +44,16 @@ HelloBuilder BuilderOf(const ClientHello& hello) {
   return builder;
 }
 
-// As ClientHelloReader does.
+// Parses as ClientHelloReader does.
 bool Parses(absl::string_view message, ClientHello& hello) {
   return message.size() <= 4 + HelloLimits().hello_bytes &&
          ParseClientHello(AsBytes(message), {}, hello).ok();
 }
 
-// Rules that BoringSSL doesn't have.
+// Returns whether BoringSSL lacks the violated rule.
 bool IsOurOwnRule(const EchOpening& opening, absl::string_view inner) {
   switch (opening.fault) {
-    case EchFault::kInnerInClear:  // BoringSSL is a backend too.
+    case EchFault::kInnerInClear:  // BoringSSL may be the backend.
     case EchFault::kReferenceToList:
     case EchFault::kSecondName:
     case EchFault::kSecondAlpn:
@@ -117,7 +117,7 @@ EchAgreement::EchAgreement()
       server_(MakeRawContext()) {
   const TestPki pki(absl::UnixEpoch() + absl::Hours(24 * 365 * 56));
   UsePem(server_.get(), pki.Issue(LeafFor("a.test")));
-  // A group for which the hellos of the kit have no key share.
+  // A group without a key share in the kit's hellos.
   const uint16_t group = SSL_GROUP_SECP384R1;
   SSL_CTX_set1_group_ids(server_.get(), &group, 1);
   SSL_CTX_set_msg_callback(server_.get(), OnMessage);

@@ -1,5 +1,5 @@
-// EchAgreement: gives a hello to EchKeyOpener and to a BoringSSL server in shared mode, and tells
-// whether both read the same inner hello, or both refuse.
+// EchAgreement: passes a hello to EchKeyOpener and to a BoringSSL server in shared mode. Checks
+// that both read the same inner hello, or both reject it.
 #ifndef TRESTLE_TESTS_TLS_ECH_AGREEMENT_H_
 #define TRESTLE_TESTS_TLS_ECH_AGREEMENT_H_
 
@@ -20,15 +20,15 @@ namespace trestle::testing {
 
 /// One case, before it is encrypted.
 struct EchCase {
-  /// It is the second hello, after a valid first one and a HelloRetryRequest.
+  /// True for a second hello, after a valid first one and a HelloRetryRequest.
   bool second = false;
-  /// If not 0: the byte at this position of the outer hello, modulo its size, is changed after the
+  /// If not 0: the position of the outer hello's byte, modulo its size, that changes after the
   /// encryption.
   uint16_t changed_at = 0;
   std::string outer;    ///< The outer hello's body; its encrypted_client_hello lacks the payload.
   std::string encoded;  ///< The EncodedClientHelloInner.
 
-  /// The form of a fuzzer's input: a byte for `second`, two for `changed_at`, two for the size of
+  /// Parses a fuzzer's input: a byte for `second`, two for `changed_at`, two for the size of
   /// `outer`.
   static EchCase Parse(absl::string_view input);
   std::string Text() const;
@@ -38,17 +38,17 @@ class EchAgreement {
  public:
   EchAgreement();
 
-  /// Returns what they disagree about; empty if they agree, or if `outer` is no valid hello.
+  /// Returns the disagreement; empty if they agree, or if `outer` is no valid hello.
   std::string Check(const EchCase& input);
 
   /// Returns the verdict about the last case.
   EchVerdict verdict() const { return verdict_; }
 
  private:
-  // What the server did with a hello.
+  // The server's result for a hello.
   struct Seen {
-    bool outer = false;  // It went on with the outer hello.
-    std::string inner;   // The message that it decrypted, if it did.
+    bool outer = false;  // It continued with the outer hello.
+    std::string inner;   // The decrypted message, if any.
   };
 
   Seen AskServer(absl::string_view first, absl::string_view second);

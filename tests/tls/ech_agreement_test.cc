@@ -1,5 +1,5 @@
 // Mutated hellos: a router in split mode and a BoringSSL server in shared mode agree about each.
-// TRESTLE_ECH_MUTATIONS has the number of them.
+// TRESTLE_ECH_MUTATIONS sets their number.
 #include "tests/tls/ech_agreement.h"
 
 #include <cstdint>
@@ -76,7 +76,7 @@ class Mutator {
     return body + std::string(key ? 32 : 0, 'k') + std::string("\0\1p", 3);
   }
 
-  // Replaces extensions by a list of references, usually a valid one.
+  // Replaces extensions with a list of references, usually a valid one.
   void Refer(HelloBuilder& inner) {
     std::vector<uint16_t> types;
     for (uint16_t type : {uint16_t{18}, uint16_t{27}, uint16_t{kExtensionSupportedGroups},
@@ -144,7 +144,7 @@ class Mutator {
   std::mt19937_64 random_{20260526};
 };
 
-TEST(EchAgreementTest, AboutMutatedHellos) {
+TEST(EchAgreementTest, BothAgreeAboutMutatedHellos) {
   EchAgreement agreement;
   Mutator mutator;
   std::map<EchVerdict, size_t> verdicts;

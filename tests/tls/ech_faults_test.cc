@@ -1,4 +1,4 @@
-// Every violation of RFC 9849 by a client, with the error and the alert that it gets.
+// Every violation of RFC 9849 by a client, with its error and its alert.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -39,7 +39,7 @@ std::string References(std::vector<uint16_t> types) {
 
 HelloBuilder Inner() { return InnerHelloFor(kHidden); }
 HelloBuilder InnerWithout(uint16_t type) { return Inner().Remove(type); }
-// An inner hello whose key shares and groups stand in the outer one.
+// Returns an inner hello whose key shares and groups are in the outer one.
 HelloBuilder InnerReferring(std::vector<uint16_t> types) {
   HelloBuilder inner = Inner();
   for (uint16_t type : types) inner.Remove(type);
@@ -150,7 +150,7 @@ class EchFaultsTest : public ::testing::Test {
       *EchKeyOpener::Create(*EchKeys::FromPem(pair_.pem()), kNoBudget);
 };
 
-TEST_F(EchFaultsTest, OfTheFirstHello) {
+TEST_F(EchFaultsTest, FaultsOfTheFirstHelloAreReported) {
   for (const Row& row : Rows()) {
     SCOPED_TRACE(row.label);
     EchForge forge(pair_);
@@ -159,12 +159,12 @@ TEST_F(EchFaultsTest, OfTheFirstHello) {
   EXPECT_EQ(opener_->counts().by_config_id.at(0).malformed, Rows().size());
 }
 
-TEST_F(EchFaultsTest, AnInnerHelloFromTheNetwork) {
+TEST_F(EchFaultsTest, AnInnerHelloInClearTextIsRejected) {
   ExpectFault(OpenMessage(*opener_, Inner().Message()), EchFault::kInnerInClear, kIllegalParameter);
   EXPECT_EQ(opener_->counts().inner_in_clear, 1u);
 }
 
-TEST_F(EchFaultsTest, OfTheSecondHello) {
+TEST_F(EchFaultsTest, FaultsOfTheSecondHelloAreReported) {
   const auto with = [](HelloBuilder inner) { return EchForge::Encode(inner); };
   struct SecondRow {
     const char* label;

@@ -1,4 +1,4 @@
-// EchForge: encrypts hellos as an ECH client does (RFC 9849 6.1), valid ones and invalid ones.
+// EchForge: encrypts valid and invalid hellos as an ECH client does (RFC 9849 6.1).
 #ifndef TRESTLE_TESTS_TLS_ECH_FORGE_H_
 #define TRESTLE_TESTS_TLS_ECH_FORGE_H_
 
@@ -23,14 +23,14 @@ class EchForge {
  public:
   explicit EchForge(const EchPair& pair) : config_(pair.config_list.substr(2)) {}
 
-  /// What the hello says; the tests change it.
+  /// The values in the hello; tests change them.
   uint8_t config_id = 0;
   uint16_t kdf_id = EVP_HPKE_HKDF_SHA256;
   uint16_t aead_id = EVP_HPKE_AES_128_GCM;
   bool send_key = true;
 
-  /// Returns the message of `outer` with `encoded` in its encrypted_client_hello, which is added
-  /// unless `outer` has one. The first call makes the encapsulated key.
+  /// Returns the message of `outer` with `encoded` in its encrypted_client_hello, which is added if
+  /// missing. The first call creates the encapsulated key.
   std::string Seal(HelloBuilder outer, absl::string_view encoded) {
     if (enc_.empty()) SetUp();
     const auto with = [&](absl::string_view payload) {
@@ -86,7 +86,8 @@ class EchForge {
 /// For tests that open more hellos than a client may.
 inline constexpr EchBudget kNoBudget = {0, 0, 32, 64};
 
-/// Hellos as a browser's: the outer one for "public.test", and the inner one for `server_name`.
+/// Returns hellos like a browser's: the outer one for "public.test", and the inner one for
+/// `server_name`.
 inline HelloBuilder OuterHello() {
   return PostQuantumHello("public.test").SetRandom(1).AddEchOuter(0, 1);
 }

@@ -1,5 +1,5 @@
-// Hellos of BoringSSL's client, opened here and handed to a BoringSSL server that has no ECH keys:
-// it confirms the inner hello, and the client accepts.
+// EchKeyOpener opens hellos of BoringSSL's client for a BoringSSL server without ECH keys. The
+// server confirms the inner hello, and the client accepts.
 #include <openssl/ssl.h>
 
 #include <cstdint>
@@ -32,7 +32,7 @@ EchOpening Open(EchOpener& opener, const ClientHello& hello) {
   return opener.Open(hello, Endpoint(), MonotonicTime());
 }
 
-// A client, a server without ECH keys, and between them what a router does.
+// A client, a server without ECH keys, and between them a router's work.
 class SplitMode {
  public:
   SplitMode(EchOpener& opener, SSL_CTX* client, SSL_CTX* server)
@@ -80,7 +80,7 @@ class SplitMode {
     client.Handshake();
   }
 
-  // After a HelloRetryRequest, the client says change_cipher_spec and its second hello.
+  // After a HelloRetryRequest, the client sends change_cipher_spec and its second hello.
   bool HelloComesAgain() {
     const std::string out = client.TakeOutput();
     absl::string_view rest = out;
@@ -149,7 +149,7 @@ TEST_F(EchOpenerTest, TheSecondHelloIsOpenedWithTheSameContext) {
     SSL_CTX_set1_group_ids(client_.get(), groups, 2);
     SSL_CTX_set1_group_ids(server_.get(), &wanted, 1);
     SplitMode split = Pair(*opener_, pair_);
-    // Else it sends a share of each.
+    // Otherwise it sends a share of each.
     ASSERT_TRUE(SSL_set1_client_key_shares(split.client.ssl(), groups, 1));
     split.Run();
     EXPECT_TRUE(split.accepted());
@@ -184,7 +184,7 @@ TEST_F(EchOpenerTest, AKeyIsReplacedBetweenTheHellos) {
   EXPECT_EQ(counts.malformed, 0u);
 }
 
-TEST_F(EchOpenerTest, WhatCanNotBeOpenedIsTheOuterHello) {
+TEST_F(EchOpenerTest, AHelloThatCannotBeOpenedIsUsedAsTheOuterHello) {
   EchForge forge(pair_);
   const auto verdict = [&](const std::string& message) {
     ClientHello hello;
@@ -193,14 +193,14 @@ TEST_F(EchOpenerTest, WhatCanNotBeOpenedIsTheOuterHello) {
   };
   const std::string inner = EchForge::Encode(InnerHelloFor("a.test"));
   EXPECT_EQ(verdict(ClassicHello("a.test").Message()), EchVerdict::kNotOffered);
-  EXPECT_EQ(verdict(forge.Seal(OuterHello(), inner)), EchVerdict::kNoKey) << "of another id";
+  EXPECT_EQ(verdict(forge.Seal(OuterHello(), inner)), EchVerdict::kNoKey) << "another id";
   forge.config_id = 7;
   EXPECT_EQ(verdict(forge.Seal(OuterHello(), inner)), EchVerdict::kNotDecrypted) << "third message";
   forge.kdf_id = EVP_HPKE_HKDF_SHA384;
-  EXPECT_EQ(verdict(forge.Seal(OuterHello(), inner)), EchVerdict::kNoKey) << "of another suite";
+  EXPECT_EQ(verdict(forge.Seal(OuterHello(), inner)), EchVerdict::kNoKey) << "another suite";
   EXPECT_EQ(verdict(PostQuantumHello("a.test").AddEchOuter(7, 200).Message()),
             EchVerdict::kNotDecrypted)
-      << "GREASE that hits the id";
+      << "GREASE with the id of a key";
   EXPECT_EQ(verdict(PostQuantumHello("a.test").AddEchOuter(7, 3).Message()),
             EchVerdict::kNotDecrypted)
       << "shorter than a tag";
@@ -210,7 +210,7 @@ TEST_F(EchOpenerTest, WhatCanNotBeOpenedIsTheOuterHello) {
   EXPECT_EQ(verdict(keyless.Seal(OuterHello(), inner)), EchVerdict::kNotDecrypted);
 }
 
-// A budget is spent on hellos with the config id of a key only.
+// Only hellos with the config id of a key use the budget.
 TEST_F(EchOpenerTest, ABudgetLimitsTheDecryptions) {
   EchBudget budget;
   budget.per_second = 3;
@@ -229,7 +229,7 @@ TEST_F(EchOpenerTest, ABudgetLimitsTheDecryptions) {
   EXPECT_EQ(verdict(grease, "192.0.2.1:3", 1), EchVerdict::kOverBudget);
   EXPECT_EQ(verdict(other, "192.0.2.1:3", 1), EchVerdict::kNoKey);
   EXPECT_EQ(verdict(grease, "192.0.2.2:1", 1), EchVerdict::kNotDecrypted);
-  EXPECT_EQ(verdict(grease, "192.0.2.3:1", 1), EchVerdict::kOverBudget) << "of all";
+  EXPECT_EQ(verdict(grease, "192.0.2.3:1", 1), EchVerdict::kOverBudget) << "the overall budget";
   EXPECT_EQ(verdict(grease, "192.0.2.1:1", 2), EchVerdict::kNotDecrypted);
   const EchCounts counts = opener->counts();
   EXPECT_EQ(counts.no_key, 1u);
@@ -240,7 +240,7 @@ TEST_F(EchOpenerTest, ABudgetLimitsTheDecryptions) {
   EXPECT_EQ(CodeOf(EchKeyOpener::Create(keys_, budget).status()), ErrorCode::kConfiguration);
 }
 
-TEST_F(EchOpenerTest, ABitOfTheOuterHelloIsChanged) {
+TEST_F(EchOpenerTest, AChangedBitOfTheOuterHelloIsDetected) {
   EchForge forge(pair_);
   forge.config_id = 7;
   std::string message = forge.Seal(OuterHello(), EchForge::Encode(InnerHelloFor("a.test")));
@@ -262,7 +262,7 @@ TEST_F(EchOpenerTest, ReferencesAreReplaced) {
   forge.config_id = 7;
   HelloBuilder outer = OuterHello();
   HelloBuilder inner = PostQuantumHello("a.test").SetRandom(2).SetVersions({0x0304});
-  // Some in between are of the outer hello only.
+  // Some extensions in between are in the outer hello only.
   for (uint16_t type : {kExtensionSupportedGroups, kExtensionSignatureAlgorithms}) {
     inner.Remove(type);
   }

@@ -1,4 +1,4 @@
-// Keys for encrypted ClientHellos, made on the spot.
+// Generates keys for encrypted ClientHellos.
 #ifndef TRESTLE_TESTS_TLS_ECH_PAIR_H_
 #define TRESTLE_TESTS_TLS_ECH_PAIR_H_
 
@@ -21,7 +21,7 @@ inline std::string PemBlock(const char* kind, const std::string& der) {
                       "-----\n");
 }
 
-// A key with the config for it, made as bssl does.
+// A key with its config, in the form that bssl generates.
 struct EchPair {
   std::string key_pem;
   std::string config_list;

@@ -1,4 +1,4 @@
-// Encrypted ClientHellos: opened, rotated, refused; and keys that can't be used.
+// Encrypted ClientHellos: opened, rejected, with rotated keys; and unusable keys.
 #include <openssl/ssl.h>
 
 #include <cstdint>
@@ -46,7 +46,7 @@ class EchTest : public TlsTest {
     return connection;
   }
 
-  // What the server told a client that it sent away.
+  // Returns the configs that the server sent to a rejected client.
   static std::string RetryConfigs(ResumingClient::Connection& connection) {
     const uint8_t* configs = nullptr;
     size_t bytes = 0;
@@ -73,7 +73,7 @@ TEST_F(EchTest, TheHiddenNameIsServed) {
   EXPECT_EQ(keys->PublishedConfigs(), absl::Base64Escape(old_.config_list));
 }
 
-TEST_F(EchTest, IsOffUnlessAskedFor) {
+TEST_F(EchTest, IsOffByDefault) {
   const auto config = Config(nullptr);
   const auto connection = Connect(config, old_.config_list);
   EXPECT_FALSE(connection->server->info().ech_accepted);
@@ -81,7 +81,7 @@ TEST_F(EchTest, IsOffUnlessAskedFor) {
   EXPECT_TRUE(RetryConfigs(*connection).empty());
 }
 
-TEST_F(EchTest, PlainHellosAreServedAsBefore) {
+TEST_F(EchTest, PlainHellosAreServed) {
   const auto config = Config(*EchKeys::FromPem(old_.pem()));
   EXPECT_FALSE(client_.Connect(config, loop_, "hidden.test"));
   EXPECT_FALSE(client_.info().ech_accepted);
@@ -116,10 +116,10 @@ TEST_F(EchTest, KeysRotateWhileTheConfigIsInUse) {
   ASSERT_TRUE(keys->Replace(new_.pem()).ok());
   EXPECT_FALSE(accepted(old_));
   EXPECT_EQ(CodeOf(keys->Replace("nonsense")), ErrorCode::kConfiguration);
-  EXPECT_TRUE(accepted(new_)) << "a bad file changes nothing";
+  EXPECT_TRUE(accepted(new_)) << "an invalid file changes nothing";
 }
 
-TEST_F(EchTest, KeysOutliveTheirConfigs) {
+TEST_F(EchTest, KeysMayOutliveTheirConfigs) {
   const auto keys = *EchKeys::FromPem(old_.pem());
   Config(keys).reset();
   EXPECT_TRUE(keys->Replace(new_.pem()).ok());
@@ -140,7 +140,7 @@ TEST_F(EchTest, ThePublicNameNeedsACertificate) {
   EXPECT_THAT(refused.message(), HasSubstr("no certificate for \"public.test\""));
 }
 
-TEST_F(EchTest, WhatCanNotBeUsedIsRefused) {
+TEST_F(EchTest, UnusableKeysAreRejected) {
   EXPECT_THAT(Refusal("").message(), HasSubstr("no PEM blocks"));
   EXPECT_THAT(Refusal(old_.key_pem).message(), HasSubstr("has no ECHCONFIG"));
   EXPECT_THAT(Refusal(old_.key_pem + old_.pem()).message(), HasSubstr("has no ECHCONFIG"));
@@ -163,7 +163,7 @@ TEST_F(EchTest, WhatCanNotBeUsedIsRefused) {
   EXPECT_EQ(CodeOf(Refusal(many)), ErrorCode::kConfiguration);
 }
 
-TEST_F(EchTest, EveryBlockOfAPemTextIsUsedOrRefused) {
+TEST_F(EchTest, EveryBlockOfAPemTextIsUsedOrRejected) {
   const EchPair ech = NewEchPair(1, "public.test");
   ExpectPemRules({"the text of the ECH keys", ech.pem(),
                   [](const std::string& text) { return EchKeys::FromPem(text).status(); }});

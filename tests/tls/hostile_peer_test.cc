@@ -1,4 +1,4 @@
-// What peers do that is wrong, cut short, or meant to hurt: bounded, and told apart.
+// Invalid, truncated and malicious input from peers: its effects are bounded, and errors differ.
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
@@ -39,7 +39,7 @@ std::string DetailOf(const absl::Status& status) {
 
 class HostilePeerTest : public TlsTest {
  protected:
-  // What a server makes of `bytes`, followed by the end of the stream if `end`.
+  // Returns the server's status after `bytes`, followed by the end of the stream if `end`.
   absl::Status ServerGets(absl::string_view bytes, bool end = false) {
     server_ = TlsEngine::NewServer(server_config_, loop_, Leg::kFront);
     server_->received().Append(AsBytes(bytes));
@@ -58,7 +58,7 @@ class HostilePeerTest : public TlsTest {
     return client_->status();
   }
 
-  // A client's hello, as its one record.
+  // Returns a client's hello, in one record.
   std::string Hello() {
     std::unique_ptr<TlsEngine> client = MakeClient();
     client->Handshake();
@@ -71,7 +71,7 @@ class HostilePeerTest : public TlsTest {
   std::unique_ptr<TlsEngine> server_;
 };
 
-TEST_F(HostilePeerTest, AServerTellsOtherProtocolsFromTls) {
+TEST_F(HostilePeerTest, AServerDetectsOtherProtocols) {
   for (absl::string_view bytes :
        {absl::string_view("GET / HTTP/1.1\r\n\r\n"), absl::string_view("SSH-2.0-OpenSSH_9.2\r\n"),
         absl::string_view("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"),
@@ -86,7 +86,7 @@ TEST_F(HostilePeerTest, AServerTellsOtherProtocolsFromTls) {
   }
 }
 
-TEST_F(HostilePeerTest, AClientTellsAPlaintextBackend) {
+TEST_F(HostilePeerTest, AClientDetectsAPlaintextBackend) {
   for (absl::string_view bytes :
        {absl::string_view("HTTP/1.1 400 Bad Request\r\n\r\n"), absl::string_view("SSH-2.0-x\r\n"),
         absl::string_view("220 mail.test ESMTP\r\n"),
@@ -98,15 +98,15 @@ TEST_F(HostilePeerTest, AClientTellsAPlaintextBackend) {
     uint8_t byte = 0;
     EXPECT_EQ(client_->Read(MutableByteView(&byte, 1)).state, IoState::kFailed);
   }
-  // Also when it speaks first, before the hello has left.
+  // The same if the backend sends first, before the hello has left.
   client_ = MakeClient();
   client_->received().Append(AsBytes("HTTP/1.1 200 OK\r\n"));
   EXPECT_EQ(client_->Handshake(), IoState::kFailed);
   EXPECT_EQ(CodeOf(client_->status()), ErrorCode::kProtocol);
 }
 
-// What BoringSSL says of a TLS 1.3 peer of either kind whose list of certificates is empty.
-TEST_F(HostilePeerTest, AServerWithoutCertificateIsNotTakenForAClient) {
+// BoringSSL reports the same for a TLS 1.3 client or server with an empty list of certificates.
+TEST_F(HostilePeerTest, AServerWithoutCertificateIsNotReportedAsAClient) {
   const ConnectionState record(loop_);
   const uint32_t error = ERR_PACK(ERR_LIB_SSL, SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE);
   FailureScene scene;
@@ -130,14 +130,14 @@ TEST_F(HostilePeerTest, AServersCertificateMayHaveAThousandNames) {
     EnginePair pair = MakePair(std::move(server));
     pair.Handshake();
     EXPECT_EQ(pair.client->status().ok(), names == 1000) << pair.client->status();
-    EXPECT_EQ(pair.client->info().peer_chain.empty(), names > 1000) << "no name was even read";
+    EXPECT_EQ(pair.client->info().peer_chain.empty(), names > 1000) << "no name was parsed";
     if (names == 1000) continue;
     EXPECT_EQ(CodeOf(pair.client->status()), ErrorCode::kCertificateUntrusted);
     EXPECT_EQ(DetailOf(pair.client->status()), "the peer sent a certificate with over 1000 names");
   }
 }
 
-TEST_F(HostilePeerTest, MalformedHellosAreRefused) {
+TEST_F(HostilePeerTest, MalformedHellosAreRejected) {
   const std::string hello = Hello();
   EXPECT_EQ(CodeOf(ServerGets(Record(23, "data"))), ErrorCode::kMalformedHello);
   EXPECT_EQ(CodeOf(ServerGets(Record(20, "\x01"))), ErrorCode::kMalformedHello);
@@ -145,12 +145,13 @@ TEST_F(HostilePeerTest, MalformedHellosAreRefused) {
             ErrorCode::kMalformedHello);
   EXPECT_EQ(CodeOf(ServerGets(Record(22, absl::string_view("\x01\0\0\x03xyz", 7)))),
             ErrorCode::kMalformedHello);
-  // Another message behind the hello.
+  // Another message after the hello.
   const std::string behind = absl::StrCat(hello.substr(5), absl::string_view("\x14\0\0\0", 4));
   EXPECT_EQ(CodeOf(ServerGets(Record(22, behind))), ErrorCode::kMalformedHello);
   EXPECT_THAT(DetailOf(server_->status()), HasSubstr("ClientHello is refused"));
   EXPECT_GT(AlertOf(server_->status()), 0);
-  // Every byte of a good one changed in turn: answered, waited for, or refused as a hello.
+  // Changes each byte of a valid hello in turn: the result is an answer, a wait, or a rejected
+  // hello.
   for (size_t i = 5; i < hello.size(); ++i) {
     std::string changed = hello;
     changed[i] = static_cast<char>(changed[i] ^ 0xff);
@@ -163,7 +164,7 @@ TEST_F(HostilePeerTest, MalformedHellosAreRefused) {
   }
 }
 
-TEST_F(HostilePeerTest, LargeHellosAreRefused) {
+TEST_F(HostilePeerTest, LargeHellosAreRejected) {
   const absl::Status status = ServerGets(Record(22, absl::string_view("\x01\xff\xff\xff", 4)));
   EXPECT_EQ(CodeOf(status), ErrorCode::kHelloTooLarge);
   EXPECT_GT(AlertOf(status), 0);
@@ -171,7 +172,7 @@ TEST_F(HostilePeerTest, LargeHellosAreRefused) {
             ErrorCode::kMalformedHello);
 }
 
-TEST_F(HostilePeerTest, EmptyRecordsAndWarningsDoNotLastForever) {
+TEST_F(HostilePeerTest, EmptyRecordsAndWarningsAreBounded) {
   std::string flood;
   for (int i = 0; i < 100; ++i) flood += Record(22, "");
   EXPECT_EQ(CodeOf(ServerGets(flood)), ErrorCode::kMalformedHello);
@@ -179,7 +180,7 @@ TEST_F(HostilePeerTest, EmptyRecordsAndWarningsDoNotLastForever) {
   for (int i = 0; i < 100; ++i) flood += AlertRecord(1, 90);
   EXPECT_EQ(CodeOf(ServerGets(flood)), ErrorCode::kMalformedHello);
 
-  // ChangeCipherSpec between a server's TLS 1.3 flight and the client's answer.
+  // ChangeCipherSpec between a server's TLS 1.3 flight and the client's response.
   server_ = MakeServer();
   server_->received().Append(AsBytes(Hello()));
   EXPECT_EQ(server_->Handshake(), IoState::kWouldBlock);
@@ -208,13 +209,13 @@ TEST_F(HostilePeerTest, EveryAlertBeforeTheHelloIsBounded) {
   }
 }
 
-TEST_F(HostilePeerTest, EveryAlertDuringAndAfterTheHandshakeIsTold) {
+TEST_F(HostilePeerTest, EveryAlertDuringAndAfterTheHandshakeIsReported) {
   for (TlsVersion version : {TlsVersion::kTls12, TlsVersion::kTls13}) {
     for (int alert = 1; alert < 256; ++alert) {
       bssl::UniquePtr<SSL_CTX> context = MakeRawContext();
       SSL_CTX_set_max_proto_version(
           context.get(), version == TlsVersion::kTls12 ? TLS1_2_VERSION : TLS1_3_VERSION);
-      // From a client that can't go on after the server's first flight, and has no keys yet.
+      // From a client that can't continue after the server's first flight, and has no keys yet.
       std::unique_ptr<TlsEngine> server = MakeServer();
       RawPeer early(context.get(), /*is_server=*/false);
       early.Handshake();
@@ -230,7 +231,7 @@ TEST_F(HostilePeerTest, EveryAlertDuringAndAfterTheHandshakeIsTold) {
       EXPECT_EQ(AlertOf(server->status()), alert);
       EXPECT_EQ(GetError(server->status())->phase, Phase::kHandshake);
 
-      // From one that is through.
+      // From a client with a complete handshake.
       server = MakeServer();
       RawPeer late(context.get(), /*is_server=*/false);
       late.Handshake(*server);
@@ -246,8 +247,8 @@ TEST_F(HostilePeerTest, EveryAlertDuringAndAfterTheHandshakeIsTold) {
   }
 }
 
-// Plays a short exchange, but ends what one side receives after `limit` bytes. Tells how many bytes
-// that side would have received in all.
+// Plays a short exchange, but ends the input of one side after `limit` bytes. Counts all bytes for
+// that side.
 class Truncation {
  public:
   Truncation(EnginePair pair, bool of_client, size_t limit)
@@ -302,8 +303,8 @@ class Truncation {
   EnginePair pair_;
   const bool of_client_;
   const size_t limit_;
-  size_t total_ = 0;    // Bytes for the side that is cut off.
-  size_t carried_ = 0;  // All that happened.
+  size_t total_ = 0;    // Bytes for the truncated side.
+  size_t carried_ = 0;  // Bytes in both directions.
   bool ended_ = false;
   std::string received_by_server_;
   std::string received_by_client_;
@@ -311,7 +312,7 @@ class Truncation {
   IoState client_end_ = IoState::kOk;
 };
 
-TEST_F(HostilePeerTest, TruncationIsSeenAtEveryByte) {
+TEST_F(HostilePeerTest, TruncationIsDetectedAtEveryByte) {
   for (TlsVersion version : {TlsVersion::kTls12, TlsVersion::kTls13}) {
     ServerTlsOptions options;
     options.parameters = Only(version);
@@ -328,7 +329,7 @@ TEST_F(HostilePeerTest, TruncationIsSeenAtEveryByte) {
       };
       const Truncation whole = play(kAllBytes - 1);
       ASSERT_TRUE(whole.complete()) << whole.status();
-      // ECDSA signatures differ in length by a few bytes from run to run.
+      // ECDSA signatures differ in length by a few bytes between runs.
       for (size_t limit = 0; limit + 8 < whole.total(); ++limit) {
         const Truncation cut = play(limit);
         EXPECT_FALSE(cut.complete()) << limit;
@@ -338,7 +339,7 @@ TEST_F(HostilePeerTest, TruncationIsSeenAtEveryByte) {
   }
 }
 
-TEST_F(HostilePeerTest, TruncationInTheHandshakeSaysWhere) {
+TEST_F(HostilePeerTest, TruncationInTheHandshakeHasItsPlace) {
   EXPECT_EQ(CodeOf(ServerGets("", /*end=*/true)), ErrorCode::kTruncated);
   EXPECT_THAT(DetailOf(server_->status()), HasSubstr("before it sent anything"));
   EXPECT_EQ(GetError(server_->status())->phase, Phase::kHandshake);
@@ -361,8 +362,8 @@ TEST_F(HostilePeerTest, CloseNotifyAtEachStepEndsTheHandshake) {
   EXPECT_EQ(CodeOf(ClientGets(close)), ErrorCode::kPeerAlert);
 }
 
-// Ciphertext that happens to look like an alert where a read of five bytes begins is none.
-TEST_F(HostilePeerTest, AFinishedThatComesInPiecesIsNotTakenForAnAlert) {
+// Ciphertext may look like an alert at the start of a read of five bytes.
+TEST_F(HostilePeerTest, AFinishedInPiecesIsNotReadAsAnAlert) {
   constexpr size_t kLastPiece = 5;  // As long as a record's header.
   constexpr char kAlertType = 21;
   bssl::UniquePtr<SSL_CTX> context = MakeRawContext();
@@ -389,8 +390,8 @@ TEST_F(HostilePeerTest, AFinishedThatComesInPiecesIsNotTakenForAnAlert) {
   EXPECT_TRUE(tried);
 }
 
-// BoringSSL starts to count anew with each record of data.
-TEST_F(HostilePeerTest, KeyUpdatesBetweenDataAreBoundedByTheMinute) {
+// BoringSSL restarts its count with each record of data.
+TEST_F(HostilePeerTest, KeyUpdatesBetweenDataAreBoundedPerMinute) {
   bssl::UniquePtr<SSL_CTX> context = MakeRawContext();
   std::unique_ptr<TlsEngine> server = MakeServer();
   RawPeer client(context.get(), /*is_server=*/false);
@@ -418,7 +419,7 @@ TEST_F(HostilePeerTest, KeyUpdatesAreAnsweredAndBounded) {
   RawPeer client(context.get(), /*is_server=*/false);
   client.Handshake(*server);
   client.ReadAll();
-  // A few, with data in between, go on for ever.
+  // A few of them, with data in between, are allowed without end.
   for (int i = 0; i < 100; ++i) {
     loop_.RunFor(absl::Seconds(2));
     ASSERT_TRUE(SSL_key_update(client.ssl(), SSL_KEY_UPDATE_REQUESTED));
@@ -430,7 +431,8 @@ TEST_F(HostilePeerTest, KeyUpdatesAreAnsweredAndBounded) {
     client.Carry(*server);
     EXPECT_EQ(client.ReadAll(), "y");
   }
-  // A flood that asks for answers and reads none is cut off, and costs no memory until then.
+  // A flood that requests replies without reading them ends the connection, and uses no memory
+  // until then.
   for (int i = 0; i < 40; ++i) {
     ASSERT_TRUE(SSL_key_update(client.ssl(), SSL_KEY_UPDATE_REQUESTED));
     SSL_write(client.ssl(), nullptr, 0);
@@ -442,7 +444,7 @@ TEST_F(HostilePeerTest, KeyUpdatesAreAnsweredAndBounded) {
   EXPECT_THAT(DetailOf(server->status()), HasSubstr("too many key updates"));
 }
 
-TEST_F(HostilePeerTest, NoiseAtAnyTimeFailsAndEnds) {
+TEST_F(HostilePeerTest, RandomBytesAtAnyTimeFail) {
   uint32_t state = 1;
   for (int round = 0; round < 300; ++round) {
     std::string noise = round % 2 == 0 ? "" : Hello();

@@ -1,4 +1,4 @@
-// What a peer can do once it has keys: records that decrypt well and say what they may not.
+// Malicious records of a peer with keys: they decrypt well and have forbidden contents.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -46,7 +46,7 @@ class HostileRecordsTest : public TlsTest, public ::testing::WithParamInterface<
 
   bool is_tls13() const { return GetParam().version == TlsVersion::kTls13; }
 
-  // Shakes hands anew; from then on `sealer_` speaks to `engine_`.
+  // Makes a new handshake; from then on `sealer_` sends to `engine_`.
   void Join() {
     engine_ = GetParam().against_server
                   ? TlsEngine::NewServer(server_config_, loop_, Leg::kFront)
@@ -60,7 +60,7 @@ class HostileRecordsTest : public TlsTest, public ::testing::WithParamInterface<
     sealer_ = std::make_unique<RecordSealer>(peer_->ssl());
   }
 
-  // What the engine's reader sees of one more record.
+  // Returns the result of the engine's reader for one more record.
   IoState Get(uint8_t type, absl::string_view body) {
     engine_->received().Append(AsBytes(sealer_->Seal(type, body)));
     IoState end = IoState::kOk;
@@ -96,7 +96,7 @@ TEST_P(HostileRecordsTest, SealedDataIsRead) {
   EXPECT_EQ(ReadAll(*engine_), "well-behaved");
 }
 
-TEST_P(HostileRecordsTest, EveryAlertOfEveryLevel) {
+TEST_P(HostileRecordsTest, EveryAlertOfEveryLevelIsReported) {
   for (int level : {0, kWarning, kFatal, 3, 255}) {
     for (int alert = 0; alert < 256; ++alert) {
       Join();
@@ -115,7 +115,7 @@ TEST_P(HostileRecordsTest, EveryAlertOfEveryLevel) {
   }
 }
 
-TEST_P(HostileRecordsTest, WarningsAreFew) {
+TEST_P(HostileRecordsTest, WarningsAreBounded) {
   Join();
   IoState end = IoState::kWouldBlock;
   int sent = 0;
@@ -126,7 +126,7 @@ TEST_P(HostileRecordsTest, WarningsAreFew) {
   EXPECT_EQ(CodeOf(engine_->status()), ErrorCode::kProtocol);
 }
 
-TEST_P(HostileRecordsTest, EmptyRecordsAreFew) {
+TEST_P(HostileRecordsTest, EmptyRecordsAreBounded) {
   Join();
   IoState end = IoState::kWouldBlock;
   int sent = 0;
@@ -135,9 +135,9 @@ TEST_P(HostileRecordsTest, EmptyRecordsAreFew) {
   EXPECT_EQ(CodeOf(engine_->status()), ErrorCode::kProtocol);
 }
 
-TEST_P(HostileRecordsTest, RenegotiationIsRefused) {
+TEST_P(HostileRecordsTest, RenegotiationIsRejected) {
   Join();
-  // A ClientHello to a server, a HelloRequest to a client; neither may come in TLS 1.3 at all.
+  // A ClientHello to a server, a HelloRequest to a client; TLS 1.3 allows neither.
   const std::string message = GetParam().against_server
                                   ? Bytes({1, 0, 0, 40}) + std::string(40, '\3')
                                   : Bytes({0, 0, 0, 0});
@@ -152,7 +152,7 @@ TEST_P(HostileRecordsTest, RenegotiationIsRefused) {
   EXPECT_LE(engine_->to_send().size(), 64u);
 }
 
-TEST_P(HostileRecordsTest, ChangeCipherSpecIsRefusedAfterTheHandshake) {
+TEST_P(HostileRecordsTest, ChangeCipherSpecIsRejectedAfterTheHandshake) {
   Join();
   EXPECT_EQ(Get(kChangeCipherSpec, "\1"), IoState::kFailed);
   EXPECT_EQ(CodeOf(engine_->status()), ErrorCode::kProtocol);
@@ -162,7 +162,7 @@ TEST_P(HostileRecordsTest, ChangeCipherSpecIsRefusedAfterTheHandshake) {
   EXPECT_EQ(CodeOf(engine_->status()), ErrorCode::kProtocol);
 }
 
-TEST_P(HostileRecordsTest, UnknownTypesAndEndlessMessagesAreRefused) {
+TEST_P(HostileRecordsTest, UnknownTypesAndEndlessMessagesAreRejected) {
   Join();
   EXPECT_EQ(Get(99, "x"), IoState::kFailed);
   EXPECT_EQ(CodeOf(engine_->status()), ErrorCode::kProtocol);
@@ -174,14 +174,14 @@ TEST_P(HostileRecordsTest, UnknownTypesAndEndlessMessagesAreRefused) {
   EXPECT_FALSE(engine_->received().holds_memory());
 }
 
-TEST_P(HostileRecordsTest, SeveralKeyUpdatesInOneRecordAreRefused) {
+TEST_P(HostileRecordsTest, SeveralKeyUpdatesInOneRecordAreRejected) {
   Join();
   const std::string update = Bytes({24, 0, 0, 1, 1});
   EXPECT_EQ(Get(kHandshake, absl::StrCat(update, update, update)), IoState::kFailed);
   EXPECT_EQ(CodeOf(engine_->status()), ErrorCode::kProtocol);
 }
 
-TEST_P(HostileRecordsTest, TicketsWithoutEndCostNoMemory) {
+TEST_P(HostileRecordsTest, EndlessTicketsUseNoMemory) {
   Join();
   const std::string body = Bytes({0, 0, 1, 0, 1, 2, 3, 4, 1, 9, 0, 4, 't', 'i', 'c', 'k', 0, 0});
   const std::string ticket = Bytes({4, 0, 0, static_cast<int>(body.size())}) + body;

@@ -1,5 +1,5 @@
-// Both legs verify by the search for paths, whose cases tests/pki/path_search_test has, and tell
-// the end of the path that they used.
+// Both legs verify by the path search, whose cases are in tests/pki/path_search_test, and report
+// the end of the used path.
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,7 +34,7 @@ class PathBuildingTest : public TlsTest {
     return leaf;
   }
 
-  // A bare peer that shows `pair` and whatever it has, in its order.
+  // Returns the context of a peer that presents `pair` and all its certificates, in its order.
   static bssl::UniquePtr<SSL_CTX> ContextOf(const PemPair& pair) {
     bssl::UniquePtr<SSL_CTX> context = MakeRawContext();
     UsePem(context.get(), pair);
@@ -66,7 +66,7 @@ class PathBuildingTest : public TlsTest {
     return server->status();
   }
 
-  // Expects one verdict of both legs, in every order.
+  // Expects the same verdict of both legs, in every order.
   void ExpectVerdict(PathShape shape, std::optional<ErrorCode> failure) {
     const PemPair server_pair = shape.issuer.Issue(Leaf(/*server=*/true));
     const PemPair client_pair = shape.issuer.Issue(Leaf(/*server=*/false));
@@ -94,20 +94,20 @@ class PathBuildingTest : public TlsTest {
   std::optional<PathEnd> path_end_;
 };
 
-TEST_F(PathBuildingTest, AnExpiredRootBesideItsRenewedOne) {
+TEST_F(PathBuildingTest, AnExpiredRootBesideItsRenewedOneIsIgnored) {
   const TestPki root(loop_.Now(), Until("Root", -kDay));
   const std::string renewed = root.CrossCertify(root);
   ExpectGood({root, {}, {root.ca_pem(), renewed}});
   const TestPki intermediate(root, "Intermediate");
   ExpectGood({intermediate, {FirstBlock(intermediate.chain_pem())}, {root.ca_pem(), renewed}});
-  // Also where the server sends either of them.
+  // The same if the server sends either of them.
   ExpectGood({root, {root.ca_pem()}, {root.ca_pem(), renewed}});
   ExpectGood({root, {root.ca_pem(), renewed}, {renewed}});
   ExpectVerdict({root, {renewed}, {root.ca_pem()}}, ErrorCode::kCertificateExpired);
 }
 
 // May 2020: the old root and its cross-certificate expired, the new root was in every store.
-TEST_F(PathBuildingTest, TheAddTrustOutage) {
+TEST_F(PathBuildingTest, TheAddTrustOutageDoesNotRecur) {
   const TestPki add_trust(loop_.Now(), Until("AddTrust External CA Root", -kDay));
   const TestPki user_trust(loop_.Now(), "USERTrust RSA");
   const TestPki sectigo(user_trust, "Sectigo RSA DV");
@@ -131,7 +131,7 @@ TEST_F(PathBuildingTest, AnIntermediateAloneIsATrustAnchor) {
   ExpectGood({lower, {}, {lower_pem}});
   ExpectGood({lower, {}, {lower_pem, upper_pem, pki_.ca_pem()}});
   ExpectVerdict({lower, {}, {upper_pem}}, ErrorCode::kCertificateUntrusted);
-  // Two that certify each other lead nowhere else.
+  // Two CAs that certify each other have no other issuer.
   const TestPki other(loop_.Now(), "Other");
   ExpectGood({other, {}, {pki_.CrossCertify(other), other.CrossCertify(pki_)}});
 }
@@ -147,14 +147,14 @@ TEST_F(PathBuildingTest, ARevokedIntermediateInTheCaFileStaysRevoked) {
   ExpectVerdict(shape, ErrorCode::kCertificateUntrusted);
   shape.crls = below;
   ExpectVerdict(shape, ErrorCode::kCertificateUntrusted);
-  // As the only anchor it is trusted for itself; what it issued is checked.
+  // As the only anchor it is trusted; the certificates that it issued are checked.
   shape.trusted = {pem};
   ExpectGood(shape);
   shape.crls = pki_.IssueCrl({});
   ExpectVerdict(shape, ErrorCode::kCertificateUntrusted);
 }
 
-TEST_F(PathBuildingTest, WhatNobodyNeedsDoesNotShortenWhatWasSeen) {
+TEST_F(PathBuildingTest, UnusedCertificatesDoNotShortenTheReportedEnd) {
   const TestPki old_root(loop_.Now(), "Old Root");
   const PemPair pair = pki_.Issue(Leaf(/*server=*/true));
   const std::string expired = old_root.CrossCertify(pki_, loop_.Now() - kDay);

@@ -1,5 +1,5 @@
-// A host's own judgement on servers, at once and later; and with it, all that a handshake does
-// while it waits for an answer of this side's own.
+// A host's own verification of servers, at once and later, and the handshake's behaviour while it
+// waits for a local answer.
 #include "trestle/tls/peer_verifier.h"
 
 #include <memory>
@@ -24,7 +24,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-// Answers at once, if told to; else keeps the question.
+// Answers at once if `at_once` is set; otherwise keeps the request.
 class RecordingVerifier final : public PeerVerifier {
  public:
   std::unique_ptr<PendingCall> Verify(const PeerToVerify& peer, Scheduler& /*loop*/,
@@ -66,7 +66,7 @@ class PeerVerifierTest : public TlsTest {
   int woken_ = 0;
 };
 
-TEST_F(PeerVerifierTest, AnAnswerAtOnceIsTaken) {
+TEST_F(PeerVerifierTest, AnImmediateAnswerIsUsed) {
   verifier_->at_once = absl::OkStatus();
   const EnginePair pair = Connect();
   EXPECT_TRUE(pair.client->handshake_done());
@@ -83,7 +83,7 @@ TEST_F(PeerVerifierTest, TheHandshakeWaitsForALaterAnswer) {
   EXPECT_EQ(pair.client->Handshake(), IoState::kWouldBlock);
   EXPECT_EQ(pair.client->Write(AsBytes("early")).state, IoState::kWouldBlock);
   EXPECT_TRUE(pair.client->to_send().empty());
-  ASSERT_EQ(verifier_->answers.size(), 1u) << "asked once, however often the engine is called";
+  ASSERT_EQ(verifier_->answers.size(), 1u) << "called once, for any number of calls of the engine";
   verifier_->answers[0](absl::OkStatus());
   EXPECT_EQ(woken_, 1);
   EXPECT_FALSE(pair.client->waits_for_answer());
@@ -92,7 +92,7 @@ TEST_F(PeerVerifierTest, TheHandshakeWaitsForALaterAnswer) {
   EXPECT_TRUE(pair.server->handshake_done());
 }
 
-TEST_F(PeerVerifierTest, ARefusalEndsTheHandshakeAndIsTold) {
+TEST_F(PeerVerifierTest, ARejectionEndsTheHandshakeAndIsReported) {
   EnginePair pair = Connect();
   verifier_->answers.at(0)(absl::PermissionDeniedError("not on the list"));
   pair.Handshake();
@@ -102,7 +102,7 @@ TEST_F(PeerVerifierTest, ARefusalEndsTheHandshakeAndIsTold) {
   EXPECT_EQ(CodeOf(pair.server->status()), ErrorCode::kPeerAlert);
 }
 
-TEST_F(PeerVerifierTest, ARefusalMayHaveACodeOfItsOwn) {
+TEST_F(PeerVerifierTest, ARejectionMayHaveItsOwnCode) {
   Error error;
   error.code = ErrorCode::kCertificateExpired;
   error.detail = "the lease ran out";
@@ -120,20 +120,20 @@ TEST_F(PeerVerifierTest, OnlyTheFirstAnswerCounts) {
   EXPECT_EQ(woken_, 1);
 }
 
-TEST_F(PeerVerifierTest, AnAnswerForAConnectionThatIsGoneIsDropped) {
+TEST_F(PeerVerifierTest, AnAnswerForADestroyedConnectionIsDropped) {
   Connect();
   verifier_->answers.at(0)(absl::OkStatus());
   EXPECT_EQ(woken_, 0);
 }
 
-TEST_F(PeerVerifierTest, IsNotAskedAboutWhatIsRefusedAnyway) {
+TEST_F(PeerVerifierTest, IsNotCalledForRejectedCertificates) {
   EnginePair pair = MakePair({}, Asking(), {"b.test", {}});
   pair.Handshake();
   EXPECT_EQ(CodeOf(pair.client->status()), ErrorCode::kNameMismatch);
   EXPECT_TRUE(verifier_->names.empty());
 }
 
-TEST_F(PeerVerifierTest, IsAskedWhereNothingElseIsVerified) {
+TEST_F(PeerVerifierTest, IsCalledWithoutOtherVerification) {
   ClientTlsOptions options = Asking();
   options.dangerous_skip_verify = true;
   EnginePair pair = MakePair({}, std::move(options), {"b.test", {}});
@@ -144,7 +144,7 @@ TEST_F(PeerVerifierTest, IsAskedWhereNothingElseIsVerified) {
   EXPECT_EQ(CodeOf(pair.client->status()), ErrorCode::kCertificateUntrusted);
 }
 
-TEST_F(PeerVerifierTest, IsAskedAgainWhenASessionIsResumed) {
+TEST_F(PeerVerifierTest, IsCalledAgainWhenASessionIsResumed) {
   for (const TlsVersion version : {TlsVersion::kTls12, TlsVersion::kTls13}) {
     verifier_->at_once = absl::OkStatus();
     verifier_->resumed.clear();
@@ -170,7 +170,7 @@ TEST_F(PeerVerifierTest, IsAskedAgainWhenASessionIsResumed) {
     EXPECT_TRUE(connect().client->info().resumed);
     verifier_->at_once = absl::PermissionDeniedError("no longer");
     EXPECT_EQ(CodeOf(connect().client->status()), ErrorCode::kCertificateUntrusted);
-    EXPECT_EQ(cache.sessions(), 0u) << "sessions of a refused server are forgotten";
+    EXPECT_EQ(cache.sessions(), 0u) << "sessions of a rejected server are forgotten";
     EXPECT_THAT(verifier_->resumed, ElementsAre(false, true, true));
   }
 }
@@ -193,7 +193,7 @@ class WaitingStreamTest : public PeerVerifierTest {
   std::optional<absl::Status> done_;
 };
 
-TEST_F(WaitingStreamTest, GoesOnWhenTheAnswerComes) {
+TEST_F(WaitingStreamTest, ContinuesAfterTheAnswer) {
   Connect();
   loop_.RunFor(absl::Seconds(3));
   EXPECT_FALSE(done_.has_value());
@@ -211,7 +211,7 @@ TEST_F(WaitingStreamTest, GoesOnWhenTheAnswerComes) {
   EXPECT_EQ(client.received(), "answer");
 }
 
-TEST_F(WaitingStreamTest, SaysNoWhenTheAnswerIsNo) {
+TEST_F(WaitingStreamTest, FailsAfterARejection) {
   Connect();
   verifier_->answers.at(0)(absl::PermissionDeniedError("no"));
   loop_.RunReady();
@@ -219,7 +219,7 @@ TEST_F(WaitingStreamTest, SaysNoWhenTheAnswerIsNo) {
   EXPECT_EQ(CodeOf(*done_), ErrorCode::kCertificateUntrusted);
 }
 
-TEST_F(WaitingStreamTest, NoticesThatThePeerHasLeft) {
+TEST_F(WaitingStreamTest, DetectsThatThePeerHasClosed) {
   Connect();
   server_->Abort();
   loop_.RunReady();
@@ -251,11 +251,11 @@ TEST_F(WaitingStreamTest, MayBeDestroyedOrAbortedWhileItWaits) {
   loop_.RunReady();
   EXPECT_FALSE(done_.has_value());
   client_.reset();
-  EXPECT_EQ(loop_.buffers().lent_blocks(), 0u) << "nothing is kept for the answer";
+  EXPECT_EQ(loop_.buffers().lent_blocks(), 0u) << "no buffer is kept for the answer";
 }
 
-// A peer can't fill memory while the verdict is out.
-TEST_F(WaitingStreamTest, WhatThePeerSendsMeanwhileHasABound) {
+// A peer can't fill memory while the verdict is pending.
+TEST_F(WaitingStreamTest, ThePeersBytesMeanwhileAreBounded) {
   auto [client_end, server_end] = NewMemoryPair(loop_);
   client_ = std::make_unique<TlsStream>(MakeClient(Asking()), std::move(client_end), loop_);
   client_->Handshake([this](absl::Status status) { done_ = std::move(status); });

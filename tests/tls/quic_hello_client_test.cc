@@ -1,4 +1,4 @@
-// Hellos of BoringSSL as a QUIC client, and BoringSSL's own reading of what the reader found.
+// Hellos of BoringSSL as a QUIC client, and BoringSSL's parse of the reader's results.
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
@@ -20,7 +20,7 @@ using testing::ForEachQuicFlight;
 using testing::QuicFlight;
 using testing::QuicFlightPlan;
 
-// What a side sends at the level of Initials, and what it saw of a hello.
+// The Initial-level output of a side, and its view of a hello.
 struct Side {
   std::string initial_bytes;
   std::string hello_body;
@@ -81,7 +81,7 @@ class QuicHelloClientTest : public ::testing::Test {
     return side.initial_bytes;
   }
 
-  // Compares the hello with what SSL_parse_client_hello and a server make of its message.
+  // Compares the hello with the results of SSL_parse_client_hello and of a server for its message.
   void ExpectAgreement(const ClientHello& hello) {
     Side side;
     const bssl::UniquePtr<SSL> server = NewSsl(side);
@@ -128,13 +128,13 @@ class QuicHelloClientTest : public ::testing::Test {
   bssl::UniquePtr<SSL_CTX> ctx_;
 };
 
-TEST_F(QuicHelloClientTest, ClassicHelloOfBoringSsl) {
+TEST_F(QuicHelloClientTest, ReadsTheClassicHelloOfBoringSsl) {
   const std::string message = ClientMessage({SSL_GROUP_X25519});
   ASSERT_FALSE(message.empty());
   ExpectRead(message, 1);
 }
 
-TEST_F(QuicHelloClientTest, PostQuantumHelloOfBoringSsl) {
+TEST_F(QuicHelloClientTest, ReadsThePostQuantumHelloOfBoringSsl) {
   const std::string message = ClientMessage({SSL_GROUP_X25519_MLKEM768, SSL_GROUP_X25519});
   ASSERT_GT(message.size(), 1200u);
   ExpectRead(message, 2);
@@ -146,7 +146,7 @@ TEST_F(QuicHelloClientTest, PostQuantumHelloOfBoringSsl) {
   EXPECT_TRUE(hello.ech);
 }
 
-TEST_F(QuicHelloClientTest, KitHellos) {
+TEST_F(QuicHelloClientTest, ReadsTheKitsHellos) {
   ExpectRead(testing::QuicHello("a.test").Message(), 1);
   ExpectRead(testing::QuicPostQuantumHello("a.test").AddGrease().Message(), 2);
 }

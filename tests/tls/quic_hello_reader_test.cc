@@ -44,7 +44,7 @@ class QuicHelloReaderTest : public ::testing::Test {
     if (!reader_) reader_.emplace(limits_);
     return *reader_;
   }
-  // The state, fault included, of a new reader after one datagram.
+  // Returns the state, with its fault, of a new reader after one datagram.
   std::string After(absl::string_view datagram) {
     reader_.reset();
     Feed(datagram);
@@ -68,7 +68,7 @@ class QuicHelloReaderTest : public ::testing::Test {
   std::optional<QuicHelloReader> reader_;
 };
 
-TEST_F(QuicHelloReaderTest, SamplesOfTheRfcs) {
+TEST_F(QuicHelloReaderTest, ReadsTheSamplesOfTheRfcs) {
   for (const QuicVector& vector : {kVectorV1, kVectorV2}) {
     EXPECT_EQ(After(testing::FromHex(vector.client_packet)), "done");
     EXPECT_EQ(reader().version(), vector.version);
@@ -80,7 +80,7 @@ TEST_F(QuicHelloReaderTest, SamplesOfTheRfcs) {
   }
 }
 
-TEST_F(QuicHelloReaderTest, SameHelloAsOverTcp) {
+TEST_F(QuicHelloReaderTest, ReadsTheSameHelloAsOverTcp) {
   EXPECT_EQ(After(QuicInitialDatagram(header_, Whole())), "done");
   ClientHello parsed;
   ASSERT_TRUE(ParseClientHello(AsBytes(message_), {}, parsed).ok());
@@ -106,7 +106,7 @@ TEST_F(QuicHelloReaderTest, DatagramsAreKeptInTheirOrder) {
   EXPECT_EQ(AsText(reader().datagram(1)), second);
 }
 
-TEST_F(QuicHelloReaderTest, FirstDatagramsThatBeginNothing) {
+TEST_F(QuicHelloReaderTest, OtherFirstDatagramsAreIgnored) {
   EXPECT_EQ(After(""), "not_initial");
   EXPECT_EQ(After("\x16\x03\x01 TLS over UDP"), "not_initial");
   EXPECT_EQ(After("\x40 short header"), "not_initial");
@@ -119,7 +119,7 @@ TEST_F(QuicHelloReaderTest, FirstDatagramsThatBeginNothing) {
             "send");
 }
 
-TEST_F(QuicHelloReaderTest, UnknownVersions) {
+TEST_F(QuicHelloReaderTest, UnknownVersionsAreReported) {
   for (const uint32_t version : {0xff00001du, 0x1a2a3a4au, 2u}) {
     header_.version = version;
     EXPECT_EQ(After(QuicInitialDatagram(header_, Whole())), "unknown_version");
@@ -129,7 +129,7 @@ TEST_F(QuicHelloReaderTest, UnknownVersions) {
             "front leg, hello: not_tls: QUIC: an unknown version, 0x00000002");
 }
 
-TEST_F(QuicHelloReaderTest, FirstInitialsThatAreRefused) {
+TEST_F(QuicHelloReaderTest, InvalidFirstInitialsAreRejected) {
   EXPECT_EQ(After("\xc0"), "refused: malformed_packet");
   EXPECT_EQ(After(QuicInitialDatagram(header_, Whole(), 1199)), "refused: small_datagram");
   EXPECT_EQ(After(QuicInitialDatagram(header_, Whole(), 1200)), "done");
@@ -146,7 +146,7 @@ TEST_F(QuicHelloReaderTest, FirstInitialsThatAreRefused) {
   EXPECT_EQ(After(QuicInitialDatagram(header_, Whole())), "done");
 }
 
-TEST_F(QuicHelloReaderTest, FaultsOfDecryptedPackets) {
+TEST_F(QuicHelloReaderTest, FaultsOfDecryptedPacketsAreReported) {
   const std::string server_hello = QuicCryptoFrame(0, "\x02");
   std::string malformed = message_;
   malformed[4] = '\xfe';
@@ -169,7 +169,7 @@ TEST_F(QuicHelloReaderTest, FaultsOfDecryptedPackets) {
   EXPECT_EQ(After(QuicInitial(header_, "") + std::string(1200, '\0')), "refused: no_frames");
 }
 
-TEST_F(QuicHelloReaderTest, ContradictionOverTwoDatagrams) {
+TEST_F(QuicHelloReaderTest, AContradictionOverTwoDatagramsIsReported) {
   Feed(QuicInitialDatagram(header_, Frame(50, 100)));
   header_.packet_number = 1;
   Feed(QuicInitialDatagram(header_, QuicCryptoFrame(90, "contradiction")));
@@ -178,7 +178,7 @@ TEST_F(QuicHelloReaderTest, ContradictionOverTwoDatagrams) {
   EXPECT_EQ(reader().datagrams(), 2u);
 }
 
-TEST_F(QuicHelloReaderTest, WhatIsNotAuthenticEndsNoFlow) {
+TEST_F(QuicHelloReaderTest, PacketsThatAreNotAuthenticEndNoFlow) {
   EXPECT_EQ(After(QuicInitialDatagram(header_, FirstHalf())), "need_more");
   QuicInitialHeader other = header_;
   other.key_id = "another ID";
@@ -200,18 +200,18 @@ TEST_F(QuicHelloReaderTest, ZeroRttMayOvertakeTheInitial) {
   // In one datagram, in both orders.
   EXPECT_EQ(After(early + QuicInitialDatagram(header_, Whole(), 600)), "done");
   EXPECT_EQ(After(QuicInitialDatagram(header_, Whole(), 600) + early), "done");
-  // It opens the door to Initials only.
+  // It permits later Initials only.
   EXPECT_EQ(After(early), "need_more");
   Feed("\x40 short header");
   EXPECT_EQ(Verdict(), "not_initial");
 }
 
-TEST_F(QuicHelloReaderTest, CoalescedInitials) {
+TEST_F(QuicHelloReaderTest, CoalescedInitialsAreRead) {
   const std::string first = QuicInitial(header_, SecondHalf());
   QuicInitialHeader next = header_;
   next.packet_number = 1;
   EXPECT_EQ(After(first + QuicInitialDatagram(next, FirstHalf())), "done");
-  // A packet behind that can't be decrypted, or for another destination, is ignored.
+  // A following packet that can't be decrypted, or for another destination, is ignored.
   QuicInitialHeader wrong = next;
   wrong.key_id = "another ID";
   EXPECT_EQ(After(first + QuicInitialDatagram(wrong, FirstHalf())), "need_more");
@@ -222,7 +222,7 @@ TEST_F(QuicHelloReaderTest, CoalescedInitials) {
             "done");
 }
 
-TEST_F(QuicHelloReaderTest, RetryBeginsAnewWithAnotherId) {
+TEST_F(QuicHelloReaderTest, ARetryRestartsWithAnotherId) {
   EXPECT_EQ(After(QuicInitialDatagram(header_, FirstHalf())), "need_more");
   QuicInitialHeader retried = header_;
   retried.destination_id = retried.key_id = "by the server";
@@ -245,7 +245,7 @@ TEST_F(QuicHelloReaderTest, HellosOfTwoIdsDoNotMix) {
   EXPECT_EQ(reader().hello().server_name, "b.test");
 }
 
-TEST_F(QuicHelloReaderTest, ThirdIdIsIgnored) {
+TEST_F(QuicHelloReaderTest, AThirdIdIsIgnored) {
   for (const char* id : {"first ID", "second ID", "third ID"}) {
     header_.destination_id = header_.key_id = id;
     Feed(QuicInitialDatagram(header_, FirstHalf()));
@@ -255,7 +255,7 @@ TEST_F(QuicHelloReaderTest, ThirdIdIsIgnored) {
   EXPECT_EQ(Feed(QuicInitialDatagram(header_, SecondHalf())), QuicHelloState::kDone);
 }
 
-TEST_F(QuicHelloReaderTest, IdOfTheServerUsesTheFirstKeys) {
+TEST_F(QuicHelloReaderTest, TheServersIdUsesTheFirstKeys) {
   EXPECT_EQ(After(QuicInitialDatagram(header_, FirstHalf())), "need_more");
   header_.destination_id = "server";  // Shorter than a first ID may be.
   EXPECT_EQ(Feed(QuicInitialDatagram(header_, SecondHalf())), QuicHelloState::kDone);
@@ -269,7 +269,7 @@ TEST_F(QuicHelloReaderTest, VersionsAreKeptApart) {
   EXPECT_EQ(reader().version(), kQuicV2);
 }
 
-TEST_F(QuicHelloReaderTest, LimitOfDatagrams) {
+TEST_F(QuicHelloReaderTest, DatagramsAreLimited) {
   limits_.datagrams = 3;
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(Feed(QuicInitialDatagram(header_, FirstHalf())), QuicHelloState::kNeedMore);
@@ -280,7 +280,7 @@ TEST_F(QuicHelloReaderTest, LimitOfDatagrams) {
   EXPECT_EQ(GetError(reader().error())->code, ErrorCode::kHelloTooLarge);
 }
 
-TEST_F(QuicHelloReaderTest, LimitOfBytes) {
+TEST_F(QuicHelloReaderTest, BytesAreLimited) {
   limits_.bytes = 2500;
   EXPECT_EQ(Feed(QuicInitialDatagram(header_, FirstHalf(), 1250)), QuicHelloState::kNeedMore);
   EXPECT_EQ(Feed(QuicInitialDatagram(header_, SecondHalf(), 1250)), QuicHelloState::kDone);
@@ -289,7 +289,7 @@ TEST_F(QuicHelloReaderTest, LimitOfBytes) {
   EXPECT_EQ(Verdict(), "refused: too_many_bytes");
 }
 
-TEST_F(QuicHelloReaderTest, LimitOfTime) {
+TEST_F(QuicHelloReaderTest, TimeIsLimited) {
   EXPECT_EQ(reader().deadline(), MonotonicTime::InfiniteFuture());
   Feed(QuicInitialDatagram(header_, FirstHalf()));
   EXPECT_EQ(reader().deadline(), kStart + absl::Seconds(1));
@@ -301,7 +301,7 @@ TEST_F(QuicHelloReaderTest, LimitOfTime) {
   EXPECT_EQ(reader().datagrams(), 2u);
 }
 
-TEST_F(QuicHelloReaderTest, LimitsOfTheHello) {
+TEST_F(QuicHelloReaderTest, TheHelloHasLimits) {
   limits_.hello_bytes = message_.size() - 4;
   limits_.gaps = 1;
   EXPECT_EQ(After(QuicInitialDatagram(header_, Whole())), "done");
@@ -311,7 +311,7 @@ TEST_F(QuicHelloReaderTest, LimitsOfTheHello) {
   EXPECT_EQ(After(QuicInitialDatagram(header_, Whole())), "refused: hello_too_large");
 }
 
-TEST_F(QuicHelloReaderTest, RulesForServerNames) {
+TEST_F(QuicHelloReaderTest, ServerNameRulesApply) {
   limits_.server_name.allow_underscore = false;
   const std::string message = QuicHello("a_b.test").Message();
   EXPECT_EQ(After(QuicInitialDatagram(header_, QuicCryptoFrame(0, message))),

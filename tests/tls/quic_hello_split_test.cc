@@ -1,4 +1,4 @@
-// The kit's hellos, in every flight of its plan and in both versions, are read as they were made.
+// The kit's hellos are read correctly in every flight of its plan and in both versions.
 #include <iostream>
 #include <string>
 
@@ -17,7 +17,7 @@ using testing::KitHello;
 using testing::QuicFlight;
 using testing::QuicFlightPlan;
 
-// Frames of one byte each need more datagrams than the default, and all other flights fit it.
+// Frames of one byte each need more datagrams than the default; all other flights fit it.
 QuicHelloLimits LimitsFor(const QuicFlight& flight) {
   QuicHelloLimits limits;
   if (flight.label == "frames of 1 byte") {
@@ -46,7 +46,7 @@ size_t ExpectAllRead(absl::string_view message, const QuicFlightPlan& plan) {
   });
 }
 
-TEST(QuicHelloSplitTest, ClassicHello) {
+TEST(QuicHelloSplitTest, ReadsAClassicHello) {
   const std::string message = testing::QuicHello("a.test").Message();
   for (const uint32_t version : {kQuicV1, kQuicV2}) {
     QuicFlightPlan plan;
@@ -55,7 +55,7 @@ TEST(QuicHelloSplitTest, ClassicHello) {
   }
 }
 
-TEST(QuicHelloSplitTest, PostQuantumHelloWithGreaseAndEch) {
+TEST(QuicHelloSplitTest, ReadsAPostQuantumHelloWithGreaseAndEch) {
   const std::string message =
       testing::QuicPostQuantumHello("a.test").AddGrease().AddEchOuter(7, 239).Message();
   QuicFlightPlan plan;
@@ -64,7 +64,7 @@ TEST(QuicHelloSplitTest, PostQuantumHelloWithGreaseAndEch) {
   std::cout << ExpectAllRead(message, plan) << " flights\n";
 }
 
-TEST(QuicHelloSplitTest, EveryHelloOfTheTcpKit) {
+TEST(QuicHelloSplitTest, ReadsEveryHelloOfTheTcpKit) {
   for (const KitHello& kit : testing::AllKitHellos("a.test")) {
     if (kit.message.size() > 7000) continue;  // Over 8 datagrams.
     SCOPED_TRACE(kit.name);

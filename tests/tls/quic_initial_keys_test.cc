@@ -1,4 +1,4 @@
-// The keys, the decryption and the kit against the sample packets of the RFCs.
+// Compares the keys, the decryption and the kit with the sample packets of the RFCs.
 #include "lib/tls/quic/quic_initial_keys.h"
 
 #include <optional>
@@ -65,7 +65,7 @@ class QuicVectorTest : public ::testing::TestWithParam<QuicVector> {
 INSTANTIATE_TEST_SUITE_P(Rfc9001, QuicVectorTest, ::testing::Values(kVectorV1));
 INSTANTIATE_TEST_SUITE_P(Rfc9369, QuicVectorTest, ::testing::Values(kVectorV2));
 
-TEST_P(QuicVectorTest, Keys) {
+TEST_P(QuicVectorTest, DerivesTheKeys) {
   for (const QuicSender sender : {QuicSender::kClient, QuicSender::kServer}) {
     const bool client = sender == QuicSender::kClient;
     const QuicVectorKeys& expected = client ? GetParam().client : GetParam().server;
@@ -76,7 +76,7 @@ TEST_P(QuicVectorTest, Keys) {
   }
 }
 
-TEST_P(QuicVectorTest, HeaderMask) {
+TEST_P(QuicVectorTest, ComputesTheHeaderMask) {
   AES_KEY header_key;
   AES_set_encrypt_key(Keys(QuicSender::kClient).header_key.data(), 128, &header_key);
   const std::string sample = Bytes(GetParam().sample);
@@ -110,7 +110,7 @@ TEST_P(QuicVectorTest, KitMakesTheSamePackets) {
   EXPECT_EQ(Hex(AsBytes(testing::QuicRetry(retry, client_id_))), GetParam().retry_packet);
 }
 
-TEST_P(QuicVectorTest, EachChangedByteIsNoticed) {
+TEST_P(QuicVectorTest, EachChangedByteIsDetected) {
   for (size_t at = 0; at < client_packet_.size(); ++at) {
     std::string changed = client_packet_;
     changed[at] = static_cast<char>(changed[at] ^ 0x01);
@@ -121,7 +121,7 @@ TEST_P(QuicVectorTest, EachChangedByteIsNoticed) {
   }
 }
 
-TEST(QuicInitialOpenerTest, PacketsTooShortForASample) {
+TEST(QuicInitialOpenerTest, PacketsTooShortForASampleAreRejected) {
   const QuicInitialKeys keys = DeriveQuicInitialKeys(kQuicV1, {}, QuicSender::kClient);
   for (size_t bytes = 0; bytes < 24; ++bytes) {
     const std::string datagram =

@@ -1,4 +1,4 @@
-// RecordSealer: seals records that no well-behaved TLS library would send, with a bare peer's keys.
+// RecordSealer: seals records that TLS libraries never send, with the keys of a peer.
 #ifndef TRESTLE_TESTS_TLS_RECORD_SEALER_H_
 #define TRESTLE_TESTS_TLS_RECORD_SEALER_H_
 
@@ -14,8 +14,8 @@ namespace trestle::testing {
 
 class RecordSealer {
  public:
-  /// Takes over the sending side of `ssl`, whose handshake is done with AES-128-GCM and which
-  /// nothing more may be written to.
+  /// Takes over the sending side of `ssl`, whose handshake with AES-128-GCM is complete. Nothing
+  /// more may be written to `ssl`.
   explicit RecordSealer(SSL* ssl);
 
   /// Makes one record of any type and content.

@@ -1,4 +1,4 @@
-// ResumingClient: a bare client that keeps the sessions it is given and comes back with them.
+// ResumingClient: a client of BoringSSL alone that keeps its sessions and resumes them.
 #ifndef TRESTLE_TESTS_TLS_RESUMING_CLIENT_H_
 #define TRESTLE_TESTS_TLS_RESUMING_CLIENT_H_
 
@@ -45,7 +45,7 @@ class ResumingClient {
 
   SSL_CTX* context() { return context_.get(); }
 
-  /// A connection whose handshake is over; nothing was sent since.
+  /// A connection with a complete handshake, and no bytes since.
   struct Connection {
     std::unique_ptr<TlsEngine> server;
     RawPeer client;
@@ -55,7 +55,7 @@ class ResumingClient {
     }
   };
 
-  /// Connects, offering the newest session.
+  /// Connects, and offers the newest session.
   std::unique_ptr<Connection> StartConnection(std::unique_ptr<TlsEngine> server,
                                               const char* server_name) {
     auto connection =
@@ -67,7 +67,7 @@ class ResumingClient {
     return connection;
   }
 
-  /// Connects, takes the tickets, and returns the server's status.
+  /// Connects, reads the tickets, and returns the server's status.
   absl::Status TryConnect(const std::shared_ptr<const ServerTlsConfig>& config, Scheduler& loop,
                           const char* server_name) {
     const auto connection =
@@ -78,7 +78,7 @@ class ResumingClient {
     return connection->server->status();
   }
 
-  /// Connects, which must succeed; tells whether the session was resumed.
+  /// Connects successfully, and returns whether the session was resumed.
   bool Connect(const std::shared_ptr<const ServerTlsConfig>& config, Scheduler& loop,
                const char* server_name) {
     const absl::Status status = TryConnect(config, loop, server_name);
@@ -87,7 +87,7 @@ class ResumingClient {
     return info_.resumed;
   }
 
-  /// What the server saw of the last connection.
+  /// Returns the server's view of the last connection.
   const TlsInfo& info() const { return info_; }
 
   size_t sessions() const { return sessions_.size(); }

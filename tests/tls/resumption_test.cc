@@ -1,4 +1,4 @@
-// Sessions, by ticket and by ID: who resumes, for how long, and what never resumes.
+// Sessions by ticket and by ID: when and for how long they are resumed, and when not.
 #include <openssl/ssl.h>
 
 #include <cstdint>
@@ -21,7 +21,7 @@ class ResumptionTest : public TlsTest, public ::testing::WithParamInterface<uint
     return options;
   }
 
-  // With the same ticket keys for all, as a fleet has, so that only the policy tells them apart.
+  // All have the same ticket keys, as a fleet does, so that only the policy distinguishes them.
   ServerTlsOptions FleetOptions() {
     ServerTlsOptions options = Options();
     options.ticket_keys = fleet_keys_;
@@ -43,9 +43,9 @@ TEST_P(ResumptionTest, ResumesUnderTheSameName) {
   EXPECT_TRUE(client_.Connect(config, loop_, "A.TEST."));
 }
 
-// With TLS 1.2 they are part of the handshake. With TLS 1.3 they come after it, and cost no packet
-// of their own: whatever the server sends first carries them.
-TEST_P(ResumptionTest, TicketsLeaveInFrontOfWhateverComesFirst) {
+// With TLS 1.2 they are part of the handshake. With TLS 1.3 they follow it in the packet of the
+// server's first bytes.
+TEST_P(ResumptionTest, TicketsLeaveWithTheFirstBytes) {
   const auto config = MakeServerConfig(Options());
   const bool tls13 = GetParam() == TLS1_3_VERSION;
   for (const bool data : {true, false}) {
@@ -140,7 +140,7 @@ TEST_P(ResumptionTest, TicketsAgeByTheSchedulersTime) {
   EXPECT_FALSE(client_.Connect(config, loop_, "a.test"));
   loop_.RunFor(absl::Hours(1));
   EXPECT_TRUE(client_.Connect(config, loop_, "a.test"));
-  // BoringSSL's limits are two hours for TLS 1.2, ours is a day for TLS 1.3; its keys turn too.
+  // BoringSSL's limit is two hours for TLS 1.2; ours is a day for TLS 1.3, and the keys rotate too.
   loop_.RunFor(absl::Hours(24 * 8));
   EXPECT_FALSE(client_.Connect(config, loop_, "a.test"));
 }
@@ -160,7 +160,7 @@ class ServerSessionCacheTest : public TlsTest {
   }
 };
 
-TEST_F(ServerSessionCacheTest, WithoutOneClientsWithoutTicketsDoNotResume) {
+TEST_F(ServerSessionCacheTest, WithoutACacheClientsWithoutTicketsDoNotResume) {
   ResumingClient client(kTls12WithoutTickets);
   const auto config = Config(nullptr);
   EXPECT_FALSE(Connects(client, config));
@@ -178,7 +178,7 @@ TEST_F(ServerSessionCacheTest, KeepsNothingForClientsWithTickets) {
   EXPECT_EQ(cache->sessions(), 0u);
 }
 
-TEST_F(ServerSessionCacheTest, TheLeastRecentlyUsedGoesFirst) {
+TEST_F(ServerSessionCacheTest, TheLeastRecentlyUsedIsEvictedFirst) {
   const auto cache = std::make_shared<ServerSessionCache>(2);
   const auto config = Config(cache);
   ResumingClient one(kTls12WithoutTickets);
@@ -206,7 +206,7 @@ TEST_F(ServerSessionCacheTest, ClearForgetsAll) {
   EXPECT_FALSE(Connects(client, config));
 }
 
-TEST_F(ServerSessionCacheTest, NoRoomIsNoCache) {
+TEST_F(ServerSessionCacheTest, ACapacityOfZeroIsNoCache) {
   const auto cache = std::make_shared<ServerSessionCache>(0);
   const auto config = Config(cache);
   ResumingClient client(kTls12WithoutTickets);

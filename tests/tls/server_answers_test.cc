@@ -1,4 +1,4 @@
-// What a server's handshake waits for from its host: certificates that are fetched on demand, and
+// Answers of the host for which a server's handshake waits: certificates loaded on demand, and
 // verdicts on clients.
 #include <openssl/ssl.h>
 
@@ -28,7 +28,7 @@ using ::testing::HasSubstr;
 
 constexpr int kUnrecognizedName = 112;
 
-// Counts those that were dropped, answered or not.
+// Counts the destroyed calls, answered or not.
 class CountedCall final : public PendingCall {
  public:
   explicit CountedCall(int& dropped) : dropped_(dropped) {}
@@ -117,7 +117,7 @@ class CredentialSelectorTest : public ServerAnswersTest {
 INSTANTIATE_TEST_SUITE_P(Versions, CredentialSelectorTest,
                          ::testing::Values(TLS1_2_VERSION, TLS1_3_VERSION), VersionName);
 
-TEST_P(CredentialSelectorTest, FetchesWhatTheStoreDoesNotHave) {
+TEST_P(CredentialSelectorTest, FetchesNamesThatTheStoreLacks) {
   const auto config = Config();
   const Connection connection = Start(config, "Vault.Test.");
   EXPECT_TRUE(connection->server->waits_for_answer());
@@ -129,14 +129,14 @@ TEST_P(CredentialSelectorTest, FetchesWhatTheStoreDoesNotHave) {
   EXPECT_EQ(selector_->names.size(), 1u);
 }
 
-TEST_P(CredentialSelectorTest, IsNotAskedForWhatTheStoreHas) {
+TEST_P(CredentialSelectorTest, IsNotCalledForNamesInTheStore) {
   const auto config = Config(UnknownName::kFallback);
   EXPECT_TRUE(Finish(Start(config, "a.test")).ok());
   EXPECT_TRUE(Finish(Start(config, nullptr)).ok());
   EXPECT_TRUE(selector_->names.empty());
 }
 
-TEST_P(CredentialSelectorTest, AnAnswerAtOnceIsTaken) {
+TEST_P(CredentialSelectorTest, AnImmediateAnswerIsUsed) {
   selector_->at_once = {{CredentialFor(LeafFor("vault.test"))}};
   const auto config = Config();
   const Connection connection = Start(config, "vault.test");
@@ -144,7 +144,7 @@ TEST_P(CredentialSelectorTest, AnAnswerAtOnceIsTaken) {
   EXPECT_EQ(ShownName(connection), "vault.test");
 }
 
-TEST_P(CredentialSelectorTest, WhatIsValidIsPreferred) {
+TEST_P(CredentialSelectorTest, ValidCredentialsArePreferred) {
   LeafSpec expired = LeafFor("vault.test");
   expired.not_after = loop_.Now() - absl::Hours(1);
   LeafSpec good = LeafFor("vault.test");
@@ -155,10 +155,10 @@ TEST_P(CredentialSelectorTest, WhatIsValidIsPreferred) {
   EXPECT_TRUE(Finish(connection).ok());
   EXPECT_EQ(ShownName(connection), "good.test");
   selector_->at_once = {{CredentialFor(expired)}};
-  EXPECT_TRUE(Finish(Start(config, "expired.test")).ok()) << "the client can say what is wrong";
+  EXPECT_TRUE(Finish(Start(config, "expired.test")).ok()) << "the client can report the fault";
 }
 
-TEST_P(CredentialSelectorTest, NoneIsAsIfNobodyHadBeenAsked) {
+TEST_P(CredentialSelectorTest, AnEmptyAnswerIsTheSameAsNoSelector) {
   selector_->at_once.emplace(std::vector<std::shared_ptr<const Credential>>());
   const auto lenient = Config(UnknownName::kFallback);
   const Connection served = Start(lenient, "other.test");
@@ -170,7 +170,7 @@ TEST_P(CredentialSelectorTest, NoneIsAsIfNobodyHadBeenAsked) {
   EXPECT_EQ(AlertOf(refused), kUnrecognizedName);
 }
 
-TEST_P(CredentialSelectorTest, AFailureRefusesTheClient) {
+TEST_P(CredentialSelectorTest, AFailureRejectsTheClient) {
   selector_->at_once = absl::UnavailableError("the vault is shut");
   const auto config = Config(UnknownName::kFallback);
   const absl::Status refused = Finish(Start(config, "vault.test"));
@@ -183,7 +183,7 @@ TEST_P(CredentialSelectorTest, AFailureRefusesTheClient) {
   EXPECT_EQ(CodeOf(Finish(Start(config, "vault.test"))), ErrorCode::kOverLimit);
 }
 
-TEST_P(CredentialSelectorTest, HasSoMuchTime) {
+TEST_P(CredentialSelectorTest, HasATimeLimit) {
   const auto config = Config();
   const Connection connection = Start(config, "vault.test");
   loop_.RunFor(config->options().answer_timeout);
@@ -194,7 +194,7 @@ TEST_P(CredentialSelectorTest, HasSoMuchTime) {
   EXPECT_EQ(connection->server->Handshake(), IoState::kFailed);
 }
 
-TEST_P(CredentialSelectorTest, AConnectionThatGoesAwayCancels) {
+TEST_P(CredentialSelectorTest, DestroyingTheConnectionCancels) {
   const auto config = Config();
   Start(config, "vault.test").reset();
   EXPECT_EQ(selector_->dropped, 1);
@@ -202,7 +202,7 @@ TEST_P(CredentialSelectorTest, AConnectionThatGoesAwayCancels) {
   EXPECT_EQ(loop_.RunUntilIdle(), 0u);
 }
 
-// Over a stream, as a proxy has it: at whatever step the client leaves, nothing is kept.
+// Over a stream, as in a proxy: the client may close at any step, and nothing is kept.
 TEST_P(CredentialSelectorTest, AStreamMayEndWhileItWaits) {
   for (const bool client_leaves : {true, false}) {
     auto [client_end, server_end] = NewMemoryPair(loop_);
@@ -259,12 +259,12 @@ class ClientVerifierTest : public ServerAnswersTest {
 
 INSTANTIATE_TEST_SUITE_P(Versions, ClientVerifierTest, WaysToResume(), VersionName);
 
-TEST_P(ClientVerifierTest, LetsClientsInWhenItSaysSo) {
+TEST_P(ClientVerifierTest, AcceptsClients) {
   ShowCertificate();
   const auto config = Config();
   const Connection connection = Start(config, "a.test");
   EXPECT_TRUE(connection->server->waits_for_answer());
-  EXPECT_EQ(connection->server->info().peer_identity, nullptr) << "not known to be anybody yet";
+  EXPECT_EQ(connection->server->info().peer_identity, nullptr) << "no identity before the verdict";
   EXPECT_THAT(verifier_->names, ElementsAre("a.test"));
   verifier_->questions.at(0)(absl::OkStatus());
   EXPECT_TRUE(Finish(connection).ok()) << connection->server->status();
@@ -273,7 +273,7 @@ TEST_P(ClientVerifierTest, LetsClientsInWhenItSaysSo) {
   EXPECT_EQ(verifier_->dropped, 1);
 }
 
-TEST_P(ClientVerifierTest, RefusesThemWhenItDoesNot) {
+TEST_P(ClientVerifierTest, RejectsClients) {
   ShowCertificate();
   const auto config = Config();
   const Connection connection = Start(config, "a.test");
@@ -285,12 +285,12 @@ TEST_P(ClientVerifierTest, RefusesThemWhenItDoesNot) {
   EXPECT_EQ(connection->server->info().peer_identity, nullptr);
 }
 
-TEST_P(ClientVerifierTest, IsNotAskedAboutClientsWithoutACertificate) {
+TEST_P(ClientVerifierTest, IsNotCalledForClientsWithoutACertificate) {
   EXPECT_TRUE(Finish(Start(Config(), "a.test")).ok());
   EXPECT_TRUE(verifier_->names.empty());
 }
 
-TEST_P(ClientVerifierTest, IsAskedAgainWhenASessionIsResumed) {
+TEST_P(ClientVerifierTest, IsCalledAgainWhenASessionIsResumed) {
   ShowCertificate();
   const auto config = Config();
   const Connection first = Start(config, "a.test");
@@ -305,7 +305,7 @@ TEST_P(ClientVerifierTest, IsAskedAgainWhenASessionIsResumed) {
   EXPECT_THAT(verifier_->resumed, ElementsAre(false, true));
 }
 
-TEST_P(ClientVerifierTest, WhoIsRefusedWithASessionIsAskedForACertificate) {
+TEST_P(ClientVerifierTest, ARejectedSessionLeadsToACertificateRequest) {
   ShowCertificate();
   const auto config = Config();
   const Connection first = Start(config, "a.test");
@@ -319,7 +319,7 @@ TEST_P(ClientVerifierTest, WhoIsRefusedWithASessionIsAskedForACertificate) {
   EXPECT_EQ(CodeOf(Finish(second)), ErrorCode::kCertificateUntrusted);
 }
 
-TEST_P(ClientVerifierTest, HasSoMuchTime) {
+TEST_P(ClientVerifierTest, HasATimeLimit) {
   ShowCertificate();
   const auto config = Config();
   const Connection connection = Start(config, "a.test");
@@ -328,7 +328,7 @@ TEST_P(ClientVerifierTest, HasSoMuchTime) {
   EXPECT_EQ(verifier_->dropped, 1);
 }
 
-TEST_P(ClientVerifierTest, AConnectionThatGoesAwayCancels) {
+TEST_P(ClientVerifierTest, DestroyingTheConnectionCancels) {
   ShowCertificate();
   const auto config = Config();
   Start(config, "a.test").reset();

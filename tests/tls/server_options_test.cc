@@ -1,5 +1,5 @@
-// What a server may be told beside certificates and policies: presets, what to do without a common
-// application protocol, staples, compressed certificates, small records first, a key log.
+// A server's options besides certificates and policies: presets, ALPN mismatches, staples,
+// compressed certificates, small first records, a key log.
 #include <openssl/bytestring.h>
 #include <openssl/pool.h>
 #include <openssl/ssl.h>
@@ -29,8 +29,7 @@ using ::testing::HasSubstr;
 using ::testing::Le;
 using ::testing::StartsWith;
 
-// ---- Presets
-// -------------------------------------------------------------------------------------
+// ---- Presets ----
 
 class PresetTest : public TlsTest {
  protected:
@@ -55,10 +54,9 @@ TEST_F(PresetTest, IntermediateIsTheDefault) {
   EXPECT_EQ(parameters.groups, TlsParameters().groups);
 }
 
-// ---- ALPN
-// ----------------------------------------------------------------------------------------
+// ---- ALPN ----
 
-TEST_F(PresetTest, WithoutACommonProtocolTheServersPolicyCounts) {
+TEST_F(PresetTest, WithoutACommonProtocolTheServersPolicyDecides) {
   ServerTlsOptions options;
   options.alpn = {"h2", "http/1.1"};
   for (const AlpnMismatch policy : {AlpnMismatch::kRefuse, AlpnMismatch::kServeWithout}) {
@@ -93,8 +91,7 @@ TEST_F(PresetTest, SessionsDoNotCrossAlpnPolicies) {
   }
 }
 
-// ---- Staples
-// -------------------------------------------------------------------------------------
+// ---- Staples ----
 
 class StapleTest : public TlsTest {
  protected:
@@ -105,7 +102,7 @@ class StapleTest : public TlsTest {
     return Credential::FromPem(pair.chain, pair.key, options);
   }
 
-  // Why `staple` isn't sent; the certificate is served without it.
+  // Returns why `staple` isn't sent; the certificate is served without it.
   std::string FailureOf(const PemPair& pair, const std::string& staple) {
     const auto made = Make(pair, staple);
     EXPECT_TRUE(made.ok()) << made.status();
@@ -114,7 +111,7 @@ class StapleTest : public TlsTest {
     return (*made)->staple_fault();
   }
 
-  // What a client that asks for a staple gets.
+  // Returns the staple that a requesting client receives.
   std::string StapleShown(const std::shared_ptr<const Credential>& credential) {
     ServerTlsOptions server;
     server.certificates = *CertificateStore::Create({credential}, loop_.Now());
@@ -145,11 +142,11 @@ TEST_F(StapleTest, IsSentDuringItsDates) {
   EXPECT_EQ(credential->staple_end(), spec.next_update);
   EXPECT_EQ(StapleShown(credential), staple);
   loop_.RunFor(absl::Hours(2));
-  EXPECT_EQ(StapleShown(credential), "") << "an outdated one would do harm";
+  EXPECT_EQ(StapleShown(credential), "") << "an outdated one would be harmful";
   EXPECT_EQ(StapleShown(*Make(pair_, "")), "");
 }
 
-TEST_F(StapleTest, OneThatIsAlreadyOutdatedIsNoMistake) {
+TEST_F(StapleTest, AnOutdatedStapleIsNoFault) {
   StapleSpec spec;
   spec.this_update = loop_.Now() - absl::Hours(48);
   spec.next_update = loop_.Now() - absl::Hours(24);
@@ -158,7 +155,7 @@ TEST_F(StapleTest, OneThatIsAlreadyOutdatedIsNoMistake) {
   EXPECT_EQ(StapleShown(*credential), "");
 }
 
-TEST_F(StapleTest, WhatDoesNotSayGoodIsLeftOutAndSaid) {
+TEST_F(StapleTest, AStapleThatIsNotGoodIsOmittedAndReported) {
   StapleSpec revoked;
   revoked.answer = StapleSpec::Answer::kRevoked;
   EXPECT_THAT(FailureOf(pair_, intermediate_.IssueStaple(pair_, revoked)), HasSubstr("revoked"));
@@ -184,10 +181,9 @@ TEST_F(StapleTest, WhatDoesNotSayGoodIsLeftOutAndSaid) {
   EXPECT_EQ(FailureOf(pair_, "-----BEGIN OCSP RESPONSE-----\n"), "it is PEM, not DER");
 }
 
-// ---- Compressed certificates
-// ---------------------------------------------------------------------
+// ---- Compressed certificates ----
 
-// "Compresses" by turning the bytes round.
+// "Compresses" by reversing the bytes.
 class Reverser final : public CertificateCompressor {
  public:
   explicit Reverser(CompressionAlgorithm algorithm) : algorithm_(algorithm) {}
@@ -249,7 +245,7 @@ TEST_F(CompressionTest, IsDoneOncePerCredential) {
   EXPECT_EQ(zlib_->calls, 0);
 }
 
-TEST_F(CompressionTest, GoesByTheServersPreferenceAndWhatTheClientCan) {
+TEST_F(CompressionTest, UsesTheServersPreferenceAmongTheClientsAlgorithms) {
   config_ = MakeServerConfig(options_);
   EXPECT_TRUE(Connect("a.test", {CompressionAlgorithm::kZlib, CompressionAlgorithm::kBrotli}).ok());
   EXPECT_EQ(brotli_->calls, 1);
@@ -260,7 +256,7 @@ TEST_F(CompressionTest, GoesByTheServersPreferenceAndWhatTheClientCan) {
   EXPECT_EQ(brotli_->calls + zlib_->calls, 2);
 }
 
-TEST_F(CompressionTest, AFailureIsNotRemembered) {
+TEST_F(CompressionTest, AFailureIsNotCached) {
   config_ = MakeServerConfig(options_);
   brotli_->fails = true;
   EXPECT_EQ(CodeOf(Connect("a.test", {CompressionAlgorithm::kBrotli})), ErrorCode::kInternal);
@@ -268,7 +264,7 @@ TEST_F(CompressionTest, AFailureIsNotRemembered) {
   EXPECT_TRUE(Connect("a.test", {CompressionAlgorithm::kBrotli}).ok());
 }
 
-TEST_F(CompressionTest, AlgorithmsAreKnownAndThereOnce) {
+TEST_F(CompressionTest, UnknownAndDuplicateAlgorithmsAreRejected) {
   const auto refusal = [this](std::shared_ptr<const CertificateCompressor> second) {
     options_.certificate_compressors = {brotli_, std::move(second)};
     const auto made = ServerTlsConfig::Create(options_);
@@ -281,12 +277,11 @@ TEST_F(CompressionTest, AlgorithmsAreKnownAndThereOnce) {
               HasSubstr("algorithm 99"));
 }
 
-// ---- Records
-// -------------------------------------------------------------------------------------
+// ---- Records ----
 
 class RecordSizeTest : public TlsTest {
  protected:
-  // Writes `bytes` and returns the lengths of the records that came of it.
+  // Writes `bytes` and returns the lengths of the resulting records.
   std::vector<size_t> Write(EnginePair& pair, size_t bytes) {
     std::vector<size_t> lengths;
     const std::string text(16 * 1024, 'x');
@@ -317,7 +312,7 @@ class RecordSizeTest : public TlsTest {
   static constexpr size_t kSmall = 1395;
 };
 
-TEST_F(RecordSizeTest, SmallFirstThenLargeAndSmallAgainAfterSilence) {
+TEST_F(RecordSizeTest, SmallFirstThenLargeAndSmallAgainAfterIdleTime) {
   EnginePair pair = Join(true);
   EXPECT_THAT(Write(pair, 128 * 1024), Each(Le(kSmall)));
   EXPECT_THAT(Write(pair, 64 * 1024), Contains(::testing::Gt(16000u)));
@@ -327,13 +322,12 @@ TEST_F(RecordSizeTest, SmallFirstThenLargeAndSmallAgainAfterSilence) {
   EXPECT_THAT(Write(pair, 128 * 1024), Each(Le(kSmall)));
 }
 
-TEST_F(RecordSizeTest, LargeFromTheStartUnlessAskedFor) {
+TEST_F(RecordSizeTest, LargeFromTheStartByDefault) {
   EnginePair pair = Join(false);
   EXPECT_THAT(Write(pair, 64 * 1024), Each(::testing::Gt(kSmall)));
 }
 
-// ---- Key log
-// -------------------------------------------------------------------------------------
+// ---- Key log ----
 
 class Lines final : public KeyLog {
  public:

@@ -30,7 +30,7 @@ std::string DetailOf(const absl::Status& status) {
 
 class ServerTlsConfigTest : public TlsTest {
  protected:
-  // The failure of a server with `options`, as a bare client with `context` brings it about.
+  // Returns the error of a server with `options` for a client with `context`.
   absl::Status ServerFailure(ServerTlsOptions options, SSL_CTX* context,
                              const char* server_name = "a.test") {
     std::unique_ptr<TlsEngine> server = MakeServer(std::move(options));
@@ -41,7 +41,7 @@ class ServerTlsConfigTest : public TlsTest {
     return server->status();
   }
 
-  // Which certificate a bare client with `context` is shown for `server_name`.
+  // Returns the certificate that a client with `context` receives for `server_name`.
   CertificateInfo Shown(const std::shared_ptr<const ServerTlsConfig>& config, SSL_CTX* context,
                         const char* server_name) {
     std::unique_ptr<TlsEngine> server = TlsEngine::NewServer(config, loop_, Leg::kFront);
@@ -69,7 +69,7 @@ TEST_F(ServerTlsConfigTest, ConnectionsShareTheDescriptionOfACredential) {
   EXPECT_EQ(copy.peer_chain.begin(), pair.client->info().peer_chain.begin());
 }
 
-TEST_F(ServerTlsConfigTest, RefusesServersThatContradictThemselves) {
+TEST_F(ServerTlsConfigTest, RejectsContradictingOptions) {
   EXPECT_THAT(DetailOf(ServerTlsConfig::Create({}).status()), HasSubstr("certificate store"));
   ServerTlsOptions good;
   good.certificates = MakeStore({LeafFor("a.test")});
@@ -107,7 +107,7 @@ TEST_F(ServerTlsConfigTest, PrefersThePostQuantumGroupThenTheClientsChoice) {
   EXPECT_EQ(server->info().group, "X25519");
 }
 
-TEST_F(ServerTlsConfigTest, HasNothingInCommonWithOldVersionsCiphersAndGroups) {
+TEST_F(ServerTlsConfigTest, RejectsOldVersionsCiphersAndGroups) {
   SSL_CTX_set_min_proto_version(raw_.get(), TLS1_VERSION);
   SSL_CTX_set_max_proto_version(raw_.get(), TLS1_1_VERSION);
   absl::Status status = ServerFailure({}, raw_.get());
@@ -139,7 +139,7 @@ TEST_F(ServerTlsConfigTest, HasNothingInCommonWithOldVersionsCiphersAndGroups) {
   EXPECT_EQ(CodeOf(ServerFailure({}, raw_.get())), ErrorCode::kNoCommonParameters);
 }
 
-TEST_F(ServerTlsConfigTest, TheClientHearsThatNothingIsInCommon) {
+TEST_F(ServerTlsConfigTest, TheClientGetsAnAlertIfNothingIsInCommon) {
   ServerTlsOptions server;
   server.parameters = Only(TlsVersion::kTls13);
   ClientTlsOptions client;
@@ -172,7 +172,7 @@ TEST_F(ServerTlsConfigTest, ChoosesTheCertificateByNameAndKeyType) {
   }
 }
 
-TEST_F(ServerTlsConfigTest, RefusesUnknownNamesWhereAsked) {
+TEST_F(ServerTlsConfigTest, RejectsUnknownNamesIfConfigured) {
   ServerTlsOptions options;
   options.certificates = MakeStore({LeafFor("a.test"), LeafFor("*.wild.test")});
   options.unknown_name = UnknownName::kRefuse;
@@ -190,7 +190,7 @@ TEST_F(ServerTlsConfigTest, RefusesUnknownNamesWhereAsked) {
   EXPECT_EQ(AlertOf(pair.client->status()), kUnrecognizedName);
 }
 
-TEST_F(ServerTlsConfigTest, RefusesNamesThatAreNone) {
+TEST_F(ServerTlsConfigTest, RejectsInvalidNames) {
   for (const char* name : {"127.0.1", "[::1]", "a..test", "-a.test", "a b.test", "a.test:443",
                            "*.wild.test", ".a.test", "\xc3\xa9.test", "a\x1b[31m.test"}) {
     const absl::Status status = ServerFailure({}, raw_.get(), name);
@@ -200,7 +200,7 @@ TEST_F(ServerTlsConfigTest, RefusesNamesThatAreNone) {
   }
 }
 
-TEST_F(ServerTlsConfigTest, AnAddressInPlaceOfANameIsAnsweredByTheAddressOfTheConnection) {
+TEST_F(ServerTlsConfigTest, AnAddressAsANameIsReplacedByTheConnectionsAddress) {
   LeafSpec address;
   address.ip_names = {"192.0.2.7", "2001:db8::7"};
   ServerTlsOptions options;
@@ -222,11 +222,11 @@ TEST_F(ServerTlsConfigTest, AnAddressInPlaceOfANameIsAnsweredByTheAddressOfTheCo
   EXPECT_EQ(shown(nullptr, "192.0.2.8:443"), "a.test") << "the fallback";
   EXPECT_EQ(shown("192.0.2.7", "192.0.2.7:443"), "192.0.2.7");
   EXPECT_EQ(shown("2001:db8::7", "192.0.2.7:443"), "192.0.2.7");
-  EXPECT_EQ(shown("192.0.2.7", "192.0.2.8:443"), "a.test") << "what a client claims doesn't count";
+  EXPECT_EQ(shown("192.0.2.7", "192.0.2.8:443"), "a.test") << "the client's claim doesn't count";
   EXPECT_EQ(shown("a.test", "192.0.2.7:443"), "a.test");
 }
 
-TEST_F(ServerTlsConfigTest, AUriOnlyCertificateServesNamesThatNothingElseCovers) {
+TEST_F(ServerTlsConfigTest, AUriOnlyCertificateServesUncoveredNames) {
   LeafSpec svid;
   svid.uri_names = {"spiffe://example.test/front"};
   ServerTlsOptions options;
@@ -250,7 +250,7 @@ TEST_F(ServerTlsConfigTest, NewCertificatesServeNewConnections) {
   const CertificateInfo before = Shown(config, raw_.get(), "a.test");
   EXPECT_EQ(Shown(config, raw_.get(), "a.test").serial, before.serial);
 
-  // One handshake is under way when the change comes: it ends with what it began with.
+  // A handshake that is pending during the change continues with the earlier set.
   std::unique_ptr<TlsEngine> server = TlsEngine::NewServer(config, loop_, Leg::kFront);
   RawPeer client(raw_.get(), /*is_server=*/false);
   client.Handshake();
@@ -263,7 +263,7 @@ TEST_F(ServerTlsConfigTest, NewCertificatesServeNewConnections) {
   EXPECT_NE(Shown(config, raw_.get(), "a.test").serial, before.serial);
 }
 
-TEST_F(ServerTlsConfigTest, WhatExpiresInServiceIsNotPreferred) {
+TEST_F(ServerTlsConfigTest, ACertificateThatExpiresInServiceIsNotPreferred) {
   LeafSpec soon = LeafFor("a.test");
   soon.not_after = loop_.Now() + absl::Hours(24);
   ServerTlsOptions options;
@@ -273,7 +273,7 @@ TEST_F(ServerTlsConfigTest, WhatExpiresInServiceIsNotPreferred) {
   loop_.RunFor(absl::Hours(25));
   EXPECT_EQ(Shown(config, raw_.get(), "a.test").key, "RSA 2048");
   loop_.RunFor(absl::Hours(24 * 400));
-  // Nothing is valid any more: what is shown is expired, and the client says so.
+  // No certificate is valid any more: the client receives an expired one, and reports that.
   EXPECT_EQ(Shown(config, raw_.get(), "a.test").key, "ECDSA P-256");
 }
 
@@ -315,7 +315,8 @@ TEST_F(ServerTlsConfigTest, NegotiatesApplicationProtocols) {
       if (by_server) {
         EXPECT_THAT(DetailOf(refusing.status()), HasSubstr("served here: \"h2\""));
       }
-      // A server is through with the handshake when the client says no: it hears it as it reads.
+      // The server's handshake is complete when the client rejects; the server gets the alert as it
+      // reads.
       ReadAll(refused);
       EXPECT_EQ(CodeOf(refused.status()), ErrorCode::kPeerAlert);
       EXPECT_EQ(AlertOf(refused.status()), kNoApplicationProtocol);

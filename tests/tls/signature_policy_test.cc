@@ -1,4 +1,4 @@
-// Which algorithms the two legs sign with, and accept signatures of.
+// The signature algorithms that the two legs use and accept.
 #include <openssl/ssl.h>
 
 #include <cstdint>
@@ -20,7 +20,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-// A bare peer that accepts nothing but `scheme`.
+// Returns the context of a peer that accepts `scheme` only.
 bssl::UniquePtr<SSL_CTX> ContextThatVerifies(uint16_t scheme, uint16_t version) {
   bssl::UniquePtr<SSL_CTX> context = MakeRawContext();
   SSL_CTX_set_min_proto_version(context.get(), version);
@@ -29,7 +29,7 @@ bssl::UniquePtr<SSL_CTX> ContextThatVerifies(uint16_t scheme, uint16_t version) 
   return context;
 }
 
-// RFC 9155: not even for a peer that offers nothing else, in TLS 1.2.
+// RFC 9155: not even for a TLS 1.2 peer that offers nothing else.
 class Sha1Test : public TlsTest, public ::testing::WithParamInterface<KeyType> {
  protected:
   static uint16_t Sha1Of(KeyType type) {
@@ -109,7 +109,7 @@ INSTANTIATE_TEST_SUITE_P(Curves, LargeCurveTest,
 
 using OfferTest = TlsTest;
 
-TEST_F(OfferTest, TheLargeGroupsComeLast) {
+TEST_F(OfferTest, TheLargeGroupsAreLast) {
   for (const TlsPreset preset : {TlsPreset::kModern, TlsPreset::kIntermediate}) {
     EXPECT_THAT(ParametersOf(preset).groups,
                 ElementsAre(TlsGroup::kX25519MlKem768, TlsGroup::kX25519, TlsGroup::kP256,
@@ -117,8 +117,8 @@ TEST_F(OfferTest, TheLargeGroupsComeLast) {
   }
 }
 
-// A server with RSA key exchange only, as old appliances have it.
-TEST_F(OfferTest, ABackendsHandshakeFailureSaysWhatIsNotOffered) {
+// A server with RSA key exchange only, such as an old appliance.
+TEST_F(OfferTest, ABackendsHandshakeFailureNamesTheMissingOffer) {
   bssl::UniquePtr<SSL_CTX> context = MakeRawContext();
   UsePem(context.get(), pki_.Issue(LeafFor("a.test", KeyType::kRsa)));
   SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION);
@@ -132,7 +132,7 @@ TEST_F(OfferTest, ABackendsHandshakeFailureSaysWhatIsNotOffered) {
                         "without ECDHE (RSA, DHE)"));
 }
 
-TEST_F(OfferTest, AnOldVersionSaysWhatIsOffered) {
+TEST_F(OfferTest, AnOldVersionNamesTheOffer) {
   bssl::UniquePtr<SSL_CTX> context = MakeRawContext();
   UsePem(context.get(), pki_.Issue(LeafFor("a.test")));
   SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION);

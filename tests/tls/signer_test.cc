@@ -1,5 +1,5 @@
-// Private keys that are elsewhere: signatures that come at once, later, wrong, or never; and those
-// that other threads make.
+// External private keys: signatures that come at once, later, wrong, or never, and those of other
+// threads.
 #include "trestle/pki/signer.h"
 
 #include <openssl/ssl.h>
@@ -27,7 +27,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Values;
 
-// Keeps what it is asked for until told to sign it.
+// Keeps requests until the test makes it sign.
 class HeldSigner final : public Signer {
  public:
   explicit HeldSigner(std::shared_ptr<const PrivateKey> key) : key_(std::move(key)) {}
@@ -47,7 +47,7 @@ class HeldSigner final : public Signer {
     return std::make_unique<Pending>(dropped);
   }
 
-  /// Answers what was asked last, `failure` if there is one.
+  /// Answers the last request, with `failure` if there is one.
   void Answer() const {
     Request& request = requests_.back();
     if (failure.ok()) {
@@ -87,7 +87,7 @@ class SignerTest : public TlsTest {
     return options;
   }
 
-  /// A pair that waits for the server's signature.
+  /// Returns a pair that waits for the server's signature.
   EnginePair Begin(ServerTlsOptions options) {
     EnginePair pair = MakePair(std::move(options));
     pair.server->SetAnswerCallback([this] { ++woken_; });
@@ -125,7 +125,7 @@ TEST_P(SignerSchemesTest, TheHandshakeWaitsForTheSignature) {
   options.parameters = Only(version);
   const auto config = MakeServerConfig(std::move(options));
   ResumingClient client(version == TlsVersion::kTls12 ? TLS1_2_VERSION : TLS1_3_VERSION);
-  if (key_type == KeyType::kEd25519) {  // Which BoringSSL's clients don't ask for by themselves.
+  if (key_type == KeyType::kEd25519) {  // BoringSSL's clients don't offer it by default.
     const uint16_t scheme = SSL_SIGN_ED25519;
     ASSERT_TRUE(SSL_CTX_set_verify_algorithm_prefs(client.context(), &scheme, 1));
   }
@@ -143,7 +143,7 @@ TEST_P(SignerSchemesTest, TheHandshakeWaitsForTheSignature) {
   }
 }
 
-TEST_F(SignerTest, AnAnswerAtOnceIsTaken) {
+TEST_F(SignerTest, AnImmediateAnswerIsUsed) {
   signer_->at_once = true;
   EnginePair pair = MakePair(Showing(*Credential::FromSigner(pair_.chain, signer_)));
   pair.Handshake();
@@ -172,7 +172,7 @@ TEST_F(SignerTest, AFailureEndsTheHandshake) {
   EXPECT_FALSE(pair.client->handshake_done());
 }
 
-TEST_F(SignerTest, AFailureMayHaveACodeOfItsOwn) {
+TEST_F(SignerTest, AFailureMayHaveItsOwnCode) {
   EnginePair pair = Begin();
   Error error;
   error.code = ErrorCode::kOverLimit;
@@ -183,7 +183,7 @@ TEST_F(SignerTest, AFailureMayHaveACodeOfItsOwn) {
   EXPECT_EQ(CodeOf(pair.server->status()), ErrorCode::kOverLimit);
 }
 
-TEST_F(SignerTest, ASignatureByAnotherKeyGoesNowhere) {
+TEST_F(SignerTest, ASignatureByAnotherKeyIsNotSent) {
   const auto other = MakeHeldSigner(pki_.Issue(LeafFor("a.test")));
   EnginePair pair = Begin(Showing(*Credential::FromSigner(pair_.chain, other)));
   other->Answer();
@@ -192,7 +192,7 @@ TEST_F(SignerTest, ASignatureByAnotherKeyGoesNowhere) {
   EXPECT_THAT(pair.server->status().message(), HasSubstr("not one by the certificate's key"));
 }
 
-TEST_F(SignerTest, AKeyOfAnotherKindSaysSo) {
+TEST_F(SignerTest, AKeyOfAnotherKindIsReported) {
   const auto other = MakeHeldSigner(pki_.Issue(LeafFor("a.test", KeyType::kRsa)));
   EnginePair pair = Begin(Showing(*Credential::FromSigner(pair_.chain, other)));
   other->Answer();
@@ -200,7 +200,7 @@ TEST_F(SignerTest, AKeyOfAnotherKindSaysSo) {
   EXPECT_THAT(pair.server->status().message(), HasSubstr("no signatures of the scheme 0x0403"));
 }
 
-TEST_F(SignerTest, WhoDoesNotAnswerInTimeIsGivenUp) {
+TEST_F(SignerTest, ASignerThatDoesNotAnswerTimesOut) {
   ServerTlsOptions options = Showing(*Credential::FromSigner(pair_.chain, signer_));
   options.answer_timeout = absl::Seconds(2);
   EnginePair pair = Begin(std::move(options));
@@ -218,12 +218,12 @@ TEST_F(SignerTest, WhoDoesNotAnswerInTimeIsGivenUp) {
   EXPECT_EQ(CodeOf(pair.client->status()), ErrorCode::kPeerAlert);
 }
 
-TEST_F(SignerTest, AConnectionThatGoesAwayCancels) {
+TEST_F(SignerTest, DestroyingTheConnectionCancels) {
   Begin().server.reset();
   EXPECT_EQ(signer_->dropped, 1);
   signer_->Answer();
   EXPECT_EQ(woken_, 0);
-  EXPECT_EQ(loop_.RunUntilIdle(), 0u) << "no timer is left";
+  EXPECT_EQ(loop_.RunUntilIdle(), 0u) << "no timer remains";
 }
 
 TEST_F(SignerTest, NeedsAChainAndASigner) {
@@ -232,14 +232,14 @@ TEST_F(SignerTest, NeedsAChainAndASigner) {
   EXPECT_EQ(CodeOf(Credential::FromSigner("", signer_).status()), ErrorCode::kConfiguration);
 }
 
-TEST_F(SignerTest, WaitingWithoutEndIsNotOffered) {
+TEST_F(SignerTest, ATimeoutOfZeroIsRejected) {
   ServerTlsOptions options = Showing(*Credential::FromSigner(pair_.chain, signer_));
   options.answer_timeout = absl::ZeroDuration();
   EXPECT_EQ(CodeOf(ServerTlsConfig::Create(std::move(options)).status()),
             ErrorCode::kConfiguration);
 }
 
-// A thread that runs when it is told to.
+// A thread that runs on demand.
 class HeldThread final : public TaskRunner {
  public:
   absl::Status Run(absl::AnyInvocable<void()> task) override {
@@ -265,7 +265,7 @@ class ThreadPoolSignerTest : public SignerTest {
   ThreadPoolSigner pool_{thread_};
 };
 
-TEST_F(ThreadPoolSignerTest, RsaSignsElsewhere) {
+TEST_F(ThreadPoolSignerTest, RsaSignsOnOtherThreads) {
   EnginePair pair = Begin(Showing(MakeCredential(KeyType::kRsa)));
   ASSERT_EQ(thread_->tasks.size(), 1u);
   thread_->tasks[0]();
@@ -276,7 +276,7 @@ TEST_F(ThreadPoolSignerTest, RsaSignsElsewhere) {
   EXPECT_TRUE(pair.client->handshake_done()) << pair.client->status();
 }
 
-TEST_F(ThreadPoolSignerTest, OtherKeysSignOnTheSpot) {
+TEST_F(ThreadPoolSignerTest, OtherKeysSignOnTheLoop) {
   EnginePair pair = MakePair(Showing(MakeCredential(KeyType::kEcdsa)));
   pair.Handshake();
   EXPECT_TRUE(pair.client->handshake_done());
@@ -294,14 +294,14 @@ TEST_F(ThreadPoolSignerTest, WithoutAFreeThreadTheHandshakeFails) {
   EXPECT_THAT(pair.server->status().message(), HasSubstr("all are busy"));
 }
 
-TEST_F(ThreadPoolSignerTest, TheLoopIsLeftAloneOnceTheConnectionIsGone) {
+TEST_F(ThreadPoolSignerTest, NothingIsPostedAfterTheConnectionIsDestroyed) {
   Begin(Showing(MakeCredential(KeyType::kRsa))).server.reset();
   thread_->tasks.at(0)();
   EXPECT_EQ(loop_.RunReady(), 0u) << "nothing was posted";
   Begin(Showing(MakeCredential(KeyType::kRsa))).server.reset();
   EnginePair pair = Begin(Showing(MakeCredential(KeyType::kRsa)));
   thread_->tasks.at(2)();
-  pair.server.reset();  // The answer is under way.
+  pair.server.reset();  // The answer is on its way.
   loop_.RunReady();
   EXPECT_EQ(woken_, 0);
 }

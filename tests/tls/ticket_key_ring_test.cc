@@ -1,5 +1,5 @@
-// Ticket keys: written and read, rotated by time, shared by nodes whose clocks differ, and gone
-// when they are gone.
+// Ticket keys: written and parsed, rotated by time, shared by nodes with different clocks, and
+// removed.
 #include "trestle/tls/ticket_key_ring.h"
 
 #include <algorithm>
@@ -63,10 +63,9 @@ std::vector<TicketKey> Parsed(const std::string& text) {
   return *std::move(keys);
 }
 
-// ---- Keys as text
-// --------------------------------------------------------------------------------
+// ---- Keys as text ----
 
-TEST(TicketKeysTest, TextComesBackAsItWas) {
+TEST(TicketKeysTest, TextRoundTrips) {
   const std::vector<TicketKey> keys = RotateTicketKeys({}, kStart, absl::Hours(12));
   const std::string text = FormatTicketKeys(keys);
   const std::vector<TicketKey> back = Parsed(absl::StrCat("# a comment\r\n\n", text, "\n"));
@@ -78,7 +77,7 @@ TEST(TicketKeysTest, TextComesBackAsItWas) {
   EXPECT_EQ(FormatTicketKeys(back), text);
 }
 
-TEST(TicketKeysTest, WithoutTimesTheLastButOneSeals) {
+TEST(TicketKeysTest, WithoutTimesTheLastButOneIsActive) {
   const std::string a = Base64Key('a');
   const std::string b = Base64Key('b');
   const std::string c = Base64Key('c');
@@ -98,7 +97,7 @@ TEST(TicketKeysTest, WithoutTimesTheLastButOneSeals) {
   EXPECT_EQ(sealed_by(absl::StrCat(a, "\n", b, "\n", c)), "b");
 }
 
-TEST(TicketKeysTest, DamagedTextIsRefusedAndNotQuoted) {
+TEST(TicketKeysTest, DamagedTextIsRejectedAndNotQuoted) {
   const std::string key = Base64Key('k');
   EXPECT_EQ(ParseFailure(key), "");
   EXPECT_THAT(ParseFailure(""), HasSubstr("no ticket keys"));
@@ -119,8 +118,8 @@ TEST(TicketKeysTest, DamagedTextIsRefusedAndNotQuoted) {
   EXPECT_THAT(ParseFailure(many), HasSubstr("17 ticket keys"));
 }
 
-// CVE-2020-13777: GnuTLS sealed with an all-zero key for its first hours.
-TEST(TicketKeysTest, WhatIsNoSecretIsRefused) {
+// CVE-2020-13777: GnuTLS used an all-zero key for its first hours.
+TEST(TicketKeysTest, WeakSecretsAreRejected) {
   EXPECT_THAT(ParseFailure(absl::Base64Escape(std::string(48, '\0'))), HasSubstr("no secret"));
   EXPECT_THAT(ParseFailure(absl::Base64Escape(std::string(48, 'x'))), HasSubstr("no secret"));
   const TicketKey one = TicketKey::Random(kStart);
@@ -155,32 +154,31 @@ TEST(TicketKeysTest, RotationKeepsOneKeyAheadAndOneBehind) {
 
   EXPECT_EQ(FormatTicketKeys(RotateTicketKeys(keys, kStart + every / 2, every)),
             FormatTicketKeys(keys))
-      << "nothing is due";
+      << "no rotation is due";
   keys = RotateTicketKeys(keys, kStart + every, every);
   ASSERT_EQ(keys.size(), 3u);
   EXPECT_EQ(AsText(keys[0].secret()), first);
   EXPECT_EQ(AsText(keys[1].secret()), second);
   keys = RotateTicketKeys(keys, kStart + 2 * every, every);
   ASSERT_EQ(keys.size(), 3u);
-  EXPECT_EQ(AsText(keys[0].secret()), second) << "the first one had its time";
+  EXPECT_EQ(AsText(keys[0].secret()), second) << "the first key has expired";
   keys = RotateTicketKeys(keys, kStart + 20 * every, every);
-  ASSERT_EQ(keys.size(), 3u) << "who still sealed with the last one is not cut off";
+  ASSERT_EQ(keys.size(), 3u) << "nodes that still use the last key keep their sessions";
   EXPECT_EQ(keys[0].seal_from(), kStart + 3 * every);
   EXPECT_EQ(keys[1].seal_from(), kStart + 20 * every);
   EXPECT_EQ(keys[2].seal_from(), kStart + 21 * every);
 }
 
-// ---- The ring
-// ------------------------------------------------------------------------------------
+// ---- The ring ----
 
-TEST(TicketKeyRingTest, OpensWhatItSealedAndNothingElse) {
+TEST(TicketKeyRingTest, OpensItsOwnTicketsOnly) {
   const auto ring = TicketKeyRing::InMemory();
   const auto other = TicketKeyRing::InMemory();
   const std::string ticket = Seal(*ring, "a session", kStart);
   EXPECT_EQ(ticket.size(), 9 + TicketKeyRing::kOverheadBytes);
   EXPECT_EQ(Open(*ring, ticket, kStart), "a session");
   EXPECT_EQ(Open(*other, ticket, kStart), std::nullopt);
-  EXPECT_NE(Seal(*ring, "a session", kStart), ticket) << "each has a nonce of its own";
+  EXPECT_NE(Seal(*ring, "a session", kStart), ticket) << "each ticket has its own nonce";
   for (size_t i = 0; i < ticket.size(); ++i) {
     std::string altered = ticket;
     altered[i] = static_cast<char>(altered[i] ^ 1);
@@ -192,7 +190,7 @@ TEST(TicketKeyRingTest, OpensWhatItSealedAndNothingElse) {
   EXPECT_EQ(Open(*ring, Seal(*ring, "", kStart), kStart), "");
 }
 
-TEST(TicketKeyRingTest, SealsInPlaceAndOnlyWhereThereIsRoom) {
+TEST(TicketKeyRingTest, SealsInPlaceAndOnlyIfThereIsRoom) {
   const auto ring = TicketKeyRing::InMemory();
   uint8_t buffer[8 + TicketKeyRing::kOverheadBytes] = {'1', '2', '3', '4', '5', '6', '7', '8'};
   const size_t bytes =
@@ -203,7 +201,7 @@ TEST(TicketKeyRingTest, SealsInPlaceAndOnlyWhereThereIsRoom) {
             0u);
 }
 
-TEST(TicketKeyRingTest, KeysFromMemoryOpenForOneMorePeriod) {
+TEST(TicketKeyRingTest, InMemoryKeysOpenTicketsForOneMorePeriod) {
   const absl::Duration every = absl::Hours(12);
   const auto ring = TicketKeyRing::InMemory(every);
   const std::string early = Seal(*ring, "early", kStart);
@@ -227,7 +225,7 @@ TEST(TicketKeyRingTest, OneBadJumpOfTheClockDoesNotStopTheRotation) {
   EXPECT_EQ(Open(*ring, after, kStart + 3 * every), std::nullopt);
 }
 
-TEST(TicketKeyRingTest, OneBadJumpOfTheClockDoesNotStopTheQuestionsToTheSource) {
+TEST(TicketKeyRingTest, OneBadJumpOfTheClockDoesNotStopCallsOfTheSource) {
   int asked = 0;
   auto ring = *TicketKeyRing::FromSource(
       [&](absl::Time) -> absl::StatusOr<std::vector<TicketKey>> {
@@ -241,7 +239,7 @@ TEST(TicketKeyRingTest, OneBadJumpOfTheClockDoesNotStopTheQuestionsToTheSource) 
   EXPECT_EQ(asked, 4);
 }
 
-TEST(TicketKeyRingTest, TellsSinceWhenItsKeySeals) {
+TEST(TicketKeyRingTest, ReportsTheStartOfTheActiveKey) {
   const absl::Duration every = absl::Hours(12);
   const auto ring = TicketKeyRing::InMemory(every);
   EXPECT_EQ(ring->SealingSince(kStart), absl::InfinitePast()) << "no ticket yet";
@@ -254,20 +252,20 @@ TEST(TicketKeyRingTest, TellsSinceWhenItsKeySeals) {
   EXPECT_EQ(untimed->SealingSince(kStart), absl::InfinitePast());
 }
 
-TEST(TicketKeyRingTest, NodesWithClocksApartOpenEachOthers) {
+TEST(TicketKeyRingTest, NodesWithDifferentClocksOpenEachOthersTickets) {
   const absl::Duration every = absl::Hours(1);
   const std::string text = FormatTicketKeys(RotateTicketKeys({}, kStart, every));
   const auto slow = *TicketKeyRing::FromKeys(Parsed(text));
   const auto fast = *TicketKeyRing::FromKeys(Parsed(text));
-  // The switch to the next key, by clocks that are 5 minutes apart.
+  // The change to the next key, with clocks that differ by 5 minutes.
   const absl::Time at_slow = kStart + every - absl::Minutes(2);
   const absl::Time at_fast = at_slow + absl::Minutes(5);
   const std::string of_slow = Seal(*slow, "of slow", at_slow);
   const std::string of_fast = Seal(*fast, "of fast", at_fast);
-  EXPECT_NE(of_slow.substr(0, 16), of_fast.substr(0, 16)) << "they do seal with different keys";
+  EXPECT_NE(of_slow.substr(0, 16), of_fast.substr(0, 16)) << "they use different keys";
   EXPECT_EQ(Open(*fast, of_slow, at_fast), "of slow");
   EXPECT_EQ(Open(*slow, of_fast, at_slow), "of fast");
-  // A clock that is before all keys' times.
+  // A clock before the times of all keys.
   EXPECT_EQ(Open(*fast, Seal(*slow, "x", kStart - absl::Hours(5)), at_fast), "x");
 }
 
@@ -306,7 +304,7 @@ TEST(TicketKeyRingTest, ASourceThatFailsLeavesTheLastKeys) {
   answer = absl::UnavailableError("the vault is gone");
   EXPECT_EQ(Open(ring, ticket, kStart + absl::Minutes(1)), "session");
   EXPECT_EQ(Open(ring, ticket, kStart + absl::Seconds(90)), "session");
-  EXPECT_EQ(asked, 2) << "once a minute, not once a handshake";
+  EXPECT_EQ(asked, 2) << "once a minute, not for each handshake";
   EXPECT_EQ(ring.source_failures(), 1u);
   answer = std::vector<TicketKey>();
   EXPECT_EQ(Open(ring, ticket, kStart + absl::Minutes(2)), "session");
@@ -316,7 +314,7 @@ TEST(TicketKeyRingTest, ASourceThatFailsLeavesTheLastKeys) {
   EXPECT_EQ(ring.source_failures(), 2u);
 }
 
-TEST(TicketKeyRingTest, ASourceThatFailsAtFirstMakesNoRing) {
+TEST(TicketKeyRingTest, ASourceThatFailsAtFirstCreatesNoRing) {
   const auto made = TicketKeyRing::FromSource(
       [](absl::Time) -> absl::StatusOr<std::vector<TicketKey>> {
         return absl::UnavailableError("the vault is gone");

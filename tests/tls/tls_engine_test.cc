@@ -17,7 +17,7 @@ class NegotiationTest
     : public TlsTest,
       public ::testing::WithParamInterface<std::tuple<TlsVersion, KeyType, TlsGroup>> {};
 
-TEST_P(NegotiationTest, AgreesAndCarriesBytes) {
+TEST_P(NegotiationTest, NegotiatesAndCarriesBytes) {
   const auto [version, key_type, group] = GetParam();
   ServerTlsOptions server;
   server.parameters = Only(version);
@@ -68,7 +68,7 @@ class TlsEngineTest : public TlsTest, public ::testing::WithParamInterface<TlsVe
  protected:
   EnginePair MakeJoined() { return MakeJoinedPair(GetParam()); }
 
-  // A bare peer of either side, held to the version under test.
+  // Returns the context of a peer of either side, restricted to the tested version.
   bssl::UniquePtr<SSL_CTX> MakeContext() {
     bssl::UniquePtr<SSL_CTX> context = MakeRawContext();
     const uint16_t version = GetParam() == TlsVersion::kTls12 ? TLS1_2_VERSION : TLS1_3_VERSION;
@@ -84,7 +84,7 @@ INSTANTIATE_TEST_SUITE_P(Versions, TlsEngineTest,
                            return info.param == TlsVersion::kTls12 ? "Tls12" : "Tls13";
                          });
 
-TEST_P(TlsEngineTest, TakesTheHandshakeByteByByte) {
+TEST_P(TlsEngineTest, AcceptsTheHandshakeByteByByte) {
   ServerTlsOptions options;
   options.parameters = Only(GetParam());
   EnginePair pair = MakePair(std::move(options));
@@ -93,7 +93,7 @@ TEST_P(TlsEngineTest, TakesTheHandshakeByteByByte) {
   EXPECT_TRUE(pair.server->handshake_done()) << pair.server->status();
 }
 
-TEST_P(TlsEngineTest, TakesDataByteByByte) {
+TEST_P(TlsEngineTest, AcceptsDataByteByByte) {
   EnginePair pair = MakeJoined();
   const std::string text(1000, 'x');
   WriteAll(*pair.client, text);
@@ -118,12 +118,12 @@ TEST_P(TlsEngineTest, NeitherReadsNorWritesBeforeTheHandshake) {
   EXPECT_EQ(pair.client->leg(), Leg::kBack);
 }
 
-TEST_P(TlsEngineTest, TellsTheSizeOfTheHello) {
+TEST_P(TlsEngineTest, ReportsTheSizeOfTheHello) {
   EnginePair pair = MakePair();
   pair.client->Handshake();
   const ByteView hello = pair.client->to_send().view();
   ASSERT_GT(hello.size(), 5u);
-  // One record: all behind its header is the message.
+  // One record: all bytes after its header are the message.
   const size_t message_bytes = hello.size() - 5;
   EXPECT_EQ(message_bytes, static_cast<size_t>(hello[3] << 8 | hello[4]));
   pair.Handshake();
@@ -145,7 +145,7 @@ TEST_P(TlsEngineTest, HoldsNoBuffersWhenIdle) {
   EXPECT_EQ(loop_.buffers().lent_blocks(), 0u);
 }
 
-TEST_P(TlsEngineTest, SaysThatItHoldsPartOfARecord) {
+TEST_P(TlsEngineTest, ReportsThatItHoldsPartOfARecord) {
   EnginePair pair = MakeJoined();
   WriteAll(*pair.client, "text");
   MoveBytes(pair.client->to_send(), pair.server->received(), 10);
@@ -157,7 +157,7 @@ TEST_P(TlsEngineTest, SaysThatItHoldsPartOfARecord) {
 TEST_P(TlsEngineTest, WritesUpToTheSendLimitWithinOneBlock) {
   EnginePair pair = MakeJoined();
   const std::string text(1 << 20, 'x');
-  // Odd sizes, so that the limit is met at every distance from the end of a record.
+  // Various sizes, so that the limit occurs at every distance from the end of a record.
   for (size_t step : {size_t{1} << 20, size_t{16'384}, size_t{1'001}, size_t{15'000}}) {
     size_t taken = 0;
     IoResult result;
@@ -205,7 +205,7 @@ TEST_P(TlsEngineTest, HalfCloseKeepsTheOtherDirection) {
   pair.Carry();
   EXPECT_EQ(ReadAll(*pair.client, &end), "");
   EXPECT_EQ(end, IoState::kEndOfStream);
-  // What the transport says after close_notify changes nothing.
+  // The end of the transport after close_notify changes nothing.
   pair.client->EndReceived();
   EXPECT_EQ(ReadAll(*pair.client, &end), "");
   EXPECT_EQ(end, IoState::kEndOfStream);
@@ -213,7 +213,7 @@ TEST_P(TlsEngineTest, HalfCloseKeepsTheOtherDirection) {
   EXPECT_TRUE(pair.server->status().ok());
 }
 
-TEST_P(TlsEngineTest, NothingAfterCloseNotifyCounts) {
+TEST_P(TlsEngineTest, BytesAfterCloseNotifyAreIgnored) {
   EnginePair pair = MakeJoined();
   WriteAll(*pair.client, "text");
   pair.client->QueueCloseNotify();
@@ -253,7 +253,7 @@ TEST_P(TlsEngineTest, ServesABareClientAndABareServer) {
   EXPECT_EQ(ReadAll(*engine), "answer");
 }
 
-TEST_P(TlsEngineTest, ReadsWhatCameBeforeAFailure) {
+TEST_P(TlsEngineTest, ReadsBytesFromBeforeAFailure) {
   EnginePair pair = MakeJoined();
   WriteAll(*pair.client, "good");
   pair.Carry();
@@ -268,7 +268,7 @@ TEST_P(TlsEngineTest, ReadsWhatCameBeforeAFailure) {
   EXPECT_EQ(GetError(pair.server->status())->leg, Leg::kFront);
   EXPECT_EQ(AlertOf(pair.server->status()), 20);  // bad_record_mac
   EXPECT_FALSE(pair.server->received().holds_memory());
-  // Final, and the alert is there to be sent.
+  // The failure is final, and the alert is ready to be sent.
   EXPECT_EQ(pair.server->Read(absl::MakeSpan(buffer)).state, IoState::kFailed);
   EXPECT_EQ(pair.server->Write(AsBytes("x")).state, IoState::kFailed);
   pair.Carry();

@@ -1,5 +1,5 @@
-// What the tests of the tls floor share: a PKI, a loop with virtual time, engines joined in memory,
-// and a bare BoringSSL peer that can do what no engine does.
+// The common parts of the tls floor's tests: a PKI, a loop with virtual time, engines joined in
+// memory, and a BoringSSL peer that can do things that no engine does.
 #ifndef TRESTLE_TESTS_TLS_TLS_FIXTURE_H_
 #define TRESTLE_TESTS_TLS_TLS_FIXTURE_H_
 
@@ -24,10 +24,10 @@ namespace trestle::testing {
 
 constexpr size_t kAllBytes = static_cast<size_t>(-1);
 
-/// The alert of a failed status, or -1.
+/// Returns the alert of a failed status, or -1.
 int AlertOf(const absl::Status& status);
 
-/// Moves at most `max_bytes` from one queue to another; returns how many.
+/// Moves at most `max_bytes` from one queue to another; returns the number of bytes.
 size_t MoveBytes(ByteQueue& from, ByteQueue& to, size_t max_bytes = kAllBytes);
 
 /// Two engines, joined in memory.
@@ -35,41 +35,42 @@ struct EnginePair {
   std::unique_ptr<TlsEngine> client;
   std::unique_ptr<TlsEngine> server;
 
-  /// Runs both handshakes, carrying at most `chunk` bytes at a time, until neither gets on.
+  /// Runs both handshakes until neither advances; carries at most `chunk` bytes at a time.
   void Handshake(size_t chunk = kAllBytes);
 
-  /// Carries all bytes both ways, once.
+  /// Carries all bytes in both directions, once.
   void Carry();
 };
 
-/// Reads what there is, until the engine would block or ends; `end` gets its last state.
+/// Reads until the engine would block or ends; `end` receives its last state.
 std::string ReadAll(TlsEngine& engine, IoState* end = nullptr);
 
 /// Writes `text`, which must fit.
 void WriteAll(TlsEngine& engine, absl::string_view text);
 
-/// A plain BoringSSL connection whose bytes go through strings.
+/// A connection of BoringSSL alone whose bytes pass through strings.
 class RawPeer {
  public:
-  /// `context` is taken a reference of.
+  /// Takes a reference of `context`.
   RawPeer(SSL_CTX* context, bool is_server);
 
   SSL* ssl() { return ssl_.get(); }
 
-  /// One step of the handshake; returns SSL_get_error's answer, SSL_ERROR_NONE when done.
+  /// Makes one step of the handshake; returns SSL_get_error's result, SSL_ERROR_NONE when complete.
   int Handshake();
 
-  /// Carries bytes both ways and shakes hands with `engine` until neither gets on.
+  /// Runs the handshake with `engine`, and carries bytes in both directions, until neither
+  /// advances.
   void Handshake(TlsEngine& engine);
 
-  /// Carries what each has queued to the other.
+  /// Carries the queued bytes of each side to the other.
   void Carry(TlsEngine& engine);
 
   void Write(absl::string_view text);
-  /// Reads until the peer would block; `error` gets SSL_get_error's last answer.
+  /// Reads until the peer would block; `error` receives SSL_get_error's last result.
   std::string ReadAll(int* error = nullptr);
 
-  /// Takes what the peer wants to send.
+  /// Takes the peer's output.
   std::string TakeOutput();
   void GiveInput(absl::string_view bytes);
 
@@ -77,10 +78,10 @@ class RawPeer {
   bssl::UniquePtr<SSL> ssl_;
 };
 
-/// A context for RawPeer that trusts anyone.
+/// Creates a context for RawPeer that trusts every peer.
 bssl::UniquePtr<SSL_CTX> MakeRawContext();
 
-/// Gives a raw server's context a certificate that a Credential might refuse.
+/// Sets a certificate, which a Credential might reject, in the context of a server.
 void UsePem(SSL_CTX* context, const PemPair& pair);
 
 class TlsTest : public ::testing::Test {
@@ -90,7 +91,8 @@ class TlsTest : public ::testing::Test {
 
   std::shared_ptr<CertificateStore> MakeStore(const std::vector<LeafSpec>& leaves);
 
-  /// A server for "a.test", or with the options given (certificates are filled in where missing).
+  /// Creates a server for "a.test", or with the given options (with certificates if they have
+  /// none).
   std::shared_ptr<const ServerTlsConfig> MakeServerConfig(ServerTlsOptions options = {});
   std::shared_ptr<const ClientTlsConfig> MakeClientConfig(ClientTlsOptions options = {});
 
@@ -100,7 +102,7 @@ class TlsTest : public ::testing::Test {
   EnginePair MakePair(ServerTlsOptions server = {}, ClientTlsOptions client = {},
                       ClientTlsTarget target = {"a.test", {}});
 
-  /// A pair that is through with its handshake, with nothing left to carry.
+  /// Returns a pair with a complete handshake and no bytes to carry.
   EnginePair MakeJoinedPair(TlsVersion version = TlsVersion::kTls13);
 
   /// Parameters that allow `version` only.

@@ -47,7 +47,7 @@ class TlsReloadTest : public ::testing::Test {
     return text;
   }
 
-  // Everything that a bridge has.
+  // Returns everything that a bridge can reload.
   ReloadTargets AllTargets() {
     ReloadTargets targets;
     targets.certificates = certificates_;
@@ -72,7 +72,7 @@ class TlsReloadTest : public ::testing::Test {
     return sources;
   }
 
-  // Tells what a refused reload says, and that it changed nothing.
+  // Returns the error of a rejected reload, and checks that it changed nothing.
   std::string Refusal(ReloadSources sources) {
     const auto certificates = certificates_->current();
     const std::string ech = ech_keys_->PublishedConfigs();
@@ -115,7 +115,7 @@ class TlsReloadTest : public ::testing::Test {
   std::shared_ptr<const ClientTlsConfig> back_tls_;
 };
 
-TEST_F(TlsReloadTest, UsesAllPartsAtOnce) {
+TEST_F(TlsReloadTest, ReplacesAllPartsAtOnce) {
   const auto clients = TlsInternals::Current(*clients_);
   const std::string ech = ech_keys_->PublishedConfigs();
   const std::string ticket = Seal();
@@ -138,7 +138,7 @@ TEST_F(TlsReloadTest, UsesAllPartsAtOnce) {
   EXPECT_NE(back_tls_, nullptr);
 }
 
-TEST_F(TlsReloadTest, BadTicketKeysLeaveTheCertificatesAsTheyWere) {
+TEST_F(TlsReloadTest, InvalidTicketKeysKeepTheCertificates) {
   for (const auto& [text, complaint] : std::vector<std::pair<std::string, std::string>>{
            {"", "there are no ticket keys"},
            {"# only a comment\n", "there are no ticket keys"},
@@ -153,7 +153,7 @@ TEST_F(TlsReloadTest, BadTicketKeysLeaveTheCertificatesAsTheyWere) {
   }
 }
 
-TEST_F(TlsReloadTest, AnyBadPartRefusesAll) {
+TEST_F(TlsReloadTest, AnyInvalidPartRejectsAll) {
   ReloadSources certificates = AllSources();
   certificates.certificates = {nullptr};
   EXPECT_THAT(Refusal(std::move(certificates)), HasSubstr("one of the credentials is null"));
@@ -168,7 +168,7 @@ TEST_F(TlsReloadTest, AnyBadPartRefusesAll) {
   EXPECT_THAT(Refusal(std::move(back_tls)), HasSubstr("cannot use /etc/ca.pem: "));
 }
 
-TEST_F(TlsReloadTest, AllThatIsWrongIsSaid) {
+TEST_F(TlsReloadTest, AllFaultsAreReported) {
   ReloadSources sources = AllSources();
   sources.ticket_keys->text = "nonsense";
   sources.back_tls->ca_pem = "nonsense";
@@ -180,13 +180,13 @@ TEST_F(TlsReloadTest, PublicNamesOfEchNeedACertificateOfTheSameReload) {
   ReloadSources sources = AllSources();
   sources.certificates = {Issue("new.test")};
   EXPECT_THAT(Refusal(std::move(sources)), HasSubstr("no certificate for \"public.test\""));
-  // Also where only the certificates change.
+  // The same if only the certificates change.
   ReloadSources alone;
   alone.certificates = {Issue("new.test")};
   EXPECT_THAT(Refusal(std::move(alone)), HasSubstr("no certificate for \"public.test\""));
 }
 
-TEST_F(TlsReloadTest, WhatHasNoSourceStaysAndWhatHasNoPartIsAnError) {
+TEST_F(TlsReloadTest, APartWithoutASourceRemainsAndASourceWithoutAPartIsAnError) {
   TlsReload reload(AllTargets());
   const auto certificates = certificates_->current();
   const std::string ticket = Seal();

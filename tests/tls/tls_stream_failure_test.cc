@@ -1,5 +1,5 @@
-// TlsStream when things go wrong: streams that are cut, alerts, failures below, and streams that
-// are destroyed or aborted at any time.
+// Failures of TlsStream: truncated streams, alerts, failures of the transport below, and streams
+// that are destroyed or aborted at any time.
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,7 +14,7 @@ namespace {
 
 using TlsStreamFailureTest = TlsStreamFixture;
 
-TEST_F(TlsStreamFailureTest, TruncationIsSeenByThePeer) {
+TEST_F(TlsStreamFailureTest, ThePeerDetectsTruncation) {
   ConnectAndShakeHands();
   ASSERT_EQ(client_->Write(AsBytes("half a messa")).bytes, 12u);
   EXPECT_NE(client_->ShutdownWrite(StreamEnd::kTruncated).state, IoState::kFailed);
@@ -62,7 +62,7 @@ TEST_F(TlsStreamFailureTest, TheAlertReachesAPeerThatReadsLate) {
   EXPECT_EQ(CodeOf(*server_done_), ErrorCode::kPeerAlert);
 }
 
-TEST_F(TlsStreamFailureTest, WhoLingersAfterAFailureReadsUntilThePeerEnds) {
+TEST_F(TlsStreamFailureTest, AfterAFailureALingeringReaderReadsUntilThePeersEnd) {
   Connect({}, {}, {}, {"other.test", {}});
   StartHandshakes();
   loop_.RunUntilIdle();
@@ -116,7 +116,8 @@ TEST_F(TlsStreamFailureTest, AFailureWhileReadingWakesTheWriter) {
   const std::string text(200'000, 'x');
   while (client_->Write(AsBytes(text)).state == IoState::kOk) {
   }
-  // Bytes that no cipher made: the client's read fails while its write waits for a deaf peer.
+  // Bytes that are not ciphertext: the client's read fails while its write waits for a peer that
+  // doesn't read.
   engine->to_send().Append(AsBytes(absl::string_view("\x17\x03\x03\0\x20", 5)));
   engine->to_send().Append(AsBytes(std::string(32, 'x')));
   server_->Write(AsBytes("y"));
@@ -155,7 +156,7 @@ TEST_F(TlsStreamFailureTest, AbortDuringTheHandshakeDropsItsCallback) {
   EXPECT_FALSE(server_done_->ok());
 }
 
-TEST_F(TlsStreamFailureTest, MayBeDestroyedWhenTheHandshakeIsDone) {
+TEST_F(TlsStreamFailureTest, MayBeDestroyedInTheHandshakesCallback) {
   Connect();
   client_->Handshake([this](absl::Status) { client_.reset(); });
   server_->Handshake([this](absl::Status) { server_.reset(); });

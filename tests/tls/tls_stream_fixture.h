@@ -52,10 +52,10 @@ class CountingTransport final : public Transport {
   std::unique_ptr<Transport> inner_;
 };
 
-/// Two streams over memory, with what happens below and above each counted.
+/// Two streams over memory; counts the events below and above each.
 class TlsStreamFixture : public TlsTest {
  protected:
-  // Makes both streams over a pair of memory transports; hands are not shaken yet.
+  // Creates both streams over a pair of memory transports, before the handshake.
   void Connect(const MemoryLink& to_server = {}, const MemoryLink& to_client = {},
                ServerTlsOptions server = {}, ClientTlsTarget target = {"a.test", {}}) {
     auto [client_end, server_end] = NewMemoryPair(loop_, to_server, to_client);
@@ -89,7 +89,7 @@ class TlsStreamFixture : public TlsTest {
     return stream.Read(MutableByteView(buffer_.data(), buffer_.size()));
   }
 
-  // Reads what there is without waiting.
+  // Reads the available bytes without waiting.
   std::string ReadReady(TlsStream& stream, size_t bytes = 64 * 1024) {
     std::string text;
     for (IoResult result = Read(stream, bytes); result.state == IoState::kOk;

@@ -1,5 +1,5 @@
-// TlsStream over links of any shape, with faults, in seeded order: all bytes arrive, or both sides
-// hear that they didn't.
+// TlsStream over random links, with faults, in seeded order: all bytes arrive, or both sides get an
+// error.
 #include <memory>
 #include <optional>
 #include <random>
@@ -15,7 +15,7 @@
 namespace trestle::testing {
 namespace {
 
-// Allows one callback for one kWouldBlock, and fails the test for every other.
+// Allows one callback for each kWouldBlock, and fails the test for any other.
 class RuleKeeper final : public Transport, private TransportHandler {
  public:
   explicit RuleKeeper(std::unique_ptr<Transport> inner) : inner_(std::move(inner)) {
@@ -53,7 +53,7 @@ class RuleKeeper final : public Transport, private TransportHandler {
   TransportInfo info() const override { return inner_->info(); }
 
  private:
-  // While one lives, a call is on the stack.
+  // Marks that a call is on the stack during its lifetime.
   class CallMark {
    public:
     explicit CallMark(RuleKeeper& keeper) : keeper_(keeper) { ++keeper_.calls_; }
@@ -65,12 +65,12 @@ class RuleKeeper final : public Transport, private TransportHandler {
 
   void OnReadable() override {
     EXPECT_EQ(calls_, 0);
-    EXPECT_TRUE(std::exchange(read_owed_, false)) << "OnReadable that nobody waits for";
+    EXPECT_TRUE(std::exchange(read_owed_, false)) << "OnReadable without a blocked read";
     if (handler_ != nullptr) handler_->OnReadable();
   }
   void OnWritable() override {
     EXPECT_EQ(calls_, 0);
-    EXPECT_TRUE(std::exchange(write_owed_, false)) << "OnWritable that nobody waits for";
+    EXPECT_TRUE(std::exchange(write_owed_, false)) << "OnWritable without a blocked write";
     if (handler_ != nullptr) handler_->OnWritable();
   }
 
@@ -89,7 +89,7 @@ std::string MakeText(std::mt19937_64& random, size_t bytes) {
 
 class TlsStreamSimulation : public TlsTest, public ::testing::WithParamInterface<int> {
  protected:
-  // One side: its stream, and what happened to it.
+  // One side: its stream, and the events on it.
   struct Side {
     std::unique_ptr<TlsStream> stream;
     std::unique_ptr<StreamPeer> peer;
@@ -123,7 +123,7 @@ class TlsStreamSimulation : public TlsTest, public ::testing::WithParamInterface
         MakeClient(), std::make_unique<RuleKeeper>(std::move(client_end)), loop_);
     server_.stream = std::make_unique<TlsStream>(
         MakeServer(std::move(options)), std::make_unique<RuleKeeper>(std::move(server_end)), loop_);
-    // Over links of a few bytes, few bytes show all there is to see.
+    // Over links of a few bytes, a few bytes are sufficient.
     const bool narrow = IsNarrow(to_server) || IsNarrow(to_client);
     for (Side* side : {&client_, &server_}) {
       side->to_send = MakeText(random_, random_() % (narrow ? 20'000 : 200'000));
@@ -131,7 +131,7 @@ class TlsStreamSimulation : public TlsTest, public ::testing::WithParamInterface
         EXPECT_FALSE(side->done.has_value());
         side->done = std::move(status);
         if (!side->done->ok()) return;
-        // The peer takes over from inside the callback.
+        // The peer takes over the stream inside the callback.
         side->peer = std::make_unique<StreamPeer>(
             loop_, std::make_unique<RuleKeeper>(std::move(side->stream)));
         side->peer->Send(side->to_send);
@@ -145,7 +145,7 @@ class TlsStreamSimulation : public TlsTest, public ::testing::WithParamInterface
   Side server_;
 };
 
-TEST_P(TlsStreamSimulation, AllBytesArriveBothWaysAndBothEndsAreClean) {
+TEST_P(TlsStreamSimulation, AllBytesArriveAndBothEndsAreClean) {
   Start(RandomLink(), RandomLink());
   loop_.RunUntilIdle(/*max_calls=*/20'000'000);
   for (Side* side : {&client_, &server_}) {
@@ -160,7 +160,7 @@ TEST_P(TlsStreamSimulation, AllBytesArriveBothWaysAndBothEndsAreClean) {
   EXPECT_EQ(loop_.buffers().lent_blocks(), 0u);
 }
 
-TEST_P(TlsStreamSimulation, ACutAtAnyByteIsHeardOnBothSides) {
+TEST_P(TlsStreamSimulation, AResetAtAnyByteIsAnErrorOnBothSides) {
   MemoryLink to_server = RandomLink();
   MemoryLink to_client = RandomLink();
   (random_() % 2 == 0 ? to_server : to_client).reset_after_bytes = random_() % 4'000;
@@ -172,7 +172,7 @@ TEST_P(TlsStreamSimulation, ACutAtAnyByteIsHeardOnBothSides) {
       EXPECT_EQ(CodeOf(*side->done), ErrorCode::kTruncated);
       continue;
     }
-    // Whoever had all bytes and sent all of its own may have been through before the cut.
+    // A side that received and sent all bytes may have ended before the reset.
     const Side& other = side == &client_ ? server_ : client_;
     const std::string& received = side->peer->received();
     EXPECT_TRUE(received == other.to_send.substr(0, received.size()));
@@ -181,7 +181,7 @@ TEST_P(TlsStreamSimulation, ACutAtAnyByteIsHeardOnBothSides) {
   }
 }
 
-TEST_P(TlsStreamSimulation, EitherSideMayVanishAtAnyTime) {
+TEST_P(TlsStreamSimulation, EitherSideMayBeDestroyedAtAnyTime) {
   Start(RandomLink(), RandomLink());
   loop_.RunReady(random_() % 200);
   Side& gone = random_() % 2 == 0 ? client_ : server_;

@@ -19,7 +19,7 @@ TEST_F(TlsStreamTest, TicketsLeaveWithTheFirstData) {
   StartHandshakes();
   loop_.RunReady();
   ASSERT_TRUE(server_done_.has_value());
-  EXPECT_EQ(server_below_->writes, 1) << "the handshake's flight, and nothing else";
+  EXPECT_EQ(server_below_->writes, 1) << "only the handshake's flight";
   EXPECT_EQ(server_->Write(AsBytes("data")).bytes, 4u);
   EXPECT_EQ(server_below_->writes, 2);
   loop_.RunFor(2 * TlsStream::kTicketDelay);
@@ -27,7 +27,7 @@ TEST_F(TlsStreamTest, TicketsLeaveWithTheFirstData) {
   EXPECT_EQ(ReadReady(*client_), "data");
 }
 
-TEST_F(TlsStreamTest, ClientsThatOnlyListenGetTheirTicketsAfterAWhile) {
+TEST_F(TlsStreamTest, ClientsThatOnlyReadGetTheirTicketsAfterAWhile) {
   Connect();
   StartHandshakes();
   loop_.RunFor(TlsStream::kTicketDelay / 2);
@@ -37,12 +37,12 @@ TEST_F(TlsStreamTest, ClientsThatOnlyListenGetTheirTicketsAfterAWhile) {
   EXPECT_EQ(server_below_->writes, 2);
   const int reads = client_below_->reads;
   EXPECT_EQ(Read(*client_).state, IoState::kWouldBlock);
-  EXPECT_GT(client_below_->reads, reads) << "the client took them";
+  EXPECT_GT(client_below_->reads, reads) << "the client read them";
   EXPECT_EQ(loop_.RunUntilIdle(), 0u);
 }
 
-// Nagle's algorithm keeps a client's small request back until its Finished is acknowledged, and the
-// system delays that until something is sent, which the tickets are.
+// Nagle's algorithm delays a client's small request until its Finished is acknowledged. The system
+// delays that until it sends something, such as the tickets.
 TEST_F(TlsStreamTest, TicketsOfAClientThatWaitsLeaveSoon) {
   Connect();
   StartHandshakes();
@@ -53,7 +53,7 @@ TEST_F(TlsStreamTest, TicketsOfAClientThatWaitsLeaveSoon) {
   EXPECT_EQ(server_below_->writes, writes + 1);
 }
 
-TEST_F(TlsStreamTest, TicketsWaitForTheAnswerToARequestThatCame) {
+TEST_F(TlsStreamTest, TicketsWaitForTheResponseToARequest) {
   for (const bool later : {false, true}) {
     SCOPED_TRACE(later ? "a moment after the handshake" : "with the handshake");
     Connect();
@@ -64,16 +64,17 @@ TEST_F(TlsStreamTest, TicketsWaitForTheAnswerToARequestThatCame) {
     const int writes = server_below_->writes;
     EXPECT_EQ(client_->Write(AsBytes("request")).bytes, 7u);
     loop_.RunFor(TlsStream::kAnswerDelay / 2);
-    EXPECT_EQ(server_below_->writes, writes) << "nothing of its own, whoever reads the request";
+    EXPECT_EQ(server_below_->writes, writes)
+        << "nothing of its own, before or after the request is read";
     EXPECT_EQ(ReadReady(*server_), "request");
     EXPECT_EQ(server_->Write(AsBytes("answer")).bytes, 6u);
     loop_.RunFor(2 * TlsStream::kAnswerDelay);
-    EXPECT_EQ(server_below_->writes, writes + 1) << "the answer, with the tickets";
+    EXPECT_EQ(server_below_->writes, writes + 1) << "the response, with the tickets";
   }
 }
 
-// Looking for a request at the end of the handshake takes it from nobody.
-TEST_F(TlsStreamTest, WhoWaitsToReadHearsOfWhatCameWithTheHandshake) {
+// The check for a request at the end of the handshake consumes no bytes.
+TEST_F(TlsStreamTest, AWaitingReaderGetsBytesThatCameWithTheHandshake) {
   Connect();
   CountingHandler handler;
   server_->SetHandler(&handler);
@@ -86,7 +87,7 @@ TEST_F(TlsStreamTest, WhoWaitsToReadHearsOfWhatCameWithTheHandshake) {
   EXPECT_EQ(ReadReady(*server_), "request");
 }
 
-TEST_F(TlsStreamTest, TicketsDoNotWaitForASlowAnswerForEver) {
+TEST_F(TlsStreamTest, TicketsDoNotWaitForASlowResponseForEver) {
   Connect();
   StartHandshakes();
   loop_.RunReady();
@@ -113,7 +114,7 @@ TEST_F(TlsStreamTest, NoTicketsLeaveAfterAnEndOrAnAbort) {
   }
 }
 
-// Whoever gives a handshake up gets no report of it, and a peer that talks on costs no memory.
+// A handshake that is shut down is not reported, and a peer that continues to send uses no memory.
 TEST_F(TlsStreamTest, ShutdownEndsAHandshake) {
   Connect();
   server_->Handshake([this](absl::Status status) { server_done_ = std::move(status); });
@@ -131,7 +132,7 @@ TEST_F(TlsStreamTest, ShutdownEndsAHandshake) {
   EXPECT_EQ(Read(*server_).state, IoState::kFailed);
 }
 
-// One packet where the transport below can do that, tickets included.
+// The close_notify leaves in one packet if the transport below supports that, tickets included.
 TEST_F(TlsStreamTest, CloseNotifyMayWaitForTheEndBelow) {
   Connect();
   StartHandshakes();
@@ -140,7 +141,8 @@ TEST_F(TlsStreamTest, CloseNotifyMayWaitForTheEndBelow) {
   EXPECT_EQ(server_below_->writes, 2);
   EXPECT_EQ(server_below_->writes_before_end, 1);
   EXPECT_EQ(client_->ShutdownWrite(StreamEnd::kTruncated).state, IoState::kOk);
-  EXPECT_EQ(client_below_->writes_before_end, 0) << "a cut waits until all bytes have arrived";
+  EXPECT_EQ(client_below_->writes_before_end, 0)
+      << "a truncated end waits until all bytes have arrived";
 }
 
 TEST_F(TlsStreamTest, HandshakeIsReportedFromTheLoopOnly) {
@@ -170,7 +172,7 @@ TEST_F(TlsStreamTest, AHandshakeThatFailsAtOnceIsStillReportedFromTheLoop) {
   EXPECT_FALSE(server_->hello_received());
 }
 
-TEST_F(TlsStreamTest, CarriesBytesBothWaysAndHoldsNothingWhenIdle) {
+TEST_F(TlsStreamTest, CarriesBytesInBothDirectionsAndHoldsNothingWhenIdle) {
   ConnectAndShakeHands();
   EXPECT_EQ(ReadReady(*client_), "");
   EXPECT_FALSE(client_->holds_buffers());
@@ -188,7 +190,7 @@ TEST_F(TlsStreamTest, CarriesBytesBothWaysAndHoldsNothingWhenIdle) {
   EXPECT_EQ(loop_.buffers().lent_blocks(), 0u);
 }
 
-TEST_F(TlsStreamTest, LeftOverRecordsNeedNothingFromBelow) {
+TEST_F(TlsStreamTest, BufferedRecordsNeedNoReadBelow) {
   ConnectAndShakeHands();
   const std::string text(50'000, 'x');
   ASSERT_EQ(client_->Write(AsBytes(text)).bytes, text.size());
@@ -218,7 +220,7 @@ TEST_F(TlsStreamTest, ManyRecordsGoInOneCallBelow) {
   EXPECT_LE(server_below_->reads - reads, 18);
 }
 
-TEST_F(TlsStreamTest, NothingQueuedIsNotWritten) {
+TEST_F(TlsStreamTest, AnEmptyQueueIsNotWritten) {
   ConnectAndShakeHands();
   ReadReady(*client_);
   ReadReady(*server_);
@@ -228,7 +230,7 @@ TEST_F(TlsStreamTest, NothingQueuedIsNotWritten) {
   EXPECT_EQ(server_below_->writes + client_below_->writes, writes);
 }
 
-TEST_F(TlsStreamTest, OneOnReadableForOneRefusal) {
+TEST_F(TlsStreamTest, EachBlockedReadGetsOneOnReadable) {
   ConnectAndShakeHands();
   CountingHandler handler;
   server_->SetHandler(&handler);
@@ -253,7 +255,7 @@ TEST_F(TlsStreamTest, OneOnReadableForOneRefusal) {
   EXPECT_EQ(handler.writable, 0);
 }
 
-TEST_F(TlsStreamTest, ReadAndWriteDuringTheHandshakeAreCalledBackOnceAfterIt) {
+TEST_F(TlsStreamTest, ReadAndWriteDuringTheHandshakeGetOneCallbackAfterIt) {
   MemoryLink slow;
   slow.latency = absl::Milliseconds(10);
   Connect(slow, slow);
@@ -266,7 +268,7 @@ TEST_F(TlsStreamTest, ReadAndWriteDuringTheHandshakeAreCalledBackOnceAfterIt) {
   server_->SetHandler(nullptr);
   loop_.RunUntilIdle();
   EXPECT_EQ(handler.writable, 1);
-  // The server's tickets wake the reader; there is no plaintext in them.
+  // The server's tickets wake the reader, but contain no plaintext.
   EXPECT_EQ(handler.readable, 1);
   EXPECT_EQ(Read(*client_).state, IoState::kWouldBlock);
   ASSERT_EQ(server_->Write(AsBytes("hello")).state, IoState::kOk);
@@ -275,7 +277,7 @@ TEST_F(TlsStreamTest, ReadAndWriteDuringTheHandshakeAreCalledBackOnceAfterIt) {
   EXPECT_EQ(ReadReady(*client_), "hello");
 }
 
-TEST_F(TlsStreamTest, ASlowPeerIsBoundedAndTheWriterCalledBackOnce) {
+TEST_F(TlsStreamTest, ASlowPeerIsBoundedAndTheWriterGetsOneCallback) {
   MemoryLink narrow;
   narrow.capacity_bytes = 8 * 1024;
   ConnectAndShakeHands(narrow);
@@ -324,10 +326,10 @@ TEST_F(TlsStreamTest, HalfCloseKeepsTheOtherDirection) {
   }
 }
 
-TEST_F(TlsStreamTest, AfterAFailedWriteWhatHadComeIsReadWithoutWaiting) {
+TEST_F(TlsStreamTest, AfterAFailedWriteArrivedBytesAreReadWithoutWaiting) {
   ConnectAndShakeHands();
   EXPECT_EQ(Read(*server_).state, IoState::kWouldBlock);
-  // Takes the tickets: a close with unread bytes would be a RST without an end before.
+  // Reads the tickets: a close with unread bytes would send a RST without an end before it.
   EXPECT_EQ(Read(*client_).state, IoState::kWouldBlock);
   ASSERT_EQ(client_->Write(AsBytes("all of it")).bytes, 9u);
   ASSERT_EQ(client_->ShutdownWrite(StreamEnd::kClean).state, IoState::kOk);
@@ -339,7 +341,7 @@ TEST_F(TlsStreamTest, AfterAFailedWriteWhatHadComeIsReadWithoutWaiting) {
   EXPECT_EQ(Read(*server_).state, IoState::kEndOfStream);
 }
 
-TEST_F(TlsStreamTest, ShutdownWriteFlushesWhatWasTakenBeforeTheEnd) {
+TEST_F(TlsStreamTest, ShutdownWriteFlushesAcceptedBytesBeforeTheEnd) {
   MemoryLink narrow;
   narrow.capacity_bytes = 4 * 1024;
   ConnectAndShakeHands(narrow);

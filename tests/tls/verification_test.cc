@@ -1,4 +1,4 @@
-// Backends' certificates, good and bad, as a client sees them.
+// A client's verification of backends' certificates, valid and invalid.
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,7 +25,8 @@ constexpr int kUnknownCa = 48;
 
 class VerificationTest : public TlsTest {
  protected:
-  // What the client makes of a server that shows `pair`. Also checks that nothing is read before.
+  // Returns the client's result for a server that presents `pair`. Checks that no bytes are read
+  // before.
   absl::Status Verify(const PemPair& pair, const std::string& wanted_name,
                       ClientTlsOptions options = {}) {
     bssl::UniquePtr<SSL_CTX> context = MakeRawContext();
@@ -37,7 +38,7 @@ class VerificationTest : public TlsTest {
     server.Handshake(*client);
     info_ = client->info();
     EXPECT_EQ(client->handshake_done(), client->status().ok());
-    // The refused server hears why.
+    // The rejected server gets the alert.
     if (!client->status().ok()) {
       client->received().Clear();
       EXPECT_NE(server.Handshake(), SSL_ERROR_NONE);
@@ -59,7 +60,7 @@ class VerificationTest : public TlsTest {
   TlsInfo info_;
 };
 
-TEST_F(VerificationTest, ShowsTheChainThatItAccepts) {
+TEST_F(VerificationTest, ReportsTheAcceptedChain) {
   const std::string id = "spiffe://example.org/ns/prod/sa/api";
   const TestPki intermediate(pki_, "Intermediate");
   LeafSpec leaf = LeafFor("a.test");
@@ -71,7 +72,7 @@ TEST_F(VerificationTest, ShowsTheChainThatItAccepts) {
   EXPECT_EQ(info_.server_name, "") << "a URI is no server name";
 }
 
-TEST_F(VerificationTest, EachRefusalHasItsAlert) {
+TEST_F(VerificationTest, EachRejectionHasItsAlert) {
   const auto expect = [this](const PemPair& pair, ErrorCode code, int alert) {
     ExpectFailure(Verify(pair, "a.test"), code, alert, HasSubstr("CN="));
   };
@@ -110,7 +111,7 @@ TEST_F(VerificationTest, SendsNoServerNameForAddresses) {
   EXPECT_EQ(pair.client->info().server_name, "");
 }
 
-TEST_F(VerificationTest, JudgesByTheSchedulersTime) {
+TEST_F(VerificationTest, UsesTheSchedulersTime) {
   LeafSpec leaf = LeafFor("a.test");
   leaf.not_before = loop_.Now() + absl::Hours(1);
   leaf.not_after = loop_.Now() + absl::Hours(3);
@@ -122,7 +123,7 @@ TEST_F(VerificationTest, JudgesByTheSchedulersTime) {
   EXPECT_EQ(CodeOf(Verify(pair, "a.test")), ErrorCode::kCertificateExpired);
 }
 
-TEST_F(VerificationTest, TheNameToProveMayDifferFromTheNameThatIsSent) {
+TEST_F(VerificationTest, TheVerifiedNameMayDifferFromTheSentName) {
   ClientTlsTarget target{"public.test", {}};
   target.verify_name = "a.test";
   EnginePair pair = MakePair({}, {}, target);
@@ -143,7 +144,7 @@ TEST_F(VerificationTest, TheNameToProveMayDifferFromTheNameThatIsSent) {
   EXPECT_EQ(pair.server->info().server_name, "");
 }
 
-TEST_F(VerificationTest, NoNameAtAllIsNeverNoCheck) {
+TEST_F(VerificationTest, AMissingNameNeverDisablesTheCheck) {
   for (const auto& [sent, proven] : std::vector<std::pair<std::string, std::string>>{
            {"", ""},
            {"spiffe://a/b", ""},
@@ -168,7 +169,7 @@ TEST_F(VerificationTest, OneOfThePinsMustBeInTheChain) {
   const absl::Status refused = Verify(pair, "a.test", options);
   ExpectFailure(refused, ErrorCode::kCertificateUntrusted, kBadCertificate,
                 AllOf(HasSubstr("none of the pinned keys"), HasSubstr("sha256/")));
-  // The message tells what to pin, which a person will want to know.
+  // The message has the value to pin, for an operator.
   const std::string detail = GetError(refused)->detail;
   const std::string shown = detail.substr(detail.find("sha256/"), 7 + 44);
   options.pins.push_back(shown);
@@ -180,7 +181,7 @@ TEST_F(VerificationTest, OneOfThePinsMustBeInTheChain) {
       << "another key of the same name";
 }
 
-TEST_F(VerificationTest, SizesOfKeysMayBeRaised) {
+TEST_F(VerificationTest, MinimumKeySizesMayBeRaised) {
   ClientTlsOptions options;
   options.parameters.min_rsa_bits = 3072;
   options.parameters.min_ec_bits = 384;
@@ -192,7 +193,7 @@ TEST_F(VerificationTest, SizesOfKeysMayBeRaised) {
                 HasSubstr("EC key has 256 bits, fewer than 384"));
 }
 
-TEST_F(VerificationTest, OptionsThatWeakenOrMeanNothingAreRefused) {
+TEST_F(VerificationTest, WeakAndMeaninglessOptionsAreRejected) {
   const auto refusal = [this](absl::FunctionRef<void(ClientTlsOptions&)> change) {
     ClientTlsOptions options;
     options.ca_pem = pki_.ca_pem();
@@ -214,7 +215,7 @@ TEST_F(VerificationTest, OptionsThatWeakenOrMeanNothingAreRefused) {
               HasSubstr("skip_verify"));
 }
 
-TEST_F(VerificationTest, OnlyTheDangerousOptionAcceptsAnything) {
+TEST_F(VerificationTest, OnlyTheDangerousOptionAcceptsEveryCertificate) {
   ClientTlsOptions trusting;
   trusting.dangerous_skip_verify = true;
   LeafSpec leaf;
@@ -226,7 +227,7 @@ TEST_F(VerificationTest, OnlyTheDangerousOptionAcceptsAnything) {
   EXPECT_EQ(info_.peer_chain[0].subject, "CN=nobody");
 }
 
-TEST_F(VerificationTest, AKeyUsageWithoutSignaturesIsNoBreachOfTheProtocol) {
+TEST_F(VerificationTest, AKeyUsageWithoutSignaturesIsNoProtocolViolation) {
   LeafSpec leaf = LeafFor("a.test", KeyType::kRsa);
   leaf.key_encipherment_only = true;
   for (const TlsVersion version : {TlsVersion::kTls12, TlsVersion::kTls13}) {

@@ -52,13 +52,13 @@ class CertificateSightingsTest : public ::testing::Test {
       &next_, [this](CertificateSighting sighting) { told_.push_back(std::move(sighting)); }};
 };
 
-TEST_F(CertificateSightingsTest, WhoIsTurnedAwayIsPassedOn) {
+TEST_F(CertificateSightingsTest, RejectedConnectionsArePassedOn) {
   sightings_.OnTurnedAway(Limit::kConnections);
   EXPECT_EQ(next_.turned_away, 1);
   EXPECT_TRUE(told_.empty());
 }
 
-TEST_F(CertificateSightingsTest, OnlyNewsIsTold) {
+TEST_F(CertificateSightingsTest, OnlyChangesAreReported) {
   const ChainInfo first = Chain("CN=first");
   for (int i = 0; i < 5; ++i) sightings_.OnEstablished(Report("a.test", first));
   ASSERT_EQ(told_.size(), 1u);
@@ -74,13 +74,13 @@ TEST_F(CertificateSightingsTest, OnlyNewsIsTold) {
   EXPECT_EQ(next_.established, 8);
 }
 
-// Each handshake describes what it was shown anew.
-TEST_F(CertificateSightingsTest, TheSameCertificatesAreNoNews) {
+// Each handshake creates a new description of the same certificates.
+TEST_F(CertificateSightingsTest, EqualCertificatesAreReportedOnce) {
   for (int i = 0; i < 5; ++i) sightings_.OnEstablished(Report("a.test", Chain("CN=a")));
   EXPECT_EQ(told_.size(), 1u);
 }
 
-TEST_F(CertificateSightingsTest, AResumedSessionTellsOfThePast) {
+TEST_F(CertificateSightingsTest, AResumedSessionIsNotReported) {
   const ChainInfo old_chain = Chain("CN=old");
   sightings_.OnEstablished(Report("a.test", old_chain));
   sightings_.OnEstablished(Report("a.test", Chain("CN=new")));
@@ -95,7 +95,7 @@ TEST_F(CertificateSightingsTest, AResumedSessionTellsOfThePast) {
   EXPECT_EQ(told_.size(), 3u);
 }
 
-TEST_F(CertificateSightingsTest, RefusalsAreToldOnceAndSoIsTheirEnd) {
+TEST_F(CertificateSightingsTest, RejectionsAndTheirEndAreReportedOnce) {
   const ChainInfo chain = Chain("CN=a");
   sightings_.OnEstablished(Report("a.test", chain));
   ConnectionReport refused = Report("a.test", chain);
@@ -112,7 +112,7 @@ TEST_F(CertificateSightingsTest, RefusalsAreToldOnceAndSoIsTheirEnd) {
   EXPECT_EQ(next_.closed, 3);
 }
 
-TEST_F(CertificateSightingsTest, WhatIsNotAboutBackendsCertificatesIsNoNews) {
+TEST_F(CertificateSightingsTest, OtherFailuresAreNotReported) {
   const ChainInfo chain = Chain("CN=a");
   ConnectionReport report = Report("a.test", chain);
   report.error = ToError(Failure(ErrorCode::kTimeout, Leg::kBack));
@@ -127,7 +127,7 @@ TEST_F(CertificateSightingsTest, WhatIsNotAboutBackendsCertificatesIsNoNews) {
   EXPECT_TRUE(told_.empty());
 }
 
-TEST_F(CertificateSightingsTest, WithoutANameTheAddressStandsForIt) {
+TEST_F(CertificateSightingsTest, WithoutANameTheAddressIsReported) {
   sightings_.OnEstablished(Report("", Chain("CN=a")));
   ASSERT_EQ(told_.size(), 1u);
   EXPECT_EQ(told_[0].name, "192.0.2.1:443");

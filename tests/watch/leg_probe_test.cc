@@ -32,7 +32,7 @@ class LegProbeTest : public ProbeTest {
   }
 };
 
-TEST_F(LegProbeTest, ReportsAllThereIsToKnow) {
+TEST_F(LegProbeTest, ReportsAllFields) {
   const TestPki intermediate(
       pki_, AuthoritySpec{"Intermediate", absl::InfinitePast(), loop_.Now() + 9 * kDay});
   ProbedServer server(loop_, dialer_, At(1),
@@ -47,7 +47,7 @@ TEST_F(LegProbeTest, ReportsAllThereIsToKnow) {
   EXPECT_TRUE(report.post_quantum);
   EXPECT_THAT(std::string(report.tls.cipher), StartsWith("TLS_"));
   EXPECT_TRUE(report.resumption_offered);
-  // The server's ticket, which takes a tenth of a second, ends the wait for it.
+  // The server's ticket, which takes a tenth of a second, ends the wait.
   EXPECT_LT(loop_.Now() - started, LegProbeOptions().ticket_wait);
   ASSERT_TRUE(report.chain.has_value());
   EXPECT_TRUE(report.chain->verdict.ok()) << report.chain->verdict;
@@ -60,7 +60,7 @@ TEST_F(LegProbeTest, ReportsAllThereIsToKnow) {
   EXPECT_EQ(server.open(), 0u);
 }
 
-TEST_F(LegProbeTest, ABadCertificateDoesNotEndTheProbe) {
+TEST_F(LegProbeTest, AnInvalidCertificateDoesNotEndTheProbe) {
   const TestPki stranger(loop_.Now(), "Stranger");
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(stranger.Issue(Leaf("a.test", kDay))));
   const ProbeReport report = Probe(Target());
@@ -71,8 +71,8 @@ TEST_F(LegProbeTest, ABadCertificateDoesNotEndTheProbe) {
   EXPECT_EQ(report.tls.version, "TLSv1.3");
 }
 
-// The server still sends the cross-certificate of a root that expired.
-TEST_F(LegProbeTest, TheOrderOfTheCaFileDecidesNothing) {
+// The server still sends the cross-certificate of an expired root.
+TEST_F(LegProbeTest, TheOrderOfTheCaFileDoesNotMatter) {
   const TestPki old_root(loop_.Now(),
                          AuthoritySpec{"Old Root", absl::InfinitePast(), loop_.Now() - kDay});
   const TestPki intermediate(pki_, "Intermediate");
@@ -96,7 +96,7 @@ TEST_F(LegProbeTest, TheOrderOfTheCaFileDecidesNothing) {
   }
 }
 
-TEST_F(LegProbeTest, Tls12) {
+TEST_F(LegProbeTest, ProbesTls12) {
   ProbedServer server(loop_, dialer_, At(1),
                       ConfigFor(pki_.Issue(Leaf("a.test", kDay)), TlsVersion::kTls12));
   const ProbeReport report = Probe(Target());
@@ -106,7 +106,7 @@ TEST_F(LegProbeTest, Tls12) {
   EXPECT_TRUE(report.resumption_offered);
 }
 
-TEST_F(LegProbeTest, TheNameSentAndTheNameProvenMayDiffer) {
+TEST_F(LegProbeTest, TheVerifiedNameMayDifferFromTheSentName) {
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("proven.test", kDay))));
   LegProbeTarget target = Target("sent.test");
   EXPECT_EQ(CodeOf(Probe(target).chain->verdict), ErrorCode::kNameMismatch);
@@ -115,7 +115,7 @@ TEST_F(LegProbeTest, TheNameSentAndTheNameProvenMayDiffer) {
   EXPECT_EQ(server.last_server_name(), "sent.test");
 }
 
-TEST_F(LegProbeTest, WithoutANameTheAddressMustBeProven) {
+TEST_F(LegProbeTest, WithoutANameTheAddressIsVerified) {
   LeafSpec leaf = Leaf("a.test", kDay);
   leaf.ip_names = {"192.0.2.1"};
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(leaf)));
@@ -170,7 +170,7 @@ TEST_F(LegProbeTest, StartTlsComesBeforeTheHandshake) {
   EXPECT_THAT(std::string(Probe(target).status.message()), HasSubstr("clear text"));
 }
 
-TEST_F(LegProbeTest, APhaseThatTakesTooLongIsNamed) {
+TEST_F(LegProbeTest, APhaseThatTimesOutIsReported) {
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", kDay))));
   server.SpeakFirst({"", "never"});
   const ProbeReport handshake = Probe(Target());
@@ -196,7 +196,7 @@ TEST_F(LegProbeTest, APhaseThatTakesTooLongIsNamed) {
               HasSubstr("back leg, dial: timeout: not connected within 10s"));
 }
 
-TEST_F(LegProbeTest, RefusedConnectionsAndHangUpsAreTold) {
+TEST_F(LegProbeTest, RefusedAndClosedConnectionsAreReported) {
   dialer_.Refuse(At(1), MakeError(ErrorCode::kTransport, Phase::kDial, "refused"));
   const ProbeReport refused = Probe(Target());
   EXPECT_EQ(CodeOf(refused.status), ErrorCode::kTransport);
@@ -231,7 +231,7 @@ TEST_F(LegProbeTest, TheProxyHeaderGoesFirst) {
   }
 }
 
-TEST_F(LegProbeTest, WhatComesBeforeTlsTakesAsManyWritesAsItNeeds) {
+TEST_F(LegProbeTest, BytesBeforeTlsMayTakeSeveralWrites) {
   std::optional<StreamPeer> server;
   MemoryLink narrow;
   narrow.capacity_bytes = 7;
@@ -259,7 +259,7 @@ TEST_F(LegProbeTest, WhatComesBeforeTlsTakesAsManyWritesAsItNeeds) {
   EXPECT_THAT(server->received(), HasSubstr("\r\nSTARTTLS\r\n\x16\x03\x01"));
 }
 
-TEST_F(LegProbeTest, AServerThatTakesNoProxyHeaderIsTold) {
+TEST_F(LegProbeTest, AServerThatAcceptsNoProxyHeaderIsReported) {
   MemoryLink narrow;
   narrow.capacity_bytes = 7;
   std::unique_ptr<Transport> raw;
@@ -272,7 +272,7 @@ TEST_F(LegProbeTest, AServerThatTakesNoProxyHeaderIsTold) {
                         "10s"));
 }
 
-TEST_F(LegProbeTest, AGivenUpProbeSaysNothingMore) {
+TEST_F(LegProbeTest, ACancelledProbeReportsNothing) {
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", kDay))));
   int given_up = 0;
   for (int step = 0; step < 16; ++step) {

@@ -27,7 +27,7 @@ class ProbeFindingsTest : public ::testing::Test {
     return certificate;
   }
 
-  // Leaf, intermediate and root, all fine.
+  // Returns the report of a valid leaf, intermediate and root.
   ProbeReport Good() const {
     ProbeReport report;
     report.target.server_name = "a.test";
@@ -58,12 +58,12 @@ class ProbeFindingsTest : public ::testing::Test {
   const absl::Time now_ = absl::FromUnixSeconds(1'767'225'600);  // 2026-01-01
 };
 
-TEST_F(ProbeFindingsTest, NothingIsSaidWhereAllIsWell) {
+TEST_F(ProbeFindingsTest, AGoodReportHasNoFindings) {
   EXPECT_THAT(FindingsOf(Good(), now_), IsEmpty());
   EXPECT_EQ(WorstOf({}), Severity::kFine);
 }
 
-TEST_F(ProbeFindingsTest, WhatEndsSoonIsAWarningWithAdviceForItsPart) {
+TEST_F(ProbeFindingsTest, AnExpiryThatIsNearIsAWarningWithAdvice) {
   const std::vector<std::pair<ChainPart, std::string>> parts = {
       {ChainPart::kLeaf, "renew the server's certificate"},
       {ChainPart::kIntermediate, "current intermediate in place of \"CN=X\""},
@@ -81,7 +81,7 @@ TEST_F(ProbeFindingsTest, WhatEndsSoonIsAWarningWithAdviceForItsPart) {
   }
 }
 
-TEST_F(ProbeFindingsTest, StatementsAreGivenLessTime) {
+TEST_F(ProbeFindingsTest, RevocationListsAndStaplesHaveAShorterWarningTime) {
   ProbeReport report = Good();
   report.chain->first_failure =
       FutureFailure{now_ + 3 * kDay, ChainPart::kCrl, "CN=Int", "the list expires"};
@@ -95,7 +95,7 @@ TEST_F(ProbeFindingsTest, StatementsAreGivenLessTime) {
   EXPECT_THAT(Only(report).advice, HasSubstr("OCSP"));
 }
 
-TEST_F(ProbeFindingsTest, ExpiredSaysWhichPartToReplace) {
+TEST_F(ProbeFindingsTest, ExpiredNamesThePartToReplace) {
   for (const auto& [index, advice] :
        {std::pair<size_t, std::string>{0, "renew the server's certificate"},
         {1, "current intermediate in place of \"CN=Int\""},
@@ -118,7 +118,7 @@ TEST_F(ProbeFindingsTest, ExpiredSaysWhichPartToReplace) {
   EXPECT_THAT(Only(early).advice, HasSubstr("no earlier than 2026-01-02 00:00 UTC"));
 }
 
-TEST_F(ProbeFindingsTest, UntrustedSaysWhatIsMissing) {
+TEST_F(ProbeFindingsTest, UntrustedNamesTheMissingPart) {
   ProbeReport report = Good();
   report.chain->verdict = Failure(ErrorCode::kCertificateUntrusted);
   report.chain->first_certificate_failure.reset();
@@ -133,7 +133,7 @@ TEST_F(ProbeFindingsTest, UntrustedSaysWhatIsMissing) {
   EXPECT_THAT(Only(report).advice, HasSubstr("fit for TLS servers"));
 }
 
-TEST_F(ProbeFindingsTest, ANameMismatchSaysWhichNamesThereAre) {
+TEST_F(ProbeFindingsTest, ANameMismatchListsThePresentNames) {
   ProbeReport report = Good();
   report.chain->verdict = Failure(ErrorCode::kNameMismatch);
   report.chain->first_certificate_failure.reset();
@@ -164,7 +164,7 @@ TEST_F(ProbeFindingsTest, EachConnectionFailureHasAdvice) {
   EXPECT_EQ(Only(foreign).code, "internal");
 }
 
-TEST_F(ProbeFindingsTest, StaplesCount) {
+TEST_F(ProbeFindingsTest, StaplesCauseFindings) {
   ProbeReport report = Good();
   report.chain->staple.state = StapleState::kRevoked;
   EXPECT_EQ(Only(report).severity, Severity::kCritical);
@@ -181,7 +181,7 @@ TEST_F(ProbeFindingsTest, StaplesCount) {
   EXPECT_EQ(Only(report).code, "staple_missing");
 }
 
-TEST_F(ProbeFindingsTest, WhatIsSentTooMuchOrTooLittleIsSaid) {
+TEST_F(ProbeFindingsTest, SurplusAndMissingCertificatesAreReported) {
   ProbeReport report = Good();
   report.chain->missing = {{"CN=Int", true}};
   EXPECT_EQ(Only(report).code, "intermediate_not_sent");
@@ -217,7 +217,7 @@ TEST_F(ProbeFindingsTest, TheWorstComesFirst) {
   EXPECT_EQ(EnumName(Severity::kCritical), "critical");
 }
 
-TEST_F(ProbeFindingsTest, TimesAreInTheUnitThatPeopleUse) {
+TEST_F(ProbeFindingsTest, TimesAreInReadableUnits) {
   EXPECT_EQ(TimeLeftText(now_ + 9 * kDay, now_), "9 days");
   EXPECT_EQ(TimeLeftText(now_ + absl::Hours(47), now_), "47 hours");
   EXPECT_EQ(TimeLeftText(now_ + absl::Minutes(1), now_), "1 minute");

@@ -1,5 +1,5 @@
-// What tests of the watch floor share: a loop with virtual time, and TLS servers in memory that can
-// be given any certificate, and something to say before TLS.
+// The common parts of the watch floor's tests: a loop with virtual time, and TLS servers in memory
+// with any certificate and any bytes before TLS.
 #ifndef TRESTLE_TESTS_WATCH_PROBE_FIXTURE_H_
 #define TRESTLE_TESTS_WATCH_PROBE_FIXTURE_H_
 
@@ -23,7 +23,7 @@
 
 namespace trestle::testing {
 
-/// A TLS server: completes handshakes with whatever config it has by then, and reads until the end.
+/// A TLS server: completes handshakes with its current config, and reads until the end.
 class ProbedServer {
  public:
   ProbedServer(Scheduler& loop, MemoryDialer& dialer, const Endpoint& endpoint,
@@ -32,12 +32,12 @@ class ProbedServer {
 
   void Replace(std::shared_ptr<const ServerTlsConfig> config) { config_ = std::move(config); }
 
-  /// Before TLS each connection hears `replies[0]`, then `replies[i]` after its i-th words.
+  /// Before TLS each connection receives `replies[0]`, then `replies[i]` after its i-th message.
   void SpeakFirst(std::vector<std::string> replies) { replies_ = std::move(replies); }
 
   size_t accepted() const { return accepted_; }
   size_t open() const;
-  /// What clients said before TLS.
+  /// Returns the bytes that clients sent before TLS.
   const std::vector<std::string>& heard() const { return heard_; }
   const std::string& last_server_name() const { return last_server_name_; }
 
@@ -67,7 +67,7 @@ class ProbeTest : public ::testing::Test {
 
   std::shared_ptr<const LegProbeConfig> ConfigOf(LegProbeOptions options = {}) const;
 
-  /// Probes at once, with virtual time going on until there is a report.
+  /// Probes at once, and advances the virtual time until there is a report.
   ProbeReport Probe(LegProbeTarget target, LegProbeOptions options = {});
 
   static ErrorCode CodeOf(const absl::Status& status);

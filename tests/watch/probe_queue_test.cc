@@ -24,7 +24,7 @@ class ProbeQueueTest : public ProbeTest {
   }
 };
 
-TEST_F(ProbeQueueTest, AThousandLegsAreProbedSomeAtATimeAndEachOnce) {
+TEST_F(ProbeQueueTest, AThousandLegsAreProbedOnceEachWithinTheLimit) {
   constexpr size_t kConcurrent = 50;
   constexpr int kLegs = 1000;
   LeafSpec leaf = Leaf("*.many.test", 30 * kDay);
@@ -57,14 +57,14 @@ TEST_F(ProbeQueueTest, AThousandLegsAreProbedSomeAtATimeAndEachOnce) {
   }
   EXPECT_EQ(prober.running(), 0u);
   EXPECT_EQ(prober.waiting(), 0u);
-  // A server sees a connection end a moment after the probe's callback.
+  // A server detects the end of a connection a moment after the probe's callback.
   EXPECT_LE(most_open, 2 * kConcurrent);
   EXPECT_EQ(dialer_.dials(), static_cast<size_t>(kLegs));
   EXPECT_EQ(loop_.buffers().lent_blocks(), 0u);
 }
 
 // Over links of 20 ms, as between sites.
-TEST_F(ProbeQueueTest, TheTimeForManyIsThatOfOneAfterTheOtherThroughThoseAtATime) {
+TEST_F(ProbeQueueTest, ConcurrentProbesDivideTheTotalTime) {
   MemoryLink link;
   link.latency = absl::Milliseconds(20);
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", kDay))), link);
@@ -95,7 +95,7 @@ TEST_F(ProbeQueueTest, TheTimeForManyIsThatOfOneAfterTheOtherThroughThoseAtATime
   RecordProperty("together", absl::FormatDuration(together));
 }
 
-TEST_F(ProbeQueueTest, DeadLegsHoldUpOnlyTheirOwnPlaces) {
+TEST_F(ProbeQueueTest, DeadLegsBlockOnlyTheirOwnPlaces) {
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", kDay))));
   dialer_.Refuse(At(2), absl::OkStatus(), absl::InfiniteDuration());
   ProbeQueue prober(loop_, dialer_, 2);
@@ -106,7 +106,7 @@ TEST_F(ProbeQueueTest, DeadLegsHoldUpOnlyTheirOwnPlaces) {
     prober.Probe(config, Target(i == 0 ? 2 : 1, "a.test"),
                  [&](ProbeReport report) { ++(report.good() ? good : failed); });
   }
-  // One of two places is taken by the dead leg for its dial timeout.
+  // The dead leg occupies one of two places until its dial timeout.
   loop_.RunFor(absl::Seconds(9));
   EXPECT_EQ(failed, 0);
   EXPECT_GE(good, 10);
@@ -115,9 +115,9 @@ TEST_F(ProbeQueueTest, DeadLegsHoldUpOnlyTheirOwnPlaces) {
   EXPECT_EQ(failed, 1);
 }
 
-TEST_F(ProbeQueueTest, MoreMayBeAskedForInACallback) {
+TEST_F(ProbeQueueTest, ACallbackMayRequestAnotherProbe) {
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", kDay))));
-  ProbeQueue prober(loop_, dialer_, 0);  // Taken for one.
+  ProbeQueue prober(loop_, dialer_, 0);  // Counts as one.
   const auto config = ConfigOf();
   int done = 0;
   prober.Probe(config, Target(1, "a.test"), [&](ProbeReport) {
@@ -128,7 +128,7 @@ TEST_F(ProbeQueueTest, MoreMayBeAskedForInACallback) {
   EXPECT_EQ(done, 2);
 }
 
-TEST_F(ProbeQueueTest, DestroyedItGivesUp) {
+TEST_F(ProbeQueueTest, DestructionCancelsProbes) {
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", kDay))));
   {
     ProbeQueue prober(loop_, dialer_, 1);

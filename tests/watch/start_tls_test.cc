@@ -12,7 +12,7 @@ namespace {
 using ::testing::HasSubstr;
 using State = StartTlsDialogue::State;
 
-// What the client says to a server that sends `replies` one after the other, each in one-byte
+// Records the client's messages to a server that sends `replies` one after the other, in one-byte
 // reads.
 struct Conversation {
   std::vector<std::string> said;
@@ -34,7 +34,7 @@ Conversation Converse(StartTls protocol, const std::vector<std::string>& replies
   return result;
 }
 
-TEST(StartTlsTest, NamesAreReadAsTheyAreWritten) {
+TEST(StartTlsTest, NamesRoundTrip) {
   for (const StartTls protocol : AllStartTls()) {
     EXPECT_EQ(ParseStartTls(EnumName(protocol)), protocol);
     EXPECT_THAT(StartTlsNames(), HasSubstr(std::string(EnumName(protocol))));
@@ -44,7 +44,7 @@ TEST(StartTlsTest, NamesAreReadAsTheyAreWritten) {
   EXPECT_EQ(StartTlsDialogue(StartTls::kNone).state(), State::kDone);
 }
 
-TEST(StartTlsTest, Smtp) {
+TEST(StartTlsTest, SmtpStartsTls) {
   const Conversation done =
       Converse(StartTls::kSmtp, {"220-mail.test ESMTP\r\n220 hello\r\n",
                                  "250-mail.test\r\n250-SIZE 1000\r\n250-starttls\r\n250 HELP\r\n",
@@ -62,7 +62,7 @@ TEST(StartTlsTest, Smtp) {
   EXPECT_EQ(Converse(StartTls::kSmtp, {"22\r\n"}).state, State::kFailed);
 }
 
-TEST(StartTlsTest, Imap) {
+TEST(StartTlsTest, ImapStartsTls) {
   const Conversation done = Converse(
       StartTls::kImap, {"* OK ready\r\n", "* CAPABILITY IMAP4rev2\r\n", "t1 OK begin\r\n"});
   EXPECT_EQ(done.state, State::kDone) << done.problem;
@@ -72,7 +72,7 @@ TEST(StartTlsTest, Imap) {
   EXPECT_EQ(Converse(StartTls::kImap, {"* OK\r\n", "* BYE\r\n"}).state, State::kFailed);
 }
 
-TEST(StartTlsTest, Pop3) {
+TEST(StartTlsTest, Pop3StartsTls) {
   const Conversation done = Converse(StartTls::kPop3, {"+OK ready\r\n", "+OK begin\r\n"});
   EXPECT_EQ(done.state, State::kDone) << done.problem;
   EXPECT_EQ(done.said[1], "STLS\r\n");
@@ -81,7 +81,7 @@ TEST(StartTlsTest, Pop3) {
   EXPECT_EQ(Converse(StartTls::kPop3, {"+OKAY\r\n"}).state, State::kFailed);
 }
 
-TEST(StartTlsTest, Ftp) {
+TEST(StartTlsTest, FtpStartsTls) {
   const Conversation done = Converse(
       StartTls::kFtp, {"120 in a minute\r\n",
                        "220-Welcome\r\nany text\r\n220-more\r\n220 ready\r\n", "234 begin\r\n"});
@@ -94,7 +94,8 @@ TEST(StartTlsTest, Ftp) {
   EXPECT_EQ(Converse(StartTls::kFtp, {"hello\r\n"}).state, State::kFailed);
 }
 
-// An LDAPMessage with an extended response, its lengths in `length_bytes` more bytes than needed.
+// Returns an LDAPMessage with an extended response, with `length_bytes` more bytes than needed in
+// its lengths.
 std::string LdapResponse(char result, const std::string& words, int length_bytes = 0) {
   const auto element = [&](char tag, const std::string& contents) {
     std::string text(1, tag);
@@ -109,7 +110,7 @@ std::string LdapResponse(char result, const std::string& words, int length_bytes
   return element(0x30, element(0x02, "\x01") + element(0x78, response));
 }
 
-TEST(StartTlsTest, Ldap) {
+TEST(StartTlsTest, LdapStartsTls) {
   for (const int length_bytes : {0, 1, 4}) {
     const Conversation done = Converse(StartTls::kLdap, {LdapResponse(0, "", length_bytes)});
     EXPECT_EQ(done.state, State::kDone) << length_bytes << done.problem;
@@ -126,7 +127,7 @@ TEST(StartTlsTest, Ldap) {
   EXPECT_EQ(Converse(StartTls::kLdap, {LdapResponse(0, "").substr(0, 9)}).state, State::kTalking);
 }
 
-TEST(StartTlsTest, Xmpp) {
+TEST(StartTlsTest, XmppStartsTls) {
   const std::string header =
       "<?xml version='1.0'?><stream:stream xmlns='jabber:client' from='a>b' version='1.0'>";
   const std::string features =
@@ -155,7 +156,7 @@ TEST(StartTlsTest, Xmpp) {
               HasSubstr("XML tag of more than 2048 bytes"));
 }
 
-// A handshake packet of a server with these capabilities.
+// Returns a handshake packet of a server with these capabilities.
 std::string MysqlGreeting(int capabilities) {
   std::string payload =
       "\x0a"
@@ -168,7 +169,7 @@ std::string MysqlGreeting(int capabilities) {
   return std::string(1, static_cast<char>(payload.size())) + std::string(3, '\0') + payload;
 }
 
-TEST(StartTlsTest, Mysql) {
+TEST(StartTlsTest, MysqlStartsTls) {
   const Conversation done = Converse(StartTls::kMysql, {MysqlGreeting(0xffff)});
   EXPECT_EQ(done.state, State::kDone) << done.problem;
   ASSERT_EQ(done.said[1].size(), 36u);
@@ -188,8 +189,8 @@ TEST(StartTlsTest, Mysql) {
               HasSubstr("no MySQL handshake"));
 }
 
-TEST(StartTlsTest, NothingThatAServerSaysDoesHarm) {
-  // Every protocol against every byte, and against each protocol's own words, cut and repeated.
+TEST(StartTlsTest, NoInputOfAServerIsHarmful) {
+  // Sends every protocol every byte, and each protocol's own messages, truncated and repeated.
   const std::vector<std::string> words = {
       "220 x\r\n",           "250 STARTTLS\r\n",    "* OK\r\n",           "+OK\r\n",
       LdapResponse(0, ""),   MysqlGreeting(0xffff), "<stream:features/>", std::string(300, '\xff'),
@@ -206,7 +207,7 @@ TEST(StartTlsTest, NothingThatAServerSaysDoesHarm) {
   }
 }
 
-TEST(StartTlsTest, Postgres) {
+TEST(StartTlsTest, PostgresStartsTls) {
   const Conversation done = Converse(StartTls::kPostgres, {"S"});
   EXPECT_EQ(done.state, State::kDone);
   EXPECT_EQ(done.said[0], std::string("\0\0\0\x08\x04\xd2\x16\x2f", 8));
@@ -214,7 +215,7 @@ TEST(StartTlsTest, Postgres) {
   EXPECT_THAT(Converse(StartTls::kPostgres, {"E"}).problem, HasSubstr("answered \"E\""));
 }
 
-TEST(StartTlsTest, BytesBehindTheLastWordAreRefused) {
+TEST(StartTlsTest, BytesAfterTheLastMessageAreRejected) {
   for (const auto& [protocol, greeting, last] :
        {std::tuple{StartTls::kPostgres, "", "S"},
         std::tuple{StartTls::kImap, "* OK\r\n", "t1 OK\r\n"},
@@ -230,7 +231,7 @@ TEST(StartTlsTest, BytesBehindTheLastWordAreRefused) {
   }
 }
 
-TEST(StartTlsTest, LimitsAreKeptAndNothingRawIsQuoted) {
+TEST(StartTlsTest, LimitsAreEnforcedAndNothingRawIsQuoted) {
   const std::string line(StartTlsDialogue::kMaxLineBytes + 1, 'a');
   EXPECT_THAT(Converse(StartTls::kSmtp, {line}).problem, HasSubstr("line of more than 2048 bytes"));
   std::string many;

@@ -1,5 +1,5 @@
-// The reader beside BoringSSL, on good hellos and on mutated ones: what we accept, BoringSSL
-// accepts and reads in the same way. What we refuse may be anything: being stricter is allowed.
+// Compares the reader with BoringSSL, on valid and on mutated hellos. BoringSSL accepts every hello
+// that the reader accepts, and reads the same fields. The reader may be stricter.
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -30,7 +30,7 @@ using testing::KitHello;
 
 constexpr uint64_t kSeed = 20260526;
 
-// What BoringSSL makes of a hello: the callback that sees it first, and the name known by then.
+// BoringSSL's result for a hello: whether the early callback runs, and the name known by then.
 struct ServerView {
   bool called = false;
   std::string body;
@@ -131,11 +131,11 @@ bool DifferentialTest::CompareStream(absl::string_view wire) {
   return true;
 }
 
-// Changes, drops or doubles a few bytes anywhere.
+// Changes, removes or repeats a few bytes anywhere.
 std::string DifferentialTest::MutateBytes(std::string bytes) {
   static constexpr unsigned char kEdges[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x16, 0x03, 0x0a};
   for (size_t count = 1 + Random(3); count > 0 && !bytes.empty(); --count) {
-    // Small offsets and the fields behind the random are where the lengths are.
+    // Small offsets and the fields after the random contain the lengths.
     const size_t at =
         Random(3) == 0 ? Random(std::min<size_t>(bytes.size(), 100)) : Random(bytes.size());
     switch (Random(6)) {
@@ -176,7 +176,8 @@ std::string DifferentialTest::MutateMessage(const KitHello& kit) {
   return Random(4) == 0 ? message : WithLength(std::move(message));
 }
 
-// Rebuilds a hello with one extension mutated, doubled, dropped or moved, and every length right.
+// Rebuilds a hello with one extension mutated, repeated, removed or moved, and with correct
+// lengths.
 std::string DifferentialTest::MutateExtension(const KitHello& kit) {
   ClientHello hello;
   EXPECT_TRUE(ParseClientHello(AsBytes(kit.message), {}, hello).ok());
@@ -196,7 +197,7 @@ std::string DifferentialTest::MutateExtension(const KitHello& kit) {
   return builder.Message();
 }
 
-TEST_F(DifferentialTest, TheKitItself) {
+TEST_F(DifferentialTest, TheKitsHellosAreReadAlike) {
   for (const KitHello& kit : AllKitHellos("a.test")) {
     SCOPED_TRACE(kit.name);
     EXPECT_TRUE(CompareMessage(kit.message));
@@ -205,7 +206,7 @@ TEST_F(DifferentialTest, TheKitItself) {
   }
 }
 
-TEST_F(DifferentialTest, MutatedMessages) {
+TEST_F(DifferentialTest, MutatedMessagesAreReadAlike) {
   const std::vector<KitHello> kits = AllKitHellos("a.test");
   size_t accepted = 0;
   constexpr size_t kRounds = 100000;
@@ -216,12 +217,12 @@ TEST_F(DifferentialTest, MutatedMessages) {
     accepted += CompareMessage(message) ? 1 : 0;
   }
   std::cout << kRounds << " mutated messages, " << accepted << " accepted\n";
-  // Mutations that break every hello would test nothing.
+  // Mutations that invalidate every hello would test nothing.
   EXPECT_GT(accepted, kRounds / 10);
   EXPECT_LT(accepted, kRounds * 9 / 10);
 }
 
-TEST_F(DifferentialTest, MutatedStreams) {
+TEST_F(DifferentialTest, MutatedStreamsAreReadAlike) {
   const std::vector<KitHello> kits = AllKitHellos("a.test");
   size_t accepted = 0;
   constexpr size_t kRounds = 50000;

@@ -1,5 +1,5 @@
-// The first flights that broke other routers, one by one. Names carry the row of the project's
-// table of such cases; "refused" rows say why the reader refuses.
+// First flights that other routers handled incorrectly, one by one. Names have the row of the
+// project's table of such cases; "refused" rows have the reader's reason.
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,7 +33,7 @@ std::string U16(size_t value) {
   return Raw({static_cast<int>(value >> 8), static_cast<int>(value & 0xff)});
 }
 
-// What the reader answers for a server name sent as `host_name`.
+// Returns the reader's result for a server name sent as `host_name`.
 std::string Named(absl::string_view host_name) {
   return InRecords(ClassicHello("a.test").SetServerName(host_name).Message());
 }
@@ -43,7 +43,7 @@ std::string WithNameBody(absl::string_view body) {
   return InRecords(ClassicHello("a.test").Replace(kExtensionServerName, body).Message());
 }
 
-// A hello whose message length, or whose extension block length, is off by `delta`.
+// Returns a hello whose message length, or whose extension block length, is off by `delta`.
 std::string WithMessageLength(int delta) {
   std::string message = Tls12Hello("a.test").Message();
   const size_t length = message.size() - 4 + delta;
@@ -63,7 +63,7 @@ struct Row {
   std::string bytes;
   HelloState state = HelloState::kDone;
   std::string server_name;  // kDone
-  std::string detail;       // refused: what the reason must hold
+  std::string detail;       // refused: text that the reason must contain
 };
 
 std::vector<Row> NameRows() {
@@ -321,7 +321,7 @@ std::vector<Row> RefusedFieldRows() {
   };
 }
 
-// Everything that a reader tells about some bytes, but for `segments`.
+// Returns everything that a reader reports about some bytes, except `segments`.
 std::string Describe(const ClientHelloReader& reader) {
   std::string text(EnumName(reader.state()));
   if (reader.state() != HelloState::kDone) {
@@ -335,7 +335,7 @@ std::string Describe(const ClientHelloReader& reader) {
 
 class ClientHelloRowTest : public ::testing::TestWithParam<Row> {};
 
-TEST_P(ClientHelloRowTest, IsReadAsStated) {
+TEST_P(ClientHelloRowTest, HasTheStatedResult) {
   const Row& row = GetParam();
   ClientHelloReader reader;
   EXPECT_EQ(reader.Feed(AsBytes(row.bytes)), row.state) << reader.error();
@@ -355,7 +355,7 @@ TEST_P(ClientHelloRowTest, IsReadAsStated) {
   EXPECT_THAT(error->detail, HasSubstr(row.detail));
 }
 
-TEST_P(ClientHelloRowTest, IsReadAlikeByteByByte) {
+TEST_P(ClientHelloRowTest, HasTheSameResultByteByByte) {
   const Row& row = GetParam();
   ClientHelloReader whole;
   whole.Feed(AsBytes(row.bytes));

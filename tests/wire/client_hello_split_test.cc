@@ -1,4 +1,4 @@
-// Every hello of the kit, cut in every way, gives one and the same result.
+// Every hello of the kit gives the same result in every split.
 #include <cstddef>
 #include <iostream>
 #include <string>
@@ -27,7 +27,7 @@ using testing::SplitPlan;
 
 constexpr HelloLimits kManyRecords = {16 * 1024, 20 * 1024, {}};
 
-// All fields of a hello as text, so that two hellos can be compared and a difference be read.
+// Returns all fields of a hello as text, so that a difference is readable.
 std::string Describe(const ClientHello& hello) {
   std::string text =
       absl::StrCat(hello.legacy_version, "|", AsText(hello.random), "|", AsText(hello.session_id),
@@ -47,8 +47,8 @@ std::string Describe(const ClientHello& hello) {
   return text;
 }
 
-// Feeds a flight and compares with what the uncut message gives. Once is enough to say what
-// differs.
+// Feeds a flight and compares the result with that of the unsplit message. Reports only the first
+// difference.
 void ExpectSame(const Flight& flight, const std::string& expected) {
   ClientHelloReader reader(kManyRecords);
   std::string all;
@@ -76,7 +76,7 @@ TEST_P(EverySplitTest, GivesTheSameResult) {
   const KitHello& kit = GetParam();
   const std::string expected = Expected(kit);
   SplitPlan plan;
-  // A cut at each place costs the square of the size; big hellos have nothing new in their middle.
+  // The cost of all splits is quadratic in the size; the middle of large hellos adds no new cases.
   plan.every_segment_cut = plan.every_record_cut = kit.message.size() < 4096;
   const size_t count = ForEachSplit(kit.message, plan, [&](const Flight& flight) {
     if (!HasFatalFailure()) ExpectSame(flight, expected);
@@ -88,7 +88,7 @@ TEST_P(EverySplitTest, GivesTheSameResult) {
 INSTANTIATE_TEST_SUITE_P(Kit, EverySplitTest, ::testing::ValuesIn(AllKitHellos("a.test")),
                          [](const auto& info) { return info.param.name; });
 
-TEST(RandomPartitionTest, TenThousandGiveTheSameResult) {
+TEST(RandomPartitionTest, TenThousandPartitionsGiveTheSameResult) {
   size_t count = 0;
   for (const KitHello& kit : AllKitHellos("x.wild.test")) {
     if (kit.message.size() > 4096) continue;
@@ -105,7 +105,7 @@ TEST(RandomPartitionTest, TenThousandGiveTheSameResult) {
   EXPECT_GE(count, 10000u);
 }
 
-// Every proper prefix of a flight needs more, whatever its cut: never an early "done".
+// Every proper prefix of a flight needs more bytes, in every split: never an early "done".
 TEST(PrefixTest, NoProperPrefixIsDone) {
   for (const KitHello& kit : AllKitHellos("a.test")) {
     if (kit.message.size() > 4096) continue;
@@ -118,9 +118,9 @@ TEST(PrefixTest, NoProperPrefixIsDone) {
   }
 }
 
-// Bytes are counted wherever the reader looks at them or copies them (but for the replay). However
-// the hello is cut, that is a small multiple of its size: no re-parsing.
-TEST(LinearWorkTest, EveryByteIsLookedAtOnce) {
+// Counts the bytes that the reader examines or copies (except for the replay). In every split, the
+// sum is a small multiple of the size, because nothing is parsed again.
+TEST(LinearWorkTest, EveryByteIsExaminedOnce) {
   for (size_t size : {size_t{512}, size_t{2048}, size_t{8192}, size_t{16384}}) {
     const std::string message = testing::PostQuantumHello("a.test").PadTo(size).Message();
     SplitPlan plan;
@@ -133,7 +133,8 @@ TEST(LinearWorkTest, EveryByteIsLookedAtOnce) {
         total += segment.size();
       }
       ASSERT_EQ(reader.state(), HelloState::kDone);
-      // Once copied and once parsed, and a partial record header once per byte of it.
+      // Each byte is copied once and parsed once; a partial record header is examined once per
+      // byte.
       const size_t headers = 15 * reader.hello().records;
       ASSERT_LE(ClientHelloReaderPeer::ExaminedBytes(reader), 2 * message.size() + headers + 100)
           << flight.label << " of " << total;

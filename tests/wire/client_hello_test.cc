@@ -1,4 +1,4 @@
-// What the reader tells of a good hello, how early it gives its verdict, and its limits.
+// The reader's results for a valid hello, the earliest verdict, and its limits.
 #include "trestle/wire/client_hello.h"
 
 #include <initializer_list>
@@ -47,12 +47,12 @@ std::vector<size_t> EveryPlace(size_t size) {
   return cuts;
 }
 
-TEST(ClientHelloReaderTest, Row02EveryByteItsOwnSegment) {
+TEST(ClientHelloReaderTest, Row02EveryByteMayBeASegment) {
   const std::string wire = InRecords(ClassicHello("a.test").Message());
   ExpectDoneWithTheLast(CutAt(wire, EveryPlace(wire.size())));
 }
 
-TEST(ClientHelloReaderTest, Row03To07CutsAtHeadersNameAndEnd) {
+TEST(ClientHelloReaderTest, Row03To07SplitsAtHeadersNameAndEnd) {
   const std::string wire = InRecords(ClassicHello("a.test").Message());
   const size_t in_name = wire.find("a.test") + 3;
   for (size_t cut : {size_t{2}, size_t{5}, size_t{9}, in_name, wire.size() - 1}) {
@@ -60,7 +60,7 @@ TEST(ClientHelloReaderTest, Row03To07CutsAtHeadersNameAndEnd) {
   }
 }
 
-TEST(ClientHelloReaderTest, Row09PostQuantumCutAt1400) {
+TEST(ClientHelloReaderTest, Row09PostQuantumSplitAt1400) {
   const std::string wire =
       InRecords(PostQuantumHello("a.test").AddEchOuter(7, 239).MoveToEnd(0).Message());
   ExpectDoneWithTheLast(CutAt(wire, {1400}));
@@ -83,7 +83,7 @@ TEST(ClientHelloReaderTest, Row14And15OneByteRecordsUpToTheLimit) {
   EXPECT_EQ(by_default.Feed(AsBytes(wire)), HelloState::kTooLarge);
 }
 
-TEST(ClientHelloReaderTest, Row30EarlyDataLaterIsNotTaken) {
+TEST(ClientHelloReaderTest, Row30LaterEarlyDataIsNotRead) {
   const std::string wire = InRecords(ClassicHello("a.test").AddTicket(99).AddEarlyData().Message());
   ClientHelloReader reader;
   ASSERT_EQ(reader.Feed(AsBytes(wire)), HelloState::kDone);
@@ -103,7 +103,7 @@ TEST(ClientHelloReaderTest, Row101To104NeedMoreUntilTheEnd) {
   EXPECT_EQ(reader.segments(), 3u);
 }
 
-// How many of these bytes the reader needs for its verdict.
+// Returns the number of these bytes that the reader needs for its verdict.
 size_t BytesToVerdict(absl::string_view bytes) {
   ClientHelloReader reader;
   size_t count = 0;
@@ -130,7 +130,7 @@ TEST(ClientHelloReaderTest, DecidesAsEarlyAsTheBytesAllow) {
   EXPECT_EQ(BytesToVerdict(Raw({22, 3, 1, 2, 0, 1, 0xff, 0xff, 0xff, 0})), 9u);
 }
 
-TEST(ClientHelloReaderTest, FirstBytesNeverLeadToTwoVerdicts) {
+TEST(ClientHelloReaderTest, FirstBytesNeverHaveTwoVerdicts) {
   for (int a = 0; a < 256; ++a) {
     for (int b = 0; b < 256; ++b) {
       const std::string bytes = Raw({a, b, 'E', 'T', ' ', '/', 0, 1, 3});
@@ -143,7 +143,7 @@ TEST(ClientHelloReaderTest, FirstBytesNeverLeadToTwoVerdicts) {
   }
 }
 
-TEST(ClientHelloReaderTest, TellsAllThatAHelloAsksFor) {
+TEST(ClientHelloReaderTest, ReportsAllFieldsOfAHello) {
   const std::string wire = InRecords(
       PostQuantumHello("A.Test").AddGrease().AddTicket(100).AddEarlyData().Message(), {50});
   ClientHelloReader reader;
@@ -185,7 +185,7 @@ TEST(ClientHelloReaderTest, TellsAllThatAHelloAsksFor) {
   EXPECT_EQ(hello.Find(99), nullptr);
 }
 
-TEST(ClientHelloReaderTest, TellsWhatIsAbsent) {
+TEST(ClientHelloReaderTest, ReportsAbsentFields) {
   const std::string wire = InRecords(Tls12Hello("").OmitExtensionBlock().Message());
   ClientHelloReader reader;
   ASSERT_EQ(reader.Feed(AsBytes(wire)), HelloState::kDone);
@@ -200,7 +200,7 @@ TEST(ClientHelloReaderTest, TellsWhatIsAbsent) {
   EXPECT_FALSE(hello.HasGrease());
 }
 
-TEST(ClientHelloReaderTest, TellsTheOuterEch) {
+TEST(ClientHelloReaderTest, ReportsTheOuterEch) {
   const std::string wire = InRecords(PostQuantumHello("public.test").AddEchOuter(7, 239).Message());
   ClientHelloReader reader;
   ASSERT_EQ(reader.Feed(AsBytes(wire)), HelloState::kDone);
@@ -232,7 +232,7 @@ TEST(ClientHelloReaderTest, KeepsItsVerdict) {
   EXPECT_EQ(AsText(reader.replay()), "GET");
 }
 
-TEST(ClientHelloReaderTest, KeepsItsLimits) {
+TEST(ClientHelloReaderTest, EnforcesItsLimits) {
   const std::string message = ClassicHello("a.test").Message();
   const size_t body_bytes = message.size() - 4;
   HelloLimits limits;
@@ -247,7 +247,7 @@ TEST(ClientHelloReaderTest, KeepsItsLimits) {
   EXPECT_EQ(too_long.Feed(AsBytes(InRecords(message))), HelloState::kTooLarge);
 }
 
-TEST(ClientHelloReaderTest, ThousandsOfExtensionsAreReadAndCompared) {
+TEST(ClientHelloReaderTest, ThousandsOfExtensionsAreParsedAndCompared) {
   HelloBuilder many;
   for (uint16_t type = 1000; type < 1000 + 4000; ++type) many.Add(type, "");
   const std::string good = InRecords(many.Message());
@@ -262,7 +262,7 @@ TEST(ClientHelloReaderTest, ThousandsOfExtensionsAreReadAndCompared) {
   }
 }
 
-TEST(ParseClientHelloTest, TakesOneWholeMessage) {
+TEST(ParseClientHelloTest, AcceptsOneWholeMessage) {
   const std::string message = ClassicHello("a.test").Message();
   ClientHello hello;
   ASSERT_TRUE(ParseClientHello(AsBytes(message), {}, hello).ok());
@@ -279,7 +279,7 @@ TEST(ParseClientHelloTest, TakesOneWholeMessage) {
   EXPECT_EQ(hello.alpn.size(), 2u);
 }
 
-TEST(GreaseTest, TheSixteenValues) {
+TEST(GreaseTest, RecognisesTheSixteenValues) {
   int count = 0;
   for (int value = 0; value < 0x10000; ++value) count += IsGrease(static_cast<uint16_t>(value));
   EXPECT_EQ(count, 16);

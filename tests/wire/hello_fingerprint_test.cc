@@ -31,7 +31,7 @@ std::string Md5Hex(absl::string_view text) {
   return absl::BytesToHexString(AsText(ByteView(digest, sizeof(digest))));
 }
 
-// A parsed hello together with the bytes it views.
+// A parsed hello with the bytes that it views.
 struct Parsed {
   explicit Parsed(const HelloBuilder& builder) : message(builder.Message()) {
     const absl::Status status = ParseClientHello(AsBytes(message), {}, hello);
@@ -41,7 +41,7 @@ struct Parsed {
   ClientHello hello;
 };
 
-// A hello with extensions of these types, in this order, those that must have a body with one.
+// Returns a hello with extensions of these types, in this order; each has a body if it needs one.
 HelloBuilder WithExtensions(const std::vector<uint16_t>& types) {
   HelloBuilder hello;
   for (uint16_t type : types) hello.Add(type, "");
@@ -65,7 +65,7 @@ const std::vector<uint16_t>& ChromeSuites() {
 }
 
 // The example of the specification: technical_details/JA4.md.
-TEST(Ja4Test, ExampleOfTheSpecification) {
+TEST(Ja4Test, MatchesTheExampleOfTheSpecification) {
   const std::vector<uint16_t> types = {0x001b, 0x0000, 0x0033, 0x0010, 0x4469, 0x0017,
                                        0x002d, 0x000d, 0x0005, 0x0023, 0x0012, 0x002b,
                                        0xff01, 0x000b, 0x000a, 0x0015};
@@ -77,14 +77,14 @@ TEST(Ja4Test, ExampleOfTheSpecification) {
             "t13d1516h2_002f,0035,009c,009d,1301,1302,1303,c013,c014,c02b,c02c,c02f,c030,cca8,cca9_"
             "0005,000a,000b,000d,0012,0015,0017,001b,0023,002b,002d,0033,4469,ff01_"
             "0403,0804,0401,0503,0805,0501,0806,0601");
-  // GREASE in every list but ALPN's, where the fingerprint takes what comes first.
+  // GREASE in every list except ALPN's, where the fingerprint uses the first value.
   const Parsed grease(builder.AddGrease().SetAlpn({"h2", "\x4a\x4a"}).ReverseExtensions());
   EXPECT_TRUE(grease.hello.HasGrease());
   EXPECT_EQ(Ja4(grease.hello, Sha256), "t13d1516h2_8daaf6152771_e5627efa2ab1");
 }
 
 // From the published test data of the reference implementation: sigalg-grease.pcapng.
-TEST(Ja4Test, PublishedCaptureWithEchAndGreaseSignature) {
+TEST(Ja4Test, MatchesAPublishedCaptureWithEchAndGreaseSignature) {
   const std::vector<uint16_t> types = {0xfe0d, 0x0010, 0x0017, 0x0033, 0x44cd, 0xff01,
                                        0x000a, 0x000d, 0x0023, 0x002b, 0x000b, 0xca34,
                                        0x002d, 0x0000, 0x0005, 0x001b, 0x0012};
@@ -113,7 +113,7 @@ TEST(Ja4Test, WithoutExtensionsThereAreZeros) {
   EXPECT_EQ(Ja4(only_grease.hello, Sha256), "t12i000000_000000000000_000000000000");
 }
 
-TEST(Ja4Test, VersionsByTheirHighest) {
+TEST(Ja4Test, UsesTheHighestVersion) {
   EXPECT_EQ(Ja4Raw(Parsed(HelloBuilder().SetVersions({0x0a0a, 0x0302, 0x0301})).hello).substr(0, 3),
             "t11");
   EXPECT_EQ(Ja4Raw(Parsed(HelloBuilder().SetLegacyVersion(0x0301)).hello).substr(0, 3), "t10");
@@ -129,7 +129,7 @@ TEST(Ja4Test, CountsStopAt99) {
   EXPECT_EQ(Ja4Raw(Parsed(builder.SetCipherSuites(suites)).hello).substr(0, 10), "t12i999900");
 }
 
-TEST(Ja4Test, AlpnByItsEnds) {
+TEST(Ja4Test, UsesTheFirstAndLastCharactersOfAlpn) {
   const auto alpn = [](absl::string_view protocol) {
     return Ja4Raw(Parsed(HelloBuilder().SetAlpn({protocol})).hello).substr(8, 2);
   };
@@ -144,7 +144,7 @@ TEST(Ja4Test, AlpnByItsEnds) {
 }
 
 // The two examples of JA3's own description.
-TEST(Ja3Test, PublishedExamples) {
+TEST(Ja3Test, MatchesThePublishedExamples) {
   HelloBuilder builder;
   builder.SetLegacyVersion(769)
       .SetCipherSuites({47, 53, 5, 10, 49161, 49162, 49171, 49172, 50, 56, 19, 4})
@@ -163,7 +163,7 @@ TEST(Ja3Test, PublishedExamples) {
   EXPECT_EQ(Md5Hex(empty), "de350869b8c85de67a350c8d186f11e6");
 }
 
-TEST(Ja3Test, LeavesGreaseOutAndBearsBadPointFormats) {
+TEST(Ja3Test, OmitsGreaseAndAcceptsMalformedPointFormats) {
   HelloBuilder builder;
   builder.SetCipherSuites({0x1301}).SetGroups({29}).Add(kExtensionEcPointFormats, "\x05");
   EXPECT_EQ(Ja3String(Parsed(builder.AddGrease()).hello), "771,4865,10-11,29,");

@@ -1,4 +1,4 @@
-// A server's first message in every cut: a HelloRetryRequest, or anything else.
+// A server's first message in every split: a HelloRetryRequest, or anything else.
 #include "lib/wire/hello_retry.h"
 
 #include <string>
@@ -32,7 +32,7 @@ Answer Scan(absl::string_view bytes, size_t chunk = 0) {
   return answer;
 }
 
-TEST(HelloRetryTest, InEveryCut) {
+TEST(HelloRetryTest, IsDetectedInEverySplit) {
   testing::SplitPlan plan;
   ForEachSplit(RetryRequest(), plan, [](const Flight& flight) {
     HelloRetryScanner scanner;
@@ -51,7 +51,7 @@ TEST(HelloRetryTest, IsDecidedAtTheEndOfTheRandom) {
   EXPECT_EQ(Scan(flight.substr(0, 5 + 38)), Answer::kRetry);
 }
 
-TEST(HelloRetryTest, EveryOtherMessageIsNone) {
+TEST(HelloRetryTest, OtherMessagesAreNotDetected) {
   const std::string message = RetryRequest();
   for (size_t at = 0; at < 38; ++at) {
     std::string changed = message;
@@ -65,7 +65,7 @@ TEST(HelloRetryTest, EveryOtherMessageIsNone) {
   EXPECT_EQ(Scan("HTTP/1.1 400 Bad Request\r\n"), Answer::kOther);
 }
 
-TEST(HelloRetryTest, KnowsWhereRecordsEnd) {
+TEST(HelloRetryTest, DetectsTheEndsOfRecords) {
   const std::string flight = absl::StrCat(testing::InRecords(RetryRequest()), InRecord(20, "\1"));
   HelloRetryScanner scanner;
   for (size_t at = 0; at < flight.size(); ++at) {
@@ -76,7 +76,7 @@ TEST(HelloRetryTest, KnowsWhereRecordsEnd) {
   EXPECT_TRUE(scanner.at_boundary());
 }
 
-TEST(TlsRecordsTest, AMessageIsCutIntoRecordsThatAreAllowed) {
+TEST(TlsRecordsTest, AMessageIsSplitIntoValidRecords) {
   const std::string message = std::string(16384, 'a') + "rest";
   const std::string records = InHandshakeRecords(AsBytes(message), 0x0303);
   EXPECT_EQ(records, testing::InRecords(message, {}, 0x0303));

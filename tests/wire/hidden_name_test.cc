@@ -11,7 +11,7 @@ TEST(HiddenNameTest, EachOccurrenceIsReplacedInAnyCase) {
   EXPECT_EQ(HideName("hidden.testhidden.test", "HIDDEN.test"), "(ech)(ech)");
 }
 
-TEST(HiddenNameTest, TheRestStays) {
+TEST(HiddenNameTest, OtherTextRemains) {
   EXPECT_EQ(HideName("no route for \"a.test\"", "hidden.test"), "no route for \"a.test\"");
   EXPECT_EQ(HideName("anything", ""), "anything");
   EXPECT_EQ(HideName("", "hidden.test"), "");

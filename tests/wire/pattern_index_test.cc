@@ -55,7 +55,7 @@ TEST(PatternIndexTest, AVisitEndsWithTheFirstTrue) {
   EXPECT_EQ(visits, 2);
 }
 
-TEST(PatternIndexTest, OnePatternIsFoundByItself) {
+TEST(PatternIndexTest, APatternIsFoundByItsText) {
   const auto index = *IndexOf({"a.test", "*.a.test", "**.a.test"});
   EXPECT_EQ(index.ValueOf(NamePattern::Kind::kExact, "a.test"), 0u);
   EXPECT_EQ(index.ValueOf(NamePattern::Kind::kOneLabel, "a.test"), 1u);
@@ -65,13 +65,13 @@ TEST(PatternIndexTest, OnePatternIsFoundByItself) {
   EXPECT_FALSE(PatternIndex().Find("a.test").has_value());
 }
 
-TEST(PatternIndexTest, ADuplicateIsNamed) {
+TEST(PatternIndexTest, ADuplicateIsReported) {
   const auto index = IndexOf({"a.test", "*.b.test", "c.test", "*.b.test"});
   ASSERT_FALSE(index.ok());
   EXPECT_EQ(GetError(index.status())->detail, "*.b.test is there twice");
 }
 
-TEST(PatternIndexTest, ManyNames) {
+TEST(PatternIndexTest, ManyNamesAreFound) {
   std::vector<std::string> texts;
   for (int i = 0; i < 10'000; ++i)
     texts.push_back(absl::StrCat(i % 2 ? "*." : "", "n", i, ".test"));

@@ -1,4 +1,4 @@
-// Raw PROXY protocol headers for tests, and readers that are fed them in more than one way.
+// Raw PROXY protocol headers for tests, and functions that feed them to readers in several ways.
 #ifndef TRESTLE_TESTS_WIRE_PROXY_PROTOCOL_BYTES_H_
 #define TRESTLE_TESTS_WIRE_PROXY_PROTOCOL_BYTES_H_
 
@@ -31,7 +31,7 @@ inline std::string U16Bytes(size_t value) {
 
 inline std::string V2Signature() { return std::string("\r\n\r\n\0\r\nQUIT\n", 12); }
 
-// A v2 header whose length fits its body. `command` is the 13th byte, `family` the 14th.
+// Returns a v2 header with the length of its body. `command` is the 13th byte, `family` the 14th.
 inline std::string V2(int command, int family, absl::string_view body) {
   return absl::StrCat(V2Signature(), Raw({command, family}), U16Bytes(body.size()), body);
 }
@@ -40,12 +40,12 @@ inline std::string Tlv(int type, absl::string_view value) {
   return absl::StrCat(Raw({type}), U16Bytes(value.size()), value);
 }
 
-// 192.0.2.1:4660 to 192.0.2.2:443.
+// The addresses 192.0.2.1:4660 and 192.0.2.2:443.
 inline std::string Ipv4Addresses() {
   return Raw({192, 0, 2, 1, 192, 0, 2, 2, 0x12, 0x34, 0x01, 0xbb});
 }
 
-// What HAProxy 2.6 sends with: send-proxy-v2 proxy-v2-options
+// The header of HAProxy 2.6 with: send-proxy-v2 proxy-v2-options
 // ssl,cert-cn,ssl-cipher,cert-sig,cert-key,authority,crc32c,unique-id.
 inline std::string HaproxyHeaderWithCertificate() {
   return FromHex(
@@ -84,7 +84,7 @@ inline Outcome OutcomeOf(const ProxyHeaderReader& reader) {
   return outcome;
 }
 
-// Feeds `bytes` whole, and again byte by byte; expects the same both times.
+// Feeds `bytes` whole, and again byte by byte; expects equal results.
 inline Outcome Judge(absl::string_view bytes, const ProxyHeaderLimits& limits = {}) {
   ProxyHeaderReader whole(limits);
   const ProxyHeaderReader::Result result = whole.Feed(AsBytes(bytes));

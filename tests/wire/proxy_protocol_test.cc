@@ -16,7 +16,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-TEST(ProxyHeaderReaderTest, ReadsTheExampleOfTheSpecification) {
+TEST(ProxyHeaderReaderTest, ParsesTheExampleOfTheSpecification) {
   const std::string header = "PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n";
   const Outcome outcome = Judge(absl::StrCat(header, "GET / HTTP/1.1\r\nHost: 192.168.0.11\r\n"));
   ASSERT_EQ(outcome.state, ProxyHeaderState::kDone) << outcome.detail;
@@ -29,7 +29,7 @@ TEST(ProxyHeaderReaderTest, ReadsTheExampleOfTheSpecification) {
   EXPECT_EQ(outcome.header.destination.ToString(), "192.168.0.11:443");
 }
 
-TEST(ProxyHeaderReaderTest, TakesNothingBeyondTheHeader) {
+TEST(ProxyHeaderReaderTest, ConsumesNothingAfterTheHeader) {
   ProxyHeaderReader reader;
   EXPECT_EQ(reader.Feed({}).taken, 0u);
   const std::string wire = "PROXY UNKNOWN\r\nPROXY UNKNOWN\r\n";
@@ -50,7 +50,7 @@ struct Case {
 
 class GoodLineTest : public ::testing::TestWithParam<Case> {};
 
-TEST_P(GoodLineTest, TellsTheAddresses) {
+TEST_P(GoodLineTest, ReportsTheAddresses) {
   const Outcome outcome = Judge(GetParam().wire);
   ASSERT_EQ(outcome.state, ProxyHeaderState::kDone) << outcome.detail;
   EXPECT_EQ(outcome.header_bytes, GetParam().wire.size());
@@ -89,7 +89,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"PROXY UNKNOWN  \x01\xff anything\t\r\n", "-", "-"},
         Case{absl::string_view("PROXY UNKNOWN a\0b\r\n", 19), "-", "-"}));
 
-// What is refused, and after how many bytes.
+// A rejected header, and the number of bytes to its verdict.
 struct BadCase {
   absl::string_view wire;
   size_t decided_after;
@@ -98,7 +98,7 @@ struct BadCase {
 
 class BadLineTest : public ::testing::TestWithParam<BadCase> {};
 
-TEST_P(BadLineTest, IsMalformedAsSoonAsItShows) {
+TEST_P(BadLineTest, IsRejectedAtTheFirstWrongByte) {
   const Outcome outcome = Judge(GetParam().wire);
   EXPECT_EQ(outcome.state, ProxyHeaderState::kMalformed);
   EXPECT_EQ(outcome.header_bytes, GetParam().decided_after);
@@ -176,14 +176,14 @@ INSTANTIATE_TEST_SUITE_P(
                       BadCase{"PROXY UNKNOWN a\nb\r\n", 16, "LF without CR"},
                       BadCase{"PROXY UNKNOWN a\rb\r\n", 17, "CR without LF"}));
 
-TEST(ProxyHeaderReaderTest, BearsALineOf107BytesAndNotOneOf108) {
+TEST(ProxyHeaderReaderTest, AcceptsALineOf107BytesAndNotOneOf108) {
   const std::string filler(kMaxProxyV1Bytes - 16, 'x');
   const Outcome longest = Judge(absl::StrCat("PROXY UNKNOWN ", filler, "\r\n"));
   EXPECT_EQ(longest.state, ProxyHeaderState::kDone);
   EXPECT_EQ(longest.header_bytes, 107u);
   const Outcome longer = Judge(absl::StrCat("PROXY UNKNOWN ", filler, "x\r\n"));
   EXPECT_EQ(longer.state, ProxyHeaderState::kTooLarge);
-  EXPECT_EQ(longer.header_bytes, 106u) << "no CRLF fits any more";
+  EXPECT_EQ(longer.header_bytes, 106u) << "a CRLF no longer fits";
   EXPECT_THAT(longer.detail, HasSubstr("107"));
   EXPECT_EQ(Judge(absl::StrCat("PROXY UNKNOWN ", filler, "\rx\n")).state,
             ProxyHeaderState::kMalformed);
@@ -193,7 +193,7 @@ TEST(ProxyHeaderReaderTest, BearsALineOf107BytesAndNotOneOf108) {
   EXPECT_EQ(addresses.state, ProxyHeaderState::kTooLarge);
 }
 
-TEST(ProxyHeaderReaderTest, TakesNoMoreThan107BytesOf64KilobytesWithoutCrlf) {
+TEST(ProxyHeaderReaderTest, ConsumesAtMost107BytesWithoutCrlf) {
   for (absl::string_view start : {"PROXY UNKNOWN ", "PROXY TCP4 ", "PROXY TCP6 ", "PROXY "}) {
     ProxyHeaderReader reader;
     const std::string wire = absl::StrCat(start, std::string(64 * 1024, '1'));
@@ -204,7 +204,7 @@ TEST(ProxyHeaderReaderTest, TakesNoMoreThan107BytesOf64KilobytesWithoutCrlf) {
             ProxyHeaderState::kTooLarge);
 }
 
-TEST(ProxyHeaderReaderTest, KnowsOtherProtocolsByTheirFirstBytes) {
+TEST(ProxyHeaderReaderTest, DetectsOtherProtocolsByTheirFirstBytes) {
   struct Other {
     absl::string_view wire;
     size_t decided_after;
@@ -235,7 +235,7 @@ TEST(ProxyHeaderReaderTest, WaitsForTheRestOfEveryPrefix) {
   }
 }
 
-TEST(ProxyHeaderReaderTest, TakesEverySingleCut) {
+TEST(ProxyHeaderReaderTest, AcceptsEverySingleSplit) {
   const std::string ssl = Raw({1, 0, 0, 0, 1}) + Tlv(kProxySubTlvSslVersion, "TLSv1.3");
   for (const std::string& wire : {std::string("PROXY TCP4 192.0.2.1 192.0.2.2 4660 443\r\n"),
                                   V2(0x21, 0x11, Ipv4Addresses() + Tlv(kProxyTlvSsl, ssl))}) {
@@ -259,7 +259,7 @@ TEST(ProxyHeaderReaderTest, NamesItsStates) {
   EXPECT_EQ(EnumName(ProxyHeaderState::kTooLarge), "too_large");
 }
 
-TEST(ProxyHeaderReaderTest, NeverPutsBytesFromTheNetworkIntoItsWords) {
+TEST(ProxyHeaderReaderTest, NeverQuotesBytesFromTheNetwork) {
   for (absl::string_view wire : {"\x1b[31m", "PROXY TCP4 \x1b", "PROXY \x1b"}) {
     EXPECT_EQ(Judge(wire).detail.find('\x1b'), std::string::npos);
   }

@@ -30,7 +30,7 @@ void ExpectMalformed(absl::string_view wire, size_t decided_after, absl::string_
   ExpectRefused(wire, ProxyHeaderState::kMalformed, decided_after, detail);
 }
 
-TEST(ProxyHeaderV2Test, ReadsAllThatHaproxySends) {
+TEST(ProxyHeaderV2Test, ParsesAllFieldsOfHaproxy) {
   const std::string wire = HaproxyHeaderWithCertificate();
   const Outcome outcome = Judge(absl::StrCat(wire, "stream"));
   ASSERT_EQ(outcome.state, ProxyHeaderState::kDone) << outcome.detail;
@@ -61,8 +61,8 @@ TEST(ProxyHeaderV2Test, ReadsAllThatHaproxySends) {
   EXPECT_TRUE(header.ssl->unknown_tlvs.empty());
 }
 
-// HAProxy says "verified" of a certificate that wasn't there.
-TEST(ProxyHeaderV2Test, TakesNoCertificateForNotVerified) {
+// HAProxy reports a missing certificate as "verified".
+TEST(ProxyHeaderV2Test, AMissingCertificateIsNotVerified) {
   const Outcome outcome = Judge(HaproxyHeaderWithoutCertificate());
   ASSERT_EQ(outcome.state, ProxyHeaderState::kDone) << outcome.detail;
   EXPECT_EQ(outcome.header.ssl->client, ProxySslInfo::kClientSsl);
@@ -76,7 +76,7 @@ TEST(ProxyHeaderV2Test, TakesNoCertificateForNotVerified) {
   EXPECT_TRUE(ssl.client_certificate_verified());
 }
 
-TEST(ProxyHeaderV2Test, ReadsIpv6AndDatagrams) {
+TEST(ProxyHeaderV2Test, ParsesIpv6AndDatagrams) {
   std::string addresses(32, '\0');
   addresses[0] = 0x20;
   addresses[15] = 1;
@@ -96,7 +96,7 @@ std::string Padded(std::string path) {
   return path;
 }
 
-TEST(ProxyHeaderV2Test, ReadsUnixPaths) {
+TEST(ProxyHeaderV2Test, ParsesUnixPaths) {
   const Outcome plain = Judge(V2(0x21, 0x31, Padded("/run/a.sock") + Padded("")));
   ASSERT_EQ(plain.state, ProxyHeaderState::kDone) << plain.detail;
   EXPECT_EQ(plain.header.family, ProxyFamily::kUnix);
@@ -117,7 +117,7 @@ TEST(ProxyHeaderV2Test, ReadsUnixPaths) {
   EXPECT_EQ(garbage.header.source_path, "/a");
 }
 
-TEST(ProxyHeaderV2Test, TakesUnspecForNoAddresses) {
+TEST(ProxyHeaderV2Test, UnspecMeansNoAddresses) {
   const Outcome bare = Judge(V2(0x21, 0x00, ""));
   ASSERT_EQ(bare.state, ProxyHeaderState::kDone) << bare.detail;
   EXPECT_EQ(bare.header_bytes, 16u);
@@ -129,7 +129,7 @@ TEST(ProxyHeaderV2Test, TakesUnspecForNoAddresses) {
   ExpectMalformed(V2(0x21, 0x00, "ab"), 16, "too few");
 }
 
-TEST(ProxyHeaderV2Test, AcceptsALocalHeaderWhateverItHolds) {
+TEST(ProxyHeaderV2Test, AcceptsALocalHeaderWithAnyContents) {
   std::string many;
   for (int i = 0; i < 65; ++i) many += Tlv(0xe0, "");
   for (const std::string& wire :
@@ -149,8 +149,8 @@ TEST(ProxyHeaderV2Test, AcceptsALocalHeaderWhateverItHolds) {
   ExpectRefused(V2(0x20, 0x00, std::string(4081, 'x')), ProxyHeaderState::kTooLarge, 16, "4097");
 }
 
-// What HAProxy 2.6 sends for a client on a Unix socket, with crc32c,unique-id.
-TEST(ProxyHeaderV2Test, ReadsTheTlvsOfALocalHeader) {
+// The header of HAProxy 2.6 for a client on a Unix socket, with crc32c,unique-id.
+TEST(ProxyHeaderV2Test, ParsesTheTlvsOfALocalHeader) {
   const std::string wire =
       FromHex("0d0a0d0a000d0a515549540a20000011030004f3aba93b05000731373532392d30");
   const Outcome outcome = Judge(wire);
@@ -165,7 +165,7 @@ TEST(ProxyHeaderV2Test, ReadsTheTlvsOfALocalHeader) {
   ExpectMalformed(wrong, wrong.size(), "the checksum is wrong");
 }
 
-TEST(ProxyHeaderV2Test, RefusesWhatTheFirstSixteenBytesShow) {
+TEST(ProxyHeaderV2Test, RejectsFaultsInTheFirstSixteenBytes) {
   for (size_t i = 0; i < 12; ++i) {
     std::string wire = V2(0x21, 0x11, Ipv4Addresses());
     wire[i] = static_cast<char>(wire[i] ^ 0x80);
@@ -195,7 +195,7 @@ TEST(ProxyHeaderV2Test, AcceptsTheSevenFamiliesOfTheSpecificationOnly) {
   EXPECT_EQ(accepted, 7);
 }
 
-TEST(ProxyHeaderV2Test, HandsUnknownTlvsOn) {
+TEST(ProxyHeaderV2Test, PassesUnknownTlvsOn) {
   const std::string ssl = Raw({0xf1, 0, 0, 1, 2}) + Tlv(0x26, "X25519") + Tlv(0x01, "") +
                           Tlv(0x26, "again") + Tlv(kProxySubTlvSslVersion, "");
   const Outcome outcome =
@@ -214,17 +214,17 @@ TEST(ProxyHeaderV2Test, HandsUnknownTlvsOn) {
   EXPECT_EQ(outcome.header.ssl->version, "");
 }
 
-TEST(ProxyHeaderV2Test, RefusesTlvsThatGoBeyondTheHeader) {
+TEST(ProxyHeaderV2Test, RejectsTlvsThatExceedTheHeader) {
   ExpectMalformed(V2WithTlvs(Raw({kProxyTlvAlpn, 0, 3}) + "h2"), 31, "type 0x01 that goes beyond");
   ExpectMalformed(V2WithTlvs(Raw({kProxyTlvAlpn, 0xff, 0xff})), 31, "goes beyond");
   ExpectMalformed(V2WithTlvs(Raw({0xe0, 0, 1})), 31, "type 0xe0 that goes beyond");
-  // The bytes that are missing from the header are in the stream, but not the header's.
+  // The bytes missing from the header are in the stream, but belong to the payload.
   ExpectMalformed(V2WithTlvs(Raw({kProxyTlvAlpn, 0, 3}) + "h2") + "streamstream", 31, "beyond");
   ExpectMalformed(V2WithTlvs(Raw({kProxyTlvAlpn})), 28, "too few");
   ExpectMalformed(V2WithTlvs(Tlv(kProxyTlvAlpn, "h2") + Raw({kProxyTlvNoop, 0})), 33, "too few");
 }
 
-TEST(ProxyHeaderV2Test, RefusesMalformedSslTlvs) {
+TEST(ProxyHeaderV2Test, RejectsMalformedSslTlvs) {
   const std::string head = Raw({1, 0, 0, 0, 0});
   for (size_t size = 0; size < 5; ++size) {
     const std::string wire = V2WithTlvs(Tlv(kProxyTlvSsl, head.substr(0, size)));
@@ -240,7 +240,7 @@ TEST(ProxyHeaderV2Test, RefusesMalformedSslTlvs) {
   }
 }
 
-TEST(ProxyHeaderV2Test, RefusesDuplicates) {
+TEST(ProxyHeaderV2Test, RejectsDuplicates) {
   const std::string ssl_head = Raw({1, 0, 0, 0, 0});
   for (int type : {kProxyTlvAlpn, kProxyTlvAuthority, kProxyTlvUniqueId, kProxyTlvSsl,
                    kProxyTlvNetworkNamespace}) {
@@ -262,7 +262,7 @@ TEST(ProxyHeaderV2Test, RefusesDuplicates) {
                   "two checksums");
 }
 
-TEST(ProxyHeaderV2Test, BoundsTheUniqueId) {
+TEST(ProxyHeaderV2Test, LimitsTheUniqueId) {
   const std::string longest(kMaxProxyUniqueIdBytes, 'u');
   EXPECT_EQ(Judge(V2WithTlvs(Tlv(kProxyTlvUniqueId, longest))).header.unique_id, longest);
   const std::string wire = V2WithTlvs(Tlv(kProxyTlvUniqueId, longest + "u"));
@@ -271,13 +271,12 @@ TEST(ProxyHeaderV2Test, BoundsTheUniqueId) {
 
 TEST(ProxyHeaderV2Test, VerifiesTheChecksum) {
   const std::string good = HaproxyHeaderWithCertificate();
-  // Whichever bit behind the fixed head is wrong, the header is refused: as malformed by itself, or
-  // by its checksum.
+  // A wrong bit after the fixed head makes the header malformed or its checksum wrong.
   for (size_t bit = 16 * 8; bit < good.size() * 8; ++bit) {
     std::string wire = good;
     wire[bit / 8] = static_cast<char>(wire[bit / 8] ^ (1 << bit % 8));
     const Outcome outcome = Judge(wire);
-    const bool is_crc_type = bit / 8 == 28;  // Then there is no checksum any more.
+    const bool is_crc_type = bit / 8 == 28;  // Then there is no checksum.
     if (is_crc_type && outcome.state == ProxyHeaderState::kDone) continue;
     ASSERT_EQ(outcome.state, ProxyHeaderState::kMalformed) << bit;
   }
@@ -289,7 +288,7 @@ TEST(ProxyHeaderV2Test, VerifiesTheChecksum) {
   ExpectMalformed(V2WithTlvs(Tlv(kProxyTlvCrc32c, "")), 31, "four bytes");
 }
 
-TEST(ProxyHeaderV2Test, BoundsTheHeaderByItsFirstSixteenBytes) {
+TEST(ProxyHeaderV2Test, LimitsTheHeaderByItsFirstSixteenBytes) {
   const std::string at_limit = V2WithTlvs(Tlv(kProxyTlvNoop, std::string(4096 - 31, 'n')));
   ASSERT_EQ(at_limit.size(), 4096u);
   EXPECT_EQ(Judge(at_limit).state, ProxyHeaderState::kDone);
@@ -303,7 +302,7 @@ TEST(ProxyHeaderV2Test, BoundsTheHeaderByItsFirstSixteenBytes) {
   EXPECT_EQ(Judge(largest, {1 << 20, 1}).state, ProxyHeaderState::kDone);
 }
 
-TEST(ProxyHeaderV2Test, BoundsTheNumberOfTlvs) {
+TEST(ProxyHeaderV2Test, LimitsTheNumberOfTlvs) {
   std::string tlvs;
   for (int i = 0; i < 64; ++i) tlvs += Tlv(i % 2 == 0 ? kProxyTlvNoop : 0xe0, "");
   EXPECT_EQ(Judge(V2WithTlvs(tlvs)).state, ProxyHeaderState::kDone);

@@ -1,4 +1,4 @@
-// The writers, and what becomes of a header that is written, cut at random and read.
+// The writers, and headers that are written, split at random and parsed.
 #include <algorithm>
 #include <random>
 #include <string>
@@ -29,7 +29,7 @@ void ExpectCannotWrite(const absl::StatusOr<std::string>& written, absl::string_
   EXPECT_THAT(error->detail, HasSubstr(std::string(why)));
 }
 
-TEST(ProxyHeaderWriterTest, WritesV1AsTheSpecificationHasIt) {
+TEST(ProxyHeaderWriterTest, WritesV1AsInTheSpecification) {
   EXPECT_EQ(*WriteProxyHeaderV1(Tcp("192.168.0.1:56324", "192.168.0.11:443")),
             "PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n");
   EXPECT_EQ(*WriteProxyHeaderV1(Tcp("[2001:db8::1]:0", "[::1]:65535")),
@@ -41,7 +41,7 @@ TEST(ProxyHeaderWriterTest, WritesV1AsTheSpecificationHasIt) {
 TEST(ProxyHeaderWriterTest, MapsTheOneIpv4AddressOfAPair) {
   const ProxyHeader header = Tcp("192.0.2.1:1", "[2001:db8::1]:2");
   EXPECT_EQ(header.family, ProxyFamily::kIpv6);
-  // 2.1 knows groups of hexadecimal digits only.
+  // 2.1 allows only groups of hexadecimal digits.
   EXPECT_EQ(*WriteProxyHeaderV1(header), "PROXY TCP6 0:0:0:0:0:ffff:c000:201 2001:db8::1 1 2\r\n");
   EXPECT_EQ(Judge(*WriteProxyHeaderV1(header)).header.source, header.source);
   EXPECT_EQ(Judge(*WriteProxyHeaderV2(header)).header.source, header.source);
@@ -49,14 +49,14 @@ TEST(ProxyHeaderWriterTest, MapsTheOneIpv4AddressOfAPair) {
   EXPECT_EQ(Tcp("[2001:db8::1]:2", "192.0.2.1:1").destination, header.source);
 }
 
-// As HAProxy sends it from a dual-stack listener.
-TEST(ProxyHeaderWriterTest, AHeaderOfMappedAddressesIsToldOnAsIpv4) {
+// HAProxy sends this from a dual-stack listener.
+TEST(ProxyHeaderWriterTest, AHeaderOfMappedAddressesIsPassedOnAsIpv4) {
   const ProxyHeader in = Judge("PROXY TCP6 ::ffff:192.0.2.1 ::ffff:192.0.2.2 1 2\r\n").header;
   EXPECT_EQ(*WriteProxyHeaderV1(ProxyHeader::ForTcp(in.source, in.destination)),
             "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n");
 }
 
-TEST(ProxyHeaderWriterTest, SendsNoAddressesWhereOneIsMissing) {
+TEST(ProxyHeaderWriterTest, SendsNoAddressesIfOneIsMissing) {
   const Endpoint endpoint = *Endpoint::Parse("192.0.2.1:1");
   EXPECT_EQ(ProxyHeader::ForTcp(endpoint, Endpoint()), ProxyHeader::Local());
   EXPECT_EQ(ProxyHeader::ForTcp(Endpoint(), endpoint), ProxyHeader::Local());
@@ -74,7 +74,7 @@ TEST(ProxyHeaderWriterTest, SendsNoAddressesOfUnixDomainSockets) {
   }
 }
 
-TEST(ProxyHeaderWriterTest, WritesUnknownForWhatV1CannotSay) {
+TEST(ProxyHeaderWriterTest, WritesUnknownForAddressesThatV1Lacks) {
   ProxyHeader datagram = Tcp("192.0.2.1:1", "192.0.2.2:2");
   datagram.transport = ProxyTransport::kDatagram;
   ProxyHeader over_unix;
@@ -94,17 +94,17 @@ TEST(ProxyHeaderWriterTest, WritesV2ByteByByte) {
   EXPECT_EQ(*WriteProxyHeaderV2(Tcp("127.0.0.1:1", "127.0.0.1:2"), {true}),
             V2(0x21, 0x11, FromHex("7f0000017f00000100010002030004e9166d07")));
   EXPECT_EQ(*WriteProxyHeaderV2(local), V2(0x20, 0x00, ""));
-  // As HAProxy's health checks have it.
+  // As in HAProxy's health checks.
   EXPECT_EQ(*WriteProxyHeaderV2(local, {true}), V2(0x20, 0x00, FromHex("030004a9b87e8f")));
 }
 
-TEST(ProxyHeaderWriterTest, WritesAllThatHaproxyWrites) {
+TEST(ProxyHeaderWriterTest, WritesAllFieldsOfHaproxy) {
   const std::string haproxy = HaproxyHeaderWithCertificate();
   const std::string written = *WriteProxyHeaderV2(Judge(haproxy).header, {true});
   EXPECT_EQ(absl::BytesToHexString(written), absl::BytesToHexString(haproxy));
 }
 
-TEST(ProxyHeaderWriterTest, NeverCallsAMissingCertificateVerified) {
+TEST(ProxyHeaderWriterTest, NeverMarksAMissingCertificateAsVerified) {
   ProxyHeader header;
   header.ssl.emplace();
   for (int client = 0; client < 8; ++client) {
@@ -120,7 +120,7 @@ TEST(ProxyHeaderWriterTest, NeverCallsAMissingCertificateVerified) {
   }
 }
 
-TEST(ProxyHeaderWriterTest, RefusesHeadersThatContradictThemselves) {
+TEST(ProxyHeaderWriterTest, RejectsContradictingHeaders) {
   ProxyHeader header = Tcp("192.0.2.1:1", "[2001:db8::1]:2");
   header.family = ProxyFamily::kIpv4;
   ExpectCannotWrite(WriteProxyHeaderV1(header), "family");
@@ -145,7 +145,7 @@ TEST(ProxyHeaderWriterTest, RefusesHeadersThatContradictThemselves) {
   ExpectCannotWrite(WriteProxyHeaderV2(header), "isn't of family kUnix");
 }
 
-TEST(ProxyHeaderWriterTest, RefusesPathsThatWouldBeReadAsOthers) {
+TEST(ProxyHeaderWriterTest, RejectsPathsThatParseAsOthers) {
   ProxyHeader header;
   header.family = ProxyFamily::kUnix;
   header.transport = ProxyTransport::kStream;
@@ -189,7 +189,7 @@ TEST(ProxyHeaderWriterTest, EnforcesItsLimits) {
   ExpectCannotWrite(WriteProxyHeaderV2(header, {false, 1 << 20}), "the limit is 65551");
 }
 
-TEST(ProxyHeaderWriterTest, RefusesKnownTypesInTheDisguiseOfUnknownOnes) {
+TEST(ProxyHeaderWriterTest, RejectsKnownTypesAmongUnknownOnes) {
   for (int type : {0x01, 0x02, 0x03, 0x04, 0x05, 0x20, 0x30}) {
     ProxyHeader header;
     header.unknown_tlvs.push_back({static_cast<uint8_t>(type), ""});
@@ -289,7 +289,8 @@ class Maker {
     return header;
   }
 
-  // Feeds `wire` in pieces of random sizes, some of them empty; returns how much was taken.
+  // Feeds `wire` in pieces of random sizes, some of them empty; returns the number of consumed
+  // bytes.
   size_t FeedInPieces(absl::string_view wire, ProxyHeaderReader& reader) {
     const uint32_t longest = 1 + Below(64);
     size_t taken = 0;
@@ -305,7 +306,7 @@ class Maker {
   std::mt19937 random_;
 };
 
-TEST(ProxyHeaderPropertyTest, WhatIsWrittenIsReadFromAnyPartition) {
+TEST(ProxyHeaderPropertyTest, WrittenHeadersParseFromAnyPartition) {
   for (uint32_t seed = 0; seed < 2000; ++seed) {
     Maker maker(seed);
     ProxyHeader header = maker.Header();
@@ -328,7 +329,7 @@ TEST(ProxyHeaderPropertyTest, WhatIsWrittenIsReadFromAnyPartition) {
   }
 }
 
-TEST(ProxyHeaderPropertyTest, TheVerdictOnDamagedHeadersDependsOnNoPartition) {
+TEST(ProxyHeaderPropertyTest, TheVerdictOnDamagedHeadersIsTheSameForAnyPartition) {
   int refused = 0;
   for (uint32_t seed = 0; seed < 4000; ++seed) {
     Maker maker(seed);

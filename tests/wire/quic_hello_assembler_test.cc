@@ -35,14 +35,14 @@ class QuicHelloAssemblerTest : public ::testing::Test {
   QuicHelloAssembler assembler_{limits_};
 };
 
-// The fault of one packet for a fresh assembler.
+// Returns the fault of one packet for a new assembler.
 Fault FaultOf(absl::string_view frames) {
   const QuicHelloLimits limits;
   return QuicHelloAssembler(limits).TakePacket(AsBytes(frames));
 }
 Fault FaultOfHex(absl::string_view hex) { return FaultOf(testing::FromHex(hex)); }
 
-TEST_F(QuicHelloAssemblerTest, OneFrame) {
+TEST_F(QuicHelloAssemblerTest, AssemblesOneFrame) {
   EXPECT_EQ(Take(Frame(0, message_.size())), Fault());
   ASSERT_TRUE(assembler_.done());
   EXPECT_EQ(assembler_.hello().server_name, "a.test");
@@ -50,14 +50,14 @@ TEST_F(QuicHelloAssemblerTest, OneFrame) {
   EXPECT_TRUE(assembler_.hello().over_quic);
 }
 
-TEST_F(QuicHelloAssemblerTest, FramesThatComeWithCrypto) {
+TEST_F(QuicHelloAssemblerTest, AcceptsFramesBesideCrypto) {
   EXPECT_EQ(Take(absl::StrCat("\x01", std::string(3, '\0'), Frame(0, message_.size()), "\x01",
                               std::string(500, '\0'))),
             Fault());
   EXPECT_TRUE(assembler_.done());
 }
 
-TEST_F(QuicHelloAssemblerTest, AnyPartitionInAnyOrderWithOverlaps) {
+TEST_F(QuicHelloAssemblerTest, AssemblesAnyPartitionInAnyOrderWithOverlaps) {
   std::mt19937_64 random(20260526);
   for (int round = 0; round < 500; ++round) {
     SCOPED_TRACE(round);
@@ -101,12 +101,12 @@ TEST_F(QuicHelloAssemblerTest, EachContradictingByteIsFound) {
   }
 }
 
-TEST_F(QuicHelloAssemblerTest, ContradictionsInOnePacket) {
+TEST_F(QuicHelloAssemblerTest, ContradictionsInOnePacketAreFound) {
   EXPECT_EQ(Take(QuicCryptoFrame(50, "abc") + QuicCryptoFrame(52, "d")),
             QuicHelloFault::kContradiction);
 }
 
-TEST(QuicFramesTest, AckFrames) {
+TEST(QuicFramesTest, AckFramesAreChecked) {
   EXPECT_EQ(FaultOfHex("0200000000"), Fault());
   EXPECT_EQ(FaultOfHex("030500010201020000010203"), QuicHelloFault::kMalformedFrame);  // Below 0.
   EXPECT_EQ(FaultOfHex("02400a0001020103"), Fault());        // 10 to 8, and 5 to 2.
@@ -118,7 +118,7 @@ TEST(QuicFramesTest, AckFrames) {
   EXPECT_EQ(FaultOfHex("020a00ffffffffffffffff02"), QuicHelloFault::kMalformedFrame);
 }
 
-TEST(QuicFramesTest, FramesThatLeadOut) {
+TEST(QuicFramesTest, FramesThatExceedThePacketAreMalformed) {
   for (const char* hex : {"06", "0600", "060001", "06000541414141", "0600ffffffffffffffff41", "02",
                           "0200", "020000", "02000000", "030000000000", "03000000000000"}) {
     EXPECT_EQ(FaultOfHex(hex), QuicHelloFault::kMalformedFrame) << hex;
@@ -127,7 +127,7 @@ TEST(QuicFramesTest, FramesThatLeadOut) {
   EXPECT_EQ(FaultOfHex("06ffffffffffffffff0141"), QuicHelloFault::kMalformedFrame);
 }
 
-TEST(QuicFramesTest, FramesThatNoInitialMayHave) {
+TEST(QuicFramesTest, FramesThatInitialsMustNotHaveAreForbidden) {
   for (int type = 0x04; type < 0x80; ++type) {
     if (type == 0x06 || type == 0x1c) continue;
     const std::string frames(20, static_cast<char>(type));
@@ -137,19 +137,19 @@ TEST(QuicFramesTest, FramesThatNoInitialMayHave) {
   EXPECT_EQ(FaultOfHex("4000"), QuicHelloFault::kForbiddenFrame);
 }
 
-TEST(QuicFramesTest, PacketsWithoutFramesAndClosed) {
+TEST(QuicFramesTest, EmptyPacketsAndClosesAreHandled) {
   EXPECT_EQ(FaultOf(""), QuicHelloFault::kNoFrames);
   EXPECT_EQ(FaultOfHex("1c000000"), QuicHelloFault::kClosed);
   EXPECT_EQ(FaultOfHex("060000"), Fault());  // An empty CRYPTO frame.
 }
 
-TEST_F(QuicHelloAssemblerTest, OtherMessages) {
+TEST_F(QuicHelloAssemblerTest, OtherMessagesAreFaults) {
   EXPECT_EQ(Take(QuicCryptoFrame(0, "\x02")), QuicHelloFault::kNotClientHello);
 }
 
-TEST_F(QuicHelloAssemblerTest, BytesBeyondTheHello) {
+TEST_F(QuicHelloAssemblerTest, BytesAfterTheHelloAreFaults) {
   EXPECT_EQ(FaultOf(QuicCryptoFrame(0, message_ + "x")), QuicHelloFault::kBeyondHello);
-  // The bytes behind come before the header that shows them to be there.
+  // The bytes after the hello come before the header that reveals them.
   EXPECT_EQ(FaultOf(QuicCryptoFrame(message_.size(), "x") + Frame(0, 4)),
             QuicHelloFault::kBeyondHello);
   EXPECT_EQ(Take(Frame(0, message_.size())), Fault());
@@ -164,7 +164,7 @@ TEST_F(QuicHelloAssemblerTest, MalformedHelloHasAReason) {
   EXPECT_FALSE(assembler_.done());
 }
 
-TEST_F(QuicHelloAssemblerTest, LimitOfTheHello) {
+TEST_F(QuicHelloAssemblerTest, TheHelloIsLimited) {
   const size_t most = 4 + limits_.hello_bytes;
   EXPECT_EQ(FaultOf(QuicCryptoFrame(most - 1, "x")), Fault());
   EXPECT_EQ(FaultOf(QuicCryptoFrame(most, "x")), QuicHelloFault::kHelloTooLarge);
@@ -174,7 +174,7 @@ TEST_F(QuicHelloAssemblerTest, LimitOfTheHello) {
             QuicHelloFault::kHelloTooLarge);
 }
 
-TEST_F(QuicHelloAssemblerTest, LimitOfGaps) {
+TEST_F(QuicHelloAssemblerTest, GapsAreLimited) {
   limits_.gaps = 3;
   EXPECT_EQ(Take(Frame(0, 4) + Frame(10, 11) + Frame(20, 21) + Frame(30, 31)), Fault());
   EXPECT_EQ(Take(Frame(4, 11) + Frame(40, 41)), Fault());

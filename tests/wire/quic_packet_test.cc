@@ -25,12 +25,12 @@ struct Read {
 
 std::string Hex(ByteView bytes) { return absl::BytesToHexString(AsText(bytes)); }
 
-// First byte, version, a destination ID of 8 bytes, a source ID of 2.
+// Returns first byte, version, a destination ID of 8 bytes, a source ID of 2.
 std::string Long(absl::string_view first_byte, absl::string_view version = "00000001") {
   return absl::StrCat(first_byte, version, "08", "1122334455667788", "02", "aabb");
 }
 
-TEST(QuicPacketTest, Initial) {
+TEST(QuicPacketTest, ParsesAnInitial) {
   const Read read(Long("c3") + "03010203" + "4005" + "0000000001" + "ffff");
   ASSERT_TRUE(read.ok);
   EXPECT_EQ(read.packet.type, QuicPacketType::kInitial);
@@ -42,7 +42,7 @@ TEST(QuicPacketTest, Initial) {
   EXPECT_EQ(read.packet.bytes.size() + 2, read.datagram.size());
 }
 
-TEST(QuicPacketTest, TypesOfBothVersions) {
+TEST(QuicPacketTest, ParsesTheTypesOfBothVersions) {
   const struct {
     const char* first_byte;
     QuicPacketType v1;
@@ -64,7 +64,7 @@ TEST(QuicPacketTest, TypesOfBothVersions) {
   }
 }
 
-TEST(QuicPacketTest, LengthOfEachSize) {
+TEST(QuicPacketTest, ParsesLengthsOfEachSize) {
   for (const char* length : {"01", "4001", "80000001", "c000000000000001"}) {
     const Read read(Long("e0") + length + "7f" + "0000");
     ASSERT_TRUE(read.ok) << length;
@@ -80,7 +80,7 @@ TEST(QuicPacketTest, RetryHasATokenAndATag) {
   EXPECT_FALSE(Read(Long("f0") + std::string(30, 'a')).ok);
 }
 
-TEST(QuicPacketTest, OtherVersionsShowTheirConnectionIds) {
+TEST(QuicPacketTest, OtherVersionsHaveTheirConnectionIds) {
   const Read negotiation(Long("8f", "00000000") + "00000001");
   ASSERT_TRUE(negotiation.ok);
   EXPECT_EQ(negotiation.packet.type, QuicPacketType::kVersionNegotiation);
@@ -108,7 +108,7 @@ TEST(QuicPacketTest, ShortHeaderHasNoLength) {
   EXPECT_TRUE(read.packet.destination_id.empty());
 }
 
-TEST(QuicPacketTest, HeadersThatLeadOut) {
+TEST(QuicPacketTest, HeadersThatExceedTheDatagramAreRejected) {
   const std::string whole = testing::FromHex(Long("c0") + "03010203" + "02" + "0001");
   for (size_t size = 0; size < whole.size(); ++size) {
     QuicPacket packet;
@@ -118,7 +118,7 @@ TEST(QuicPacketTest, HeadersThatLeadOut) {
   EXPECT_FALSE(Read(Long("c0") + "00" + "ffffffffffffffff" + "00").ok);  // Length.
 }
 
-TEST(QuicPacketTest, Names) {
+TEST(QuicPacketTest, TypesHaveNames) {
   EXPECT_EQ(EnumName(QuicPacketType::kInitial), "initial");
   EXPECT_EQ(EnumName(QuicPacketType::kZeroRtt), "zero_rtt");
   EXPECT_EQ(EnumName(QuicPacketType::kHandshake), "handshake");

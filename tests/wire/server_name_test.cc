@@ -19,7 +19,7 @@ std::string Normal(absl::string_view name, const ServerNameRules& rules = {}) {
   return normal.ok() ? *normal : absl::StrCat("refused: ", normal.status().message());
 }
 
-TEST(ServerNameTest, LowersAsciiLetters) {
+TEST(ServerNameTest, ConvertsAsciiLettersToLowerCase) {
   EXPECT_EQ(Normal("a.test"), "a.test");
   EXPECT_EQ(Normal("A.TEST"), "a.test");
   EXPECT_EQ(Normal("a.TeSt"), "a.test");
@@ -33,7 +33,7 @@ TEST(ServerNameTest, DropsOneTrailingDot) {
   EXPECT_THAT(Normal("."), HasSubstr("empty name"));
 }
 
-TEST(ServerNameTest, TakesSingleLabelsAndDigitsInThem) {
+TEST(ServerNameTest, AcceptsSingleLabelsWithDigits) {
   EXPECT_EQ(Normal("localhost"), "localhost");
   EXPECT_EQ(Normal("1.2.3.4.example"), "1.2.3.4.example");
   EXPECT_EQ(Normal("4a"), "4a");
@@ -45,7 +45,7 @@ struct RefusedName {
   absl::string_view reason;
 };
 
-TEST(ServerNameTest, RefusesWithAReason) {
+TEST(ServerNameTest, RejectsWithAReason) {
   const std::string label64(64, 'a');
   const std::string name300 =
       absl::StrCat(std::string(60, 'a'), ".", std::string(60, 'b'), ".", std::string(60, 'c'), ".",
@@ -99,7 +99,7 @@ TEST(ServerNameTest, RefusesWithAReason) {
   }
 }
 
-TEST(ServerNameTest, KeepsTheLimitsToTheByte) {
+TEST(ServerNameTest, EnforcesTheLimitsToTheByte) {
   const std::string label63(63, 'a');
   EXPECT_EQ(Normal(label63 + ".test"), label63 + ".test");
   std::string name = absl::StrCat(label63, ".", label63, ".", label63, ".", std::string(61, 'b'));
@@ -109,7 +109,7 @@ TEST(ServerNameTest, KeepsTheLimitsToTheByte) {
   EXPECT_THAT(Normal(name + "b"), HasSubstr("253"));
 }
 
-TEST(ServerNameTest, TakesEveryByteAsRfc1123Says) {
+TEST(ServerNameTest, AcceptsBytesAsInRfc1123) {
   for (int c = 0; c < 256; ++c) {
     const bool letter_or_digit =
         (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -119,14 +119,14 @@ TEST(ServerNameTest, TakesEveryByteAsRfc1123Says) {
   }
 }
 
-TEST(ServerNameTest, RefusesUnderscoresOnlyIfToldTo) {
+TEST(ServerNameTest, RejectsUnderscoresOnlyIfConfigured) {
   EXPECT_EQ(Normal("_Dmarc.a_b.test_"), "_dmarc.a_b.test_");
   ServerNameRules rules;
   rules.allow_underscore = false;
   EXPECT_THAT(Normal("_dmarc.test", rules), HasSubstr("underscore"));
 }
 
-TEST(EscapeForLogTest, LeavesNothingRaw) {
+TEST(EscapeForLogTest, EscapesAllRawBytes) {
   EXPECT_EQ(EscapeForLog("a.test"), "a.test");
   EXPECT_EQ(EscapeForLog("\x1b[31m"), "\\x1b[31m");
   EXPECT_EQ(EscapeForLog(absl::string_view("a\0b", 3)), "a\\x00b");
@@ -141,7 +141,7 @@ NamePattern Pattern(absl::string_view text) {
   return *std::move(pattern);
 }
 
-TEST(NamePatternTest, ReadsTheThreeKinds) {
+TEST(NamePatternTest, ParsesTheThreeKinds) {
   EXPECT_EQ(Pattern("A.Test").kind(), NamePattern::Kind::kExact);
   EXPECT_EQ(Pattern("A.Test").ToString(), "a.test");
   EXPECT_EQ(Pattern("*.Wild.test").kind(), NamePattern::Kind::kOneLabel);
@@ -152,7 +152,7 @@ TEST(NamePatternTest, ReadsTheThreeKinds) {
   EXPECT_NE(Pattern("*.wild.test"), Pattern("**.wild.test"));
 }
 
-TEST(NamePatternTest, RefusesStarsElsewhereAndBadBases) {
+TEST(NamePatternTest, RejectsStarsElsewhereAndInvalidBases) {
   for (absl::string_view text :
        {"*", "**", "*.", "**.", "w*.test", "*w.test", "a.*.test", "*.*.test", "***.test", "a.test*",
         "", "*.-a.test", "*.127.0.0.1", "a b.test"}) {
@@ -162,7 +162,7 @@ TEST(NamePatternTest, RefusesStarsElsewhereAndBadBases) {
               HasSubstr("\"w*.test\" refused: a star may only be the whole left-most label"));
 }
 
-TEST(NamePatternTest, OneStarIsOneLabel) {
+TEST(NamePatternTest, OneStarMatchesOneLabel) {
   const NamePattern pattern = Pattern("*.wild.test");
   EXPECT_TRUE(pattern.Matches("x.wild.test"));
   EXPECT_TRUE(pattern.Matches("xn--bcher-kva.wild.test"));
@@ -172,7 +172,7 @@ TEST(NamePatternTest, OneStarIsOneLabel) {
   }
 }
 
-TEST(NamePatternTest, Row39To43NoPatternCoversItsNeighbours) {
+TEST(NamePatternTest, Row39To43NoPatternMatchesItsNeighbours) {
   for (absl::string_view name :
        {"wild.test", "xwild.test", "x.y.wild.test", "evil.a.test", "a.test.evil"}) {
     EXPECT_FALSE(Pattern("*.wild.test").Matches(name)) << name;
@@ -180,7 +180,7 @@ TEST(NamePatternTest, Row39To43NoPatternCoversItsNeighbours) {
   }
 }
 
-TEST(NamePatternTest, TwoStarsAreOneLabelOrMore) {
+TEST(NamePatternTest, TwoStarsMatchOneLabelOrMore) {
   const NamePattern pattern = Pattern("**.wild.test");
   EXPECT_TRUE(pattern.Matches("x.wild.test"));
   EXPECT_TRUE(pattern.Matches("x.y.wild.test"));
@@ -189,13 +189,13 @@ TEST(NamePatternTest, TwoStarsAreOneLabelOrMore) {
   EXPECT_FALSE(pattern.Matches("xwild.test"));
 }
 
-TEST(NamePatternTest, ExactIsExact) {
+TEST(NamePatternTest, AnExactPatternMatchesItsNameOnly) {
   EXPECT_TRUE(Pattern("a.test").Matches("a.test"));
   EXPECT_FALSE(Pattern("a.test").Matches("evil.a.test"));
   EXPECT_FALSE(Pattern("a.test").Matches("a.test.evil"));
 }
 
-TEST(VisitCoveringPatternsTest, GoesFromTheMostSpecific) {
+TEST(VisitCoveringPatternsTest, StartsWithTheMostSpecific) {
   std::vector<std::string> seen;
   const bool found =
       VisitCoveringPatterns("x.y.test", [&](NamePattern::Kind kind, absl::string_view base) {
@@ -226,7 +226,7 @@ TEST(VisitCoveringPatternsTest, AgreesWithMatches) {
   }
 }
 
-TEST(VisitCoveringPatternsTest, StopsAtTheFirstHit) {
+TEST(VisitCoveringPatternsTest, StopsAtTheFirstMatch) {
   int calls = 0;
   EXPECT_TRUE(VisitCoveringPatterns("x.y.test", [&](NamePattern::Kind kind, absl::string_view) {
     ++calls;
