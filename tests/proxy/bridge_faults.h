@@ -53,8 +53,8 @@ class BridgeFaults : public BridgeTest {
     return options;
   }
 
-  /// The part of the request that the backend must have received, and the part of the response for
-  /// the client, if the bridge has read `bytes` of it and the leg to them works.
+  /// The bytes of the request that the backend must have received, if the bridge has read `bytes`
+  /// of it and the back leg works. `AtClient` is the same for the response.
   virtual std::string AtBackend(uint64_t bytes) { return question.substr(0, bytes); }
   virtual std::string AtClient(uint64_t bytes) { return answer.substr(0, bytes); }
 

@@ -1,5 +1,5 @@
-// Two requests and their responses through a bridge that reads HTTP/1.1, with the inspector alone
-// and in a chain, and with a fault at every byte.
+// Two requests and their responses through a bridge that reads HTTP/1.1, with a fault at every
+// byte. The inspector runs alone and in a chain.
 #include <map>
 #include <memory>
 #include <string>
