@@ -114,7 +114,7 @@ absl::StatusOr<PreparedReload> TlsReload::Prepare(ReloadSources sources, absl::T
 
 uint64_t TlsReload::Commit(PreparedReload prepared) {
   PreparedReload::Parts& parts = *prepared.parts_;
-  // Client policies and ticket keys change before the certificates.
+  // The new client policies apply before clients receive the new certificates.
   if (parts.clients != nullptr) targets_.clients->Use(std::move(parts.clients));
   if (parts.ticket_keys != nullptr) targets_.ticket_keys->Use(std::move(parts.ticket_keys));
   if (parts.certificates != nullptr) targets_.certificates->Use(std::move(parts.certificates));
