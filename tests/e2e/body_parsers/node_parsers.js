@@ -1,9 +1,9 @@
 // Reads the bodies of a corpus as busboy, formidable or multiparty; see python_parsers.py.
-// What was found before an error counts: an application may have used it already.
+// Data found before an error counts, because an application may have used it already.
 const fs = require('fs');
 const {Module} = require('module');
 const {Readable, Writable} = require('stream');
-// Where Debian's packages are, for a Node.js that isn't Debian's.
+// The path of Debian's packages, for other builds of Node.js.
 process.env.NODE_PATH = '/usr/share/nodejs';
 Module._initPaths();
 const parser = require(process.argv[2]);
@@ -27,7 +27,7 @@ function requestOf(headers, body) {
   return request;
 }
 
-// Streams that hang on malformed bodies are done once they have taken all of it.
+// Streams that hang on malformed bodies are complete once they have read the whole body.
 function settled(start) {
   return new Promise((resolve) => {
     const done = () => resolve();
@@ -83,7 +83,7 @@ const readers = {
 };
 
 async function main() {
-  // Some parsers throw from callbacks of their own.
+  // Some parsers throw from their own callbacks.
   process.on('uncaughtException', () => {});
   const read = readers[process.argv[2]];
   const corpus = fs.readFileSync(process.argv[3]);
@@ -101,7 +101,7 @@ async function main() {
       try {
         flatten(JSON.parse(body.toString('utf8')), found);
       } catch (error) {
-        // The application answers with an error.
+        // The application responds with an error.
       }
     }
     lines.push(Buffer.from(found.join('\0'), 'utf8').toString('hex') || '-');

@@ -1,6 +1,6 @@
 <?php
-// Reads the bodies of a corpus as PHP; see python_parsers.py. PHP parses only what a server of its own
-// received, so this starts one on a loopback port and sends it all bodies.
+// Reads the bodies of a corpus as PHP; see python_parsers.py. PHP parses only the requests of its own server, so
+// this starts one on a loopback port and sends it all bodies.
 
 function flatten($value, array &$found): void {
   if (!is_array($value)) {
@@ -28,7 +28,7 @@ if (PHP_SAPI === 'cli-server') {
   return true;
 }
 
-// A port that is free now; the server says on its standard error when it listens.
+// A port that is free now; the server reports on standard error when it listens.
 $probe = stream_socket_server('tcp://127.0.0.1:0');
 $address = stream_socket_get_name($probe, false);
 fclose($probe);

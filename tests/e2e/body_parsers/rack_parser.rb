@@ -31,7 +31,7 @@ while at < corpus.bytesize
   begin
     flatten(Rack::Request.new(env).POST, found)
     flatten(JSON.parse(body), found) if type.include?("json")
-  rescue StandardError # The application answers with an error.
+  rescue StandardError # The application responds with an error.
     found = []
   end
   text = found.map(&:b).join("\0").unpack1("H*")
