@@ -103,7 +103,7 @@ def floor_library(name, floor, deps = [], room = None, hdrs = None, srcs = None,
         hdrs = hdrs if hdrs != None else [header],
         includes = ["include"],
         linkstatic = True,
-        tags = tags + [_TAG + floor],
+        tags = tags + [_TAG + floor] + (["internal"] if internal else []),
         visibility = ["//:__subpackages__"] if internal else ["//visibility:public"],
         deps = deps + _ABSEIL,
         **kwargs

@@ -1,0 +1,30 @@
+# The programs of examples/, by TRESTLE_EXAMPLES. They need all integrations.
+
+# The commit of the BoringSSL that is pinned, for --version.
+file(STRINGS "${PROJECT_SOURCE_DIR}/third_party/sources.txt" trestle_pin REGEX "^boringssl ")
+string(REGEX REPLACE "^boringssl +[^ ]+ +([0-9a-f]+) .*" "\\1" trestle_pin "${trestle_pin}")
+file(WRITE "${PROJECT_BINARY_DIR}/generated/examples/support/boringssl_commit.h"
+  "#pragma once\nnamespace trestle::examples {\ninline constexpr char kBoringsslCommit[] = \"${trestle_pin}\";\n}\n")
+
+file(GLOB trestle_support CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/support/*.cc")
+add_library(trestle_example_support STATIC ${trestle_support})
+target_include_directories(trestle_example_support
+  PUBLIC "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}/generated")
+target_link_libraries(trestle_example_support PUBLIC trestle_proxy trestle_watch trestle_linux
+  trestle_capture trestle_compression trestle_http1 trestle_http2 trestle_prometheus trestle_redis
+  absl::flags absl::flags_parse absl::flags_usage absl::flags_reflection absl::flags_commandlineflag)
+
+function(trestle_example name)
+  file(GLOB parts CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/${name}/*.cc")
+  add_executable(trestle_${name} "${PROJECT_SOURCE_DIR}/examples/${name}.cc" ${parts})
+  set_target_properties(trestle_${name} PROPERTIES OUTPUT_NAME ${name})
+  target_link_libraries(trestle_${name} PRIVATE trestle_example_support ${ARGN})
+endfunction()
+
+trestle_example(terminating_proxy)
+trestle_example(passthrough_proxy)
+trestle_example(bridging_proxy)
+trestle_example(one_port)
+trestle_example(waf_bridge trestle_modsecurity)
+trestle_example(leg_probe)
+trestle_example(quickstart trestle_testing)

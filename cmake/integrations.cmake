@@ -1,0 +1,149 @@
+# The libraries of integrations/: trestle::capture, trestle::http1 and so on, by TRESTLE_INTEGRATIONS. Each needs a library that the
+# floors don't have (docs/dependencies.md), and says which if it is missing. They are for hosts that add Trestle as a folder; they
+# are not installed.
+
+set(TRESTLE_ALL_INTEGRATIONS capture compression http1 http2 modsecurity prometheus redis)
+
+# An INTERFACE library trestle_external_NAME of an installed library: its HEADER, its LIBRARIES, and the PACKAGE of Debian.
+function(trestle_external name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "HEADER;PACKAGE;FOLDER" "LIBRARIES")
+  if(TARGET trestle_external_${name})
+    return()
+  endif()
+  find_path(TRESTLE_${name}_INCLUDE_DIR "${arg_HEADER}" PATHS ${arg_FOLDER})
+  set(paths "${TRESTLE_${name}_INCLUDE_DIR}")
+  add_library(trestle_external_${name} INTERFACE)
+  foreach(library IN LISTS arg_LIBRARIES)
+    find_library(TRESTLE_${library}_LIBRARY "${library}")
+    list(APPEND paths "${TRESTLE_${library}_LIBRARY}")
+    target_link_libraries(trestle_external_${name} INTERFACE "${TRESTLE_${library}_LIBRARY}")
+  endforeach()
+  if("${paths}" MATCHES "NOTFOUND")
+    message(FATAL_ERROR "TRESTLE_INTEGRATIONS or TRESTLE_EXAMPLES needs ${arg_HEADER} (${name}), which is missing. Install "
+      "Debian's ${arg_PACKAGE}, or set TRESTLE_${name}_INCLUDE_DIR. docs/dependencies.md has its upstream.")
+  endif()
+  target_include_directories(trestle_external_${name} SYSTEM INTERFACE "${TRESTLE_${name}_INCLUDE_DIR}")
+endfunction()
+
+# llhttp comes as C sources. Without strict mode it accepts a bare LF in some places, and white space before a colon.
+function(trestle_external_llhttp_source)
+  if(TARGET trestle_external_llhttp)
+    return()
+  endif()
+  find_path(TRESTLE_llhttp_INCLUDE_DIR llhttp.h PATHS /usr/share/include/llhttp)
+  find_path(TRESTLE_llhttp_SOURCE_DIR llhttp.c PATHS /usr/share/llhttp)
+  if(NOT TRESTLE_llhttp_INCLUDE_DIR OR NOT TRESTLE_llhttp_SOURCE_DIR)
+    message(FATAL_ERROR "TRESTLE_INTEGRATIONS or TRESTLE_EXAMPLES needs llhttp.h and llhttp.c (llhttp), which are missing. Install "
+      "Debian's node-llhttp, or set TRESTLE_llhttp_INCLUDE_DIR and TRESTLE_llhttp_SOURCE_DIR.")
+  endif()
+  add_library(trestle_external_llhttp STATIC "${TRESTLE_llhttp_SOURCE_DIR}/api.c" "${TRESTLE_llhttp_SOURCE_DIR}/http.c"
+    "${TRESTLE_llhttp_SOURCE_DIR}/llhttp.c")
+  target_compile_definitions(trestle_external_llhttp PUBLIC LLHTTP_STRICT_MODE=1)
+  target_include_directories(trestle_external_llhttp SYSTEM PUBLIC "${TRESTLE_llhttp_INCLUDE_DIR}")
+endfunction()
+
+# trestle_integration(NAME DEPS libraries of Trestle ABSEIL … EXTERNAL … SOURCES …)
+function(trestle_integration name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPS;ABSEIL;EXTERNAL;SOURCES")
+  list(TRANSFORM arg_DEPS PREPEND "trestle_")
+  list(TRANSFORM arg_ABSEIL PREPEND "absl::")
+  list(TRANSFORM arg_EXTERNAL PREPEND "trestle_external_")
+  list(TRANSFORM arg_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/integrations/${name}/")
+  add_library(trestle_${name} STATIC ${arg_SOURCES})
+  add_library(trestle::${name} ALIAS trestle_${name})
+  # Headers are included as "integrations/NAME/x.h".
+  target_include_directories(trestle_${name} PUBLIC "${PROJECT_SOURCE_DIR}")
+  target_link_libraries(trestle_${name} PUBLIC ${arg_DEPS} ${arg_ABSEIL} ${arg_EXTERNAL} ${CMAKE_DL_LIBS})
+  if(TRESTLE_WARNINGS)
+    target_compile_options(trestle_${name} PRIVATE -Wall -Wextra -Werror)
+  endif()
+endfunction()
+
+set(trestle_wanted ${TRESTLE_INTEGRATIONS})
+if(TRESTLE_EXAMPLES OR "all" IN_LIST trestle_wanted)
+  set(trestle_wanted ${TRESTLE_ALL_INTEGRATIONS})
+endif()
+foreach(name IN LISTS trestle_wanted)
+  if(NOT name IN_LIST TRESTLE_ALL_INTEGRATIONS)
+    message(FATAL_ERROR "TRESTLE_INTEGRATIONS names ${name}; there are all, ${TRESTLE_ALL_INTEGRATIONS}.")
+  endif()
+endforeach()
+# Integrations that others stand on.
+if("http2" IN_LIST trestle_wanted OR "modsecurity" IN_LIST trestle_wanted OR "prometheus" IN_LIST trestle_wanted)
+  list(APPEND trestle_wanted http1)
+endif()
+foreach(name IN LISTS trestle_wanted)
+  if(NOT TRESTLE_TLS AND NOT name STREQUAL "capture")
+    message(FATAL_ERROR "TRESTLE_TLS is OFF, and integration ${name} needs it; only capture does not.")
+  endif()
+endforeach()
+
+if("capture" IN_LIST trestle_wanted)
+  trestle_integration(capture
+    DEPS linux
+    SOURCES capture_inspector.cc pcap.cc pcap_file.cc)
+endif()
+
+if("compression" IN_LIST trestle_wanted)
+  trestle_external(brotli HEADER brotli/encode.h LIBRARIES brotlienc brotlidec PACKAGE libbrotli-dev)
+  trestle_external(zlib HEADER zlib.h LIBRARIES z PACKAGE zlib1g-dev)
+  trestle_integration(compression
+    DEPS tls
+    EXTERNAL brotli zlib
+    SOURCES brotli_compressor.cc zlib_compressor.cc)
+endif()
+
+if("http1" IN_LIST trestle_wanted)
+  trestle_external_llhttp_source()
+  trestle_integration(http1
+    DEPS proxy
+    ABSEIL flat_hash_map flat_hash_set
+    EXTERNAL llhttp
+    SOURCES
+      answer_follower.cc
+      forwarded_fields.cc
+      http1_inspector.cc
+      http_message.cc
+      http_routes.cc
+      message_reader.cc
+      proxy_fields.cc
+      xfcc.cc)
+endif()
+
+if("http2" IN_LIST trestle_wanted)
+  trestle_external(nghttp2 HEADER nghttp2/nghttp2.h LIBRARIES nghttp2 PACKAGE libnghttp2-dev)
+  trestle_integration(http2
+    DEPS http1
+    EXTERNAL nghttp2
+    SOURCES http2_routes.cc request_reader.cc)
+endif()
+
+if("modsecurity" IN_LIST trestle_wanted)
+  trestle_external(modsecurity HEADER modsecurity/modsecurity.h LIBRARIES modsecurity PACKAGE libmodsecurity-dev)
+  trestle_external(pcre2 HEADER pcre2.h LIBRARIES pcre2-8 PACKAGE libpcre2-dev)
+  trestle_external(nlohmann_json HEADER nlohmann/json.hpp PACKAGE nlohmann-json3-dev)
+  trestle_integration(modsecurity
+    DEPS http1
+    ABSEIL synchronization
+    EXTERNAL modsecurity pcre2 nlohmann_json
+    SOURCES core_rule_set.cc json_names.cc modsecurity_guard.cc regex_budget.cc)
+endif()
+
+if("prometheus" IN_LIST trestle_wanted)
+  trestle_external(prometheus_cpp HEADER prometheus/registry.h LIBRARIES prometheus-cpp-core PACKAGE prometheus-cpp-dev)
+  trestle_external(nlohmann_json HEADER nlohmann/json.hpp PACKAGE nlohmann-json3-dev)
+  trestle_integration(prometheus
+    DEPS watch linux http1
+    ABSEIL flat_hash_set synchronization
+    EXTERNAL prometheus_cpp nlohmann_json
+    SOURCES admin_server.cc legs_page.cc page_server.cc proxy_metrics.cc)
+endif()
+
+if("redis" IN_LIST trestle_wanted)
+  trestle_external(hiredis HEADER hiredis/hiredis.h LIBRARIES hiredis PACKAGE libhiredis-dev)
+  trestle_integration(redis
+    DEPS tls
+    ABSEIL random_random
+    EXTERNAL hiredis
+    SOURCES redis_connection.cc redis_ticket_keys.cc)
+endif()
