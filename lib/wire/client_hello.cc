@@ -65,6 +65,7 @@ absl::Status ClientHelloReader::error() const {
   error.leg = Leg::kFront;
   error.phase = Phase::kHello;
   error.detail = detail_;
+  if (alert_ != 0) error.alert = alert_;
   switch (state_) {
     case HelloState::kNeedMore:
     case HelloState::kDone:
@@ -147,8 +148,10 @@ bool ClientHelloReader::ReadRecordBody() {
   }
   if (state_ != HelloState::kNeedMore || message_have_ != message_bytes_) return true;
   examined_bytes_ += message_bytes_;
-  if (!wire_internal::ParseHello(message(), limits_.server_name, hello_, detail_)) {
-    state_ = HelloState::kMalformed;
+  wire_internal::HelloFault fault;
+  if (!wire_internal::ParseHello(message(), limits_.server_name, hello_, fault)) {
+    Refuse(HelloState::kMalformed, fault.detail);
+    alert_ = fault.alert;
     return false;
   }
   hello_.records = records_;

@@ -21,6 +21,7 @@ constexpr size_t kMaxSessionIdBytes = 32;
 constexpr uint8_t kHostName = 0;  // RFC 6066 3, NameType.
 constexpr uint8_t kEchOuter = 0;  // RFC 9849 5, ECHClientHelloType.
 constexpr uint8_t kEchInner = 1;
+constexpr uint8_t kIllegalParameter = 47;  // RFC 8446 6.2.
 constexpr char kNullCompression = 0;
 
 // A set of 16-bit numbers. One word holds the low ones, which nearly all extensions and classic
@@ -126,33 +127,34 @@ Reason ParseEch(ByteView body, ClientHello& hello) {
     ech.is_inner = true;
     return in.empty() ? Reason() : kReason;
   }
-  const bool whole = type == kEchOuter && in.U16(ech.kdf_id) && in.U16(ech.aead_id) &&
-                     in.U8(ech.config_id) && in.Prefixed16(ech.enc) && in.Prefixed16(ech.payload) &&
-                     !ech.payload.empty() && in.empty();
+  const bool whole = in.U16(ech.kdf_id) && in.U16(ech.aead_id) && in.U8(ech.config_id) &&
+                     in.Prefixed16(ech.enc) && in.Prefixed16(ech.payload) && !ech.payload.empty() &&
+                     in.empty();
   return whole ? Reason() : kReason;
 }
 
 class HelloParser {
  public:
-  HelloParser(const ServerNameRules& rules, ClientHello& hello, std::string& detail)
-      : rules_(rules), hello_(hello), detail_(detail) {}
+  HelloParser(const ServerNameRules& rules, ClientHello& hello, HelloFault& fault)
+      : rules_(rules), hello_(hello), fault_(fault) {}
 
   bool ParseBody(ByteView body);
 
  private:
   bool ParseExtensions(ByteView block);
   bool ParseExtension(uint16_t type, ByteView body);
+  bool ParseEncryptedClientHello(ByteView body);
   bool ParseServerName(ByteView body);
 
   bool Refuse(Reason reason) {
-    detail_ = std::string(reason);
+    fault_.detail = std::string(reason);
     return false;
   }
   bool Check(Reason reason) { return reason.empty() || Refuse(reason); }
 
   const ServerNameRules& rules_;
   ClientHello& hello_;
-  std::string& detail_;
+  HelloFault& fault_;
 };
 
 bool HelloParser::ParseBody(ByteView body) {
@@ -229,10 +231,18 @@ bool HelloParser::ParseExtension(uint16_t type, ByteView body) {
     case kExtensionKeyShare:
       return Check(ParseKeyShares(body, hello_));
     case kExtensionEncryptedClientHello:
-      return Check(ParseEch(body, hello_));
+      return ParseEncryptedClientHello(body);
     default:
       return true;
   }
+}
+
+bool HelloParser::ParseEncryptedClientHello(ByteView body) {
+  if (!body.empty() && body[0] != kEchOuter && body[0] != kEchInner) {
+    fault_.alert = kIllegalParameter;  // RFC 9849 7.
+    return Refuse("an encrypted_client_hello extension of an unknown type");
+  }
+  return Check(ParseEch(body, hello_));
 }
 
 // Parses server_name (RFC 6066 3). As in all deployments, it must have one name: a host name.
@@ -256,30 +266,31 @@ bool HelloParser::ParseServerName(ByteView body) {
 }  // namespace
 
 bool ParseHello(ByteView message, const ServerNameRules& rules, ClientHello& hello,
-                std::string& detail) {
+                HelloFault& fault) {
   hello.message = message;
-  return HelloParser(rules, hello, detail).ParseBody(message.subspan(kMessageHeaderBytes));
+  return HelloParser(rules, hello, fault).ParseBody(message.subspan(kMessageHeaderBytes));
 }
 
 }  // namespace wire_internal
 
 absl::Status ParseClientHello(ByteView message, const ServerNameRules& rules, ClientHello& hello) {
-  std::string detail;
+  wire_internal::HelloFault fault;
   hello = ClientHello();
   const size_t header = wire_internal::kMessageHeaderBytes;
   if (message.size() < header || message[0] != 1) {
-    detail = "no ClientHello message";
+    fault.detail = "no ClientHello message";
   } else if (message.size() - header !=
              static_cast<size_t>(message[1] << 16 | message[2] << 8 | message[3])) {
-    detail = "a handshake length that is not the message's";
-  } else if (wire_internal::ParseHello(message, rules, hello, detail)) {
+    fault.detail = "a handshake length that is not the message's";
+  } else if (wire_internal::ParseHello(message, rules, hello, fault)) {
     return absl::OkStatus();
   }
   Error error;
   error.code = ErrorCode::kMalformedHello;
   error.leg = Leg::kFront;
   error.phase = Phase::kHello;
-  error.detail = std::move(detail);
+  error.detail = std::move(fault.detail);
+  if (fault.alert != 0) error.alert = fault.alert;
   return MakeError(error);
 }
 

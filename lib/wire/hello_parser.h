@@ -2,6 +2,7 @@
 #ifndef TRESTLE_LIB_WIRE_HELLO_PARSER_H_
 #define TRESTLE_LIB_WIRE_HELLO_PARSER_H_
 
+#include <cstdint>
 #include <string>
 
 #include "trestle/base/bytes.h"
@@ -11,10 +12,16 @@
 namespace trestle {
 namespace wire_internal {
 
+// Why a hello is refused.
+struct HelloFault {
+  std::string detail;
+  uint8_t alert = 0;  // What an RFC demands instead of decode_error; 0 where none does.
+};
+
 // Parses `message`, a whole ClientHello with its 4-byte header, which the caller has checked.
-// Returns false with the reason in `detail` if it isn't a valid hello; `hello` is then unspecified.
+// Returns false with the reason in `fault` if it isn't a valid hello; `hello` is then unspecified.
 bool ParseHello(ByteView message, const ServerNameRules& rules, ClientHello& hello,
-                std::string& detail);
+                HelloFault& fault);
 
 }  // namespace wire_internal
 }  // namespace trestle

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "absl/algorithm/container.h"
 #include "lib/wire/byte_cursor.h"
@@ -155,7 +156,9 @@ Fault RestoreInnerHello(ByteView bytes, const ClientHello& outer, const HelloLim
     return EchFault::kInnerTooLarge;
   }
   inner.hello = ClientHello();
-  if (!ParseHello(AsBytes(inner.message), limits.server_name, inner.hello, reason)) {
+  HelloFault refused;
+  if (!ParseHello(AsBytes(inner.message), limits.server_name, inner.hello, refused)) {
+    reason = std::move(refused.detail);
     return EchFault::kMalformedInner;
   }
   if (OffersOldVersion(inner.hello)) return EchFault::kOldVersion;

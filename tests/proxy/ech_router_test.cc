@@ -157,6 +157,13 @@ TEST_F(EchRouterTest, AViolationCausesItsAlert) {
   EXPECT_EQ(observer_.closed[0].hello->ech, EchVerdict::kMalformed);
 }
 
+TEST_F(EchRouterTest, AnUnknownTypeOfTheExtensionGetsItsAlert) {
+  Connect();
+  Send(InRecords(OuterHello().Replace(kExtensionEncryptedClientHello, "\x02").Message()));
+  EXPECT_EQ(client_->received(), Alert(47));
+  EXPECT_EQ(dialer_.dials(), 0u);
+}
+
 TEST_F(EchRouterTest, TheSecondHelloIsAlsoOpened) {
   for (const size_t chunk : {0, 1, 7}) {
     SCOPED_TRACE(chunk);

@@ -1,7 +1,9 @@
 // The reader's results for a valid hello, the earliest verdict, and its limits.
 #include "trestle/wire/client_hello.h"
 
+#include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -212,6 +214,28 @@ TEST(ClientHelloReaderTest, ReportsTheOuterEch) {
   EXPECT_EQ(ech.aead_id, 1);
   EXPECT_EQ(ech.enc.size(), 32u);
   EXPECT_EQ(ech.payload.size(), 239u);
+}
+
+// RFC 9849 7 demands an alert for a type that it doesn't have, and none for other damage.
+TEST(ClientHelloReaderTest, AnUnknownTypeOfEchHasItsAlert) {
+  const auto error_of = [](const std::string& body) {
+    const std::string message =
+        PostQuantumHello("a.test").Add(kExtensionEncryptedClientHello, body).Message();
+    ClientHelloReader reader;
+    EXPECT_EQ(reader.Feed(AsBytes(InRecords(message))), HelloState::kMalformed);
+    const std::optional<Error> error = GetError(reader.error());
+    ClientHello hello;
+    EXPECT_EQ(GetError(ParseClientHello(AsBytes(message), {}, hello))->alert, error->alert);
+    return *error;
+  };
+  for (const uint8_t type : {2, 255}) {
+    const Error error = error_of(Raw({type, 0, 1, 0, 1, 7, 0, 0, 0, 1, 0}));
+    EXPECT_EQ(error.alert, 47);
+    EXPECT_EQ(error.detail, "an encrypted_client_hello extension of an unknown type");
+  }
+  for (const std::string& body : {std::string(), Raw({0}), Raw({1, 0})}) {
+    EXPECT_EQ(error_of(body).alert, std::nullopt);
+  }
 }
 
 TEST(ClientHelloReaderTest, ReplayIsExactAndEndsWithTheLastFeed) {

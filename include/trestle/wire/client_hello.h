@@ -251,6 +251,7 @@ class ClientHelloReader {
   // parsed in place, in the replay.
   std::string assembled_;
   std::string detail_;
+  uint8_t alert_ = 0;  // 0: what suits the state.
   ClientHello hello_;
 };
 
