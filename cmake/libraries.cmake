@@ -141,6 +141,7 @@ trestle_library(tls
     include/trestle/tls/credential_selector.h
     include/trestle/tls/ech_key_opener.h
     include/trestle/tls/ech_keys.h
+    include/trestle/tls/ech_pairs.h
     include/trestle/tls/key_log.h
     include/trestle/tls/peer_verifier.h
     include/trestle/tls/quic_hello_reader.h
@@ -185,6 +186,7 @@ trestle_library(tls
     lib/tls/ech/ech_key_set.cc
     lib/tls/ech/ech_keys.cc
     lib/tls/ech/ech_ledger.cc
+    lib/tls/ech/ech_pairs.cc
     lib/tls/engine/client_callbacks.cc
     lib/tls/engine/client_tls_config.cc
     lib/tls/engine/connection_state.cc

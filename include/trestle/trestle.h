@@ -68,6 +68,7 @@
 #include "trestle/tls/credential_selector.h"
 #include "trestle/tls/ech_key_opener.h"
 #include "trestle/tls/ech_keys.h"
+#include "trestle/tls/ech_pairs.h"
 #include "trestle/tls/hello_hook.h"
 #include "trestle/tls/key_log.h"
 #include "trestle/tls/peer_verifier.h"
