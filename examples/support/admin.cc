@@ -191,6 +191,9 @@ absl::Status Admin::WatchTargets() {
     metrics_.SetTicketKeyTime(
         [ring = watched->ticket_keys](absl::Time now) { return ring->SealingSince(now); });
   }
+  if (watched->ech != nullptr) {
+    metrics_.SetEchCounts([opener = watched->ech] { return opener->counts(); });
+  }
   if (server_ != nullptr) server_->SetRoutes(routes_);
   return absl::OkStatus();
 }

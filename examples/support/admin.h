@@ -19,6 +19,7 @@
 #include "trestle/linux/tcp_dialer.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/tls/client_tls_config.h"
+#include "trestle/tls/ech_key_opener.h"
 #include "trestle/tls/ticket_key_ring.h"
 #include "trestle/watch/certificate_monitor.h"
 #include "trestle/watch/leg_probe.h"
@@ -42,6 +43,7 @@ struct Watched {
   MonitorTargets targets;
   std::vector<RouteLegs> routes;
   std::shared_ptr<TicketKeyRing> ticket_keys;  ///< Of the front leg; null without one.
+  std::shared_ptr<const EchKeyOpener> ech;     ///< Of the routers; null without one.
 };
 
 /// Adds `routes`, which lead directly to backends, to the page.

@@ -28,6 +28,7 @@ void AdminServer::SetRoutes(std::vector<RouteLegs> routes) {
 LegsView AdminServer::View() const {
   LegsView view;
   view.certificates = metrics_.certificates();
+  view.ech = metrics_.ech_counts();
   absl::MutexLock lock(&mutex_);
   view.routes = routes_;
   return view;

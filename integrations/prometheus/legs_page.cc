@@ -269,6 +269,35 @@ Json RouteJson(const Row& row) {
           {"back", row.back}};
 }
 
+std::string EchHtml(const EchCounts& counts) {
+  std::string html =
+      absl::StrCat("<h2>Encrypted hellos</h2>\n<p>", counts.no_key,
+                   " without a key here (most are GREASE), ", counts.inner_in_clear,
+                   " refused because the inner form came in clear</p>\n"
+                   "<table>\n<tr><th>Config id</th><th>Opened</th><th>Not opened</th></tr>\n");
+  for (const auto& [id, config] : counts.by_config_id) {
+    absl::StrAppend(&html, "<tr><td>", static_cast<int>(id), "</td><td>", config.opened, ", and ",
+                    config.second_opened, " second hellos</td><td>", config.not_decrypted,
+                    " with another key, ", config.malformed, " malformed, ", config.over_budget,
+                    " over the budget</td></tr>\n");
+  }
+  return absl::StrCat(html, "</table>\n");
+}
+
+Json EchJson(const EchCounts& counts) {
+  Json configs = Json::array();
+  for (const auto& [id, config] : counts.by_config_id) {
+    configs.push_back({{"config_id", id},
+                       {"opened", config.opened},
+                       {"not_decrypted", config.not_decrypted},
+                       {"malformed", config.malformed},
+                       {"over_budget", config.over_budget},
+                       {"second_opened", config.second_opened}});
+  }
+  return {
+      {"configs", configs}, {"no_key", counts.no_key}, {"inner_in_clear", counts.inner_in_clear}};
+}
+
 }  // namespace
 
 std::string LegsPage(const LegsView& view, absl::Time now) {
@@ -278,11 +307,11 @@ std::string LegsPage(const LegsView& view, absl::Time now) {
   std::string text;
   for (const Row& row : rows) text += RowHtml(row, view, now);
   if (text.empty()) text = "<tr><td colspan=\"3\">No certificates are watched.</td></tr>\n";
-  return absl::StrCat(kHead, "<p>",
-                      absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", now, absl::UTCTimeZone()),
-                      "; <a href=\"/legs\">JSON</a>, <a href=\"/metrics\">metrics</a></p>\n",
-                      "<table>\n<tr><th>Route</th><th>Front leg</th><th>Back leg</th></tr>\n", text,
-                      "</table></body></html>\n");
+  return absl::StrCat(
+      kHead, "<p>", absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", now, absl::UTCTimeZone()),
+      "; <a href=\"/legs\">JSON</a>, <a href=\"/metrics\">metrics</a></p>\n",
+      "<table>\n<tr><th>Route</th><th>Front leg</th><th>Back leg</th></tr>\n", text, "</table>\n",
+      view.ech.has_value() ? EchHtml(*view.ech) : "", "</body></html>\n");
 }
 
 std::string LegsJson(const LegsView& view, absl::Time now) {
@@ -292,7 +321,8 @@ std::string LegsJson(const LegsView& view, absl::Time now) {
   }
   Json legs = Json::array();
   for (const CertificateStatus& status : view.certificates) legs.push_back(LegJson(status, now));
-  const Json document = {{"time", JsonTime(now)}, {"routes", routes}, {"legs", legs}};
+  Json document = {{"time", JsonTime(now)}, {"routes", routes}, {"legs", legs}};
+  if (view.ech.has_value()) document["ech"] = EchJson(*view.ech);
   return document.dump(2, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace) + "\n";
 }
 

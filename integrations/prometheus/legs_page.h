@@ -2,12 +2,14 @@
 #ifndef TRESTLE_INTEGRATIONS_PROMETHEUS_LEGS_PAGE_H_
 #define TRESTLE_INTEGRATIONS_PROMETHEUS_LEGS_PAGE_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/proxy/observer.h"
+#include "trestle/tls/ech_key_opener.h"
 #include "trestle/watch/certificate_monitor.h"
 
 namespace trestle {
@@ -24,15 +26,18 @@ struct RouteLegs {
 struct LegsView {
   std::vector<RouteLegs> routes;
   std::vector<CertificateStatus> certificates;
+  std::optional<EchCounts> ech = {};  ///< Nothing where routers open no encrypted hellos.
 };
 
 /// Returns an HTML page. It shows each route with its two legs side by side, their remaining days,
 /// their chains and last failures, the earliest expiry first. Certificates without a route follow
-/// in the same form. The page loads nothing and runs nothing; text from certificates is escaped.
+/// in the same form, then the counts of encrypted hellos. The page loads nothing and runs nothing;
+/// text from certificates is escaped.
 std::string LegsPage(const LegsView& view, absl::Time now);
 
 /// Returns the same as JSON: {"time", "routes": [{"name", "mode", "front", "back", …}], "legs":
-/// [{"leg", "name", "source", "endpoint", …}]}; "front" and "back" are indexes into "legs".
+/// [{"leg", "name", "source", "endpoint", …}], "ech": {"configs": [{"config_id", …}], "no_key",
+/// …}}; "front" and "back" are indexes into "legs". "ech" is missing where routers open no hellos.
 std::string LegsJson(const LegsView& view, absl::Time now);
 
 }  // namespace trestle

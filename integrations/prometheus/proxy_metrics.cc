@@ -129,6 +129,30 @@ MetricFamily LostRecordsFamily(const std::map<std::string, uint64_t>& lost) {
   return family;
 }
 
+MetricFamily EchFamily(const EchCounts& counts) {
+  MetricFamily family;
+  family.name = "trestle_ech_hellos_total";
+  family.help = "Encrypted ClientHellos that routers met, by config id and what became of them";
+  family.type = MetricType::Counter;
+  const auto add = [&](const std::string& config_id, const char* result, uint64_t count) {
+    ClientMetric& metric = family.metric.emplace_back();
+    metric.label = {{"config_id", config_id}, {"result", result}};
+    metric.counter.value = static_cast<double>(count);
+  };
+  for (const auto& [id, of_config] : counts.by_config_id) {
+    const std::string config_id = std::to_string(id);
+    add(config_id, "opened", of_config.opened);
+    add(config_id, "not_decrypted", of_config.not_decrypted);
+    add(config_id, "malformed", of_config.malformed);
+    add(config_id, "over_budget", of_config.over_budget);
+    add(config_id, "second_opened", of_config.second_opened);
+  }
+  // Clients choose these ids.
+  add("", "no_key", counts.no_key);
+  add("", "inner_in_clear", counts.inner_in_clear);
+  return family;
+}
+
 }  // namespace
 
 class ProxyMetrics::Families {
@@ -340,11 +364,23 @@ void ProxyMetrics::SetLostRecords(absl::AnyInvocable<std::map<std::string, uint6
   lost_records_ = std::move(lost);
 }
 
+void ProxyMetrics::SetEchCounts(absl::AnyInvocable<EchCounts()> counts) {
+  absl::MutexLock lock(&mutex_);
+  ech_counts_ = std::move(counts);
+}
+
+std::optional<EchCounts> ProxyMetrics::ech_counts() const {
+  absl::MutexLock lock(&mutex_);
+  if (!ech_counts_) return std::nullopt;
+  return ech_counts_();
+}
+
 std::string ProxyMetrics::Text(absl::Time now) const {
   std::vector<MetricFamily> families = registry_->Collect();
   for (MetricFamily& family : CertificateFamilies(certificates(), now)) {
     families.push_back(std::move(family));
   }
+  if (const std::optional<EchCounts> ech = ech_counts()) families.push_back(EchFamily(*ech));
   {
     absl::MutexLock lock(&mutex_);
     const absl::Time since = sealing_since_ ? sealing_since_(now) : absl::InfinitePast();

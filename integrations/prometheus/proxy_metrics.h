@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "absl/time/time.h"
 #include "prometheus/registry.h"
 #include "trestle/proxy/observer.h"
+#include "trestle/tls/ech_key_opener.h"
 #include "trestle/watch/certificate_monitor.h"
 
 namespace trestle {
@@ -48,6 +50,13 @@ class ProxyMetrics {
   void SetLostRecords(absl::AnyInvocable<std::map<std::string, uint64_t>()> lost)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  /// Sets the function that returns what became of encrypted ClientHellos: `EchKeyOpener::counts`.
+  /// `Text` and `ech_counts` call it, on their own threads.
+  void SetEchCounts(absl::AnyInvocable<EchCounts()> counts) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  /// Returns these counts; nothing before `SetEchCounts`.
+  std::optional<EchCounts> ech_counts() const ABSL_LOCKS_EXCLUDED(mutex_);
+
   /// Counts a reload. Each successful one is a generation; the initial set-up is generation 1.
   void CountReload(bool good);
 
@@ -68,6 +77,7 @@ class ProxyMetrics {
   mutable absl::AnyInvocable<absl::Time(absl::Time now)> sealing_since_ ABSL_GUARDED_BY(mutex_);
   mutable absl::AnyInvocable<std::map<std::string, uint64_t>()> lost_records_
       ABSL_GUARDED_BY(mutex_);
+  mutable absl::AnyInvocable<EchCounts()> ech_counts_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace trestle

@@ -25,7 +25,7 @@ struct EchCounts {
     uint64_t over_budget = 0;    ///< EchVerdict::kOverBudget.
     uint64_t second_opened = 0;  ///< Second hellos (HelloRetryRequest).
   };
-  /// Has the config ids of keys, current and earlier ones.
+  /// Has the config ids of all current keys, and of earlier ones that had hellos.
   std::map<uint8_t, OfConfig> by_config_id;
   uint64_t no_key = 0;          ///< EchVerdict::kNoKey. Most are GREASE.
   uint64_t inner_in_clear = 0;  ///< EchFault::kInnerInClear.

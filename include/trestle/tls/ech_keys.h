@@ -3,6 +3,8 @@
 #ifndef TRESTLE_TLS_ECH_KEYS_H_
 #define TRESTLE_TLS_ECH_KEYS_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -44,6 +46,15 @@ class EchKeys {
 
   /// Returns the ECHConfigList to publish in DNS, in base64: `ech` of an HTTPS record (RFC 9848).
   std::string PublishedConfigs() const;
+
+  /// What everyone may know of a config.
+  struct Config {
+    uint8_t config_id = 0;
+    std::string public_name;
+  };
+
+  /// Returns the configs in use, in the order of their pairs.
+  std::vector<Config> Configs() const;
 
   /// Checks that `certificates` has a certificate for each public name. Clients with an outdated
   /// config verify it before they accept a new one. Fails with ErrorCode::kConfiguration and the

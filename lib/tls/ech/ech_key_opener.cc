@@ -191,6 +191,10 @@ EchOpening EchKeyOpener::Open(const ClientHello& outer, const Endpoint& client, 
   return opening;
 }
 
-EchCounts EchKeyOpener::counts() const { return ledger_->counts(); }
+EchCounts EchKeyOpener::counts() const {
+  EchCounts counts = ledger_->counts();
+  for (const EchKeys::Config& config : keys_->Configs()) counts.by_config_id[config.config_id];
+  return counts;
+}
 
 }  // namespace trestle

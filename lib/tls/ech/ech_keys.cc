@@ -42,6 +42,14 @@ void EchKeys::Use(std::shared_ptr<const EchKeySet> keys) {
 
 std::string EchKeys::PublishedConfigs() const { return absl::Base64Escape(current()->published); }
 
+std::vector<EchKeys::Config> EchKeys::Configs() const {
+  std::vector<Config> configs;
+  for (const EchKey& key : current()->keys) {
+    configs.push_back({key.config.config_id, key.config.public_name});
+  }
+  return configs;
+}
+
 std::shared_ptr<const EchKeySet> EchKeys::current() const {
   absl::MutexLock lock(&mutex_);
   return keys_;

@@ -99,5 +99,24 @@ TEST_F(LegsPageTest, ThePageHasBothLegsOfEachRouteSideBySide) {
   EXPECT_THAT(row("–"), HasSubstr("<td></td><td><div class=\"leg fine\">"));
 }
 
+TEST_F(LegsPageTest, EncryptedHellosAreShownWhereRoutersOpenThem) {
+  LegsView view;
+  EXPECT_THAT(LegsPage(view, now_), Not(HasSubstr("Encrypted hellos")));
+  EXPECT_FALSE(Json::parse(LegsJson(view, now_)).contains("ech"));
+  view.ech.emplace();
+  view.ech->by_config_id[7] = {50, 40, 30, 20, 10};
+  view.ech->no_key = 60;
+  view.ech->inner_in_clear = 70;
+  const std::string page = LegsPage(view, now_);
+  EXPECT_THAT(page, HasSubstr("60 without a key here"));
+  EXPECT_THAT(page, HasSubstr("70 refused"));
+  EXPECT_THAT(page, HasSubstr("<td>7</td><td>50, and 10 second hellos</td><td>40 with another key, "
+                              "30 malformed, 20 over the budget</td>"));
+  const Json ech = Json::parse(LegsJson(view, now_)).at("ech");
+  EXPECT_EQ(ech.at("no_key"), 60);
+  EXPECT_EQ(ech.at("configs").at(0).at("config_id"), 7);
+  EXPECT_EQ(ech.at("configs").at(0).at("second_opened"), 10);
+}
+
 }  // namespace
 }  // namespace trestle::testing

@@ -180,6 +180,26 @@ TEST_F(MetricsTest, AcceptFailuresAreCounted) {
   EXPECT_THAT(metrics_.Text(now_), HasSubstr("\ntrestle_accept_failures_total 2\n"));
 }
 
+TEST_F(MetricsTest, EncryptedHellosAreCountedByConfigAndResult) {
+  EXPECT_THAT(metrics_.Text(now_), Not(HasSubstr("trestle_ech_hellos_total")));
+  EXPECT_FALSE(metrics_.ech_counts().has_value());
+  EchCounts counts;
+  counts.by_config_id[7] = {5, 4, 3, 2, 1};
+  counts.by_config_id[200] = {};
+  counts.no_key = 6;
+  counts.inner_in_clear = 8;
+  metrics_.SetEchCounts([counts] { return counts; });
+  const std::string text = metrics_.Text(now_);
+  for (const char* line :
+       {"config_id=\"7\",result=\"opened\"} 5", "config_id=\"7\",result=\"not_decrypted\"} 4",
+        "config_id=\"7\",result=\"malformed\"} 3", "config_id=\"7\",result=\"over_budget\"} 2",
+        "config_id=\"7\",result=\"second_opened\"} 1", "config_id=\"200\",result=\"opened\"} 0",
+        "config_id=\"\",result=\"no_key\"} 6", "config_id=\"\",result=\"inner_in_clear\"} 8"}) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("\ntrestle_ech_hellos_total{", line, "\n")));
+  }
+  e2e::ExpectPromtoolLikes(text);
+}
+
 TEST_F(MetricsTest, TicketKeysHaveAnAgeIfItIsKnown) {
   EXPECT_THAT(metrics_.Text(now_), Not(HasSubstr("trestle_ticket_key_age_seconds")));
   absl::Time since = now_;

@@ -58,6 +58,7 @@ TEST_F(MonitoringFilesTest, TheDocumentsUseExistingNames) {
   report.error = ToError(MakeError(ErrorCode::kTimeout, Leg::kBack, Phase::kRelay, "x"));
   observer->OnClosed(report);
   metrics_.SetTicketKeyTime([](absl::Time now) { return now; });
+  metrics_.SetEchCounts([] { return EchCounts(); });
   metrics_.SetLostRecords([] { return std::map<std::string, uint64_t>{{"stderr", 0}}; });
   CertificateStatus certificate = Certificate("a.test", kDay, kDay);
   certificate.chain[0].not_before = now_ - kDay;
