@@ -19,6 +19,7 @@
 #include "examples/support/admin.h"
 #include "examples/support/back_tls.h"
 #include "examples/support/connection_flags.h"
+#include "examples/support/ech_keys_file.h"
 #include "examples/support/front_options.h"
 #include "examples/support/front_tls.h"
 #include "examples/support/program.h"
@@ -62,8 +63,20 @@ struct Settings {
   std::vector<Route> offload;
   std::vector<Route> bridge;
   ConnectionOptions connection;
-  std::unique_ptr<FrontTls> front;  // Null if no route decrypts.
-  std::unique_ptr<BackTls> back;    // Null without bridges.
+  std::unique_ptr<FrontTls> front;           // Null if no route decrypts.
+  std::unique_ptr<BackTls> back;             // Null without bridges.
+  std::unique_ptr<EchKeysFile> own_ech;      // Where no route decrypts; null without ECH.
+  std::shared_ptr<EchKeys> ech_keys;         // Null without ECH.
+  std::shared_ptr<EchKeyOpener> ech_opener;  // Null without ECH.
+
+  // Returns whether a route leads to a name.
+  bool HasRoute(const std::string& name) const {
+    std::vector<Route> routes = pass;
+    routes.insert(routes.end(), offload.begin(), offload.end());
+    routes.insert(routes.end(), bridge.begin(), bridge.end());
+    const absl::StatusOr<std::shared_ptr<const RouteTable>> table = RouteTable::Create(routes);
+    return table.ok() && (*table)->Find(name).has_value();
+  }
 
   bool LeadTo(const Endpoint& listener) const {
     const auto leads = [&](const Route& route) {
@@ -81,10 +94,37 @@ Settings SettingsFromFlags() {
   settings.pass = OrExit(ParseRouteList(absl::GetFlag(FLAGS_pass)));
   settings.offload = OrExit(ParseRouteList(absl::GetFlag(FLAGS_offload)));
   settings.bridge = OrExit(ParseRouteList(absl::GetFlag(FLAGS_bridge)));
-  if (settings.offload.empty() && settings.bridge.empty()) return settings;
-  settings.front = OrExit(FrontTls::FromFlags());
+  if (settings.offload.empty() && settings.bridge.empty()) {
+    settings.own_ech = OrExit(EchKeysFile::FromFlag());
+    if (settings.own_ech != nullptr) settings.ech_keys = settings.own_ech->keys();
+  } else {
+    settings.front = OrExit(FrontTls::FromFlags());
+    settings.ech_keys = settings.front->ech_keys();
+  }
   if (!settings.bridge.empty()) settings.back = OrExit(BackTls::FromFlags());
+  if (settings.ech_keys == nullptr) return settings;
+  settings.ech_opener = OrExit(EchOpenerFromFlags(settings.ech_keys));
+  WarnOfPublicNames(*settings.ech_keys,
+                    [&](const std::string& name) { return settings.HasRoute(name); });
   return settings;
+}
+
+// What a reload does beside the certificates.
+AlsoReloaded EchReload(const Settings& settings) {
+  AlsoReloaded reloaded;
+  if (settings.ech_keys == nullptr) return reloaded;
+  reloaded.use = [&settings] {
+    WarnOfPublicNames(*settings.ech_keys,
+                      [&](const std::string& name) { return settings.HasRoute(name); });
+    return DescribeEchKeys(*settings.ech_keys);
+  };
+  return reloaded;
+}
+
+absl::StatusOr<std::string> ReloadOwnEch(const Settings& settings) {
+  if (absl::Status prepared = settings.own_ech->Prepare(); !prepared.ok()) return prepared;
+  settings.own_ech->Commit();
+  return EchReload(settings).use();
 }
 
 // One thread's blocks, and the routes that lead to them.
@@ -126,6 +166,7 @@ class BlockSet {
     SniPassthroughRouterOptions options;
     options.routes = *std::move(table);
     options.answer_plain_http = AnswerPlainHttp();
+    options.ech = settings_.ech_opener;
     options.connection = settings_.connection;
     auto router = SniPassthroughRouter::Create(scheduler_, dialer_, std::move(options), observer_);
     if (!router.ok()) return router.status();
@@ -166,6 +207,7 @@ absl::StatusOr<Blocks> MakeBlocks(Scheduler& scheduler, Dialer& dialer,
 absl::StatusOr<Watched> WatchedOf(const Settings& settings) {
   Watched watched;
   const ProxyProtocolOut proxy_header = settings.connection.proxy_protocol_to_backend;
+  watched.ech = settings.ech_opener;
   if (settings.front != nullptr) WatchFront(*settings.front, watched);
   std::vector<RouteLegs> bridges;
   for (const Route& route : settings.bridge) {
@@ -197,7 +239,10 @@ int main(int argc, char** argv) {
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
   if (settings.front != nullptr) {
-    ServeTls(host, *settings.front, settings.back.get(), settings.bridge.size());
+    ServeTls(host, *settings.front, settings.back.get(), settings.bridge.size(),
+             EchReload(settings));
+  } else if (settings.own_ech != nullptr) {
+    host.OnReload([&] { return ReloadOwnEch(settings); }, {EchKeysPath()});
   }
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {

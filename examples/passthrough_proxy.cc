@@ -1,5 +1,6 @@
 // Routes TLS connections by the server name in their ClientHello, without decryption: the backends
-// own the certificates, and the proxy has no key.
+// own the certificates, and the proxy has no key but that of encrypted ClientHellos, if it opens
+// them.
 
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include "absl/synchronization/mutex.h"
 #include "examples/support/admin.h"
 #include "examples/support/connection_flags.h"
+#include "examples/support/ech_keys_file.h"
 #include "examples/support/program.h"
 #include "examples/support/proxy_flags.h"
 #include "examples/support/proxy_host.h"
@@ -47,7 +49,7 @@ constexpr size_t kMaxRoutesFileBytes = 128 << 20;
 
 constexpr char kUsage[] =
     "Routes TLS connections by the client's server name, without decrypting them.\n"
-    "SIGHUP loads the routes file again; SIGTERM and SIGINT let open connections finish, a second\n"
+    "SIGHUP loads the files again; SIGTERM and SIGINT let open connections finish, a second\n"
     "one cuts them.\n\n"
     "  passthrough_proxy --listen=127.0.0.1:8443 \\\n"
     "      --routes=a.example=127.0.0.1:9001,*.b.example=127.0.0.1:9002";
@@ -89,8 +91,10 @@ absl::StatusOr<std::shared_ptr<const RouteTable>> LoadRoutes() {
 }
 
 // Shows all routes, and probes their backends if --probe_ca is set.
-absl::StatusOr<Watched> ReadWatched(ProxyProtocolOut proxy_header) {
+absl::StatusOr<Watched> ReadWatched(ProxyProtocolOut proxy_header,
+                                    std::shared_ptr<const EchKeyOpener> ech) {
   Watched watched;
+  watched.ech = std::move(ech);
   const absl::StatusOr<std::vector<Route>> routes = ReadRoutes();
   if (!routes.ok()) return routes.status();
   AddRoutes(*routes, ProxyMode::kPassthrough, watched);
@@ -106,50 +110,79 @@ absl::Status RefuseLoop(const ProxyHost& host, const RouteTable& table) {
   return host.RefuseLoop([&](const Endpoint& listener) { return table.LeadsTo(listener); });
 }
 
+void WarnOfPublicNames(const EchKeys& keys, const RouteTable& table) {
+  examples::WarnOfPublicNames(
+      keys, [&](const std::string& name) { return table.Find(name).has_value(); });
+}
+
+// Hands the routes to all routers. These have the same options: all accept the routes or none.
+absl::Status ReplaceRoutes(ProxyHost& host, const std::shared_ptr<const RouteTable>& table) {
+  absl::Mutex mutex;
+  absl::Status replaced;
+  host.ForEachThread([&](Blocks& blocks) {
+    absl::Status status = static_cast<SniPassthroughRouter&>(*blocks.back()).ReplaceRoutes(table);
+    absl::MutexLock lock(&mutex);
+    replaced.Update(std::move(status));
+  });
+  return replaced;
+}
+
+// Loads routes and ECH keys (`ech` may be null), and uses both or neither. They apply to new
+// connections; open ones continue.
+absl::StatusOr<std::string> Reload(ProxyHost& host, EchKeysFile* ech) {
+  const absl::StatusOr<std::shared_ptr<const RouteTable>> loaded = LoadRoutes();
+  if (!loaded.ok()) return loaded.status();
+  if (absl::Status loop = RefuseLoop(host, **loaded); !loop.ok()) return loop;
+  if (ech != nullptr) {
+    if (absl::Status prepared = ech->Prepare(); !prepared.ok()) return prepared;
+  }
+  if (absl::Status replaced = ReplaceRoutes(host, *loaded); !replaced.ok()) return replaced;
+  std::string line = absl::StrCat((*loaded)->size(), " routes");
+  if (ech == nullptr) return line;
+  ech->Commit();
+  WarnOfPublicNames(*ech->keys(), **loaded);
+  return absl::StrCat(line, "; ", DescribeEchKeys(*ech->keys()));
+}
+
+std::vector<std::string> WatchedFiles() {
+  std::vector<std::string> files;
+  for (std::string path : {absl::GetFlag(FLAGS_routes_file), EchKeysPath()}) {
+    if (!path.empty()) files.push_back(std::move(path));
+  }
+  return files;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   ParseCommandLine(argc, argv, kUsage);
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
-  const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
   const std::shared_ptr<const RouteTable> table = OrExit(LoadRoutes());
-  const Unrouted no_name = OrExit(UnroutedFromFlag("no_name", absl::GetFlag(FLAGS_no_name)));
-  const Unrouted unknown_name =
+  SniPassthroughRouterOptions options;
+  options.routes = table;
+  options.connection = OrExit(ConnectionOptionsFromFlags());
+  options.no_name = OrExit(UnroutedFromFlag("no_name", absl::GetFlag(FLAGS_no_name)));
+  options.unknown_name =
       OrExit(UnroutedFromFlag("unknown_name", absl::GetFlag(FLAGS_unknown_name)));
-
-  const std::unique_ptr<Admin> admin = OrExit(
-      Admin::FromFlags([&] { return ReadWatched(connection_options.proxy_protocol_to_backend); }));
+  options.answer_plain_http = AnswerPlainHttp();
+  const std::unique_ptr<EchKeysFile> ech = OrExit(EchKeysFile::FromFlag());
+  std::shared_ptr<EchKeyOpener> opener;
+  if (ech != nullptr) {
+    opener = OrExit(EchOpenerFromFlags(ech->keys()));
+    WarnOfPublicNames(*ech->keys(), *table);
+  }
+  options.ech = opener;
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(
+      [&] { return ReadWatched(options.connection.proxy_protocol_to_backend, opener); }));
 
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
-  const auto reload = [&]() -> absl::StatusOr<std::string> {
-    const absl::StatusOr<std::shared_ptr<const RouteTable>> loaded = LoadRoutes();
-    if (!loaded.ok()) return loaded.status();
-    if (absl::Status loop = RefuseLoop(host, **loaded); !loop.ok()) return loop;
-    // Applies to new connections; open ones continue. The routers have the same options: all accept
-    // the routes or none.
-    absl::Mutex mutex;
-    absl::Status replaced;
-    host.ForEachThread([&](Blocks& blocks) {
-      absl::Status status =
-          static_cast<SniPassthroughRouter&>(*blocks.back()).ReplaceRoutes(*loaded);
-      absl::MutexLock lock(&mutex);
-      replaced.Update(std::move(status));
-    });
-    if (!replaced.ok()) return replaced;
-    return absl::StrCat((*loaded)->size(), " routes");
-  };
-  const std::string routes_file = absl::GetFlag(FLAGS_routes_file);
-  if (!routes_file.empty()) host.OnReload(reload, {routes_file});
+  if (const std::vector<std::string> files = WatchedFiles(); !files.empty()) {
+    host.OnReload([&] { return Reload(host, ech.get()); }, files);
+  }
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     if (absl::Status loop = RefuseLoop(host, *table); !loop.ok()) return loop;
-    SniPassthroughRouterOptions options;
-    options.routes = table;
-    options.no_name = no_name;
-    options.unknown_name = unknown_name;
-    options.connection = connection_options;
-    options.answer_plain_http = AnswerPlainHttp();
-    return Alone(SniPassthroughRouter::Create(scheduler, dialer, std::move(options), observer));
+    return Alone(SniPassthroughRouter::Create(scheduler, dialer, options, observer));
   }));
 }

@@ -36,10 +36,6 @@ ABSL_FLAG(std::string, ticket_keys_file, "",
           "with the time from which it encrypts, or in order: previous, current, next; processes "
           "that share it resume each other's sessions; default: keys that end with the process");
 
-ABSL_FLAG(std::string, ech_keys_file, "",
-          "file with keys for encrypted ClientHellos: PRIVATE KEY and ECHCONFIG blocks (RFC 9934), "
-          "first the pair of the published config; default: ECH is off");
-
 namespace trestle::examples {
 
 namespace {
@@ -146,7 +142,7 @@ absl::StatusOr<ReloadSources> FrontTls::Read() {
         "the names of the CAs of --client_ca are too long for one message: clients are told none, "
         "and choose their certificates by themselves");
   }
-  auto ech_keys = ReadText(absl::GetFlag(FLAGS_ech_keys_file));
+  auto ech_keys = ReadText(EchKeysPath());
   if (!ech_keys.ok()) return ech_keys.status();
   sources.ech_keys = *std::move(ech_keys);
   auto ticket_keys = ReadText(absl::GetFlag(FLAGS_ticket_keys_file));
@@ -190,11 +186,7 @@ ReloadTargets FrontTls::targets() const {
 
 void FrontTls::LogNews() {
   LogNotes();
-  if (ech_keys_ == nullptr) return;
-  std::string configs = ech_keys_->PublishedConfigs();
-  if (configs == logged_ech_configs_) return;
-  logged_ech_configs_ = std::move(configs);
-  LogLine(absl::StrCat("ech=", logged_ech_configs_));
+  if (ech_keys_ != nullptr) ech_configs_.Log(*ech_keys_);
 }
 
 void FrontTls::LogNotes() {
@@ -208,8 +200,7 @@ std::vector<std::string> FrontTls::files() const {
   std::vector<std::string> files = ClientAuthFiles();
   for (const std::string& path :
        {absl::GetFlag(FLAGS_cert), absl::GetFlag(FLAGS_key), absl::GetFlag(FLAGS_ocsp_file),
-        absl::GetFlag(FLAGS_ticket_keys_file), absl::GetFlag(FLAGS_ech_keys_file),
-        KeyPassphraseFile()}) {
+        absl::GetFlag(FLAGS_ticket_keys_file), EchKeysPath(), KeyPassphraseFile()}) {
     if (!path.empty()) files.push_back(path);
   }
   const std::string folder = absl::GetFlag(FLAGS_certs_dir);

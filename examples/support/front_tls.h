@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "examples/support/ech_keys_file.h"
 #include "examples/support/proxy_host.h"
 #include "examples/support/ticket_keys_redis.h"
 #include "trestle/pki/thread_pool_signer.h"
@@ -53,6 +54,9 @@ class FrontTls {
   /// Returns the store for a CertificateMonitor; each reload changes its contents.
   const std::shared_ptr<CertificateStore>& certificates() const { return certificates_; }
 
+  /// Returns the keys of --ech_keys_file; null without one. A reload changes their contents.
+  const std::shared_ptr<EchKeys>& ech_keys() const { return ech_keys_; }
+
  private:
   explicit FrontTls(std::unique_ptr<ThreadPoolSigner> signers);
   absl::Status MakeParts(ReloadSources sources);
@@ -67,7 +71,7 @@ class FrontTls {
   std::shared_ptr<TicketKeyRing> ticket_keys_;  // Of a file; null without one.
   std::unique_ptr<TicketKeysRedis> redis_;
   std::shared_ptr<EchKeys> ech_keys_;
-  std::string logged_ech_configs_;
+  EchConfigsLog ech_configs_;
   std::shared_ptr<const ServerTlsConfig> config_;
 };
 

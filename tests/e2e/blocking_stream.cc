@@ -104,6 +104,9 @@ bool BlockingStream::Start(bool is_server, const std::string& server_name,
   } else {
     SSL_set_connect_state(ssl_.get());
     if (!server_name.empty()) SSL_set_tlsext_host_name(ssl_.get(), server_name.c_str());
+    if (settings.key_share != 0) {
+      CHECK_EQ(SSL_set1_client_key_shares(ssl_.get(), &settings.key_share, 1), 1);
+    }
     const std::string& ech = settings.ech_config_list;
     if (!ech.empty()) {
       CHECK_EQ(SSL_set1_ech_config_list(ssl_.get(), reinterpret_cast<const uint8_t*>(ech.data()),
@@ -288,6 +291,8 @@ std::string BlockingStream::peer_serial() const {
 bool BlockingStream::used_hello_retry_request() const {
   return SSL_used_hello_retry_request(ssl_.get()) == 1;
 }
+
+bool BlockingStream::ech_accepted() const { return SSL_ech_accepted(ssl_.get()) == 1; }
 
 std::string BlockingStream::ech_retry_configs() const {
   const uint8_t* configs = nullptr;

@@ -24,6 +24,7 @@ struct TlsSettings {
   uint16_t min_version = 0;  ///< TLS1_2_VERSION
   uint16_t max_version = 0;
   std::vector<uint16_t> groups;  ///< SSL_GROUP_X25519; the first gets the client's key share.
+  uint16_t key_share = 0;        ///< The only group with a client's key share; 0: the default.
   /// Splits the handshake's output into writes of this many bytes; 0: no splits.
   size_t handshake_piece_bytes = 0;
   std::string ech_config_list = {};  ///< Of a client, to hide the requested name.
@@ -84,6 +85,7 @@ class BlockingStream {
   std::string peer_names() const;   ///< DNS names of the peer's certificate, "a.test,b.test".
   std::string peer_serial() const;  ///< In hexadecimal.
   bool used_hello_retry_request() const;
+  bool ech_accepted() const;
 
   /// Returns the configs that the server sent to a client with rejected ECH, after the failed
   /// handshake.
