@@ -15,14 +15,33 @@
 
 namespace trestle::examples {
 
-void ParseCommandLine(int argc, char** argv, absl::string_view usage) {
+namespace {
+
+// Returns the arguments that are no flags, without the program's own name.
+std::vector<std::string> ParseFlags(int argc, char** argv, absl::string_view usage) {
   // Abseil's own --help leaves out the flags of other files than main's, and exits with status 1.
   AnswerHelpAndVersion(argc, argv, usage);
   absl::SetProgramUsageMessage(usage);
   const std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);
-  if (arguments.size() == 1) return;
+  return {arguments.begin() + 1, arguments.end()};
+}
+
+void RefuseArgument(absl::string_view argument) {
   OrExit(absl::InvalidArgumentError(
-      absl::StrCat("\"", arguments[1], "\" is no flag; see --help for what there is")));
+      absl::StrCat("\"", argument, "\" is no flag; see --help for what there is")));
+}
+
+}  // namespace
+
+void ParseCommandLine(int argc, char** argv, absl::string_view usage) {
+  const std::vector<std::string> arguments = ParseFlags(argc, argv, usage);
+  if (!arguments.empty()) RefuseArgument(arguments.front());
+}
+
+std::string ParseCommand(int argc, char** argv, absl::string_view usage) {
+  const std::vector<std::string> arguments = ParseFlags(argc, argv, usage);
+  if (arguments.size() > 1) RefuseArgument(arguments[1]);
+  return arguments.empty() ? "" : arguments.front();
 }
 
 absl::StatusOr<Endpoint> EndpointFromFlag(absl::string_view flag, absl::string_view value) {

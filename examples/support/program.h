@@ -17,6 +17,10 @@ namespace trestle::examples {
 /// program and their defaults, and exits with status 0; `--version` prints versions.
 void ParseCommandLine(int argc, char** argv, absl::string_view usage);
 
+/// The same for a program that takes a command before, between or after its flags. Returns the
+/// command; empty for none. A second one is an error.
+std::string ParseCommand(int argc, char** argv, absl::string_view usage);
+
 /// Parses an IP:PORT or unix:PATH to listen on; an error names `flag`.
 absl::StatusOr<Endpoint> EndpointFromFlag(absl::string_view flag, absl::string_view value);
 
