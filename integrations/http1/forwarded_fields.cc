@@ -103,21 +103,22 @@ void HeadRewriter::DescribeCertificate(const PeerIdentity& identity) {
   if (options_.client_certificate) {
     XfccOptions xfcc;
     xfcc.certificate = options_.xfcc_certificate;
-    certificate_ =
-        absl::StrCat("X-Forwarded-Client-Cert: ", Printable(XfccElement(identity, xfcc)), "\r\n");
+    certificate_.emplace_back("X-Forwarded-Client-Cert", Printable(XfccElement(identity, xfcc)));
   }
   if (options_.client_cert && !chain.empty()) {
-    absl::StrAppend(&certificate_, "Client-Cert: ", ByteSequence(chain.front()), "\r\n");
+    certificate_.emplace_back("Client-Cert", ByteSequence(chain.front()));
   }
   if (options_.client_cert && chain.size() > 1) {
     const auto append = [](std::string* text, const std::string& der) {
       absl::StrAppend(text, ByteSequence(der));
     };
-    absl::StrAppend(&certificate_, "Client-Cert-Chain: ",
-                    absl::StrJoin(chain.begin() + 1, chain.end(), ", ", append), "\r\n");
+    certificate_.emplace_back("Client-Cert-Chain",
+                              absl::StrJoin(chain.begin() + 1, chain.end(), ", ", append));
   }
   const bool whole = options_.client_cert || options_.xfcc_certificate;
-  if (!whole || certificate_.size() <= options_.certificate_bytes) return;
+  size_t bytes = 0;
+  for (const auto& [name, value] : certificate_) bytes += name.size() + value.size() + 4;
+  if (!whole || bytes <= options_.certificate_bytes) return;
   refusal_ = {431, "what the backend is told of the client's certificates is over the limit"};
 }
 
@@ -137,10 +138,11 @@ bool HeadRewriter::Passes(const HttpRequestHead& head, absl::string_view name, b
 std::string HeadRewriter::Rewrite(const HttpRequestHead& head, bool upgrade, bool close) const {
   std::string text =
       absl::StrCat(head.method, " ", head.target, " HTTP/1.", head.minor_version, "\r\n");
+  const auto append = [&text](absl::string_view name, absl::string_view value) {
+    absl::StrAppend(&text, name, ": ", value, "\r\n");
+  };
   for (const HttpField& field : head.fields) {
-    if (Passes(head, field.name, upgrade)) {
-      absl::StrAppend(&text, field.name, ": ", field.value, "\r\n");
-    }
+    if (Passes(head, field.name, upgrade)) append(field.name, field.value);
   }
   if (upgrade) {
     absl::StrAppend(&text, "Connection: upgrade\r\n");
@@ -149,10 +151,21 @@ std::string HeadRewriter::Rewrite(const HttpRequestHead& head, bool upgrade, boo
   } else if (head.minor_version == 0) {
     absl::StrAppend(&text, "Connection: keep-alive\r\n");
   }
-  if (options_.x_forwarded) AppendXForwarded(head, text);
-  absl::StrAppend(&text, certificate_);
-  if (options_.forwarded) AppendForwarded(head, text);
+  EmitClient(head, append);
   return text + "\r\n";
+}
+
+void HeadRewriter::ForEachField(const HttpRequestHead& head, Emit emit) const {
+  for (const HttpField& field : head.fields) {
+    if (Passes(head, field.name, /*upgrade=*/false)) emit(field.name, field.value);
+  }
+  EmitClient(head, emit);
+}
+
+void HeadRewriter::EmitClient(const HttpRequestHead& head, Emit emit) const {
+  if (options_.x_forwarded) EmitXForwarded(head, emit);
+  for (const auto& [name, value] : certificate_) emit(name, value);
+  if (options_.forwarded) EmitForwarded(head, emit);
 }
 
 // Returns a trusted proxy's complete value of `name`, to be extended; empty for other clients.
@@ -166,21 +179,21 @@ std::string HeadRewriter::Earlier(const HttpRequestHead& head, absl::string_view
   return earlier;
 }
 
-void HeadRewriter::AppendXForwarded(const HttpRequestHead& head, std::string& text) const {
+void HeadRewriter::EmitXForwarded(const HttpRequestHead& head, Emit emit) const {
   const std::string earlier = Earlier(head, "X-Forwarded-For");
   const std::string proto = Earlier(head, "X-Forwarded-Proto");
   const bool known_proto = proto == "http" || proto == "https";
-  absl::StrAppend(&text, "X-Forwarded-For: ", earlier, earlier.empty() ? "" : ", ", address_,
-                  "\r\nX-Forwarded-Proto: ", known_proto ? proto : scheme_, "\r\n");
+  emit("X-Forwarded-For", absl::StrCat(earlier, earlier.empty() ? "" : ", ", address_));
+  emit("X-Forwarded-Proto", known_proto ? absl::string_view(proto) : scheme_);
 }
 
-void HeadRewriter::AppendForwarded(const HttpRequestHead& head, std::string& text) const {
+void HeadRewriter::EmitForwarded(const HttpRequestHead& head, Emit emit) const {
   const std::string earlier = Earlier(head, "Forwarded");
-  absl::StrAppend(&text, "Forwarded: ");
-  if (!earlier.empty() && QuotesMatch(earlier)) absl::StrAppend(&text, earlier, ", ");
-  absl::StrAppend(&text, forwarded_for_);
-  if (!head.authority.empty()) absl::StrAppend(&text, ";host=\"", head.authority, "\"");
-  absl::StrAppend(&text, "\r\n");
+  std::string value;
+  if (!earlier.empty() && QuotesMatch(earlier)) absl::StrAppend(&value, earlier, ", ");
+  absl::StrAppend(&value, forwarded_for_);
+  if (!head.authority.empty()) absl::StrAppend(&value, ";host=\"", head.authority, "\"");
+  emit("Forwarded", value);
 }
 
 }  // namespace trestle

@@ -6,8 +6,10 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "integrations/http1/http_message.h"
@@ -59,6 +61,11 @@ class HeadRewriter {
   /// backend that no other request follows.
   std::string Rewrite(const HttpRequestHead& head, bool upgrade, bool close) const;
 
+  /// Calls `emit` with the name and value of each field for the backend: those of `head` that pass,
+  /// without Connection, then those that describe the client. Both views are valid during the call.
+  using Emit = absl::FunctionRef<void(absl::string_view name, absl::string_view value)>;
+  void ForEachField(const HttpRequestHead& head, Emit emit) const;
+
   /// Returns why all of this client's requests are rejected: its certificate fields exceed
   /// `certificate_bytes`. Empty if they fit.
   const std::optional<HttpRefusal>& refusal() const { return refusal_; }
@@ -67,15 +74,16 @@ class HeadRewriter {
   void DescribeCertificate(const PeerIdentity& identity);
   bool Passes(const HttpRequestHead& head, absl::string_view name, bool upgrade) const;
   std::string Earlier(const HttpRequestHead& head, absl::string_view name) const;
-  void AppendXForwarded(const HttpRequestHead& head, std::string& text) const;
-  void AppendForwarded(const HttpRequestHead& head, std::string& text) const;
+  void EmitClient(const HttpRequestHead& head, Emit emit) const;
+  void EmitXForwarded(const HttpRequestHead& head, Emit emit) const;
+  void EmitForwarded(const HttpRequestHead& head, Emit emit) const;
 
   const ForwardingOptions& options_;
   const bool trusted_;         // The client is in `append_from`.
   std::string address_;        // Of the client.
   absl::string_view scheme_;   // Of the client's connection.
   std::string forwarded_for_;  // "for=…;proto=https"
-  std::string certificate_;    // Complete certificate fields, or empty.
+  std::vector<std::pair<absl::string_view, std::string>> certificate_;  // Its fields.
   std::optional<HttpRefusal> refusal_;
 };
 
