@@ -1,0 +1,131 @@
+// BackendPool: the connections of one loop to backends, kept for later requests: one request at a
+// time on HTTP/1.1, many on HTTP/2.
+#ifndef TRESTLE_INTEGRATIONS_HTTP_BACKEND_POOL_H_
+#define TRESTLE_INTEGRATIONS_HTTP_BACKEND_POOL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "integrations/http/http_exchange.h"
+#include "integrations/http/turn_queue.h"
+#include "trestle/base/endpoint.h"
+#include "trestle/io/dialer.h"
+#include "trestle/io/scheduler.h"
+#include "trestle/tls/client_session_cache.h"
+#include "trestle/tls/client_tls_config.h"
+
+namespace trestle {
+
+/// How a backend is spoken to.
+enum class BackendScheme : uint8_t {
+  kHttp,   ///< HTTP/1.1 in clear text.
+  kHttps,  ///< HTTP/2 or HTTP/1.1 over TLS, by ALPN.
+  kH2c,    ///< HTTP/2 in clear text, with prior knowledge (RFC 9113 3.3).
+};
+
+/// Returns the scheme's text in routes: "https".
+absl::string_view EnumName(BackendScheme scheme);
+
+/// A kind of connection. A request uses connections that are equal in all of it, so none crosses a
+/// server name, a credential or a verification policy.
+struct BackendTarget {
+  Endpoint endpoint;
+  BackendScheme scheme = BackendScheme::kHttp;
+  std::string server_name;  ///< With kHttps: sent as SNI, and must be in the certificate.
+  /// Offers HTTP/1.1 only, for requests that change the protocol.
+  bool http1_only = false;
+  /// With kHttps: its `policy()` covers trust, verification and credential.
+  std::shared_ptr<const ClientTlsConfig> tls;
+};
+
+/// Limits of a pool, for each target.
+struct BackendPoolLimits {
+  size_t connections = 64;  ///< Open and opening ones. Further requests wait.
+  size_t waiting = 1024;    ///< Requests that wait for a connection.
+  /// How long a connection is kept without a request. A backend's `Keep-Alive: timeout` shortens
+  /// it.
+  absl::Duration idle_time = absl::Seconds(30);
+  /// For connecting, and again for the TLS handshake.
+  absl::Duration open_timeout = absl::Seconds(5);
+};
+
+/// One connection to a backend.
+class BackendConnection {
+ public:
+  /// Begins a request.
+  virtual BackStream& Start(HttpExchange& exchange, const HttpRequest& request) = 0;
+  virtual HttpVersion version() const = 0;
+  /// Returns whether it carried a request before.
+  virtual bool reused() const = 0;
+
+ protected:
+  ~BackendConnection() = default;
+};
+
+/// Waits for a connection.
+class BackendWaiter {
+ public:
+  /// The connection has room for one request, which begins within this call or never.
+  virtual void OnConnection(BackendConnection& connection) = 0;
+  virtual void OnNoConnection(const absl::Status& why) = 0;
+
+ protected:
+  ~BackendWaiter() = default;
+};
+
+/// Numbers of a pool, for metrics.
+struct BackendPoolStats {
+  size_t connections = 0;
+  size_t waiting = 0;
+  uint64_t opened = 0;
+  uint64_t reused = 0;
+};
+
+/// No connection with bytes that answer no request is handed out, nor one whose peer has ended it.
+class BackendPool {
+ public:
+  /// All must outlive the pool.
+  BackendPool(Scheduler& scheduler, Dialer& dialer, TurnQueue& turns, const HttpLimits& limits,
+              const BackendPoolLimits& pool_limits);
+  ~BackendPool();
+  BackendPool(const BackendPool&) = delete;
+  BackendPool& operator=(const BackendPool&) = delete;
+
+  /// Finds or opens a connection. Calls `waiter` once, perhaps within this call, unless `Forget`
+  /// comes before. Within a turn only.
+  void Get(const BackendTarget& target, BackendWaiter& waiter);
+
+  /// Takes back a `Get`.
+  void Forget(BackendWaiter& waiter);
+
+  BackendPoolStats stats() const;
+
+ private:
+  class Connection;
+  class Group;
+
+  void Sweep();
+  void ArmSweep();
+
+  Scheduler& scheduler_;
+  Dialer& dialer_;
+  TurnQueue& turns_;
+  const HttpLimits& limits_;
+  const BackendPoolLimits pool_limits_;
+  ClientSessionCache sessions_;
+  absl::flat_hash_map<std::string, std::unique_ptr<Group>> groups_;
+  Timer sweep_;
+  uint64_t opened_ = 0;
+  uint64_t reused_ = 0;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_INTEGRATIONS_HTTP_BACKEND_POOL_H_

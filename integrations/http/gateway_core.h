@@ -1,0 +1,44 @@
+// GatewayCore: what the connections and requests of one gateway share.
+#ifndef TRESTLE_INTEGRATIONS_HTTP_GATEWAY_CORE_H_
+#define TRESTLE_INTEGRATIONS_HTTP_GATEWAY_CORE_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/random/random.h"
+#include "integrations/http/backend_picker.h"
+#include "integrations/http/backend_pool.h"
+#include "integrations/http/front_connection.h"
+#include "integrations/http/http_gateway.h"
+#include "integrations/http/request_exchange.h"
+#include "integrations/http/turn_queue.h"
+
+namespace trestle {
+
+struct GatewayCore {
+  GatewayCore(Scheduler& scheduler, Dialer& dialer, HttpGatewayOptions gateway_options,
+              HttpObserver* observer)
+      : scheduler(scheduler),
+        options(std::move(gateway_options)),
+        observer(observer),
+        turns(scheduler),
+        pool(scheduler, dialer, turns, options.limits, options.pool) {}
+
+  Scheduler& scheduler;
+  HttpGatewayOptions options;
+  HttpObserver* const observer;
+  TurnQueue turns;
+  BackendPool pool;
+  BackendPicker picker;
+  absl::BitGen random;
+  bool draining = false;
+  double retries_left = 10;  // Tokens; each request adds a part of one.
+  absl::flat_hash_map<RequestExchange*, std::unique_ptr<RequestExchange>> exchanges;
+  absl::flat_hash_map<FrontConnection*, std::unique_ptr<FrontConnection>> connections;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_INTEGRATIONS_HTTP_GATEWAY_CORE_H_

@@ -1,0 +1,136 @@
+#include "integrations/http/http2_client.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+
+struct Http2Client::Stream final : public Http2Stream, public BackStream {
+  explicit Stream(Http2Client& codec) : codec(codec) {}
+
+  void OnRequestBody() override { codec.ResumeBody(*this); }
+  void OnResponseTaken(size_t bytes) override { codec.TakeIncoming(*this, bytes); }
+
+  void Cancel() override {
+    exchange = nullptr;
+    codec.Reset(*this, NGHTTP2_CANCEL);
+  }
+
+  Http2Client& codec;
+  bool to_head = false;
+  int informational = 0;
+};
+
+BackStream& Http2Client::Start(HttpExchange& exchange, const HttpRequest& request) {
+  auto stream = std::make_unique<Stream>(*this);
+  stream->exchange = &exchange;
+  stream->to_head = request.method == "HEAD";
+  std::vector<nghttp2_nv> list;
+  AppendField(list, ":method", request.method);
+  AppendField(list, ":scheme", scheme_);
+  if (!request.authority.empty()) AppendField(list, ":authority", request.authority);
+  AppendField(list, ":path", request.target);
+  for (const HttpFields::Field& field : request.fields) AppendField(list, field.name, field.value);
+  std::string length;
+  if (request.content_length.has_value()) {
+    length = absl::StrCat(*request.content_length);
+    AppendField(list, "content-length", length);
+  }
+  if (request.expects_continue) AppendField(list, "expect", "100-continue");
+  const nghttp2_data_provider provider = ProviderOf(*stream);
+  stream->id = nghttp2_submit_request(session_, nullptr, list.data(), list.size(),
+                                      request.has_body ? &provider : nullptr, nullptr);
+  stream->sent_end = !request.has_body;
+  Stream& started = *stream;
+  streams_[stream->id] = std::move(stream);
+  hook_.OnCodecReady();
+  return started;
+}
+
+size_t Http2Client::capacity() const {
+  if (draining_ || !failure_.ok() || nghttp2_session_check_request_allowed(session_) == 0) return 0;
+  const uint32_t theirs =
+      nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+  const size_t most = std::min(theirs, limits_.streams);
+  return most - std::min(most, streams_.size());
+}
+
+void Http2Client::OnIncoming(Http2Stream& stream) {
+  HttpExchange& exchange = *stream.exchange;
+  exchange.OnResponseBody();
+  if (stream.exchange == nullptr || !exchange.response_body.ended()) return;
+  stream.exchange = nullptr;
+  // The rest of the request is of no use any more.
+  if (!stream.sent_end) Reset(stream, NGHTTP2_CANCEL);
+  exchange.OnBackDone();
+}
+
+void Http2Client::OnHead(Http2Stream& base, bool end_stream) {
+  auto& stream = static_cast<Stream&>(base);
+  Http2Head head = std::move(stream.head);
+  stream.head = {};
+  if (stream.exchange == nullptr) return;
+  if (head.refusal.has_value()) return Fail(stream, head.refusal->reason);
+  HttpResponse response;
+  if (!absl::SimpleAtoi(head.Pseudo(":status"), &response.status) || response.status < 100) {
+    return Fail(stream, "its status isn't a number of three digits");
+  }
+  response.fields = std::move(head.fields);
+  if (response.status / 100 == 1) {
+    if (++stream.informational > limits_.informational) {
+      return Fail(stream, "more 1xx responses than the limit");
+    }
+    return stream.exchange->OnInformational(std::move(response));
+  }
+  stream.head_done = true;
+  uint64_t length = 0;
+  const std::string* const sent_length = response.fields.Find("content-length");
+  if (sent_length != nullptr && absl::SimpleAtoi(*sent_length, &length)) {
+    response.content_length = length;
+  }
+  response.fields.Remove("content-length");
+  // With the head, so that it can go out with the end.
+  if (end_stream) stream.exchange->response_body.End();
+  stream.exchange->OnResponse(std::move(response));
+}
+
+void Http2Client::Fail(Http2Stream& stream, std::string reason) {
+  HttpExchange* const exchange = std::exchange(stream.exchange, nullptr);
+  Reset(stream, NGHTTP2_PROTOCOL_ERROR);
+  exchange->OnBackFailed(BackFailure::kBroken,
+                         MakeError(ErrorCode::kProtocol, Leg::kBack, Phase::kRelay,
+                                   absl::StrCat("the backend's response is refused: ", reason)));
+}
+
+void Http2Client::OnClosed(Http2Stream& stream, uint32_t error_code) {
+  HttpExchange* const exchange = std::exchange(stream.exchange, nullptr);
+  if (exchange == nullptr) return;
+  const BackFailure failure =
+      error_code == NGHTTP2_REFUSED_STREAM ? BackFailure::kNotProcessed : BackFailure::kBroken;
+  exchange->OnBackFailed(failure, failure_.ok()
+                                      ? MakeError(ErrorCode::kTruncated, Leg::kBack, Phase::kRelay,
+                                                  absl::StrCat("the backend reset the stream: ",
+                                                               nghttp2_http2_strerror(error_code)))
+                                      : failure_);
+}
+
+void Http2Client::ReceiveEnd() {
+  LoseStreams(MakeError(ErrorCode::kTruncated, Leg::kBack, Phase::kRelay,
+                        "the backend ended the connection before its response was complete"));
+  hook_.OnCodecReady();
+}
+
+bool Http2Client::over() const { return SessionOver() || (draining_ && streams_.empty()); }
+
+void Http2Client::Drain() {
+  draining_ = true;
+  hook_.OnCodecReady();
+}
+
+}  // namespace trestle

@@ -1,0 +1,94 @@
+#include "integrations/http/http_gateway.h"
+
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "integrations/http/gateway_core.h"
+#include "trestle/base/error.h"
+
+namespace trestle {
+namespace {
+
+absl::Status CheckTimeouts(const HttpTimeouts& timeouts) {
+  for (const absl::Duration limit :
+       {timeouts.head, timeouts.body, timeouts.connect, timeouts.first_byte, timeouts.response,
+        timeouts.idle, timeouts.tunnel, timeouts.continuation}) {
+    if (limit <= absl::ZeroDuration()) {
+      return ConfigurationError("each time limit of the gateway must be more than zero");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckOptions(const HttpGatewayOptions& options) {
+  if (options.routes == nullptr) return ConfigurationError("the gateway needs routes");
+  if (options.routes->needs_tls() && options.back_tls == nullptr) {
+    return ConfigurationError("the gateway needs back_tls for its https backends");
+  }
+  const HttpLimits& limits = options.limits;
+  if (limits.stream_bytes == 0 || limits.streams == 0 || limits.head.head_bytes == 0 ||
+      limits.head.fields == 0 || limits.head.target_bytes == 0 || options.body_bytes == 0 ||
+      options.pool.connections == 0) {
+    return ConfigurationError("each limit of the gateway must be at least 1");
+  }
+  if (absl::Status status = CheckTimeouts(options.timeouts); !status.ok()) return status;
+  return CheckForwarding(options.forwarding);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<HttpGateway>> HttpGateway::Create(Scheduler& scheduler,
+                                                                 Dialer& dialer,
+                                                                 HttpGatewayOptions options,
+                                                                 HttpObserver* observer) {
+  if (absl::Status status = CheckOptions(options); !status.ok()) return status;
+  return absl::WrapUnique(new HttpGateway(
+      std::make_unique<GatewayCore>(scheduler, dialer, std::move(options), observer)));
+}
+
+HttpGateway::HttpGateway(std::unique_ptr<GatewayCore> core) : core_(std::move(core)) {}
+
+HttpGateway::~HttpGateway() {
+  const TurnQueue::Turn turn(core_->turns);
+  while (!core_->connections.empty()) {
+    auto connection = std::move(core_->connections.begin()->second);
+    core_->connections.erase(core_->connections.begin());
+    connection->Cut();
+    core_->turns.Bury(std::move(connection));
+  }
+}
+
+void HttpGateway::Serve(Accepted connection) {
+  const TurnQueue::Turn turn(core_->turns);
+  auto front = std::make_unique<FrontConnection>(*core_, std::move(connection));
+  FrontConnection& started = *front;
+  core_->connections.emplace(&started, std::move(front));
+  started.Start();
+}
+
+absl::Status HttpGateway::UseRoutes(std::shared_ptr<const GatewayRoutes> routes) {
+  if (routes == nullptr) return ConfigurationError("the gateway needs routes");
+  if (routes->needs_tls() && core_->options.back_tls == nullptr) {
+    return ConfigurationError("the gateway needs back_tls for its https backends");
+  }
+  core_->options.routes = std::move(routes);
+  return absl::OkStatus();
+}
+
+void HttpGateway::UseBackTls(std::shared_ptr<const ClientTlsConfig> back_tls) {
+  if (back_tls != nullptr) core_->options.back_tls = std::move(back_tls);
+}
+
+void HttpGateway::BeginDrain() {
+  const TurnQueue::Turn turn(core_->turns);
+  core_->draining = true;
+  std::vector<FrontConnection*> connections;
+  for (const auto& [pointer, connection] : core_->connections) connections.push_back(pointer);
+  for (FrontConnection* const connection : connections) connection->Drain();
+}
+
+size_t HttpGateway::open_connections() const { return core_->connections.size(); }
+size_t HttpGateway::open_requests() const { return core_->exchanges.size(); }
+BackendPoolStats HttpGateway::pool_stats() const { return core_->pool.stats(); }
+
+}  // namespace trestle

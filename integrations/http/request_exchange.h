@@ -1,0 +1,102 @@
+// RequestExchange: one request of a gateway from its head to its report: checks, route, backend,
+// tries, time limits, and the bodies in both directions.
+#ifndef TRESTLE_INTEGRATIONS_HTTP_REQUEST_EXCHANGE_H_
+#define TRESTLE_INTEGRATIONS_HTTP_REQUEST_EXCHANGE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "integrations/http/backend_pool.h"
+#include "integrations/http/gateway_routes.h"
+#include "integrations/http/http_exchange.h"
+#include "integrations/http/http_observer.h"
+#include "integrations/http/turn_queue.h"
+#include "trestle/io/scheduler.h"
+
+namespace trestle {
+
+struct GatewayCore;
+class FrontConnection;
+
+/// Lives from the head of a request until the front stream is over.
+class RequestExchange final : public Buried, public HttpExchange, public BackendWaiter {
+ public:
+  /// All outlive the exchange, but `front` and `stream` only until the stream is over.
+  RequestExchange(GatewayCore& core, FrontConnection& front, FrontStream& stream);
+
+  /// Begins with a valid head.
+  void Begin(HttpRequest request);
+  /// Answers a request that can't be read.
+  void BeginRefused(HttpRequest request, HttpRefusal refusal);
+
+  void OnRequestBody() override;
+  void OnRequestRefused(HttpRefusal refusal) override;
+  void OnResponseTaken(size_t bytes) override;
+  void OnClientGone(const absl::Status& why) override;
+  void OnResponseSent() override;
+  void OnRequestTaken(size_t bytes) override;
+  void OnInformational(HttpResponse response) override;
+  void OnResponse(HttpResponse response) override;
+  void OnResponseBody() override;
+  void OnBackDone() override;
+  void OnBackFailed(BackFailure failure, const absl::Status& why) override;
+
+  void OnConnection(BackendConnection& connection) override;
+  void OnNoConnection(const absl::Status& why) override;
+
+ private:
+  enum class State : uint8_t {
+    kConnecting,  // Or before.
+    kWaiting,     // For the response's head.
+    kResponding,
+    kOver,
+  };
+
+  void Note(const HttpRequest& request);
+  std::optional<HttpRefusal> Check(const HttpRequest& request) const;
+  void MakeBackRequest(HttpRequest request);
+  void AddTunnelFields();
+  void Connect();
+  bool MayRetry(BackFailure failure) const;
+  void Answer(int status, HttpReason reason, std::string detail);
+  void Refuse(const HttpRefusal& refusal);
+  void AbortFront(HttpReason reason, std::string detail);
+  void DropBack();
+  void Finish();
+
+  void Progress();
+  absl::Duration LimitNow() const;
+  void Arm();
+  void OnLimit();
+
+  GatewayCore& core_;
+  FrontConnection* const connection_;
+  FrontStream* front_;  // Null once it is over.
+  BackStream* back_ = nullptr;
+  State state_ = State::kConnecting;
+  bool in_pool_ = false;  // Waits for a connection.
+  std::shared_ptr<const GatewayRoute> route_;
+  HttpRequest request_;  // As the backend gets it.
+  bool from_http2_tunnel_ = false;
+  bool to_head_ = false;
+  bool tunnel_ = false;
+  bool own_page_ = false;       // The response is this gateway's.
+  bool continued_ = false;      // The client got a 100.
+  uint64_t taken_by_back_ = 0;  // Bytes of the request's body.
+  int retries_ = 0;
+  std::vector<Endpoint> candidates_;
+  size_t candidate_ = 0;
+  HttpRequestReport report_;
+  MonotonicTime began_;
+  MonotonicTime progress_;
+  Timer limit_;
+  Timer continuation_;
+};
+
+}  // namespace trestle
+
+#endif  // TRESTLE_INTEGRATIONS_HTTP_REQUEST_EXCHANGE_H_
