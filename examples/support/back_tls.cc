@@ -48,6 +48,8 @@ absl::Status AddCredential(ClientTlsOptions& options) {
 
 }  // namespace
 
+bool HasBackTls() { return !absl::GetFlag(FLAGS_backend_ca).empty(); }
+
 absl::Status BackTls::Read(ReloadSources& sources) {
   const absl::StatusOr<std::string> path = CaPath();
   if (!path.ok()) return path.status();

@@ -15,6 +15,9 @@
 
 namespace trestle::examples {
 
+/// Returns whether --backend_ca is set, which TLS towards backends needs.
+bool HasBackTls();
+
 /// TLS towards backends as --backend_ca, --backend_crl, --backend_pins, --backend_cert and
 /// --backend_key set it. For the main thread.
 class BackTls {

@@ -96,6 +96,7 @@ class ProxyHost::Worker {
     listener_->Retire(
         [this, deadline = loop_->MonotonicNow() + timeout, done = std::move(done)]() mutable {
           listener_.reset();
+          for (const auto& part : parts_) part->BeginDrain();
           // All blocks know the deadline from the start.
           for (const auto& block : blocks_) block->Drain(TimeLeft(deadline), [] {});
           DrainBlocks(blocks_.size(), deadline, std::move(done));
@@ -106,6 +107,8 @@ class ProxyHost::Worker {
   void OnAcceptFailure(absl::AnyInvocable<void(const absl::Status&)> call) {
     listener_->SetFailureCallback(std::move(call));
   }
+
+  void Keep(std::unique_ptr<ThreadPart> part) { parts_.push_back(std::move(part)); }
 
   EpollLoop& loop() { return *loop_; }
   Blocks& blocks() { return blocks_; }
@@ -129,6 +132,7 @@ class ProxyHost::Worker {
   const absl::Duration keepalive_;
   TcpDialer dialer_;
   std::unique_ptr<ConnectionObserver> observer_;
+  std::vector<std::unique_ptr<ThreadPart>> parts_;
   Blocks blocks_;
   std::unique_ptr<TcpListener> listener_;
   Thread thread_;
@@ -201,6 +205,8 @@ absl::Status ProxyHost::StartWorkers(BlockFactory& new_blocks) {
   }
   return started;
 }
+
+void ProxyHost::Keep(std::unique_ptr<ThreadPart> part) { workers_.back()->Keep(std::move(part)); }
 
 void ProxyHost::ForEachThread(const std::function<void(Blocks&)>& call) {
   absl::BlockingCounter pending(static_cast<int>(workers_.size()));

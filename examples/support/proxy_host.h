@@ -69,6 +69,15 @@ class MainLoopPart {
   virtual void Stop() = 0;
 };
 
+/// Something else on a thread that its blocks use, such as a handler.
+class ThreadPart {
+ public:
+  virtual ~ThreadPart() = default;
+
+  /// Called on its thread when the blocks begin to drain.
+  virtual void BeginDrain() = 0;
+};
+
 /// Observes a host's life cycle. All calls come from the main thread.
 class ProxyHostWatcher : public MainLoopPart {
  public:
@@ -107,6 +116,10 @@ class ProxyHost {
   void AddPart(MainLoopPart* part) {
     if (part != nullptr) parts_.push_back(part);
   }
+
+  /// Keeps `part` until the blocks of its thread are gone. Call it in the factory of `Run`, for the
+  /// thread that the factory works for.
+  void Keep(std::unique_ptr<ThreadPart> part);
 
   /// Serves connections until SIGTERM or SIGINT. Then it stops accepting and lets open connections
   /// finish, for at most the drain timeout; a second signal cuts them. Returns OK in both cases, or

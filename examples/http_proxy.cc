@@ -1,0 +1,170 @@
+// An HTTP gateway: terminates clients' TLS, reads each request of HTTP/1.1 and HTTP/2, and sends it
+// to the backend of its host and path: in clear text (offload) or over TLS (bridging).
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "examples/support/admin.h"
+#include "examples/support/back_tls.h"
+#include "examples/support/connection_flags.h"
+#include "examples/support/front_options.h"
+#include "examples/support/front_tls.h"
+#include "examples/support/gateway_flags.h"
+#include "examples/support/program.h"
+#include "examples/support/proxy_flags.h"
+#include "examples/support/proxy_host.h"
+#include "examples/support/request_log.h"
+#include "examples/support/tls_legs.h"
+#include "integrations/http/gateway_routes.h"
+#include "integrations/http/http_gateway.h"
+#include "trestle/proxy/tls_terminator.h"
+
+namespace {
+
+using trestle::GatewayRoute;
+using trestle::GatewayRoutes;
+using trestle::HttpGateway;
+
+constexpr char kUsage[] =
+    "Terminates clients' TLS, reads each request of HTTP/1.1 and HTTP/2, and sends it to the\n"
+    "backend of its host and path, on connections that are kept: http:// in clear text, https://\n"
+    "over TLS with a verified certificate, h2c:// HTTP/2 in clear text. Files are loaded again\n"
+    "when they change and on SIGHUP; SIGTERM and SIGINT let requests in progress finish, a second\n"
+    "one cuts them.\n\n"
+    "  http_proxy --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem --backend_ca=ca.pem \\\n"
+    "      --routes='app.test/=http://127.0.0.1:8080,"
+    "app.test/api=https://127.0.0.1:9443@api.internal'";
+
+// The gateway of one thread.
+struct ThreadGateway final : public trestle::examples::ThreadPart {
+  void BeginDrain() override { gateway->BeginDrain(); }
+  std::unique_ptr<HttpGateway> gateway;
+};
+
+// The gateways of all threads, and what reloads change in them.
+class Gateways {
+ public:
+  void Add(trestle::Scheduler& loop, HttpGateway& gateway) {
+    gateways_.push_back({&loop, &gateway});
+  }
+
+  void Use(const std::shared_ptr<const GatewayRoutes>& routes,
+           const std::shared_ptr<const trestle::ClientTlsConfig>& back_tls) {
+    for (const auto& [loop, gateway] : gateways_) {
+      loop->PostFromAnyThread([gateway = gateway, routes, back_tls] {
+        gateway->UseBackTls(back_tls);
+        gateway->UseRoutes(routes).IgnoreError();  // Checked when it was loaded.
+      });
+    }
+  }
+
+ private:
+  std::vector<std::pair<trestle::Scheduler*, HttpGateway*>> gateways_;
+};
+
+absl::StatusOr<std::shared_ptr<const GatewayRoutes>> LoadRoutes(bool has_back_tls) {
+  auto routes = trestle::examples::GatewayRoutesFromFlags();
+  if (routes.ok() && (*routes)->needs_tls() && !has_back_tls) {
+    return trestle::examples::FlagError("backend_ca", "is required for https:// backends");
+  }
+  return routes;
+}
+
+std::vector<trestle::RouteLegs> LegsOf(const GatewayRoutes& routes) {
+  std::vector<trestle::RouteLegs> legs;
+  for (const std::shared_ptr<const GatewayRoute>& route : routes.routes()) {
+    const bool tls = route->scheme == trestle::BackendScheme::kHttps;
+    legs.push_back({route->host, tls ? trestle::ProxyMode::kBridge : trestle::ProxyMode::kOffload,
+                    route->backends.endpoints, route->backend_name});
+  }
+  return legs;
+}
+
+bool LeadsToAny(const GatewayRoutes& routes, const trestle::Endpoint& listener) {
+  for (const std::shared_ptr<const GatewayRoute>& route : routes.routes()) {
+    if (trestle::LeadsTo(route->backends, listener)) return true;
+  }
+  return false;
+}
+
+absl::StatusOr<std::unique_ptr<trestle::examples::BackTls>> OptionalBackTls() {
+  if (!trestle::examples::HasBackTls()) return nullptr;
+  return trestle::examples::BackTls::FromFlags();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace trestle;
+  using namespace trestle::examples;
+  ParseCommandLine(argc, argv, kUsage);
+  const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
+  const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
+  const GatewayFlags flags = OrExit(GatewayFromFlags());
+  if (UnreadHttp2Allowed()) {
+    OrExit(FlagError("dangerous_unread_http2", "has no use here: all requests are read"));
+  }
+  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags({"h2", "http/1.1"}));
+  const auto& clients = front->config()->options().client_authentication;
+  const bool differs = clients != nullptr && clients->differs_by_name();
+  const std::unique_ptr<BackTls> back = OrExit(OptionalBackTls());
+  auto routes = OrExit(LoadRoutes(back != nullptr));
+  const auto back_config = [&]() -> std::shared_ptr<const ClientTlsConfig> {
+    return back != nullptr ? back->config() : nullptr;
+  };
+
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
+    Watched watched;
+    WatchFront(*front, watched);
+    watched.routes = LegsOf(*routes);
+    return watched;
+  }));
+
+  RequestLog log;
+  Gateways gateways;
+  AlsoReloaded reload;
+  auto loaded = routes;
+  reload.files = RoutesFiles();
+  reload.load = [&] {
+    auto read = LoadRoutes(back != nullptr);
+    if (read.ok()) loaded = *std::move(read);
+    return read.status();
+  };
+  reload.use = [&] {
+    routes = loaded;
+    gateways.Use(routes, back_config());
+    return absl::StrCat(routes->routes().size(), " routes");
+  };
+
+  ProxyHost host(host_options);
+  host.SetWatcher(admin.get());
+  ServeTls(host, *front, back.get(), 0, std::move(reload));
+  OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
+                      ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
+    const auto leads_to = [&](const Endpoint& listener) { return LeadsToAny(*routes, listener); };
+    if (absl::Status loop = host.RefuseLoop(leads_to); !loop.ok()) return loop;
+    HttpGatewayOptions options = flags.options;
+    options.routes = routes;
+    options.back_tls = back_config();
+    if (differs) options.hosts = GatewayHosts::kServerName;
+    auto part = std::make_unique<ThreadGateway>();
+    auto gateway = HttpGateway::Create(scheduler, dialer, std::move(options),
+                                       flags.log_requests ? &log : nullptr);
+    if (!gateway.ok()) return gateway.status();
+    part->gateway = *std::move(gateway);
+    gateways.Add(scheduler, *part->gateway);
+    TlsTerminatorOptions terminator;
+    terminator.front_tls = front->config();
+    terminator.connection = connection_options;
+    terminator.handler = part->gateway.get();
+    terminator.dangerous_unread_http2 = true;  // The gateway reads it.
+    host.Keep(std::move(part));
+    return Alone(TlsTerminator::Create(scheduler, dialer, std::move(terminator), observer));
+  }));
+}

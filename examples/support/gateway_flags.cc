@@ -1,0 +1,133 @@
+#include "examples/support/gateway_flags.h"
+
+#include <utility>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "examples/support/program.h"
+#include "trestle/linux/file.h"
+
+ABSL_FLAG(std::string, routes, "",
+          "HOST/PATH=SCHEME://IP:PORT[+IP:PORT...][@NAME], comma-separated: selects backends by "
+          "host and path prefix of each request. SCHEME is http, https or h2c; NAME is the name in "
+          "the certificates of https backends; the host \"default\" is all others");
+ABSL_FLAG(std::string, routes_file, "",
+          "file with one such route on each line, instead of --routes; options may follow a route: "
+          "balance=round_robin, balance=client_address, tries=N. # begins a comment");
+ABSL_FLAG(absl::Duration, connect_timeout, trestle::HttpTimeouts().connect,
+          "time limit for a connection to a backend, all tries together; over it, the client gets "
+          "504");
+ABSL_FLAG(absl::Duration, backend_timeout, trestle::HttpTimeouts().first_byte,
+          "how long a backend may be silent before its response begins; over it, the client gets "
+          "504");
+ABSL_FLAG(absl::Duration, response_timeout, trestle::HttpTimeouts().response,
+          "how long a backend or a client may be silent in the middle of a response");
+ABSL_FLAG(absl::Duration, request_timeout, trestle::HttpTimeouts().body,
+          "how long a client may be silent in the middle of a body; over it, it gets 408");
+ABSL_FLAG(absl::Duration, keepalive_timeout, trestle::HttpTimeouts().idle,
+          "how long a client's connection stays open without a request");
+ABSL_FLAG(uint64_t, max_body, 0,
+          "maximum bytes of a request's body; longer ones get 413. 0: no limit");
+ABSL_FLAG(uint32_t, backend_connections, trestle::BackendPoolLimits().connections,
+          "maximum number of connections of a thread to a backend; further requests wait");
+ABSL_FLAG(bool, log_requests, false,
+          "writes one line of JSON about each request to standard error");
+ABSL_FLAG(std::string, http_trusted_proxies, "",
+          "IP addresses or CIDR ranges, comma-separated, of trusted HTTP proxies: their "
+          "X-Forwarded-For, Forwarded and X-Request-ID are kept, those of all other clients are "
+          "removed");
+ABSL_FLAG(std::string, http_upgrades, "websocket",
+          "protocols, comma-separated, that requests may change to; empty: none");
+ABSL_FLAG(bool, http_client_cert, false,
+          "sends the client's certificate, and the others that it sent, to backends in Client-Cert "
+          "and Client-Cert-Chain (RFC 9440)");
+ABSL_FLAG(bool, http_xfcc_cert, false,
+          "adds the client's certificate to X-Forwarded-Client-Cert, as Cert=");
+ABSL_FLAG(std::string, dangerous_http_keep, "",
+          "names, comma-separated, of proxy fields (docs/http.md) that pass from clients to "
+          "backends: any client can forge them");
+
+namespace trestle::examples {
+namespace {
+
+constexpr size_t kMaxRoutesFileBytes = 16 << 20;
+
+std::vector<std::string> ListOf(absl::string_view text) {
+  std::vector<std::string> list;
+  for (const absl::string_view item : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
+    list.push_back(absl::AsciiStrToLower(absl::StripAsciiWhitespace(item)));
+  }
+  return list;
+}
+
+absl::Status ReadForwarding(ForwardingOptions& forwarding) {
+  forwarding.client_cert = absl::GetFlag(FLAGS_http_client_cert);
+  forwarding.xfcc_certificate = absl::GetFlag(FLAGS_http_xfcc_cert);
+  forwarding.dangerous_keep = ListOf(absl::GetFlag(FLAGS_dangerous_http_keep));
+  const std::string ranges = absl::GetFlag(FLAGS_http_trusted_proxies);
+  if (ranges.empty()) return absl::OkStatus();
+  absl::StatusOr<TrustedPeers> trusted = TrustedPeers::Parse(ranges);
+  if (!trusted.ok()) {
+    return FlagError("http_trusted_proxies",
+                     absl::StrCat("is wrong: ", Sentence(trusted.status())));
+  }
+  forwarding.append_from = *std::move(trusted);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const GatewayRoutes>> RoutesOf(
+    absl::StatusOr<std::vector<GatewayRoute>> list, absl::string_view where) {
+  if (list.ok()) {
+    absl::StatusOr<std::shared_ptr<const GatewayRoutes>> routes =
+        GatewayRoutes::Create(*std::move(list));
+    if (routes.ok()) return routes;
+    list = routes.status();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(where, " is wrong: ", Sentence(list.status())));
+}
+
+}  // namespace
+
+absl::StatusOr<GatewayFlags> GatewayFromFlags() {
+  GatewayFlags flags;
+  HttpGatewayOptions& options = flags.options;
+  options.timeouts.connect = absl::GetFlag(FLAGS_connect_timeout);
+  options.timeouts.first_byte = absl::GetFlag(FLAGS_backend_timeout);
+  options.timeouts.response = absl::GetFlag(FLAGS_response_timeout);
+  options.timeouts.body = absl::GetFlag(FLAGS_request_timeout);
+  options.timeouts.idle = absl::GetFlag(FLAGS_keepalive_timeout);
+  const uint64_t max_body = absl::GetFlag(FLAGS_max_body);
+  if (max_body > 0) options.body_bytes = max_body;
+  options.pool.connections = absl::GetFlag(FLAGS_backend_connections);
+  if (options.pool.connections == 0) {
+    return FlagError("backend_connections", "must be at least 1");
+  }
+  options.pool.open_timeout = options.timeouts.connect;
+  options.upgrades = ListOf(absl::GetFlag(FLAGS_http_upgrades));
+  flags.log_requests = absl::GetFlag(FLAGS_log_requests);
+  if (absl::Status status = ReadForwarding(options.forwarding); !status.ok()) return status;
+  return flags;
+}
+
+absl::StatusOr<std::shared_ptr<const GatewayRoutes>> GatewayRoutesFromFlags() {
+  const std::string list = absl::GetFlag(FLAGS_routes);
+  const std::string file = absl::GetFlag(FLAGS_routes_file);
+  if (list.empty() == file.empty()) {
+    return absl::InvalidArgumentError("give one of --routes and --routes_file");
+  }
+  if (file.empty()) return RoutesOf(ParseGatewayRoutes(list), "--routes");
+  absl::StatusOr<std::string> text = ReadFile(file, kMaxRoutesFileBytes);
+  if (!text.ok()) return text.status();
+  return RoutesOf(ParseGatewayRoutesFile(*text), file);
+}
+
+std::vector<std::string> RoutesFiles() {
+  const std::string file = absl::GetFlag(FLAGS_routes_file);
+  if (file.empty()) return {};
+  return {file};
+}
+
+}  // namespace trestle::examples

@@ -1,0 +1,31 @@
+// The flags of an HTTP gateway: routes, limits, and what backends are told.
+#ifndef TRESTLE_EXAMPLES_SUPPORT_GATEWAY_FLAGS_H_
+#define TRESTLE_EXAMPLES_SUPPORT_GATEWAY_FLAGS_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "integrations/http/gateway_routes.h"
+#include "integrations/http/http_gateway.h"
+
+namespace trestle::examples {
+
+struct GatewayFlags {
+  HttpGatewayOptions options;  ///< Without routes and TLS.
+  bool log_requests = false;
+};
+
+/// Reads the flags for limits, time limits, fields for backends and --log_requests.
+absl::StatusOr<GatewayFlags> GatewayFromFlags();
+
+/// Reads the routes of --routes or --routes_file. Fails if both or neither are given.
+absl::StatusOr<std::shared_ptr<const GatewayRoutes>> GatewayRoutesFromFlags();
+
+/// Returns the file of --routes_file, for reloads; empty without it.
+std::vector<std::string> RoutesFiles();
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_SUPPORT_GATEWAY_FLAGS_H_
