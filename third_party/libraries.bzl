@@ -141,3 +141,19 @@ def trestle_integration_dependencies():
             headers = ["nghttp2"],
             linkopts = ["-lnghttp2"],
         )
+    if not native.existing_rule("asio"):
+        _debian_library(
+            name = "asio",
+            library = "asio",
+            package = "libasio-dev",
+            headers = ["asio", "asio.hpp"],
+            linkopts = ["-pthread"],
+        )
+    if not native.existing_rule("libuv"):
+        _debian_library(
+            name = "libuv",
+            library = "uv",
+            package = "libuv1-dev",
+            headers = ["uv", "uv.h"],
+            linkopts = ["-luv"],
+        )

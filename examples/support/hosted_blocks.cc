@@ -1,0 +1,148 @@
+#include "examples/support/hosted_blocks.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "absl/flags/flag.h"
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "examples/support/log.h"
+#include "trestle/base/error.h"
+#include "trestle/linux/file.h"
+#include "trestle/proxy/route_text.h"
+#include "trestle/proxy/sni_passthrough_router.h"
+#include "trestle/proxy/tls_bridge.h"
+#include "trestle/proxy/tls_terminator.h"
+#include "trestle/tls/certificate_store.h"
+#include "trestle/tls/client_tls_config.h"
+#include "trestle/tls/credential.h"
+
+ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for clients");
+ABSL_FLAG(std::string, key, "", "PEM file with its private key");
+ABSL_FLAG(std::string, offload, "", "NAME=ADDRESS,...: backends that receive clear text");
+ABSL_FLAG(std::string, bridge, "",
+          "NAME=ADDRESS,...: backends that get a TLS session of their own");
+ABSL_FLAG(std::string, pass, "", "NAME=ADDRESS,...: backends that end clients' TLS themselves");
+ABSL_FLAG(std::string, backend_ca, "", "PEM file with the CAs of the backends in --bridge");
+
+namespace trestle::examples {
+namespace {
+
+absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> LoadFrontTls(absl::Time now) {
+  const absl::StatusOr<std::string> chain = ReadFile(absl::GetFlag(FLAGS_cert));
+  if (!chain.ok()) return chain.status();
+  const absl::StatusOr<std::string> key = ReadFile(absl::GetFlag(FLAGS_key));
+  if (!key.ok()) return key.status();
+  absl::StatusOr<std::shared_ptr<const Credential>> credential = Credential::FromPem(*chain, *key);
+  if (!credential.ok()) return credential.status();
+  absl::StatusOr<std::shared_ptr<CertificateStore>> store =
+      CertificateStore::Create({*std::move(credential)}, now);
+  if (!store.ok()) return store.status();
+  ServerTlsOptions options;
+  options.certificates = *std::move(store);
+  return ServerTlsConfig::Create(options);
+}
+
+absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> LoadBackTls() {
+  absl::StatusOr<std::string> ca = ReadFile(absl::GetFlag(FLAGS_backend_ca));
+  if (!ca.ok()) return ca.status();
+  ClientTlsOptions options;
+  options.ca_pem = *std::move(ca);
+  return ClientTlsConfig::Create(options);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<HostedBlocks>> HostedBlocks::FromFlags(Scheduler& scheduler,
+                                                                      Dialer& dialer) {
+  auto blocks = absl::WrapUnique(new HostedBlocks(scheduler, dialer));
+  const absl::Status made = blocks->MakeBlocks();
+  if (!made.ok()) return made;
+  return blocks;
+}
+
+absl::Status HostedBlocks::MakeBlocks() {
+  auto front_tls = LoadFrontTls(scheduler_.Now());
+  if (!front_tls.ok()) return front_tls.status();
+  front_tls_ = *std::move(front_tls);
+  if (absl::Status added = AddTerminators(); !added.ok()) return added;
+  if (absl::Status added = AddBridges(); !added.ok()) return added;
+  return AddRouter();
+}
+
+absl::Status HostedBlocks::AddTerminators() {
+  const absl::StatusOr<std::vector<Route>> routes = ParseRouteList(absl::GetFlag(FLAGS_offload));
+  if (!routes.ok()) return routes.status();
+  for (const Route& route : *routes) {
+    TlsTerminatorOptions options;
+    options.front_tls = front_tls_;
+    options.backend = std::get<Backends>(route.target);
+    auto block = TlsTerminator::Create(scheduler_, dialer_, std::move(options), this);
+    if (!block.ok()) return block.status();
+    routes_.push_back({route.pattern, block->get()});
+    blocks_.push_back(*std::move(block));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status HostedBlocks::AddBridges() {
+  const absl::StatusOr<std::vector<Route>> routes = ParseRouteList(absl::GetFlag(FLAGS_bridge));
+  if (!routes.ok() || routes->empty()) return routes.status();
+  const auto back_tls = LoadBackTls();
+  if (!back_tls.ok()) return back_tls.status();
+  for (const Route& route : *routes) {
+    TlsBridgeOptions options;
+    options.front_tls = front_tls_;
+    options.back_tls = *back_tls;
+    options.backend = std::get<Backends>(route.target);
+    options.backend_name = route.pattern;
+    auto block = TlsBridge::Create(scheduler_, dialer_, std::move(options), this);
+    if (!block.ok()) return block.status();
+    routes_.push_back({route.pattern, block->get()});
+    blocks_.push_back(*std::move(block));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status HostedBlocks::AddRouter() {
+  const absl::StatusOr<std::vector<Route>> pass = ParseRouteList(absl::GetFlag(FLAGS_pass));
+  if (!pass.ok()) return pass.status();
+  routes_.insert(routes_.end(), pass->begin(), pass->end());
+  auto table = RouteTable::Create(routes_);
+  if (!table.ok()) return table.status();
+  SniPassthroughRouterOptions options;
+  options.routes = *std::move(table);
+  auto router = SniPassthroughRouter::Create(scheduler_, dialer_, std::move(options), this);
+  if (!router.ok()) return router.status();
+  blocks_.push_back(*std::move(router));
+  return absl::OkStatus();
+}
+
+void HostedBlocks::OnClosed(const ConnectionReport& report) {
+  if (report.handed_over) return;
+  ++ended_;
+  LogLine(absl::StrCat("mode=", EnumName(report.mode), " sni=", report.server_name, " spliced=",
+                       report.front.bytes_spliced, " status=\"", ErrorText(report.error), "\""));
+}
+
+// The router first, because it passes connections to the others.
+void HostedBlocks::Drain(absl::Duration timeout, absl::AnyInvocable<void()> done) {
+  drained_ = std::move(done);
+  const MonotonicTime deadline = scheduler_.MonotonicNow() + timeout;
+  blocks_.back()->Drain(timeout, [this, deadline] { DrainOthers(deadline); });
+}
+
+void HostedBlocks::DrainOthers(MonotonicTime deadline) {
+  to_drain_ = blocks_.size();
+  const absl::Duration timeout =
+      std::max(deadline - scheduler_.MonotonicNow(), absl::ZeroDuration());
+  for (const std::unique_ptr<ProxyBlock>& block : blocks_) {
+    block->Drain(timeout, [this] {
+      if (--to_drain_ == 0) drained_();
+    });
+  }
+}
+
+}  // namespace trestle::examples

@@ -1,0 +1,58 @@
+// LoopInAsio: all that a program on Asio needs to run Trestle's loop inside its own.
+#ifndef TRESTLE_EXAMPLES_SUPPORT_LOOP_IN_ASIO_H_
+#define TRESTLE_EXAMPLES_SUPPORT_LOOP_IN_ASIO_H_
+
+#include <asio.hpp>
+#include <chrono>
+
+#include "absl/time/time.h"
+#include "trestle/linux/epoll_loop.h"
+
+namespace trestle::examples {
+
+/// Runs Trestle's loop inside Asio's. Calls on the objects of the loop are allowed at any time on
+/// the thread of `io`: the loop makes itself ready if one needs a turn. Outlives `io.run()`.
+class LoopInAsio {
+ public:
+  LoopInAsio(asio::io_context& io, EpollLoop& loop)
+      : loop_(loop), ready_(io, loop.fd()), timer_(io) {
+    RunTurn();
+    WaitUntilReady();
+  }
+  ~LoopInAsio() { ready_.release(); }  // The descriptor is the loop's.
+
+ private:
+  void WaitUntilReady() {
+    ready_.async_wait(asio::posix::stream_descriptor::wait_read, [this](asio::error_code error) {
+      if (error) return;
+      RunTurn();
+      WaitUntilReady();
+    });
+  }
+
+  void RunTurn() {
+    loop_.RunTurn(absl::ZeroDuration());
+    const absl::Duration wait = loop_.NextTurnIn();
+    if (wait == absl::InfiniteDuration()) return;
+    const auto next = Clock::now() + absl::ToChronoNanoseconds(wait);
+    if (next >= next_turn_) return;  // A turn that comes too early does no harm.
+    next_turn_ = next;
+    timer_.expires_at(next);
+    timer_.async_wait([this](asio::error_code error) {
+      if (error) return;
+      next_turn_ = Clock::time_point::max();
+      RunTurn();
+    });
+  }
+
+  using Clock = std::chrono::steady_clock;
+
+  EpollLoop& loop_;
+  asio::posix::stream_descriptor ready_;
+  asio::steady_timer timer_;
+  Clock::time_point next_turn_ = Clock::time_point::max();
+};
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_SUPPORT_LOOP_IN_ASIO_H_

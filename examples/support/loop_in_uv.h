@@ -1,0 +1,58 @@
+// LoopInUv: all that a program on libuv needs to run Trestle's loop inside its own.
+#ifndef TRESTLE_EXAMPLES_SUPPORT_LOOP_IN_UV_H_
+#define TRESTLE_EXAMPLES_SUPPORT_LOOP_IN_UV_H_
+
+#include <uv.h>
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+#include "trestle/linux/epoll_loop.h"
+
+namespace trestle::examples {
+
+/// Runs Trestle's loop inside libuv's. Calls on the objects of the loop are allowed at any time on
+/// the thread of `uv`: the loop makes itself ready if one needs a turn. Before destruction, `Close`
+/// it and let `uv` run.
+class LoopInUv {
+ public:
+  explicit LoopInUv(EpollLoop& loop) : loop_(loop) {}
+
+  /// Starts. Returns an error of libuv, below 0, if it can't watch the loop's descriptor.
+  int Start(uv_loop_t* uv) {
+    ready_.data = timer_.data = this;
+    const int watched = uv_poll_init(uv, &ready_, loop_.fd());
+    if (watched < 0) return watched;
+    uv_timer_init(uv, &timer_);
+    RunTurn();
+    return uv_poll_start(&ready_, UV_READABLE, [](uv_poll_t* ready, int, int) {
+      static_cast<LoopInUv*>(ready->data)->RunTurn();
+    });
+  }
+
+  void Close() {
+    uv_close(reinterpret_cast<uv_handle_t*>(&ready_), nullptr);
+    uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
+  }
+
+ private:
+  void RunTurn() {
+    loop_.RunTurn(absl::ZeroDuration());
+    const absl::Duration next = loop_.NextTurnIn();
+    // A turn that comes too early does no harm.
+    if (next == absl::InfiniteDuration() || uv_is_closing(reinterpret_cast<uv_handle_t*>(&timer_)))
+      return;
+    uv_update_time(timer_.loop);
+    uv_timer_start(
+        &timer_, [](uv_timer_t* timer) { static_cast<LoopInUv*>(timer->data)->RunTurn(); },
+        static_cast<uint64_t>(absl::ToInt64Milliseconds(next)), /*repeat=*/0);
+  }
+
+  EpollLoop& loop_;
+  uv_poll_t ready_;
+  uv_timer_t timer_;
+};
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_SUPPORT_LOOP_IN_UV_H_
