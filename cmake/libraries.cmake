@@ -10,6 +10,7 @@
 #   linux    the edge for hosts without a loop of their own
 #   trestle  all of the above, with trestle/trestle.h
 #   testing  virtual time, memory transports, hellos; with testing_tls also certificates
+#   testing_conformance  tests for a host's own transport, on GoogleTest
 
 trestle_library(wire
   ABSEIL bits cord flat_hash_map hash inlined_vector
@@ -311,3 +312,17 @@ trestle_library(testing_tls
   SOURCES
     lib/testing/quic_hello_kit.cc
     lib/testing/test_pki.cc)
+
+trestle_library(testing_conformance GTEST
+  DEPS testing
+  HEADERS
+    include/trestle/testing/transport_conformance.h
+  SOURCES
+    lib/testing/conformance/byte_cases.cc
+    lib/testing/conformance/callback_cases.cc
+    lib/testing/conformance/dialer_cases.cc
+    lib/testing/conformance/end_cases.cc
+    lib/testing/conformance/scheduler_cases.cc
+    lib/testing/conformance/stage.cc
+    lib/testing/conformance/transport_conformance.cc
+    lib/testing/conformance/truncation_cases.cc)

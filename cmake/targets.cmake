@@ -1,6 +1,7 @@
-# trestle_library(NAME [TLS] [DEPS …] [ABSEIL …] [BORINGSSL …] HEADERS … [SOURCES …]): the library trestle::NAME.
+# trestle_library(NAME [TLS] [GTEST] [DEPS …] [ABSEIL …] [BORINGSSL …] HEADERS … [SOURCES …]): the library trestle::NAME.
 #
 #   DEPS       libraries of Trestle that it stands on; a file includes its own library and those below
+#   GTEST      it needs GoogleTest: it exists only with TRESTLE_CONFORMANCE, and is not installed
 #   ABSEIL     parts of Abseil beside those that every library may use
 #   BORINGSSL  crypto, ssl, pki; with these the library exists only with TRESTLE_TLS
 #   HEADERS    the public headers, which are installed
@@ -11,8 +12,11 @@ set(TRESTLE_ABSEIL_EVERYWHERE
   algorithm_container any_invocable core_headers function_ref memory span status statusor strings time)
 
 function(trestle_library name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "TLS" "" "DEPS;ABSEIL;BORINGSSL;HEADERS;SOURCES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TLS;GTEST" "" "DEPS;ABSEIL;BORINGSSL;HEADERS;SOURCES")
   if((arg_TLS OR arg_BORINGSSL) AND NOT TRESTLE_TLS)
+    return()
+  endif()
+  if(arg_GTEST AND NOT TRESTLE_CONFORMANCE)
     return()
   endif()
   set(target trestle_${name})
@@ -47,7 +51,14 @@ function(trestle_library name)
     TRESTLE_DEPS "${arg_DEPS}"
     TRESTLE_ABSEIL "${arg_ABSEIL}"
     TRESTLE_BORINGSSL "${arg_BORINGSSL}")
-  set_property(GLOBAL APPEND PROPERTY TRESTLE_LIBRARIES ${name})
+  if(NOT arg_GTEST)
+    set_property(GLOBAL APPEND PROPERTY TRESTLE_LIBRARIES ${name})
+    return()
+  endif()
+  if(NOT TARGET GTest::gtest)
+    find_package(GTest REQUIRED)
+  endif()
+  target_link_libraries(${target} PUBLIC GTest::gtest)
 endfunction()
 
 # After the last library: names that are no library of their own.

@@ -20,10 +20,11 @@ class LoopInUv {
 
   /// Starts. Returns an error of libuv, below 0, if it can't watch the loop's descriptor.
   int Start(uv_loop_t* uv) {
-    ready_.data = timer_.data = this;
+    ready_.data = timer_.data = next_.data = this;
     const int watched = uv_poll_init(uv, &ready_, loop_.fd());
     if (watched < 0) return watched;
     uv_timer_init(uv, &timer_);
+    uv_idle_init(uv, &next_);
     RunTurn();
     return uv_poll_start(&ready_, UV_READABLE, [](uv_poll_t* ready, int, int) {
       static_cast<LoopInUv*>(ready->data)->RunTurn();
@@ -33,15 +34,22 @@ class LoopInUv {
   void Close() {
     uv_close(reinterpret_cast<uv_handle_t*>(&ready_), nullptr);
     uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
+    uv_close(reinterpret_cast<uv_handle_t*>(&next_), nullptr);
   }
 
  private:
   void RunTurn() {
     loop_.RunTurn(absl::ZeroDuration());
     const absl::Duration next = loop_.NextTurnIn();
+    if (uv_is_closing(reinterpret_cast<uv_handle_t*>(&timer_))) return;
+    uv_idle_stop(&next_);
     // A turn that comes too early does no harm.
-    if (next == absl::InfiniteDuration() || uv_is_closing(reinterpret_cast<uv_handle_t*>(&timer_)))
+    if (next == absl::InfiniteDuration()) return;
+    // Not by a timer, because libuv would run timers without delay until there are none.
+    if (next == absl::ZeroDuration()) {
+      uv_idle_start(&next_, [](uv_idle_t* next) { static_cast<LoopInUv*>(next->data)->RunTurn(); });
       return;
+    }
     uv_update_time(timer_.loop);
     uv_timer_start(
         &timer_, [](uv_timer_t* timer) { static_cast<LoopInUv*>(timer->data)->RunTurn(); },
@@ -51,6 +59,7 @@ class LoopInUv {
   EpollLoop& loop_;
   uv_poll_t ready_;
   uv_timer_t timer_;
+  uv_idle_t next_;  // For turns that are due at once.
 };
 
 }  // namespace trestle::examples

@@ -1,0 +1,52 @@
+// All transports of this repository keep the contracts of the io floor.
+
+#include <unistd.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "tests/conformance/epoll_host.h"
+#include "tests/conformance/hosts.h"
+#include "trestle/testing/transport_conformance.h"
+
+namespace trestle::testing {
+namespace {
+
+constexpr uint64_t kSimulatedSeeds = 30;
+constexpr uint64_t kRealSeeds = 3;
+
+// An abstract name, which no file takes.
+std::unique_ptr<ConformanceHost> NewUnixHost(uint64_t seed) {
+  static int hosts = 0;
+  return std::make_unique<EpollHost>(
+      *Endpoint::Parse(absl::StrCat("unix:@trestle-", getpid(), "-", seed, "-", ++hosts)));
+}
+
+const bool kRegistered =
+    RegisterTransportConformance(
+        "Memory", kSimulatedSeeds,
+        [](uint64_t seed) { return std::make_unique<MemoryHost>(seed); }) &&
+    RegisterTransportConformance(
+        "TlsOverMemory", kSimulatedSeeds,
+        [](uint64_t seed) { return NewTlsHost(std::make_unique<MemoryHost>(seed)); }) &&
+    RegisterTransportConformance(
+        "PrefixedOverMemory", kSimulatedSeeds,
+        [](uint64_t seed) { return NewPrefixedHost(std::make_unique<MemoryHost>(seed), seed); }) &&
+    RegisterTransportConformance("Tcp", kRealSeeds,
+                                 [](uint64_t) { return std::make_unique<EpollHost>(); }) &&
+    RegisterTransportConformance("UnixSocket", kRealSeeds, NewUnixHost) &&
+    RegisterTransportConformance(
+        "TlsOverTcp", kRealSeeds,
+        [](uint64_t) { return NewTlsHost(std::make_unique<EpollHost>()); }) &&
+    RegisterTransportConformance("TlsOverUnixSocket", kRealSeeds,
+                                 [](uint64_t seed) { return NewTlsHost(NewUnixHost(seed)); }) &&
+    RegisterTransportConformance("PrefixedOverTcp", kRealSeeds, [](uint64_t seed) {
+      return NewPrefixedHost(std::make_unique<EpollHost>(), seed);
+    });
+
+TEST(TransportConformanceTest, AllTransportsAreRegistered) { EXPECT_TRUE(kRegistered); }
+
+}  // namespace
+}  // namespace trestle::testing
