@@ -1,4 +1,8 @@
-# The programs of examples/, by TRESTLE_EXAMPLES. They need all integrations.
+# The programs of examples/, by TRESTLE_EXAMPLES. They need all integrations, and the libraries below.
+
+# Other loops: asio_host and libuv_host.
+trestle_external(asio HEADER asio.hpp PACKAGE libasio-dev)
+trestle_external(libuv HEADER uv.h LIBRARIES uv PACKAGE libuv1-dev)
 
 # The commit of the BoringSSL that is pinned, for --version.
 file(STRINGS "${PROJECT_SOURCE_DIR}/third_party/sources.txt" trestle_pin REGEX "^boringssl ")
@@ -11,25 +15,17 @@ add_library(trestle_example_support STATIC ${trestle_support})
 target_include_directories(trestle_example_support
   PUBLIC "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}/generated")
 target_link_libraries(trestle_example_support PUBLIC trestle_proxy trestle_watch trestle_linux
-  trestle_capture trestle_compression trestle_http1 trestle_http2 trestle_prometheus trestle_redis
+  trestle_testing
+  trestle_capture trestle_compression trestle_http trestle_http1 trestle_http2 trestle_modsecurity trestle_prometheus
+  trestle_redis trestle_external_asio trestle_external_libuv
   absl::flags absl::flags_parse absl::flags_usage absl::flags_reflection absl::flags_commandlineflag)
 
-function(trestle_example name)
+# Each examples/NAME.cc is a program; examples/NAME/ has its other files, if any.
+file(GLOB trestle_programs CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/*.cc")
+foreach(source IN LISTS trestle_programs)
+  get_filename_component(name "${source}" NAME_WE)
   file(GLOB parts CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/${name}/*.cc")
-  add_executable(trestle_${name} "${PROJECT_SOURCE_DIR}/examples/${name}.cc" ${parts})
+  add_executable(trestle_${name} "${source}" ${parts})
   set_target_properties(trestle_${name} PROPERTIES OUTPUT_NAME ${name})
-  target_link_libraries(trestle_${name} PRIVATE trestle_example_support ${ARGN})
-endfunction()
-
-trestle_example(terminating_proxy)
-trestle_example(passthrough_proxy)
-trestle_example(bridging_proxy)
-trestle_example(one_port)
-trestle_example(waf_bridge trestle_modsecurity)
-trestle_example(ech_tool)
-trestle_example(leg_probe)
-trestle_external(asio HEADER asio.hpp PACKAGE libasio-dev)
-trestle_external(libuv HEADER uv.h LIBRARIES uv PACKAGE libuv1-dev)
-trestle_example(asio_host trestle_external_asio)
-trestle_example(libuv_host trestle_external_libuv)
-trestle_example(quickstart trestle_testing)
+  target_link_libraries(trestle_${name} PRIVATE trestle_example_support)
+endforeach()

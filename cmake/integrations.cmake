@@ -2,7 +2,7 @@
 # floors don't have (docs/dependencies.md), and says which if it is missing. They are for hosts that add Trestle as a folder; they
 # are not installed.
 
-set(TRESTLE_ALL_INTEGRATIONS capture compression http1 http2 modsecurity prometheus redis)
+set(TRESTLE_ALL_INTEGRATIONS capture compression http http1 http2 modsecurity prometheus redis)
 
 # An INTERFACE library trestle_external_NAME of an installed library: its HEADER, its LIBRARIES, and the PACKAGE of Debian.
 function(trestle_external name)
@@ -42,14 +42,14 @@ function(trestle_external_llhttp_source)
   target_include_directories(trestle_external_llhttp SYSTEM PUBLIC "${TRESTLE_llhttp_INCLUDE_DIR}")
 endfunction()
 
-# trestle_integration(NAME DEPS libraries of Trestle ABSEIL … EXTERNAL … SOURCES …)
+# trestle_integration(NAME DEPS libraries of Trestle ABSEIL … EXTERNAL …): all sources of integrations/NAME/.
 function(trestle_integration name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPS;ABSEIL;EXTERNAL;SOURCES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPS;ABSEIL;EXTERNAL")
   list(TRANSFORM arg_DEPS PREPEND "trestle_")
   list(TRANSFORM arg_ABSEIL PREPEND "absl::")
   list(TRANSFORM arg_EXTERNAL PREPEND "trestle_external_")
-  list(TRANSFORM arg_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/integrations/${name}/")
-  add_library(trestle_${name} STATIC ${arg_SOURCES})
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/integrations/${name}/*.cc")
+  add_library(trestle_${name} STATIC ${sources})
   add_library(trestle::${name} ALIAS trestle_${name})
   # Headers are included as "integrations/NAME/x.h".
   target_include_directories(trestle_${name} PUBLIC "${PROJECT_SOURCE_DIR}")
@@ -69,7 +69,7 @@ foreach(name IN LISTS trestle_wanted)
   endif()
 endforeach()
 # Integrations that others stand on.
-if("http2" IN_LIST trestle_wanted OR "modsecurity" IN_LIST trestle_wanted OR "prometheus" IN_LIST trestle_wanted)
+if("http" IN_LIST trestle_wanted OR "http2" IN_LIST trestle_wanted OR "modsecurity" IN_LIST trestle_wanted OR "prometheus" IN_LIST trestle_wanted)
   list(APPEND trestle_wanted http1)
 endif()
 foreach(name IN LISTS trestle_wanted)
@@ -80,8 +80,7 @@ endforeach()
 
 if("capture" IN_LIST trestle_wanted)
   trestle_integration(capture
-    DEPS linux
-    SOURCES capture_inspector.cc pcap.cc pcap_file.cc)
+    DEPS linux)
 endif()
 
 if("compression" IN_LIST trestle_wanted)
@@ -89,8 +88,7 @@ if("compression" IN_LIST trestle_wanted)
   trestle_external(zlib HEADER zlib.h LIBRARIES z PACKAGE zlib1g-dev)
   trestle_integration(compression
     DEPS tls
-    EXTERNAL brotli zlib
-    SOURCES brotli_compressor.cc zlib_compressor.cc)
+    EXTERNAL brotli zlib)
 endif()
 
 if("http1" IN_LIST trestle_wanted)
@@ -98,24 +96,22 @@ if("http1" IN_LIST trestle_wanted)
   trestle_integration(http1
     DEPS proxy
     ABSEIL flat_hash_map flat_hash_set
-    EXTERNAL llhttp
-    SOURCES
-      answer_follower.cc
-      forwarded_fields.cc
-      http1_inspector.cc
-      http_message.cc
-      http_routes.cc
-      message_reader.cc
-      proxy_fields.cc
-      xfcc.cc)
+    EXTERNAL llhttp)
+endif()
+
+if("http" IN_LIST trestle_wanted)
+  trestle_external(nghttp2 HEADER nghttp2/nghttp2.h LIBRARIES nghttp2 PACKAGE libnghttp2-dev)
+  trestle_integration(http
+    DEPS http1
+    ABSEIL flat_hash_map flat_hash_set random_random
+    EXTERNAL nghttp2)
 endif()
 
 if("http2" IN_LIST trestle_wanted)
   trestle_external(nghttp2 HEADER nghttp2/nghttp2.h LIBRARIES nghttp2 PACKAGE libnghttp2-dev)
   trestle_integration(http2
     DEPS http1
-    EXTERNAL nghttp2
-    SOURCES http2_routes.cc request_reader.cc)
+    EXTERNAL nghttp2)
 endif()
 
 if("modsecurity" IN_LIST trestle_wanted)
@@ -125,8 +121,7 @@ if("modsecurity" IN_LIST trestle_wanted)
   trestle_integration(modsecurity
     DEPS http1
     ABSEIL synchronization
-    EXTERNAL modsecurity pcre2 nlohmann_json
-    SOURCES core_rule_set.cc json_names.cc modsecurity_guard.cc regex_budget.cc)
+    EXTERNAL modsecurity pcre2 nlohmann_json)
 endif()
 
 if("prometheus" IN_LIST trestle_wanted)
@@ -135,8 +130,7 @@ if("prometheus" IN_LIST trestle_wanted)
   trestle_integration(prometheus
     DEPS watch linux http1
     ABSEIL flat_hash_set synchronization
-    EXTERNAL prometheus_cpp nlohmann_json
-    SOURCES admin_server.cc legs_page.cc page_server.cc proxy_metrics.cc)
+    EXTERNAL prometheus_cpp nlohmann_json)
 endif()
 
 if("redis" IN_LIST trestle_wanted)
@@ -144,6 +138,5 @@ if("redis" IN_LIST trestle_wanted)
   trestle_integration(redis
     DEPS tls
     ABSEIL random_random
-    EXTERNAL hiredis
-    SOURCES redis_connection.cc redis_ticket_keys.cc)
+    EXTERNAL hiredis)
 endif()

@@ -56,7 +56,12 @@ function(trestle_library name)
     return()
   endif()
   if(NOT TARGET GTest::gtest)
-    find_package(GTest REQUIRED)
+    find_package(GTest)
+    if(NOT TARGET GTest::gtest)
+      message(FATAL_ERROR "TRESTLE_CONFORMANCE needs GoogleTest, which is missing. Install Debian's libgtest-dev, or set "
+        "GTest_DIR.")
+    endif()
+    set_target_properties(GTest::gtest PROPERTIES IMPORTED_GLOBAL ON)  # the host links it, too
   endif()
   target_link_libraries(${target} PUBLIC GTest::gtest)
 endfunction()
