@@ -183,6 +183,7 @@ trestle_library(tls
     lib/tls/credentials/credential_files.cc
     lib/tls/credentials/signer_key.cc
     lib/tls/ech/ech_config.cc
+    lib/tls/ech/ech_inner_hello.cc
     lib/tls/ech/ech_key_opener.cc
     lib/tls/ech/ech_key_set.cc
     lib/tls/ech/ech_keys.cc

@@ -42,7 +42,7 @@ ABSL_FLAG(std::string, back, "", "IP:PORT,NAME of the backend, as --front");
 ABSL_FLAG(std::string, legs_file, "",
           "file with one route per line: [LABEL] front=IP:PORT,NAME back=IP:PORT,NAME, each leg "
           "followed by its own settings (ca= crl= intermediates= cert= key= verify= alpn= "
-          "key_type= starttls= proxy_header=)");
+          "key_type= starttls= proxy_header= ech_inner=)");
 ABSL_FLAG(std::string, ca, "", "PEM file, or directory of PEM files, with the CAs to trust");
 ABSL_FLAG(std::string, front_ca, "", "the same for front legs; default --ca");
 ABSL_FLAG(std::string, back_ca, "", "the same for back legs; default --ca");
@@ -63,6 +63,9 @@ ABSL_FLAG(std::string, key_type, "any",
           "which of a server's certificates to check: any (the server's preference), ecdsa, rsa, "
           "or each: one probe for ECDSA and one for RSA, which must both be good");
 ABSL_FLAG(std::string, proxy_header, "none", "none, v1 or v2: PROXY header to send on back legs");
+ABSL_FLAG(bool, ech_inner, false,
+          "also asks back legs whether they confirm inner hellos (RFC 9849 7.2), as backends of a "
+          "router with --ech_keys_file must");
 ABSL_FLAG(int, warn_days, 30,
           "warns of certificates that expire within this many days, but at most a third of their "
           "lifetime");
@@ -152,6 +155,7 @@ LegSettings BackSettings() {
   settings.verify_name = absl::GetFlag(FLAGS_verify);
   ApplyFlag("starttls", absl::GetFlag(FLAGS_starttls), settings);
   ApplyFlag("proxy_header", absl::GetFlag(FLAGS_proxy_header), settings);
+  settings.ech_inner = absl::GetFlag(FLAGS_ech_inner);
   return settings;
 }
 

@@ -76,6 +76,13 @@ absl::Status ApplySetting(absl::string_view name, absl::string_view value, LegSe
                                             : ProxyProtocolOut::kNone;
     return absl::OkStatus();
   }
+  if (name == "ech_inner") {
+    if (value != "yes" && value != "no") {
+      return Wrong(absl::StrCat("ech_inner must be yes or no, not \"", value, "\""));
+    }
+    settings.ech_inner = value == "yes";
+    return absl::OkStatus();
+  }
   return Wrong(absl::StrCat("there is no setting \"", name, "\""));
 }
 
@@ -200,6 +207,7 @@ absl::StatusOr<std::vector<LegToProbe>> LegReader::ReadSide(Leg leg, const SideT
     one.target.alpn = absl::StrSplit(side.settings.alpn, ',', absl::SkipEmpty());
     one.target.start_tls = side.settings.start_tls;
     one.target.proxy_header = side.settings.proxy_header;
+    one.target.ech_inner = side.settings.ech_inner;
     legs.push_back(std::move(one));
   }
   return legs;

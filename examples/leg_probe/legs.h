@@ -37,6 +37,7 @@ struct LegSettings {
   ProbedKeys keys = ProbedKeys::kAny;
   StartTls start_tls = StartTls::kNone;
   ProxyProtocolOut proxy_header = ProxyProtocolOut::kNone;
+  bool ech_inner = false;
 };
 
 /// Applies the setting `name` ("ca", "starttls", …); fails with a reason.

@@ -339,6 +339,7 @@ void CertificateMonitor::OnReport(const std::string& id, uint64_t incarnation,
   observation.status = report.status;
   if (report.chain.has_value()) {
     if (observation.status.ok()) observation.status = report.chain->verdict;
+    if (observation.status.ok()) observation.status = report.ech_inner;
     observation.chain = report.chain->path;
     observation.failure = report.chain->first_certificate_failure;
     // A chain that is refused has no future; its dates still tell whether it has expired.

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/proxy/byte_sender.h"
+#include "lib/tls/ech/ech_inner_hello.h"
 #include "trestle/base/error.h"
 #include "trestle/tls/tls_engine.h"
 #include "trestle/wire/proxy_protocol.h"
@@ -25,7 +26,9 @@ absl::Status AtBack(const absl::Status& status, Phase phase) {
 
 absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LegProbeConfig::Create(
     LegProbeOptions options) {
-  if (options.checker == nullptr) return ConfigurationError("no CA certificates were given");
+  if (options.checker == nullptr && !options.only_ech_inner) {
+    return ConfigurationError("no CA certificates were given");
+  }
   for (const absl::Duration limit : {options.dial_timeout, options.start_tls_timeout,
                                      options.handshake_timeout, options.ticket_wait}) {
     if (!IsLimit(limit)) return ConfigurationError("a time limit must be above 0 and finite");
@@ -54,18 +57,20 @@ std::string LegProbeTarget::expected_name() const {
 LegProbe::LegProbe(Scheduler& scheduler, Dialer& dialer,
                    std::shared_ptr<const LegProbeConfig> config, LegProbeTarget target,
                    Callback done)
-    : scheduler_(scheduler),
-      config_(std::move(config)),
-      done_(std::move(done)),
-      dialogue_(target.start_tls, target.server_name) {
+    : scheduler_(scheduler), dialer_(dialer), config_(std::move(config)), done_(std::move(done)) {
   report_.started = scheduler.Now();
   report_.started_moment = scheduler.MonotonicNow();
   report_.target = std::move(target);
+  config_->options().only_ech_inner ? ConnectForInnerHello() : Connect();
+}
+
+void LegProbe::Connect() {
+  dialogue_.emplace(report_.target.start_tls, report_.target.server_name);
   EnterStage(Stage::kDialing, config_->options().dial_timeout);
-  dial_ = dialer.Connect(report_.target.endpoint,
-                         [this](absl::StatusOr<std::unique_ptr<Transport>> transport) {
-                           OnDialed(std::move(transport));
-                         });
+  dial_ = dialer_.Connect(report_.target.endpoint,
+                          [this](absl::StatusOr<std::unique_ptr<Transport>> transport) {
+                            OnDialed(std::move(transport));
+                          });
 }
 
 LegProbe::~LegProbe() = default;
@@ -79,7 +84,7 @@ void LegProbe::EnterStage(Stage stage, absl::Duration limit) {
 absl::Duration LegProbe::StageTime() const { return scheduler_.MonotonicNow() - stage_start_; }
 
 void LegProbe::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> transport) {
-  report_.times.dial = StageTime();
+  if (inner_hello_ == nullptr) report_.times.dial = StageTime();
   if (!transport.ok()) return Finish(AtBack(transport.status(), Phase::kDial));
   transport_ = *std::move(transport);
   report_.local = transport_->info().local;
@@ -98,8 +103,7 @@ absl::StatusOr<std::string> LegProbe::ProxyHeaderText() const {
 bool LegProbe::Send(std::string bytes) {
   sender_ = std::make_unique<ByteSender>(*transport_, std::move(bytes));
   const IoState state = sender_->Start([this](IoState end) {
-    if (!FinishSending(end)) return;
-    stage_ == Stage::kDialing ? BeginTls() : ReadDialogue();
+    if (FinishSending(end)) GoOn();
   });
   return state != IoState::kWouldBlock && FinishSending(state);
 }
@@ -110,6 +114,12 @@ bool LegProbe::FinishSending(IoState state) {
   Finish(
       AtBack(transport_->status(), stage_ == Stage::kDialing ? Phase::kDial : Phase::kHandshake));
   return false;
+}
+
+// Goes on after bytes that had to wait.
+void LegProbe::GoOn() {
+  if (stage_ == Stage::kDialing) return BeginTls();
+  stage_ == Stage::kStartTls ? ReadDialogue() : ReadInnerAnswer();
 }
 
 void LegProbe::BeginTls() {
@@ -125,9 +135,9 @@ void LegProbe::StartDialogue() {
 void LegProbe::ReadDialogue() {
   std::array<uint8_t, 2048> buffer;
   while (true) {
-    if (!Send(dialogue_.TakeOutput())) return;
+    if (!Send(dialogue_->TakeOutput())) return;
     transport_->SetHandler(this);
-    if (dialogue_.state() == StartTlsDialogue::State::kDone) break;
+    if (dialogue_->state() == StartTlsDialogue::State::kDone) break;
     const IoResult result = transport_->Read(absl::MakeSpan(buffer));
     if (result.state == IoState::kWouldBlock) return;
     if (result.state == IoState::kFailed) {
@@ -137,17 +147,18 @@ void LegProbe::ReadDialogue() {
       return Fail(Phase::kHandshake, ErrorCode::kTruncated,
                   "the server closed the connection before TLS began");
     }
-    dialogue_.Feed(ByteView(buffer.data(), result.bytes));
-    if (dialogue_.state() == StartTlsDialogue::State::kFailed) {
-      return Fail(Phase::kHandshake, ErrorCode::kProtocol, dialogue_.problem());
+    dialogue_->Feed(ByteView(buffer.data(), result.bytes));
+    if (dialogue_->state() == StartTlsDialogue::State::kFailed) {
+      return Fail(Phase::kHandshake, ErrorCode::kProtocol, dialogue_->problem());
     }
   }
-  report_.times.start_tls = StageTime();
+  if (inner_hello_ == nullptr) report_.times.start_tls = StageTime();
   transport_->SetHandler(nullptr);
   StartHandshake();
 }
 
 void LegProbe::StartHandshake() {
+  if (inner_hello_ != nullptr) return SendInnerHello();
   EnterStage(Stage::kHandshake, config_->options().handshake_timeout);
   ClientTlsTarget target;
   target.server_name = report_.target.server_name.empty() ? report_.target.endpoint.AddressText()
@@ -185,14 +196,50 @@ void LegProbe::ReadTickets() {
   Finish(absl::OkStatus());
 }
 
+void LegProbe::ConnectForInnerHello() {
+  absl::StatusOr<std::unique_ptr<EchInnerHello>> hello =
+      EchInnerHello::Create(report_.target.server_name, report_.target.alpn);
+  if (!hello.ok()) {
+    report_.ech_inner = AtBack(hello.status(), Phase::kHandshake);
+    // Never from inside the constructor.
+    limit_ = scheduler_.RunAfter(absl::ZeroDuration(), [this] { Report(); });
+    return;
+  }
+  inner_hello_ = *std::move(hello);
+  Connect();
+}
+
+void LegProbe::SendInnerHello() {
+  EnterStage(Stage::kInnerHello, config_->options().handshake_timeout);
+  if (Send(inner_hello_->to_send())) ReadInnerAnswer();
+}
+
+void LegProbe::ReadInnerAnswer() {
+  std::array<uint8_t, 2048> buffer;
+  transport_->SetHandler(this);
+  while (inner_hello_->state() == EchInnerHello::State::kNeedMore) {
+    const IoResult result = transport_->Read(absl::MakeSpan(buffer));
+    if (result.state == IoState::kWouldBlock) return;
+    if (result.state == IoState::kFailed) {
+      return Finish(AtBack(transport_->status(), Phase::kHandshake));
+    }
+    if (result.state == IoState::kEndOfStream) {
+      inner_hello_->End();
+    } else {
+      inner_hello_->Feed(ByteView(buffer.data(), result.bytes));
+    }
+  }
+  Finish(inner_hello_->error());
+}
+
 void LegProbe::OnReadable() {
   if (stage_ == Stage::kStartTls) return ReadDialogue();
-  ReadTickets();
+  stage_ == Stage::kInnerHello ? ReadInnerAnswer() : ReadTickets();
 }
 
 void LegProbe::OnTimeout() {
   if (stage_ == Stage::kTickets) return Finish(absl::OkStatus());
-  if (stage_ == Stage::kDialing) report_.times.dial = StageTime();
+  if (stage_ == Stage::kDialing && inner_hello_ == nullptr) report_.times.dial = StageTime();
   Fail(stage_ == Stage::kDialing ? Phase::kDial : Phase::kHandshake, ErrorCode::kTimeout,
        absl::StrCat(MissingAtTimeout(), " within ", absl::FormatDuration(StageTime())));
 }
@@ -203,6 +250,8 @@ absl::string_view LegProbe::MissingAtTimeout() const {
       return transport_ == nullptr ? "not connected" : "the server did not take the PROXY header";
     case Stage::kStartTls:
       return "the server did not agree to STARTTLS";
+    case Stage::kInnerHello:
+      return "the server did not answer an inner hello (ECH)";
     case Stage::kHandshake:
     case Stage::kTickets:
       break;
@@ -214,30 +263,39 @@ void LegProbe::Fail(Phase phase, ErrorCode code, std::string detail) {
   Finish(MakeError(code, Leg::kBack, phase, std::move(detail)));
 }
 
+// Ends a connection.
 void LegProbe::Finish(absl::Status status) {
   limit_.reset();
   dial_.reset();
   sender_.reset();
-  report_.status = std::move(status);
-  if (stream_ != nullptr) {
-    report_.tls = stream_->tls_info();
-    report_.post_quantum = absl::StrContains(report_.tls.group, "MLKEM");
-    report_.resumption_offered = sessions_.sessions() > 0;
-    const ServedChain served = stream_->served_chain();
-    if (!served.certificates.empty()) {
-      report_.chain = config_->options().checker->Check(served, report_.target.expected_name(),
-                                                        scheduler_.Now());
-    }
-    stream_->SetHandler(nullptr);
-    // A last alert or close_notify. Do not wait for a peer that does not accept it at once.
-    stream_->ShutdownWrite(StreamEnd::kClean);
-    stream_.reset();
-  }
+  const bool go_on = inner_hello_ == nullptr && status.ok() && report_.target.ech_inner;
+  (inner_hello_ == nullptr ? report_.status : report_.ech_inner) = std::move(status);
+  if (stream_ != nullptr) KeepHandshake();
+  if (transport_ != nullptr) transport_->SetHandler(nullptr);
   transport_.reset();
+  go_on ? ConnectForInnerHello() : Report();
+  // `this` may be destroyed here.
+}
+
+void LegProbe::KeepHandshake() {
+  report_.tls = stream_->tls_info();
+  report_.post_quantum = absl::StrContains(report_.tls.group, "MLKEM");
+  report_.resumption_offered = sessions_.sessions() > 0;
+  const ServedChain served = stream_->served_chain();
+  if (!served.certificates.empty()) {
+    report_.chain =
+        config_->options().checker->Check(served, report_.target.expected_name(), scheduler_.Now());
+  }
+  stream_->SetHandler(nullptr);
+  // A last alert or close_notify. Do not wait for a peer that does not accept it at once.
+  stream_->ShutdownWrite(StreamEnd::kClean);
+  stream_.reset();
+}
+
+void LegProbe::Report() {
   Callback done = std::move(done_);
   ProbeReport report = std::move(report_);
   done(std::move(report));
-  // `this` may be destroyed here.
 }
 
 }  // namespace trestle

@@ -242,6 +242,11 @@ std::vector<Finding> FindingsOf(const ProbeReport& report, absl::Time now,
   std::vector<Finding> findings;
   AddFailure(report.status, report, now, findings);
   if (report.chain.has_value()) AddChain(report, now, options, findings);
+  if (!report.ech_inner.ok()) {
+    Add(findings, Severity::kCritical, "ech_not_confirmed", ToError(report.ech_inner)->detail,
+        "route hidden names to a server that confirms inner hellos, or to a TlsTerminator or "
+        "TlsBridge in front of this one");
+  }
   if (report.status.ok() && !report.post_quantum) {
     Add(findings, Severity::kNote, "not_post_quantum",
         absl::StrCat("the key exchange (", report.tls.group,

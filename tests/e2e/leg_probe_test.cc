@@ -93,6 +93,33 @@ TEST_F(LegProbeTest, BothLegsAreSideBySide) {
   EXPECT_EQ(Probe({Flag("back", *back, "back.test"), "--warn_days=8"}).exit_status, 0);
 }
 
+// openssl's server knows nothing of ECH; that of the tests is BoringSSL's.
+TEST_F(LegProbeTest, AsksWhetherABackendConfirmsInnerHellos) {
+  const auto good = StartTlsBackend(pki_.Issue(Leaf("back.test")));
+  const CommandResult confirmed = Probe({Flag("back", *good, "back.test"), "--ech_inner"});
+  EXPECT_LE(confirmed.exit_status, 1) << confirmed.output;
+  EXPECT_THAT(confirmed.output, Not(HasSubstr("inner hello")));
+  WriteCertificate("back", Leaf("back.test"));
+  const uint16_t port = FreePort();
+  const auto openssl =
+      StartOpenssl({"-cert", PathOf("back.pem"), "-key", PathOf("back.key")}, port);
+  const std::string back = absl::StrCat("127.0.0.1:", port, ",back.test");
+  const CommandResult result = Probe({"--back=" + back, "--ech_inner"});
+  EXPECT_EQ(result.exit_status, 2) << result.output;
+  EXPECT_THAT(result.output,
+              AllOf(HasSubstr("critical, back leg: the server doesn't confirm an inner hello"),
+                    HasSubstr("-> route hidden names to a server that confirms inner hellos")));
+  const std::string path =
+      WriteFile("legs", absl::StrCat("back=", back, " ech_inner=yes ca=", PathOf("ca.pem"), "\n"));
+  const CommandResult json = Probe({"--legs_file=" + path, "--json"});
+  EXPECT_EQ(json.exit_status, 2);
+  const Json leg = Json::parse(json.output).at("legs").at(0);
+  EXPECT_EQ(leg.at("good"), false);
+  EXPECT_EQ(leg.at("findings").at(0).at("code"), "ech_not_confirmed");
+  ExpectUsageError({"--legs_file=" + WriteFile("bad", "back=" + back + " ech_inner=1\n")},
+                   "ech_inner must be yes or no");
+}
+
 TEST_F(LegProbeTest, ColoursComeOnDemandWithoutATerminal) {
   const auto back = StartTlsBackend(pki_.Issue(Leaf("back.test")));
   EXPECT_THAT(Probe({Flag("back", *back, "back.test"), "--color=always"}).output,

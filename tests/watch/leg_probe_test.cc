@@ -60,6 +60,79 @@ TEST_F(LegProbeTest, ReportsAllFields) {
   EXPECT_EQ(server.open(), 0u);
 }
 
+TEST_F(LegProbeTest, AsksForTheConfirmationOfAnInnerHello) {
+  ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", 80 * kDay))));
+  LegProbeTarget target = Target();
+  target.ech_inner = true;
+  const ProbeReport report = Probe(target);
+  EXPECT_TRUE(report.good()) << report.ech_inner;
+  EXPECT_EQ(server.accepted(), 2u);
+  EXPECT_EQ(server.last_server_name(), "a.test");
+  EXPECT_EQ(report.tls.version, "TLSv1.3");
+}
+
+TEST_F(LegProbeTest, AServerThatDoesNotConfirmAnInnerHelloIsNoGood) {
+  ProbedServer server(loop_, dialer_, At(1),
+                      ConfigFor(pki_.Issue(Leaf("a.test", 80 * kDay)), TlsVersion::kTls12));
+  LegProbeTarget target = Target();
+  target.ech_inner = true;
+  const ProbeReport report = Probe(target);
+  EXPECT_TRUE(report.status.ok()) << report.status;
+  EXPECT_TRUE(report.chain->verdict.ok());
+  EXPECT_FALSE(report.good());
+  EXPECT_THAT(GetError(report.ech_inner)->detail, HasSubstr("must confirm inner hellos"));
+}
+
+TEST_F(LegProbeTest, MayAskForTheConfirmationOnly) {
+  ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", 80 * kDay))));
+  LegProbeOptions options;
+  options.only_ech_inner = true;
+  LegProbeTarget target = Target();
+  target.ech_inner = true;
+  std::optional<ProbeReport> report;
+  LegProbe probe(loop_, dialer_, *LegProbeConfig::Create(options), target,
+                 [&](ProbeReport made) { report = std::move(made); });
+  loop_.RunFor(absl::Seconds(1));
+  ASSERT_TRUE(report.has_value());
+  EXPECT_TRUE(report->ech_inner.ok()) << report->ech_inner;
+  EXPECT_EQ(server.accepted(), 1u);
+}
+
+TEST_F(LegProbeTest, AnAddressHasNoInnerHello) {
+  LegProbeOptions options;
+  options.only_ech_inner = true;
+  std::optional<ProbeReport> report;
+  LegProbe probe(loop_, dialer_, *LegProbeConfig::Create(options), Target(""),
+                 [&](ProbeReport made) { report = std::move(made); });
+  EXPECT_FALSE(report.has_value()) << "never from inside the constructor";
+  loop_.RunReady();
+  ASSERT_TRUE(report.has_value());
+  EXPECT_EQ(CodeOf(report->ech_inner), ErrorCode::kConfiguration);
+}
+
+// Silence and hang-ups, on the second connection only.
+TEST_F(LegProbeTest, AnInnerHelloWithoutAnswer) {
+  for (const bool hang_up : {true, false}) {
+    SCOPED_TRACE(hang_up);
+    MemoryDialer dialer(loop_);
+    std::unique_ptr<Transport> end;
+    dialer.Listen(At(1), [&](std::unique_ptr<Transport> raw) {
+      if (hang_up) raw->ShutdownWrite(StreamEnd::kClean);
+      end = std::move(raw);
+    });
+    LegProbeOptions options;
+    options.only_ech_inner = true;
+    std::optional<ProbeReport> report;
+    LegProbe probe(loop_, dialer, *LegProbeConfig::Create(options), Target(),
+                   [&](ProbeReport made) { report = std::move(made); });
+    loop_.RunFor(absl::Minutes(1));
+    ASSERT_TRUE(report.has_value());
+    EXPECT_EQ(CodeOf(report->ech_inner), hang_up ? ErrorCode::kProtocol : ErrorCode::kTimeout);
+    EXPECT_THAT(GetError(report->ech_inner)->detail,
+                HasSubstr(hang_up ? "closed the connection" : "did not answer an inner hello"));
+  }
+}
+
 TEST_F(LegProbeTest, AnInvalidCertificateDoesNotEndTheProbe) {
   const TestPki stranger(loop_.Now(), "Stranger");
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(stranger.Issue(Leaf("a.test", kDay))));

@@ -30,9 +30,10 @@
 namespace trestle {
 
 class ByteSender;
+class EchInnerHello;
 
 struct LegProbeOptions {
-  /// Required: verifies chains against the trust anchors.
+  /// Required, unless `only_ech_inner`: verifies chains against the trust anchors.
   std::shared_ptr<const ChainChecker> checker;
   /// The client certificate to present to any server that requests one; may be null.
   std::shared_ptr<const Credential> credential;
@@ -40,6 +41,9 @@ struct LegProbeOptions {
   TlsParameters parameters;
   /// Requests a certificate with a key of this type. Empty: the server's preference.
   std::optional<KeyType> key_type = std::nullopt;
+  /// Makes no handshake, and looks at no certificate: only asks whether servers confirm an inner
+  /// hello, see `LegProbeTarget::ech_inner`. `ProbeReport::status` is then OK, and `good` is false.
+  bool only_ech_inner = false;
   /// Timeouts of the phases. Each must be positive and finite.
   absl::Duration dial_timeout = absl::Seconds(10);
   absl::Duration start_tls_timeout = absl::Seconds(10);
@@ -82,6 +86,9 @@ struct LegProbeTarget {
   StartTls start_tls = StartTls::kNone;
   /// The PROXY header to send before all other bytes, with the addresses of the connection itself.
   ProxyProtocolOut proxy_header = ProxyProtocolOut::kNone;
+  /// Also asks, on a second connection, whether the server confirms an inner hello (RFC 9849 7.2).
+  /// The backend of a router that opens encrypted hellos must.
+  bool ech_inner = false;
 
   /// Returns the name that the certificate must match: see `verify_name`.
   std::string expected_name() const;
@@ -105,11 +112,16 @@ struct ProbeReport {
   TlsInfo tls;                      ///< The negotiated parameters, as far as the handshake got.
   bool post_quantum = false;        ///< The key exchange resists a quantum computer.
   bool resumption_offered = false;  ///< The server issued a session or a session ticket.
+  /// With `LegProbeTarget::ech_inner`, and if `status` is OK: OK if the server confirmed an inner
+  /// hello, else what it lacks.
+  absl::Status ech_inner;
   /// The verdict on the server's chain; empty if it presented none.
   std::optional<ChainReport> chain;
 
   /// Returns whether a proxy's connection would succeed.
-  bool good() const { return status.ok() && chain.has_value() && chain->verdict.ok(); }
+  bool good() const {
+    return status.ok() && chain.has_value() && chain->verdict.ok() && ech_inner.ok();
+  }
 };
 
 /// One probe, on one loop. It sends no application data, and ends the connection with close_notify.
@@ -127,30 +139,38 @@ class LegProbe final : private TransportHandler {
   LegProbe& operator=(const LegProbe&) = delete;
 
  private:
-  enum class Stage : uint8_t { kDialing, kStartTls, kHandshake, kTickets };
+  enum class Stage : uint8_t { kDialing, kStartTls, kHandshake, kTickets, kInnerHello };
 
   void OnReadable() override;
   void OnWritable() override {}
 
   void EnterStage(Stage stage, absl::Duration limit);
+  void Connect();
   absl::Duration StageTime() const;
   void OnDialed(absl::StatusOr<std::unique_ptr<Transport>> transport);
   absl::StatusOr<std::string> ProxyHeaderText() const;
   // False where it failed, or goes on by itself once the bytes are out.
   bool Send(std::string bytes);
   bool FinishSending(IoState state);
+  void GoOn();
   void BeginTls();
   void StartDialogue();
   void ReadDialogue();
   void StartHandshake();
   void OnHandshake(absl::Status status);
   void ReadTickets();
+  void ConnectForInnerHello();
+  void SendInnerHello();
+  void ReadInnerAnswer();
   void OnTimeout();
   absl::string_view MissingAtTimeout() const;
   void Fail(Phase phase, ErrorCode code, std::string detail);
   void Finish(absl::Status status);
+  void KeepHandshake();
+  void Report();
 
   Scheduler& scheduler_;
+  Dialer& dialer_;
   const std::shared_ptr<const LegProbeConfig> config_;
   Callback done_;
   ProbeReport report_;
@@ -160,9 +180,10 @@ class LegProbe final : private TransportHandler {
   std::unique_ptr<Dial> dial_;
   std::unique_ptr<Transport> transport_;  // Until TLS begins.
   std::unique_ptr<ByteSender> sender_;    // While something is said before TLS.
-  StartTlsDialogue dialogue_;
+  std::optional<StartTlsDialogue> dialogue_;
   ClientSessionCache sessions_;  // Shows whether the server offers any.
   std::unique_ptr<TlsStream> stream_;
+  std::unique_ptr<EchInnerHello> inner_hello_;  // Of the second connection.
 };
 
 }  // namespace trestle

@@ -30,7 +30,7 @@ struct Finding {
   /// A stable name for programs: an ErrorCode's ("certificate_expired"), or one of
   /// "verification_will_fail", "statement_will_expire", "intermediate_not_sent",
   /// "certificate_not_needed", "root_sent", "out_of_order", "staple_revoked", "staple_bad",
-  /// "staple_missing", "not_post_quantum".
+  /// "staple_missing", "not_post_quantum", "ech_not_confirmed".
   std::string code;
   std::string text;    ///< The finding: a sentence without a full stop.
   std::string advice;  ///< The action to take; may be empty.
