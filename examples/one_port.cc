@@ -19,6 +19,7 @@
 #include "examples/support/admin.h"
 #include "examples/support/back_tls.h"
 #include "examples/support/connection_flags.h"
+#include "examples/support/ech_backends.h"
 #include "examples/support/ech_keys_file.h"
 #include "examples/support/front_options.h"
 #include "examples/support/front_tls.h"
@@ -106,6 +107,8 @@ Settings SettingsFromFlags() {
   settings.ech_opener = OrExit(EchOpenerFromFlags(settings.ech_keys));
   WarnOfPublicNames(*settings.ech_keys,
                     [&](const std::string& name) { return settings.HasRoute(name); });
+  OrExit(CheckEchBackends(settings.pass, *settings.ech_keys,
+                          settings.connection.proxy_protocol_to_backend));
   return settings;
 }
 
@@ -224,7 +227,7 @@ absl::StatusOr<Watched> WatchedOf(const Settings& settings) {
   if (settings.pass.empty() || ca.empty()) return watched;
   const absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = LoadProbeConfig(ca);
   if (!config.ok()) return config.status();
-  AddProbes(settings.pass, *config, proxy_header, watched.targets);
+  AddProbes(settings.pass, *config, proxy_header, settings.ech_keys.get(), watched.targets);
   return watched;
 }
 

@@ -15,6 +15,7 @@
 #include "absl/synchronization/mutex.h"
 #include "examples/support/admin.h"
 #include "examples/support/connection_flags.h"
+#include "examples/support/ech_backends.h"
 #include "examples/support/ech_keys_file.h"
 #include "examples/support/program.h"
 #include "examples/support/proxy_flags.h"
@@ -91,10 +92,8 @@ absl::StatusOr<std::shared_ptr<const RouteTable>> LoadRoutes() {
 }
 
 // Shows all routes, and probes their backends if --probe_ca is set.
-absl::StatusOr<Watched> ReadWatched(ProxyProtocolOut proxy_header,
-                                    std::shared_ptr<const EchKeyOpener> ech) {
+absl::StatusOr<Watched> ReadWatched(ProxyProtocolOut proxy_header, const EchKeys* ech_keys) {
   Watched watched;
-  watched.ech = std::move(ech);
   const absl::StatusOr<std::vector<Route>> routes = ReadRoutes();
   if (!routes.ok()) return routes.status();
   AddRoutes(*routes, ProxyMode::kPassthrough, watched);
@@ -102,7 +101,7 @@ absl::StatusOr<Watched> ReadWatched(ProxyProtocolOut proxy_header,
   if (ca.empty()) return watched;
   const absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = LoadProbeConfig(ca);
   if (!config.ok()) return config.status();
-  AddProbes(*routes, *config, proxy_header, watched.targets);
+  AddProbes(*routes, *config, proxy_header, ech_keys, watched.targets);
   return watched;
 }
 
@@ -166,14 +165,19 @@ int main(int argc, char** argv) {
       OrExit(UnroutedFromFlag("unknown_name", absl::GetFlag(FLAGS_unknown_name)));
   options.answer_plain_http = AnswerPlainHttp();
   const std::unique_ptr<EchKeysFile> ech = OrExit(EchKeysFile::FromFlag());
+  const ProxyProtocolOut proxy_header = options.connection.proxy_protocol_to_backend;
   std::shared_ptr<EchKeyOpener> opener;
   if (ech != nullptr) {
     opener = OrExit(EchOpenerFromFlags(ech->keys()));
     WarnOfPublicNames(*ech->keys(), *table);
+    OrExit(CheckEchBackends(OrExit(ReadRoutes()), *ech->keys(), proxy_header));
   }
   options.ech = opener;
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(
-      [&] { return ReadWatched(options.connection.proxy_protocol_to_backend, opener); }));
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
+    auto watched = ReadWatched(proxy_header, ech != nullptr ? ech->keys().get() : nullptr);
+    if (watched.ok()) watched->ech = opener;
+    return watched;
+  }));
 
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());

@@ -10,6 +10,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "examples/support/ech_keys_file.h"
 #include "examples/support/log.h"
 #include "examples/support/program.h"
 #include "trestle/linux/ca_files.h"
@@ -84,7 +85,7 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const Clien
 }
 
 void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegProbeConfig>& config,
-               ProxyProtocolOut proxy_header, MonitorTargets& targets) {
+               ProxyProtocolOut proxy_header, const EchKeys* ech, MonitorTargets& targets) {
   // Each probe needs a timer, and a chain in memory.
   constexpr size_t kMaxProbed = 10000;
   for (const Route& route : routes) {
@@ -98,6 +99,7 @@ void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegPr
       probed.target.endpoint = endpoint;
       probed.target.server_name = route.pattern;
       probed.target.proxy_header = proxy_header;
+      probed.target.ech_inner = ech != nullptr && !IsPublicName(*ech, route.pattern);
     }
   }
 }

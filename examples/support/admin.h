@@ -20,6 +20,7 @@
 #include "trestle/proxy/route_table.h"
 #include "trestle/tls/client_tls_config.h"
 #include "trestle/tls/ech_key_opener.h"
+#include "trestle/tls/ech_keys.h"
 #include "trestle/tls/ticket_key_ring.h"
 #include "trestle/watch/certificate_monitor.h"
 #include "trestle/watch/leg_probe.h"
@@ -34,9 +35,10 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LoadProbeConfig(const std:
 absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const ClientTlsOptions& tls);
 
 /// Adds a probe for each backend of the `routes` with a single name; a wildcard is not a name to
-/// request. Skips routes to other blocks, and all beyond 10,000.
+/// request. Skips routes to other blocks, and all beyond 10,000. With `ech` (may be null), the
+/// probes also ask whether backends of hidden names confirm inner hellos.
 void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegProbeConfig>& config,
-               ProxyProtocolOut proxy_header, MonitorTargets& targets);
+               ProxyProtocolOut proxy_header, const EchKeys* ech, MonitorTargets& targets);
 
 /// The certificates to watch, and the routes for the page.
 struct Watched {

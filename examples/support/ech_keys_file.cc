@@ -3,6 +3,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/flags/flag.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
@@ -55,6 +56,11 @@ void WarnOfPublicNames(const EchKeys& keys,
                          "\", the public name of an ECHConfig: clients with an outdated config are "
                          "rejected and not told the new one"));
   }
+}
+
+bool IsPublicName(const EchKeys& keys, absl::string_view name) {
+  return absl::c_any_of(
+      keys.Configs(), [name](const EchKeys::Config& config) { return config.public_name == name; });
 }
 
 std::string DescribeEchKeys(const EchKeys& keys) {

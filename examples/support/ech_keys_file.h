@@ -37,6 +37,9 @@ class EchConfigsLog {
 void WarnOfPublicNames(const EchKeys& keys,
                        absl::FunctionRef<bool(const std::string& name)> has_route);
 
+/// Returns whether a config has `name` as its public name.
+bool IsPublicName(const EchKeys& keys, absl::string_view name);
+
 /// Returns the config ids for a log line: "ECH config ids 1, 2".
 std::string DescribeEchKeys(const EchKeys& keys);
 

@@ -34,7 +34,7 @@ constexpr Subject kSubjects[] = {
     {"Servers to probe", "front back legs_file"},
     {"Trust", "ca front_ca back_ca crl intermediates verify warn_days"},
     {"How servers are spoken to", "leg_probe.cc"},
-    {"Encrypted ClientHellos", "ech_tool.cc ech_keys_file.cc"},
+    {"Encrypted ClientHellos", "ech_tool.cc ech_keys_file.cc ech_backends.cc"},
     {"Output", "json details color svg"},
     {"Listening and the process", "proxy_flags.cc"},
     {"Backends and routes",

@@ -1,6 +1,8 @@
 #include "tests/e2e/browser.h"
 
 #include <filesystem>
+#include <fstream>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -28,6 +30,13 @@ void Browser::Trust(const std::string& path) {
   }
 }
 
+void Browser::ResolveOverHttps(const std::string& url_template) {
+  std::filesystem::create_directories(absl::StrCat(home_, "/profile"));
+  std::ofstream(absl::StrCat(home_, "/profile/Local State")) << absl::StrCat(
+      R"({"dns_over_https": {"mode": "secure", "templates": ")", url_template, R"("}})");
+  resolves_over_https_ = true;
+}
+
 CommandResult Browser::Open(const std::string& url) const { return Run("--dump-dom", url); }
 
 CommandResult Browser::Picture(const std::string& url, const std::string& path) const {
@@ -35,16 +44,19 @@ CommandResult Browser::Picture(const std::string& url, const std::string& path) 
 }
 
 CommandResult Browser::Run(const std::string& what, const std::string& url) const {
-  return RunCommand(
-      {"/usr/bin/env", absl::StrCat("HOME=", home_), FindProgram("chromium"), "--headless=new",
-       // Chromium's sandbox doesn't work for root, nor within other sandboxes.
-       "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1200,700",
-       "--no-first-run", "--disable-background-networking", "--disable-component-update",
-       "--disable-sync", "--disable-quic", "--no-proxy-server",
-       absl::StrCat("--host-resolver-rules=MAP ", kFrontName,
-                    " 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
-       absl::StrCat("--user-data-dir=", home_, "/profile"), what, url},
-      2 * kPatience);
+  std::vector<std::string> argv = {
+      "/usr/bin/env", absl::StrCat("HOME=", home_), FindProgram("chromium"), "--headless=new",
+      // Chromium's sandbox doesn't work for root, nor within other sandboxes.
+      "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1200,700",
+      "--no-first-run", "--disable-background-networking", "--disable-component-update",
+      "--disable-sync", "--disable-quic", "--no-proxy-server",
+      absl::StrCat("--user-data-dir=", home_, "/profile"), what};
+  if (!resolves_over_https_) {
+    argv.push_back(absl::StrCat("--host-resolver-rules=MAP ", kFrontName,
+                                " 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"));
+  }
+  argv.push_back(url);
+  return RunCommand(argv, 2 * kPatience);
 }
 
 }  // namespace trestle::e2e

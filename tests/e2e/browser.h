@@ -16,6 +16,10 @@ class Browser {
   /// Also trusts certificates of the CA in `path`, as if the user had imported it.
   void Trust(const std::string& path);
 
+  /// Resolves all names by DNS over HTTPS from now on: "https://127.0.0.1:PORT/dns-query{?dns}".
+  /// Only then does Chromium ask for HTTPS records.
+  void ResolveOverHttps(const std::string& url_template);
+
   /// Opens `url`, and returns the page after all of it is loaded: scripts have run, and escapes are
   /// resolved.
   CommandResult Open(const std::string& url) const;
@@ -27,6 +31,7 @@ class Browser {
   CommandResult Run(const std::string& what, const std::string& url) const;
 
   const std::string home_;
+  bool resolves_over_https_ = false;
 };
 
 }  // namespace trestle::e2e

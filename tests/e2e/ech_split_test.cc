@@ -15,7 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/e2e/proxy_test.h"
+#include "tests/e2e/server_programs.h"
 #include "trestle/linux/file.h"
 #include "trestle/tls/ech_pairs.h"
 
@@ -24,6 +24,7 @@ namespace {
 
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 
 constexpr char kBssl[] = "../boringssl/bssl";
@@ -31,7 +32,7 @@ constexpr char kPublicName[] = "public.test";
 // A wildcard leads to it, so that no configuration names it.
 constexpr char kHiddenName[] = "secret4711.hidden.test";
 
-class EchSplitTest : public ProxyTest, public ::testing::WithParamInterface<const char*> {
+class EchSplitTest : public ServerProgramsTest, public ::testing::WithParamInterface<const char*> {
  protected:
   EchSplitTest() {
     WriteCertificate("public", LeafFor(kPublicName));
@@ -109,7 +110,29 @@ class EchSplitTest : public ProxyTest, public ::testing::WithParamInterface<cons
     EXPECT_THAT(Ask(proxy, kHiddenName, settings), EndsWith("hello from backend"));
     EXPECT_TRUE(stream_->ech_accepted());
     EXPECT_EQ(stream_->peer_names(), kHiddenName);
-    EXPECT_EQ(backend_->connections().back().server_name, kHiddenName);
+    EXPECT_EQ(ServedNames().back(), kHiddenName);
+  }
+
+  // The names of the connections that were served. Others asked for a confirmation only.
+  std::vector<std::string> ServedNames() const {
+    std::vector<std::string> names;
+    for (const HttpBackend::Connection& connection : backend_->connections()) {
+      if (!connection.handshake_failed) names.push_back(connection.server_name);
+    }
+    return names;
+  }
+
+  // A server that knows nothing of ECH.
+  std::unique_ptr<Process> StartOpensslBackend(uint16_t port) const {
+    WriteCertificate("hidden", LeafFor(kHiddenName));
+    return StartOpenssl({"-cert", PathOf("hidden.pem"), "-key", PathOf("hidden.key"), "-www"},
+                        port);
+  }
+
+  // The flags of a router whose one route leads to a port.
+  std::vector<std::string> RouteTo(const std::string& name, uint16_t port) const {
+    return {ExampleProgram(GetParam()), "--listen=127.0.0.1:0", KeysFlag(),
+            absl::StrCat(IsOnePort() ? "--pass" : "--routes", "=", name, "=127.0.0.1:", port)};
   }
 
   // Whether a client with the config of `pem` is served.
@@ -213,7 +236,7 @@ TEST_P(EchSplitTest, AnOutdatedConfigIsAnsweredWithOneThatWorks) {
   settings.ech_config_list = ListOf(NewPair(2));
   EXPECT_THAT(Ask(*proxy, kHiddenName, settings), HasSubstr("ECH_REJECTED"));
   EXPECT_THAT(stream_->peer_names(), HasSubstr(kPublicName));
-  EXPECT_TRUE(backend_->connections().empty());
+  EXPECT_THAT(ServedNames(), IsEmpty());
   settings.ech_config_list = stream_->ech_retry_configs();
   ASSERT_EQ(settings.ech_config_list, ListOf(pem_));
   ExpectServed(*proxy, settings);
@@ -263,7 +286,7 @@ TEST_P(EchSplitTest, HellosOverTheBudgetGoToThePublicName) {
   const std::string answer = Ask(*proxy, kHiddenName, WithEch());
   // one_port's terminator opens it by itself, and finds that its name leads elsewhere.
   EXPECT_THAT(answer, HasSubstr(IsOnePort() ? "UNRECOGNIZED_NAME" : "hello"));
-  EXPECT_EQ(backend_->connections().size(), 1u);
+  EXPECT_EQ(ServedNames().size(), 1u);
 }
 
 TEST_P(EchSplitTest, FaultsOfTheSetUpAreExplained) {
@@ -284,6 +307,50 @@ TEST_P(EchSplitTest, FaultsOfTheSetUpAreExplained) {
   argv.push_back(KeysFlag());
   const auto proxy = StartProgram(argv);
   EXPECT_THAT(proxy->log(), HasSubstr("warning: no route for \"public.test\""));
+}
+
+TEST_P(EchSplitTest, BackendsThatDoNotConfirmAreRefusedAtTheStart) {
+  const uint16_t port = FreePort();
+  const auto server = StartOpensslBackend(port);
+  std::vector<std::string> argv = RouteTo("*.hidden.test", port);
+  const CommandResult refused = RunCommand(argv, kPatience);
+  EXPECT_EQ(refused.exit_status, 1);
+  const std::string sentence =
+      absl::StrCat("backend 127.0.0.1:", port,
+                   " of ech-probe.hidden.test: the server doesn't confirm an inner "
+                   "hello; as a backend for encrypted hellos (ECH) it must confirm inner hellos");
+  EXPECT_THAT(refused.errors, HasSubstr(sentence));
+  EXPECT_THAT(refused.errors, HasSubstr("--dangerous_unconfirmed_ech"));
+  argv.push_back("--dangerous_unconfirmed_ech");
+  EXPECT_THAT(StartProgram(argv)->log(), HasSubstr(absl::StrCat("warning: ", sentence)));
+  // Not asked: a route that no hidden name has.
+  EXPECT_THAT(StartProgram(RouteTo(kPublicName, port))->log(), Not(HasSubstr("backend")));
+}
+
+TEST_P(EchSplitTest, ABackendWithoutTls13IsRefusedAtTheStart) {
+  TlsSettings old;
+  old.max_version = TLS1_2_VERSION;
+  const auto backend = StartTlsBackend(pki_.Issue(LeafFor(kHiddenName)), old);
+  const CommandResult refused = RunCommand(RouteTo("*.hidden.test", backend->port()), kPatience);
+  EXPECT_EQ(refused.exit_status, 1);
+  EXPECT_THAT(refused.errors, HasSubstr("with the alert protocol_version"));
+}
+
+TEST_P(EchSplitTest, ABackendThatIsDownIsNoReasonNotToStart) {
+  const RefusingPort nobody;
+  EXPECT_THAT(StartProgram(RouteTo("*.hidden.test", nobody.port()))->log(),
+              HasSubstr("warning: backend 127.0.0.1:"));
+}
+
+TEST_P(EchSplitTest, TheMonitorFindsABackendThatDoesNotConfirm) {
+  const uint16_t port = FreePort();
+  const auto server = StartOpensslBackend(port);
+  std::vector<std::string> argv = RouteTo(kHiddenName, port);
+  argv.insert(argv.end(), {"--dangerous_unconfirmed_ech", "--admin=127.0.0.1:0",
+                           "--probe_interval=1s", "--probe_ca=" + PathOf("ca.pem")});
+  const auto proxy = StartProgram(argv);
+  EXPECT_TRUE(proxy->WaitForLog("source=probe event=failing detail=")) << proxy->log();
+  EXPECT_THAT(proxy->log(), HasSubstr("the server doesn't confirm an inner hello"));
 }
 
 // Where a router that ends no TLS has the keys for itself.

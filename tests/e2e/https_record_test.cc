@@ -33,10 +33,10 @@ HttpsRecord RecordFor(const std::string& name) {
 
 // Runs a line of Python with the record's data in presentation form.
 std::string Python(const std::string& program, const std::string& data) {
-  const std::string python = e2e::FindProgram("python3");
-  const e2e::CommandResult result = e2e::RunCommand(
-      {python, "-c", absl::StrCat("import sys, dns.rdata; text = sys.argv[1]\n", program), data},
-      kPatience);
+  const e2e::CommandResult result =
+      e2e::RunCommand({"/usr/bin/python3", "-c",
+                       absl::StrCat("import sys, dns.rdata; text = sys.argv[1]\n", program), data},
+                      kPatience);
   EXPECT_EQ(result.exit_status, 0) << result.errors;
   return std::string(absl::StripAsciiWhitespace(result.output));
 }
