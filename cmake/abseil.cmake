@@ -1,7 +1,7 @@
-# Abseil, as targets absl::…: those of the host, or else what TRESTLE_ABSEIL says.
+# Abseil, as targets absl::…: those of the host, or those that TRESTLE_ABSEIL selects.
 
-# Copies a source of Abseil whose bounds checks end with NDEBUG, and switches them on in the copy: Bazel builds Trestle
-# so too, and so does Debian's copy of the source.
+# Copies a source of Abseil whose bounds checks end with NDEBUG, and enables them in the copy. Bazel
+# builds Trestle in the same way, and Debian's copy of the source has the same setting.
 function(trestle_harden_abseil folder variable)
   set(${variable} "${folder}" PARENT_SCOPE)
   file(READ "${folder}/absl/base/options.h" options)
@@ -35,7 +35,7 @@ function(trestle_add_abseil_source)
   endif()
 endfunction()
 
-# A host that adds Trestle as a folder links what is found here, too.
+# A host that adds Trestle as a folder links the found targets, too.
 function(trestle_share_imported_targets)
   get_property(imported DIRECTORY PROPERTY IMPORTED_TARGETS)
   list(FILTER imported INCLUDE REGEX "^absl::")

@@ -1,5 +1,5 @@
-// Trestle in a program that runs on Asio: a router, terminators and bridges beside the program's
-// own timer and server, all on one thread. support/loop_in_asio.h joins the two loops.
+// Trestle in a program that runs on Asio: a router, terminators and bridges, with the program's own
+// timer and server on the same thread. support/loop_in_asio.h joins the two loops.
 
 #include <asio.hpp>
 #include <chrono>
@@ -33,7 +33,7 @@ constexpr char kUsage[] =
     "  asio_host --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem \\\n"
     "      --offload=app.example=127.0.0.1:8080";
 
-// The host's own part: a timer and a server, of which Trestle knows nothing.
+// The host's own part: a timer and a server that are independent of Trestle.
 class StatusServer {
  public:
   StatusServer(asio::io_context& io, const HostedBlocks& blocks)

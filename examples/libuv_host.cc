@@ -1,5 +1,5 @@
-// Trestle in a program that runs on libuv: a router, terminators and bridges beside the program's
-// own timer and server, all on one thread. support/loop_in_uv.h joins the two loops.
+// Trestle in a program that runs on libuv: a router, terminators and bridges, with the program's
+// own timer and server on the same thread. support/loop_in_uv.h joins the two loops.
 
 #include <uv.h>
 
@@ -43,7 +43,7 @@ void Check(int result) {
   std::exit(EXIT_FAILURE);
 }
 
-// The host's own part: a timer and a server, of which Trestle knows nothing.
+// The host's own part: a timer and a server that are independent of Trestle.
 class StatusServer {
  public:
   StatusServer(uv_loop_t* uv, const HostedBlocks& blocks) : blocks_(blocks) {
@@ -82,7 +82,7 @@ class StatusServer {
     auto client = std::make_unique<Client>();
     client->text = absl::StrCat(blocks_.ended(), " connections, ", seconds_, " seconds\n");
     Check(uv_tcp_init(server_.loop, &client->socket));
-    Client* const served = client.release();  // Until its socket is closed.
+    Client* const served = client.release();  // Deleted after its socket is closed.
     served->socket.data = served;
     auto* const stream = reinterpret_cast<uv_stream_t*>(&served->socket);
     uv_buf_t buffer = uv_buf_init(&served->text[0], static_cast<unsigned>(served->text.size()));
@@ -145,5 +145,5 @@ int main(int argc, char** argv) {
     listener->Retire([&] { blocks->Drain(absl::Seconds(30), [&] { loop_in_uv.Close(); }); });
   });
   LogLine(absl::StrCat("listening on ", listener->local_endpoint().ToString()));
-  uv_run(uv, UV_RUN_DEFAULT);  // Until all handles are closed.
+  uv_run(uv, UV_RUN_DEFAULT);  // Runs until all handles are closed.
 }

@@ -66,7 +66,7 @@ struct Settings {
   ConnectionOptions connection;
   std::unique_ptr<FrontTls> front;           // Null if no route decrypts.
   std::unique_ptr<BackTls> back;             // Null without bridges.
-  std::unique_ptr<EchKeysFile> own_ech;      // Where no route decrypts; null without ECH.
+  std::unique_ptr<EchKeysFile> own_ech;      // Set if no route decrypts; null without ECH.
   std::shared_ptr<EchKeys> ech_keys;         // Null without ECH.
   std::shared_ptr<EchKeyOpener> ech_opener;  // Null without ECH.
 
@@ -112,7 +112,7 @@ Settings SettingsFromFlags() {
   return settings;
 }
 
-// What a reload does beside the certificates.
+// The parts of a reload besides the certificates.
 AlsoReloaded EchReload(const Settings& settings) {
   AlsoReloaded reloaded;
   if (settings.ech_keys == nullptr) return reloaded;

@@ -21,10 +21,10 @@
 namespace trestle::examples {
 namespace {
 
-// Text between PEM blocks is ignored by all readers (RFC 7468 2).
+// All readers ignore text between PEM blocks (RFC 7468 2).
 constexpr absl::string_view kMadePrefix = "ECH key, made ";
 
-// The date before each ECHCONFIG block; empty where there is none.
+// Returns the date before each ECHCONFIG block; empty if there is none.
 std::vector<std::string> DatesOf(absl::string_view pem) {
   std::vector<std::string> dates;
   std::string date;

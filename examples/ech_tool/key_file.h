@@ -1,4 +1,4 @@
-// The files of ech_tool: the pairs of EchKeys, each behind a line that says when it was made.
+// The files of ech_tool: the pairs of EchKeys, each after a line with its date.
 #ifndef TRESTLE_EXAMPLES_ECH_TOOL_KEY_FILE_H_
 #define TRESTLE_EXAMPLES_ECH_TOOL_KEY_FILE_H_
 
@@ -33,7 +33,7 @@ absl::Status WriteNewPair(const std::string& path, const EchPairOptions& options
 /// Returns whether a config of `pairs` has this id.
 bool HasConfigId(absl::Span<const FilePair> pairs, uint8_t config_id);
 
-/// Describes the pairs for people, a paragraph for each config.
+/// Describes the pairs in readable text, with a paragraph for each config.
 std::string DescribePairs(absl::Span<const FilePair> pairs);
 
 }  // namespace trestle::examples

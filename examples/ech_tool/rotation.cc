@@ -18,7 +18,7 @@ std::string IdsOf(absl::Span<const EchConfigInfo> configs) {
   });
 }
 
-// The index of the pair that has this config; `pairs.size()` for none.
+// Returns the index of the pair that has this config; `pairs.size()` if there is none.
 size_t PairOf(const EchConfigInfo& config, absl::Span<const FilePair> pairs) {
   const auto pair = absl::c_find_if(pairs, [&](const FilePair& candidate) {
     return absl::c_any_of(candidate.info.configs,

@@ -1,5 +1,5 @@
-// What an operator of ECH keys has to know: whether a published record fits the keys, and the steps
-// of a rotation with their times.
+// Advice for operators of ECH keys: whether a published record matches the keys, and the steps of a
+// rotation with their times.
 #ifndef TRESTLE_EXAMPLES_ECH_TOOL_ROTATION_H_
 #define TRESTLE_EXAMPLES_ECH_TOOL_ROTATION_H_
 
@@ -15,7 +15,7 @@ namespace trestle::examples {
 
 struct RecordJudgement {
   bool good = false;     ///< The record publishes the configs of the first pair, and no other.
-  std::string sentence;  ///< What is so, and what to do.
+  std::string sentence;  ///< The result, and what to do.
 };
 
 /// Compares a published record with the pairs of a file.
@@ -28,8 +28,8 @@ struct RotationOptions {
   uint32_t ttl_seconds = 0;  ///< Of the record.
 };
 
-/// Returns the steps of a rotation, each with its time and commands. A file with one pair begins a
-/// rotation; with more pairs, the rotation has begun, and its end is described.
+/// Returns the steps of a rotation, each with its time and commands. A file with one pair starts a
+/// rotation; with more pairs, the rotation has begun, and the result describes its end.
 std::string PlanRotation(absl::Span<const FilePair> pairs, const RotationOptions& options);
 
 }  // namespace trestle::examples

@@ -62,7 +62,7 @@ class Splitter {
     return absl::OkStatus();
   }
 
-  // \DDD is a byte in decimal, any other character stands for itself.
+  // \DDD is a byte in decimal; any other escaped character means itself.
   absl::Status TakeEscape() {
     if (at_ == text_.size() || text_[at_] == '\n') return Fail("a backslash ends the line");
     if (!absl::ascii_isdigit(static_cast<unsigned char>(text_[at_]))) {

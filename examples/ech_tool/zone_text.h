@@ -17,8 +17,8 @@ struct ZoneEntry {
   std::vector<std::string> words;
 };
 
-/// Returns the entries of `text`; empty lines are none. Fails, with the line, for a quote or a
-/// parenthesis without its other half, and for a bad escape.
+/// Returns the entries of `text`, without empty lines. Fails, with the line, for an unbalanced
+/// quote or parenthesis, and for an invalid escape.
 absl::StatusOr<std::vector<ZoneEntry>> SplitZoneText(absl::string_view text);
 
 }  // namespace trestle::examples

@@ -36,7 +36,7 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const Clien
 
 /// Adds a probe for each backend of the `routes` with a single name; a wildcard is not a name to
 /// request. Skips routes to other blocks, and all beyond 10,000. With `ech` (may be null), the
-/// probes also ask whether backends of hidden names confirm inner hellos.
+/// probes also check whether backends of hidden names confirm inner hellos.
 void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegProbeConfig>& config,
                ProxyProtocolOut proxy_header, const EchKeys* ech, MonitorTargets& targets);
 

@@ -30,7 +30,7 @@ namespace {
 
 constexpr uint8_t kProtocolVersion = 70;  // RFC 8446 6.2.
 
-// The names to ask for, by backend.
+// Returns the names to request, by backend.
 std::map<std::string, LegProbeTarget> TargetsOf(absl::Span<const Route> routes, const EchKeys& keys,
                                                 ProxyProtocolOut proxy_header) {
   constexpr size_t kMaxBackends = 1000;
@@ -53,7 +53,7 @@ std::map<std::string, LegProbeTarget> TargetsOf(absl::Span<const Route> routes, 
   return targets;
 }
 
-// An alert may be about the name that was asked for, and other failures may pass.
+// An alert may be about the requested name, and other failures may be temporary.
 bool IsUnfit(const absl::Status& answer) {
   const std::optional<Error> error = GetError(answer);
   if (!error.has_value()) return false;

@@ -1,5 +1,5 @@
-// Finds out beforehand which backends can't be reached by hidden names: those that don't confirm
-// the inner hellos of routers with --ech_keys_file (RFC 9849 7.2).
+// Detects in advance which backends hidden names can't reach: those that don't confirm the inner
+// hellos of routers with --ech_keys_file (RFC 9849 7.2).
 #ifndef TRESTLE_EXAMPLES_SUPPORT_ECH_BACKENDS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_ECH_BACKENDS_H_
 
@@ -11,10 +11,10 @@
 
 namespace trestle::examples {
 
-/// Asks each backend of `routes` once, on a loop of its own, within seconds. Leaves out routes to
-/// public names, default routes and all backends beyond 1,000. Fails with a sentence for a backend
-/// that doesn't confirm an inner hello; with --dangerous_unconfirmed_ech, logs it instead. Logs a
-/// warning for a backend that gives no answer.
+/// Probes each backend of `routes` once, on its own loop, within seconds. Skips routes to public
+/// names, default routes and all backends beyond 1,000. Fails with a sentence for a backend that
+/// doesn't confirm an inner hello; with --dangerous_unconfirmed_ech, logs it instead. Logs a
+/// warning for a backend that doesn't answer.
 absl::Status CheckEchBackends(absl::Span<const Route> routes, const EchKeys& keys,
                               ProxyProtocolOut proxy_header);
 

@@ -1,5 +1,5 @@
-// Keys for encrypted ClientHellos (RFC 9849) from --ech_keys_file: for routers that open hellos
-// (split mode), and what an operator has to know of them.
+// Keys for encrypted ClientHellos (RFC 9849) from --ech_keys_file, for routers that open hellos
+// (split mode), and their log lines for operators.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_ECH_KEYS_FILE_H_
 #define TRESTLE_EXAMPLES_SUPPORT_ECH_KEYS_FILE_H_
 
@@ -43,7 +43,7 @@ bool IsPublicName(const EchKeys& keys, absl::string_view name);
 /// Returns the config ids for a log line: "ECH config ids 1, 2".
 std::string DescribeEchKeys(const EchKeys& keys);
 
-/// The keys of a router that ends no TLS. Call it on the main thread.
+/// The keys of a router that does not terminate TLS. Call it on the main thread.
 class EchKeysFile {
  public:
   /// Loads the file; null without --ech_keys_file.
@@ -54,7 +54,7 @@ class EchKeysFile {
   /// Reads and checks the file again. Changes nothing before `Commit`.
   absl::Status Prepare();
 
-  /// Uses for hellos from now on what the last `Prepare` read, which must have succeeded.
+  /// Uses the result of the last `Prepare`, which must have succeeded, for new hellos.
   void Commit();
 
  private:

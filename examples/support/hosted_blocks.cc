@@ -127,7 +127,7 @@ void HostedBlocks::OnClosed(const ConnectionReport& report) {
                        report.front.bytes_spliced, " status=\"", ErrorText(report.error), "\""));
 }
 
-// The router first, because it passes connections to the others.
+// The router drains first, because it hands connections over to the others.
 void HostedBlocks::Drain(absl::Duration timeout, absl::AnyInvocable<void()> done) {
   drained_ = std::move(done);
   const MonotonicTime deadline = scheduler_.MonotonicNow() + timeout;

@@ -1,5 +1,5 @@
-// HostedBlocks: what the programs asio_host and libuv_host serve: the three modes on one port, by
-// server name. The programs themselves show how to run this in a loop of another library.
+// HostedBlocks: the blocks of the programs asio_host and libuv_host: the three modes on one port,
+// by server name. The programs themselves show how to run them in another library's loop.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_HOSTED_BLOCKS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_HOSTED_BLOCKS_H_
 

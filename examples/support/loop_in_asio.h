@@ -1,4 +1,4 @@
-// LoopInAsio: all that a program on Asio needs to run Trestle's loop inside its own.
+// LoopInAsio: runs Trestle's loop inside the loop of a program on Asio.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_LOOP_IN_ASIO_H_
 #define TRESTLE_EXAMPLES_SUPPORT_LOOP_IN_ASIO_H_
 
@@ -10,8 +10,8 @@
 
 namespace trestle::examples {
 
-/// Runs Trestle's loop inside Asio's. Calls on the objects of the loop are allowed at any time on
-/// the thread of `io`: the loop makes itself ready if one needs a turn. Outlives `io.run()`.
+/// Runs Trestle's loop inside Asio's. The loop's objects may be called at any time on the thread of
+/// `io`: the loop becomes ready if a call needs a turn. Outlives `io.run()`.
 class LoopInAsio {
  public:
   LoopInAsio(asio::io_context& io, EpollLoop& loop)
@@ -19,7 +19,7 @@ class LoopInAsio {
     RunTurn();
     WaitUntilReady();
   }
-  ~LoopInAsio() { ready_.release(); }  // The descriptor is the loop's.
+  ~LoopInAsio() { ready_.release(); }  // The loop owns the descriptor.
 
  private:
   void WaitUntilReady() {
@@ -35,7 +35,7 @@ class LoopInAsio {
     const absl::Duration wait = loop_.NextTurnIn();
     if (wait == absl::InfiniteDuration()) return;
     const auto next = Clock::now() + absl::ToChronoNanoseconds(wait);
-    if (next >= next_turn_) return;  // A turn that comes too early does no harm.
+    if (next >= next_turn_) return;  // A turn that is too early is harmless.
     next_turn_ = next;
     timer_.expires_at(next);
     timer_.async_wait([this](asio::error_code error) {

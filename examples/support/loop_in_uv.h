@@ -1,4 +1,4 @@
-// LoopInUv: all that a program on libuv needs to run Trestle's loop inside its own.
+// LoopInUv: runs Trestle's loop inside the loop of a program on libuv.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_LOOP_IN_UV_H_
 #define TRESTLE_EXAMPLES_SUPPORT_LOOP_IN_UV_H_
 
@@ -11,9 +11,9 @@
 
 namespace trestle::examples {
 
-/// Runs Trestle's loop inside libuv's. Calls on the objects of the loop are allowed at any time on
-/// the thread of `uv`: the loop makes itself ready if one needs a turn. Before destruction, `Close`
-/// it and let `uv` run.
+/// Runs Trestle's loop inside libuv's. The loop's objects may be called at any time on the thread
+/// of `uv`: the loop becomes ready if a call needs a turn. Before destruction, `Close` it and let
+/// `uv` run.
 class LoopInUv {
  public:
   explicit LoopInUv(EpollLoop& loop) : loop_(loop) {}
@@ -43,9 +43,9 @@ class LoopInUv {
     const absl::Duration next = loop_.NextTurnIn();
     if (uv_is_closing(reinterpret_cast<uv_handle_t*>(&timer_))) return;
     uv_idle_stop(&next_);
-    // A turn that comes too early does no harm.
+    // A turn that is too early is harmless.
     if (next == absl::InfiniteDuration()) return;
-    // Not by a timer, because libuv would run timers without delay until there are none.
+    // A timer would not do: libuv runs timers without delay until none is left.
     if (next == absl::ZeroDuration()) {
       uv_idle_start(&next_, [](uv_idle_t* next) { static_cast<LoopInUv*>(next->data)->RunTurn(); });
       return;

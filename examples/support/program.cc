@@ -17,7 +17,7 @@ namespace trestle::examples {
 
 namespace {
 
-// Returns the arguments that are no flags, without the program's own name.
+// Returns the arguments other than flags, without the program's own name.
 std::vector<std::string> ParseFlags(int argc, char** argv, absl::string_view usage) {
   // Abseil's own --help leaves out the flags of other files than main's, and exits with status 1.
   AnswerHelpAndVersion(argc, argv, usage);

@@ -15,9 +15,9 @@
 
 namespace trestle {
 
-/// One per loop. A backend is ejected after three failures to open a connection in a row, for one
-/// second, and twice as long each time after, up to a minute. What a client sends has no part in
-/// such a failure.
+/// One per loop. A backend is ejected after three consecutive failures to open a connection, for
+/// one second, and twice as long each time after, up to a minute. Clients' data does not influence
+/// such failures.
 class BackendPicker {
  public:
   /// Returns the backends to try for a request of `client`, at most `max_tries`. Ejected ones come
@@ -30,7 +30,7 @@ class BackendPicker {
  private:
   struct Health {
     uint32_t failures = 0;
-    absl::Duration ejection;  // The last one's; zero: none.
+    absl::Duration ejection;  // Of the last ejection; zero: none.
     MonotonicTime ejected_until;
   };
 

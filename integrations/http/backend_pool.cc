@@ -67,7 +67,7 @@ class BackendPool::Group {
   std::vector<std::unique_ptr<Connection>> connections_;
   std::deque<BackendWaiter*> waiting_;
   bool known_ = false;         // A connection was open.
-  bool speaks_http2_ = false;  // The last one did.
+  bool speaks_http2_ = false;  // The last connection was HTTP/2.
 };
 
 class BackendPool::Connection final : public Buried,
@@ -254,7 +254,7 @@ BackendPool::Connection* BackendPool::Group::FindRoom() {
   }
   if (best == nullptr) return nullptr;
   if (!best->IsStale()) return best;
-  // It has no room any more, and leaves at the end of the turn.
+  // It has no room any more, and is deleted at the end of the turn.
   best->Close();
   return FindRoom();
 }
@@ -264,7 +264,7 @@ void BackendPool::Group::OpenMore() {
   for (const std::unique_ptr<Connection>& connection : connections_) {
     opening += connection->open() ? 0 : 1;
   }
-  // A connection that may turn out to be HTTP/2 serves all who wait.
+  // A connection that may become HTTP/2 can serve all waiting requests.
   const bool may_be_http2 = target_.scheme == BackendScheme::kHttps && !target_.http1_only;
   const bool shared =
       target_.scheme == BackendScheme::kH2c || (may_be_http2 && (!known_ || speaks_http2_));
@@ -288,7 +288,7 @@ void BackendPool::Group::OnOpenFailed(Connection& connection, const absl::Status
   Drop(connection);
   size_t opening = 0;
   for (const std::unique_ptr<Connection>& other : connections_) opening += other->open() ? 0 : 1;
-  // Each failure is that of one request; without a connection, that of all.
+  // Each failure belongs to one request; without any connection, to all of them.
   const size_t failed = connections_.empty() ? waiting_.size() : 1;
   std::vector<BackendWaiter*> told;
   while (!waiting_.empty() && waiting_.size() > opening && told.size() < failed) {
@@ -361,7 +361,7 @@ void BackendPool::ArmSweep() {
   });
 }
 
-// Groups of targets that no route leads to any more go when their last connection does.
+// Groups of targets without routes are deleted with their last connection.
 void BackendPool::Sweep() {
   const MonotonicTime now = scheduler_.MonotonicNow();
   bool any = false;

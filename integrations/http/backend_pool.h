@@ -23,7 +23,7 @@
 
 namespace trestle {
 
-/// How a backend is spoken to.
+/// The protocol and transport of a backend.
 enum class BackendScheme : uint8_t {
   kHttp,   ///< HTTP/1.1 in clear text.
   kHttps,  ///< HTTP/2 or HTTP/1.1 over TLS, by ALPN.
@@ -33,8 +33,8 @@ enum class BackendScheme : uint8_t {
 /// Returns the scheme's text in routes: "https".
 absl::string_view EnumName(BackendScheme scheme);
 
-/// A kind of connection. A request uses connections that are equal in all of it, so none crosses a
-/// server name, a credential or a verification policy.
+/// A kind of connection. A request uses only connections with equal targets, so a connection never
+/// serves two server names, credentials or verification policies.
 struct BackendTarget {
   Endpoint endpoint;
   BackendScheme scheme = BackendScheme::kHttp;
@@ -62,7 +62,7 @@ class BackendConnection {
   /// Begins a request.
   virtual BackStream& Start(HttpExchange& exchange, const HttpRequest& request) = 0;
   virtual HttpVersion version() const = 0;
-  /// Returns whether it carried a request before.
+  /// Returns whether it has carried an earlier request.
   virtual bool reused() const = 0;
 
  protected:
@@ -88,7 +88,7 @@ struct BackendPoolStats {
   uint64_t reused = 0;
 };
 
-/// No connection with bytes that answer no request is handed out, nor one whose peer has ended it.
+/// Connections with unsolicited bytes, or whose peer has ended them, are never used.
 class BackendPool {
  public:
   /// All must outlive the pool.
@@ -102,7 +102,7 @@ class BackendPool {
   /// comes before. Within a turn only.
   void Get(const BackendTarget& target, BackendWaiter& waiter);
 
-  /// Takes back a `Get`.
+  /// Cancels a `Get`.
   void Forget(BackendWaiter& waiter);
 
   BackendPoolStats stats() const;

@@ -1,4 +1,4 @@
-// BodyPipe: a body on its way between two legs: bytes, then an end with trailers.
+// BodyPipe: a body in transit between two legs: bytes, then an end with trailers.
 #ifndef TRESTLE_INTEGRATIONS_HTTP_BODY_PIPE_H_
 #define TRESTLE_INTEGRATIONS_HTTP_BODY_PIPE_H_
 
@@ -12,8 +12,8 @@
 
 namespace trestle {
 
-/// A queue of bytes that holds no memory while it is empty. The codec that fills it bounds it: it
-/// stops reading at its limit.
+/// A queue of bytes that holds no memory while it is empty. The codec that fills it limits its size
+/// by ending reads.
 class BodyPipe {
  public:
   void Append(absl::string_view bytes) {

@@ -106,7 +106,7 @@ void FrontConnection::Limit(absl::Duration delay) {
   });
 }
 
-// Requests in progress have limits of their own.
+// Requests in progress have their own limits.
 void FrontConnection::OnLimit() {
   const HttpTimeouts& timeouts = core_.options.timeouts;
   const MonotonicTime now = core_.scheduler.MonotonicNow();

@@ -27,11 +27,11 @@ class FrontConnection final : public Buried, public FrontHandler, public HttpWir
   /// Cuts the connection and its requests.
   void Cut();
 
-  /// Returns whether the client may ask for this host; see `GatewayHosts`.
+  /// Returns whether the client may request this host; see `GatewayHosts`.
   bool MayAskFor(const std::string& host) const;
 
   const Endpoint& peer() const { return report_.front.peer; }
-  /// Returns the client's connection as guards and field writers know it.
+  /// Returns the client's connection, for guards and field writers.
   const ConnectionReport& report() const { return report_; }
   const HeadRewriter& rewriter() const { return *rewriter_; }
   bool trusted() const;

@@ -22,7 +22,7 @@ constexpr BackendScheme kSchemes[] = {BackendScheme::kHttp, BackendScheme::kHttp
 
 std::string Quoted(absl::string_view text) { return absl::StrCat("\"", EscapeForLog(text), "\""); }
 
-// Removes "http://" and so on. Returns false for a scheme that is none.
+// Removes "http://" and so on. Returns false for an unknown scheme.
 bool ConsumeScheme(absl::string_view& text, std::optional<BackendScheme>& scheme) {
   const size_t end = text.find("://");
   if (end == absl::string_view::npos) return true;
@@ -95,7 +95,7 @@ absl::StatusOr<GatewayRoute> ParseLine(absl::string_view line) {
   return route;
 }
 
-// Returns the same text for routes that are for the same requests.
+// Returns the same text for routes that match the same requests.
 std::string KeyOf(const GatewayRoute& route) {
   const absl::StatusOr<NamePattern> host = NamePattern::Parse(route.host);
   return absl::StrCat(host.ok() ? host->ToString() : "", absl::StripSuffix(route.path, "/"), "/");

@@ -1,4 +1,4 @@
-// GatewayRoutes: leads requests to backends by host and path prefix, and reads routes from text.
+// GatewayRoutes: selects backends of requests by host and path prefix, and parses routes.
 #ifndef TRESTLE_INTEGRATIONS_HTTP_GATEWAY_ROUTES_H_
 #define TRESTLE_INTEGRATIONS_HTTP_GATEWAY_ROUTES_H_
 
@@ -16,7 +16,7 @@
 
 namespace trestle {
 
-/// Where the requests of a host and a path prefix go.
+/// The backends for the requests of a host and a path prefix.
 struct GatewayRoute {
   /// As in `HttpRoute`: a name pattern, or "" for all other hosts; a path prefix in whole segments.
   std::string host;

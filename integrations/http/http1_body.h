@@ -30,10 +30,10 @@ class Http1BodyReader final : private MessageSink {
   void BeginUnlimited();
 
   /// Reads bytes into `pipe`, and marks its end when the body is complete. Returns the number of
-  /// bytes read; the caller passes the others again, with more behind them.
+  /// bytes read; the caller passes the rest again, followed by more bytes.
   size_t Read(absl::string_view bytes, BodyPipe& pipe);
 
-  /// Takes the end of the stream. A body that it cuts fails.
+  /// Processes the end of the stream. A body that it truncates fails.
   void ReadEnd(BodyPipe& pipe);
 
   State state() const { return state_; }

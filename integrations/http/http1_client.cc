@@ -104,7 +104,7 @@ void Http1Client::Produce(std::string& out, size_t limit) {
 
 void Http1Client::Receive(absl::string_view bytes) {
   if (exchange_ == nullptr) {
-    // Nothing was asked for: it can't be told whose response this is.
+    // There is no request, so the response belongs to none.
     usable_ = false;
     if (failure_.ok()) {
       failure_ = MakeError(ErrorCode::kProtocol, Leg::kBack, Phase::kRelay,

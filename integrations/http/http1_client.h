@@ -16,7 +16,7 @@
 namespace trestle {
 
 /// The connection can be used again only after a complete request and a complete, unambiguous
-/// response, with no byte behind it. A byte that comes while no request is in progress ends it.
+/// response without bytes after it. A byte without a request in progress ends the connection.
 class Http1Client final : public ClientCodec, private BackStream {
  public:
   /// Both must outlive the codec.
@@ -41,8 +41,8 @@ class Http1Client final : public ClientCodec, private BackStream {
   absl::Status failure() const override { return failure_; }
   void Drain() override;
 
-  /// Returns how long the backend keeps the connection, as its last response said (Keep-Alive);
-  /// infinite if it said nothing.
+  /// Returns how long the backend keeps the connection, according to its last response
+  /// (Keep-Alive); infinite if that has no limit.
   absl::Duration kept_for() const { return kept_for_; }
 
  private:

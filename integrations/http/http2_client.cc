@@ -66,7 +66,7 @@ void Http2Client::OnIncoming(Http2Stream& stream) {
   exchange.OnResponseBody();
   if (stream.exchange == nullptr || !exchange.response_body.ended()) return;
   stream.exchange = nullptr;
-  // The rest of the request is of no use any more.
+  // The rest of the request is no longer needed.
   if (!stream.sent_end) Reset(stream, NGHTTP2_CANCEL);
   exchange.OnBackDone();
 }
@@ -95,7 +95,7 @@ void Http2Client::OnHead(Http2Stream& base, bool end_stream) {
     response.content_length = length;
   }
   response.fields.Remove("content-length");
-  // With the head, so that it can go out with the end.
+  // Together with the head, so that both can be sent at once.
   if (end_stream) stream.exchange->response_body.End();
   stream.exchange->OnResponse(std::move(response));
 }

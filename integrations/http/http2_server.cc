@@ -17,8 +17,8 @@ constexpr uint8_t kDrainPing[8] = {'d', 'r', 'a', 'i', 'n'};
 
 bool IsTargetByte(char c) { return c > 0x20 && c < 0x7f && c != '#'; }
 
-/// The rules for a request's head that HTTP/2 itself does not have, so that the request has one
-/// meaning in HTTP/1.1 too.
+/// Rules for a request's head beyond those of HTTP/2, so that the request has the same meaning in
+/// HTTP/1.1.
 class HeadReader {
  public:
   HeadReader(Http2Head& head, bool end_stream) : head_(head), end_stream_(end_stream) {}
@@ -119,7 +119,7 @@ struct Http2Server::Stream final : public Http2Stream, public FrontStream {
   }
 
   void Submit(const HttpResponse& response, uint8_t flags, bool informational) {
-    // The protocol of an extended CONNECT is agreed on with 200 (RFC 8441 5).
+    // A status of 200 accepts the protocol of an extended CONNECT (RFC 8441 5).
     const bool tunnel = response.status == 101;
     const std::string status = absl::StrCat(tunnel ? 200 : response.status);
     std::vector<nghttp2_nv> list;
@@ -177,7 +177,7 @@ void Http2Server::OnHead(Http2Stream& base, bool end_stream) {
   if (streams_.contains(id)) stream.exchange = exchange;
 }
 
-// A request that is still coming is of no use any more (RFC 9113 8.1): its bytes are dropped.
+// The rest of the request is no longer needed (RFC 9113 8.1), and its bytes are dropped.
 void Http2Server::OnSentEnd(Http2Stream& stream) {
   HttpExchange* const exchange = std::exchange(stream.exchange, nullptr);
   if (exchange != nullptr && !stream.received_end) {
@@ -204,8 +204,8 @@ void Http2Server::TimeOutHead() {
   hook_.OnCodecReady();
 }
 
-// The first GOAWAY lets requests that are on their way arrive; the one after a round trip tells
-// which was the last (RFC 9113 6.8).
+// The first GOAWAY lets requests in flight arrive. The second one, after a round trip, has the last
+// accepted request (RFC 9113 6.8).
 void Http2Server::Drain() {
   if (std::exchange(draining_, true)) return OnPingAck();  // The client doesn't answer.
   nghttp2_submit_shutdown_notice(session_);

@@ -1,6 +1,6 @@
-// Http2Session: what both sides of an HTTP/2 connection have in common, with nghttp2: frames in,
-// frames out, bodies, windows and budgets. No other file of this folder calls nghttp2 but those of
-// Http2Server and Http2Client.
+// Http2Session: the common part of both sides of an HTTP/2 connection, with nghttp2: frames,
+// bodies, windows and budgets. In this folder, only the files of Http2Session, Http2Server and
+// Http2Client call nghttp2.
 #ifndef TRESTLE_INTEGRATIONS_HTTP_HTTP2_SESSION_H_
 #define TRESTLE_INTEGRATIONS_HTTP_HTTP2_SESSION_H_
 
@@ -23,7 +23,7 @@ namespace trestle {
 /// The head of a message while its fields come in, with the limits of `Http1Limits`.
 class Http2Head {
  public:
-  /// Adds a field, or notes why the message is refused.
+  /// Adds a field, or records why the message is rejected.
   void Add(absl::string_view name, absl::string_view value, const Http1Limits& limits);
 
   /// Returns the value of a pseudo-header field such as ":path"; empty if there is none.
@@ -49,7 +49,7 @@ struct Http2Stream {
   bool received_end = false;
   bool sent_end = false;
   bool deferred = false;  ///< nghttp2 waits for more of the body to send.
-  size_t dropped = 0;     ///< Bytes of a body that nothing takes any more.
+  size_t dropped = 0;     ///< Bytes of a body that are dropped.
 };
 
 class Http2Session {

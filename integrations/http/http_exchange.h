@@ -63,13 +63,13 @@ class FrontStream {
   /// 101 to a request with `protocol` makes both bodies tunnels of bytes.
   virtual void SendResponse(const HttpResponse& response) = 0;
 
-  /// Tells that `response_body` got bytes or its end.
+  /// Reports that `response_body` got bytes or its end.
   virtual void OnResponseBody() = 0;
 
-  /// Tells that bytes of `request_body` were taken.
+  /// Reports that bytes of `request_body` were taken.
   virtual void OnRequestTaken(size_t bytes) = 0;
 
-  /// Cuts the response so that the client notices. Ends the stream: no callback follows.
+  /// Truncates the response so that the client detects it. Ends the stream: no callback follows.
   virtual void Abort(absl::string_view reason) = 0;
 
  protected:
@@ -80,22 +80,22 @@ class FrontStream {
 /// `HttpExchange::OnBackDone` or `OnBackFailed`; it is invalid from then on.
 class BackStream {
  public:
-  /// Tells that `request_body` got bytes or its end.
+  /// Reports that `request_body` got bytes or its end.
   virtual void OnRequestBody() = 0;
 
-  /// Tells that bytes of `response_body` were taken.
+  /// Reports that bytes of `response_body` were taken.
   virtual void OnResponseTaken(size_t bytes) = 0;
 
-  /// Gives the request up. Ends the stream: no callback follows.
+  /// Cancels the request. Ends the stream: no callback follows.
   virtual void Cancel() = 0;
 
  protected:
   ~BackStream() = default;
 };
 
-/// How far a request got at a backend that failed it. It decides whether another try is safe.
+/// The progress of a request at a backend that failed it. Determines whether another try is safe.
 enum class BackFailure : uint8_t {
-  kNotProcessed,  ///< The backend did not begin with it (REFUSED_STREAM, GOAWAY; RFC 9113 8.7).
+  kNotProcessed,  ///< The backend did not process it (REFUSED_STREAM, GOAWAY; RFC 9113 8.7).
   kUnanswered,    ///< A kept connection ended before the first byte of a response.
   kBroken,        ///< All others.
 };
@@ -108,7 +108,7 @@ class HttpExchange {
 
   /// The front codec put bytes or the end into `request_body`.
   virtual void OnRequestBody() = 0;
-  /// The rest of the request can't be read: it is to be answered, or its response to be cut.
+  /// The rest of the request can't be read: it must be answered, or its response truncated.
   virtual void OnRequestRefused(HttpRefusal refusal) = 0;
   /// The front codec took bytes out of `response_body`.
   virtual void OnResponseTaken(size_t bytes) = 0;
@@ -137,7 +137,7 @@ class FrontHandler {
   /// Begins an exchange. The handler may answer within this call. Never returns null.
   virtual HttpExchange* OnRequest(FrontStream& stream, HttpRequest request) = 0;
 
-  /// Answers a request that the codec refuses. `request` has what could be read of it.
+  /// Answers a request that the codec rejects. `request` has the parsed parts.
   virtual HttpExchange* OnRefused(FrontStream& stream, HttpRequest request,
                                   HttpRefusal refusal) = 0;
 
@@ -182,8 +182,8 @@ class HttpCodec {
   /// Returns whether the connection ends after the bytes of `Produce`.
   virtual bool over() const = 0;
 
-  /// Returns whether this side's direction ends after the bytes of `Produce`, while the peer's goes
-  /// on.
+  /// Returns whether this side's direction ends after the bytes of `Produce`, while the peer's
+  /// direction continues.
   virtual bool ends_writing() const { return over(); }
 
   /// Returns why the connection must be cut instead; OK otherwise.
@@ -193,7 +193,7 @@ class HttpCodec {
   virtual void Drain() = 0;
 };
 
-/// Told by a codec that it has bytes to send, ended, or takes bytes again.
+/// Called by a codec that has bytes to send, has ended, or accepts bytes again.
 class HttpCodecHook {
  public:
   virtual void OnCodecReady() = 0;
@@ -205,20 +205,20 @@ class HttpCodecHook {
   ~HttpCodecHook() = default;
 };
 
-/// Server codecs: what their owner needs for time limits.
+/// Server codecs, with functions for their owner's time limits.
 class ServerCodec : public HttpCodec {
  public:
-  /// Returns whether no request is in progress and no byte of a next one came.
+  /// Returns whether no request is in progress and no byte of the next one has arrived.
   virtual bool idle() const = 0;
 
-  /// Returns whether a part of a request's head came, and no request is in progress.
+  /// Returns whether part of a request's head has arrived, and no request is in progress.
   virtual bool in_head() const = 0;
 
   /// Answers the incomplete head with 408, or ends the connection.
   virtual void TimeOutHead() = 0;
 };
 
-/// Client codecs: what the pool needs.
+/// Client codecs, with functions for the pool.
 class ClientCodec : public HttpCodec {
  public:
   /// Begins a request. Only while `capacity` is above 0.

@@ -100,7 +100,7 @@ void HttpWire::Flush() {
   if (codec_->ends_writing()) EndWriting();
 }
 
-// Returns whether all bytes of the codec went out.
+// Returns whether all bytes of the codec were sent.
 bool HttpWire::WriteAll() {
   while (!write_waits_ && !write_ending_) {
     if (sent_ == out_.size()) {
@@ -125,7 +125,7 @@ bool HttpWire::WriteAll() {
       return false;
     }
   }
-  // A peer that reads nothing must not keep a connection that is to be cut.
+  // A peer that does not read must not prevent the end of its connection.
   return write_ending_ || !codec_->failure().ok();
 }
 

@@ -17,7 +17,7 @@
 
 namespace trestle {
 
-/// Told about a wire. Calls come within a turn.
+/// Receives the events of a wire. Calls come within a turn.
 class HttpWireOwner {
  public:
   /// Bytes came in or went out.
@@ -81,7 +81,7 @@ class HttpWire final : public HttpCodecHook, private TransportHandler, private T
   bool write_ending_ = false;
   bool write_ended_ = false;
   bool over_ = false;
-  Timer more_;  // A turn of its own for a peer that sends without a pause.
+  Timer more_;  // Schedules another turn for a peer that sends without a pause.
   Timer linger_limit_;
 };
 

@@ -15,7 +15,7 @@ void TurnItem::Enqueue() {
   queue_.Add(*this);
 }
 
-// The dead may bury others.
+// Destructors may bury further objects.
 TurnQueue::~TurnQueue() {
   while (!buried_.empty()) {
     std::vector<std::unique_ptr<Buried>> dead;
@@ -50,7 +50,7 @@ void TurnQueue::EndTurn() {
     --depth_;
     return;
   }
-  // Work may set off further work, of the same item too.
+  // Work may cause further work, also of the same item.
   for (size_t i = 0; i < items_.size(); ++i) {
     TurnItem* const item = items_[i];
     if (item == nullptr) continue;

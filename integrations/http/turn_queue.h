@@ -1,5 +1,5 @@
-// TurnQueue: what one callback of the loop sets off, done before it returns: connections with bytes
-// to move, and objects to delete once no call of theirs is on the stack.
+// TurnQueue: runs the work that one callback of the loop causes before the callback returns:
+// connections with bytes to move, and objects to delete outside their own calls.
 #ifndef TRESTLE_INTEGRATIONS_HTTP_TURN_QUEUE_H_
 #define TRESTLE_INTEGRATIONS_HTTP_TURN_QUEUE_H_
 
@@ -20,7 +20,7 @@ class TurnItem {
   TurnItem(const TurnItem&) = delete;
   TurnItem& operator=(const TurnItem&) = delete;
 
-  /// Has `RunTurn` called once before the turn is over.
+  /// Makes the queue call `RunTurn` once before the turn ends.
   void Enqueue();
 
  protected:
@@ -47,8 +47,8 @@ class TurnQueue {
   TurnQueue(const TurnQueue&) = delete;
   TurnQueue& operator=(const TurnQueue&) = delete;
 
-  /// The scope of one callback of the loop. At its end the work is done, then the dead are deleted.
-  /// It must be the last thing that the callback's object does.
+  /// The scope of one callback of the loop. At its end the pending work runs, then the buried
+  /// objects are deleted. It must be the last action of the callback's object.
   class Turn {
    public:
     explicit Turn(TurnQueue& queue) : queue_(queue) { ++queue_.depth_; }
@@ -73,9 +73,9 @@ class TurnQueue {
 
   Scheduler& scheduler_;
   int depth_ = 0;
-  std::vector<TurnItem*> items_;  // Null where an item left.
+  std::vector<TurnItem*> items_;  // Null after an item was destroyed.
   std::vector<std::unique_ptr<Buried>> buried_;
-  Timer fallback_;  // For work that is set off outside a turn.
+  Timer fallback_;  // For work that is queued outside a turn.
 };
 
 }  // namespace trestle

@@ -26,7 +26,7 @@ struct RouteLegs {
 struct LegsView {
   std::vector<RouteLegs> routes;
   std::vector<CertificateStatus> certificates;
-  std::optional<EchCounts> ech = {};  ///< Nothing where routers open no encrypted hellos.
+  std::optional<EchCounts> ech = {};  ///< Empty if routers open no encrypted hellos.
 };
 
 /// Returns an HTML page. It shows each route with its two legs side by side, their remaining days,

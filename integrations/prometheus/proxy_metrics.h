@@ -50,7 +50,7 @@ class ProxyMetrics {
   void SetLostRecords(absl::AnyInvocable<std::map<std::string, uint64_t>()> lost)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
-  /// Sets the function that returns what became of encrypted ClientHellos: `EchKeyOpener::counts`.
+  /// Sets the function that returns the counts of encrypted ClientHellos: `EchKeyOpener::counts`.
   /// `Text` and `ech_counts` call it, on their own threads.
   void SetEchCounts(absl::AnyInvocable<EchCounts()> counts) ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -12,10 +12,10 @@
 namespace trestle {
 namespace wire_internal {
 
-// Why a hello is refused.
+// The reason for rejecting a hello.
 struct HelloFault {
   std::string detail;
-  uint8_t alert = 0;  // What an RFC demands instead of decode_error; 0 where none does.
+  uint8_t alert = 0;  // The alert that an RFC requires instead of decode_error; 0 if none does.
 };
 
 // Parses `message`, a whole ClientHello with its 4-byte header, which the caller has checked.

@@ -1,4 +1,4 @@
-// Calls of one command in a CMake file, as lists of their arguments by keyword.
+// Parses the calls of one command in a CMake file, with their arguments by keyword.
 #ifndef TRESTLE_TESTS_BUILDS_CMAKE_CALLS_H_
 #define TRESTLE_TESTS_BUILDS_CMAKE_CALLS_H_
 

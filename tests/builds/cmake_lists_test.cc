@@ -1,5 +1,5 @@
-// CMake's lists of files, dependencies and borders are those of BUILD.bazel. A new floor_library is
-// also added to cmake/libraries.cmake.
+// CMake's lists of files, dependencies and borders match BUILD.bazel. A new floor_library must be
+// added to cmake/libraries.cmake.
 #include <map>
 #include <set>
 #include <string>
@@ -51,7 +51,7 @@ class CMakeListsTest : public ::testing::Test {
     }
   }
 
-  // Empty for a target without files of its own in CMake: one with private headers only.
+  // Returns nothing for a target without its own files in CMake: one with private headers only.
   std::string LibraryOf(const BazelTarget& target) const {
     for (const Names* files : {&target.sources, &target.public_headers}) {
       for (const std::string& file : *files) {
@@ -62,7 +62,7 @@ class CMakeListsTest : public ::testing::Test {
     return "";
   }
 
-  // The library and those that it stands on.
+  // Returns the library and its dependencies.
   Names Seen(const std::string& library) const {
     Names seen = {library};
     for (const std::string& dep : libraries_.at(library)->SetOf("DEPS")) Add(Seen(dep), seen);
@@ -73,7 +73,7 @@ class CMakeListsTest : public ::testing::Test {
     Names libraries, abseil, boringssl;
   };
 
-  // What a target needs, private headers of targets without a library included.
+  // Returns the needs of a target, with the private headers of targets without a library.
   Needs NeedsOf(const BazelTarget& target) const {
     Needs needs = {{}, target.AbseilNames(), target.BoringSslNames()};
     for (const std::string& label : target.deps) {
@@ -92,7 +92,7 @@ class CMakeListsTest : public ::testing::Test {
     return needs;
   }
 
-  // What all targets of a library need together.
+  // Returns the common needs of all targets of a library.
   Needs NeedsOfLibrary(const std::string& library) const {
     Needs all;
     for (const auto& [name, target] : table_) {
@@ -123,7 +123,7 @@ TEST_F(CMakeListsTest, EachSourceIsInOneLibrary) {
   EXPECT_THAT(of_cmake, UnorderedElementsAreArray(of_bazel));
 }
 
-TEST_F(CMakeListsTest, EachPublicHeaderIsInstalledAndNoOther) {
+TEST_F(CMakeListsTest, ExactlyThePublicHeadersAreInstalled) {
   Names of_bazel;
   for (const auto& [name, target] : table_) Add(target.public_headers, of_bazel);
   std::vector<std::string> of_cmake;
@@ -134,7 +134,7 @@ TEST_F(CMakeListsTest, EachPublicHeaderIsInstalledAndNoOther) {
   EXPECT_THAT(of_cmake, UnorderedElementsAreArray(of_bazel));
 }
 
-TEST_F(CMakeListsTest, NoFileNeedsALibraryThatItsOwnDoesNotStandOn) {
+TEST_F(CMakeListsTest, NoFileNeedsALibraryOutsideItsDependencies) {
   for (const auto& [name, target] : table_) {
     const std::string library = LibraryOf(target);
     if (library.empty()) continue;
@@ -143,7 +143,7 @@ TEST_F(CMakeListsTest, NoFileNeedsALibraryThatItsOwnDoesNotStandOn) {
   }
 }
 
-TEST_F(CMakeListsTest, OnlyLibrariesThatSayItNeedBoringSsl) {
+TEST_F(CMakeListsTest, OnlyDeclaredLibrariesNeedBoringSsl) {
   for (const CMakeCall& call : calls_) {
     EXPECT_EQ(call.SetOf("BORINGSSL"), NeedsOfLibrary(call.name).boringssl) << call.name;
     const bool has_tls = call.lists.count("TLS") + call.lists.count("BORINGSSL") > 0;
@@ -151,13 +151,13 @@ TEST_F(CMakeListsTest, OnlyLibrariesThatSayItNeedBoringSsl) {
   }
 }
 
-TEST_F(CMakeListsTest, TheRouterStandsOnNoTls) {
+TEST_F(CMakeListsTest, TheRouterNeedsNoTls) {
   for (const char* library : {"wire", "io", "router", "linux", "testing"}) {
     EXPECT_EQ(Seen(library).count("tls"), 0u) << library;
   }
 }
 
-TEST_F(CMakeListsTest, LibrariesNameTheirPartsOfAbseil) {
+TEST_F(CMakeListsTest, LibrariesDeclareTheirPartsOfAbseil) {
   const std::vector<CMakeCall> variables = ReadCMakeCalls(Contents("cmake/targets.cmake"), "set");
   ASSERT_EQ(variables.size(), 1u);
   ASSERT_EQ(variables[0].name, "TRESTLE_ABSEIL_EVERYWHERE");

@@ -13,7 +13,7 @@ namespace {
 
 constexpr absl::string_view kAbseil = "@com_google_absl//absl/";
 
-// Bazel 4.2.3 leaves out the repository of a label whose package has the name of the own one.
+// Bazel 4.2.3 omits the repository of a label whose package has the name of the own one.
 constexpr absl::string_view kBoringSsl[] = {"@boringssl//:", ":"};
 constexpr absl::string_view kBoringSslTargets[] = {"crypto", "ssl", "pki"};
 

@@ -26,7 +26,7 @@ using TargetTable = std::map<std::string, BazelTarget>;
 
 TargetTable ReadTargetTable(const std::string& text);
 
-/// The target that a label of the same package names, or null.
+/// Returns the target that a label of the same package names, or null.
 const BazelTarget* Find(const TargetTable& table, const std::string& label);
 
 }  // namespace trestle::builds

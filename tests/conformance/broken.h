@@ -1,5 +1,5 @@
-// Transports, schedulers and dialers with one fault each, and the conformance case that must fail
-// because of it.
+// Transports, schedulers and dialers with one fault each, and the conformance case that must detect
+// it.
 #ifndef TRESTLE_TESTS_CONFORMANCE_BROKEN_H_
 #define TRESTLE_TESTS_CONFORMANCE_BROKEN_H_
 
@@ -29,7 +29,7 @@ absl::Span<const BrokenTransport> BrokenCallbacks();
 absl::Span<const BrokenTransport> BrokenBytes();
 absl::Span<const BrokenTransport> BrokenEnds();
 
-/// A host with another fault than in its transports.
+/// A host with a fault outside its transports.
 struct BrokenHost {
   const char* failing_case;
   std::unique_ptr<ConformanceHost> (*make)(uint64_t seed);

@@ -56,7 +56,7 @@ struct DropsWhatNobodyReads final : FilterTransport {
 struct WritesBehindTheBuffer final : FilterTransport {
   using FilterTransport::FilterTransport;
   IoResult Read(MutableByteView out) override {
-    out.data()[out.size()] = 0;  // The suite has some room there.
+    out.data()[out.size()] = 0;  // The suite's buffer has some room there.
     return inner_->Read(out);
   }
 };
@@ -70,7 +70,7 @@ struct CountsABytePerEnd final : FilterTransport {
   }
 };
 
-// As an algorithm that waits for a full segment.
+// Like an algorithm that waits for a full segment.
 struct HoldsSingleBytes final : FilterTransport {
   using FilterTransport::FilterTransport;
   IoResult Write(ByteView data) override {

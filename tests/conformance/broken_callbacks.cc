@@ -116,7 +116,7 @@ struct LosesThirdOnWritable final : FilterTransport {
   int calls = 0;
 };
 
-// Looks at what the next read returns, and tells the handler only of some states.
+// Inspects the result of the next read, and calls the handler for some states only.
 struct Peeking : FilterTransport {
   Peeking(std::unique_ptr<Transport> inner, SimulatedLoop& loop, IoState silent)
       : FilterTransport(std::move(inner), loop), silent(silent) {}
@@ -166,7 +166,7 @@ struct CallsAfterDestruction final : FilterTransport {
   ~CallsAfterDestruction() override { PostReadable(); }
 };
 
-// Decides on both callbacks before it makes the first.
+// Decides on both callbacks before it calls the first.
 struct MakesBothCallbacks final : FilterTransport {
   using FilterTransport::FilterTransport;
   void OnReadable() override {

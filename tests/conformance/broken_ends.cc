@@ -28,7 +28,7 @@ struct EndsBothDirections final : FilterTransport {
   bool ended = false;
 };
 
-// Refuses what it did before.
+// Rejects calls that earlier succeeded.
 template <StreamEnd refused>
 struct EndsOnce final : FilterTransport {
   using FilterTransport::FilterTransport;
@@ -112,7 +112,7 @@ struct RaisesASignal final : FilterTransport {
   }
 };
 
-// Resets at once, so that the peer loses the bytes that it has not read.
+// Resets at once, so that the peer loses its unread bytes.
 struct NaiveReset final : FilterTransport {
   using FilterTransport::FilterTransport;
   IoResult Read(MutableByteView out) override {

@@ -36,7 +36,7 @@ class FilterScheduler : public Scheduler {
   Scheduler& inner_;
 };
 
-// A host whose scheduler is `Broken` over the one of `Base`. The transports use the latter.
+// A host whose scheduler is `Broken` over that of `Base`. The transports use the latter.
 template <typename Broken, typename Base>
 class SchedulerHost final : public Base {
  public:
@@ -130,7 +130,7 @@ struct InfiniteIsNow final : FilterScheduler {
   }
 };
 
-// What destroying a timer does not cancel.
+// Calls that the destruction of a timer does not cancel.
 struct NothingCancels final : FilterScheduler {
   using FilterScheduler::FilterScheduler;
   Timer RunAfter(absl::Duration delay, Call call) override {

@@ -1,5 +1,5 @@
-// The suite finds faults: each broken transport, scheduler or dialer fails the case that is named
-// for its fault. Transports that only pass everything on fail none.
+// The suite detects faults: each broken transport, scheduler or dialer fails the case named for its
+// fault. Transports that only pass calls on fail none.
 
 #include "tests/conformance/broken.h"
 
@@ -80,7 +80,7 @@ std::map<std::string, ConformanceHostFactory> AllBroken() {
   return broken;
 }
 
-TEST(BrokenTest, EachFaultFailsTheCaseThatIsNamedForIt) {
+TEST(BrokenTest, EachFaultFailsItsCase) {
   for (auto& [name, new_host] : AllBroken()) {
     const ConformanceCase* const tested = FindCase(name);
     ASSERT_NE(tested, nullptr) << name;
@@ -88,14 +88,14 @@ TEST(BrokenTest, EachFaultFailsTheCaseThatIsNamedForIt) {
   }
 }
 
-TEST(BrokenTest, EachCaseHasAFaultThatItFinds) {
+TEST(BrokenTest, EachCaseDetectsAFault) {
   const auto broken = AllBroken();
   for (const ConformanceCase& each : TransportConformanceCases()) {
     EXPECT_EQ(broken.count(each.name), 1u) << each.name;
   }
 }
 
-TEST(BrokenTest, ATransportThatPassesAllOnFailsNoCase) {
+TEST(BrokenTest, APassThroughTransportFailsNoCase) {
   for (const ConformanceCase& each : TransportConformanceCases()) {
     EXPECT_EQ(FailureOf(each,
                         [](uint64_t seed) {
@@ -107,8 +107,8 @@ TEST(BrokenTest, ATransportThatPassesAllOnFailsNoCase) {
   }
 }
 
-// Loses bytes without a trace for the caller, as a first implementation does.
-TEST(BrokenTest, AResetAtOnceIsFoundByItsLostBytes) {
+// Loses bytes without an error for the caller, as a first implementation does.
+TEST(BrokenTest, AnImmediateResetIsDetectedByItsLostBytes) {
   const std::string failure = FailureOf(*FindCase("ATruncatedEndLosesNoAcceptedByte"),
                                         std::move(AllBroken()["ATruncatedEndLosesNoAcceptedByte"]));
   EXPECT_TRUE(absl::StrContains(failure, "accepted bytes were lost")) << failure;

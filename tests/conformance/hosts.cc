@@ -66,7 +66,7 @@ ConformanceTraits MemoryHost::traits() const {
   return traits;
 }
 
-// Holds the inner dial, and stops what comes after it.
+// Keeps the inner dial, and cancels the steps after it.
 class WrappingHost::WrappingDial final : public Dial {
  public:
   std::unique_ptr<Dial> inner;
@@ -121,8 +121,8 @@ class TlsHost final : public WrappingHost {
 
   ConformanceTraits traits() const override {
     ConformanceTraits traits = WrappingHost::traits();
-    traits.shows_truncation = true;  // By the missing close_notify.
-    // Nobody may have read the server's tickets.
+    traits.shows_truncation = true;  // Shown by the missing close_notify.
+    // The server's tickets may be unread.
     traits.sends_after_destruction = false;
     return traits;
   }
@@ -149,7 +149,7 @@ class TlsHost final : public WrappingHost {
   int last_id_ = 0;
 };
 
-// Reads a few bytes ahead now and then, and puts them back.
+// Sometimes reads a few bytes ahead, and puts them back.
 class ReadAheadTransport final : public Transport {
  public:
   ReadAheadTransport(std::unique_ptr<Transport> inner, uint64_t seed)

@@ -1,5 +1,5 @@
-// The hosts that the conformance tests run on: simulated time with memory transports, EpollLoop
-// with sockets, and decorators that put TLS or a prefix on another host's transports.
+// The hosts of the conformance tests: simulated time with memory transports, EpollLoop with
+// sockets, and decorators that add TLS or a prefix to another host's transports.
 #ifndef TRESTLE_TESTS_CONFORMANCE_HOSTS_H_
 #define TRESTLE_TESTS_CONFORMANCE_HOSTS_H_
 
@@ -39,8 +39,8 @@ class MemoryHost : public ConformanceHost {
   MemoryDialer dialer_;
 };
 
-/// Changes each transport of another host, at both ends: `wrap` gets them as they come and passes
-/// them on, at once or later.
+/// Changes each transport of another host, at both ends: `wrap` gets each new transport and passes
+/// its own on, at once or later.
 class WrappingHost : public ConformanceHost, private Dialer {
  public:
   using Accept = absl::AnyInvocable<void(std::unique_ptr<Transport>)>;
@@ -58,7 +58,7 @@ class WrappingHost : public ConformanceHost, private Dialer {
   ConformanceHost& inner() { return *inner_; }
 
  protected:
-  /// Ends the calls of `Wrap` that are under way. For destructors of derived classes.
+  /// Ends the pending calls of `Wrap`. For destructors of derived classes.
   virtual void Wrap(std::unique_ptr<Transport> transport, bool dialed, Accept done) = 0;
 
  private:
@@ -69,11 +69,11 @@ class WrappingHost : public ConformanceHost, private Dialer {
   const std::unique_ptr<ConformanceHost> inner_;
 };
 
-/// TLS over the transports of another host, which only connects once hands are shaken.
+/// TLS over the transports of another host, which connects after the handshake.
 std::unique_ptr<ConformanceHost> NewTlsHost(std::unique_ptr<ConformanceHost> inner);
 
-/// PrefixedTransports over the transports of another host: time and again, bytes are read ahead and
-/// put back.
+/// PrefixedTransports over the transports of another host: bytes are repeatedly read ahead and put
+/// back.
 std::unique_ptr<ConformanceHost> NewPrefixedHost(std::unique_ptr<ConformanceHost> inner,
                                                  uint64_t seed);
 

@@ -1,4 +1,4 @@
-// EpollLoop inside the loops of Asio and libuv keeps the contracts of the io floor.
+// EpollLoop inside the loops of Asio and libuv fulfils the contracts of the io floor.
 
 #include <uv.h>
 
@@ -32,7 +32,7 @@ class UvHost final : public EpollHost {
   UvHost() {
     EXPECT_EQ(uv_loop_init(&uv_), 0);
     EXPECT_EQ(loop_in_uv_.Start(&uv_), 0);
-    // Ends a turn in which nothing else happens.
+    // Ends a turn without other events.
     uv_timer_init(&uv_, &tick_);
     uv_timer_start(
         &tick_, [](uv_timer_t*) {}, /*timeout=*/20, /*repeat=*/20);

@@ -26,7 +26,7 @@ std::string Contents(const std::string& path) {
 
 class EmbeddingProgramTest : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(EmbeddingProgramTest, TheProgramIsWhole) {
+TEST_P(EmbeddingProgramTest, TheProgramIsComplete) {
   const std::string source = Contents(absl::StrCat("tests/docs/embedding_", GetParam(), ".cc"));
   EXPECT_THAT(source, HasSubstr("int main()"));
   EXPECT_THAT(source, HasSubstr("loop->Run();"));

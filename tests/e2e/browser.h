@@ -17,7 +17,7 @@ class Browser {
   void Trust(const std::string& path);
 
   /// Resolves all names by DNS over HTTPS from now on: "https://127.0.0.1:PORT/dns-query{?dns}".
-  /// Only then does Chromium ask for HTTPS records.
+  /// Only then does Chromium request HTTPS records.
   void ResolveOverHttps(const std::string& url_template);
 
   /// Opens `url`, and returns the page after all of it is loaded: scripts have run, and escapes are

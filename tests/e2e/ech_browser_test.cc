@@ -1,4 +1,4 @@
-// Chromium with encrypted ClientHellos: a resolver on loopback, DNS over HTTPS, tells it the
+// Chromium with encrypted ClientHellos. A resolver on loopback, with DNS over HTTPS, serves the
 // record that ech_tool prints; one_port opens the hellos.
 
 #include <cstdint>
@@ -80,7 +80,7 @@ class EchBrowserTest : public ServerProgramsTest {
 
   Browser browser_{PathOf("browser")};
   const uint16_t page_port_ = FreePort();
-  std::unique_ptr<Process> pages_;         // In clear text, with a type that browsers show.
+  std::unique_ptr<Process> pages_;  // In clear text, with a content type that browsers display.
   std::unique_ptr<ProxyProcess> backend_;  // Of the hidden name; without ECH keys.
   std::unique_ptr<ProxyProcess> router_;
   std::unique_ptr<Process> resolver_;
@@ -94,8 +94,8 @@ TEST_F(EchBrowserTest, ThePageOfAHiddenNameIsShown) {
   EXPECT_TRUE(backend_->WaitForLog(" sni=")) << backend_->log();
 }
 
-// The record has a config that the router no longer has a key for: the browser is told the new one
-// by the public name's server, and connects again.
+// The record has a config for which the router has no key any more. The public name's server sends
+// the browser the new config, and the browser connects again.
 TEST_F(EchBrowserTest, AnOutdatedRecordCostsASecondConnection) {
   Start("new.pem");
   EXPECT_THAT(Page(), HasSubstr("hello from backend")) << resolver_->output();

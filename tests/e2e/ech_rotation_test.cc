@@ -1,4 +1,4 @@
-// Rotations of ECH keys as ech_tool plans them, and its judgement of published records.
+// Rotations of ECH keys as ech_tool plans them, and its checks of published records.
 
 #include <string>
 #include <vector>
@@ -56,13 +56,13 @@ RotationOptions Options() {
   return options;
 }
 
-TEST(EchRotationTest, TheFirstPairIsTheOneToPublish) {
+TEST(EchRotationTest, TheFirstPairIsPublished) {
   const RecordJudgement judgement = JudgeRecord(RecordOf(New()), PairsOf(New() + Old()));
   EXPECT_TRUE(judgement.good);
   EXPECT_EQ(judgement.sentence, "the record publishes the first pair, config id 2");
 }
 
-TEST(EchRotationTest, WrongRecordsAreToldApart) {
+TEST(EchRotationTest, WrongRecordsAreDistinguished) {
   const std::vector<FilePair> pairs = PairsOf(New() + Old());
   const auto fault = [&](const PublishedRecord& record) {
     const RecordJudgement judgement = JudgeRecord(record, pairs);
@@ -97,7 +97,7 @@ TEST(EchRotationTest, APlanHasEachStepWithItsTime) {
   EXPECT_THAT(plan, HasSubstr("5. 2026-11-26 15:20 UTC, 3600 seconds (the TTL)"));
 }
 
-TEST(EchRotationTest, ARotationThatHasBegunIsEnded) {
+TEST(EchRotationTest, AStartedRotationIsCompleted) {
   const std::string plan = PlanRotation(PairsOf(New() + Old()), Options());
   EXPECT_THAT(plan, HasSubstr("The file has 2 pairs: a rotation has begun."));
   EXPECT_THAT(plan, HasSubstr("1. 2026-11-26 14:00 UTC: publish the record of the first pair."));

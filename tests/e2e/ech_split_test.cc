@@ -1,5 +1,5 @@
-// Encrypted ClientHellos that a router opens (split mode), in the programs that route: the backend
-// has no ECH keys, and the public name is served by a terminator on the same port.
+// Encrypted ClientHellos that a router opens (split mode), in the programs that route. The backend
+// has no ECH keys, and a terminator on the same port serves the public name.
 
 #include <openssl/ssl.h>
 
@@ -29,7 +29,7 @@ using ::testing::Not;
 
 constexpr char kBssl[] = "../boringssl/bssl";
 constexpr char kPublicName[] = "public.test";
-// A wildcard leads to it, so that no configuration names it.
+// A wildcard route leads to it, so that no configuration has the name.
 constexpr char kHiddenName[] = "secret4711.hidden.test";
 
 class EchSplitTest : public ServerProgramsTest, public ::testing::WithParamInterface<const char*> {
@@ -64,7 +64,7 @@ class EchSplitTest : public ServerProgramsTest, public ::testing::WithParamInter
 
   std::string KeysFlag() const { return absl::StrCat("--ech_keys_file=", PathOf("ech.pem")); }
 
-  // Leads names below hidden.test to `backend`, and the public name to a terminator.
+  // Routes names below hidden.test to `backend`, and the public name to a terminator.
   std::unique_ptr<ProxyProcess> Start(const std::string& backend,
                                       const std::vector<std::string>& more_flags = {}) {
     std::vector<std::string> argv = {ExampleProgram(GetParam()), "--listen=127.0.0.1:0",
@@ -97,7 +97,7 @@ class EchSplitTest : public ServerProgramsTest, public ::testing::WithParamInter
     return settings;
   }
 
-  // Asks for `name`; returns the answer, or why there is none.
+  // Makes a request for `name`; returns the response or the error.
   std::string Ask(const ProxyProcess& proxy, const std::string& name, const TlsSettings& settings) {
     stream_ = BlockingStream::Connect(proxy.port);
     if (stream_ == nullptr) return "refused";
@@ -113,7 +113,7 @@ class EchSplitTest : public ServerProgramsTest, public ::testing::WithParamInter
     EXPECT_EQ(ServedNames().back(), kHiddenName);
   }
 
-  // The names of the connections that were served. Others asked for a confirmation only.
+  // Returns the names of the served connections. Other connections requested a confirmation only.
   std::vector<std::string> ServedNames() const {
     std::vector<std::string> names;
     for (const HttpBackend::Connection& connection : backend_->connections()) {
@@ -122,20 +122,20 @@ class EchSplitTest : public ServerProgramsTest, public ::testing::WithParamInter
     return names;
   }
 
-  // A server that knows nothing of ECH.
+  // A server without support for ECH.
   std::unique_ptr<Process> StartOpensslBackend(uint16_t port) const {
     WriteCertificate("hidden", LeafFor(kHiddenName));
     return StartOpenssl({"-cert", PathOf("hidden.pem"), "-key", PathOf("hidden.key"), "-www"},
                         port);
   }
 
-  // The flags of a router whose one route leads to a port.
+  // Returns the flags of a router with one route, which leads to a port.
   std::vector<std::string> RouteTo(const std::string& name, uint16_t port) const {
     return {ExampleProgram(GetParam()), "--listen=127.0.0.1:0", KeysFlag(),
             absl::StrCat(IsOnePort() ? "--pass" : "--routes", "=", name, "=127.0.0.1:", port)};
   }
 
-  // Whether a client with the config of `pem` is served.
+  // Returns whether a client with the config of `pem` is served.
   bool Accepts(const ProxyProcess& proxy, const std::string& pem) {
     TlsSettings settings;
     settings.ech_config_list = ListOf(pem);
@@ -145,7 +145,7 @@ class EchSplitTest : public ServerProgramsTest, public ::testing::WithParamInter
     return text.size() > 5 && text.substr(text.size() - 7) == "backend";
   }
 
-  // Has bssl verify the certificate and make one request.
+  // Makes one request with bssl, which verifies the certificate.
   CommandResult Bssl(const ProxyProcess& proxy, const std::vector<std::string>& more_flags) const {
     std::vector<std::string> argv = {kBssl,
                                      "client",
@@ -182,7 +182,7 @@ class EchSplitTest : public ServerProgramsTest, public ::testing::WithParamInter
 INSTANTIATE_TEST_SUITE_P(Programs, EchSplitTest, ::testing::Values("one_port", "passthrough_proxy"),
                          [](const auto& info) { return info.param; });
 
-TEST_P(EchSplitTest, EachGroup) {
+TEST_P(EchSplitTest, EachGroupWorks) {
   const auto proxy = Start();
   for (const uint16_t group : {SSL_GROUP_X25519, SSL_GROUP_X25519_MLKEM768}) {
     SCOPED_TRACE(group);
@@ -196,7 +196,7 @@ TEST_P(EchSplitTest, EachGroup) {
   EXPECT_TRUE(proxy->WaitForLog(" sni=(ech) ")) << proxy->log();
 }
 
-TEST_P(EchSplitTest, HelloRetryRequests) {
+TEST_P(EchSplitTest, HelloRetryRequestsWork) {
   for (const uint16_t wanted : {SSL_GROUP_SECP256R1, SSL_GROUP_X25519_MLKEM768}) {
     SCOPED_TRACE(wanted);
     TlsSettings server;
@@ -230,7 +230,7 @@ TEST_P(EchSplitTest, SessionsAreResumed) {
   EXPECT_THAT(second.errors, HasSubstr("Resumed session: yes"));
 }
 
-TEST_P(EchSplitTest, AnOutdatedConfigIsAnsweredWithOneThatWorks) {
+TEST_P(EchSplitTest, AnOutdatedConfigIsAnsweredWithAUsableOne) {
   const auto proxy = Start();
   TlsSettings settings;
   settings.ech_config_list = ListOf(NewPair(2));
@@ -242,7 +242,7 @@ TEST_P(EchSplitTest, AnOutdatedConfigIsAnsweredWithOneThatWorks) {
   ExpectServed(*proxy, settings);
 }
 
-TEST_P(EchSplitTest, ClientsWithoutEchAndGreaseAreServedAsBefore) {
+TEST_P(EchSplitTest, ClientsWithoutEchAndWithGreaseAreServed) {
   const auto proxy = Start();
   EXPECT_THAT(Ask(*proxy, kHiddenName, {}), EndsWith("hello from backend"));
   EXPECT_FALSE(stream_->ech_accepted());
@@ -284,12 +284,12 @@ TEST_P(EchSplitTest, HellosOverTheBudgetGoToThePublicName) {
   const auto proxy = Start(backend_->address(), {"--max_ech_opens_per_second_per_client=0.001"});
   EXPECT_TRUE(Accepts(*proxy, pem_));
   const std::string answer = Ask(*proxy, kHiddenName, WithEch());
-  // one_port's terminator opens it by itself, and finds that its name leads elsewhere.
+  // one_port's terminator opens it itself, and detects that the hidden name has another route.
   EXPECT_THAT(answer, HasSubstr(IsOnePort() ? "UNRECOGNIZED_NAME" : "hello"));
   EXPECT_EQ(ServedNames().size(), 1u);
 }
 
-TEST_P(EchSplitTest, FaultsOfTheSetUpAreExplained) {
+TEST_P(EchSplitTest, ConfigurationErrorsAreExplained) {
   const std::vector<std::string> base = {
       ExampleProgram(GetParam()), "--listen=127.0.0.1:0",
       absl::StrCat(IsOnePort() ? "--pass" : "--routes", "=a.test=", backend_->address())};
@@ -309,7 +309,7 @@ TEST_P(EchSplitTest, FaultsOfTheSetUpAreExplained) {
   EXPECT_THAT(proxy->log(), HasSubstr("warning: no route for \"public.test\""));
 }
 
-TEST_P(EchSplitTest, BackendsThatDoNotConfirmAreRefusedAtTheStart) {
+TEST_P(EchSplitTest, BackendsThatDoNotConfirmAreRejectedAtTheStart) {
   const uint16_t port = FreePort();
   const auto server = StartOpensslBackend(port);
   std::vector<std::string> argv = RouteTo("*.hidden.test", port);
@@ -323,11 +323,11 @@ TEST_P(EchSplitTest, BackendsThatDoNotConfirmAreRefusedAtTheStart) {
   EXPECT_THAT(refused.errors, HasSubstr("--dangerous_unconfirmed_ech"));
   argv.push_back("--dangerous_unconfirmed_ech");
   EXPECT_THAT(StartProgram(argv)->log(), HasSubstr(absl::StrCat("warning: ", sentence)));
-  // Not asked: a route that no hidden name has.
+  // Not probed: a route without hidden names.
   EXPECT_THAT(StartProgram(RouteTo(kPublicName, port))->log(), Not(HasSubstr("backend")));
 }
 
-TEST_P(EchSplitTest, ABackendWithoutTls13IsRefusedAtTheStart) {
+TEST_P(EchSplitTest, ABackendWithoutTls13IsRejectedAtTheStart) {
   TlsSettings old;
   old.max_version = TLS1_2_VERSION;
   const auto backend = StartTlsBackend(pki_.Issue(LeafFor(kHiddenName)), old);
@@ -336,7 +336,7 @@ TEST_P(EchSplitTest, ABackendWithoutTls13IsRefusedAtTheStart) {
   EXPECT_THAT(refused.errors, HasSubstr("with the alert protocol_version"));
 }
 
-TEST_P(EchSplitTest, ABackendThatIsDownIsNoReasonNotToStart) {
+TEST_P(EchSplitTest, AnUnreachableBackendDoesNotPreventTheStart) {
   const RefusingPort nobody;
   EXPECT_THAT(StartProgram(RouteTo("*.hidden.test", nobody.port()))->log(),
               HasSubstr("warning: backend 127.0.0.1:"));
@@ -353,7 +353,7 @@ TEST_P(EchSplitTest, TheMonitorFindsABackendThatDoesNotConfirm) {
   EXPECT_THAT(proxy->log(), HasSubstr("the server doesn't confirm an inner hello"));
 }
 
-// Where a router that ends no TLS has the keys for itself.
+// A router that does not terminate TLS has its own keys.
 TEST_P(EchSplitTest, ARouterAloneReloadsItsKeys) {
   const auto proxy = StartProgram(
       {ExampleProgram(GetParam()), "--listen=127.0.0.1:0", KeysFlag(),
@@ -366,8 +366,8 @@ TEST_P(EchSplitTest, ARouterAloneReloadsItsKeys) {
   EXPECT_TRUE(Accepts(*proxy, next));
 }
 
-// Everything that the programs write: both forms of the log, and the pages of --admin.
-TEST_P(EchSplitTest, HiddenNamesAreNowhere) {
+// Searches all output of the programs: both forms of the log, and the pages of --admin.
+TEST_P(EchSplitTest, HiddenNamesAreNotRevealed) {
   const std::string curl = FindProgram("curl");
   const RefusingPort nobody;
   for (const char* format : {"text", "json"}) {
@@ -376,13 +376,13 @@ TEST_P(EchSplitTest, HiddenNamesAreNowhere) {
       const auto proxy =
           Start(backend, {absl::StrCat("--log_connections=", format), "--admin=127.0.0.1:0"});
       ASSERT_TRUE(proxy->WaitForLog("admin on "));
-      // Served or not reached, without a route, with an unknown key.
+      // Served or unreachable, without a route, with an unknown key.
       Ask(*proxy, kHiddenName, WithEch());
       Ask(*proxy, "secret4711.elsewhere.test", WithEch());
       TlsSettings outdated;
       outdated.ech_config_list = ListOf(NewPair(9));
       Ask(*proxy, kHiddenName, outdated);
-      // The names that may be seen are.
+      // Names that are not hidden are present.
       Ask(*proxy, "seen.hidden.test", {});
       stream_.reset();
       EXPECT_TRUE(proxy->WaitForLog("seen.hidden.test")) << proxy->log();

@@ -1,4 +1,4 @@
-// ech_tool as scripts and operators run it.
+// ech_tool in scripts and in interactive use.
 
 #include <sys/stat.h>
 
@@ -53,7 +53,7 @@ class EchToolTest : public ProxyTest {
   }
 };
 
-TEST_F(EchToolTest, APairIsMadeAsAPrivateFileThatServersRead) {
+TEST_F(EchToolTest, APairIsWrittenToAPrivateFileForServers) {
   Make("ech.pem");
   const std::string pem = *ReadFile(PathOf("ech.pem"));
   struct stat info = {};
@@ -69,7 +69,7 @@ TEST_F(EchToolTest, FlagsMayComeFirst) {
   EXPECT_EQ(Done({"--public_name=public.example", File("ech.pem"), "make"}), "");
 }
 
-TEST_F(EchToolTest, NothingIsOverwritten) {
+TEST_F(EchToolTest, NoFileIsOverwritten) {
   WriteFile("ech.pem", "old");
   ExpectError({"make", "--public_name=public.example", File("ech.pem")}, "it is there already");
   EXPECT_EQ(*ReadFile(PathOf("ech.pem")), "old");
@@ -85,7 +85,7 @@ TEST_F(EchToolTest, ConfigIdsOfTheOtherFileAreAvoided) {
   EXPECT_TRUE(EchKeys::FromPem(both).ok());
 }
 
-TEST_F(EchToolTest, TheListHasTheDayOfEachPair) {
+TEST_F(EchToolTest, TheListHasTheDateOfEachPair) {
   Make("one.pem", "--config_id=1");
   Make("two.pem", "--config_id=2");
   WriteFile("ech.pem", absl::StrCat(*ReadFile(PathOf("two.pem")), *ReadFile(PathOf("one.pem"))));
@@ -95,7 +95,7 @@ TEST_F(EchToolTest, TheListHasTheDayOfEachPair) {
   EXPECT_LT(list.find("config id    2"), list.find("config id    1"));
 }
 
-TEST_F(EchToolTest, ThePrintedRecordIsRightUntilTheKeysChange) {
+TEST_F(EchToolTest, ThePrintedRecordMatchesUntilTheKeysChange) {
   Make("ech.pem");
   Make("other.pem");
   const std::string record =
@@ -110,7 +110,7 @@ TEST_F(EchToolTest, ThePrintedRecordIsRightUntilTheKeysChange) {
   EXPECT_THAT(wrong.output, HasSubstr("the file has no key for it"));
 }
 
-// Runs the commands of the plan, and sees what a server with the file would have at each step.
+// Runs the commands of the plan, and checks the file's keys at each step.
 TEST_F(EchToolTest, ThePlanWorks) {
   Make("ech.pem", "--config_id=1");
   const std::string plan = Done({"plan", File("ech.pem"), "--start=2026-11-26T14:00:00Z"});
@@ -154,7 +154,7 @@ TEST_F(EchToolTest, TheShellLinesOfTheDocumentWork) {
   EXPECT_THAT(proxy->log(), HasSubstr("ech="));
 }
 
-TEST_F(EchToolTest, MistakesAreExplained) {
+TEST_F(EchToolTest, ErrorsAreExplained) {
   Make("ech.pem");
   WriteFile("empty.pem", "");
   ExpectError({}, "there is no command; write one of make, config_list, record, list, plan, check");
@@ -182,7 +182,7 @@ TEST_F(EchToolTest, MistakesAreExplained) {
   ExpectError({"plan", File("ech.pem"), "--deploy=-1s"}, "--deploy is not between 0 and a year");
   ExpectError({"check", File("ech.pem")}, "--record is required");
   ExpectError({"check", File("ech.pem"), "--record=x"}, "--record is wrong: there is no HTTPS");
-  EXPECT_FALSE(ReadFile(PathOf("new.pem")).ok()) << "nothing is left of a failed make";
+  EXPECT_FALSE(ReadFile(PathOf("new.pem")).ok()) << "a failed make leaves no file";
 }
 
 }  // namespace

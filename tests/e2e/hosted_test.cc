@@ -1,5 +1,5 @@
-// Trestle in the loops of Asio and libuv, with curl as the client: all three modes, beside the
-// hosts' own timers and servers.
+// Trestle in the loops of Asio and libuv, with curl as the client: all three modes, together with
+// the hosts' own timers and servers.
 
 #include <signal.h>
 
@@ -58,7 +58,7 @@ class HostedTest : public ProxyTest, public ::testing::WithParamInterface<const 
     return RunCommand(argv, kPatience);
   }
 
-  // What the host's own server says.
+  // Returns the text of the host's own server.
   std::string Status() const {
     const std::string log = proxy_->log();
     const size_t at = log.find("status on 127.0.0.1:");
@@ -80,7 +80,7 @@ class HostedTest : public ProxyTest, public ::testing::WithParamInterface<const 
 INSTANTIATE_TEST_SUITE_P(AllHosts, HostedTest, ::testing::Values("asio_host", "libuv_host"),
                          [](const auto& info) { return info.param; });
 
-TEST_P(HostedTest, EachModeServesCurlBesideTheHostsOwnServer) {
+TEST_P(HostedTest, EachModeServesCurlWithTheHostsOwnServer) {
   EXPECT_THAT(Status(), MatchesRegex("0 connections, [0-9]+ seconds\n"));
   for (const std::string name : {kFrontName, kBackName, kPassedName}) {
     const CommandResult result = CurlFor(name, "/hello");
@@ -102,11 +102,11 @@ TEST_P(HostedTest, ManyBytesArriveUnchangedAndPassthroughSplicesThem) {
     EXPECT_EQ(Sha256OfFile(path), Sha256OfBulk(kBulkBytes));
   }
   ASSERT_TRUE(proxy_->WaitForLog("mode=passthrough")) << proxy_->log();
-  // Ten million bytes at least: the first ones are copied.
+  // At least ten million bytes, because the first ones are copied.
   EXPECT_THAT(proxy_->log(), ContainsRegex("sni=passed.test spliced=[12][0-9]{7} "));
 }
 
-// Nothing but the host's timer needs the loop meanwhile.
+// Only the host's timer needs the loop meanwhile.
 TEST_P(HostedTest, TheHostsTimerRunsWhileConnectionsAreOpen) {
   const auto client = ConnectTls(proxy_->port);
   ASSERT_NE(client, nullptr) << proxy_->log();
@@ -130,7 +130,7 @@ TEST_P(HostedTest, ASignalLetsOpenConnectionsFinish) {
   EXPECT_EQ(proxy_->process.WaitForExit(kPatience), 0) << proxy_->log();
 }
 
-TEST_P(HostedTest, ABadFlagEndsTheProgramWithItsReason) {
+TEST_P(HostedTest, AnInvalidFlagEndsTheProgramWithTheReason) {
   Process host({ExampleProgram(GetParam()), "--listen=127.0.0.1:0", "--cert=/nowhere.pem"});
   EXPECT_EQ(host.WaitForExit(kPatience), 1);
   EXPECT_THAT(host.errors(), AllOf(HasSubstr(GetParam()), HasSubstr("cannot read /nowhere.pem")));

@@ -1,4 +1,4 @@
-// HTTPS records as ech_tool writes and reads them. dnspython is the oracle.
+// HTTPS records as ech_tool writes and parses them, compared with dnspython.
 
 #include "examples/ech_tool/https_record.h"
 
@@ -41,7 +41,7 @@ std::string Python(const std::string& program, const std::string& data) {
   return std::string(absl::StripAsciiWhitespace(result.output));
 }
 
-// What stands behind the type.
+// Returns the text after the type.
 std::string DataOf(const std::string& line, const std::string& type) {
   return line.substr(line.find(absl::StrCat(" ", type, " ")) + type.size() + 2);
 }
@@ -56,7 +56,7 @@ std::string FaultOf(const std::string& text) {
   return std::string(ReadHttpsRecords(text).status().message());
 }
 
-TEST(HttpsRecordTest, DnspythonReadsTheSameFromBothForms) {
+TEST(HttpsRecordTest, DnspythonParsesBothFormsAlike) {
   std::vector<HttpsRecord> records = {RecordFor("www.example"), RecordFor("a.b.example")};
   records[0].alpn.clear();
   records[1].port = 8443;
@@ -71,7 +71,7 @@ TEST(HttpsRecordTest, DnspythonReadsTheSameFromBothForms) {
   }
 }
 
-TEST(HttpsRecordTest, WhatDnspythonWritesIsRead) {
+TEST(HttpsRecordTest, RecordsOfDnspythonAreParsed) {
   const HttpsRecord record = RecordFor("www.example");
   const std::string text = Python("print(dns.rdata.from_text('IN', 'HTTPS', text).to_text())",
                                   DataOf(PresentationForm(record), "HTTPS"));
@@ -90,7 +90,7 @@ TEST(HttpsRecordTest, TheLineIsAsInRfc9848) {
             "0004fe0d0000");
 }
 
-TEST(HttpsRecordTest, AnotherPortHasItsOwnOwnerAndNamesTheSite) {
+TEST(HttpsRecordTest, AnotherPortHasItsOwnOwnerAndTheSiteAsTarget) {
   HttpsRecord record = RecordFor("www.example");
   record.port = 8443;
   EXPECT_EQ(PresentationForm(record),
@@ -98,7 +98,7 @@ TEST(HttpsRecordTest, AnotherPortHasItsOwnOwnerAndNamesTheSite) {
             "port=8443 ech=\"AAT+DQAA\"");
 }
 
-TEST(HttpsRecordTest, OwnRecordsAreReadInBothForms) {
+TEST(HttpsRecordTest, OwnRecordsAreParsedInBothForms) {
   const HttpsRecord record = RecordFor("www.example");
   for (const std::string& line : {PresentationForm(record), GenericForm(record)}) {
     const std::vector<PublishedRecord> read = Read(line);
@@ -109,7 +109,7 @@ TEST(HttpsRecordTest, OwnRecordsAreReadInBothForms) {
   }
 }
 
-TEST(HttpsRecordTest, ManyWaysToWriteOneRecord) {
+TEST(HttpsRecordTest, ManyFormsOfOneRecordAreParsed) {
   for (const char* text : {
            "1 . ech=AAT+DQAA",
            "1 . key5=\"AAT+DQAA\"",
@@ -126,7 +126,7 @@ TEST(HttpsRecordTest, ManyWaysToWriteOneRecord) {
   }
 }
 
-TEST(HttpsRecordTest, SeveralRecordsAreReadInTheirOrder) {
+TEST(HttpsRecordTest, SeveralRecordsAreParsedInTheirOrder) {
   const std::vector<PublishedRecord> read =
       Read("a. HTTPS 1 . ech=AAT+DQAA\nb. HTTPS 0 other.\nc. 60 IN HTTPS 2 .");
   ASSERT_EQ(read.size(), 3u);
@@ -136,7 +136,7 @@ TEST(HttpsRecordTest, SeveralRecordsAreReadInTheirOrder) {
   EXPECT_EQ(read[2].ech, "");
 }
 
-TEST(HttpsRecordTest, DamagedRecordsAreRefusedWithTheirLine) {
+TEST(HttpsRecordTest, DamagedRecordsAreRejectedWithTheirLine) {
   const struct {
     const char* text;
     const char* fault;

@@ -37,7 +37,7 @@ class EchInnerHelloTest : public ::testing::Test {
     return leaf;
   }
 
-  // The server's answer to the hello.
+  // Returns the server's answer to the hello.
   std::string Answer() {
     RawPeer server(server_.get(), /*is_server=*/true);
     server.GiveInput(hello_->to_send());
@@ -67,7 +67,7 @@ TEST_F(EchInnerHelloTest, AServerWithoutEchConfirmsIt) {
   EXPECT_TRUE(hello_->error().ok());
 }
 
-TEST_F(EchInnerHelloTest, InAnyCut) {
+TEST_F(EchInnerHelloTest, TheAnswerMayBeSplitAnywhere) {
   const std::string answer = Answer();
   for (const char byte : answer) {
     if (Feed(std::string(1, byte)) != State::kNeedMore) break;
@@ -75,7 +75,7 @@ TEST_F(EchInnerHelloTest, InAnyCut) {
   EXPECT_EQ(hello_->state(), State::kConfirmed);
 }
 
-TEST_F(EchInnerHelloTest, WithSha384) {
+TEST_F(EchInnerHelloTest, Sha384IsSupported) {
   ASSERT_TRUE(SSL_CTX_set_compliance_policy(server_.get(), ssl_compliance_policy_cnsa_202407));
   const std::string answer = Answer();
   const size_t suite_at = kRandomAt + 32 + 1 + static_cast<uint8_t>(answer[kRandomAt + 32]);
@@ -83,7 +83,7 @@ TEST_F(EchInnerHelloTest, WithSha384) {
   EXPECT_EQ(Feed(answer), State::kConfirmed);
 }
 
-TEST_F(EchInnerHelloTest, ByAHelloRetryRequestToo) {
+TEST_F(EchInnerHelloTest, AHelloRetryRequestConfirmsIt) {
   const uint16_t group = SSL_GROUP_SECP384R1;
   SSL_CTX_set1_group_ids(server_.get(), &group, 1);
   const std::string answer = Answer();
@@ -91,7 +91,7 @@ TEST_F(EchInnerHelloTest, ByAHelloRetryRequestToo) {
   EXPECT_EQ(Feed(answer), State::kConfirmed);
 }
 
-TEST_F(EchInnerHelloTest, ARetryWithAnotherConfirmationIsNone) {
+TEST_F(EchInnerHelloTest, ARetryWithAnotherConfirmationDoesNotConfirm) {
   const uint16_t group = SSL_GROUP_SECP384R1;
   SSL_CTX_set1_group_ids(server_.get(), &group, 1);
   std::string answer = Answer();
@@ -102,22 +102,22 @@ TEST_F(EchInnerHelloTest, ARetryWithAnotherConfirmationIsNone) {
   EXPECT_THAT(Fault(), HasSubstr("doesn't confirm an inner hello"));
 }
 
-// What a server does that knows nothing of ECH: any random bytes.
+// A server without support for ECH sends any random bytes.
 TEST_F(EchInnerHelloTest, AnotherRandomIsNoConfirmation) {
   std::string answer = Answer();
   answer[kRandomAt + 31] ^= 1;
   EXPECT_EQ(Feed(answer), State::kFailed);
   EXPECT_THAT(Fault(), AllOf(HasSubstr("doesn't confirm an inner hello"), HasSubstr("BoringSSL")));
-  EXPECT_EQ(Feed(Answer()), State::kFailed) << "it keeps its verdict";
+  EXPECT_EQ(Feed(Answer()), State::kFailed) << "the verdict remains";
 }
 
-TEST_F(EchInnerHelloTest, AServerWithoutTls13) {
+TEST_F(EchInnerHelloTest, AServerWithoutTls13Fails) {
   SSL_CTX_set_max_proto_version(server_.get(), TLS1_2_VERSION);
   EXPECT_EQ(Feed(Answer()), State::kFailed);
   EXPECT_THAT(Fault(), HasSubstr("with the alert protocol_version"));
 }
 
-TEST_F(EchInnerHelloTest, OtherAnswers) {
+TEST_F(EchInnerHelloTest, OtherAnswersFail) {
   const struct {
     absl::string_view bytes;
     absl::string_view fault;
@@ -138,7 +138,7 @@ TEST_F(EchInnerHelloTest, OtherAnswers) {
   }
 }
 
-TEST_F(EchInnerHelloTest, EveryCutOfAServerHelloIsRefusedAtItsEnd) {
+TEST_F(EchInnerHelloTest, EveryTruncatedServerHelloIsRejectedAtItsEnd) {
   const std::string answer = Answer();
   const size_t size =
       kRecordHeaderBytes + (static_cast<uint8_t>(answer[3]) << 8 | static_cast<uint8_t>(answer[4]));

@@ -33,7 +33,7 @@ std::string FaultOf(const absl::Status& status) {
   return error->detail;
 }
 
-TEST(EchPairsTest, AMadePairIsWhatServersReadAndClientsAreTold) {
+TEST(EchPairsTest, ServersReadAMadePairAndClientsGetItsConfig) {
   const std::string pem = MadePair("Public.Test.", 7);
   const absl::StatusOr<std::shared_ptr<EchKeys>> keys = EchKeys::FromPem(pem);
   ASSERT_TRUE(keys.ok()) << keys.status();
@@ -66,7 +66,7 @@ TEST(EchPairsTest, LinesOfThePemTextFit) {
   }
 }
 
-TEST(EchPairsTest, NamesThatNoConfigMayHaveAreRefused) {
+TEST(EchPairsTest, InvalidPublicNamesAreRejected) {
   for (const char* name : {"", "192.0.2.1", "a..test", "a b.test", "-a.test"}) {
     EchPairOptions options;
     options.public_name = name;
@@ -82,7 +82,7 @@ TEST(EchPairsTest, SeveralPairsAreDescribedInTheirOrder) {
   EXPECT_EQ((*pairs)[1].configs.front().config_id, 1);
 }
 
-TEST(EchPairsTest, WhatServersRefuseIsNotDescribed) {
+TEST(EchPairsTest, PairsThatServersRejectAreNotDescribed) {
   EXPECT_THAT(FaultOf(DescribeEchPairs("").status()), HasSubstr("no PEM blocks"));
   EXPECT_THAT(FaultOf(DescribeEchPairs(MadePair("a.test", 1) + MadePair("b.test", 1)).status()),
               HasSubstr("config id 1"));
@@ -108,7 +108,7 @@ TEST(EchPairsTest, ListsAreDescribedWithoutKeys) {
 
 TEST(EchPairsTest, UnknownAlgorithmsAreNumbers) {
   EchPair pair = NewEchPair(9, "a.test");
-  // Version, length, config id, then the KEM; behind the key, the length of the suites.
+  // Version, length, config id, then the KEM; after the key, the length of the suites.
   pair.config_list[2 + 4 + 1] = '\x7f';
   const size_t suites = 2 + 4 + 1 + 2 + 2 + 32 + 2;
   pair.config_list[suites] = '\x7e';

@@ -60,7 +60,7 @@ TEST_F(LegProbeTest, ReportsAllFields) {
   EXPECT_EQ(server.open(), 0u);
 }
 
-TEST_F(LegProbeTest, AsksForTheConfirmationOfAnInnerHello) {
+TEST_F(LegProbeTest, RequestsTheConfirmationOfAnInnerHello) {
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", 80 * kDay))));
   LegProbeTarget target = Target();
   target.ech_inner = true;
@@ -71,7 +71,7 @@ TEST_F(LegProbeTest, AsksForTheConfirmationOfAnInnerHello) {
   EXPECT_EQ(report.tls.version, "TLSv1.3");
 }
 
-TEST_F(LegProbeTest, AServerThatDoesNotConfirmAnInnerHelloIsNoGood) {
+TEST_F(LegProbeTest, AServerThatDoesNotConfirmAnInnerHelloIsNotGood) {
   ProbedServer server(loop_, dialer_, At(1),
                       ConfigFor(pki_.Issue(Leaf("a.test", 80 * kDay)), TlsVersion::kTls12));
   LegProbeTarget target = Target();
@@ -83,7 +83,7 @@ TEST_F(LegProbeTest, AServerThatDoesNotConfirmAnInnerHelloIsNoGood) {
   EXPECT_THAT(GetError(report.ech_inner)->detail, HasSubstr("must confirm inner hellos"));
 }
 
-TEST_F(LegProbeTest, MayAskForTheConfirmationOnly) {
+TEST_F(LegProbeTest, MayRequestTheConfirmationOnly) {
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", 80 * kDay))));
   LegProbeOptions options;
   options.only_ech_inner = true;
@@ -110,8 +110,8 @@ TEST_F(LegProbeTest, AnAddressHasNoInnerHello) {
   EXPECT_EQ(CodeOf(report->ech_inner), ErrorCode::kConfiguration);
 }
 
-// Silence and hang-ups, on the second connection only.
-TEST_F(LegProbeTest, AnInnerHelloWithoutAnswer) {
+// Silence and closed connections, on the second connection only.
+TEST_F(LegProbeTest, AnInnerHelloWithoutAnAnswerIsReported) {
   for (const bool hang_up : {true, false}) {
     SCOPED_TRACE(hang_up);
     MemoryDialer dialer(loop_);

@@ -216,7 +216,7 @@ TEST(ClientHelloReaderTest, ReportsTheOuterEch) {
   EXPECT_EQ(ech.payload.size(), 239u);
 }
 
-// RFC 9849 7 demands an alert for a type that it doesn't have, and none for other damage.
+// RFC 9849 7 requires an alert for an unknown type, and none for other damage.
 TEST(ClientHelloReaderTest, AnUnknownTypeOfEchHasItsAlert) {
   const auto error_of = [](const std::string& body) {
     const std::string message =

@@ -1,4 +1,4 @@
-// What a transport does with bytes.
+// Cases about the bytes of a transport.
 
 #include <algorithm>
 #include <memory>
@@ -98,7 +98,7 @@ void InfoNamesBothEnds(Stage& s) {
   EXPECT_EQ(s.a->transport().info().peer.ToString(), a.peer.ToString());
 }
 
-// Moves what is in `pipe` out of `b`, as its peer lets it.
+// Moves the contents of `pipe` out of `b`, as its peer reads.
 bool EmptyPipe(Stage& s, SpliceBuffer& pipe) {
   while (pipe.size() > 0) {
     const int before = s.b->writable;
@@ -110,7 +110,7 @@ bool EmptyPipe(Stage& s, SpliceBuffer& pipe) {
   return true;
 }
 
-// Reads all that `b` gets into `pipe` and sends it back, until `a` has `size` bytes.
+// Reads the input of `b` into `pipe` and sends it back, until `a` has `size` bytes.
 bool EchoThrough(Stage& s, SpliceBuffer& pipe, size_t size) {
   while (s.b->received.size() < size) {
     const int before = s.b->readable;
@@ -123,7 +123,7 @@ bool EchoThrough(Stage& s, SpliceBuffer& pipe, size_t size) {
       s.b->received.append(in.bytes, '?');
       if (!EmptyPipe(s, pipe)) return false;
     } else {
-      // The contract: kOk without bytes asks for `Read`.
+      // By the contract, kOk without bytes requires `Read`.
       const size_t had = s.b->received.size();
       if (s.ReadWhenReady(*s.b) != IoState::kOk) return false;
       s.b->Send(s.b->received.substr(had));

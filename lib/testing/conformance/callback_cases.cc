@@ -1,4 +1,4 @@
-// When a transport calls its handler, and when not.
+// Cases about the callbacks of a transport.
 
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
@@ -17,7 +17,7 @@ void ReadOfNothingWouldBlock(Stage& s) {
 
 void AWriteThatFindsNoRoomWouldBlock(Stage& s) {
   EXPECT_TRUE(s.FillUp()) << "after " << s.a->accepted.size() << " bytes";
-  // The peer's reading must be what lets the writer go on.
+  // Only the peer's reading may let the writer continue.
   s.b->ReadOn();
   EXPECT_TRUE(s.Until([&] { return s.a->writable > 0; }));
 }
@@ -131,7 +131,7 @@ void NoCallbackAfterDestruction(Stage& s) {
   EXPECT_EQ(s.a->readable + s.a->writable, 0);
 }
 
-// With both callbacks due, so that the second one must not follow.
+// Both callbacks are due, and the second one must not follow.
 void EndInside(Stage& s, void (*end)(StageEnd&)) {
   const auto end_now = [&] {
     if (!s.a->destroyed()) end(*s.a);

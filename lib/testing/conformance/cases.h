@@ -1,4 +1,4 @@
-// The conformance cases by subject, and what runs one.
+// The conformance cases by subject, and the functions that run them.
 #ifndef TRESTLE_LIB_TESTING_CONFORMANCE_CASES_H_
 #define TRESTLE_LIB_TESTING_CONFORMANCE_CASES_H_
 

@@ -1,4 +1,4 @@
-// What a dialer promises.
+// Cases about the contract of a dialer.
 
 #include <memory>
 #include <optional>
@@ -59,7 +59,7 @@ void ADestroyedDialCallsNothing(Stage& s) {
   int calls = 0;
   s.host().dialer().Connect(s.listening, [&](Result) { ++calls; }).reset();
   std::unique_ptr<Dial> dial = s.host().dialer().Connect(s.listening, [&](Result) { ++calls; });
-  // From the loop, when the answer may be there already.
+  // Runs in the loop, when the result may already exist.
   const Timer timer = s.loop().RunAfter(absl::ZeroDuration(), [&] {
     if (calls == 0) dial.reset();
   });

@@ -1,4 +1,4 @@
-// How a stream ends cleanly, and what destruction and abort do.
+// Cases about clean ends, destruction and abort of a stream.
 
 #include <csignal>
 #include <string>

@@ -1,4 +1,4 @@
-// What a scheduler promises about calls and time.
+// Cases about calls and time of a scheduler.
 
 #include <chrono>
 #include <memory>
@@ -128,7 +128,7 @@ void ADestroyedTimerIsNotCalled(Stage& s) {
   int calls = 0;
   for (const absl::Duration delay : {absl::ZeroDuration(), absl::Milliseconds(1)}) {
     s.loop().RunAfter(delay, [&] { ++calls; }).reset();
-    // Both are due; the first to run destroys the other.
+    // Both are due; the first one destroys the other.
     Timer first;
     Timer second;
     first = s.loop().RunAfter(delay, [&] { second.reset(); });
@@ -165,7 +165,7 @@ void ACallThatArmsItselfAgainStarvesNothing(Stage& s) {
   arm();
   bool posted = false;
   bool zero = false;
-  // Simulated time stands still while calls are due.
+  // Simulated time is constant while calls are due.
   bool limit = s.traits().simulated;
   Timer limit_timer;
   if (!limit) limit_timer = s.loop().RunAfter(absl::Milliseconds(5), [&] { limit = true; });
@@ -180,7 +180,7 @@ void ACallThatArmsItselfAgainStarvesNothing(Stage& s) {
   again.reset();
 }
 
-// A loop that is late: bytes have arrived, and the limit is over.
+// A late loop: bytes have arrived, and the time limit is over.
 void InputComesBeforeATimeLimit(Stage& s) {
   constexpr absl::Duration kLimit = absl::Milliseconds(30);
   bool read = false;

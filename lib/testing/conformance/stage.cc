@@ -15,7 +15,7 @@ constexpr uint8_t kCanary = 0xa5;
 constexpr size_t kMostPieceBytes = 40 * 1024;
 constexpr size_t kFillPieceBytes = 16 * 1024;
 constexpr int kMostWritesToNobody = 50;
-// Longer than any latency of a host's links, and than the delays of a TLS stream.
+// Longer than the latency of a host's links and the delays of a TLS stream.
 constexpr absl::Duration kSettleTime = absl::Milliseconds(20);
 
 }  // namespace
@@ -215,7 +215,7 @@ IoState Stage::ShutdownWhenReady(StageEnd& end, StreamEnd how) {
   }
 }
 
-// The first writes may succeed, because the peer's reset is still on its way.
+// The first writes may succeed, because the peer's reset is still in flight.
 bool Stage::WriteUntilFailure(StageEnd& end) {
   for (int i = 0; i < kMostWritesToNobody && !end.write_failed(); ++i) {
     end.Send(RandomBytes(kFillPieceBytes));

@@ -1,4 +1,4 @@
-// Stage: two connected transports of a host, with what all conformance cases do with them.
+// Stage: two connected transports of a host, and the common steps of the conformance cases.
 #ifndef TRESTLE_LIB_TESTING_CONFORMANCE_STAGE_H_
 #define TRESTLE_LIB_TESTING_CONFORMANCE_STAGE_H_
 
@@ -22,8 +22,8 @@
 
 namespace trestle::testing {
 
-/// One end of a connection. Counts the callbacks, and notes what no implementation may do: a
-/// callback inside a call, a count of bytes that does not fit the result.
+/// One end of a connection. Counts the callbacks, and records violations: a callback inside a call,
+/// or a number of bytes that does not match the result.
 class StageEnd final : public TransportHandler {
  public:
   StageEnd(std::unique_ptr<Transport> transport, Scheduler& scheduler, uint64_t seed);
@@ -36,12 +36,12 @@ class StageEnd final : public TransportHandler {
   IoState Shutdown(StreamEnd end);
   void Abort();
 
-  /// Reads from now on whenever there is something, in pieces of random sizes, up to the end.
+  /// Reads all bytes from now on, in pieces of random sizes, up to the end.
   void ReadOn();
   /// Pauses and continues `ReadOn`.
   void PauseReading() { reads_on_ = false; }
 
-  /// Writes `bytes` in pieces of random sizes, as the peer lets it; then ends the direction with
+  /// Writes `bytes` in pieces of random sizes, as the peer reads; then ends the direction with
   /// `end`, if there is one. The last piece goes through WriteBeforeEnd if `end` is kClean.
   void Send(std::string bytes, std::optional<StreamEnd> end = std::nullopt);
 
@@ -63,8 +63,8 @@ class StageEnd final : public TransportHandler {
   int readable = 0;
   int writable = 0;
   int nested = 0;      ///< Callbacks inside a call.
-  int odd_counts = 0;  ///< Results with a count of bytes that rule or buffer forbid.
-  int overruns = 0;    ///< Reads that wrote behind their buffer.
+  int odd_counts = 0;  ///< Results with a number of bytes that the rules or the buffer forbid.
+  int overruns = 0;    ///< Reads that wrote past their buffer.
   std::string received;
   std::string accepted;
   absl::AnyInvocable<void()> on_readable;
@@ -96,8 +96,8 @@ class StageEnd final : public TransportHandler {
 
 class Stage {
  public:
-  /// Makes a host, and by `Connect` two transports: `a` is the one under test, `b` its peer. The
-  /// seed decides which of them was dialed.
+  /// Makes a host, and by `Connect` two transports: `a` is the tested one, `b` its peer. The seed
+  /// selects which of them was dialed.
   Stage(ConformanceHostFactory& new_host, uint64_t seed);
   ~Stage();
 
@@ -108,17 +108,17 @@ class Stage {
   const ConformanceTraits& traits() const { return traits_; }
   bool Until(absl::FunctionRef<bool()> done) { return host_->RunUntil(done); }
 
-  /// Lets all happen that is about to: bytes on their way, calls that are due.
+  /// Runs everything that is pending: bytes in flight, calls that are due.
   void Settle();
 
-  /// Makes `a` write until a write blocks. False if it accepts bytes without a bound, or a write
-  /// fails.
+  /// Makes `a` write until a write blocks. Returns false if it accepts bytes without a bound, or a
+  /// write fails.
   bool FillUp();
-  /// Repeat a call until it returns something else than kWouldBlock, or its callback stays away.
+  /// Repeat a call until its result is not kWouldBlock, or its callback does not come.
   IoState ReadWhenReady(StageEnd& end);
   IoState ShutdownWhenReady(StageEnd& end, StreamEnd how);
 
-  /// Writes to a peer that is gone. False if no write fails.
+  /// Writes to a closed peer. Returns false if no write fails.
   bool WriteUntilFailure(StageEnd& end);
 
   size_t RandomSize(size_t most) { return 1 + random() % most; }

@@ -1,4 +1,4 @@
-// How a stream is cut so that the peer notices, and loses nothing before.
+// Cases about truncated ends: the peer detects them, and gets all bytes before them.
 
 #include "gtest/gtest.h"
 #include "lib/testing/conformance/cases.h"
@@ -6,7 +6,7 @@
 namespace trestle::testing {
 namespace {
 
-// Reads `b` to its end and compares: all that `a` accepted, then a truncation.
+// Reads `b` to its end, and expects all bytes that `a` accepted, then a truncation.
 void ExpectAllAndACut(Stage& s) {
   s.b->ReadOn();
   EXPECT_TRUE(s.Until([&] { return s.b->reading_is_over(); }));
@@ -17,7 +17,7 @@ void ExpectAllAndACut(Stage& s) {
   EXPECT_EQ(s.b->code(), ErrorCode::kTruncated) << s.b->transport().status();
 }
 
-// The peer begins to read only after the call: a reset at once would overtake the bytes.
+// The peer reads only after the call: an immediate reset would overtake the bytes.
 void ATruncatedEndLosesNoAcceptedByte(Stage& s) {
   ASSERT_TRUE(s.FillUp());
   const IoState first = s.a->Shutdown(StreamEnd::kTruncated);
@@ -43,7 +43,7 @@ void ATruncatedEndIsAllowedAfterACleanOne(Stage& s) {
   s.b->ReadOn();
   EXPECT_TRUE(s.Until([&] { return s.b->reading_is_over(); }));
   EXPECT_EQ(s.b->received, "x");
-  // What the peer reads last may be either; that this side is gone, it must learn.
+  // The peer's last read may return either, but the peer must detect the end.
   EXPECT_TRUE(s.WriteUntilFailure(*s.b));
 }
 
@@ -58,7 +58,7 @@ void RepeatingACompleteTruncationHasNoEffect(Stage& s) {
 void ReadsAfterATruncatedEndFailAsCancelled(Stage& s) {
   EXPECT_EQ(s.a->Read(), IoState::kWouldBlock);
   ASSERT_EQ(s.ShutdownWhenReady(*s.a, StreamEnd::kTruncated), IoState::kOk);
-  // It may also end one direction alone, and then the read goes on.
+  // It may also end one direction only; then reading continues.
   s.Settle();
   const IoState state = s.a->Read();
   if (state == IoState::kWouldBlock) return;
@@ -78,9 +78,9 @@ void AbortEndsATruncationThatWaits(Stage& s) {
   EXPECT_EQ(s.a->writable, before) << "a callback came after Abort";
 }
 
-// The peer ends while its bytes wait here: they come first, then the failure.
+// The peer ends while its bytes are unread here: the bytes come first, then the failure.
 void BytesBeforeAResetAreReadAfterAFailedWrite(Stage& s) {
-  // So few that the peer's system has room for them.
+  // Few enough for the buffers of the peer's system.
   ASSERT_EQ(s.b->Write(s.RandomBytes(s.RandomSize(1'000))), IoState::kOk);
   ASSERT_EQ(s.ShutdownWhenReady(*s.b, StreamEnd::kTruncated), IoState::kOk);
   if (!s.traits().shows_truncation) s.b->Destroy();

@@ -41,7 +41,7 @@ constexpr absl::string_view kRetryRandom(
     "\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c",
     kRandomBytes);
 
-// A throwaway pair, with which the client encrypts what is opened again at once.
+// A temporary pair: the client encrypts with it, and this opens the hello again.
 constexpr char kPublicName[] = "outer.invalid";
 
 constexpr absl::string_view kLacks =
@@ -67,7 +67,7 @@ bssl::UniquePtr<SSL> NewClient(SSL_CTX* context, const std::string& server_name,
   return ssl;
 }
 
-// The records of a client's outer hello; empty if there is none.
+// Returns the records of a client's outer hello; empty if there is none.
 std::string OuterHello(const std::string& server_name, const std::vector<std::string>& alpn,
                        absl::string_view configs) {
   const bssl::UniquePtr<SSL_CTX> context(SSL_CTX_new(TLS_method()));
@@ -217,7 +217,7 @@ EchInnerHello::State EchInnerHello::End() {
   return state_;
 }
 
-// Takes a whole record out of `received_`; false if there is none.
+// Removes a whole record from `received_`; returns false if there is none.
 bool EchInnerHello::TakeRecord() {
   if (received_.size() < kRecordHeaderBytes) return false;
   const ByteView record = AsBytes(received_);

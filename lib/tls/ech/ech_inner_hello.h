@@ -1,5 +1,5 @@
-// EchInnerHello: asks a server whether it can be a backend in split mode: whether it confirms an
-// inner hello (RFC 9849 7.2). Bytes in, bytes out; makes no whole handshake.
+// EchInnerHello: checks whether a server can be a backend in split mode, that is, whether it
+// confirms an inner hello (RFC 9849 7.2). Bytes in, bytes out; does not complete the handshake.
 #ifndef TRESTLE_LIB_TLS_ECH_ECH_INNER_HELLO_H_
 #define TRESTLE_LIB_TLS_ECH_ECH_INNER_HELLO_H_
 
@@ -26,18 +26,18 @@ class EchInnerHello {
     kFailed,     ///< See `error`.
   };
 
-  /// Makes the inner hello of BoringSSL's client, as a router would hand it on. Fails if the name
-  /// is no host name, which no client could hide.
+  /// Makes the inner hello of BoringSSL's client, as a router passes it on. Fails if the name is
+  /// not a host name, because clients can't hide others.
   static absl::StatusOr<std::unique_ptr<EchInnerHello>> Create(
       const std::string& server_name, const std::vector<std::string>& alpn);
 
   /// Returns the bytes to send.
   const std::string& to_send() const { return to_send_; }
 
-  /// Reads bytes of the server. Bytes behind its first answer are ignored.
+  /// Reads bytes of the server. Bytes after its first answer are ignored.
   State Feed(ByteView bytes);
 
-  /// To be called when the server ended the connection: the state is then kFailed, unless it was
+  /// Call it when the server has ended the connection. The state is then kFailed, unless it was
   /// kConfirmed.
   State End();
 
@@ -60,8 +60,8 @@ class EchInnerHello {
   const std::string to_send_;
   State state_ = State::kNeedMore;
   absl::Status error_;
-  std::string received_;  // Records, until they are whole.
-  std::string message_;   // Handshake messages out of them.
+  std::string received_;  // Incomplete records.
+  std::string message_;   // Handshake messages from them.
 };
 
 }  // namespace trestle

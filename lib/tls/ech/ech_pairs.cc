@@ -34,7 +34,7 @@ std::string PemBlockOf(absl::string_view label, absl::string_view der) {
   return absl::StrCat(text, "-----END ", label, "-----\n");
 }
 
-// Owns what BoringSSL or a CBB allocated. Freeing it also erases it.
+// Owns memory of BoringSSL or of a CBB, and wipes it before freeing it.
 struct AllocatedBytes {
   bssl::UniquePtr<uint8_t> data;
   size_t size = 0;
@@ -127,7 +127,7 @@ absl::StatusOr<std::string> MakeEchPair(const EchPairOptions& options) {
 }
 
 absl::StatusOr<std::vector<EchPairInfo>> DescribeEchPairs(absl::string_view pem) {
-  // Refuses what servers refuse.
+  // Rejects pairs that servers reject.
   if (const auto usable = EchKeySet::Read(pem); !usable.ok()) return usable.status();
   absl::StatusOr<std::vector<EchPemPair>> pairs = ReadEchPem(pem);
   if (!pairs.ok()) return pairs.status();

@@ -49,7 +49,7 @@ class GatewayFixture : public ::testing::Test, private HttpObserver {
     return *gateway_;
   }
 
-  /// Connects a client in clear text, or behind a TLS that agreed on `alpn`.
+  /// Connects a client in clear text, or with TLS that negotiated `alpn`.
   std::unique_ptr<Transport> Dial(const std::string& alpn = "") {
     auto [client, server] = testing::NewMemoryPair(loop);
     Accepted accepted(std::move(server));

@@ -1,4 +1,4 @@
-// GatewayRoutes: the text of routes, its errors, and what is checked.
+// GatewayRoutes: the text of routes, its errors, and the checks of routes.
 
 #include "integrations/http/gateway_routes.h"
 
@@ -13,7 +13,7 @@ using ::testing::HasSubstr;
 
 std::string ErrorOf(const absl::Status& status) { return ErrorText(GetError(status)); }
 
-TEST(GatewayRoutesTest, ReadsTheFormOfTheCommandLine) {
+TEST(GatewayRoutesTest, ParsesTheCommandLineForm) {
   const auto routes = ParseGatewayRoutes(
       "app.test/=http://127.0.0.1:8080, app.test/api=https://127.0.0.1:9443+127.0.0.1:9444@api.in, "
       "default=h2c://127.0.0.1:1+h2c://unix:/run/a.sock");
@@ -34,7 +34,7 @@ TEST(GatewayRoutesTest, ReadsTheFormOfTheCommandLine) {
   EXPECT_EQ((*table)->Find("b.test", "/", refusal)->name(), "default/");
 }
 
-TEST(GatewayRoutesTest, NamesWhatIsWrong) {
+TEST(GatewayRoutesTest, NamesTheFault) {
   const std::pair<const char*, const char*> cases[] = {
       {"app.test", "is no HOST/PATH=http://IP:PORT"},
       {"app.test=127.0.0.1:1", "has no scheme"},

@@ -152,7 +152,7 @@ TEST_F(Http2GatewayTest, ABodyWithoutALengthBecomesChunks) {
   EXPECT_EQ(Report().bytes_in, 5u);
 }
 
-TEST_F(Http2GatewayTest, RefusalsCostTheirStreamOnly) {
+TEST_F(Http2GatewayTest, RejectionsEndTheirStreamOnly) {
   const auto client = ConnectHttp2();
   Call other, dotted, good;
   client->Start(other, "GET", "/", "other.test");
@@ -165,7 +165,7 @@ TEST_F(Http2GatewayTest, RefusalsCostTheirStreamOnly) {
   EXPECT_EQ(good.response.status, 200);
 }
 
-TEST_F(Http2GatewayTest, ASlowStreamHoldsNoOther) {
+TEST_F(Http2GatewayTest, ASlowStreamDelaysNoOther) {
   const auto client = ConnectHttp2();
   Call slow;
   slow.holds = true;
@@ -202,7 +202,7 @@ TEST_F(Http2GatewayTest, AResetCancelsTheRequestAtItsBackend) {
   EXPECT_EQ(gateway().open_connections(), 1u);
 }
 
-TEST_F(Http2GatewayTest, AResponseThatIsCutResetsItsStream) {
+TEST_F(Http2GatewayTest, ATruncatedResponseResetsItsStream) {
   const auto client = ConnectHttp2();
   Call call;
   client->Start(call, "GET", "/");
@@ -214,7 +214,7 @@ TEST_F(Http2GatewayTest, AResponseThatIsCutResetsItsStream) {
   EXPECT_EQ(call.failed, BackFailure::kBroken);
 }
 
-TEST_F(Http2GatewayTest, ADrainTellsTheLastStreamAndFinishesIt) {
+TEST_F(Http2GatewayTest, ADrainReportsTheLastStreamAndFinishesIt) {
   const auto client = ConnectHttp2();
   Call call;
   client->Start(call, "GET", "/");
@@ -316,7 +316,7 @@ TEST_F(Http2GatewayTest, AnHttp2BackendGetsAllRequestsOnOneConnection) {
   EXPECT_EQ(servers.size(), 1u);
 }
 
-/// Frames as bytes, for what no proper client sends.
+/// Frames as bytes, for input that valid clients never send.
 std::string Frame(uint8_t type, uint8_t flags, uint32_t stream, absl::string_view payload) {
   std::string frame;
   const auto size = static_cast<uint32_t>(payload.size());
@@ -366,7 +366,7 @@ TEST_F(Http2GatewayTest, FloodsEndTheConnection) {
     EXPECT_EQ(gateway().open_connections(), 0u) << flood.name;
     EXPECT_EQ(gateway().open_requests(), 0u) << flood.name;
   }
-  // The budgets bound what backends see of it.
+  // The budgets limit the effect on backends.
   EXPECT_LE(reports.size(), 220u);
 }
 
@@ -378,7 +378,7 @@ TEST_F(Http2GatewayTest, HeadsAreLimitedInBytesAndNumber) {
   EXPECT_EQ(Report().status, 431);
   EXPECT_EQ(Report().reason, HttpReason::kHeadTooLarge);
   Send(*client, HeadersOf(3, true));
-  EXPECT_EQ(a.size(), 1u);  // The connection goes on.
+  EXPECT_EQ(a.size(), 1u);  // The connection continues.
 }
 
 TEST_F(Http2GatewayTest, ATrickledHeadIsTimedOut) {

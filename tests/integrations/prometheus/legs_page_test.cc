@@ -99,7 +99,7 @@ TEST_F(LegsPageTest, ThePageHasBothLegsOfEachRouteSideBySide) {
   EXPECT_THAT(row("–"), HasSubstr("<td></td><td><div class=\"leg fine\">"));
 }
 
-TEST_F(LegsPageTest, EncryptedHellosAreShownWhereRoutersOpenThem) {
+TEST_F(LegsPageTest, EncryptedHellosAreShownIfRoutersOpenThem) {
   LegsView view;
   EXPECT_THAT(LegsPage(view, now_), Not(HasSubstr("Encrypted hellos")));
   EXPECT_FALSE(Json::parse(LegsJson(view, now_)).contains("ech"));
