@@ -1,8 +1,11 @@
 #include "trestle/base/client_budget.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "trestle/base/error.h"
 
 namespace trestle {
 namespace {
@@ -11,6 +14,22 @@ namespace {
 constexpr absl::Duration kBetweenSweeps = absl::Seconds(1);
 
 }  // namespace
+
+absl::Status CheckRate(double per_second, absl::string_view of) {
+  if (per_second >= 0 && !std::isinf(per_second)) return absl::OkStatus();
+  return ConfigurationError(
+      absl::StrCat("a rate of ", of, " must be a number from 0 (no limit) up"));
+}
+
+absl::Status CheckClientNetwork(int ipv4_bits, int ipv6_bits) {
+  if (ipv4_bits >= 1 && ipv4_bits <= 32 && ipv6_bits >= 1 && ipv6_bits <= 128) {
+    return absl::OkStatus();
+  }
+  return ConfigurationError(
+      "a client network has 1 to 32 bits of an IPv4 address, 1 to 128 of IPv6");
+}
+
+double BurstOf(double per_second) { return std::max(per_second, 1.0); }
 
 TokenBucket::TokenBucket(double per_second, double burst)
     : per_second_(per_second), burst_(burst), tokens_(burst) {}

@@ -1,7 +1,5 @@
 #include "trestle/proxy/connection_limiter.h"
 
-#include <algorithm>
-#include <cmath>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,8 +10,6 @@
 
 namespace trestle {
 namespace {
-
-double Burst(double per_second) { return std::max(per_second, 1.0); }
 
 absl::Status OverLimit(uint64_t& count, Limit limit, std::string detail) {
   ++count;
@@ -27,26 +23,22 @@ absl::StatusOr<std::shared_ptr<ConnectionLimiter>> ConnectionLimiter::Create(
     const ConnectionLimits& limits) {
   for (const double rate :
        {limits.full_handshakes_per_second, limits.full_handshakes_per_second_per_client}) {
-    if (!(rate >= 0) || std::isinf(rate)) {
-      return ConfigurationError("a rate of handshakes must be a number from 0 (no limit) up");
-    }
+    if (absl::Status status = CheckRate(rate, "handshakes"); !status.ok()) return status;
   }
-  const bool bits_fit = limits.client_ipv4_bits >= 1 && limits.client_ipv4_bits <= 32 &&
-                        limits.client_ipv6_bits >= 1 && limits.client_ipv6_bits <= 128;
-  if (!bits_fit) {
-    return ConfigurationError(
-        "a client network has 1 to 32 bits of an IPv4 address, 1 to 128 of IPv6");
+  if (absl::Status status = CheckClientNetwork(limits.client_ipv4_bits, limits.client_ipv6_bits);
+      !status.ok()) {
+    return status;
   }
   return absl::WrapUnique(new ConnectionLimiter(limits));
 }
 
 ConnectionLimiter::ConnectionLimiter(const ConnectionLimits& limits)
     : limits_(limits),
-      overall_(limits.full_handshakes_per_second, Burst(limits.full_handshakes_per_second)),
+      overall_(limits.full_handshakes_per_second, BurstOf(limits.full_handshakes_per_second)),
       crowd_(limits.full_handshakes_per_second_per_client,
-             Burst(limits.full_handshakes_per_second_per_client)),
+             BurstOf(limits.full_handshakes_per_second_per_client)),
       clients_({limits.full_handshakes_per_second_per_client,
-                Burst(limits.full_handshakes_per_second_per_client), limits.client_ipv4_bits,
+                BurstOf(limits.full_handshakes_per_second_per_client), limits.client_ipv4_bits,
                 limits.client_ipv6_bits, kMaxClients}) {}
 
 bool ConnectionLimiter::OpenConnection() {

@@ -8,10 +8,22 @@
 #include <cstdint>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/base/monotonic_time.h"
 
 namespace trestle {
+
+/// Fails with ErrorCode::kConfiguration for a rate that is negative, infinite or NaN; `of` names
+/// it: "handshakes". 0 stands for no limit.
+absl::Status CheckRate(double per_second, absl::string_view of);
+
+/// Fails with ErrorCode::kConfiguration for prefix lengths out of range; see ClientBudget::Options.
+absl::Status CheckClientNetwork(int ipv4_bits, int ipv6_bits);
+
+/// Returns the burst of limits that have none of their own: one second's worth, at least 1.
+double BurstOf(double per_second);
 
 /// `per_second` tokens are added each second, up to `burst`. Not thread-safe.
 class TokenBucket {

@@ -3,7 +3,6 @@
 #include <openssl/err.h>
 #include <openssl/hpke.h>
 
-#include <cmath>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -19,7 +18,7 @@
 #include "lib/tls/engine/tls_internals.h"
 #include "lib/wire/inner_hello.h"
 #include "trestle/base/bytes.h"
-#include "trestle/base/error.h"
+#include "trestle/base/client_budget.h"
 
 namespace trestle {
 namespace {
@@ -166,15 +165,11 @@ EchOpening OpenFirst(const EchKeySet& keys, const ClientHello& outer, const Endp
 absl::StatusOr<std::shared_ptr<EchKeyOpener>> EchKeyOpener::Create(
     std::shared_ptr<const EchKeys> keys, const EchBudget& budget) {
   for (const double rate : {budget.per_second, budget.per_second_per_client}) {
-    if (!(rate >= 0) || std::isinf(rate)) {
-      return ConfigurationError("a rate of encrypted hellos must be a number from 0 (no limit) up");
-    }
+    if (absl::Status status = CheckRate(rate, "encrypted hellos"); !status.ok()) return status;
   }
-  const bool bits_fit = budget.client_ipv4_bits >= 1 && budget.client_ipv4_bits <= 32 &&
-                        budget.client_ipv6_bits >= 1 && budget.client_ipv6_bits <= 128;
-  if (!bits_fit) {
-    return ConfigurationError(
-        "a client network has 1 to 32 bits of an IPv4 address, 1 to 128 of IPv6");
+  if (absl::Status status = CheckClientNetwork(budget.client_ipv4_bits, budget.client_ipv6_bits);
+      !status.ok()) {
+    return status;
   }
   return absl::WrapUnique(new EchKeyOpener(std::move(keys), budget));
 }

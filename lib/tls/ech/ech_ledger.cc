@@ -1,17 +1,13 @@
 #include "lib/tls/ech/ech_ledger.h"
 
-#include <algorithm>
-
 namespace trestle {
 
 namespace {
 
-double Burst(double per_second) { return std::max(per_second, 1.0); }
-
 ClientBudget::Options ClientOptions(const EchBudget& budget) {
   ClientBudget::Options options;
   options.per_second = budget.per_second_per_client;
-  options.burst = Burst(options.per_second);
+  options.burst = BurstOf(options.per_second);
   options.ipv4_bits = budget.client_ipv4_bits;
   options.ipv6_bits = budget.client_ipv6_bits;
   return options;
@@ -21,7 +17,7 @@ ClientBudget::Options ClientOptions(const EchBudget& budget) {
 
 EchLedger::EchLedger(const EchBudget& budget)
     : budget_(budget),
-      overall_(budget.per_second, Burst(budget.per_second)),
+      overall_(budget.per_second, BurstOf(budget.per_second)),
       clients_(ClientOptions(budget)) {}
 
 bool EchLedger::Take(const Endpoint& client, MonotonicTime now) {
