@@ -83,7 +83,7 @@ class CertificateSet {
     KeyKind kind;
     std::string text;  // Of a wildcard, what follows the "*.".
   };
-  static std::shared_ptr<CertificateSet> Make(
+  static absl::StatusOr<std::shared_ptr<CertificateSet>> Make(
       std::vector<std::shared_ptr<const Credential>> credentials);
   static std::vector<Key> KeysOf(const CertificateInfo& leaf);
   static std::string NameOf(const Key& key);

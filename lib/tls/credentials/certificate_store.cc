@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "lib/pki/pem.h"
 #include "lib/pki/x509_certificate.h"
 #include "trestle/base/error.h"
 #include "trestle/wire/server_name.h"
@@ -204,16 +203,17 @@ class CertificateSet::Builder {
     return set_.nameless_;
   }
 
-  void Finish() {
+  absl::Status Finish() {
     std::vector<PatternIndex::Item> items;
     items.reserve(places_.size());
     for (const auto& [pattern, place] : places_) {
       items.push_back({pattern.first, pattern.second, place});
     }
-    // The names are unique, and a process holds fewer than 4 GiB of them.
     absl::StatusOr<PatternIndex> index =
         PatternIndex::Create(items, [](size_t) { return absl::InternalError("not unique"); });
-    if (index.ok()) set_.by_name_ = *std::move(index);
+    if (!index.ok()) return index.status();
+    set_.by_name_ = *std::move(index);
+    return absl::OkStatus();
   }
 
  private:
@@ -228,7 +228,7 @@ class CertificateSet::Builder {
   absl::flat_hash_map<std::pair<NamePattern::Kind, std::string>, uint32_t> places_;
 };
 
-std::shared_ptr<CertificateSet> CertificateSet::Make(
+absl::StatusOr<std::shared_ptr<CertificateSet>> CertificateSet::Make(
     std::vector<std::shared_ptr<const Credential>> credentials) {
   auto set = std::make_shared<CertificateSet>();
   Builder builder(*set);
@@ -245,7 +245,7 @@ std::shared_ptr<CertificateSet> CertificateSet::Make(
       if (first) set->keys_.push_back(std::move(key));
     }
   }
-  builder.Finish();
+  if (absl::Status finished = builder.Finish(); !finished.ok()) return finished;
   set->all_ = std::move(credentials);
   return set;
 }
@@ -280,7 +280,10 @@ absl::Status CertificateSet::TakeOverFrom(const CertificateSet& before, absl::Ti
     held_until_ = std::max(held_until_, begin);
     pending_.push_back({NameOf(key), begin});
   }
-  if (!held.empty()) held_over_ = Make(std::move(held));
+  if (held.empty()) return absl::OkStatus();
+  absl::StatusOr<std::shared_ptr<CertificateSet>> held_over = Make(std::move(held));
+  if (!held_over.ok()) return held_over.status();
+  held_over_ = *std::move(held_over);
   return absl::OkStatus();
 }
 
@@ -308,10 +311,12 @@ absl::StatusOr<std::shared_ptr<CertificateSet>> CertificateStore::Prepare(
   if (std::find(credentials.begin(), credentials.end(), nullptr) != credentials.end()) {
     return ConfigurationError("one of the credentials is null");
   }
-  std::shared_ptr<CertificateSet> next = CertificateSet::Make(std::move(credentials));
+  absl::StatusOr<std::shared_ptr<CertificateSet>> next =
+      CertificateSet::Make(std::move(credentials));
+  if (!next.ok()) return next.status();
   const std::shared_ptr<const CertificateSet> before = current();
   if (before != nullptr) {
-    if (absl::Status status = next->TakeOverFrom(*before, now); !status.ok()) return status;
+    if (absl::Status status = (*next)->TakeOverFrom(*before, now); !status.ok()) return status;
   }
   return next;
 }
