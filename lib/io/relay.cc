@@ -436,8 +436,9 @@ bool Relay::PumpPipe(Pipe& pipe, Pipe& opposite) {
       // A peer loses nothing if it ended its own direction and closed before our end. Its end may
       // still be unread, so the opposite direction reads on. In passthrough that end may be an
       // alert: clients close with a RST if the backend's alert is unread.
-      if (pipe.failed_leg() == Leg::kFront && options_.client_alert_bytes > 0)
+      if (pipe.failed_leg() == Leg::kFront && options_.client_alert_bytes > 0) {
         opposite.NoteOurEnd();
+      }
       opposite.DrainSource();
       return true;
     case Pipe::Step::kFailed:

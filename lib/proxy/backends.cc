@@ -19,8 +19,9 @@ bool IsLoopback(const Endpoint& endpoint) {
 
 absl::Status CheckBackends(const Backends& backends) {
   if (backends.endpoints.empty()) return ConfigurationError("there is no backend");
-  if (backends.max_tries == 0)
+  if (backends.max_tries == 0) {
     return ConfigurationError("max_tries of backends must be at least 1");
+  }
   for (const Endpoint& endpoint : backends.endpoints) {
     if (absl::Status dialable = endpoint.CheckDialable(); !dialable.ok()) return dialable;
   }

@@ -113,8 +113,9 @@ RouteTable::~RouteTable() = default;
 
 absl::StatusOr<std::shared_ptr<const RouteTable>> RouteTable::Create(
     const std::vector<Route>& routes) {
-  if (routes.empty())
+  if (routes.empty()) {
     return ConfigurationError("there is no route: give at least one, or a default");
+  }
   return Builder(routes).Build();
 }
 

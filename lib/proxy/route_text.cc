@@ -18,8 +18,9 @@ namespace {
 absl::Status ApplyOption(absl::string_view option, Backends& backends, Route& route) {
   absl::string_view value = option;
   if (absl::ConsumePrefix(&value, "alpn=")) {
-    if (value.empty() || value.size() > 255)
+    if (value.empty() || value.size() > 255) {
       return ConfigurationError("alpn= takes 1 to 255 bytes");
+    }
     route.alpn = std::string(value);
   } else if (absl::ConsumePrefix(&value, "tries=")) {
     uint32_t tries = 0;
@@ -102,8 +103,9 @@ absl::StatusOr<std::vector<Route>> ParseRoutesFile(absl::string_view text) {
     line = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
     if (line.empty()) continue;
     absl::StatusOr<Route> route = ParseLine(line);
-    if (!route.ok())
+    if (!route.ok()) {
       return ConfigurationError(absl::StrCat("line ", number, ": ", DetailOf(route.status())));
+    }
     routes.push_back(*std::move(route));
   }
   return routes;

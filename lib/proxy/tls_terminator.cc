@@ -37,8 +37,9 @@ namespace {
 
 // Options for a backend must not be ignored silently.
 absl::Status CheckHandlerAlone(const TlsTerminatorOptions& options) {
-  if (HasBackend(options.backend))
+  if (HasBackend(options.backend)) {
     return ConfigurationError("the terminator has a handler and a backend");
+  }
   if (options.content.new_reader) {
     return ConfigurationError(
         "content routing selects a backend, but the terminator has a handler");

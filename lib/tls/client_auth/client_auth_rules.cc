@@ -16,7 +16,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "lib/pki/pem.h"
 #include "lib/pki/x509_certificate.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/error.h"

@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "lib/pki/pem.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/error.h"
 #include "trestle/wire/server_name.h"

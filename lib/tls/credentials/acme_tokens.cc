@@ -19,7 +19,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "lib/pki/pem.h"
 #include "lib/tls/credentials/acme_identifier.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/error.h"

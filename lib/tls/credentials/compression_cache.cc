@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "lib/pki/pem.h"
 #include "lib/tls/engine/connection_state.h"
 #include "lib/tls/engine/tls_internals.h"
 #include "trestle/base/error.h"

@@ -167,8 +167,9 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(
       ReadPrivateKeyPem(key_pem, options.passphrases, options.key_name);
   if (!key.ok()) return key.status();
   if (absl::StatusOr<KeyType> type = ReadKeyType(key->get()); !type.ok()) return type.status();
-  if (absl::Status owner = CheckKeyOwner(certificates->chain, key->get()); !owner.ok())
+  if (absl::Status owner = CheckKeyOwner(certificates->chain, key->get()); !owner.ok()) {
     return owner;
+  }
   std::unique_ptr<SignerKey> signer_key;
   if (options.signers != nullptr) {
     std::shared_ptr<const Signer> signer =

@@ -10,7 +10,6 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "lib/pki/pem.h"
 #include "lib/tls/engine/engine_state.h"
 #include "lib/tls/engine/tls_context.h"
 #include "lib/tls/engine/tls_internals.h"

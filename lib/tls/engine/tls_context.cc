@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "lib/pki/pem.h"
 #include "lib/pki/x509_certificate.h"
 #include "lib/tls/engine/connection_state.h"
 #include "lib/tls/sessions/session_clock.h"

@@ -5,7 +5,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
-#include "lib/pki/pem.h"
 #include "lib/tls/client_auth/client_auth_rules.h"
 #include "lib/tls/ech/ech_key_set.h"
 #include "trestle/base/error.h"

@@ -2,6 +2,7 @@
 
 #include <openssl/aead.h>
 #include <openssl/crypto.h>
+#include <openssl/digest.h>
 #include <openssl/err.h>
 #include <openssl/hkdf.h>
 #include <openssl/mem.h>
@@ -13,7 +14,6 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
-#include "lib/pki/pem.h"
 #include "trestle/base/error.h"
 
 namespace trestle {

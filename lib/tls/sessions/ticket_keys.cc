@@ -10,7 +10,6 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "lib/pki/pem.h"
 #include "trestle/base/error.h"
 
 namespace trestle {
