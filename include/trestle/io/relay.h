@@ -18,6 +18,8 @@
 
 namespace trestle {
 
+class RelayPipe;
+
 struct RelayOptions {
   /// Ends the relay with ErrorCode::kTimeout if no byte moves in either direction for this long.
   absl::Duration idle_timeout = absl::Minutes(5);
@@ -77,8 +79,6 @@ class Relay final {
   bool left_unmarked(Leg leg) const;
 
  private:
-  class Pipe;
-
   struct LegHandler final : TransportHandler {
     LegHandler(Relay& relay, Leg leg) : relay(relay), leg(leg) {}
     void OnReadable() override;
@@ -88,10 +88,11 @@ class Relay final {
   };
 
   void Pump();
-  bool PumpPipe(Pipe& pipe, Pipe& opposite);  // Returns true if there is more work at once.
-  bool LeftUnmarked(const Pipe& pipe) const;
-  void OnFailed(Leg leg, Pipe& opposite);
-  void OnBlocked(Pipe& pipe);
+  bool PumpPipe(RelayPipe& pipe,
+                RelayPipe& opposite);  // Returns true if there is more work at once.
+  bool LeftUnmarked(const RelayPipe& pipe) const;
+  void OnFailed(Leg leg, RelayPipe& opposite);
+  void OnBlocked(RelayPipe& pipe);
   void SchedulePump();
   void WatchIdle(absl::Duration delay);
   void Finish();
@@ -103,8 +104,8 @@ class Relay final {
   Transport& back_;
   LegHandler front_handler_;
   LegHandler back_handler_;
-  const std::unique_ptr<Pipe> to_backend_;
-  const std::unique_ptr<Pipe> to_client_;
+  const std::unique_ptr<RelayPipe> to_backend_;
+  const std::unique_ptr<RelayPipe> to_client_;
   absl::Status outcome_;  // The first failure.
   absl::AnyInvocable<void(absl::Status)> done_;
   MonotonicTime last_activity_;
