@@ -57,7 +57,7 @@ class TlsEngine {
       std::shared_ptr<const ClientTlsConfig> config, const ClientTlsTarget& target,
       Scheduler& scheduler, Leg leg);
 
-  ~TlsEngine();
+  virtual ~TlsEngine() = default;
   TlsEngine(const TlsEngine&) = delete;
   TlsEngine& operator=(const TlsEngine&) = delete;
 
@@ -68,99 +68,97 @@ class TlsEngine {
   /// connection or an alert. So it never holds more than one append and those. Exception: while
   /// `waits_for_answer()`, no bytes are consumed. Stop appending at a limit then, such as 16 KiB.
   /// After kFailed and kEndOfStream the queue is empty: drop later bytes.
-  ByteQueue& received();
+  virtual ByteQueue& received() = 0;
 
   /// Marks the end of the peer's bytes. If no close_notify came before, reads fail with
   /// ErrorCode::kTruncated.
-  void EndReceived();
+  virtual void EndReceived() = 0;
 
   /// Bytes for the peer. The caller sends and consumes them.
-  ByteQueue& to_send();
+  virtual ByteQueue& to_send() = 0;
 
   /// Server: sets a function that admits or refuses a full handshake. It runs once, when no session
   /// is resumed and before anything is signed. Its failure becomes the engine's failure: the code
   /// of its Error, else ErrorCode::kOverLimit. The handshake ends with the alert internal_error.
   /// It does not run after the engine failed. `admit` must not destroy the engine.
-  void SetAdmission(absl::AnyInvocable<absl::Status()> admit);
+  virtual void SetAdmission(absl::AnyInvocable<absl::Status()> admit) = 0;
 
   /// Server: sets a function that checks the complete hello. It runs once, before a certificate is
   /// chosen. Its failure becomes the engine's failure, with the alert that fits its code, as with a
   /// HelloHook. `check` must not destroy the engine.
-  void SetHelloCheck(absl::AnyInvocable<absl::Status(const HelloToAnswer&)> check);
+  virtual void SetHelloCheck(absl::AnyInvocable<absl::Status(const HelloToAnswer&)> check) = 0;
 
   /// Server: sets the address that the client connected to. A hello without a server name gets a
   /// certificate for that address, if there is one (RFC 6066 3). Call it before the handshake.
-  void SetLocalAddress(const Endpoint& address);
+  virtual void SetLocalAddress(const Endpoint& address) = 0;
 
   /// Advances the handshake. kOk: it is finished. kWouldBlock: it needs more received bytes, or
   /// waits for an answer. kFailed: see `status()`. Before it is finished, `Read` and `Write` return
   /// kWouldBlock.
-  IoState Handshake();
+  virtual IoState Handshake() = 0;
 
   /// Tells, after kWouldBlock, whether the handshake waits for a local answer, such as a verifier's
   /// verdict or a signature. More received bytes do not help then.
-  bool waits_for_answer() const;
+  virtual bool waits_for_answer() const = 0;
 
   /// Sets a function that runs when such an answer arrives or its time limit ends. Call `Handshake`
   /// again after it. It runs on the loop's thread, never inside `Handshake`. It must not destroy
   /// the engine: schedule the next turn.
-  void SetAnswerCallback(absl::AnyInvocable<void()> call);
+  virtual void SetAnswerCallback(absl::AnyInvocable<void()> call) = 0;
 
   /// Decrypts into `out` as many records as are available and fit. Returns kEndOfStream after
   /// close_notify.
-  IoResult Read(MutableByteView out);
+  virtual IoResult Read(MutableByteView out) = 0;
 
   /// Encrypts bytes of `data` into `to_send()` up to the send limit; above it, returns kWouldBlock.
   /// A close_notify from the peer does not end this direction. After `QueueCloseNotify`, fails with
   /// ErrorCode::kInternal.
-  IoResult Write(ByteView data);
+  virtual IoResult Write(ByteView data) = 0;
 
   /// Server: tells whether TLS 1.3 tickets wait to be sent ahead of the first data or of
   /// close_notify. RFC 8446 4.6.1 allows them at any time after the handshake.
-  bool tickets_wait() const;
+  virtual bool tickets_wait() const = 0;
 
   /// Queues the waiting tickets now, for a client that sends nothing and gets no data.
-  void QueueTickets();
+  virtual void QueueTickets() = 0;
 
   /// Queues close_notify once (RFC 8446 6.1). Reading continues. Does nothing during the handshake
   /// and after a failure.
-  void QueueCloseNotify();
+  virtual void QueueCloseNotify() = 0;
 
   /// Returns the reason of the failure, with leg, phase, alert and detail. OK before a failure;
   /// final after it.
-  const absl::Status& status() const;
+  virtual const absl::Status& status() const = 0;
 
-  bool handshake_done() const;
+  virtual bool handshake_done() const = 0;
 
   /// Server: tells whether the client's complete hello arrived and parsed.
-  bool hello_received() const;
+  virtual bool hello_received() const = 0;
 
   /// Tells whether the peer sent any byte.
-  bool anything_received() const;
+  virtual bool anything_received() const = 0;
 
   /// Returns the negotiated parameters: complete once `handshake_done()`, partial before. Lives as
   /// long as the engine.
-  const TlsInfo& info() const;
+  virtual const TlsInfo& info() const = 0;
   /// Returns the same object shared: it outlives the engine.
-  std::shared_ptr<const TlsInfo> shared_info() const;
+  virtual std::shared_ptr<const TlsInfo> shared_info() const = 0;
 
   /// Client: copies the certificates and staple that the server sent. Empty before they arrive;
   /// kept after a failure.
-  ServedChain served_chain() const;
+  virtual ServedChain served_chain() const = 0;
 
   /// Returns the leg that failures name.
-  Leg leg() const;
+  virtual Leg leg() const = 0;
 
   /// Tells whether the engine holds any bytes of records now. False after the handshake whenever
   /// nothing is in flight.
-  bool holds_buffers() const;
+  virtual bool holds_buffers() const = 0;
 
  private:
-  class State;
+  friend class EngineState;  // The only implementation.
 
-  explicit TlsEngine(std::unique_ptr<State> state);
-
-  std::unique_ptr<State> state_;
+  TlsEngine() = default;
 };
 
 }  // namespace trestle

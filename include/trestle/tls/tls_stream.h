@@ -3,6 +3,7 @@
 #ifndef TRESTLE_TLS_TLS_STREAM_H_
 #define TRESTLE_TLS_TLS_STREAM_H_
 
+#include <cstdint>
 #include <memory>
 
 #include "absl/functional/any_invocable.h"
@@ -79,9 +80,31 @@ class TlsStream final : public Transport, private TransportHandler {
   TransportInfo info() const override { return inner_->info(); }
 
  private:
+  enum class Stage : uint8_t {
+    kHandshake,
+    kOver,      // The handshake succeeded or failed.
+    kShutdown,  // ShutdownWrite was called.
+    kAborted,
+  };
+  // The two directions of the transport below.
+  enum class InnerRead : uint8_t {
+    kReady,
+    kOwed,
+    kEnded,
+    kFailed
+  };  // kOwed: OnReadable will come.
+  enum class InnerWrite : uint8_t {
+    kReady,
+    kOwed,    // OnWritable will come.
+    kEnding,  // The end was asked for; OnWritable will come.
+    kEnded,
+    kFailed,
+  };
+
   void OnReadable() override;
   void OnWritable() override;
 
+  bool handshake_over() const { return stage_ != Stage::kHandshake; }
   bool AdvanceHandshake();
   void FinishHandshake();
   void SendTicketsAfter(absl::Duration delay);
@@ -89,6 +112,7 @@ class TlsStream final : public Transport, private TransportHandler {
   IoState Fill();
   IoState Drain();
   void Flush(bool end_follows = false);
+  void WriteBelow(bool end_follows);
   bool CanRead() const;
   bool CanWrite() const;
   bool NotifyReadable();
@@ -109,18 +133,12 @@ class TlsStream final : public Transport, private TransportHandler {
   Timer wake_;  // For owed callbacks that the transport below does not trigger.
   Timer tickets_due_;
 
-  bool handshake_over_ = false;
-  bool request_came_ = false;      // While the tickets waited.
-  bool read_owed_ = false;         // The handler is owed OnReadable.
-  bool write_owed_ = false;        // The handler is owed OnWritable.
-  bool inner_read_owed_ = false;   // The transport below owes OnReadable.
-  bool inner_write_owed_ = false;  // The transport below owes OnWritable.
-  bool inner_ended_ = false;
-  bool inner_read_failed_ = false;
-  bool inner_write_failed_ = false;
-  bool shutdown_asked_ = false;
-  bool inner_shutdown_ = false;  // No more writes below.
-  bool aborted_ = false;
+  Stage stage_ = Stage::kHandshake;
+  InnerRead inner_read_ = InnerRead::kReady;
+  InnerWrite inner_write_ = InnerWrite::kReady;
+  bool read_owed_ = false;     // The handler is owed OnReadable.
+  bool write_owed_ = false;    // The handler is owed OnWritable.
+  bool request_came_ = false;  // While the tickets waited.
 };
 
 }  // namespace trestle

@@ -24,7 +24,7 @@ constexpr uint8_t kHandshakeRecord = 22;
 
 }  // namespace
 
-const BIO_METHOD* TlsEngine::State::BioMethod() {
+const BIO_METHOD* EngineState::BioMethod() {
   static const BIO_METHOD* const method = [] {
     BIO_METHOD* made = BIO_meth_new(0, "trestle");
     BIO_meth_set_read(made, OnBioRead);
@@ -35,12 +35,12 @@ const BIO_METHOD* TlsEngine::State::BioMethod() {
   return method;
 }
 
-int TlsEngine::State::OnBioRead(BIO* bio, char* out, int bytes) {
-  State& state = *static_cast<State*>(BIO_get_data(bio));
+int EngineState::OnBioRead(BIO* bio, char* out, int bytes) {
+  EngineState& state = *static_cast<EngineState*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
   state.plain_alert_ahead_ = state.SeesPlainAlert();
   const bool readable =
-      !state.received_.empty() && state.first_bytes_judged_ && !state.plain_alert_ahead_;
+      !state.received_.empty() && state.stage_ != Stage::kFirstBytes && !state.plain_alert_ahead_;
   if (!readable) {
     if (state.received_ended_ && !state.plain_alert_ahead_) return 0;
     BIO_set_retry_read(bio);
@@ -48,25 +48,26 @@ int TlsEngine::State::OnBioRead(BIO* bio, char* out, int bytes) {
   }
   const MutableByteView room(reinterpret_cast<uint8_t*>(out), static_cast<size_t>(bytes));
   const size_t taken = state.received_.CopyOut(room);
-  if (!state.handshake_done_) state.boundary_.Take(room.subspan(0, taken));
+  if (!state.handshake_done()) state.boundary_.Take(room.subspan(0, taken));
   return static_cast<int>(taken);
 }
 
-int TlsEngine::State::OnBioWrite(BIO* bio, const char* data, int bytes) {
-  State& state = *static_cast<State*>(BIO_get_data(bio));
+int EngineState::OnBioWrite(BIO* bio, const char* data, int bytes) {
+  EngineState& state = *static_cast<EngineState*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
   if (bytes <= 0) return 0;
-  if (static_cast<uint8_t>(data[0]) == kHandshakeRecord) state.hello_answered_ = true;
+  const bool answers = state.is_server() && state.stage_ == Stage::kHandshake;
+  if (answers && static_cast<uint8_t>(data[0]) == kHandshakeRecord) state.stage_ = Stage::kAnswered;
   state.to_send_.Append(
       ByteView(reinterpret_cast<const uint8_t*>(data), static_cast<size_t>(bytes)));
   return bytes;
 }
 
-long TlsEngine::State::OnBioControl(BIO* /*bio*/, int command, long /*number*/, void* /*pointer*/) {
+long EngineState::OnBioControl(BIO* /*bio*/, int command, long /*number*/, void* /*pointer*/) {
   return command == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
-bool TlsEngine::State::Start(SSL_CTX* context) {
+bool EngineState::Start(SSL_CTX* context) {
   ERR_clear_error();
   ssl_.reset(SSL_new(context));
   bssl::UniquePtr<BIO> bio(BIO_new(BioMethod()));
@@ -81,7 +82,7 @@ bool TlsEngine::State::Start(SSL_CTX* context) {
   return true;
 }
 
-void TlsEngine::State::StartServer(std::shared_ptr<const ServerTlsConfig> config, HelloHook* hook) {
+void EngineState::StartServer(std::shared_ptr<const ServerTlsConfig> config, HelloHook* hook) {
   server_config_ = std::move(config);
   if (!Start(TlsInternals::Native(*server_config_))) {
     Fail(ErrorCode::kInternal, "out of memory");
@@ -94,9 +95,9 @@ void TlsEngine::State::StartServer(std::shared_ptr<const ServerTlsConfig> config
   SSL_set_accept_state(ssl_.get());
 }
 
-bool TlsEngine::State::StartClient(std::shared_ptr<const ClientTlsConfig> config,
-                                   const std::string& sni, PeerName name, const std::string& alpn,
-                                   const ClientTlsTarget& target) {
+bool EngineState::StartClient(std::shared_ptr<const ClientTlsConfig> config, const std::string& sni,
+                              PeerName name, const std::string& alpn,
+                              const ClientTlsTarget& target) {
   client_config_ = std::move(config);
   if (!Start(TlsInternals::Native(*client_config_))) return false;
   SSL* ssl = ssl_.get();
@@ -119,8 +120,8 @@ bool TlsEngine::State::StartClient(std::shared_ptr<const ClientTlsConfig> config
 
 // The target key covers all that distinguishes connections to the server, and all that verification
 // used.
-void TlsEngine::State::UseSessions(const ClientTlsTarget& target, const PeerName& name,
-                                   const std::string& alpn) {
+void EngineState::UseSessions(const ClientTlsTarget& target, const PeerName& name,
+                              const std::string& alpn) {
   SessionMemory& memory = TlsInternals::Memory(*target.sessions);
   const std::string& policy = client_config_->policy();
   record_.resumption = std::make_unique<ResumptionState>(ResumptionState{
@@ -139,9 +140,9 @@ void TlsEngine::State::UseSessions(const ClientTlsTarget& target, const PeerName
 
 std::unique_ptr<TlsEngine> TlsEngine::NewServer(std::shared_ptr<const ServerTlsConfig> config,
                                                 Scheduler& scheduler, Leg leg, HelloHook* hook) {
-  auto state = std::make_unique<State>(scheduler, leg);
-  state->StartServer(std::move(config), hook);
-  return std::unique_ptr<TlsEngine>(new TlsEngine(std::move(state)));
+  auto engine = std::make_unique<EngineState>(scheduler, leg);
+  engine->StartServer(std::move(config), hook);
+  return engine;
 }
 
 absl::StatusOr<std::unique_ptr<TlsEngine>> TlsEngine::NewClient(
@@ -164,11 +165,11 @@ absl::StatusOr<std::unique_ptr<TlsEngine>> TlsEngine::NewClient(
   if (!name.ok()) return AtLeg(name.status(), leg, Phase::kSetUp);
   absl::StatusOr<std::string> alpn = EncodeAlpn(target.alpn);
   if (!alpn.ok()) return AtLeg(alpn.status(), leg, Phase::kSetUp);
-  auto state = std::make_unique<State>(scheduler, leg);
-  if (!state->StartClient(std::move(config), sni, *std::move(name), *alpn, target)) {
+  auto engine = std::make_unique<EngineState>(scheduler, leg);
+  if (!engine->StartClient(std::move(config), sni, *std::move(name), *alpn, target)) {
     return AtLeg(ConfigurationError("the connection could not be set up"), leg, Phase::kSetUp);
   }
-  return std::unique_ptr<TlsEngine>(new TlsEngine(std::move(state)));
+  return engine;
 }
 
 }  // namespace trestle

@@ -1,5 +1,4 @@
-// TlsEngine::State: the implementation of TlsEngine. engine_start.cc starts it; tls_engine.cc runs
-// it.
+// EngineState: the implementation of TlsEngine. engine_start.cc starts it; tls_engine.cc runs it.
 #ifndef TRESTLE_LIB_TLS_ENGINE_ENGINE_STATE_H_
 #define TRESTLE_LIB_TLS_ENGINE_ENGINE_STATE_H_
 
@@ -7,6 +6,7 @@
 #include <openssl/ssl.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,6 +18,7 @@
 #include "lib/tls/engine/connection_state.h"
 #include "lib/tls/engine/record_boundary.h"
 #include "trestle/base/bytes.h"
+#include "trestle/base/endpoint.h"
 #include "trestle/base/error.h"
 #include "trestle/base/leg.h"
 #include "trestle/io/scheduler.h"
@@ -33,9 +34,9 @@ namespace trestle {
 
 // BoringSSL reaches the queues only through the BIO's two functions. Reads return the bytes that
 // are there. Writes always succeed; the callers that fill `to_send` set the bound.
-class TlsEngine::State {
+class EngineState final : public TlsEngine {
  public:
-  State(Scheduler& scheduler, Leg leg)
+  EngineState(Scheduler& scheduler, Leg leg)
       : received_(scheduler.buffers()),
         to_send_(scheduler.buffers()),
         scheduler_(scheduler),
@@ -46,45 +47,52 @@ class TlsEngine::State {
   bool StartClient(std::shared_ptr<const ClientTlsConfig> config, const std::string& sni,
                    PeerName name, const std::string& alpn, const ClientTlsTarget& target);
 
-  IoState Handshake();
-  IoResult Read(MutableByteView out);
-  IoResult Write(ByteView data);
-  void QueueTickets();
-  void QueueCloseNotify();
-  bool holds_buffers() const;
-  bool tickets_wait() const { return tickets_wait_; }
+  IoState Handshake() override;
+  IoResult Read(MutableByteView out) override;
+  IoResult Write(ByteView data) override;
+  void QueueTickets() override;
+  void QueueCloseNotify() override;
+  bool holds_buffers() const override;
+  ServedChain served_chain() const override;
 
-  void SetAdmission(absl::AnyInvocable<absl::Status()> admit) {
+  void SetAdmission(absl::AnyInvocable<absl::Status()> admit) override {
     if (record_.handshake != nullptr) record_.handshake->admit = std::move(admit);
   }
-
-  void SetHelloCheck(absl::AnyInvocable<absl::Status(const HelloToAnswer&)> check) {
+  void SetHelloCheck(absl::AnyInvocable<absl::Status(const HelloToAnswer&)> check) override {
     if (record_.handshake != nullptr) record_.handshake->check_hello = std::move(check);
   }
-
-  void SetLocalAddress(const Endpoint& address) {
+  void SetLocalAddress(const Endpoint& address) override {
     if (record_.handshake != nullptr) record_.handshake->local_address = address;
   }
-
-  ByteQueue& received() { return received_; }
-  ByteQueue& to_send() { return to_send_; }
-  void EndReceived() { received_ended_ = true; }
-  const absl::Status& status() const { return status_; }
-  bool waits_for_answer() const { return record_.wait.waiting(); }
-  void SetAnswerCallback(absl::AnyInvocable<void()> call) {
+  void SetAnswerCallback(absl::AnyInvocable<void()> call) override {
     record_.wait.SetAnswerCallback(std::move(call));
   }
-  bool handshake_done() const { return handshake_done_; }
-  bool anything_received() const { return any_received_; }
-  bool hello_received() const { return record_.hello_received; }
-  const TlsInfo& info() const { return record_.info; }
-  std::shared_ptr<const TlsInfo> shared_info() const { return record_.shared_info; }
-  ServedChain served_chain() const;
-  Leg leg() const { return leg_; }
+
+  ByteQueue& received() override { return received_; }
+  ByteQueue& to_send() override { return to_send_; }
+  void EndReceived() override { received_ended_ = true; }
+  const absl::Status& status() const override { return status_; }
+  bool waits_for_answer() const override { return record_.wait.waiting(); }
+  bool handshake_done() const override { return stage_ >= Stage::kOpen; }
+  bool tickets_wait() const override { return tickets_wait_; }
+  bool anything_received() const override { return any_received_; }
+  bool hello_received() const override { return record_.hello_received; }
+  const TlsInfo& info() const override { return record_.info; }
+  std::shared_ptr<const TlsInfo> shared_info() const override { return record_.shared_info; }
+  Leg leg() const override { return leg_; }
 
  private:
-  // Dynamic record sizing: a small record fits into one segment of a common path, with all headers.
-  // The total is the number of bytes sent in such records.
+  // In this order. A failure, which status_ holds, leaves the stage as it is.
+  enum class Stage : uint8_t {
+    kFirstBytes,  // BoringSSL sees no byte before it is clear that the peer speaks TLS.
+    kHandshake,
+    kAnswered,  // Server: the hello was accepted and answered.
+    kOpen,
+    kEnded,  // close_notify was queued; reading goes on.
+  };
+
+  // Dynamic record sizing: a record that fits into one segment of a common path, with all headers;
+  // and the bytes sent in such records.
   static constexpr size_t kSmallRecordBytes = 1369;
   static constexpr size_t kSmallRecordsTotal = 128 * 1024;
 
@@ -129,15 +137,12 @@ class TlsEngine::State {
   ConnectionState record_;
   absl::Status status_;
   RecordBoundary boundary_;  // Follows BoringSSL's input during the handshake.
+  Stage stage_ = Stage::kFirstBytes;
   bool any_received_ = false;
   bool received_ended_ = false;
-  bool first_bytes_judged_ = false;  // Before that, BoringSSL sees nothing.
-  bool hello_answered_ = false;
   bool plain_alert_ahead_ = false;  // BoringSSL must not read it.
-  bool handshake_done_ = false;
-  bool starved_ = false;  // BoringSSL holds no plaintext and saw no end.
+  bool starved_ = false;            // BoringSSL holds no plaintext and saw no end.
   bool tickets_wait_ = false;
-  bool close_notify_queued_ = false;
   bool needs_alpn_ = false;
   bool small_records_first_ = false;
   size_t burst_bytes_ = 0;  // Written since the last long silence.

@@ -46,9 +46,9 @@ size_t NextRecordBytes(size_t data_bytes, size_t queued_bytes) {
 
 }  // namespace
 
-IoState TlsEngine::State::Handshake() {
+IoState EngineState::Handshake() {
   if (!status_.ok()) return IoState::kFailed;
-  if (handshake_done_) return IoState::kOk;
+  if (handshake_done()) return IoState::kOk;
   if (record_.wait.waiting()) return IoState::kWouldBlock;
   record_.wait.Drop();
   if (JudgeFirstBytes() == IoState::kFailed) return IoState::kFailed;
@@ -63,13 +63,13 @@ IoState TlsEngine::State::Handshake() {
 
 // A peer that doesn't speak TLS gets no TLS bytes, and BoringSSL does not see its bytes. With
 // `answer_plain_http`, a client that speaks HTTP gets an HTTP answer.
-IoState TlsEngine::State::JudgeFirstBytes() {
-  if (first_bytes_judged_) return IoState::kOk;
+IoState EngineState::JudgeFirstBytes() {
+  if (stage_ != Stage::kFirstBytes) return IoState::kOk;
   const wire_internal::FirstBytesVerdict verdict =
       wire_internal::JudgeFirstBytes(received_.view().subspan(0, kFirstBytes));
   any_received_ = !received_.empty();
   if (!verdict.decided && !received_ended_) return IoState::kWouldBlock;
-  first_bytes_judged_ = true;
+  stage_ = Stage::kHandshake;
   if (verdict.state != HelloState::kNotTls) return IoState::kOk;
   const bool answers = is_server() && record_.handshake->server->options().answer_plain_http;
   if (answers && wire_internal::IsPlainHttpRequest(received_.view().subspan(0, kFirstBytes))) {
@@ -81,13 +81,12 @@ IoState TlsEngine::State::JudgeFirstBytes() {
 
 // A client that rejects a TLS 1.3 ServerHello has no keys yet and sends its alert in clear text.
 // BoringSSL expects ciphertext by then and would report a bad record.
-bool TlsEngine::State::SeesPlainAlert() const {
-  return is_server() && hello_answered_ && !handshake_done_ && boundary_.at_start() &&
-         !received_.empty() && received_.view()[0] == kAlertRecord &&
-         SSL_version(ssl_.get()) == TLS1_3_VERSION;
+bool EngineState::SeesPlainAlert() const {
+  return stage_ == Stage::kAnswered && boundary_.at_start() && !received_.empty() &&
+         received_.view()[0] == kAlertRecord && SSL_version(ssl_.get()) == TLS1_3_VERSION;
 }
 
-IoState TlsEngine::State::ReadPlainAlert() {
+IoState EngineState::ReadPlainAlert() {
   if (received_.size() < kPlainAlertBytes) {
     return received_ended_ ? FailTruncated() : IoState::kWouldBlock;
   }
@@ -98,16 +97,16 @@ IoState TlsEngine::State::ReadPlainAlert() {
   return Fail(std::move(error));
 }
 
-IoState TlsEngine::State::FinishHandshake() {
+IoState EngineState::FinishHandshake() {
   FillInfo();
   if (CheckAlpn() == IoState::kFailed) return IoState::kFailed;
-  handshake_done_ = true;
+  stage_ = Stage::kOpen;
   record_.handshake.reset();
   tickets_wait_ = is_server() && SSL_version(ssl_.get()) == TLS1_3_VERSION;
   return IoState::kOk;
 }
 
-void TlsEngine::State::FillInfo() {
+void EngineState::FillInfo() {
   const SSL* ssl = ssl_.get();
   TlsInfo& info = record_.info;
   info.version = SSL_get_version(ssl);
@@ -128,7 +127,7 @@ void TlsEngine::State::FillInfo() {
 }
 
 // RFC 7301 lets a server leave ALPN out, but most clients that offer it need the answer.
-IoState TlsEngine::State::CheckAlpn() {
+IoState EngineState::CheckAlpn() {
   if (!needs_alpn_ || !record_.info.alpn.empty()) return IoState::kOk;
   SSL_send_fatal_alert(ssl_.get(), SSL_AD_NO_APPLICATION_PROTOCOL);
   ERR_clear_error();
@@ -139,9 +138,9 @@ IoState TlsEngine::State::CheckAlpn() {
   return Fail(std::move(error));
 }
 
-IoResult TlsEngine::State::Read(MutableByteView out) {
+IoResult EngineState::Read(MutableByteView out) {
   if (ABSL_PREDICT_FALSE(!status_.ok())) return {0, IoState::kFailed};
-  if (ABSL_PREDICT_FALSE(!handshake_done_)) return {0, IoState::kWouldBlock};
+  if (ABSL_PREDICT_FALSE(!handshake_done())) return {0, IoState::kWouldBlock};
   if (NeedsBytes()) return {0, IoState::kWouldBlock};
   SessionClock clock(scheduler_);
   size_t filled = 0;
@@ -162,10 +161,10 @@ IoResult TlsEngine::State::Read(MutableByteView out) {
   return {filled, IoState::kOk};
 }
 
-IoResult TlsEngine::State::Write(ByteView data) {
+IoResult EngineState::Write(ByteView data) {
   if (ABSL_PREDICT_FALSE(!status_.ok())) return {0, IoState::kFailed};
-  if (ABSL_PREDICT_FALSE(!handshake_done_)) return {0, IoState::kWouldBlock};
-  if (ABSL_PREDICT_FALSE(close_notify_queued_)) {
+  if (ABSL_PREDICT_FALSE(!handshake_done())) return {0, IoState::kWouldBlock};
+  if (ABSL_PREDICT_FALSE(stage_ == Stage::kEnded)) {
     return {0, Fail(ErrorCode::kInternal, "written to after its end")};
   }
   if (ABSL_PREDICT_FALSE(small_records_first_)) NoteBurst();
@@ -186,34 +185,34 @@ IoResult TlsEngine::State::Write(ByteView data) {
   return {taken, IoState::kOk};
 }
 
-void TlsEngine::State::QueueTickets() {
+void EngineState::QueueTickets() {
   if (!tickets_wait_ || !status_.ok()) return;
   tickets_wait_ = false;
   SSL_write(ssl_.get(), nullptr, 0);
   ERR_clear_error();
 }
 
-void TlsEngine::State::NoteBurst() {
+void EngineState::NoteBurst() {
   const MonotonicTime now = scheduler_.MonotonicNow();
   if (now - last_write_ >= kBurstGap) burst_bytes_ = 0;
   last_write_ = now;
 }
 
-void TlsEngine::State::QueueCloseNotify() {
-  if (!handshake_done_ || close_notify_queued_ || !status_.ok()) return;
-  close_notify_queued_ = true;
+void EngineState::QueueCloseNotify() {
+  if (stage_ != Stage::kOpen || !status_.ok()) return;
+  stage_ = Stage::kEnded;
   tickets_wait_ = false;
   ERR_clear_error();
   SSL_shutdown(ssl_.get());
   ERR_clear_error();
 }
 
-bool TlsEngine::State::holds_buffers() const {
+bool EngineState::holds_buffers() const {
   return received_.holds_memory() || to_send_.holds_memory() ||
          (ssl_ != nullptr && SSL_has_pending(ssl_.get()));
 }
 
-ServedChain TlsEngine::State::served_chain() const {
+ServedChain EngineState::served_chain() const {
   ServedChain served;
   if (ssl_ == nullptr || is_server()) return served;
   served.certificates = CopyChain(SSL_get0_peer_certificates(ssl_.get()));
@@ -225,7 +224,7 @@ ServedChain TlsEngine::State::served_chain() const {
 }
 
 // The only caller of SSL_get_error.
-IoState TlsEngine::State::Settle(int ssl_result) {
+IoState EngineState::Settle(int ssl_result) {
   switch (SSL_get_error(ssl_.get(), ssl_result)) {
     case SSL_ERROR_NONE:
       return IoState::kOk;
@@ -241,7 +240,7 @@ IoState TlsEngine::State::Settle(int ssl_result) {
     case SSL_ERROR_ZERO_RETURN: {
       // Bytes after close_notify are ignored (RFC 8446 6.1).
       received_.Clear();
-      if (handshake_done_) return IoState::kEndOfStream;
+      if (handshake_done()) return IoState::kEndOfStream;
       Error error;
       error.code = ErrorCode::kPeerAlert;
       error.alert = SSL_AD_CLOSE_NOTIFY;
@@ -257,7 +256,7 @@ IoState TlsEngine::State::Settle(int ssl_result) {
   }
 }
 
-IoState TlsEngine::State::WaitForAnswer() {
+IoState EngineState::WaitForAnswer() {
   Timer timer;
   // A hello hook limits its own time, for example that of dialing a backend.
   const auto& hello_answer = record_.handshake->hello_answer;
@@ -270,7 +269,7 @@ IoState TlsEngine::State::WaitForAnswer() {
   return IoState::kWouldBlock;
 }
 
-void TlsEngine::State::FailWaiting(absl::Duration limit) {
+void EngineState::FailWaiting(absl::Duration limit) {
   SSL_send_fatal_alert(ssl_.get(), SSL_AD_INTERNAL_ERROR);
   Error error;
   error.code = ErrorCode::kTimeout;
@@ -283,13 +282,13 @@ void TlsEngine::State::FailWaiting(absl::Duration limit) {
   wait.End();
 }
 
-IoState TlsEngine::State::FailByErrorQueue() {
+IoState EngineState::FailByErrorQueue() {
   // The first error is the cause; later ones follow from it.
   const uint32_t packed_error = ERR_peek_error();
   FailureScene scene;
   scene.is_server = is_server();
-  scene.handshake_done = handshake_done_;
-  scene.hello_answered = hello_answered_;
+  scene.handshake_done = handshake_done();
+  scene.hello_answered = stage_ >= Stage::kAnswered;
   // BoringSSL sends no alert if a signature failed.
   if (record_.signing_failure != nullptr && !record_.alert_sent.has_value()) {
     SSL_send_fatal_alert(ssl_.get(), SSL_AD_INTERNAL_ERROR);
@@ -297,19 +296,19 @@ IoState TlsEngine::State::FailByErrorQueue() {
   return Fail(ExplainSslError(packed_error, record_, scene));
 }
 
-IoState TlsEngine::State::FailTruncated() {
-  if (handshake_done_) {
+IoState EngineState::FailTruncated() {
+  if (handshake_done()) {
     return Fail(ErrorCode::kTruncated, "the peer's stream ended without close_notify");
   }
   if (!any_received_) {
     return Fail(ErrorCode::kTruncated, "the peer closed the connection before it sent anything");
   }
-  return Fail(ErrorCode::kTruncated, is_server() && !hello_answered_
+  return Fail(ErrorCode::kTruncated, is_server() && stage_ < Stage::kAnswered
                                          ? "the peer closed the connection within its ClientHello"
                                          : "the peer closed the connection during the handshake");
 }
 
-IoState TlsEngine::State::FailKeyUpdates() {
+IoState EngineState::FailKeyUpdates() {
   SSL_send_fatal_alert(ssl_.get(), SSL_AD_UNEXPECTED_MESSAGE);
   Error error;
   error.code = ErrorCode::kOverLimit;
@@ -320,24 +319,24 @@ IoState TlsEngine::State::FailKeyUpdates() {
   return Fail(std::move(error));
 }
 
-IoState TlsEngine::State::Fail(ErrorCode code, std::string detail) {
+IoState EngineState::Fail(ErrorCode code, std::string detail) {
   Error error;
   error.code = code;
   error.detail = std::move(detail);
   return Fail(std::move(error));
 }
 
-IoState TlsEngine::State::Fail(Error error) {
+IoState EngineState::Fail(Error error) {
   if (record_.info.ech_accepted) {
     error.detail = wire_internal::HideName(error.detail, record_.info.server_name);
   }
   error.leg = leg_;
-  error.phase = handshake_done_ ? Phase::kRelay : Phase::kHandshake;
+  error.phase = handshake_done() ? Phase::kRelay : Phase::kHandshake;
   status_ = MakeError(error);
   record_.wait.Drop();
   // The offered session may be at fault: drop the target's others, so the next handshake does not
   // fail the same way.
-  if (!handshake_done_ && record_.resumption != nullptr && record_.resumption->offered) {
+  if (!handshake_done() && record_.resumption != nullptr && record_.resumption->offered) {
     record_.resumption->memory.Forget(record_.resumption->target);
   }
   received_.Clear();
@@ -345,38 +344,5 @@ IoState TlsEngine::State::Fail(Error error) {
   ERR_clear_error();
   return IoState::kFailed;
 }
-
-TlsEngine::TlsEngine(std::unique_ptr<State> state) : state_(std::move(state)) {}
-TlsEngine::~TlsEngine() = default;
-
-ByteQueue& TlsEngine::received() { return state_->received(); }
-void TlsEngine::SetAdmission(absl::AnyInvocable<absl::Status()> admit) {
-  state_->SetAdmission(std::move(admit));
-}
-void TlsEngine::SetHelloCheck(absl::AnyInvocable<absl::Status(const HelloToAnswer&)> check) {
-  state_->SetHelloCheck(std::move(check));
-}
-void TlsEngine::SetLocalAddress(const Endpoint& address) { state_->SetLocalAddress(address); }
-void TlsEngine::EndReceived() { state_->EndReceived(); }
-ByteQueue& TlsEngine::to_send() { return state_->to_send(); }
-IoState TlsEngine::Handshake() { return state_->Handshake(); }
-IoResult TlsEngine::Read(MutableByteView out) { return state_->Read(out); }
-IoResult TlsEngine::Write(ByteView data) { return state_->Write(data); }
-bool TlsEngine::tickets_wait() const { return state_->tickets_wait(); }
-void TlsEngine::QueueTickets() { state_->QueueTickets(); }
-void TlsEngine::QueueCloseNotify() { state_->QueueCloseNotify(); }
-const absl::Status& TlsEngine::status() const { return state_->status(); }
-bool TlsEngine::waits_for_answer() const { return state_->waits_for_answer(); }
-void TlsEngine::SetAnswerCallback(absl::AnyInvocable<void()> call) {
-  state_->SetAnswerCallback(std::move(call));
-}
-bool TlsEngine::handshake_done() const { return state_->handshake_done(); }
-bool TlsEngine::hello_received() const { return state_->hello_received(); }
-bool TlsEngine::anything_received() const { return state_->anything_received(); }
-const TlsInfo& TlsEngine::info() const { return state_->info(); }
-std::shared_ptr<const TlsInfo> TlsEngine::shared_info() const { return state_->shared_info(); }
-ServedChain TlsEngine::served_chain() const { return state_->served_chain(); }
-Leg TlsEngine::leg() const { return state_->leg(); }
-bool TlsEngine::holds_buffers() const { return state_->holds_buffers(); }
 
 }  // namespace trestle

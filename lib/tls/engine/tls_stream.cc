@@ -41,21 +41,25 @@ void TlsStream::Handshake(absl::AnyInvocable<void(absl::Status)> done) {
 
 // Returns true when the handshake is over, with success or failure.
 bool TlsStream::AdvanceHandshake() {
-  while (!handshake_over_) {
+  while (stage_ == Stage::kHandshake) {
     const IoState state = engine_->Handshake();
     Flush();
-    handshake_over_ = state != IoState::kWouldBlock;
-    if (handshake_over_) break;
+    if (state != IoState::kWouldBlock) {
+      stage_ = Stage::kOver;
+      break;
+    }
     // Continued reading detects that the peer left; this limit bounds the bytes.
     const bool waits = engine_->waits_for_answer();
     if (waits && engine_->received().size() >= kMaxReadAheadOfAnswerBytes) break;
     const IoState filled = Fill();
     // A peer may send an alert before it closes: read it before a failed write counts.
-    handshake_over_ =
-        filled == IoState::kFailed || (filled == IoState::kWouldBlock && inner_write_failed_);
-    if (filled == IoState::kWouldBlock || (waits && inner_ended_)) break;
+    const bool nothing_came = filled == IoState::kWouldBlock;
+    if (filled == IoState::kFailed || (nothing_came && inner_write_ == InnerWrite::kFailed)) {
+      stage_ = Stage::kOver;
+    }
+    if (nothing_came || (waits && inner_read_ == InnerRead::kEnded)) break;
   }
-  return handshake_over_;
+  return handshake_over();
 }
 
 void TlsStream::FinishHandshake() {
@@ -89,24 +93,26 @@ void TlsStream::SendTickets() {
 IoResult TlsStream::Read(MutableByteView out) {
   if (out.empty()) return {0, IoState::kOk};
   for (int fills = 0; fills < kMaxFillsPerRead; ++fills) {
-    if (aborted_) return {0, IoState::kFailed};
-    if (shutdown_asked_ && !engine_->handshake_done()) return {0, Drain()};
+    if (stage_ == Stage::kAborted) return {0, IoState::kFailed};
+    if (stage_ == Stage::kShutdown && !engine_->handshake_done()) return {0, Drain()};
     const IoResult result = engine_->Read(out);
     if (result.state == IoState::kFailed) return FailRead();
     if (result.state != IoState::kWouldBlock) return result;
-    if (!engine_->handshake_done() && !handshake_over_) break;
+    if (!engine_->handshake_done() && !handshake_over()) break;
     const IoState filled = Fill();
     if (filled == IoState::kFailed) return FailRead();
     if (filled == IoState::kWouldBlock) break;
   }
   read_owed_ = true;
-  if (handshake_over_ && CanRead()) ScheduleWake();
+  if (handshake_over() && CanRead()) ScheduleWake();
   return {0, IoState::kWouldBlock};
 }
 
 IoResult TlsStream::Write(ByteView data) {
   if (data.empty()) return {0, IoState::kOk};
-  if (aborted_ || inner_write_failed_) return {0, IoState::kFailed};
+  if (stage_ == Stage::kAborted || inner_write_ == InnerWrite::kFailed) {
+    return {0, IoState::kFailed};
+  }
   size_t taken = 0;
   while (taken < data.size()) {
     const IoResult result = engine_->Write(data.subspan(taken));
@@ -114,8 +120,8 @@ IoResult TlsStream::Write(ByteView data) {
     taken += result.bytes;
     tickets_due_.reset();
     Flush();
-    if (inner_write_failed_) return FailWrite();
-    const bool stuck = inner_write_owed_ || !engine_->handshake_done();
+    if (inner_write_ == InnerWrite::kFailed) return FailWrite();
+    const bool stuck = inner_write_ == InnerWrite::kOwed || !engine_->handshake_done();
     if (result.state == IoState::kWouldBlock && stuck) break;
   }
   if (taken > 0) return {taken, IoState::kOk};
@@ -124,28 +130,28 @@ IoResult TlsStream::Write(ByteView data) {
 }
 
 IoResult TlsStream::ShutdownWrite(StreamEnd end) {
-  if (aborted_) return {0, IoState::kFailed};
-  shutdown_asked_ = true;
-  handshake_over_ = true;
+  if (stage_ == Stage::kAborted) return {0, IoState::kFailed};
+  stage_ = Stage::kShutdown;
   handshake_done_ = nullptr;
   tickets_due_.reset();
   if (end == StreamEnd::kClean) engine_->QueueCloseNotify();
   Flush(/*end_follows=*/end == StreamEnd::kClean);
-  if (inner_write_failed_) return FailWrite();
+  if (inner_write_ == InnerWrite::kFailed) return FailWrite();
   if (!engine_->to_send().empty()) {
     write_owed_ = true;
     return {0, IoState::kWouldBlock};
   }
-  inner_shutdown_ = true;
   const IoResult result = inner_->ShutdownWrite(end);
-  if (result.state == IoState::kWouldBlock) inner_write_owed_ = write_owed_ = true;
+  const bool waits = result.state == IoState::kWouldBlock;
+  inner_write_ = waits ? InnerWrite::kEnding : InnerWrite::kEnded;
+  if (waits) write_owed_ = true;
   if (result.state == IoState::kFailed) FailWriteBelow();
   return result;
 }
 
 void TlsStream::Abort() {
-  if (aborted_) return;
-  aborted_ = true;
+  if (stage_ == Stage::kAborted) return;
+  stage_ = Stage::kAborted;
   inner_->Abort();
   wake_.reset();
   tickets_due_.reset();
@@ -168,8 +174,8 @@ bool TlsStream::holds_buffers() const { return engine_->holds_buffers(); }
 
 // Returns kOk if the engine got bytes or the end of the stream.
 IoState TlsStream::Fill() {
-  if (inner_read_failed_) return IoState::kFailed;
-  if (inner_read_owed_) return IoState::kWouldBlock;
+  if (inner_read_ == InnerRead::kFailed) return IoState::kFailed;
+  if (inner_read_ == InnerRead::kOwed) return IoState::kWouldBlock;
   ByteQueue& received = engine_->received();
   const IoResult result = inner_->Read(received.Prepare(kReadAheadBytes));
   received.Commit(result.bytes);
@@ -178,14 +184,14 @@ IoState TlsStream::Fill() {
       request_came_ = request_came_ || tickets_due_ != nullptr;
       return IoState::kOk;
     case IoState::kWouldBlock:
-      inner_read_owed_ = true;
+      inner_read_ = InnerRead::kOwed;
       return IoState::kWouldBlock;
     case IoState::kEndOfStream:
-      inner_ended_ = true;
+      inner_read_ = InnerRead::kEnded;
       engine_->EndReceived();
       return IoState::kOk;
     case IoState::kFailed:
-      inner_read_failed_ = true;
+      inner_read_ = InnerRead::kFailed;
       FailBelow();
       return IoState::kFailed;
   }
@@ -194,17 +200,17 @@ IoState TlsStream::Fill() {
 
 void TlsStream::Flush(bool end_follows) {
   ByteQueue& to_send = engine_->to_send();
-  while (!to_send.empty() && !inner_write_owed_) {
-    if (inner_shutdown_ || inner_write_failed_) {
-      to_send.Clear();
-      return;
-    }
-    const ByteView bytes = to_send.view();
-    const IoResult result = end_follows ? inner_->WriteBeforeEnd(bytes) : inner_->Write(bytes);
-    to_send.Consume(result.bytes);
-    if (result.state == IoState::kWouldBlock) inner_write_owed_ = true;
-    if (result.state == IoState::kFailed) FailWriteBelow();
-  }
+  while (!to_send.empty() && inner_write_ == InnerWrite::kReady) WriteBelow(end_follows);
+  // No byte can follow the end.
+  if (inner_write_ == InnerWrite::kEnded || inner_write_ == InnerWrite::kFailed) to_send.Clear();
+}
+
+void TlsStream::WriteBelow(bool end_follows) {
+  const ByteView bytes = engine_->to_send().view();
+  const IoResult result = end_follows ? inner_->WriteBeforeEnd(bytes) : inner_->Write(bytes);
+  engine_->to_send().Consume(result.bytes);
+  if (result.state == IoState::kWouldBlock) inner_write_ = InnerWrite::kOwed;
+  if (result.state == IoState::kFailed) FailWriteBelow();
 }
 
 void TlsStream::FailBelow() {
@@ -215,8 +221,8 @@ void TlsStream::FailBelow() {
 
 // Bytes and an end that arrived before the connection broke can be read at once.
 void TlsStream::FailWriteBelow() {
-  inner_write_failed_ = true;
-  inner_read_owed_ = false;
+  inner_write_ = InnerWrite::kFailed;
+  if (inner_read_ == InnerRead::kOwed) inner_read_ = InnerRead::kReady;
   FailBelow();
 }
 
@@ -224,18 +230,18 @@ void TlsStream::FailWriteBelow() {
 IoResult TlsStream::FailRead() {
   Flush();
   if (write_owed_ && CanWrite()) ScheduleWake();
-  return {0, shutdown_asked_ ? Drain() : IoState::kFailed};
+  return {0, stage_ == Stage::kShutdown ? Drain() : IoState::kFailed};
 }
 
 // Closing a socket with unread bytes sends RST, which can overtake the alert. After a failure,
 // reads therefore drop the peer's bytes until the peer ends too.
 IoState TlsStream::Drain() {
-  for (int fills = 0; fills < kMaxFillsPerRead && !inner_read_owed_; ++fills) {
-    if (inner_ended_ || inner_read_failed_ || Fill() == IoState::kFailed) return IoState::kFailed;
+  for (int fills = 0; fills < kMaxFillsPerRead && inner_read_ != InnerRead::kOwed; ++fills) {
+    if (inner_read_ == InnerRead::kEnded || Fill() == IoState::kFailed) return IoState::kFailed;
     engine_->received().Clear();
   }
   read_owed_ = true;
-  if (!inner_read_owed_) ScheduleWake();
+  if (inner_read_ != InnerRead::kOwed) ScheduleWake();
   return IoState::kWouldBlock;
 }
 
@@ -247,13 +253,14 @@ IoResult TlsStream::FailWrite() {
 
 // Returns whether a blocked read is worth trying again.
 bool TlsStream::CanRead() const {
-  const bool failed = !engine_->status().ok() && !shutdown_asked_;
-  return failed || inner_read_failed_ || !inner_read_owed_ || !engine_->received().empty();
+  const bool failed = !engine_->status().ok() && stage_ != Stage::kShutdown;
+  return failed || inner_read_ != InnerRead::kOwed || !engine_->received().empty();
 }
 
 bool TlsStream::CanWrite() const {
-  if (inner_write_failed_) return true;
-  if (shutdown_asked_) return !inner_write_owed_ && engine_->to_send().empty();
+  if (inner_write_ == InnerWrite::kFailed) return true;
+  const bool waits = inner_write_ == InnerWrite::kOwed || inner_write_ == InnerWrite::kEnding;
+  if (stage_ == Stage::kShutdown) return !waits && engine_->to_send().empty();
   return !engine_->status().ok() || engine_->to_send().size() <= kResumeWriteBytes;
 }
 
@@ -291,8 +298,8 @@ void TlsStream::Wake() {
 }
 
 void TlsStream::OnReadable() {
-  inner_read_owed_ = false;
-  if (handshake_over_) {
+  if (inner_read_ == InnerRead::kOwed) inner_read_ = InnerRead::kReady;
+  if (handshake_over()) {
     NotifyReadable();
   } else if (AdvanceHandshake() && handshake_done_ != nullptr) {
     FinishHandshake();
@@ -300,9 +307,10 @@ void TlsStream::OnReadable() {
 }
 
 void TlsStream::OnWritable() {
-  inner_write_owed_ = false;
+  if (inner_write_ == InnerWrite::kOwed) inner_write_ = InnerWrite::kReady;
+  if (inner_write_ == InnerWrite::kEnding) inner_write_ = InnerWrite::kEnded;
   Flush();
-  if (handshake_over_) {
+  if (handshake_over()) {
     NotifyWritable();
   } else if (AdvanceHandshake() && handshake_done_ != nullptr) {
     FinishHandshake();
