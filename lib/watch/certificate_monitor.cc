@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
+#include "lib/watch/chain_ends.h"
 #include "trestle/base/error.h"
 #include "trestle/watch/probe_findings.h"
 #include "trestle/watch/start_tls.h"
@@ -18,16 +19,16 @@ namespace {
 
 constexpr absl::Duration kDay = absl::Hours(24);
 
-// Less was left than this, or than a third of the lifetime: whoever renewed was late.
+// A renewal is late if less than this, or less than a third of the lifetime, was left.
 constexpr absl::Duration kLate = absl::Hours(24 * 7);
 
 // A wall clock may be set while a timer runs, so none runs for longer.
 constexpr absl::Duration kMaxSleep = absl::Hours(1);
 
-// Tiers count up as time runs out: 0 is far away, the last one is expired.
+// Tiers count up as time runs out. The last one is "expired".
 constexpr int kFarAway = 0;
 
-// Chains of one entry whose events aren't told again.
+// Chains of one entry whose events are not repeated.
 constexpr size_t kMaxRemembered = 8;
 
 std::string IdOf(CertificateSource source, Leg leg, absl::string_view name,
@@ -36,7 +37,7 @@ std::string IdOf(CertificateSource source, Leg leg, absl::string_view name,
                       endpoint.ToString());
 }
 
-// Whatever else a probe says makes it another one: the same server may be asked in several ways.
+// Probes of one server differ in what they send, so the ID has all of that.
 std::string IdOf(const MonitorTargets::Probed& probed) {
   const LegProbeTarget& target = probed.target;
   return absl::StrCat(IdOf(CertificateSource::kProbe, probed.leg, probed.name, target.endpoint),
@@ -45,72 +46,10 @@ std::string IdOf(const MonitorTargets::Probed& probed) {
                       static_cast<int>(target.proxy_header));
 }
 
-FutureFailure EndOf(const CertificateInfo& certificate, ChainPart part) {
-  return ExpiryOf({certificate.not_after, part, certificate.subject});
-}
-
-void KeepEarlier(FutureFailure failure, FutureFailure& earliest) {
-  if (failure.when < earliest.when) earliest = std::move(failure);
-}
-
-// Where a path of a probe ends first.
-std::optional<FutureFailure> EndOfPath(absl::Span<const CertificateInfo> path, bool anchored) {
-  if (path.empty()) return std::nullopt;
-  FutureFailure earliest = EndOf(path.front(), ChainPart::kLeaf);
-  for (size_t i = 1; i < path.size(); ++i) {
-    const bool anchor = anchored && i + 1 == path.size();
-    KeepEarlier(EndOf(path[i], anchor ? ChainPart::kRoot : ChainPart::kIntermediate), earliest);
-  }
-  return earliest;
-}
-
-// Where a chain of a connection ends first. One that wasn't verified is known by its leaf alone.
-std::optional<FutureFailure> EndOfSeen(const ChainInfo& chain) {
-  if (chain.empty()) return std::nullopt;
-  if (std::optional<PathEnd> end = chain.path_end()) return ExpiryOf(*std::move(end));
-  return EndOf(chain.front(), ChainPart::kLeaf);
-}
-
-// The certificate of `chain` that issued `subject` and is valid longest, or null.
-const CertificateInfo* IssuerIn(absl::Span<const CertificateInfo> chain,
-                                const CertificateInfo& subject) {
-  const CertificateInfo* found = nullptr;
-  if (subject.issuer == subject.subject) return found;
-  for (const CertificateInfo& other : chain) {
-    if (other.subject != subject.issuer) continue;
-    if (found == nullptr || other.not_after > found->not_after) found = &other;
-  }
-  return found;
-}
-
-// Where a chain of our own ends first: its leaf, the leaf's issuer, and what leads on from there.
-// The last one may be the cross-certificate of a root, which most clients do without.
-FutureFailure EndOfOwn(absl::Span<const CertificateInfo> chain) {
-  FutureFailure earliest = EndOf(chain.front(), ChainPart::kLeaf);
-  const CertificateInfo* issuer = IssuerIn(chain, chain.front());
-  for (size_t steps = 1; issuer != nullptr && steps < chain.size(); ++steps) {
-    const CertificateInfo* const next = IssuerIn(chain, *issuer);
-    if (steps == 1 || next != nullptr) {
-      KeepEarlier(EndOf(*issuer, ChainPart::kIntermediate), earliest);
-    }
-    issuer = next;
-  }
-  return earliest;
-}
-
-// What a credential goes by: the first name that it is shown for.
+// Returns the first name for which handshakes present the credential, else a name of its leaf.
 std::string NameOf(const CertificateSet::Shown& shown) {
   return shown.names.empty() ? CertificateName(shown.credential->chain().front())
                              : shown.names.front();
-}
-
-// OK once `leaf` is valid; its end is none of the status, but of the forecast.
-absl::Status NotYetValidStatus(const CertificateInfo& leaf, absl::Time now) {
-  if (leaf.not_before <= now) return absl::OkStatus();
-  return MakeError(ErrorCode::kCertificateExpired, Leg::kFront, Phase::kHandshake,
-                   absl::StrCat("certificate \"", leaf.subject, "\" is not valid before ",
-                                absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", leaf.not_before,
-                                                 absl::UTCTimeZone())));
 }
 
 std::string DetailOf(const absl::Status& status) {
@@ -128,7 +67,7 @@ bool IsPositive(absl::Duration duration) {
 
 }  // namespace
 
-// What one look at a leg found.
+// The result of one look at a leg.
 struct CertificateMonitor::Observation {
   absl::Time when;
   absl::Status status;
@@ -139,38 +78,38 @@ struct CertificateMonitor::Observation {
 struct CertificateMonitor::Entry {
   std::string id;
   CertificateStatus status;
-  absl::Duration lifetime = absl::InfiniteDuration();  // Of what ends first.
-  uint64_t incarnation = 0;  // Tells a probe of an earlier entry of the same id.
-  std::shared_ptr<const LegProbeConfig> config;  // Of probed legs, with what follows.
+  absl::Duration lifetime = absl::InfiniteDuration();  // Of the certificate that expires first.
+  uint64_t incarnation = 0;  // Differs from that of an earlier entry with the same ID.
+  std::shared_ptr<const LegProbeConfig> config;  // The rest is used for probed legs only.
   LegProbeTarget target;
   bool probing = false;  // A probe runs, or waits for its turn.
   Timer next_probe;
 
-  // A chain that was met here, as far as its events depend on it.
-  struct Met {
+  // A chain that was seen here, as far as its events depend on it.
+  struct KnownChain {
     CertificateInfo leaf;
     absl::Time end;
-    int told_tier = kFarAway;  // Nothing up to this tier is told again.
+    int reported_tier = kFarAway;  // Tiers up to this one are not reported again.
   };
 
-  // Puts the chain that is there now in front of `met`; true for one that is new.
+  // Moves the current chain to the front of `known_chains`; returns true for a new one.
   bool Remember();
 
-  std::vector<Met> met;  // The latest first.
+  std::vector<KnownChain> known_chains;  // The latest first.
 };
 
 bool CertificateMonitor::Entry::Remember() {
   const CertificateInfo& leaf = status.chain.front();
   const absl::Time end = EndOf(status.failure);
-  const auto known = std::find_if(met.begin(), met.end(), [&](const Met& m) {
-    return m.end == end && SameCertificate(m.leaf, leaf);
-  });
-  if (known != met.end()) {
-    std::rotate(met.begin(), known, known + 1);
+  const auto known = std::find_if(
+      known_chains.begin(), known_chains.end(),
+      [&](const KnownChain& c) { return c.end == end && SameCertificate(c.leaf, leaf); });
+  if (known != known_chains.end()) {
+    std::rotate(known_chains.begin(), known, known + 1);
     return false;
   }
-  if (met.size() == kMaxRemembered) met.pop_back();
-  met.insert(met.begin(), {leaf, end, kFarAway});
+  if (known_chains.size() == kMaxRemembered) known_chains.pop_back();
+  known_chains.insert(known_chains.begin(), {leaf, end, kFarAway});
   return true;
 }
 
@@ -268,7 +207,7 @@ void CertificateMonitor::DropUnwatched() {
     const CertificateStatus& status = it->second->status;
     const bool seen_still =
         std::binary_search(targets_.seen.begin(), targets_.seen.end(), status.name);
-    // Own ones that are gone are dropped by `CheckOwn`.
+    // `CheckOwn` drops own credentials that are gone.
     const bool stays = status.source == CertificateSource::kOwn ||
                        (status.source == CertificateSource::kSeen && seen_still) ||
                        (status.source == CertificateSource::kProbe && probed.count(it->first) > 0);
@@ -283,7 +222,7 @@ void CertificateMonitor::WatchProbed(std::vector<MonitorTargets::Probed> probed)
     const bool changed = entry.config != p.config;
     entry.config = std::move(p.config);
     entry.target = std::move(p.target);
-    // With new CAs the verdict may be another: it is asked for soon.
+    // With new CAs the verdict may change: probes again soon.
     if (changed) ScheduleProbe(entry, options_.first_probe_within * Chance());
   }
 }
@@ -313,7 +252,7 @@ void CertificateMonitor::StartProbe(const std::string& id) {
   const auto found = entries_.find(id);
   if (found == entries_.end()) return;
   Entry& entry = *found->second;
-  // With many that don't answer, an earlier one may still wait for its turn.
+  // If many servers don't answer, an earlier probe may still wait for its turn.
   if (entry.probing) return;
   entry.probing = true;
   prober_.Probe(
@@ -328,7 +267,7 @@ void CertificateMonitor::OnReport(const std::string& id, uint64_t incarnation,
   if (found == entries_.end() || found->second->incarnation != incarnation) return;
   Entry& entry = *found->second;
   entry.probing = false;
-  // A reload came in between: what the old CAs say no longer counts.
+  // A reload came in between: a verdict by the old CAs no longer counts.
   if (entry.config.get() != config) return ScheduleProbe(entry, absl::ZeroDuration());
   const absl::Duration spent = scheduler_.MonotonicNow() - report.started_moment;
   const absl::Duration wait = options_.probe_interval * (0.9 + 0.1 * Chance()) - spent;
@@ -342,7 +281,7 @@ void CertificateMonitor::OnReport(const std::string& id, uint64_t incarnation,
     if (observation.status.ok()) observation.status = report.ech_inner;
     observation.chain = report.chain->path;
     observation.failure = report.chain->first_certificate_failure;
-    // A chain that is refused has no future; its dates still tell whether it has expired.
+    // A rejected chain has no forecast. Its dates still show whether it has expired.
     if (!report.chain->verdict.ok()) {
       observation.failure = EndOfPath(observation.chain, report.chain->trusted);
     }
@@ -364,11 +303,11 @@ void CertificateMonitor::CorrectSeen(const ProbeReport& report) {
   Observation observation;
   observation.when = scheduler_.Now();
   observation.chain = report.chain->path;
-  // As connections have it: without the root.
+  // Connections see the chain without the root.
   if (observation.chain.size() > 1) observation.chain.pop_back();
   const std::vector<CertificateInfo>& seen = found->second->status.chain;
   const size_t common = std::min(observation.chain.size(), seen.size());
-  // Connections may have reasons of their own to refuse the very same chain.
+  // Connections may reject the same chain for other reasons.
   if (common == observation.chain.size() &&
       std::equal(seen.begin(), seen.begin() + static_cast<std::ptrdiff_t>(common),
                  observation.chain.begin(), SameCertificate)) {
@@ -383,7 +322,7 @@ void CertificateMonitor::OnSighting(const CertificateSighting& sighting) {
   const std::string id =
       IdOf(CertificateSource::kSeen, Leg::kBack, sighting.name, sighting.endpoint);
   const auto known = entries_.find(id);
-  // Other threads, or a probe, may have told of a later one already.
+  // Another thread, or a probe, may have reported a later one already.
   if (known != entries_.end() && IsNewerThan(*known->second, sighting.when)) return;
   if (known == entries_.end()) {
     size_t endpoints = 0;
@@ -462,42 +401,42 @@ void CertificateMonitor::Update(Entry& entry, Observation observation) {
     }
   }
   const bool replaced = shown && entry.Remember() && !before.chain.empty();
-  TellHealth(entry, before.status);
-  if (replaced) TellReplaced(entry, before);
-  TellThreshold(entry);
+  ReportHealth(entry, before.status);
+  if (replaced) ReportReplaced(entry, before);
+  ReportThreshold(entry);
 }
 
-void CertificateMonitor::TellHealth(const Entry& entry, const absl::Status& before) {
+void CertificateMonitor::ReportHealth(const Entry& entry, const absl::Status& before) {
   const absl::Status& now = entry.status.status;
   if (before.ok() == now.ok()) return;
-  if (now.ok()) return Tell(entry, CertificateEvent::Kind::kRecovered, 0, "all is well again");
-  Tell(entry, CertificateEvent::Kind::kFailing, 0, DetailOf(now));
+  if (now.ok()) return Report(entry, CertificateEvent::Kind::kRecovered, 0, "all is well again");
+  Report(entry, CertificateEvent::Kind::kFailing, 0, DetailOf(now));
 }
 
-void CertificateMonitor::TellReplaced(const Entry& entry, const CertificateStatus& before) {
+void CertificateMonitor::ReportReplaced(const Entry& entry, const CertificateStatus& before) {
   using Kind = CertificateEvent::Kind;
   const CertificateStatus& now = entry.status;
   const CertificateInfo& old_leaf = before.chain.front();
   const CertificateInfo& leaf = now.chain.front();
   if (leaf.issuer != old_leaf.issuer) {
-    Tell(entry, Kind::kIssuerChanged, 0,
-         absl::StrCat("issued by \"", leaf.issuer, "\", formerly by \"", old_leaf.issuer, "\""));
+    Report(entry, Kind::kIssuerChanged, 0,
+           absl::StrCat("issued by \"", leaf.issuer, "\", formerly by \"", old_leaf.issuer, "\""));
   }
   if (leaf.spki_sha256 != old_leaf.spki_sha256) {
-    Tell(entry, Kind::kKeyChanged, 0, absl::StrCat("\"", leaf.subject, "\" has another key"));
+    Report(entry, Kind::kKeyChanged, 0, absl::StrCat("\"", leaf.subject, "\" has another key"));
   }
-  // What is refused is no renewal, whatever its dates say.
+  // A rejected chain is no renewal, whatever its dates are.
   if (!now.status.ok() || EndOf(now.failure) <= EndOf(before.failure)) return;
   const absl::Duration left = before.failure->when - now.updated;
   const absl::Duration late = WithinLifetime(kLate, LifetimeOf(*before.failure, before.chain));
-  Tell(entry, left < late ? Kind::kRenewedLate : Kind::kRenewed, 0,
-       left < absl::ZeroDuration()
-           ? absl::StrCat("renewed after it had expired: ", before.failure->detail)
-           : absl::StrCat("renewed ", TimeLeftText(before.failure->when, now.updated),
-                          " before it would have failed: ", before.failure->detail));
+  Report(entry, left < late ? Kind::kRenewedLate : Kind::kRenewed, 0,
+         left < absl::ZeroDuration()
+             ? absl::StrCat("renewed after it had expired: ", before.failure->detail)
+             : absl::StrCat("renewed ", TimeLeftText(before.failure->when, now.updated),
+                            " before it would have failed: ", before.failure->detail));
 }
 
-// What seems to come from the future was dated by a clock that has been set back since.
+// A status dated in the future is from before the clock was set back.
 bool CertificateMonitor::IsNewerThan(const Entry& entry, absl::Time when) const {
   return entry.status.updated > when && entry.status.updated <= scheduler_.Now();
 }
@@ -524,26 +463,27 @@ absl::Time CertificateMonitor::NextTierOf(const Entry& entry) const {
   return entry.status.failure->when > now ? entry.status.failure->when : absl::InfiniteFuture();
 }
 
-void CertificateMonitor::TellThreshold(Entry& entry) {
-  if (entry.met.empty()) return;
+void CertificateMonitor::ReportThreshold(Entry& entry) {
+  if (entry.known_chains.empty()) return;
   const int tier = TierOf(entry);
-  int& told_tier = entry.met.front().told_tier;
-  // Back in a lower tier: the system's clock had been wrong. What comes is told again.
-  const bool next = tier > std::exchange(told_tier, tier);
+  int& reported_tier = entry.known_chains.front().reported_tier;
+  // In a lower tier than before, the system's clock had been wrong: later tiers are reported again.
+  const bool next = tier > std::exchange(reported_tier, tier);
   if (!next) return;
   if (tier > static_cast<int>(thresholds_.size())) {
-    return Tell(entry, CertificateEvent::Kind::kExpired, 0,
-                absl::StrCat("verification fails: ", entry.status.failure->detail));
+    return Report(entry, CertificateEvent::Kind::kExpired, 0,
+                  absl::StrCat("verification fails: ", entry.status.failure->detail));
   }
   const absl::Duration passed = Threshold(entry, thresholds_[static_cast<size_t>(tier) - 1]);
-  Tell(entry, CertificateEvent::Kind::kWillFail, static_cast<int>(absl::Ceil(passed, kDay) / kDay),
-       absl::StrCat("verification will fail in ",
-                    TimeLeftText(entry.status.failure->when, scheduler_.Now()), ": ",
-                    entry.status.failure->detail));
+  Report(entry, CertificateEvent::Kind::kWillFail,
+         static_cast<int>(absl::Ceil(passed, kDay) / kDay),
+         absl::StrCat("verification will fail in ",
+                      TimeLeftText(entry.status.failure->when, scheduler_.Now()), ": ",
+                      entry.status.failure->detail));
 }
 
-void CertificateMonitor::Tell(const Entry& entry, CertificateEvent::Kind kind, int days,
-                              std::string detail) {
+void CertificateMonitor::Report(const Entry& entry, CertificateEvent::Kind kind, int days,
+                                std::string detail) {
   if (listener_ == nullptr) return;
   CertificateEvent event;
   event.kind = kind;
@@ -558,14 +498,14 @@ void CertificateMonitor::WakeForThresholds() {
   absl::Time next = scheduler_.Now() + kMaxSleep;
   bool any = false;
   for (const auto& [id, entry] : entries_) {
-    // Also where all were told: the system's clock may be set back.
+    // Includes entries without a next tier: the system's clock may be set back.
     any |= entry->status.failure.has_value();
     next = std::min(next, NextTierOf(*entry));
   }
   threshold_timer_.reset();
   if (!any) return;
   threshold_timer_ = scheduler_.RunAfter(next - scheduler_.Now(), [this] {
-    for (const auto& [id, entry] : entries_) TellThreshold(*entry);
+    for (const auto& [id, entry] : entries_) ReportThreshold(*entry);
     WakeForThresholds();
   });
 }

@@ -1,6 +1,5 @@
 #include "trestle/watch/certificate_monitor.h"
 
-#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
@@ -9,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/watch/probe_fixture.h"
+#include "tests/watch/monitor_fixture.h"
 
 namespace trestle::testing {
 namespace {
@@ -20,72 +19,7 @@ using ::testing::IsEmpty;
 using ::testing::IsSupersetOf;
 using ::testing::UnorderedElementsAre;
 
-constexpr absl::Duration kDay = absl::Hours(24);
-
-class EventLog final : public CertificateListener {
- public:
-  void OnCertificateEvent(const CertificateEvent& event) override { events.push_back(event); }
-
-  // "name kind" or "name will_fail DAYS", in order; forgets them.
-  std::vector<std::string> Take() {
-    std::vector<std::string> texts;
-    for (const CertificateEvent& event : events) {
-      texts.push_back(absl::StrCat(event.status.name, " ", CertificateEventName(event.kind),
-                                   event.days > 0 ? absl::StrCat(" ", event.days) : ""));
-    }
-    events.clear();
-    return texts;
-  }
-
-  std::vector<CertificateEvent> events;
-};
-
-class CertificateMonitorTest : public ProbeTest {
- protected:
-  CertificateMonitor& Start(CertificateMonitorOptions options = {}) {
-    return monitor_.emplace(loop_, dialer_, std::move(options), &log_);
-  }
-
-  MonitorTargets::Probed Probed(int host, const std::string& name) {
-    if (config_ == nullptr) config_ = ConfigOf();
-    MonitorTargets::Probed probed;
-    probed.name = name;
-    probed.config = config_;
-    probed.target.endpoint = At(host);
-    probed.target.server_name = name;
-    return probed;
-  }
-
-  CertificateSighting Sighting(const std::string& name, int host,
-                               const std::shared_ptr<const Credential>& credential) const {
-    CertificateSighting sighting;
-    sighting.name = name;
-    sighting.endpoint = At(host);
-    sighting.when = loop_.Now();
-    sighting.chain = ChainInfo({credential->chain().begin(), credential->chain().end()});
-    // As verification notes it, where all of the chain is needed.
-    const CertificateInfo* first =
-        std::min_element(credential->chain().begin(), credential->chain().end(),
-                         [](const auto& a, const auto& b) { return a.not_after < b.not_after; });
-    sighting.chain.NotePathEnd(
-        {first->not_after,
-         first == credential->chain().begin() ? ChainPart::kLeaf : ChainPart::kIntermediate,
-         first->subject});
-    return sighting;
-  }
-
-  CertificateStatus Only() const {
-    const std::vector<CertificateStatus> all = monitor_->Snapshot();
-    EXPECT_EQ(all.size(), 1u);
-    return all.empty() ? CertificateStatus() : all.front();
-  }
-
-  EventLog log_;
-  std::shared_ptr<const LegProbeConfig> config_;
-  std::optional<CertificateMonitor> monitor_;
-};
-
-TEST_F(CertificateMonitorTest, OneBadJumpOfTheClockSilencesNoThreshold) {
+TEST_F(CertificateMonitorTest, AJumpOfTheClockSilencesNoThreshold) {
   auto store =
       *CertificateStore::Create({pki_.IssueCredential(Leaf("a.test", 40 * kDay))}, loop_.Now());
   MonitorTargets targets;
@@ -99,7 +33,7 @@ TEST_F(CertificateMonitorTest, OneBadJumpOfTheClockSilencesNoThreshold) {
   EXPECT_THAT(log_.Take(), ElementsAre("a.test will_fail 30"));
 }
 
-TEST_F(CertificateMonitorTest, OneBadJumpOfTheClockHidesNoSighting) {
+TEST_F(CertificateMonitorTest, AJumpOfTheClockHidesNoSighting) {
   MonitorTargets targets;
   targets.seen = {"back.test"};
   ASSERT_TRUE(Start().Watch(targets).ok());
@@ -112,7 +46,7 @@ TEST_F(CertificateMonitorTest, OneBadJumpOfTheClockHidesNoSighting) {
   EXPECT_EQ(Only().chain.front().serial, renewed->chain().front().serial);
 }
 
-TEST_F(CertificateMonitorTest, EachThresholdIsToldOnceAndInTime) {
+TEST_F(CertificateMonitorTest, EachThresholdIsReportedOnceAndInTime) {
   const absl::Time end = loop_.Now() + 40 * kDay;
   auto store =
       *CertificateStore::Create({pki_.IssueCredential(Leaf("a.test", 40 * kDay))}, loop_.Now());
@@ -135,7 +69,7 @@ TEST_F(CertificateMonitorTest, EachThresholdIsToldOnceAndInTime) {
                           "a.test will_fail 3", "a.test will_fail 1", "a.test expired"));
 }
 
-TEST_F(CertificateMonitorTest, AShortLifeIsToldOfInItsLastThird) {
+TEST_F(CertificateMonitorTest, AShortLifetimeIsReportedInItsLastThird) {
   LeafSpec leaf = Leaf("a.test", 6 * kDay);
   leaf.not_before = loop_.Now();
   const absl::Time end = loop_.Now() + 6 * kDay;
@@ -143,7 +77,7 @@ TEST_F(CertificateMonitorTest, AShortLifeIsToldOfInItsLastThird) {
   MonitorTargets targets;
   targets.own = {store};
   ASSERT_TRUE(Start().Watch(targets).ok());
-  // A renewal in time, as those who issue for six days expect it: after four days.
+  // A timely renewal of a six-day certificate comes after four days.
   loop_.RunFor(4 * kDay - absl::Hours(1));
   EXPECT_THAT(log_.events, IsEmpty());
   LeafSpec next = Leaf("a.test", 6 * kDay);
@@ -156,7 +90,7 @@ TEST_F(CertificateMonitorTest, AShortLifeIsToldOfInItsLastThird) {
               ElementsAre("a.test will_fail 3", "a.test will_fail 1", "a.test expired"));
 }
 
-TEST_F(CertificateMonitorTest, WhoIsMetLateIsToldOfOnce) {
+TEST_F(CertificateMonitorTest, AChainFirstSeenLateIsReportedOnce) {
   auto store = *CertificateStore::Create(
       {pki_.IssueCredential(Leaf("a.test", 9 * kDay)), pki_.IssueCredential(Leaf("b.test", -kDay))},
       loop_.Now());
@@ -164,105 +98,6 @@ TEST_F(CertificateMonitorTest, WhoIsMetLateIsToldOfOnce) {
   targets.own = {store};
   ASSERT_TRUE(Start().Watch(targets).ok());
   EXPECT_THAT(log_.Take(), UnorderedElementsAre("a.test will_fail 14", "b.test expired"));
-}
-
-TEST_F(CertificateMonitorTest, OwnCredentialsAreFollowedThroughReplacement) {
-  auto store = *CertificateStore::Create({pki_.IssueCredential(Leaf("a.test", 5 * kDay)),
-                                          pki_.IssueCredential(Leaf("b.test", 90 * kDay))},
-                                         loop_.Now());
-  MonitorTargets targets;
-  targets.own = {store};
-  ASSERT_TRUE(Start().Watch(targets).ok());
-  EXPECT_THAT(log_.Take(), ElementsAre("a.test will_fail 7"));
-  ASSERT_TRUE(store->Replace({pki_.IssueCredential(Leaf("a.test", 90 * kDay))}, loop_.Now()).ok());
-  loop_.RunFor(absl::Minutes(2));
-  EXPECT_THAT(log_.Take(), ElementsAre("a.test key_changed", "a.test renewed_late"));
-  EXPECT_EQ(monitor_->Snapshot().size(), 1u);
-  loop_.RunFor(61 * kDay);
-  EXPECT_THAT(log_.Take(), ElementsAre("a.test will_fail 30"));
-}
-
-TEST_F(CertificateMonitorTest, OwnCredentialsWithoutDnsNamesAreNamedByAddressUriOrSubject) {
-  LeafSpec address = Leaf("", 9 * kDay);
-  address.dns_names = {};
-  address.ip_names = {"127.0.0.1"};
-  LeafSpec unusable = Leaf("not a name", 9 * kDay);
-  LeafSpec uri = Leaf("", 9 * kDay);
-  uri.dns_names = {};
-  uri.uri_names = {"spiffe://example.test/front"};
-  MonitorTargets targets;
-  targets.own = {
-      *CertificateStore::Create({pki_.IssueCredential(address)}, loop_.Now()),
-      *CertificateStore::Create({pki_.IssueCredential(unusable)}, loop_.Now()),
-      *CertificateStore::Create({pki_.IssueCredential(uri)}, loop_.Now()),
-  };
-  ASSERT_TRUE(Start().Watch(targets).ok());
-  EXPECT_THAT(log_.Take(), UnorderedElementsAre("127.0.0.1 will_fail 14", "not a name will_fail 14",
-                                                "spiffe://example.test/front will_fail 14"));
-}
-
-TEST_F(CertificateMonitorTest, EachNameCountsAndNotOnlyTheFirstOne) {
-  LeafSpec good = Leaf("app.test", 90 * kDay);
-  good.dns_names.push_back("a.test");
-  LeafSpec ended = Leaf("app.test", -kDay);
-  ended.dns_names.push_back("b.test");
-  const auto good_one = pki_.IssueCredential(good);
-  const auto ended_one = pki_.IssueCredential(ended);
-  for (const auto& order : {std::vector{good_one, ended_one}, std::vector{ended_one, good_one}}) {
-    MonitorTargets targets;
-    targets.own = {*CertificateStore::Create(order, loop_.Now())};
-    ASSERT_TRUE(Start().Watch(targets).ok());
-    EXPECT_THAT(log_.Take(), ElementsAre("b.test expired"));
-    ASSERT_EQ(monitor_->Snapshot().size(), 2u);
-    EXPECT_THAT(monitor_->Snapshot()[0].names, UnorderedElementsAre("app.test", "a.test"));
-    EXPECT_THAT(monitor_->Snapshot()[1].names, ElementsAre("b.test"));
-  }
-}
-
-TEST_F(CertificateMonitorTest, AnEndedFileBesideItsSuccessorIsNoEvent) {
-  const auto ended = pki_.IssueCredential(Leaf("a.test", -kDay));
-  const auto successor = pki_.IssueCredential(Leaf("a.test", 90 * kDay));
-  for (const auto& order : {std::vector{ended, successor}, std::vector{successor, ended}}) {
-    MonitorTargets targets;
-    targets.own = {*CertificateStore::Create(order, loop_.Now())};
-    ASSERT_TRUE(Start().Watch(targets).ok());
-    EXPECT_THAT(log_.events, IsEmpty());
-    EXPECT_EQ(Only().chain[0].serial, successor->chain().front().serial);
-  }
-}
-
-TEST_F(CertificateMonitorTest, BothKeyTypesOfANameCount) {
-  LeafSpec rsa = Leaf("a.test", -kDay);
-  rsa.key_type = KeyType::kRsa;
-  MonitorTargets targets;
-  targets.own = {*CertificateStore::Create(
-      {pki_.IssueCredential(Leaf("a.test", 90 * kDay)), pki_.IssueCredential(rsa)}, loop_.Now())};
-  ASSERT_TRUE(Start().Watch(targets).ok());
-  EXPECT_THAT(log_.Take(), ElementsAre("a.test expired"));
-}
-
-TEST_F(CertificateMonitorTest, StoresThatShowOtherCertificatesForOneNameAreBothWatched) {
-  MonitorTargets targets;
-  targets.own = {
-      *CertificateStore::Create({pki_.IssueCredential(Leaf("a.test", 90 * kDay))}, loop_.Now()),
-      *CertificateStore::Create({pki_.IssueCredential(Leaf("a.test", -kDay))}, loop_.Now())};
-  ASSERT_TRUE(Start().Watch(targets).ok());
-  EXPECT_THAT(log_.Take(), ElementsAre("a.test expired"));
-  EXPECT_EQ(monitor_->Snapshot().size(), 2u);
-}
-
-TEST_F(CertificateMonitorTest, AnOwnCertificateThatIsNotValidYetFailsUntilItIs) {
-  LeafSpec leaf = Leaf("a.test", 90 * kDay);
-  leaf.not_before = loop_.Now() + absl::Minutes(5);
-  MonitorTargets targets;
-  targets.own = {*CertificateStore::Create({pki_.IssueCredential(leaf)}, loop_.Now())};
-  ASSERT_TRUE(Start().Watch(targets).ok());
-  ASSERT_EQ(log_.events.size(), 1u);
-  EXPECT_THAT(log_.events[0].detail,
-              HasSubstr("\"CN=a.test\" is not valid before 2026-01-01 00:0"));
-  EXPECT_THAT(log_.Take(), ElementsAre("a.test failing"));
-  loop_.RunFor(absl::Minutes(7));
-  EXPECT_THAT(log_.Take(), ElementsAre("a.test recovered"));
 }
 
 TEST_F(CertificateMonitorTest, AProbeFindsTheIntermediateAndSeesItRenewed) {
@@ -294,7 +129,7 @@ TEST_F(CertificateMonitorTest, AProbeFindsTheIntermediateAndSeesItRenewed) {
   EXPECT_GT(Only().failure->when, end + 100 * kDay);
 }
 
-TEST_F(CertificateMonitorTest, AnOutageIsToldOnceAndSoIsItsEnd) {
+TEST_F(CertificateMonitorTest, AnOutageIsReportedOnceAndSoIsItsEnd) {
   dialer_.Refuse(At(1), MakeError(ErrorCode::kTransport, Phase::kDial, "nobody is there"));
   CertificateMonitorOptions options;
   options.probe_interval = absl::Minutes(1);
@@ -310,7 +145,7 @@ TEST_F(CertificateMonitorTest, AnOutageIsToldOnceAndSoIsItsEnd) {
   loop_.RunFor(absl::Minutes(30));
   EXPECT_THAT(log_.Take(), ElementsAre("back.test recovered"));
 
-  // What is refused is failing, too, and what is known of the chain stays.
+  // A rejected chain counts as failing, and the chain stays known.
   const TestPki stranger(loop_.Now(), "Stranger");
   server.Replace(ConfigFor(stranger.Issue(Leaf("back.test", 90 * kDay))));
   loop_.RunFor(absl::Minutes(2));
@@ -333,7 +168,7 @@ TEST_F(CertificateMonitorTest, SightingsOfConfiguredNamesCount) {
   EXPECT_THAT(log_.Take(), ElementsAre("back.test will_fail 3"));
   EXPECT_EQ(Only().failure->subject, "CN=Internal CA");
   EXPECT_EQ(Only().failure->part, ChainPart::kIntermediate);
-  // Backends of one name are kept apart, as many as there is room for.
+  // Backends of one name are tracked separately, up to the limit.
   for (int host = 2; host < 9; ++host) {
     monitor_->OnSighting(Sighting("back.test", host, credential));
   }
@@ -355,7 +190,7 @@ TEST_F(CertificateMonitorTest, SightingsOfConfiguredNamesCount) {
   EXPECT_THAT(log_.Take(), ElementsAre("back.test failing"));
 }
 
-// Without a connection after the renewal, connections would be said to fail for ever.
+// Without a probe, a failure would be reported until the next connection.
 TEST_F(CertificateMonitorTest, AProbeAlsoSeesTheRenewalOfABackendWithoutTraffic) {
   const absl::Time end = loop_.Now() + 9 * kDay;
   const TestPki old_ca(pki_, AuthoritySpec{"Internal CA", absl::InfinitePast(), end});
@@ -375,7 +210,7 @@ TEST_F(CertificateMonitorTest, AProbeAlsoSeesTheRenewalOfABackendWithoutTraffic)
   refused.error =
       ToError(MakeError(ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, "expired"));
   monitor_->OnSighting(refused);
-  // Who is refused for a chain that probes like stays refused.
+  // A chain that connections reject stays rejected, even if probes accept it.
   loop_.RunFor(absl::Minutes(20));
   EXPECT_THAT(log_.Take(), ElementsAre("back.test failing"));
 
@@ -396,7 +231,7 @@ TEST_F(CertificateMonitorTest, AProbeAlsoSeesTheRenewalOfABackendWithoutTraffic)
   EXPECT_THAT(log_.Take(), IsEmpty());
 }
 
-TEST_F(CertificateMonitorTest, AnExpiredIntermediateIsNotTakenForARenewal) {
+TEST_F(CertificateMonitorTest, AnExpiredIntermediateIsNoRenewal) {
   const TestPki old_ca(pki_,
                        AuthoritySpec{"Internal CA", absl::InfinitePast(), loop_.Now() + 9 * kDay});
   ProbedServer server(loop_, dialer_, At(1),
@@ -418,8 +253,8 @@ TEST_F(CertificateMonitorTest, AnExpiredIntermediateIsNotTakenForARenewal) {
   EXPECT_LT(Only().last_error_time, Only().updated);
 }
 
-// Several machines behind one address, of which some have renewed already.
-TEST_F(CertificateMonitorTest, ChainsThatTakeTurnsAreToldOfOnce) {
+// Several machines share one address, and some have renewed already.
+TEST_F(CertificateMonitorTest, AlternatingChainsAreReportedOnce) {
   const auto old_config = ConfigFor(pki_.Issue(Leaf("back.test", 9 * kDay)));
   const auto new_config = ConfigFor(pki_.Issue(Leaf("back.test", 90 * kDay)));
   ProbedServer server(loop_, dialer_, At(1), old_config);
@@ -436,7 +271,7 @@ TEST_F(CertificateMonitorTest, ChainsThatTakeTurnsAreToldOfOnce) {
               ElementsAre("back.test will_fail 14", "back.test key_changed", "back.test renewed"));
 }
 
-TEST_F(CertificateMonitorTest, ReloadsDontPileUpProbesOfLegsThatDontAnswer) {
+TEST_F(CertificateMonitorTest, ReloadsDontPileUpProbesOfSilentLegs) {
   dialer_.Refuse(At(1), absl::OkStatus(), absl::InfiniteDuration());
   CertificateMonitorOptions options;
   options.max_concurrent_probes = 2;
@@ -449,7 +284,7 @@ TEST_F(CertificateMonitorTest, ReloadsDontPileUpProbesOfLegsThatDontAnswer) {
     ASSERT_TRUE(monitor_->Watch(targets).ok());
     loop_.RunFor(absl::Milliseconds(50));
   }
-  // Four legs, two at a time, ten seconds each; then those with the latest CAs.
+  // Four legs, two at a time, ten seconds each; then again with the latest CAs.
   loop_.RunFor(absl::Seconds(45));
   EXPECT_LE(dialer_.dials(), 10u);
   EXPECT_THAT(log_.Take(),
@@ -552,7 +387,7 @@ TEST_F(CertificateMonitorTest, AThousandLegsMissNoEventAndDoubleNone) {
   }
 }
 
-TEST_F(CertificateMonitorTest, WhatIsThereTwiceIsProbedOnceAndVariantsEachForThemselves) {
+TEST_F(CertificateMonitorTest, DuplicatesAreProbedOnceAndVariantsEach) {
   ProbedServer server(loop_, dialer_, At(1), ConfigFor(pki_.Issue(Leaf("a.test", 90 * kDay))));
   MonitorTargets targets;
   targets.probed = {Probed(1, "a.test"), Probed(1, "a.test"), Probed(1, "a.test")};
@@ -599,27 +434,6 @@ TEST(CertificateEventNamesTest, AreSnakeCase) {
   EXPECT_EQ(EnumName(CertificateSource::kOwn), "own");
   EXPECT_EQ(EnumName(CertificateSource::kSeen), "seen");
   EXPECT_EQ(EnumName(CertificateSource::kProbe), "probe");
-}
-
-TEST_F(CertificateMonitorTest, AnExpiredCertificateThatNoPathNeedsIsNoAlarm) {
-  const TestPki old_root(loop_.Now(), "Old Root");
-  const TestPki intermediate(pki_, "Intermediate");
-  const PemPair pair = intermediate.Issue(Leaf("back.test", 90 * kDay));
-  const auto credential =
-      *Credential::FromPem(pair.chain + old_root.CrossCertify(pki_, loop_.Now() - kDay), pair.key);
-  MonitorTargets targets;
-  targets.own = {*CertificateStore::Create({credential}, loop_.Now())};
-  targets.seen = {"back.test"};
-  ASSERT_TRUE(Start().Watch(targets).ok());
-  CertificateSighting sighting = Sighting("back.test", 1, credential);
-  sighting.chain.NotePathEnd({loop_.Now() + 90 * kDay, ChainPart::kLeaf, "CN=back.test"});
-  monitor_->OnSighting(sighting);
-  EXPECT_THAT(log_.Take(), IsEmpty());
-  for (const CertificateStatus& status : monitor_->Snapshot()) {
-    ASSERT_TRUE(status.failure.has_value());
-    EXPECT_EQ(status.failure->when, loop_.Now() + 90 * kDay) << status.failure->detail;
-  }
-  EXPECT_EQ(monitor_->Snapshot().size(), 2u);
 }
 
 }  // namespace

@@ -183,10 +183,10 @@ class CertificateMonitor {
   void UpdateOwn(const CertificateSet::Shown& shown, const std::string& id);
   void ScheduleOwn();
   void Update(Entry& entry, Observation observation);
-  void TellHealth(const Entry& entry, const absl::Status& before);
-  void TellReplaced(const Entry& entry, const CertificateStatus& before);
-  void TellThreshold(Entry& entry);
-  void Tell(const Entry& entry, CertificateEvent::Kind kind, int days, std::string detail);
+  void ReportHealth(const Entry& entry, const absl::Status& before);
+  void ReportReplaced(const Entry& entry, const CertificateStatus& before);
+  void ReportThreshold(Entry& entry);
+  void Report(const Entry& entry, CertificateEvent::Kind kind, int days, std::string detail);
   void WakeForThresholds();
   bool IsNewerThan(const Entry& entry, absl::Time when) const;
   absl::Duration Threshold(const Entry& entry, int days) const;
