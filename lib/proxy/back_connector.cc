@@ -23,17 +23,17 @@ bool IsOwnFailure(const absl::Status& status) {
 
 }  // namespace
 
-void BackConnector::Choose(const Backends& backends, const LegFacts& facts) {
-  candidates_ = set_.chooser.Order(backends, facts.peer, set_.plan.ShownToBackend(facts),
+void BackConnector::Choose(const Backends& backends, const BackRequest& request) {
+  candidates_ = set_.chooser.Order(backends, report_.front.peer, set_.plan.ShownToBackend(request),
                                    set_.scheduler.MonotonicNow());
 }
 
-void BackConnector::Open(const LegFacts& facts, const ConnectionOrigin& origin,
+void BackConnector::Open(const BackRequest& request, const ConnectionOrigin& origin,
                          absl::AnyInvocable<void(absl::Status)> done) {
-  facts_ = &facts;
+  request_ = &request;
   origin_ = &origin;
   done_ = std::move(done);
-  shown_ = set_.plan.ShownToBackend(facts);
+  shown_ = set_.plan.ShownToBackend(request);
   DialNext();
 }
 
@@ -64,8 +64,8 @@ void BackConnector::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back) {
 // The limit of the dial includes this: a backend that accepts no bytes counts as unreachable.
 void BackConnector::SendPreamble() {
   absl::StatusOr<std::string> preamble =
-      BackendPreamble(set_.options.proxy_protocol_to_backend, *origin_, *facts_);
-  // This is not the backend's fault, and another backend would fail in the same way.
+      BackendPreamble(set_.options.proxy_protocol_to_backend, *origin_, report_);
+  // Not the backend's fault: another one would not do better.
   if (!preamble.ok()) {
     CountTime();
     return Finish(AtLeg(preamble.status(), Leg::kBack, Phase::kDial));
@@ -86,7 +86,8 @@ void BackConnector::OnPreambleSent(IoState state) {
 
 void BackConnector::OpenLeg() {
   if (!shown_.empty()) set_.chooser.Succeeded(report_.back.peer, {});
-  absl::StatusOr<std::unique_ptr<LegOpener>> opener = set_.plan.NewBack(*facts_, report_.back.peer);
+  absl::StatusOr<std::unique_ptr<LegOpener>> opener =
+      set_.plan.NewBack(*request_, report_.back.peer);
   if (!opener.ok()) return Finish(AtLeg(opener.status(), Leg::kBack, Phase::kHandshake));
   if (*opener == nullptr) return Finish(absl::OkStatus());
   opener_ = *std::move(opener);
@@ -97,11 +98,11 @@ void BackConnector::OpenLeg() {
 
 void BackConnector::OnOpen(absl::Status status) {
   CountTime();
-  report_.back.tls = opener_->facts().tls;
+  report_.back.tls = opener_->tls();
   if (!status.ok()) return FailTry(std::move(status), shown_);
   leg_ = opener_->Take();
   opener_.reset();
-  set_.plan.OnBackOpened(*facts_, report_.back, status);
+  set_.plan.OnBackOpened(*request_, status);
   Finish(absl::OkStatus());
 }
 
@@ -122,7 +123,7 @@ void BackConnector::EndTry() {
 }
 
 void BackConnector::TryNext(absl::Status status) {
-  set_.plan.OnBackOpened(*facts_, report_.back, status);
+  set_.plan.OnBackOpened(*request_, status);
   if (tried_ == candidates_.size()) return Finish(std::move(status));
   report_.failed_tries.push_back({report_.back.peer, *ToError(status)});
   report_.back.tls.reset();
@@ -171,7 +172,7 @@ void BackConnector::OnTimeout() {
   const absl::Duration taken = phase == Phase::kDial ? report_.times.dial : report_.times.back;
   std::string what = absl::StrCat("not finished within ", absl::FormatDuration(taken));
   if (phase == Phase::kDial) absl::StrAppend(&what, " (", report_.back.peer.ToString(), ")");
-  if (opener_ != nullptr) report_.back.tls = opener_->facts().tls;
+  if (opener_ != nullptr) report_.back.tls = opener_->tls();
   set_.chooser.Failed(report_.back.peer, phase == Phase::kDial ? BackendChooser::Shown() : shown_,
                       set_.options.ejection, set_.scheduler.MonotonicNow());
   Finish(MakeError(ErrorCode::kTimeout, Leg::kBack, phase, std::move(what)));

@@ -31,17 +31,17 @@ class BackConnector {
   /// failed tries.
   BackConnector(ConnectionSet& set, ConnectionReport& report) : set_(set), report_(report) {}
 
-  /// Chooses the order of the backends for the client of `facts`.
-  void Choose(const Backends& backends, const LegFacts& facts);
+  /// Chooses the order of the backends for the client.
+  void Choose(const Backends& backends, const BackRequest& request);
 
   bool chosen() const { return !candidates_.empty(); }
 
   /// Returns the first backend; only after `Choose`.
   const Endpoint& first() const { return candidates_.front(); }
 
-  /// Starts; only after `Choose`. `facts` describes the front leg, `origin` its connection; both
+  /// Starts; only after `Choose`. `origin` describes the front leg's connection; both
   /// must live until `done` is called, once, from the loop. `done` may destroy the connector.
-  void Open(const LegFacts& facts, const ConnectionOrigin& origin,
+  void Open(const BackRequest& request, const ConnectionOrigin& origin,
             absl::AnyInvocable<void(absl::Status)> done);
 
   /// Returns the leg, or null if there is none. The leg is open after success; at any other time
@@ -51,7 +51,7 @@ class BackConnector {
   /// Removes the connection from its backend's count, at its end.
   void CountOut();
 
-  bool started() const { return facts_ != nullptr; }
+  bool started() const { return request_ != nullptr; }
   Phase phase() const { return opener_ != nullptr ? Phase::kHandshake : Phase::kDial; }
 
  private:
@@ -77,7 +77,7 @@ class BackConnector {
   bool counted_ = false;         // The chooser counts it at report_.back.peer.
   BackendChooser::Shown shown_;  // Client data that backends receive.
   bool trying_ = false;          // The chooser awaits the result of a try.
-  const LegFacts* facts_ = nullptr;
+  const BackRequest* request_ = nullptr;
   const ConnectionOrigin* origin_ = nullptr;
   MonotonicTime phase_start_;
   Timer limit_;

@@ -37,7 +37,7 @@ ProxySslInfo SslInfoOf(const TlsInfo& tls) {
 }  // namespace
 
 absl::StatusOr<std::string> BackendPreamble(ProxyProtocolOut kind, const ConnectionOrigin& origin,
-                                            const LegFacts& facts) {
+                                            const ConnectionReport& report) {
   if (kind == ProxyProtocolOut::kNone) return std::string();
   ProxyHeader header = ProxyHeader::ForTcp(origin.peer, origin.local);
   if (kind == ProxyProtocolOut::kV1) return WriteProxyHeaderV1(header);
@@ -46,9 +46,11 @@ absl::StatusOr<std::string> BackendPreamble(ProxyProtocolOut kind, const Connect
     header.unknown_tlvs = origin.proxy_header->unknown_tlvs;
     header.ssl = origin.proxy_header->ssl;
   }
-  if (!facts.server_name.empty()) header.authority = facts.server_name;
-  if (!facts.alpn.empty()) header.alpn = facts.alpn;
-  if (facts.tls != nullptr) header.ssl = SslInfoOf(*facts.tls);
+  if (!report.server_name.empty()) header.authority = report.server_name;
+  if (report.front.tls != nullptr) {
+    if (!report.front.tls->alpn.empty()) header.alpn = report.front.tls->alpn;
+    header.ssl = SslInfoOf(*report.front.tls);
+  }
   ProxyHeaderV2Options options;
   options.crc32c = true;
   absl::StatusOr<std::string> written = WriteProxyHeaderV2(header, options);

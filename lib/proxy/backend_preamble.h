@@ -14,7 +14,7 @@ namespace trestle {
 
 /// Returns the header for a connection from `origin`. Empty for kNone.
 absl::StatusOr<std::string> BackendPreamble(ProxyProtocolOut kind, const ConnectionOrigin& origin,
-                                            const LegFacts& facts);
+                                            const ConnectionReport& report);
 
 }  // namespace trestle
 

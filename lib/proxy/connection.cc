@@ -98,8 +98,15 @@ void Connection::Start(Accepted accepted) {
 void Connection::ReportOrigin() {
   const ConnectionOrigin& origin = opening_->origin;
   report_.front.local = origin.local;
-  report_.front.peer = opening_->facts.peer = origin.peer;
+  report_.front.peer = origin.peer;
   report_.front.via = origin.via;
+}
+
+void Connection::ReportFront() {
+  report_.server_name = opening_->front->server_name();
+  if (std::optional<HelloReport> hello = opening_->front->hello())
+    report_.hello = *std::move(hello);
+  ReportOrigin();
 }
 
 // Called from inside the front leg: nothing may be destroyed here.
@@ -117,15 +124,15 @@ absl::Status Connection::OnHelloComplete(const HelloToAnswer& hello) {
 // Called from inside the front leg: nothing may be destroyed here.
 void Connection::OnHello(HelloToAnswer hello, Answer answer) {
   Opening& opening = *opening_;
-  opening.facts.server_name = report_.server_name = hello.server_name;
+  report_.server_name = hello.server_name;
   ReportOrigin();
   const RouteTarget* target = nullptr;
   opening.early_failure = Choose(&target);
   if (!opening.early_failure.ok()) return answer(opening.early_failure);
-  opening.facts.alpn_to_offer = set_.plan.AlpnToOffer(hello);
-  opening.back.Choose(std::get<Backends>(*target), opening.facts);
+  opening.request.alpn_to_offer = set_.plan.AlpnToOffer(hello);
+  opening.back.Choose(std::get<Backends>(*target), opening.request);
   std::optional<absl::StatusOr<HelloAnswer>> decided =
-      set_.plan.AnswerHello(hello, opening.back.first(), opening.facts);
+      set_.plan.AnswerHello(hello, opening.back.first(), opening.request);
   if (decided.has_value()) {
     opening.early_failure = decided->status();
     return answer(*std::move(decided));
@@ -133,7 +140,7 @@ void Connection::OnHello(HelloToAnswer hello, Answer answer) {
   opening.hello_answer = std::move(answer);
   stage_ = Stage::kOpeningBack;
   phase_timer_.reset();
-  opening.back.Open(opening.facts, opening.origin,
+  opening.back.Open(opening.request, opening.origin,
                     [this](absl::Status status) { OnEarlyBackOpen(std::move(status)); });
 }
 
@@ -152,10 +159,7 @@ void Connection::OnEarlyBackOpen(absl::Status status) {
 void Connection::OnFrontOpen(absl::Status status) {
   Opening& opening = *opening_;
   report_.times.front = set_.scheduler.MonotonicNow() - start_;
-  opening.facts = opening.front->facts();
-  report_.server_name = opening.facts.server_name;
-  if (opening.facts.hello.has_value()) report_.hello = opening.facts.hello;
-  ReportOrigin();
+  ReportFront();
   if (!opening.early_failure.ok()) return Fail(opening.early_failure);
   if (CodeOf(status) == ErrorCode::kTruncated && !opening.front->anything_received()) {
     return Fail(MakeError(ErrorCode::kNothingSent, Leg::kFront, Phase::kHello,
@@ -165,7 +169,7 @@ void Connection::OnFrontOpen(absl::Status status) {
     opening.last_words = opening.front->last_words();
     return Fail(status);
   }
-  report_.front.tls = opening.facts.tls;
+  report_.front.tls = opening.front->tls();
   front_ = opening.front->Take();
   opening.front.reset();
   if (report_.front.tls != nullptr && report_.front.tls->acme_challenge) {
@@ -186,7 +190,7 @@ void Connection::OnFrontOpen(absl::Status status) {
 }
 
 absl::Status Connection::Choose(const RouteTarget** target) {
-  absl::StatusOr<ConnectionPlan::Choice> choice = set_.plan.Choose(opening_->facts);
+  absl::StatusOr<ConnectionPlan::Choice> choice = set_.plan.Choose(report_);
   if (!choice.ok()) return choice.status();
   if (!choice->route.empty()) report_.route = choice->route;
   opening_->check = choice->check;
@@ -229,7 +233,7 @@ void Connection::OnContentRead(absl::Status status) {
   opening.content.reset();
   if (!status.ok()) return Fail(status);
   report_.route = target->route;
-  opening.facts.backend_name = target->backend_name;
+  opening.request.backend_name = target->backend_name;
   GoTo(target->target);
 }
 
@@ -237,14 +241,14 @@ void Connection::GoTo(const RouteTarget& target) {
   if (ConnectionHandler* const* handler = std::get_if<ConnectionHandler*>(&target)) {
     return set_.plan.lends() ? Lend(**handler) : HandOver(**handler);
   }
-  opening_->back.Choose(std::get<Backends>(target), opening_->facts);
+  opening_->back.Choose(std::get<Backends>(target), opening_->request);
   OpenBack();
 }
 
 void Connection::OpenBack() {
   stage_ = Stage::kOpeningBack;
   phase_timer_.reset();
-  opening_->back.Open(opening_->facts, opening_->origin,
+  opening_->back.Open(opening_->request, opening_->origin,
                       [this](absl::Status status) { OnBackOpen(std::move(status)); });
 }
 
@@ -285,11 +289,11 @@ Accepted Connection::TakeAccepted() {
   accepted.origin = std::move(opening.origin);
   accepted.tls = report_.front.tls;
   // After TLS was terminated here, its hello does not describe the inner stream.
-  if (!opening.facts.hello.has_value()) return accepted;
+  if (set_.plan.mode() != ProxyMode::kPassthrough) return accepted;
   auto hello = std::make_shared<RoutedHello>();
-  hello->server_name = opening.facts.server_name;
+  hello->server_name = report_.server_name;
   hello->server_name_hidden = report_.server_name_hidden;
-  hello->report = *opening.facts.hello;
+  hello->report = *report_.hello;
   hello->route = report_.route;
   if (opening.routed != nullptr) hello->checks = opening.routed->checks;
   if (opening.check != nullptr) hello->checks.push_back(std::move(opening.check));
@@ -404,8 +408,7 @@ void Connection::Cut() {
 
 void Connection::Fail(const absl::Status& status) {
   if (stage_ == Stage::kOpeningFront && opening_->front != nullptr) {
-    report_.server_name = opening_->front->facts().server_name;
-    ReportOrigin();
+    ReportFront();
   }
   Close(status);
 }

@@ -61,12 +61,12 @@ class Connection final : private HelloHook {
 
   // State until bytes flow; then freed, because there may be many open connections.
   struct Opening {
-    Opening(ConnectionSet& set, ConnectionReport& report) : back(set, report) {}
+    Opening(ConnectionSet& set, ConnectionReport& report) : request{report}, back(set, report) {}
 
     ConnectionOrigin origin;
     std::shared_ptr<const RoutedHello> routed;  // Null without an earlier router.
-    LegFacts facts;                             // Of the front leg.
-    std::shared_ptr<const RouteCheck> check;    // Of the route chosen here, if any.
+    BackRequest request;
+    std::shared_ptr<const RouteCheck> check;  // Of the route chosen here, if any.
     std::unique_ptr<LegOpener> front;
     std::unique_ptr<ContentLeg> content;
     std::string last_words;  // From the content reader, for the client.
@@ -98,6 +98,7 @@ class Connection final : private HelloHook {
   void OnReturned();
   Accepted TakeAccepted();
   void ReportOrigin();
+  void ReportFront();
   void OnBackOpen(absl::Status status);
   void StartRelay();
   void OnRelayDone(absl::Status status);

@@ -11,6 +11,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "trestle/base/error.h"
 #include "trestle/io/inspector.h"
 #include "trestle/io/transport.h"
@@ -24,14 +25,15 @@
 
 namespace trestle {
 
-/// The results of opening a leg.
-struct LegFacts {
-  std::string server_name;
-  std::string alpn;                    ///< The negotiated protocol; empty on a passthrough leg.
-  std::shared_ptr<const TlsInfo> tls;  ///< Null on a passthrough leg.
-  std::optional<HelloReport> hello;    ///< Of a passthrough leg.
-  std::string backend_name = {};       ///< The name from content routing; empty for the plan's own.
-  Endpoint peer;                       ///< The client; set by the connection.
+/// The inputs for opening a back leg.
+struct BackRequest {
+  /// Returns the protocol negotiated with the client; empty before, and on a passthrough leg.
+  absl::string_view alpn() const {
+    return report.front.tls == nullptr ? absl::string_view() : report.front.tls->alpn;
+  }
+
+  const ConnectionReport& report;  ///< Of the connection, as far as it got.
+  std::string backend_name = {};   ///< The name from content routing; empty for the plan's own.
   /// The protocols to offer to the backend in place of `alpn`, so that it selects one. Set while a
   /// hello waits for its answer.
   std::vector<std::string> alpn_to_offer = {};
@@ -57,8 +59,11 @@ class LegOpener {
   /// Returns whether the peer sent any byte, besides a PROXY header.
   virtual bool anything_received() const = 0;
 
-  /// Returns the results so far. Call it before `Take`.
-  virtual LegFacts facts() const = 0;
+  /// Return the results so far: the client's server name, the hello that a passthrough leg read,
+  /// and the parameters of a TLS leg. Call them before `Take`.
+  virtual std::string server_name() const = 0;
+  virtual std::optional<HelloReport> hello() const { return std::nullopt; }
+  virtual std::shared_ptr<const TlsInfo> tls() const { return nullptr; }
 
   /// Returns the raw bytes to send to the peer after a failure. Empty for none, or if the leg's own
   /// engine sends an alert. Call it before `Take`.
@@ -99,37 +104,38 @@ class ConnectionPlan {
     return (void)hello, std::vector<std::string>();
   }
 
-  /// Answers a waiting hello, or returns nothing to ask the backend. `facts.alpn_to_offer` has the
-  /// result of `AlpnToOffer`, and keeps it in the second case. `backend` is the first candidate.
-  /// Called only if the plan passed the hook on.
+  /// Answers a waiting hello, or returns nothing to ask the backend. `request.alpn_to_offer` has
+  /// the result of `AlpnToOffer`, and keeps it in the second case. `backend` is the first
+  /// candidate. Called only if the plan passed the hook on.
   virtual std::optional<absl::StatusOr<HelloAnswer>> AnswerHello(const HelloToAnswer& hello,
                                                                  const Endpoint& backend,
-                                                                 LegFacts& facts) {
-    return (void)hello, (void)backend, (void)facts, HelloAnswer{};
+                                                                 BackRequest& request) {
+    return (void)hello, (void)backend, (void)request, HelloAnswer{};
   }
 
-  /// Called with the result of opening a back leg and its negotiated parameters.
-  virtual void OnBackOpened(const LegFacts& front, const LegReport& back,
-                            const absl::Status& status) {
-    (void)front, (void)back, (void)status;
+  /// Called with the result of opening a back leg, which `request.report.back` describes.
+  virtual void OnBackOpened(const BackRequest& request, const absl::Status& status) {
+    (void)request, (void)status;
   }
 
   /// Returns whether the block itself reports a connection whose target is a handler, at its end.
   /// Otherwise the handler is a block with its own observer.
   virtual bool lends() const { return false; }
 
-  /// Chooses the target of the connection, once the front leg is open.
-  virtual absl::StatusOr<Choice> Choose(const LegFacts& front) = 0;
+  /// Chooses the target of the connection, once the front leg is open or has a complete hello.
+  virtual absl::StatusOr<Choice> Choose(const ConnectionReport& report) = 0;
 
   /// Returns the content routing to run before `Choose`; null for none.
   virtual ContentRouting* content() { return nullptr; }
 
   /// Returns the client data that a backend receives while its leg opens. The text is equal for
   /// connections that the backend cannot distinguish, and empty if no client data is sent.
-  virtual std::string ShownToBackend(const LegFacts& front) { return (void)front, std::string(); }
+  virtual std::string ShownToBackend(const BackRequest& request) {
+    return (void)request, std::string();
+  }
 
   /// Creates the opener of a back leg to `backend`; null to use the leg as dialed.
-  virtual absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts& front,
+  virtual absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const BackRequest& request,
                                                              const Endpoint& backend) = 0;
 
   /// Returns the raw bytes to send on the front leg when the connection fails before bytes flow.

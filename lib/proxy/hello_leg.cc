@@ -55,23 +55,22 @@ std::unique_ptr<Transport> HelloLeg::Take() {
   return std::make_unique<PrefixedTransport>(reader_.TakeReplay(), std::move(raw_));
 }
 
-LegFacts HelloLeg::facts() const {
-  LegFacts facts;
-  if (routed_ != nullptr) {
-    facts.server_name = routed_->server_name;
-    facts.hello = routed_->report;
-    return facts;
-  }
-  if (reader_.state() != HelloState::kDone) return facts;
-  facts.server_name = hello().server_name;
-  HelloReport& report = facts.hello.emplace();
-  for (absl::string_view protocol : hello().alpn) report.alpn.emplace_back(protocol);
+std::string HelloLeg::server_name() const {
+  if (routed_ != nullptr) return routed_->server_name;
+  return reader_.state() == HelloState::kDone ? client_hello().server_name : std::string();
+}
+
+std::optional<HelloReport> HelloLeg::hello() const {
+  if (routed_ != nullptr) return routed_->report;
+  if (reader_.state() != HelloState::kDone) return std::nullopt;
+  HelloReport report;
+  for (absl::string_view protocol : client_hello().alpn) report.alpn.emplace_back(protocol);
   report.bytes = reader_.hello().message.size();
   report.records = reader_.hello().records;
   report.segments = reader_.segments();
   report.ech = opened_before() ? context_.routed->report.ech : opening_.verdict;
-  if (options_.ja4_sha256 != nullptr) report.ja4 = Ja4(hello(), options_.ja4_sha256);
-  return facts;
+  if (options_.ja4_sha256 != nullptr) report.ja4 = Ja4(client_hello(), options_.ja4_sha256);
+  return report;
 }
 
 std::string HelloLeg::last_words() const {
@@ -108,8 +107,8 @@ absl::Status HelloLeg::OpenEncrypted() {
   opening_ = options_.ech->Open(reader_.hello(), context_.origin.peer, scheduler_.MonotonicNow());
   if (opening_.inner == nullptr) return opening_.error;
   HelloToAnswer inner;
-  inner.server_name = hello().server_name;
-  for (absl::string_view protocol : hello().alpn) inner.alpn.emplace_back(protocol);
+  inner.server_name = client_hello().server_name;
+  for (absl::string_view protocol : client_hello().alpn) inner.alpn.emplace_back(protocol);
   inner.encrypted = true;
   return context_.check_hello(inner);
 }

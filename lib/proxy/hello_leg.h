@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
@@ -36,7 +37,8 @@ class HelloLeg final : public LegOpener, private TransportHandler {
     return routed_ != nullptr || reader_.state() == HelloState::kDone;
   }
   bool anything_received() const override { return routed_ != nullptr || reader_.segments() > 0; }
-  LegFacts facts() const override;
+  std::string server_name() const override;
+  std::optional<HelloReport> hello() const override;
   std::string last_words() const override;
 
  private:
@@ -48,7 +50,7 @@ class HelloLeg final : public LegOpener, private TransportHandler {
   bool opened_before() const {
     return context_.routed != nullptr && context_.routed->server_name_hidden;
   }
-  const ClientHello& hello() const {
+  const ClientHello& client_hello() const {
     return opening_.inner != nullptr ? opening_.inner->hello : reader_.hello();
   }
   void Finish(absl::Status status);

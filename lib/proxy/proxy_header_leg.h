@@ -28,7 +28,13 @@ class ProxyHeaderLeg final : public LegOpener, private TransportHandler {
   bool anything_received() const override {
     return header_read_ ? next_->anything_received() : reader_.header_bytes() > 0;
   }
-  LegFacts facts() const override { return header_read_ ? next_->facts() : LegFacts(); }
+  std::string server_name() const override { return header_read_ ? next_->server_name() : ""; }
+  std::optional<HelloReport> hello() const override {
+    return header_read_ ? next_->hello() : std::nullopt;
+  }
+  std::shared_ptr<const TlsInfo> tls() const override {
+    return header_read_ ? next_->tls() : nullptr;
+  }
   std::string last_words() const override { return header_read_ ? next_->last_words() : ""; }
 
  private:

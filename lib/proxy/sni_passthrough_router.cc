@@ -90,9 +90,9 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
     return std::make_unique<HelloLeg>(scheduler_, hello_options_, std::move(context));
   }
 
-  absl::StatusOr<Choice> Choose(const LegFacts& front) override {
+  absl::StatusOr<Choice> Choose(const ConnectionReport& report) override {
     const std::optional<RouteTable::Match> match =
-        routing_->Find(front.server_name, front.hello->alpn);
+        routing_->Find(report.server_name, report.hello->alpn);
     if (match.has_value()) {
       Choice choice{std::string(match->pattern), match->target};
       if (const auto* handler = std::get_if<ConnectionHandler*>(match->target)) {
@@ -104,16 +104,16 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
     error.code = ErrorCode::kNoRoute;
     error.leg = Leg::kFront;
     error.phase = Phase::kRoute;
-    if (routing_->IfUnrouted(front.server_name) != Unrouted::kClose) {
+    if (routing_->IfUnrouted(report.server_name) != Unrouted::kClose) {
       error.alert = kAlertUnrecognizedName;
     }
-    error.detail = front.server_name.empty()
+    error.detail = report.server_name.empty()
                        ? "the ClientHello has no server name, and there is no route for that"
-                       : absl::StrCat("no route for \"", front.server_name, "\"");
+                       : absl::StrCat("no route for \"", report.server_name, "\"");
     return MakeError(error);
   }
 
-  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts&, const Endpoint&) override {
+  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const BackRequest&, const Endpoint&) override {
     return nullptr;
   }
 

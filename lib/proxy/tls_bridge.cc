@@ -54,9 +54,9 @@ class TlsBridge::Plan final : public TlsFrontPlan {
 
   std::optional<absl::StatusOr<HelloAnswer>> AnswerHello(const HelloToAnswer& hello,
                                                          const Endpoint& backend,
-                                                         LegFacts& facts) override {
+                                                         BackRequest& request) override {
     if (hello.alpn.empty()) return HelloAnswer{};
-    std::vector<std::string> common = std::exchange(facts.alpn_to_offer, {});
+    std::vector<std::string> common = std::exchange(request.alpn_to_offer, {});
     if (common.empty() && front_tls().options().alpn_mismatch == AlpnMismatch::kServeWithout) {
       return HelloAnswer{};
     }
@@ -69,16 +69,16 @@ class TlsBridge::Plan final : public TlsFrontPlan {
             eager_.Remembered(backend, hello.server_name, common, now)) {
       return HelloAnswer{*std::move(known)};
     }
-    if (!eager_.MayDial(facts.peer, now)) return HelloAnswer{common.front()};
-    facts.alpn_to_offer = std::move(common);
+    if (!eager_.MayDial(request.report.front.peer, now)) return HelloAnswer{common.front()};
+    request.alpn_to_offer = std::move(common);
     return std::nullopt;
   }
 
-  void OnBackOpened(const LegFacts& front, const LegReport& back,
-                    const absl::Status& status) override {
+  void OnBackOpened(const BackRequest& request, const absl::Status& status) override {
     if (!is_eager_) return;
-    if (status.ok() && !front.alpn_to_offer.empty()) {
-      eager_.Remember(back.peer, front.server_name, front.alpn_to_offer, back.tls->alpn,
+    if (status.ok() && !request.alpn_to_offer.empty()) {
+      const LegReport& back = request.report.back;
+      eager_.Remember(back.peer, request.report.server_name, request.alpn_to_offer, back.tls->alpn,
                       scheduler().MonotonicNow());
     }
     const std::optional<Error> error = GetError(status);
@@ -88,48 +88,50 @@ class TlsBridge::Plan final : public TlsFrontPlan {
     if (about_alpn) eager_.Forget();
   }
 
-  absl::StatusOr<Choice> Choose(const LegFacts& front) override {
-    if (copy_server_name_ && front.server_name.empty() && backend_name_.empty()) {
+  absl::StatusOr<Choice> Choose(const ConnectionReport& report) override {
+    if (copy_server_name_ && report.server_name.empty() && backend_name_.empty()) {
       return MakeError(ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute,
                        "the client sent no server name, which the backend's is to be copied from");
     }
-    return TlsFrontPlan::Choose(front);
+    return TlsFrontPlan::Choose(report);
   }
 
-  std::string ShownToBackend(const LegFacts& front) override {
+  std::string ShownToBackend(const BackRequest& request) override {
+    const std::string& server_name = request.report.server_name;
     std::string shown;
     // Length-prefixed, because clients control the parts.
     const auto add = [&shown](absl::string_view part) {
       absl::StrAppend(&shown, part.size(), ":", part);
     };
     const bool tells_client = tells_client_ || static_cast<bool>(compute_name_);
-    if (!front.backend_name.empty()) {
-      add(front.backend_name);
-    } else if (tells_client || (copy_server_name_ && !front.server_name.empty())) {
-      add(front.server_name);
+    if (!request.backend_name.empty()) {
+      add(request.backend_name);
+    } else if (tells_client || (copy_server_name_ && !server_name.empty())) {
+      add(server_name);
     }
-    for (const std::string& protocol : front.alpn_to_offer) add(protocol);
-    if (front.alpn_to_offer.empty() && !front.alpn.empty()) add(front.alpn);
-    if (tells_client) add(AsText(front.peer.address().subspan(0, kIpv6NetworkBytes)));
+    for (const std::string& protocol : request.alpn_to_offer) add(protocol);
+    if (request.alpn_to_offer.empty() && !request.alpn().empty()) add(request.alpn());
+    if (tells_client)
+      add(AsText(request.report.front.peer.address().subspan(0, kIpv6NetworkBytes)));
     return shown;
   }
 
-  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts& front,
+  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const BackRequest& request,
                                                      const Endpoint& backend) override {
     ClientTlsTarget target;
-    target.server_name = NameFor(front, backend);
+    target.server_name = NameFor(request, backend);
     // An invalid computed name must fail even with a valid verify name. Content routing sets both
     // names itself.
-    if (!target.server_name.empty() && front.backend_name.empty()) {
+    if (!target.server_name.empty() && request.backend_name.empty()) {
       target.verify_name = verify_name_;
     }
     target.endpoint = backend;
     target.sessions = &back_sessions_;
-    if (!front.alpn_to_offer.empty()) {
-      target.alpn = front.alpn_to_offer;
+    if (!request.alpn_to_offer.empty()) {
+      target.alpn = request.alpn_to_offer;
       target.alpn_optional = true;
-    } else if (!front.alpn.empty()) {
-      target.alpn.push_back(front.alpn);
+    } else if (!request.alpn().empty()) {
+      target.alpn.emplace_back(request.alpn());
     }
     absl::StatusOr<std::unique_ptr<TlsEngine>> engine =
         TlsEngine::NewClient(BackTlsFor(backend), target, scheduler(), Leg::kBack);
@@ -156,12 +158,13 @@ class TlsBridge::Plan final : public TlsFrontPlan {
     return own == back_tls_by_backend_.end() ? back_tls_ : own->second;
   }
 
-  std::string NameFor(const LegFacts& front, const Endpoint& backend) {
-    if (!front.backend_name.empty()) return front.backend_name;
+  std::string NameFor(const BackRequest& request, const Endpoint& backend) {
+    if (!request.backend_name.empty()) return request.backend_name;
+    const std::string& server_name = request.report.server_name;
     if (compute_name_) {
-      return compute_name_({front.server_name, front.alpn, front.peer, backend});
+      return compute_name_({server_name, request.alpn(), request.report.front.peer, backend});
     }
-    return copy_server_name_ && !front.server_name.empty() ? front.server_name : backend_name_;
+    return copy_server_name_ && !server_name.empty() ? server_name : backend_name_;
   }
 
   std::shared_ptr<const ClientTlsConfig> back_tls_;

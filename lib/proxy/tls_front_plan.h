@@ -57,7 +57,7 @@ class TlsFrontPlan : public ConnectionPlan {
     return NewTlsFront(std::move(context), nullptr);
   }
 
-  absl::StatusOr<Choice> Choose(const LegFacts&) override {
+  absl::StatusOr<Choice> Choose(const ConnectionReport&) override {
     const Backends* const backends = std::get_if<Backends>(&target_);
     if (backends == nullptr || HasBackend(*backends)) return Choice{"", &target_};
     return MakeError(ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute,

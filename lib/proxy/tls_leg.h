@@ -53,10 +53,9 @@ class TlsLeg final : public LegOpener {
 
   bool anything_received() const override { return stream_->anything_received(); }
 
-  LegFacts facts() const override {
-    const TlsInfo& info = stream_->tls_info();
-    return {info.server_name, info.alpn, stream_->shared_tls_info(), std::nullopt, {}, {}};
-  }
+  std::string server_name() const override { return stream_->tls_info().server_name; }
+
+  std::shared_ptr<const TlsInfo> tls() const override { return stream_->shared_tls_info(); }
 
  private:
   Scheduler& scheduler_;

@@ -20,7 +20,7 @@ class TlsTerminator::Plan final : public TlsFrontPlan {
 
   bool lends() const override { return lends_; }
 
-  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const LegFacts&, const Endpoint&) override {
+  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const BackRequest&, const Endpoint&) override {
     return nullptr;
   }
 
