@@ -124,7 +124,7 @@ absl::Status LegReader::AddLine(absl::string_view line) {
       label = std::string(word);
     } else if (name == "front" || name == "back") {
       side = name == "front" ? &front : &back;
-      if (!side->address_and_names.empty()) return Wrong(absl::StrCat(name, " is there twice"));
+      if (!side->address_and_names.empty()) return Wrong(absl::StrCat(name, " is listed twice"));
       if (value.empty()) return Wrong(absl::StrCat(name, " is empty"));
       side->address_and_names = std::string(value);
     } else if (side == nullptr) {

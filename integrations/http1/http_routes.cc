@@ -234,7 +234,7 @@ absl::Status HttpRoutes::Builder::Add(const HttpRoute& route) {
   if (path->back() == '/') path->pop_back();
   std::vector<PathRoute>& paths = PathsOf(std::move(host));
   for (const PathRoute& other : paths) {
-    if (other.path == *path) return ConfigurationError(absl::StrCat(quoted, "is there twice"));
+    if (other.path == *path) return ConfigurationError(absl::StrCat(quoted, "is listed twice"));
   }
   paths.push_back({*path, std::make_shared<const ContentTarget>(
                               ContentTarget{route.backends, route.backend_name, NameOf(route)})});

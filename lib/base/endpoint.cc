@@ -40,7 +40,7 @@ absl::Status BadEndpoint(absl::string_view text, absl::string_view why) {
 }
 
 absl::Status BadPath(absl::string_view text, absl::string_view why) {
-  return ConfigurationError(absl::StrCat("\"", text, "\" is no unix:PATH: ", why));
+  return ConfigurationError(absl::StrCat("\"", text, "\" is not unix:PATH: ", why));
 }
 
 absl::StatusOr<uint16_t> ParsePort(absl::string_view whole, absl::string_view text) {
@@ -100,7 +100,7 @@ absl::StatusOr<Endpoint> Endpoint::ParseIp(absl::string_view text) {
   if (!port.ok()) return port.status();
   std::string host(text.substr(0, colon));
   // inet_pton would stop at the NUL and ignore the rest.
-  if (host.find('\0') != std::string::npos) return BadEndpoint(text, "there is a NUL in it");
+  if (host.find('\0') != std::string::npos) return BadEndpoint(text, "it contains a NUL");
   uint8_t address[kIpv6Bytes];
   if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
     host = host.substr(1, host.size() - 2);
@@ -126,7 +126,7 @@ absl::Status Endpoint::CheckDialable() const {
     why = "port 0 stands for any free port; name one";
   }
   if (why.empty()) return absl::OkStatus();
-  return ConfigurationError(absl::StrCat("nobody can be dialed at \"", ToString(), "\": ", why));
+  return ConfigurationError(absl::StrCat("cannot connect to \"", ToString(), "\": ", why));
 }
 
 ByteView Endpoint::address() const {

@@ -20,7 +20,7 @@ constexpr int kMappedPrefixBits = 96;
 constexpr absl::string_view kLocalSockets = "unix:";
 
 absl::Status BadRange(absl::string_view text, absl::string_view why) {
-  return ConfigurationError(absl::StrCat("\"", text, "\" is no range of addresses: ", why));
+  return ConfigurationError(absl::StrCat("\"", text, "\" is not a range of addresses: ", why));
 }
 
 // Returns an endpoint of family kNone if `text` is not an address.
@@ -71,7 +71,7 @@ absl::StatusOr<IpRange> IpRange::Parse(absl::string_view text) {
   int bits = max_bits;
   if (slash != absl::string_view::npos) bits = ParsePrefix(text.substr(slash + 1), max_bits);
   if (bits < 0) {
-    return BadRange(text, absl::StrCat("behind the slash must be a number from 0 to ", max_bits));
+    return BadRange(text, absl::StrCat("after the slash must be a number from 0 to ", max_bits));
   }
   if (ipv6_text && address.family() == Endpoint::Family::kIpv4) {
     if (bits < kMappedPrefixBits) {

@@ -97,7 +97,7 @@ absl::StatusOr<std::string> FindSystemCas() {
     if (access(bundle, R_OK) == 0) return std::string(bundle);
   }
   return Unusable(kSystemBundles[0],
-                  "is not there, nor is any other bundle of the system's CAs: install "
+                  "does not exist, nor does any other bundle of the system's CAs: install "
                   "ca-certificates, or name a file");
 }
 

@@ -63,7 +63,7 @@ absl::StatusOr<OwnedFd> CreatePrivateFile(const std::string& path) {
   if (fd.valid()) return fd;
   return Refuse(
       "create", path,
-      errno == EEXIST ? "it is there already, and nothing is overwritten" : ErrnoText(errno));
+      errno == EEXIST ? "it exists already, and nothing is overwritten" : ErrnoText(errno));
 }
 
 }  // namespace trestle

@@ -152,7 +152,8 @@ absl::Status ListenError(const Endpoint& endpoint, int error) {
     case EADDRINUSE:
       return fail(ErrorCode::kConfiguration, absl::StrCat(name, " is in use by another program"));
     case EADDRNOTAVAIL:
-      return fail(ErrorCode::kConfiguration, absl::StrCat(name, " is no address of this machine"));
+      return fail(ErrorCode::kConfiguration,
+                  absl::StrCat(name, " is not an address of this machine"));
     case EACCES:
       return fail(ErrorCode::kConfiguration, absl::StrCat("no permission to listen on ", name));
     case ENOENT:

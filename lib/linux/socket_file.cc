@@ -53,7 +53,7 @@ absl::Status Refused(const Endpoint& endpoint, absl::string_view why) {
 // Checks the file at the path. Returns OK if it may be replaced.
 absl::Status CheckReplaceable(const Endpoint& endpoint, const struct stat& file, PortUse use) {
   if (!S_ISSOCK(file.st_mode)) {
-    return Refused(endpoint, "there is a file that is no socket; nothing was removed");
+    return Refused(endpoint, "a file that is not a socket exists; nothing was removed");
   }
   if (use == PortUse::kJoin) {
     if (file.st_uid == geteuid()) return absl::OkStatus();

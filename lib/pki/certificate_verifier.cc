@@ -300,7 +300,7 @@ ChainVerdict ChainJudge::Judge() {
   ERR_clear_error();
   if (meaning_ == Meaning::kNothing) verdict_.failure = InternalFailure();
   if (verdict_.failure.has_value() && (gave_up_ || search_.gave_up())) {
-    verdict_.failure->error.detail += "; there are more ways to a CA than are tried";
+    verdict_.failure->error.detail += "; there are more paths to a CA than are tried";
   }
   return std::move(verdict_);
 }

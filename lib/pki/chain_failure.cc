@@ -136,7 +136,7 @@ const char* MissingListText(int verify_error) {
     case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
       return "there is no revocation list of its issuer";
     case X509_V_ERR_CRL_HAS_EXPIRED:
-      return "the revocation list of its issuer has run out";
+      return "the revocation list of its issuer has expired";
     case X509_V_ERR_CRL_NOT_YET_VALID:
       return "the revocation list of its issuer is not valid yet";
     default:

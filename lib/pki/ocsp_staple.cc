@@ -118,7 +118,7 @@ std::string FaultOf(ResponseStatus status, const StapleReport& report, absl::Tim
     case ResponseStatus::INVALID_DATE:
       return DateFault(report, now);
     case ResponseStatus::UNHANDLED_CRITICAL_EXTENSION:
-      return "it has a critical extension that nobody knows";
+      return "it has an unknown critical extension";
     default:
       return "it doesn't parse";
   }

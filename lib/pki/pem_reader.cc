@@ -41,7 +41,8 @@ absl::string_view AdviceFor(absl::string_view label) {
   }
   if (label == "TRUSTED CERTIFICATE") return ": convert it with \"openssl x509\"";
   if (label == "OPENSSH PRIVATE KEY") return ": convert it with \"ssh-keygen -p -m PKCS8\"";
-  if (absl::EndsWith(label, "CERTIFICATE REQUEST")) return ": that is a request, no certificate";
+  if (absl::EndsWith(label, "CERTIFICATE REQUEST"))
+    return ": it is a certificate request, not a certificate";
   if (label == PEM_STRING_X509_CRL) return ": revocation lists are given separately";
   return "";
 }

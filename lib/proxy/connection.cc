@@ -51,7 +51,7 @@ absl::Status CheckSameRoute(const RoutedHello& routed, const HelloToAnswer& hell
   if (leads_here) return absl::OkStatus();
   return MakeError({ErrorCode::kNoRoute, Leg::kFront, Phase::kRoute, kAlertUnrecognizedName,
                     absl::StrCat("the route was chosen by \"", routed.server_name,
-                                 "\"; what the hello that TLS answers asks for leads elsewhere")});
+                                 "\"; the hello that TLS answers leads elsewhere")});
 }
 
 }  // namespace
@@ -211,7 +211,7 @@ void Connection::EndWithCertificate(absl::Time end) {
   certificate_timer_ =
       set_.scheduler.RunAfter(std::clamp(left, absl::ZeroDuration(), kDateCheck), [this, end] {
         if (set_.scheduler.Now() < end) return EndWithCertificate(end);
-        Cancel("the certificate that the client was shown has expired");
+        Cancel("the certificate presented to the client has expired");
       });
 }
 

@@ -58,16 +58,16 @@ void ContentLeg::ReadOn() {
         return Finish(AtLeg(front_->status(), Leg::kFront, Phase::kRoute));
       case IoState::kEndOfStream:
         if (Ask(true)) return;
-        return Finish(RouteError(ErrorCode::kNoRoute,
-                                 absl::StrCat("the client ended after ", bytes_.size(),
-                                              " bytes, which don't tell where it wants to go")));
+        return Finish(
+            RouteError(ErrorCode::kNoRoute, absl::StrCat("the client ended after ", bytes_.size(),
+                                                         " bytes, which don't select a backend")));
       case IoState::kOk:
         bytes_.append(reinterpret_cast<const char*>(piece.data()), result.bytes);
         if (Ask(false)) return;
         if (bytes_.size() < max_bytes_) break;
-        return Finish(RouteError(ErrorCode::kNoRoute,
-                                 absl::StrCat("the first ", bytes_.size(),
-                                              " bytes don't tell where the client wants to go")));
+        return Finish(
+            RouteError(ErrorCode::kNoRoute,
+                       absl::StrCat("the first ", bytes_.size(), " bytes don't select a backend")));
     }
   }
 }

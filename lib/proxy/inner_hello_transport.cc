@@ -19,7 +19,7 @@ absl::Status Unreadable(const absl::Status& status) {
 
 absl::Status Unexpected() {
   return MakeError({ErrorCode::kMalformedHello, Leg::kFront, Phase::kHello, kUnexpectedMessage,
-                    "ECH: a second hello came unasked"});
+                    "ECH: a second hello came without a HelloRetryRequest"});
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ class RouteTable::Builder {
   };
 
   static absl::Status Twice(const Route& route) {
-    return ConfigurationError(Described(route) + " is there twice");
+    return ConfigurationError(Described(route) + " is listed twice");
   }
 
   absl::Status Add(const Route& route) {

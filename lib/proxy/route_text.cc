@@ -86,7 +86,7 @@ absl::StatusOr<std::vector<Route>> ParseRouteList(absl::string_view text) {
     const std::pair<absl::string_view, absl::string_view> parts =
         absl::StrSplit(absl::StripAsciiWhitespace(item), absl::MaxSplits('=', 1));
     if (parts.first.empty() || parts.second.empty()) {
-      return ConfigurationError(absl::StrCat("\"", EscapeForLog(item), "\" is no NAME=IP:PORT"));
+      return ConfigurationError(absl::StrCat("\"", EscapeForLog(item), "\" is not NAME=IP:PORT"));
     }
     absl::StatusOr<Backends> backends = ParseBackends(parts.second);
     if (!backends.ok()) return backends.status();

@@ -189,7 +189,7 @@ bool HasNull(const ByBackend& by_backend) {
 absl::Status CheckNames(Scheduler& scheduler, const TlsBridgeOptions& options) {
   const bool computed = static_cast<bool>(options.compute_backend_name);
   if (computed && (options.copy_server_name || !options.backend_name.empty())) {
-    return ConfigurationError("the backend's name is computed: it can't be fixed or copied, too");
+    return ConfigurationError("the backend's name is computed: it can't also be fixed or copied");
   }
   const bool fixed = !computed && !(options.copy_server_name && options.backend_name.empty());
   ClientTlsTarget target;

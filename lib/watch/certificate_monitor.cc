@@ -182,7 +182,7 @@ absl::Status CertificateMonitor::Check(const MonitorTargets& targets) const {
     if (!added && known->second != probed.config.get()) {
       return ConfigurationError(absl::StrCat("the ", EnumName(probed.leg), " leg \"", probed.name,
                                              "\" at ", probed.target.endpoint.ToString(),
-                                             " is to be probed with two configs"));
+                                             " has two configs for its probes"));
     }
   }
   return absl::OkStatus();

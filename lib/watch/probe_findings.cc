@@ -42,7 +42,7 @@ std::string RenewAdvice(ChainPart part, absl::string_view subject) {
     case ChainPart::kCrl:
       return absl::StrCat("fetch the next revocation list of ", Quoted(subject));
     case ChainPart::kStaple:
-      return "see to it that the server renews its OCSP response";
+      return "have the server renew its OCSP response";
   }
   return "";
 }
@@ -79,7 +79,7 @@ std::string TrustAdvice(const ChainReport& chain) {
   }
   if (!chain.trusted && !chain.path.empty()) {
     return absl::StrCat("if you trust ", Quoted(chain.path.back().subject),
-                        ", add it to the trusted CAs; else find out who answers here");
+                        ", add it to the trusted CAs; else find out which server answers here");
   }
   return "replace the certificate at fault by one that is fit for TLS servers";
 }
@@ -160,8 +160,8 @@ void AddStaple(const ChainReport& chain, std::vector<Finding>& findings) {
     case StapleState::kUnknown:
     case StapleState::kBad:
       return Add(findings, Severity::kWarning, "staple_bad",
-                 absl::StrCat("the OCSP staple is of no use: ", chain.staple.detail),
-                 "see to it that the server renews its OCSP response, or staples none");
+                 absl::StrCat("the OCSP staple can't be used: ", chain.staple.detail),
+                 "have the server renew its OCSP response, or staple none");
     case StapleState::kNone:
       if (chain.must_staple) {
         Add(findings, Severity::kWarning, "staple_missing",
@@ -192,14 +192,14 @@ void AddWhatIsSent(const ChainReport& chain, std::vector<Finding>& findings) {
     if (chain.roles[i] == ServedRole::kRoot) {
       Add(findings, Severity::kNote, "root_sent",
           absl::StrCat("the server sends the root ", Quoted(chain.served[i].subject),
-                       ": who trusts it has it"),
+                       ": clients that trust it have it already"),
           "take it out of the server's chain file");
     }
   }
   if (chain.out_of_order) {
     Add(findings, Severity::kNote, "out_of_order",
         "the server sends its certificates in the wrong order; some clients refuse that",
-        "put each certificate directly behind the one that it certifies");
+        "put each certificate directly after the one that it certifies");
   }
 }
 

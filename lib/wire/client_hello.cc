@@ -107,17 +107,17 @@ bool ClientHelloReader::ReadRecordHeader() {
   }
   if (header[0] != kHandshakeRecord) {
     Refuse(HelloState::kMalformed,
-           absl::StrCat(RecordTypeName(header[0]), " record came amid the ClientHello"));
+           absl::StrCat(RecordTypeName(header[0]), " record came within the ClientHello"));
     return false;
   }
   if (header.size() >= 2 && header[1] != 3) {
-    Refuse(HelloState::kMalformed, "a record version that is no TLS version");
+    Refuse(HelloState::kMalformed, "a record version that is not a TLS version");
     return false;
   }
   if (header.size() < kRecordHeaderBytes) return false;
   record_left_ = static_cast<size_t>(header[3] << 8 | header[4]);
   if (record_left_ == 0) {
-    Refuse(HelloState::kMalformed, "a handshake record with nothing in it");
+    Refuse(HelloState::kMalformed, "an empty handshake record");
     return false;
   }
   if (record_left_ > kMaxRecordBytes) {
@@ -182,7 +182,7 @@ void ClientHelloReader::CheckMessageSize() {
   } else if (body_bytes < kMinHelloBytes) {
     Refuse(HelloState::kMalformed, "a ClientHello too short to hold its fields");
   } else if (message_have_ + record_left_ > message_bytes_) {
-    Refuse(HelloState::kMalformed, "the record goes on behind the ClientHello");
+    Refuse(HelloState::kMalformed, "the record continues after the ClientHello");
   }
 }
 

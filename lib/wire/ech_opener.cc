@@ -24,7 +24,7 @@ FaultRow RowOf(EchFault fault) {
       return {"inner_in_clear", kIllegalParameter,
               "a hello marked as inner, which only a router sends, to its backend"};
     case EchFault::kUnreadable:
-      return {"unreadable", kDecodeError, "the encrypted part is no ClientHello"};
+      return {"unreadable", kDecodeError, "the encrypted part is not a ClientHello"};
     case EchFault::kPadding:
       return {"padding", kIllegalParameter, "the padding of the inner hello is not zero"};
     case EchFault::kSessionId:

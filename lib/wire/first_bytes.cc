@@ -89,7 +89,7 @@ FirstBytesVerdict JudgeFirstBytes(ByteView prefix) {
     could_match = true;
   }
   if (could_match) return {};
-  if (prefix[0] == 0x16) return {true, kNotTls, "a record version that is no TLS version"};
+  if (prefix[0] == 0x16) return {true, kNotTls, "a record version that is not a TLS version"};
   return {true, kNotTls, "the first byte is not that of a TLS record"};
 }
 

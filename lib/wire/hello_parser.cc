@@ -166,7 +166,7 @@ bool HelloParser::ParseBody(ByteView body) {
   if (hello_.legacy_version < 0x0300 || hello_.legacy_version >> 8 == 0xfe) {
     return Refuse("a legacy_version that no TLS client sends");
   }
-  if (!in.Prefixed8(hello_.session_id)) return Refuse("a session id that leads out of the hello");
+  if (!in.Prefixed8(hello_.session_id)) return Refuse("a session id that exceeds the hello");
   if (hello_.session_id.size() > kMaxSessionIdBytes) {
     return Refuse("a session id of more than 32 bytes");
   }
@@ -182,8 +182,8 @@ bool HelloParser::ParseBody(ByteView body) {
   }
   if (in.empty()) return true;  // No extension block: TLS 1.2 and earlier allow it.
   ByteView block;
-  if (!in.Prefixed16(block)) return Refuse("an extension block that leads out of the hello");
-  if (!in.empty()) return Refuse("bytes behind the extension block");
+  if (!in.Prefixed16(block)) return Refuse("an extension block that exceeds the hello");
+  if (!in.empty()) return Refuse("bytes after the extension block");
   return ParseExtensions(block);
 }
 
@@ -194,7 +194,7 @@ bool HelloParser::ParseExtensions(ByteView block) {
     uint16_t type;
     ByteView body;
     if (!in.U16(type) || !in.Prefixed16(body)) {
-      return Refuse("an extension that leads out of the extension block");
+      return Refuse("an extension that exceeds the extension block");
     }
     if (!types.Insert(type)) return Refuse(absl::StrCat("two extensions of type ", type));
     if (hello_.has_pre_shared_key) return Refuse("pre_shared_key is not the last extension");
@@ -254,7 +254,7 @@ bool HelloParser::ParseServerName(ByteView body) {
   uint8_t type;
   ByteView name;
   if (!names.U8(type)) return Refuse("a server_name extension without a name");
-  if (type != kHostName) return Refuse("a server_name that is no host name");
+  if (type != kHostName) return Refuse("a server_name that is not a host name");
   if (!names.Prefixed16(name)) return Refuse("a malformed server_name extension");
   if (!names.empty()) return Refuse("more than one name in the server_name extension");
   absl::StatusOr<std::string> normal = NormalizeServerName(AsText(name), rules_);
@@ -281,8 +281,8 @@ absl::Status ParseClientHello(ByteView message, const ServerNameRules& rules, Cl
     fault.detail = "no ClientHello message";
   } else if (message.size() - header !=
              static_cast<size_t>(message[1] << 16 | message[2] << 8 | message[3])) {
-    fault.detail = "a handshake length that is not the message's";
-  } else if (wire_internal::ParseHello(message, rules, hello, fault)) {
+    detail = "a handshake length that doesn't match the message";
+  } else if (wire_internal::ParseHello(message, rules, hello, detail)) {
     return absl::OkStatus();
   }
   Error error;

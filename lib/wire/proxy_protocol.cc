@@ -141,7 +141,7 @@ void ProxyHeaderReader::ReadSignature() {
   Refuse(ProxyHeaderState::kNotProxyHeader,
          taken_[0] == kHandshakeRecord
              ? "TLS came in place of a PROXY protocol header; does the peer send one?"
-             : "the first bytes are no PROXY protocol header");
+             : "the first bytes are not a PROXY protocol header");
 }
 
 void ProxyHeaderReader::ReadLine() {

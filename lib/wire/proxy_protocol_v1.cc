@@ -23,18 +23,18 @@ constexpr size_t kMaxIpv6TextBytes = 45;  // With an IPv4 tail, which HAProxy se
 
 Reason JudgeAddressByte(size_t at, char byte, ProxyFamily family) {
   if (family == ProxyFamily::kIpv4) {
-    if (!absl::ascii_isdigit(byte) && byte != '.') return "a byte that no IPv4 address has";
+    if (!absl::ascii_isdigit(byte) && byte != '.') return "a byte that an IPv4 address can't have";
     return at < kMaxIpv4TextBytes ? Reason() : "an IPv4 address that is too long";
   }
   if (!absl::ascii_isxdigit(byte) && byte != ':' && byte != '.') {
-    return "a byte that no IPv6 address has";
+    return "a byte that an IPv6 address can't have";
   }
   return at < kMaxIpv6TextBytes ? Reason() : "an IPv6 address that is too long";
 }
 
 // Checks the last byte of `text`.
 Reason JudgePortByte(absl::string_view text) {
-  if (!absl::ascii_isdigit(text.back())) return "a port that is no decimal number";
+  if (!absl::ascii_isdigit(text.back())) return "a port that is not a decimal number";
   if (text.size() > 1 && text[0] == '0') return "a port with a leading zero";
   uint32_t port = 0;
   if (text.size() > 5 || !absl::SimpleAtoi(text, &port) || port > 65535) {
@@ -48,7 +48,7 @@ Reason JudgeByte(ProxyLineField field, absl::string_view text, ProxyFamily famil
   if (byte == '\r') return "the line ends too early";
   switch (field) {
     case ProxyLineField::kSpace:
-      return "no space behind PROXY";
+      return "no space after PROXY";
     case ProxyLineField::kProtocol:
       for (absl::string_view word : {kTcp4, kTcp6, kUnknown}) {
         if (absl::StartsWith(word, text)) return Reason();

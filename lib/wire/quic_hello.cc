@@ -31,7 +31,7 @@ FaultRow RowOf(QuicHelloFault fault) {
     case QuicHelloFault::kMalformedFrame:
       return {"malformed_frame", kProtocol, "a malformed frame"};
     case QuicHelloFault::kForbiddenFrame:
-      return {"forbidden_frame", kProtocol, "a frame that no Initial may have"};
+      return {"forbidden_frame", kProtocol, "a frame that an Initial can't have"};
     case QuicHelloFault::kClosed:
       return {"closed", ErrorCode::kTruncated, "the client closed amid its hello"};
     case QuicHelloFault::kContradiction:
@@ -41,7 +41,7 @@ FaultRow RowOf(QuicHelloFault fault) {
               "another handshake message in place of the ClientHello"};
     case QuicHelloFault::kBeyondHello:
       return {"beyond_hello", ErrorCode::kMalformedHello,
-              "CRYPTO frames that go on behind the ClientHello"};
+              "CRYPTO frames that continue after the ClientHello"};
     case QuicHelloFault::kMalformedHello:
       return {"malformed_hello", ErrorCode::kMalformedHello, "a malformed ClientHello"};
     case QuicHelloFault::kHelloTooLarge:

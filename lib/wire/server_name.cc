@@ -50,13 +50,14 @@ absl::string_view ReasonForByte(absl::string_view name, size_t bad) {
   if (c == '_') return "an underscore, which the rules don't allow";
   if (c == '*') return "a '*'";
   if (static_cast<unsigned char>(c) >= 0x80) return "bytes outside ASCII";
-  return "a byte that is no letter, digit or hyphen";
+  return "a byte that is not a letter, digit or hyphen";
 }
 
 absl::string_view ReasonForLabel(absl::string_view label) {
   if (label.empty()) return "an empty label";
   if (label.size() > kMaxLabelBytes) return "a label of more than 63 bytes";
-  if (label.front() == '-' || label.back() == '-') return "a label with a hyphen at its edge";
+  if (label.front() == '-' || label.back() == '-')
+    return "a label that begins or ends with a hyphen";
   return absl::string_view();
 }
 

@@ -159,7 +159,7 @@ TEST_F(CaptureTest, AnExistingFileIsNotOverwritten) {
   const CommandResult refused = RunCommand(argv, kPatience);
   EXPECT_EQ(refused.exit_status, 1);
   EXPECT_EQ(refused.errors, absl::StrCat("bridging_proxy: cannot create ", path_,
-                                         ": it is there already, and nothing is overwritten\n"));
+                                         ": it exists already, and nothing is overwritten\n"));
   EXPECT_EQ(ReadFile(path_).value_or("gone"), "precious");
   argv.push_back("--dangerous_capture_file=" + PathOf("other.pcap"));
   argv.push_back("--dangerous_capture_bytes=23");

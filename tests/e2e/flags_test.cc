@@ -114,7 +114,7 @@ TEST_F(FlagsTest, HttpRoutesAreChecked) {
     ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend", "--http_routes=" + routes}), words);
   };
   refuse("a.test/x", "--http_routes is wrong: \"a.test/x\" is no HOST/PATH=IP:PORT");
-  refuse("a.test=127.0.0.1:1,a.test/=127.0.0.1:2", "the route \"a.test/\" is there twice");
+  refuse("a.test=127.0.0.1:1,a.test/=127.0.0.1:2", "the route \"a.test/\" is listed twice");
   refuse("a.test/../x=127.0.0.1:1", "needs a plain path");
   refuse("a..test=127.0.0.1:1", "has a bad host");
   ExpectRefusal(Mode::kBridge, Change(bridge_, {"--http_routes=a.test=127.0.0.1:1"}),
@@ -325,7 +325,7 @@ TEST_F(FlagsTest, FrontFlagsAreChecked) {
   refuse({ca, "--client_allow=key:12"}, "isn't 64 hexadecimal digits");
   refuse({"--tls_preset=old"}, "--tls_preset must be modern or intermediate");
   refuse({"--alpn_mismatch=maybe"}, "--alpn_mismatch must be refuse or serve");
-  refuse({"--alpn=h2,h2"}, "an application protocol is there twice");
+  refuse({"--alpn=h2,h2"}, "an application protocol is listed twice");
   refuse({"--max_key_updates_per_minute=0"}, "max_key_updates_per_minute must be at least 1");
   refuse({"--certificate_compression=lzma"}, "neither brotli nor zlib");
   refuse({"--dangerous_key_log=/nonexistent/keys"}, "--dangerous_key_log can't be written");

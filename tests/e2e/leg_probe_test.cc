@@ -429,7 +429,7 @@ TEST_F(LegProbeTest, UsageErrorsHaveTheirOwnExitStatus) {
   ExpectUsageError({"--key_type=dsa", "--back=127.0.0.1:1"}, "key_type must be");
   ExpectUsageError({"--proxy_header=v3", "--back=127.0.0.1:1"}, "proxy_header must be");
   ExpectUsageError({"--back=localhost:1"}, "back is wrong");
-  ExpectUsageError({"--back=127.0.0.1:0"}, "back is wrong: nobody can be dialed");
+  ExpectUsageError({"--back=127.0.0.1:0"}, "back is wrong: cannot connect to");
   ExpectUsageError({"--back=127.0.0.1:1"}, "no CA file", /*with_ca=*/false);
   ExpectUsageError({"--back=127.0.0.1:1", "--crl=/nowhere"}, "/nowhere");
   ExpectUsageError({"--back=127.0.0.1:1", absl::StrCat("--cert=", PathOf("ca.pem"))},
@@ -446,7 +446,7 @@ TEST_F(LegProbeTest, ErrorsInTheFileHaveTheirLine) {
   expect("label", "neither front= nor back=");
   expect("label more front=127.0.0.1:1", "\"more\" has no \"=\"");
   expect("ca=x back=127.0.0.1:1", "\"ca=x\" comes before");
-  expect("back=127.0.0.1:1 back=127.0.0.1:1", "back is there twice");
+  expect("back=127.0.0.1:1 back=127.0.0.1:1", "back is listed twice");
   expect("back=", "back is empty");
   expect("back=127.0.0.1:1 colour=red", "there is no setting \"colour\"");
   expect("back=127.0.0.1", "back is wrong");

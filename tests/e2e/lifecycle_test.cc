@@ -78,7 +78,7 @@ TEST_P(ReloadTest, AnExpiredCertificateMayEndItsConnections) {
   const auto proxy = StartProxy(GetParam(), backend->address(), {"--after_certificate_expiry=0s"});
   const auto open = ConnectTls(proxy->port);
   ASSERT_NE(open, nullptr);
-  EXPECT_TRUE(proxy->WaitForLog("the certificate that the client was shown has expired"))
+  EXPECT_TRUE(proxy->WaitForLog("the certificate presented to the client has expired"))
       << proxy->log();
 }
 

@@ -60,7 +60,7 @@ TEST_F(PrivateFileTest, AppendsToAnExistingFile) {
   EXPECT_EQ(ReadFile(path_).value_or("gone"), "before,after");
   EXPECT_EQ(
       DetailOf(CreatePrivateFile(path_).status()),
-      absl::StrCat("cannot create ", path_, ": it is there already, and nothing is overwritten"));
+      absl::StrCat("cannot create ", path_, ": it exists already, and nothing is overwritten"));
 }
 
 TEST_F(PrivateFileTest, RejectsAFileThatOtherUsersCanAccess) {

@@ -48,7 +48,8 @@ TEST(SocketTest, ListenErrorsNameTheConfigurationOrTheSystem) {
     EXPECT_EQ(DetailOf(status), detail);
   };
   expect(EADDRINUSE, ErrorCode::kConfiguration, "192.0.2.1:443 is in use by another program");
-  expect(EADDRNOTAVAIL, ErrorCode::kConfiguration, "192.0.2.1:443 is no address of this machine");
+  expect(EADDRNOTAVAIL, ErrorCode::kConfiguration,
+         "192.0.2.1:443 is not an address of this machine");
   expect(EACCES, ErrorCode::kConfiguration, "no permission to listen on 192.0.2.1:443");
   expect(EAFNOSUPPORT, ErrorCode::kConfiguration,
          "cannot listen on 192.0.2.1:443: IPv6 is switched off");

@@ -186,7 +186,7 @@ TEST_F(TcpListenerTest, RestartsOverOldConnections) {
 
 TEST_F(TcpListenerTest, ReportsThatTheAddressIsForeignOrMissing) {
   EXPECT_EQ(DetailOf(ListenStatus(*Endpoint::Parse("192.0.2.1:4433"))),
-            "192.0.2.1:4433 is no address of this machine");
+            "192.0.2.1:4433 is not an address of this machine");
   EXPECT_EQ(CodeOf(ListenStatus(Endpoint())), ErrorCode::kConfiguration);
 }
 

@@ -347,7 +347,7 @@ TEST_F(PathSearchTest, TheWorkIsBoundedForAnyNumberOfPaths) {
   sent.insert(sent.end(), wide.begin(), wide.end());
   absl::Status verdict = Check(sent, pki_.ca_pem(), "", now_).verdict;
   EXPECT_EQ(CodeOf(verdict), ErrorCode::kCertificateUntrusted);
-  EXPECT_THAT(std::string(verdict.message()), HasSubstr("more ways to a CA than are tried"));
+  EXPECT_THAT(std::string(verdict.message()), HasSubstr("more paths to a CA than are tried"));
 
   // Each certificate names all of the next level as issuers: without a bound, 8^9 paths.
   constexpr int kLevels = 9;
@@ -362,7 +362,7 @@ TEST_F(PathSearchTest, TheWorkIsBoundedForAnyNumberOfPaths) {
   }
   verdict = Check(sent, pki_.ca_pem(), "", now_).verdict;
   EXPECT_EQ(CodeOf(verdict), ErrorCode::kCertificateUntrusted);
-  EXPECT_THAT(std::string(verdict.message()), HasSubstr("more ways to a CA than are tried"));
+  EXPECT_THAT(std::string(verdict.message()), HasSubstr("more paths to a CA than are tried"));
 
   // A valid path is found among as many, and few paths are verified completely.
   const TestPki good(pki_, "Good");

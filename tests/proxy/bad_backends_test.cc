@@ -195,7 +195,7 @@ const BadBackend kBadBackends[] = {
        test.ChangeBackTls(test.back_pki.IssueCrl({}, test.loop.Now() - absl::Hours(1)));
      },
      ErrorCode::kCertificateUntrusted, Phase::kHandshake, 46,
-     "the revocation list of its issuer has run out"},
+     "the revocation list of its issuer has expired"},
     {"NoRevocationListOfItsCa",
      [](BadBackendTest& test) {
        test.Show(TestPki(test.back_pki, "Unlisted CA").Issue(Internal()));

@@ -94,7 +94,7 @@ class CertificateDrainTest : public ::testing::TestWithParam<TlsVersion> {
 };
 
 constexpr char kReplaced[] = "the certificates were replaced, and the time to finish ran out";
-constexpr char kExpired[] = "the certificate that the client was shown has expired";
+constexpr char kExpired[] = "the certificate presented to the client has expired";
 
 INSTANTIATE_TEST_SUITE_P(Versions, CertificateDrainTest,
                          ::testing::Values(TlsVersion::kTls12, TlsVersion::kTls13),

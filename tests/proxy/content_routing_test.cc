@@ -205,7 +205,7 @@ TEST_F(ContentRoutingTest, TheTimeLimitIsATotal) {
 
 TEST_F(ContentRoutingTest, BytesAreBounded) {
   Connect().Send(std::string(101, 'x'));
-  ExpectEnd(ErrorCode::kNoRoute, "the first 100 bytes don't tell");
+  ExpectEnd(ErrorCode::kNoRoute, "the first 100 bytes don't select");
 }
 
 TEST_F(ContentRoutingTest, AnEndBeforeTheChoiceIsNoRoute) {

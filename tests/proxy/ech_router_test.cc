@@ -260,7 +260,7 @@ TEST_F(BadSecondHelloTest, AnotherMessageIsRejected) {
 TEST_F(BadSecondHelloTest, WithoutARetryIsRejected) {
   Connect();
   Send(Sealed(InnerHelloFor(kHidden)) + SealedSecond(InnerHelloFor(kHidden)));
-  ExpectFailure(ErrorCode::kMalformedHello, Alert(10), "unasked");
+  ExpectFailure(ErrorCode::kMalformedHello, Alert(10), "without a HelloRetryRequest");
 }
 
 TEST_F(BadSecondHelloTest, WithinAServersRecordGetsNoAlert) {

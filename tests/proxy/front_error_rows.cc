@@ -173,14 +173,14 @@ std::vector<Row> NegotiationRows() {
 std::vector<Row> CertificateRows() {
   return {
       {"NoneIsShown", ErrorCode::kClientCertificateMissing, Phase::kHandshake,
-       SSL_AD_CERTIFICATE_REQUIRED, "the client showed no certificate",
+       SSL_AD_CERTIFICATE_REQUIRED, "the client sent no certificate",
        [](FrontScene& scene) {
          scene.AskForCertificates();
          scene.Start();
          scene.Join();
        }},
       {"NoneIsShownInTls12", ErrorCode::kClientCertificateMissing, Phase::kHandshake,
-       SSL_AD_HANDSHAKE_FAILURE, "the client showed no certificate",
+       SSL_AD_HANDSHAKE_FAILURE, "the client sent no certificate",
        [](FrontScene& scene) {
          scene.AskForCertificates();
          OfferOnly(scene, TLS1_2_VERSION, "ALL");
@@ -250,7 +250,7 @@ std::vector<Row> CertificateRows() {
          scene.Join();
        }},
       {"WithoutAValidList", ErrorCode::kCertificateUntrusted, Phase::kHandshake,
-       SSL_AD_CERTIFICATE_UNKNOWN, "the revocation list of its issuer has run out",
+       SSL_AD_CERTIFICATE_UNKNOWN, "the revocation list of its issuer has expired",
        [](FrontScene& scene) {
          Show(scene, Client(), {}, scene.pki.IssueCrl({}, scene.loop.Now() - absl::Hours(1)));
        }},

@@ -74,7 +74,7 @@ void ExpectRefused(const std::vector<Route>& routes, const std::string& why) {
 
 TEST(RouteTableTest, InvalidTablesAreRejectedWithTheReason) {
   ExpectRefused({}, "no route");
-  ExpectRefused({{"a.test", Backend(1)}, {"A.test", Backend(2)}}, "is there twice");
+  ExpectRefused({{"a.test", Backend(1)}, {"A.test", Backend(2)}}, "is listed twice");
   ExpectRefused({{"", Backend(1)}, {"", Backend(2)}}, "default");
   ExpectRefused({{"a.*.test", Backend(1)}}, "a.*.test");
   ExpectRefused({{"127.0.0.1", Backend(1)}}, "127.0.0.1");
@@ -82,7 +82,7 @@ TEST(RouteTableTest, InvalidTablesAreRejectedWithTheReason) {
   ExpectRefused({{"a.test", Endpoint()}}, "has no address");
   ExpectRefused({{"a.test", Backend(0)}}, "port 0");
   ExpectRefused({{"a.test", Backends({Backend(1), *Endpoint::Parse("[::]:1")})}}, "every address");
-  ExpectRefused({{"a.test", Backend(1), "h2"}, {"a.test", Backend(2), "h2"}}, "is there twice");
+  ExpectRefused({{"a.test", Backend(1), "h2"}, {"a.test", Backend(2), "h2"}}, "is listed twice");
   ExpectRefused({{"a.test", static_cast<ConnectionHandler*>(nullptr)}}, "no handler");
 }
 

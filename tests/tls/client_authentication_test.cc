@@ -315,7 +315,7 @@ TEST_P(ClientAuthenticationTest, WithoutAValidListNoClientIsAccepted) {
                 "there is no revocation list");
   loop_.RunFor(absl::Hours(2));
   ExpectRefusal(ConnectWith(pki_.Issue(ClientLeaf()), server), ErrorCode::kCertificateUntrusted,
-                kCertificateUnknown, "the revocation list of its issuer has run out");
+                kCertificateUnknown, "the revocation list of its issuer has expired");
 }
 
 TEST_P(ClientAuthenticationTest, AllowedNamesMatchTheirOwnKindOnly) {

@@ -117,7 +117,7 @@ TEST_F(HostilePeerTest, AServerWithoutCertificateIsNotReportedAsAClient) {
   scene.is_server = true;
   const Error of_client = ExplainSslError(error, record, scene);
   EXPECT_EQ(of_client.code, ErrorCode::kClientCertificateMissing);
-  EXPECT_EQ(of_client.detail, "the client showed no certificate, and one is required");
+  EXPECT_EQ(of_client.detail, "the client sent no certificate, and one is required");
 }
 
 TEST_F(HostilePeerTest, AServersCertificateMayHaveAThousandNames) {

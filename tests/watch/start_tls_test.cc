@@ -119,11 +119,11 @@ TEST(StartTlsTest, LdapStartsTls) {
   }
   EXPECT_EQ(Converse(StartTls::kLdap, {LdapResponse(52, "no TLS here")}).problem,
             "the server refuses StartTLS with the result 52: \"no TLS here\"");
-  EXPECT_THAT(Converse(StartTls::kLdap, {"220 ftp\r\n"}).problem, HasSubstr("no LDAP message"));
+  EXPECT_THAT(Converse(StartTls::kLdap, {"220 ftp\r\n"}).problem, HasSubstr("not an LDAP message"));
   EXPECT_THAT(Converse(StartTls::kLdap, {std::string("\x30\x80\x02\x01\x01", 5)}).problem,
-              HasSubstr("no LDAP message"));
+              HasSubstr("not an LDAP message"));
   EXPECT_THAT(Converse(StartTls::kLdap, {std::string("\x30\x03\x02\x01\x01", 5)}).problem,
-              HasSubstr("no LDAP message"));
+              HasSubstr("not an LDAP message"));
   EXPECT_EQ(Converse(StartTls::kLdap, {LdapResponse(0, "").substr(0, 9)}).state, State::kTalking);
 }
 
@@ -181,12 +181,12 @@ TEST(StartTlsTest, MysqlStartsTls) {
                                                     13)})
                 .problem,
             "the server refuses connections: \"Banned\"");
-  EXPECT_THAT(Converse(StartTls::kMysql, {"220 ftp\r\n"}).problem, HasSubstr("no MySQL handshake"));
+  EXPECT_THAT(Converse(StartTls::kMysql, {"220 ftp\r\n"}).problem, HasSubstr("not a MySQL handshake"));
   EXPECT_THAT(Converse(StartTls::kMysql, {std::string("\x02\0\0\0\x0a"
                                                       "8",
                                                       6)})
                   .problem,
-              HasSubstr("no MySQL handshake"));
+              HasSubstr("not a MySQL handshake"));
 }
 
 TEST(StartTlsTest, NoInputOfAServerIsHarmful) {

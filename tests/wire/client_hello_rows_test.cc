@@ -91,10 +91,10 @@ std::vector<Row> NameRows() {
   bad("Row51NulInside", absl::string_view("a.test\0.evil", 12), "NUL");
   bad("Row52NulInFront", absl::string_view("\0a.test", 7), "NUL");
   bad("Row53Utf8", "b\xc3\xbc\x63her.test", "outside ASCII");
-  bad("Row54Bell", "a\a.test", "no letter");
-  bad("Row55Escape", "\x1b[31ma.test", "no letter");
-  bad("Row56LeadingSpace", " a.test", "no letter");
-  bad("Row57TrailingSpace", "a.test ", "no letter");
+  bad("Row54Bell", "a\a.test", "not a letter");
+  bad("Row55Escape", "\x1b[31ma.test", "not a letter");
+  bad("Row56LeadingSpace", " a.test", "not a letter");
+  bad("Row57TrailingSpace", "a.test ", "not a letter");
   bad("Row58Port", "a.test:443", "port");
   bad("Row59EmptyLabel", "a..test", "empty label");
   bad("Row60LeadingHyphen", "-a.test", "hyphen");
@@ -121,7 +121,7 @@ std::vector<Row> RefusedExtensionRows() {
        kBad, "", "malformed server_name"},
       {"Row70TwoHostNames", WithNameBody(U16(18) + host + host), kBad, "", "more than one name"},
       {"Row71UnknownNameTypeFirst",
-       WithNameBody(absl::StrCat(U16(13), Raw({7}), U16(1), "x", host)), kBad, "", "no host name"},
+       WithNameBody(absl::StrCat(U16(13), Raw({7}), U16(1), "x", host)), kBad, "", "not a host name"},
       {"Row72DuplicateExtensionOneAfterTheOther",
        InRecords(
            Tls12Hello("a.test").Remove(0).Add(0, U16(9) + host).Add(0, U16(9) + host).Message()),
@@ -129,11 +129,11 @@ std::vector<Row> RefusedExtensionRows() {
       {"Row73DuplicateExtensionApart",
        InRecords(Tls12Hello("b.test").Add(0, U16(9) + host).Message()), kBad, "",
        "two extensions of type 0"},
-      {"Row94BlockTooLong", WithBlockLength(+1), kBad, "", "leads out of the hello"},
-      {"Row95BlockTooShort", WithBlockLength(-1), kBad, "", "behind the extension block"},
+      {"Row94BlockTooLong", WithBlockLength(+1), kBad, "", "exceeds the hello"},
+      {"Row95BlockTooShort", WithBlockLength(-1), kBad, "", "after the extension block"},
       {"Row95BlockTooShortByAnExtension", WithBlockLength(-26), kBad, "",
-       "behind the extension block"},
-      {"Row96HandshakeLengthTooShort", WithMessageLength(-1), kBad, "", "goes on behind"},
+       "after the extension block"},
+      {"Row96HandshakeLengthTooShort", WithMessageLength(-1), kBad, "", "continues after"},
       {"Row96HandshakeLengthTiny", InRecord(22, Raw({1, 0, 0, 1, 3})), kBad, "", "too short"},
       {"Row97SessionIdOf33",
        InRecords(Tls12Hello("a.test").SetSessionId(std::string(33, 'x')).Message()), kBad, "",
@@ -217,12 +217,12 @@ std::vector<Row> RefusedRecordRows() {
                    return cuts;
                  }()),
        kTooLarge, "", "more than 64 records"},
-      {"Row20RecordMajorVersion4", InRecords(hello, {}, 0x0400), kNotTls, "", "no TLS version"},
+      {"Row20RecordMajorVersion4", InRecords(hello, {}, 0x0400), kNotTls, "", "not a TLS version"},
       {"Row32SecondMessageInTheRecord", InRecord(22, hello + Raw({20, 0, 0, 0})), kBad, "",
-       "goes on behind the ClientHello"},
+       "continues after the ClientHello"},
       {"Row32SecondMessageInASecondRecord",
        InRecord(22, hello.substr(0, 9)) + InRecord(22, hello.substr(9) + "x"), kBad, "",
-       "goes on behind the ClientHello"},
+       "continues after the ClientHello"},
       {"Row76SslV2", Raw({0x80, 0x2e, 1, 0, 2, 0, 0x15, 0, 0, 0, 0x10}), kNotTls, "", "SSLv2"},
       {"Row76SslV2WithTlsVersion", Raw({0x80, 0x2e, 1, 3, 1, 0, 0x15, 0, 0, 0, 0x10}), kNotTls, "",
        "SSLv2"},
@@ -240,27 +240,27 @@ std::vector<Row> RefusedRecordRows() {
       {"Row82ChangeCipherSpecFirst", InRecord(20, Raw({1})) + wire, kBad, "",
        "change_cipher_spec record came before"},
       {"Row82HeartbeatFirst", InRecord(24, Raw({1, 0, 3})), kBad, "", "heartbeat"},
-      {"AlertAmid", half + InRecord(21, Raw({1, 0})) + rest, kBad, "", "an alert record came amid"},
+      {"AlertAmid", half + InRecord(21, Raw({1, 0})) + rest, kBad, "", "an alert record came within"},
       {"ChangeCipherSpecAmid", half + InRecord(20, Raw({1})) + rest, kBad, "",
-       "a change_cipher_spec record came amid"},
+       "a change_cipher_spec record came within"},
       {"ApplicationDataAmid", half + InRecord(23, "x") + rest, kBad, "",
-       "an application_data record came amid"},
+       "an application_data record came within"},
       {"UnknownRecordAmid", half + InRecord(99, "x") + rest, kBad, "",
-       "an unknown record came amid"},
-      {"HttpAmid", half + "GET / HTTP/1.1\r\n\r\n", kBad, "", "an unknown record came amid"},
+       "an unknown record came within"},
+      {"HttpAmid", half + "GET / HTTP/1.1\r\n\r\n", kBad, "", "an unknown record came within"},
       {"MajorVersionChangesAmid", half + InRecord(22, hello.substr(200), 0x0203), kBad, "",
-       "no TLS version"},
+       "not a TLS version"},
       {"Row83ServerHello", InRecord(22, Raw({2, 0, 0, 70}) + std::string(70, 'x')), kBad, "",
        "message of type 2"},
       {"Row84HelloRequestThenHello", InRecord(22, Raw({0, 0, 0, 0})) + wire, kBad, "",
        "message of type 0"},
-      {"Row85EmptyRecordThenHello", InRecord(22, "") + wire, kBad, "", "nothing in it"},
-      {"Row85EmptyRecordAmid", half + InRecord(22, "") + rest, kBad, "", "nothing in it"},
-      {"Row86EmptyRecords2000", empty_records, kBad, "", "nothing in it"},
+      {"Row85EmptyRecordThenHello", InRecord(22, "") + wire, kBad, "", "empty handshake record"},
+      {"Row85EmptyRecordAmid", half + InRecord(22, "") + rest, kBad, "", "empty handshake record"},
+      {"Row86EmptyRecords2000", empty_records, kBad, "", "empty handshake record"},
       {"Row87RecordOf16385", Raw({22, 3, 1, 0x40, 1}) + hello, kBad, "", "more than 16384 bytes"},
       {"Row88RecordOf65535With100", Raw({22, 3, 1, 0xff, 0xff}) + std::string(100, 'x'), kBad, "",
        "more than 16384 bytes"},
-      {"Row89RecordOf0", Raw({22, 3, 1, 0, 0}), kBad, "", "nothing in it"},
+      {"Row89RecordOf0", Raw({22, 3, 1, 0, 0}), kBad, "", "empty handshake record"},
       {"Row92HelloOf60000OverFour", InRecords(PostQuantumHello("a.test").PadTo(60000).Message()),
        kTooLarge, "", "59996 bytes; the limit is 16384"},
       {"Row93HandshakeLengthFfffff",
@@ -317,7 +317,7 @@ std::vector<Row> RefusedFieldRows() {
       {"ExtensionLeadsOut",
        InRecords(HelloBuilder().Add(99, "").Message().replace(
            HelloBuilder().Add(99, "").Message().size() - 2, 2, U16(1))),
-       kBad, "", "leads out of the extension block"},
+       kBad, "", "exceeds the extension block"},
   };
 }
 

@@ -22,7 +22,7 @@ absl::StatusOr<PatternIndex> IndexOf(const std::vector<std::string>& texts) {
     items.push_back({pattern.kind(), pattern.base(), static_cast<uint32_t>(items.size())});
   }
   return PatternIndex::Create(items, [&texts](size_t item) {
-    return ConfigurationError(absl::StrCat(texts[item], " is there twice"));
+    return ConfigurationError(absl::StrCat(texts[item], " is listed twice"));
   });
 }
 
@@ -68,7 +68,7 @@ TEST(PatternIndexTest, APatternIsFoundByItsText) {
 TEST(PatternIndexTest, ADuplicateIsReported) {
   const auto index = IndexOf({"a.test", "*.b.test", "c.test", "*.b.test"});
   ASSERT_FALSE(index.ok());
-  EXPECT_EQ(GetError(index.status())->detail, "*.b.test is there twice");
+  EXPECT_EQ(GetError(index.status())->detail, "*.b.test is listed twice");
 }
 
 TEST(PatternIndexTest, ManyNamesAreFound) {

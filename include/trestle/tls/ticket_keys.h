@@ -58,7 +58,7 @@ inline constexpr size_t kMaxTicketKeys = 16;
 /// The newest is distributed ahead of its use: the last but one encrypts, or a single key. `openssl
 /// rand -base64 48` makes a secret. Empty lines and lines that begin with "#" are ignored. Fails
 /// with ErrorCode::kConfiguration and the line number, never the line's content; also for a key
-/// that is there twice.
+/// that is listed twice.
 absl::StatusOr<std::vector<TicketKey>> ParseTicketKeys(absl::string_view text);
 
 /// Formats keys for ParseTicketKeys, with their times. The text is as secret as the keys.

@@ -76,8 +76,7 @@ absl::StatusOr<AcmeIdentifier> AcmeIdentifier::Parse(absl::string_view text) {
   absl::StatusOr<std::string> name = NormalizeServerName(text);
   if (name.ok()) return FromServerName(*name);
   return ConfigurationError(absl::StrCat(
-      "\"", EscapeForLog(text),
-      "\" is no name to get a certificate for by TLS-ALPN-01: ", name.status().message()));
+      "\"", EscapeForLog(text), "\" can't be validated by TLS-ALPN-01: ", name.status().message()));
 }
 
 AcmeIdentifier AcmeIdentifier::FromServerName(absl::string_view server_name) {

@@ -87,7 +87,7 @@ absl::Status InstallCompression(
     }
     ERR_clear_error();
     return ConfigurationError(absl::StrCat("the certificate compression algorithm ", algorithm,
-                                           " is there twice or unknown"));
+                                           " is repeated or unknown"));
   }
   return absl::OkStatus();
 }

@@ -52,7 +52,7 @@ absl::Time NotePathEnd(const ChainVerdict& verdict, ChainInfo& chain) {
 ssl_verify_result_t VerifyResumed(ConnectionState& record, uint8_t* out_alert) {
   const VerifiedPeer* peer = record.resumption == nullptr ? nullptr : record.resumption->peer.get();
   const absl::string_view objection =
-      peer == nullptr ? "a session was resumed that nobody vouches for"
+      peer == nullptr ? "a session was resumed whose peer was never verified"
                       : peer->Objection(record.handshake->client->policy(), record.scheduler.Now());
   if (!objection.empty()) {
     return Refuse(record, Refusal(ErrorCode::kCertificateExpired, objection),

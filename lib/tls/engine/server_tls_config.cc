@@ -21,7 +21,7 @@ absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> ServerTlsConfig::Create(
     return ConfigurationError("max_key_updates_per_minute must be at least 1");
   }
   if (options.answer_timeout <= absl::ZeroDuration()) {
-    return ConfigurationError("answer_timeout must be more than nothing");
+    return ConfigurationError("answer_timeout must be above 0");
   }
   absl::StatusOr<std::string> alpn = EncodeAlpn(options.alpn);
   if (!alpn.ok()) return alpn.status();

@@ -148,7 +148,7 @@ std::string DetailFor(uint32_t packed_error, ErrorCode code, const FailureScene&
     case ErrorCode::kHelloTooLarge:
       return absl::StrCat("the ClientHello is refused: ", reason);
     case ErrorCode::kClientCertificateMissing:
-      return "the client showed no certificate, and one is required";
+      return "the client sent no certificate, and one is required";
     default:
       return absl::StrCat(
           scene.handshake_done ? "the peer broke the protocol: " : "the peer broke the handshake: ",

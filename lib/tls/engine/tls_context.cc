@@ -83,7 +83,7 @@ absl::Status CheckParameters(const TlsParameters& parameters) {
   std::vector<TlsGroup> groups = parameters.groups;
   std::sort(groups.begin(), groups.end());
   if (std::adjacent_find(groups.begin(), groups.end()) != groups.end()) {
-    return ConfigurationError("a key exchange group is there twice");
+    return ConfigurationError("a key exchange group is listed twice");
   }
   // The hybrid needs TLS 1.3: with it alone, TLS 1.2 has no group.
   if (parameters.min_version == TlsVersion::kTls12 && groups.size() == 1 &&
@@ -158,7 +158,7 @@ absl::StatusOr<std::string> EncodeAlpn(const std::vector<std::string>& protocols
       return ConfigurationError("an application protocol must have 1 to 255 bytes");
     }
     if (std::find(protocols.begin(), protocols.begin() + i, protocol) != protocols.begin() + i) {
-      return ConfigurationError("an application protocol is there twice");
+      return ConfigurationError("an application protocol is listed twice");
     }
     encoded.push_back(static_cast<char>(protocol.size()));
     encoded.append(protocol);

@@ -165,7 +165,7 @@ IoResult EngineState::Write(ByteView data) {
   if (ABSL_PREDICT_FALSE(!status_.ok())) return {0, IoState::kFailed};
   if (ABSL_PREDICT_FALSE(!handshake_done())) return {0, IoState::kWouldBlock};
   if (ABSL_PREDICT_FALSE(stage_ == Stage::kEnded)) {
-    return {0, Fail(ErrorCode::kInternal, "written to after its end")};
+    return {0, Fail(ErrorCode::kInternal, "a write came after the end of the stream")};
   }
   if (ABSL_PREDICT_FALSE(small_records_first_)) NoteBurst();
   size_t taken = 0;
@@ -252,7 +252,7 @@ IoState EngineState::Settle(int ssl_result) {
     case SSL_ERROR_SSL:
       return FailByErrorQueue();
     default:
-      return Fail(ErrorCode::kInternal, "BoringSSL waits for something that was never asked for");
+      return Fail(ErrorCode::kInternal, "BoringSSL waits for an operation that was never started");
   }
 }
 

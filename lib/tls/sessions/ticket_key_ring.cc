@@ -133,7 +133,7 @@ absl::StatusOr<std::shared_ptr<const TicketKeyRing::Keys>> TicketKeyRing::Derive
       return ConfigurationError("a ticket key can't be used");
     }
     if (derived->Find(sealer->name.data()) != nullptr) {
-      return ConfigurationError("a ticket key is there twice");
+      return ConfigurationError("a ticket key is listed twice");
     }
     derived->sealers.push_back(std::move(sealer));
   }

@@ -85,7 +85,7 @@ absl::StatusOr<TicketKey> TicketKey::Create(ByteView secret, absl::Time seal_fro
                                            kMinBytes, " to ", kMaxBytes));
   }
   if (absl::c_all_of(secret, [&](uint8_t byte) { return byte == secret[0]; })) {
-    return ConfigurationError("a ticket key is one byte all over, which is no secret");
+    return ConfigurationError("a ticket key repeats one byte, so it is no secret");
   }
   return TicketKey(secret, seal_from);
 }

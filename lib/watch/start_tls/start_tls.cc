@@ -61,11 +61,11 @@ StartTlsDialogue::~StartTlsDialogue() = default;
 StartTlsDialogue::State StartTlsDialogue::Feed(ByteView bytes) {
   for (const uint8_t byte : bytes) {
     if (state() == State::kDone) {
-      script_->Fail("the server sent bytes in clear text behind its agreement to TLS");
+      script_->Fail("the server sent bytes in clear text after its agreement to TLS");
     }
     if (state() == State::kFailed) break;
     if (++bytes_ > kMaxBytes) {
-      script_->Fail(absl::StrCat("the server said more than ", kMaxBytes, " bytes before TLS"));
+      script_->Fail(absl::StrCat("the server sent more than ", kMaxBytes, " bytes before TLS"));
     } else {
       script_->TakeByte(static_cast<char>(byte));
     }

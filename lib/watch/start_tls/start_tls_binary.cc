@@ -52,7 +52,7 @@ class MysqlScript final : public StartTlsScript {
 
   unsigned Byte(size_t index) const { return static_cast<uint8_t>(packet_[index]); }
 
-  void FailForm() { Fail("the server's greeting is no MySQL handshake"); }
+  void FailForm() { Fail("the server's greeting is not a MySQL handshake"); }
 
   void TakePacket() {
     const absl::string_view payload = absl::string_view(packet_).substr(kHeaderBytes);
@@ -133,7 +133,7 @@ class LdapScript final : public StartTlsScript {
            !is_indefinite && tag == wanted && CBS_skip(&contents, header_bytes);
   }
 
-  void FailForm() { Fail("the server's answer to StartTLS is no LDAP message"); }
+  void FailForm() { Fail("the server's answer to StartTLS is not an LDAP message"); }
 
   void TakeMessage(CBS message) {
     CBS id;

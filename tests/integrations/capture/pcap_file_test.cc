@@ -127,7 +127,7 @@ TEST_F(PcapFileTest, NoFileIsOverwrittenAndNoLinkFollowed) {
   const absl::Status again = Create().status();
   EXPECT_EQ(CodeOf(again), ErrorCode::kConfiguration);
   EXPECT_EQ(DetailOf(again), absl::StrCat("cannot create ", path_,
-                                          ": it is there already, and nothing is overwritten"));
+                                          ": it exists already, and nothing is overwritten"));
   EXPECT_EQ(Text().size(), kHeaderBytes);
 
   const std::string target = absl::StrCat(folder_, "/target");

@@ -100,8 +100,8 @@ TEST(HttpRoutesTest, ErrorsAreTyped) {
       {"a.test//x=192.0.2.1:1", "needs a plain path"},
       {"a.test/%61=192.0.2.1:1", "needs a plain path"},
       {"a.test/x?y=192.0.2.1:1", "needs a plain path"},
-      {"a.test/x=192.0.2.1:1,A.TEST/x/=192.0.2.1:2", "is there twice"},
-      {"default=192.0.2.1:1,DEFAULT/=192.0.2.1:2", "is there twice"},
+      {"a.test/x=192.0.2.1:1,A.TEST/x/=192.0.2.1:2", "is listed twice"},
+      {"default=192.0.2.1:1,DEFAULT/=192.0.2.1:2", "is listed twice"},
   };
   for (const auto& [text, words] : rows) {
     auto routes = ParseHttpRoutes(text);

@@ -406,7 +406,7 @@ TEST_F(Http2RoutesTest, FramesWithoutARequestReachTheLimitOfBytes) {
   loop.RunFor(absl::Seconds(10));
   ASSERT_TRUE(observer.error().has_value());
   EXPECT_THAT(observer.error()->detail,
-              ::testing::AnyOf(HasSubstr("don't tell where"), HasSubstr("no HTTP/2: ")));
+              ::testing::AnyOf(HasSubstr("don't select a backend"), HasSubstr("no HTTP/2: ")));
 }
 
 TEST_F(Http2RoutesTest, ClientsOfHttp1AreRouted) {
