@@ -28,8 +28,6 @@ constexpr int kMaxRounds = 8;
 constexpr int kMaxReadsPerTurn = 4;
 constexpr absl::Duration kRetryDelay = absl::Seconds(5);
 
-absl::Status Refuse(std::string why) { return ConfigurationError(std::move(why)); }
-
 absl::Status CannotWatch(const std::string& path, int error) {
   const bool exhausted = IsExhaustion(error) || error == ENOSPC;
   return MakeError(exhausted ? ErrorCode::kTransport : ErrorCode::kConfiguration, Phase::kSetUp,
@@ -43,7 +41,7 @@ int64_t Nanoseconds(const timespec& time) {
 }
 
 absl::StatusOr<std::string> Absolute(const std::string& path) {
-  if (path.empty()) return Refuse("cannot watch a file without a name");
+  if (path.empty()) return ConfigurationError("cannot watch a file without a name");
   if (path.front() == '/') return path;
   std::array<char, PATH_MAX> here;
   if (getcwd(here.data(), here.size()) == nullptr) return CannotWatch(path, errno);
@@ -55,9 +53,10 @@ absl::StatusOr<std::string> Absolute(const std::string& path) {
 absl::StatusOr<std::unique_ptr<FileWatcher>> FileWatcher::Create(
     EpollLoop& loop, absl::Span<const std::string> paths, Callback on_change,
     const FileWatcherOptions& options) {
-  if (paths.empty()) return Refuse("no files to watch");
+  if (paths.empty()) return ConfigurationError("no files to watch");
   if (paths.size() > kMaxPaths) {
-    return Refuse(absl::StrCat("cannot watch ", paths.size(), " files: the limit is ", kMaxPaths));
+    return ConfigurationError(
+        absl::StrCat("cannot watch ", paths.size(), " files: the limit is ", kMaxPaths));
   }
   OwnedFd inotify(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (!inotify.valid()) return SystemError("cannot open an inotify descriptor", errno);

@@ -62,7 +62,7 @@ class TcpDial final : public Dial, private FdWatcher {
     }
     if (result != 0 && errno != EINPROGRESS) return ConnectError(endpoint_, errno);
     // Also if it is connected already: the first edge reports it.
-    const absl::Status status = loop_.Watch(socket_.get(), *this);
+    absl::Status status = loop_.Watch(socket_.get(), *this);
     watched_ = status.ok();
     return status;
   }

@@ -272,7 +272,7 @@ TEST_F(CompressionTest, UnknownAndDuplicateAlgorithmsAreRejected) {
     return GetError(made.status())->detail;
   };
   EXPECT_THAT(refusal(nullptr), HasSubstr("is null"));
-  EXPECT_THAT(refusal(brotli_), HasSubstr("algorithm 2 is listed twice"));
+  EXPECT_THAT(refusal(brotli_), HasSubstr("algorithm 2 is repeated"));
   EXPECT_THAT(refusal(std::make_shared<Reverser>(static_cast<CompressionAlgorithm>(99))),
               HasSubstr("algorithm 99"));
 }

@@ -169,7 +169,7 @@ TEST(ProxyHeaderV2Test, RejectsFaultsInTheFirstSixteenBytes) {
   for (size_t i = 0; i < 12; ++i) {
     std::string wire = V2(0x21, 0x11, Ipv4Addresses());
     wire[i] = static_cast<char>(wire[i] ^ 0x80);
-    ExpectRefused(wire, ProxyHeaderState::kNotProxyHeader, i + 1, "no PROXY protocol header");
+    ExpectRefused(wire, ProxyHeaderState::kNotProxyHeader, i + 1, "not a PROXY protocol header");
   }
   ExpectMalformed(V2(0x11, 0x11, Ipv4Addresses()), 13, "version 1");
   ExpectMalformed(V2(0x31, 0x11, Ipv4Addresses()), 13, "version 3");
