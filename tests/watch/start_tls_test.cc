@@ -181,7 +181,8 @@ TEST(StartTlsTest, MysqlStartsTls) {
                                                     13)})
                 .problem,
             "the server refuses connections: \"Banned\"");
-  EXPECT_THAT(Converse(StartTls::kMysql, {"220 ftp\r\n"}).problem, HasSubstr("not a MySQL handshake"));
+  EXPECT_THAT(Converse(StartTls::kMysql, {"220 ftp\r\n"}).problem,
+              HasSubstr("not a MySQL handshake"));
   EXPECT_THAT(Converse(StartTls::kMysql, {std::string("\x02\0\0\0\x0a"
                                                       "8",
                                                       6)})
