@@ -80,6 +80,7 @@ trestle_library(io
     lib/io/pattern_blocker.cc
     lib/io/prefixed_transport.cc
     lib/io/relay.cc
+    lib/io/relay_pipe.cc
     lib/io/splice_path.cc
     lib/pki/certificate_info.cc)
 
@@ -238,6 +239,7 @@ trestle_library(watch
     include/trestle/watch/start_tls.h
   SOURCES
     lib/watch/certificate_monitor.cc
+    lib/watch/chain_ends.cc
     lib/watch/certificate_sightings.cc
     lib/watch/leg_probe.cc
     lib/watch/probe_findings.cc
