@@ -2,7 +2,7 @@
 # floors don't have (docs/dependencies.md), and says which if it is missing. They are for hosts that add Trestle as a folder; they
 # are not installed.
 
-set(TRESTLE_ALL_INTEGRATIONS capture compression http http1 http2 modsecurity prometheus redis)
+set(TRESTLE_ALL_INTEGRATIONS asio capture compression http http1 http2 modsecurity prometheus redis)
 
 # An INTERFACE library trestle_external_NAME of an installed library: its HEADER, its LIBRARIES, and the PACKAGE of Debian.
 function(trestle_external name)
@@ -73,10 +73,18 @@ if("http" IN_LIST trestle_wanted OR "http2" IN_LIST trestle_wanted OR "modsecuri
   list(APPEND trestle_wanted http1)
 endif()
 foreach(name IN LISTS trestle_wanted)
-  if(NOT TRESTLE_TLS AND NOT name STREQUAL "capture")
-    message(FATAL_ERROR "TRESTLE_TLS is OFF, and integration ${name} needs it; only capture does not.")
+  if(NOT TRESTLE_TLS AND NOT name STREQUAL "capture" AND NOT name STREQUAL "asio")
+    message(FATAL_ERROR "TRESTLE_TLS is OFF, and integration ${name} needs it; only asio and capture do not.")
   endif()
 endforeach()
+
+if("asio" IN_LIST trestle_wanted)
+  trestle_external(asio HEADER asio.hpp PACKAGE libasio-dev)
+  trestle_integration(asio
+    DEPS io
+    ABSEIL synchronization
+    EXTERNAL asio)
+endif()
 
 if("capture" IN_LIST trestle_wanted)
   trestle_integration(capture

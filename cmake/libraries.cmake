@@ -256,6 +256,7 @@ trestle_library(linux
   HEADERS
     include/trestle/linux/ca_files.h
     include/trestle/linux/epoll_loop.h
+    include/trestle/linux/fd_loop.h
     include/trestle/linux/file.h
     include/trestle/linux/file_watcher.h
     include/trestle/linux/kernel_pipe_pool.h
