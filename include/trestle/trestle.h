@@ -22,6 +22,7 @@
 #include "trestle/io/transport.h"
 #include "trestle/linux/ca_files.h"
 #include "trestle/linux/epoll_loop.h"
+#include "trestle/linux/fd_loop.h"
 #include "trestle/linux/file.h"
 #include "trestle/linux/file_watcher.h"
 #include "trestle/linux/kernel_pipe_pool.h"

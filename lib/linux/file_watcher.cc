@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,7 +52,7 @@ absl::StatusOr<std::string> Absolute(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<FileWatcher>> FileWatcher::Create(
-    EpollLoop& loop, absl::Span<const std::string> paths, Callback on_change,
+    FdLoop& loop, absl::Span<const std::string> paths, Callback on_change,
     const FileWatcherOptions& options) {
   if (paths.empty()) return ConfigurationError("no files to watch");
   if (paths.size() > kMaxPaths) {
@@ -64,6 +65,7 @@ absl::StatusOr<std::unique_ptr<FileWatcher>> FileWatcher::Create(
       absl::WrapUnique(new FileWatcher(loop, std::move(inotify), std::move(on_change), options));
   const absl::Status readable = loop.Watch(watcher->inotify_.get(), *watcher);
   if (!readable.ok()) return readable;
+  loop.Await(watcher->inotify_.get(), EPOLLIN);
   for (const std::string& path : paths) {
     absl::StatusOr<std::string> absolute = Absolute(path);
     if (!absolute.ok()) return absolute.status();
@@ -74,7 +76,7 @@ absl::StatusOr<std::unique_ptr<FileWatcher>> FileWatcher::Create(
   return watcher;
 }
 
-FileWatcher::FileWatcher(EpollLoop& loop, OwnedFd inotify, Callback on_change,
+FileWatcher::FileWatcher(FdLoop& loop, OwnedFd inotify, Callback on_change,
                          const FileWatcherOptions& options)
     : loop_(loop),
       inotify_(std::move(inotify)),
@@ -156,7 +158,10 @@ bool FileWatcher::TakeEvents() {
   for (int reads = 0; reads < kMaxReadsPerTurn; ++reads) {
     const ssize_t bytes = read(inotify_.get(), block.data(), block.size());
     if (bytes < 0 && errno == EINTR) continue;
-    if (bytes <= 0) return matters;
+    if (bytes <= 0) {
+      loop_.Await(inotify_.get(), EPOLLIN);
+      return matters;
+    }
     for (const char* at = block.data(); at < block.data() + bytes;) {
       inotify_event event;
       std::memcpy(&event, at, sizeof event);

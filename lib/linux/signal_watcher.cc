@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -32,7 +33,7 @@ absl::Status BlockSignals(absl::Span<const int> signals) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<SignalWatcher>> SignalWatcher::Create(EpollLoop& loop,
+absl::StatusOr<std::unique_ptr<SignalWatcher>> SignalWatcher::Create(FdLoop& loop,
                                                                      absl::Span<const int> signals,
                                                                      Callback on_signal) {
   sigset_t blocked;
@@ -48,10 +49,11 @@ absl::StatusOr<std::unique_ptr<SignalWatcher>> SignalWatcher::Create(EpollLoop& 
   auto watcher = absl::WrapUnique(new SignalWatcher(loop, std::move(fd), std::move(on_signal)));
   const absl::Status watched = loop.Watch(watcher->fd_.get(), *watcher);
   if (!watched.ok()) return watched;
+  loop.Await(watcher->fd_.get(), EPOLLIN);
   return watcher;
 }
 
-SignalWatcher::SignalWatcher(EpollLoop& loop, OwnedFd fd, Callback on_signal)
+SignalWatcher::SignalWatcher(FdLoop& loop, OwnedFd fd, Callback on_signal)
     : loop_(loop), fd_(std::move(fd)), on_signal_(std::move(on_signal)) {}
 
 SignalWatcher::~SignalWatcher() {
@@ -71,6 +73,7 @@ void SignalWatcher::OnFdReady(uint32_t /*events*/) {
   if (destroyed) return;
   destroyed_ = nullptr;
   on_signal_ = std::move(on_signal);
+  loop_.Await(fd_.get(), EPOLLIN);
 }
 
 }  // namespace trestle

@@ -20,7 +20,7 @@ constexpr absl::Duration kFullQueueDelay = absl::Milliseconds(10);
 
 class TcpDial final : public Dial, private FdWatcher {
  public:
-  TcpDial(EpollLoop& loop, const Endpoint& endpoint, const TcpDialerOptions& options,
+  TcpDial(FdLoop& loop, const Endpoint& endpoint, const TcpDialerOptions& options,
           Dialer::Callback done)
       : loop_(loop), endpoint_(endpoint), options_(options), done_(std::move(done)) {}
 
@@ -61,9 +61,10 @@ class TcpDial final : public Dial, private FdWatcher {
       return absl::OkStatus();
     }
     if (result != 0 && errno != EINPROGRESS) return ConnectError(endpoint_, errno);
-    // Also if it is connected already: the first edge reports it.
+    // Also if it is connected already: the first report says so.
     absl::Status status = loop_.Watch(socket_.get(), *this);
     watched_ = status.ok();
+    if (watched_) loop_.Await(socket_.get(), EPOLLOUT);
     return status;
   }
 
@@ -82,7 +83,7 @@ class TcpDial final : public Dial, private FdWatcher {
       if (getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
       if (error != 0) return Finish(ConnectError(endpoint_, error));
     }
-    if ((events & EPOLLOUT) == 0) return;
+    if ((events & EPOLLOUT) == 0) return loop_.Await(socket_.get(), EPOLLOUT);
     // Dialing a free local port can connect the socket with itself, by chance.
     const Endpoint local = LocalEndpoint(socket_.get());
     const Endpoint peer = endpoint_.IsUnspecified() ? PeerEndpoint(socket_.get()) : endpoint_;
@@ -101,7 +102,7 @@ class TcpDial final : public Dial, private FdWatcher {
     done(std::move(result));
   }
 
-  EpollLoop& loop_;
+  FdLoop& loop_;
   const Endpoint endpoint_;
   const TcpDialerOptions options_;
   Dialer::Callback done_;

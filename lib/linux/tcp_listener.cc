@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <cstring>
@@ -100,7 +101,7 @@ std::vector<Endpoint> InterfaceAddresses(Endpoint::Family family, uint16_t port)
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Create(
-    EpollLoop& loop, const Endpoint& endpoint, Callback on_connection,
+    FdLoop& loop, const Endpoint& endpoint, Callback on_connection,
     const TcpListenerOptions& options) {
   if (!endpoint.is_ip() && endpoint.path().empty()) {
     return ConfigurationError("there is no address to listen on");
@@ -124,7 +125,7 @@ absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Create(
   return Start(std::move(listener));
 }
 
-absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Share(EpollLoop& loop,
+absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Share(FdLoop& loop,
                                                                 const TcpListener& other,
                                                                 Callback on_connection,
                                                                 const TcpListenerOptions& options) {
@@ -138,10 +139,11 @@ absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Start(
     std::unique_ptr<TcpListener> listener) {
   const absl::Status watched = listener->loop_.Watch(listener->socket_.get(), *listener);
   if (!watched.ok()) return watched;
+  listener->loop_.Await(listener->socket_.get(), EPOLLIN);
   return listener;
 }
 
-TcpListener::TcpListener(EpollLoop& loop, OwnedFd socket, const Endpoint& local,
+TcpListener::TcpListener(FdLoop& loop, OwnedFd socket, const Endpoint& local,
                          Callback on_connection, const TcpListenerOptions& options)
     : loop_(loop),
       socket_(std::move(socket)),
@@ -195,7 +197,8 @@ void TcpListener::OnFdReady(uint32_t /*events*/) {
 void TcpListener::AcceptBatch() {
   const std::optional<Accepting> accepting = Accept(options_.accept_batch);
   if (!accepting.has_value()) return;
-  // The edge is consumed, so the rest of the queue must be remembered here.
+  if (*accepting == Accepting::kIsDone && socket_.valid()) loop_.Await(socket_.get(), EPOLLIN);
+  // The report is consumed, so the rest of the queue must be remembered here.
   if (*accepting == Accepting::kGoesOn) AcceptAgainAfter(absl::ZeroDuration());
   if (*accepting == Accepting::kMustWait) AcceptAgainAfter(options_.retry_delay);
 }

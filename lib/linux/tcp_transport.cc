@@ -33,14 +33,13 @@ bool IsSpliceRefused(int error) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<TcpTransport>> TcpTransport::Create(EpollLoop& loop,
-                                                                   OwnedFd socket) {
+absl::StatusOr<std::unique_ptr<TcpTransport>> TcpTransport::Create(FdLoop& loop, OwnedFd socket) {
   const Endpoint local = LocalEndpoint(socket.get());
   const Endpoint peer = PeerEndpoint(socket.get());
   return Create(loop, std::move(socket), local, peer);
 }
 
-absl::StatusOr<std::unique_ptr<TcpTransport>> TcpTransport::Create(EpollLoop& loop, OwnedFd socket,
+absl::StatusOr<std::unique_ptr<TcpTransport>> TcpTransport::Create(FdLoop& loop, OwnedFd socket,
                                                                    const Endpoint& local,
                                                                    const Endpoint& peer) {
   auto transport = absl::WrapUnique(new TcpTransport(loop, std::move(socket), local, peer));
@@ -49,7 +48,7 @@ absl::StatusOr<std::unique_ptr<TcpTransport>> TcpTransport::Create(EpollLoop& lo
   return transport;
 }
 
-TcpTransport::TcpTransport(EpollLoop& loop, OwnedFd socket, const Endpoint& local,
+TcpTransport::TcpTransport(FdLoop& loop, OwnedFd socket, const Endpoint& local,
                            const Endpoint& peer)
     : loop_(loop),
       socket_(std::move(socket)),
@@ -65,10 +64,7 @@ TcpTransport::~TcpTransport() {
 IoResult TcpTransport::Read(MutableByteView out) {
   if (read_end_.has_value()) return {0, *read_end_};
   if (out.empty()) return {0, IoState::kOk};
-  if (!may_read_) {
-    read_owed_ = true;
-    return {0, IoState::kWouldBlock};
-  }
+  if (!may_read_) return BlockRead();
   ssize_t bytes;
   do {
     bytes = recv(socket_.get(), out.data(), out.size(), 0);
@@ -87,12 +83,23 @@ IoResult TcpTransport::FailRead(int error) {
   if (error == EAGAIN) {
     may_read_ = false;
     short_read_is_all_ = local_.is_ip();
-    read_owed_ = true;
-    return {0, IoState::kWouldBlock};
+    return BlockRead();
   }
   SetStatus(error);
   read_end_ = IoState::kFailed;
   return {0, IoState::kFailed};
+}
+
+IoResult TcpTransport::BlockRead() {
+  read_owed_ = true;
+  loop_.Await(socket_.get(), EPOLLIN);
+  return {0, IoState::kWouldBlock};
+}
+
+IoResult TcpTransport::BlockWrite() {
+  write_owed_ = true;
+  loop_.Await(socket_.get(), EPOLLOUT);
+  return {0, IoState::kWouldBlock};
 }
 
 IoResult TcpTransport::Write(ByteView data) { return Send(data, 0); }
@@ -103,10 +110,7 @@ IoResult TcpTransport::WriteBeforeEnd(ByteView data) { return Send(data, MSG_MOR
 IoResult TcpTransport::Send(ByteView data, int flags) {
   if (!socket_.valid()) return {0, IoState::kFailed};
   if (data.empty()) return {0, IoState::kOk};
-  if (!may_write_) {
-    write_owed_ = true;
-    return {0, IoState::kWouldBlock};
-  }
+  if (!may_write_) return BlockWrite();
   ssize_t bytes;
   do {
     bytes = send(socket_.get(), data.data(), data.size(), MSG_NOSIGNAL | flags);
@@ -120,8 +124,7 @@ IoResult TcpTransport::Send(ByteView data, int flags) {
 IoResult TcpTransport::FailWrite(int error) {
   if (error == EAGAIN) {
     may_write_ = false;
-    write_owed_ = true;
-    return {0, IoState::kWouldBlock};
+    return BlockWrite();
   }
   SetStatus(error);
   // The system knows all that will ever arrive: bytes, an end or a failure can be read at once.
@@ -140,10 +143,7 @@ SplicePool* TcpTransport::splice_pool() {
 IoResult TcpTransport::ReadInto(SpliceBuffer& pipe, size_t max_bytes) {
   if (read_end_.has_value()) return {0, *read_end_};
   if (!may_splice_) return {0, IoState::kOk};
-  if (!may_read_) {
-    read_owed_ = true;
-    return {0, IoState::kWouldBlock};
-  }
+  if (!may_read_) return BlockRead();
   const ssize_t bytes = static_cast<KernelPipe&>(pipe).Fill(socket_.get(), max_bytes);
   // A short count is not conclusive: the pipe may run out of slots before the socket is empty.
   if (bytes > 0) return {static_cast<size_t>(bytes), IoState::kOk};
@@ -159,10 +159,7 @@ IoResult TcpTransport::ReadInto(SpliceBuffer& pipe, size_t max_bytes) {
 
 IoResult TcpTransport::WriteFrom(SpliceBuffer& pipe) {
   if (!socket_.valid()) return {0, IoState::kFailed};
-  if (!may_write_) {
-    write_owed_ = true;
-    return {0, IoState::kWouldBlock};
-  }
+  if (!may_write_) return BlockWrite();
   const ssize_t bytes = static_cast<KernelPipe&>(pipe).Drain(socket_.get());
   if (bytes > 0) return {static_cast<size_t>(bytes), IoState::kOk};
   return FailWrite(bytes < 0 ? errno : EIO);
@@ -279,6 +276,10 @@ void TcpTransport::OnFdReady(uint32_t events) {
     if (destroyed) return;
   }
   destroyed_ = nullptr;
+  if (!socket_.valid()) return;
+  // A report ends all that was awaited. The end of a cut is polled.
+  if (read_owed_) loop_.Await(socket_.get(), EPOLLIN);
+  if (write_owed_ && !cutting_) loop_.Await(socket_.get(), EPOLLOUT);
 }
 
 }  // namespace trestle

@@ -1,5 +1,5 @@
-// EpollHost: the conformance host of EpollLoop with its own listener and dialer, on TCP or on a
-// Unix-domain socket. Derived hosts run the loop in another one.
+// The conformance hosts of FdLoops, with listener and dialer of the linux edge, on TCP or on a
+// Unix-domain socket.
 #ifndef TRESTLE_TESTS_CONFORMANCE_EPOLL_HOST_H_
 #define TRESTLE_TESTS_CONFORMANCE_EPOLL_HOST_H_
 
@@ -27,9 +27,13 @@ inline Endpoint FreeLoopbackEndpoint() {
   return LocalEndpoint(socket.get());
 }
 
-class EpollHost : public ConformanceHost {
+/// `Loop` is an FdLoop with `RunTurn`.
+template <typename Loop>
+class FdLoopHost : public ConformanceHost {
  public:
-  explicit EpollHost(const Endpoint& listen = *Endpoint::Parse("127.0.0.1:0")) : listen_(listen) {}
+  explicit FdLoopHost(std::unique_ptr<Loop> loop,
+                      const Endpoint& listen = *Endpoint::Parse("127.0.0.1:0"))
+      : loop_(std::move(loop)), listen_(listen) {}
 
   Scheduler& scheduler() override { return *loop_; }
   Dialer& dialer() override { return dialer_; }
@@ -64,13 +68,20 @@ class EpollHost : public ConformanceHost {
   /// Runs the loop once, waiting for at most 20 ms.
   virtual void Turn() { loop_->RunTurn(absl::Milliseconds(20)); }
 
-  EpollLoop& loop() { return *loop_; }
+  Loop& loop() { return *loop_; }
 
  private:
-  const std::unique_ptr<EpollLoop> loop_ = *EpollLoop::Create();
+  const std::unique_ptr<Loop> loop_;
   const Endpoint listen_;
   TcpDialer dialer_{*loop_};
   std::unique_ptr<TcpListener> listener_;
+};
+
+/// Derived hosts run the loop in another one.
+class EpollHost : public FdLoopHost<EpollLoop> {
+ public:
+  explicit EpollHost(const Endpoint& listen = *Endpoint::Parse("127.0.0.1:0"))
+      : FdLoopHost(*EpollLoop::Create(), listen) {}
 };
 
 }  // namespace trestle::testing

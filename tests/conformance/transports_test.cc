@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "tests/conformance/epoll_host.h"
 #include "tests/conformance/hosts.h"
+#include "tests/conformance/poll_loop.h"
 #include "trestle/testing/transport_conformance.h"
 
 namespace trestle::testing {
@@ -18,11 +19,16 @@ constexpr uint64_t kSimulatedSeeds = 30;
 constexpr uint64_t kRealSeeds = 3;
 
 // An abstract name, which no file takes.
-std::unique_ptr<ConformanceHost> NewUnixHost(uint64_t seed) {
-  static int hosts = 0;
-  return std::make_unique<EpollHost>(
-      *Endpoint::Parse(absl::StrCat("unix:@trestle-", getpid(), "-", seed, "-", ++hosts)));
+Endpoint NewUnixEndpoint() {
+  static int endpoints = 0;
+  return *Endpoint::Parse(absl::StrCat("unix:@trestle-", getpid(), "-", ++endpoints));
 }
+
+std::unique_ptr<ConformanceHost> NewUnixHost(uint64_t) {
+  return std::make_unique<EpollHost>(NewUnixEndpoint());
+}
+
+using PollHost = FdLoopHost<PollLoop>;
 
 const bool kRegistered =
     RegisterTransportConformance(
@@ -37,6 +43,14 @@ const bool kRegistered =
     RegisterTransportConformance("Tcp", kRealSeeds,
                                  [](uint64_t) { return std::make_unique<EpollHost>(); }) &&
     RegisterTransportConformance("UnixSocket", kRealSeeds, NewUnixHost) &&
+    RegisterTransportConformance(
+        "TcpOnPoll", kRealSeeds,
+        [](uint64_t) { return std::make_unique<PollHost>(std::make_unique<PollLoop>()); }) &&
+    RegisterTransportConformance("UnixSocketOnPoll", kRealSeeds,
+                                 [](uint64_t) {
+                                   return std::make_unique<PollHost>(std::make_unique<PollLoop>(),
+                                                                     NewUnixEndpoint());
+                                 }) &&
     RegisterTransportConformance(
         "TlsOverTcp", kRealSeeds,
         [](uint64_t) { return NewTlsHost(std::make_unique<EpollHost>()); }) &&

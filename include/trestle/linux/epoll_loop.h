@@ -1,5 +1,5 @@
-// EpollLoop: the Scheduler for Linux, which runs descriptors, timers and calls on one thread. A
-// server has one loop per thread, each with its own listener and blocks. For example:
+// EpollLoop: the Scheduler and FdLoop for Linux, which runs descriptors, timers and calls on one
+// thread. A server has one loop per thread, each with its own listener and blocks. For example:
 //
 //     auto loop = EpollLoop::Create();
 //     if (!loop.ok()) return loop.status();
@@ -23,7 +23,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "trestle/io/scheduler.h"
-#include "trestle/linux/kernel_pipe_pool.h"
+#include "trestle/linux/fd_loop.h"
 #include "trestle/linux/owned_fd.h"
 
 namespace trestle {
@@ -43,18 +43,6 @@ class SystemClocks {
   static const SystemClocks& Get();
 };
 
-/// Receives the readiness of a descriptor.
-class FdWatcher {
- public:
-  /// Called on the loop's thread when the descriptor may be ready. `events` are EPOLLIN, EPOLLOUT
-  /// and so on (epoll_ctl(2)). Edge-triggered: called on changes only, so read or write until
-  /// EAGAIN. May be spurious. The call may destroy the watcher, and unwatch any descriptor.
-  virtual void OnFdReady(uint32_t events) = 0;
-
- protected:
-  ~FdWatcher() = default;
-};
-
 /// A loop on one thread. Unless a function says otherwise, call it from that thread. One turn waits
 /// for descriptors and then makes the calls that are due. First come those of at most 256
 /// descriptors, then posted calls and those without delay, then timers. Calls posted or timers
@@ -63,7 +51,7 @@ class FdWatcher {
 /// A timer that is due first waits for all descriptors that were ready at its time, and for a
 /// bounded number of rounds of resulting calls. So after a pause of any length, the bytes from
 /// peers are read before a time limit is applied.
-class EpollLoop final : public Scheduler {
+class EpollLoop final : public FdLoop {
  public:
   /// Creates a loop, which uses two descriptors. Fails with ErrorCode::kTransport if the system has
   /// none left. `clocks` must outlive the loop.
@@ -115,17 +103,14 @@ class EpollLoop final : public Scheduler {
   void PostFromAnyThread(absl::AnyInvocable<void()> call) override
       ABSL_LOCKS_EXCLUDED(foreign_mutex_);
 
-  /// Reports the readiness of `fd` to `watcher`, which must outlive the watch. A second call for
-  /// `fd` moves it to the new watcher without a system call. No event may follow then, so the new
-  /// watcher must try to read and write. Fails with ErrorCode::kTransport if the system refuses.
-  absl::Status Watch(int fd, FdWatcher& watcher);
+  /// Reports edges. A second call for a descriptor makes no system call.
+  absl::Status Watch(int fd, FdWatcher& watcher) override;
 
-  /// Ends the reports for `fd`, including those of the current turn. The caller must then close
-  /// `fd`: closing removes it from the kernel's set without a further system call.
-  void Unwatch(int fd);
+  /// Does nothing.
+  void Await(int /*fd*/, uint32_t /*events*/) override {}
 
-  /// Returns the kernel pipes that this loop's transports share.
-  KernelPipePool& kernel_pipe_pool() { return kernel_pipe_pool_; }
+  /// Closing the descriptor removes it from the kernel's set without a further system call.
+  void Unwatch(int fd) override;
 
  private:
   // One for each descriptor number. The generation distinguishes a descriptor's events from those
@@ -152,7 +137,6 @@ class EpollLoop final : public Scheduler {
   const OwnedFd epoll_;
   const OwnedFd wake_up_;
   std::vector<Watched> watched_;  // By descriptor number.
-  KernelPipePool kernel_pipe_pool_;
 
   bool in_turn_ = false;
   bool nested_ = false;

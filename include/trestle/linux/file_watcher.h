@@ -19,7 +19,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "trestle/io/scheduler.h"
-#include "trestle/linux/epoll_loop.h"
+#include "trestle/linux/fd_loop.h"
 #include "trestle/linux/owned_fd.h"
 
 namespace trestle {
@@ -52,7 +52,7 @@ class FileWatcher final : private FdWatcher {
   /// or if there are no paths or more than `kMaxPaths`. Fails with kTransport if the system has no
   /// more descriptors or watches.
   static absl::StatusOr<std::unique_ptr<FileWatcher>> Create(
-      EpollLoop& loop, absl::Span<const std::string> paths, Callback on_change,
+      FdLoop& loop, absl::Span<const std::string> paths, Callback on_change,
       const FileWatcherOptions& options = {});
 
   ~FileWatcher();
@@ -78,8 +78,7 @@ class FileWatcher final : private FdWatcher {
     bool touched = false;   // An entry of that directory changed.
   };
 
-  FileWatcher(EpollLoop& loop, OwnedFd inotify, Callback on_change,
-              const FileWatcherOptions& options);
+  FileWatcher(FdLoop& loop, OwnedFd inotify, Callback on_change, const FileWatcherOptions& options);
 
   static std::optional<Identity> Identify(const std::string& path);
   void OnFdReady(uint32_t events) override;
@@ -93,7 +92,7 @@ class FileWatcher final : private FdWatcher {
   void WatchAgain();
   void ReportChanges();
 
-  EpollLoop& loop_;
+  FdLoop& loop_;
   const OwnedFd inotify_;
   const FileWatcherOptions options_;
   std::vector<File> files_;

@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "trestle/linux/epoll_loop.h"
+#include "trestle/linux/fd_loop.h"
 #include "trestle/linux/owned_fd.h"
 
 namespace trestle {
@@ -28,7 +28,7 @@ class SignalWatcher final : private FdWatcher {
   /// must outlive the watcher. Fails with ErrorCode::kInternal if this thread does not block the
   /// signals (`BlockSignals`), else with kTransport. The signals stay blocked after the watcher is
   /// destroyed.
-  static absl::StatusOr<std::unique_ptr<SignalWatcher>> Create(EpollLoop& loop,
+  static absl::StatusOr<std::unique_ptr<SignalWatcher>> Create(FdLoop& loop,
                                                                absl::Span<const int> signals,
                                                                Callback on_signal);
 
@@ -37,11 +37,11 @@ class SignalWatcher final : private FdWatcher {
   SignalWatcher& operator=(const SignalWatcher&) = delete;
 
  private:
-  SignalWatcher(EpollLoop& loop, OwnedFd fd, Callback on_signal);
+  SignalWatcher(FdLoop& loop, OwnedFd fd, Callback on_signal);
 
   void OnFdReady(uint32_t events) override;
 
-  EpollLoop& loop_;
+  FdLoop& loop_;
   const OwnedFd fd_;
   Callback on_signal_;
   bool* destroyed_ = nullptr;  // Points to a flag on the stack while a callback runs.

@@ -7,7 +7,7 @@
 #include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/io/dialer.h"
-#include "trestle/linux/epoll_loop.h"
+#include "trestle/linux/fd_loop.h"
 
 namespace trestle {
 
@@ -22,7 +22,7 @@ struct TcpDialerOptions {
 class TcpDialer final : public Dialer {
  public:
   /// Creates a dialer. `loop` must outlive the dialer and all its connections.
-  explicit TcpDialer(EpollLoop& loop, const TcpDialerOptions& options = {})
+  explicit TcpDialer(FdLoop& loop, const TcpDialerOptions& options = {})
       : loop_(loop), options_(options) {}
 
   /// Starts a connection. Fails with ErrorCode::kTimeout if the peer does not answer, else with
@@ -32,7 +32,7 @@ class TcpDialer final : public Dialer {
   [[nodiscard]] std::unique_ptr<Dial> Connect(const Endpoint& endpoint, Callback done) override;
 
  private:
-  EpollLoop& loop_;
+  FdLoop& loop_;
   const TcpDialerOptions options_;
 };
 

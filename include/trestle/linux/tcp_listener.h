@@ -16,7 +16,7 @@
 #include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/io/transport.h"
-#include "trestle/linux/epoll_loop.h"
+#include "trestle/linux/fd_loop.h"
 #include "trestle/linux/owned_fd.h"
 
 namespace trestle {
@@ -69,13 +69,12 @@ class TcpListener final : private FdWatcher {
   /// The file of a Unix-domain socket is removed when the listener retires or stops, unless another
   /// listener has taken the path over. The peer of its connections is `Endpoint::Unix("")`.
   static absl::StatusOr<std::unique_ptr<TcpListener>> Create(
-      EpollLoop& loop, const Endpoint& endpoint, Callback on_connection,
+      FdLoop& loop, const Endpoint& endpoint, Callback on_connection,
       const TcpListenerOptions& options = {});
 
   /// Accepts connections of `other`'s socket on another `loop`, whose threads then share the work.
   /// `other` keeps the file of a Unix-domain socket. Fails as `Create` does.
-  static absl::StatusOr<std::unique_ptr<TcpListener>> Share(EpollLoop& loop,
-                                                            const TcpListener& other,
+  static absl::StatusOr<std::unique_ptr<TcpListener>> Share(FdLoop& loop, const TcpListener& other,
                                                             Callback on_connection,
                                                             const TcpListenerOptions& options = {});
 
@@ -118,7 +117,7 @@ class TcpListener final : private FdWatcher {
  private:
   enum class Accepting : uint8_t { kGoesOn, kIsDone, kMustWait };
 
-  TcpListener(EpollLoop& loop, OwnedFd socket, const Endpoint& local, Callback on_connection,
+  TcpListener(FdLoop& loop, OwnedFd socket, const Endpoint& local, Callback on_connection,
               const TcpListenerOptions& options);
   static absl::StatusOr<std::unique_ptr<TcpListener>> Start(std::unique_ptr<TcpListener> listener);
 
@@ -129,7 +128,7 @@ class TcpListener final : private FdWatcher {
   Accepting AcceptOne(Callback& on_connection);
   void AcceptAgainAfter(absl::Duration delay);
 
-  EpollLoop& loop_;
+  FdLoop& loop_;
   OwnedFd socket_;
   std::unique_ptr<SocketFile> file_;  // Of a Unix-domain socket with a path.
   const TcpListenerOptions options_;

@@ -13,7 +13,7 @@
 #include "trestle/base/endpoint.h"
 #include "trestle/base/error.h"
 #include "trestle/io/transport.h"
-#include "trestle/linux/epoll_loop.h"
+#include "trestle/linux/fd_loop.h"
 #include "trestle/linux/owned_fd.h"
 
 namespace trestle {
@@ -37,10 +37,10 @@ class TcpTransport final : public Transport, private FdWatcher {
   /// Creates a transport from `socket`: connected, non-blocking, with SO_OOBINLINE and, if it is
   /// one of TCP, TCP_NODELAY set. `loop` must outlive it. Fails with ErrorCode::kTransport if the
   /// system cannot watch the socket.
-  static absl::StatusOr<std::unique_ptr<TcpTransport>> Create(EpollLoop& loop, OwnedFd socket);
+  static absl::StatusOr<std::unique_ptr<TcpTransport>> Create(FdLoop& loop, OwnedFd socket);
 
   /// As above, but with known addresses, which saves two system calls.
-  static absl::StatusOr<std::unique_ptr<TcpTransport>> Create(EpollLoop& loop, OwnedFd socket,
+  static absl::StatusOr<std::unique_ptr<TcpTransport>> Create(FdLoop& loop, OwnedFd socket,
                                                               const Endpoint& local,
                                                               const Endpoint& peer);
 
@@ -68,10 +68,12 @@ class TcpTransport final : public Transport, private FdWatcher {
   IoResult WriteFrom(SpliceBuffer& pipe) override;
 
  private:
-  TcpTransport(EpollLoop& loop, OwnedFd socket, const Endpoint& local, const Endpoint& peer);
+  TcpTransport(FdLoop& loop, OwnedFd socket, const Endpoint& local, const Endpoint& peer);
 
   void OnFdReady(uint32_t events) override;
   IoResult Send(ByteView data, int flags);
+  IoResult BlockRead();
+  IoResult BlockWrite();
   IoResult FailRead(int error);
   IoResult FailWrite(int error);
   void SetStatus(int error);
@@ -82,14 +84,14 @@ class TcpTransport final : public Transport, private FdWatcher {
   void ArmSendQueueCheck();
   void CloseWithReset();
 
-  EpollLoop& loop_;
+  FdLoop& loop_;
   OwnedFd socket_;
   const Endpoint local_;
   const Endpoint peer_;
   TransportHandler* handler_ = nullptr;
   absl::Status status_;
 
-  // State from the edges so far: false only if the next system call would certainly block.
+  // State from the reports so far: false only if the next system call would certainly block.
   bool may_read_ = true;
   bool may_write_ = true;
   // True if a read that does not fill the buffer has read everything. False once the peer ended its
