@@ -21,9 +21,18 @@
 #include "examples/support/proxy_host.h"
 #include "examples/support/request_log.h"
 #include "examples/support/tls_legs.h"
+#include "examples/support/waf_flags.h"
 #include "integrations/http/gateway_routes.h"
 #include "integrations/http/http_gateway.h"
+#include "integrations/http/request_judge.h"
+#include "integrations/modsecurity/modsecurity_guard.h"
+#include "trestle/linux/thread_pool.h"
 #include "trestle/proxy/tls_terminator.h"
+
+ABSL_FLAG(bool, waf, false,
+          "judges each request by a web application firewall, on threads of its own; denied ones "
+          "never reach a backend");
+ABSL_FLAG(int, waf_threads, 2, "number of threads for --waf");
 
 namespace {
 
@@ -44,7 +53,48 @@ constexpr char kUsage[] =
 // The gateway of one thread.
 struct ThreadGateway final : public trestle::examples::ThreadPart {
   void BeginDrain() override { gateway->BeginDrain(); }
+  std::unique_ptr<trestle::RequestJudge> judge;  // Null without --waf.
   std::unique_ptr<HttpGateway> gateway;
+};
+
+// The web application firewall of --waf.
+class Waf {
+ public:
+  // Null without --waf.
+  static absl::StatusOr<std::unique_ptr<Waf>> FromFlags() {
+    using namespace trestle::examples;
+    if (!absl::GetFlag(FLAGS_waf)) return nullptr;
+    auto waf = std::make_unique<Waf>();
+    auto log = WafLog::FromFlags();
+    if (!log.ok()) return log.status();
+    waf->log_ = *std::move(log);
+    auto rules = LoadRules(*waf->log_);
+    if (!rules.ok()) return rules.status();
+    LogLine(DescribeRules(**rules));
+    waf->rules_ = std::make_shared<trestle::ModSecurityRulesInUse>(*std::move(rules));
+    trestle::ThreadPoolOptions options;
+    options.threads = absl::GetFlag(FLAGS_waf_threads);
+    auto threads = trestle::ThreadPool::Create(options);
+    if (!threads.ok()) return FlagError("waf_threads", Sentence(threads.status()));
+    waf->threads_ = *std::move(threads);
+    return waf;
+  }
+
+  std::unique_ptr<trestle::RequestJudge> NewJudge(trestle::Scheduler& loop, size_t body_bytes) {
+    auto new_guard = [rules = rules_](const trestle::ConnectionReport& connection) {
+      return rules->current()->NewGuard(connection);
+    };
+    return trestle::NewGuardJudge(loop, *threads_,
+                                  std::make_shared<const trestle::GuardMaker>(std::move(new_guard)),
+                                  body_bytes);
+  }
+
+  trestle::examples::AlsoReloaded Reload() { return ReloadRules(*log_, *rules_); }
+
+ private:
+  std::unique_ptr<trestle::examples::WafLog> log_;
+  std::shared_ptr<trestle::ModSecurityRulesInUse> rules_;
+  std::unique_ptr<trestle::ThreadPool> threads_;
 };
 
 // The gateways of all threads, and what reloads change in them.
@@ -106,7 +156,7 @@ int main(int argc, char** argv) {
   ParseCommandLine(argc, argv, kUsage);
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
   const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
-  const GatewayFlags flags = OrExit(GatewayFromFlags());
+  const GatewayFlags flags = OrExit(GatewayFromFlags(host_options.threads));
   if (UnreadHttp2Allowed()) {
     OrExit(FlagError("dangerous_unread_http2", "has no use here: all requests are read"));
   }
@@ -126,20 +176,27 @@ int main(int argc, char** argv) {
     return watched;
   }));
 
+  const std::unique_ptr<Waf> waf = OrExit(Waf::FromFlags());
+  AlsoReloaded rules;
+  if (waf != nullptr) rules = waf->Reload();
+
   RequestLog log;
   Gateways gateways;
   AlsoReloaded reload;
   auto loaded = routes;
   reload.files = RoutesFiles();
+  reload.files.insert(reload.files.end(), rules.files.begin(), rules.files.end());
   reload.load = [&] {
     auto read = LoadRoutes(back != nullptr);
-    if (read.ok()) loaded = *std::move(read);
-    return read.status();
+    if (!read.ok()) return read.status();
+    loaded = *std::move(read);
+    return rules.load ? rules.load() : absl::OkStatus();
   };
   reload.use = [&] {
     routes = loaded;
     gateways.Use(routes, back_config());
-    return absl::StrCat(routes->routes().size(), " routes");
+    return absl::StrCat(routes->routes().size(), " routes", rules.use ? "; " : "",
+                        rules.use ? rules.use() : "");
   };
 
   ProxyHost host(host_options);
@@ -154,6 +211,8 @@ int main(int argc, char** argv) {
     options.back_tls = back_config();
     if (differs) options.hosts = GatewayHosts::kServerName;
     auto part = std::make_unique<ThreadGateway>();
+    if (waf != nullptr) part->judge = waf->NewJudge(scheduler, flags.judged_bytes);
+    options.judge = part->judge.get();
     auto gateway = HttpGateway::Create(scheduler, dialer, std::move(options),
                                        flags.log_requests ? &log : nullptr);
     if (!gateway.ok()) return gateway.status();

@@ -30,7 +30,11 @@ ABSL_FLAG(absl::Duration, request_timeout, trestle::HttpTimeouts().body,
 ABSL_FLAG(absl::Duration, keepalive_timeout, trestle::HttpTimeouts().idle,
           "how long a client's connection stays open without a request");
 ABSL_FLAG(uint64_t, max_body, 0,
-          "maximum bytes of a request's body; longer ones get 413. 0: no limit");
+          "maximum bytes of a request's body; longer ones get 413. 0: no limit, but 128 KiB with "
+          "--waf");
+ABSL_FLAG(uint64_t, cache_bytes, 0,
+          "bytes of memory for a shared cache of responses (RFC 9111), which the threads divide "
+          "among them; at least 64 KiB for each. 0: no cache");
 ABSL_FLAG(uint32_t, backend_connections, trestle::BackendPoolLimits().connections,
           "maximum number of connections of a thread to a backend; further requests wait");
 ABSL_FLAG(bool, log_requests, false,
@@ -54,6 +58,8 @@ namespace trestle::examples {
 namespace {
 
 constexpr size_t kMaxRoutesFileBytes = 16 << 20;
+constexpr size_t kJudgedBytes = 128 * 1024;
+constexpr uint64_t kMinCacheBytes = 64 * 1024;
 
 std::vector<std::string> ListOf(absl::string_view text) {
   std::vector<std::string> list;
@@ -91,9 +97,14 @@ absl::StatusOr<std::shared_ptr<const GatewayRoutes>> RoutesOf(
 
 }  // namespace
 
-absl::StatusOr<GatewayFlags> GatewayFromFlags() {
+absl::StatusOr<GatewayFlags> GatewayFromFlags(int threads) {
   GatewayFlags flags;
   HttpGatewayOptions& options = flags.options;
+  const uint64_t cache_bytes = absl::GetFlag(FLAGS_cache_bytes);
+  options.cache_bytes = cache_bytes / static_cast<uint64_t>(threads);
+  if (cache_bytes > 0 && options.cache_bytes < kMinCacheBytes) {
+    return FlagError("cache_bytes", "must be 0, or at least 65536 for each of --threads");
+  }
   options.timeouts.connect = absl::GetFlag(FLAGS_connect_timeout);
   options.timeouts.first_byte = absl::GetFlag(FLAGS_backend_timeout);
   options.timeouts.response = absl::GetFlag(FLAGS_response_timeout);
@@ -101,6 +112,7 @@ absl::StatusOr<GatewayFlags> GatewayFromFlags() {
   options.timeouts.idle = absl::GetFlag(FLAGS_keepalive_timeout);
   const uint64_t max_body = absl::GetFlag(FLAGS_max_body);
   if (max_body > 0) options.body_bytes = max_body;
+  flags.judged_bytes = max_body > 0 ? max_body : kJudgedBytes;
   options.pool.connections = absl::GetFlag(FLAGS_backend_connections);
   if (options.pool.connections == 0) {
     return FlagError("backend_connections", "must be at least 1");

@@ -2,6 +2,7 @@
 #ifndef TRESTLE_EXAMPLES_SUPPORT_GATEWAY_FLAGS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_GATEWAY_FLAGS_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,10 +16,11 @@ namespace trestle::examples {
 struct GatewayFlags {
   HttpGatewayOptions options;  ///< Without routes and TLS.
   bool log_requests = false;
+  size_t judged_bytes = 0;  ///< Maximum bytes of a body that --waf judges.
 };
 
 /// Reads the flags for limits, time limits, fields for backends and --log_requests.
-absl::StatusOr<GatewayFlags> GatewayFromFlags();
+absl::StatusOr<GatewayFlags> GatewayFromFlags(int threads);
 
 /// Reads the routes of --routes or --routes_file. Fails if both or neither are given.
 absl::StatusOr<std::shared_ptr<const GatewayRoutes>> GatewayRoutesFromFlags();

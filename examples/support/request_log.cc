@@ -44,6 +44,7 @@ std::string RequestLine(const HttpRequestReport& report) {
       {"bytes_out", report.bytes_out},
       {"first_byte_ms", absl::ToDoubleMilliseconds(report.first_byte)},
       {"duration_ms", absl::ToDoubleMilliseconds(report.duration)},
+      {"cached", report.cached},
       {"backend", BackendOf(report)},
   };
   return Dump(line, /*one_line=*/true);

@@ -71,6 +71,12 @@ void Http1Server::Receive(absl::string_view bytes) {
 }
 
 void Http1Server::Parse() {
+  if (std::exchange(parsing_, true)) return;  // The call on the stack goes on.
+  ParseAll();
+  parsing_ = false;
+}
+
+void Http1Server::ParseAll() {
   bool progress = true;
   while (progress && !in_.empty()) {
     switch (reading_) {

@@ -48,6 +48,7 @@ class Http1Server final : public ServerCodec, private FrontStream {
   void Abort(absl::string_view reason) override;
 
   void Parse();
+  void ParseAll();
   bool ReadHead();
   bool ReadBody();
   void Begin(const HttpRequestHead& head);
@@ -65,6 +66,7 @@ class Http1Server final : public ServerCodec, private FrontStream {
   Http1BodyReader body_;
   int empty_lines_ = 0;
   bool ended_ = false;  // The client's direction.
+  bool parsing_ = false;
   bool draining_ = false;
   bool over_ = false;
   absl::Status failure_;

@@ -12,7 +12,7 @@ namespace {
 absl::Status CheckTimeouts(const HttpTimeouts& timeouts) {
   for (const absl::Duration limit :
        {timeouts.head, timeouts.body, timeouts.connect, timeouts.first_byte, timeouts.response,
-        timeouts.idle, timeouts.tunnel, timeouts.continuation}) {
+        timeouts.idle, timeouts.tunnel, timeouts.judging, timeouts.continuation}) {
     if (limit <= absl::ZeroDuration()) {
       return ConfigurationError("each time limit of the gateway must be more than zero");
     }
@@ -72,6 +72,7 @@ absl::Status HttpGateway::UseRoutes(std::shared_ptr<const GatewayRoutes> routes)
     return ConfigurationError("the gateway needs back_tls for its https backends");
   }
   core_->options.routes = std::move(routes);
+  if (core_->cache != nullptr) core_->cache->Clear();
   return absl::OkStatus();
 }
 

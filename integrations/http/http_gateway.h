@@ -23,6 +23,7 @@
 #include "integrations/http/gateway_routes.h"
 #include "integrations/http/http_exchange.h"
 #include "integrations/http/http_observer.h"
+#include "integrations/http/request_judge.h"
 #include "integrations/http1/forwarded_fields.h"
 #include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
@@ -50,6 +51,8 @@ struct HttpTimeouts {
   absl::Duration idle = absl::Seconds(75);
   /// Silence of a WebSocket in both directions.
   absl::Duration tunnel = absl::Hours(1);
+  /// For the verdict on a request. Status 503.
+  absl::Duration judging = absl::Seconds(5);
   /// How long a client that expects "100 Continue" waits for the backend's, before it gets one of
   /// the gateway.
   absl::Duration continuation = absl::Seconds(1);
@@ -78,6 +81,12 @@ struct HttpGatewayOptions {
   uint64_t body_bytes = std::numeric_limits<uint64_t>::max();
   /// The fields that tell backends of the client; also what is removed from requests.
   ForwardingOptions forwarding;
+  /// Judges each request before a backend sees any of it; null for none. It belongs to this
+  /// gateway's loop, and must outlive the gateway.
+  RequestJudge* judge = nullptr;
+  /// Bytes of memory for a shared cache of responses (http_cache.h); 0: no cache. New routes empty
+  /// it. Requests of clients with a certificate pass it by.
+  size_t cache_bytes = 0;
   /// Protocols that an HTTP/1.1 request may change to; extended CONNECT of HTTP/2 too.
   std::vector<std::string> upgrades = {"websocket"};
 };

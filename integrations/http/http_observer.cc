@@ -26,6 +26,8 @@ absl::string_view EnumName(HttpReason reason) {
       return "body_timeout";
     case HttpReason::kDenied:
       return "denied";
+    case HttpReason::kJudgeBusy:
+      return "judge_busy";
     case HttpReason::kPoolFull:
       return "pool_full";
     case HttpReason::kConnectTimeout:

@@ -24,7 +24,8 @@ enum class HttpReason : uint8_t {
   kNoRoute,           ///< A path without a route: 404.
   kHeadTimeout,       ///< 408.
   kBodyTimeout,       ///< 408.
-  kDenied,            ///< By a guard: its status.
+  kDenied,            ///< By the judge: its status.
+  kJudgeBusy,         ///< Too many requests wait for their verdict, or it came too late: 503.
   kPoolFull,          ///< Too many requests wait for a connection: 503.
   kConnectTimeout,    ///< 504.
   kUnreachable,       ///< No connection to any backend: 502.
@@ -60,6 +61,7 @@ struct HttpRequestReport {
   Endpoint backend;        ///< The last one tried; kNone without one.
   HttpVersion backend_version = HttpVersion::kHttp11;
   bool backend_reused = false;  ///< Its connection was kept from an earlier request.
+  bool cached = false;          ///< The response came from the cache.
   int tries = 0;                ///< Backends and connections that were tried.
 };
 

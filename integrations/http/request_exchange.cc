@@ -100,10 +100,68 @@ void RequestExchange::Begin(HttpRequest request) {
   route_ = core_.options.routes->Find(request.host, request.path(), refusal);
   if (route_ == nullptr) return Refuse(refusal);
   report_.route = route_->name();
-  MakeBackRequest(std::move(request));
   candidates_ = core_.picker.Order(route_->backends, connection_->peer(), began_);
+  if (core_.options.judge != nullptr) BeginJudging(request);
+  MakeBackRequest(std::move(request));
   Arm();
-  Connect();
+  if (judged_ == nullptr) return Forward();
+  if (!request_.has_body) return AskJudge();
+  // The judge has to see the body first.
+  if (!std::exchange(request_.expects_continue, false)) return;
+  continued_ = true;
+  front_->SendInformational({100, {}, std::nullopt});
+}
+
+void RequestExchange::BeginJudging(const HttpRequest& request) {
+  judged_ = std::make_unique<JudgedRequest>();
+  judged_->connection = connection_->report();
+  judged_->request = request;
+}
+
+void RequestExchange::KeepForJudge() {
+  const size_t bytes = request_body.size();
+  if (kept_.size() + bytes > core_.options.judge->body_bytes()) {
+    return Refuse({413, "the body is longer than what may be kept for a verdict"});
+  }
+  kept_.append(std::string(request_body.view()));
+  request_body.Consume(bytes);
+  if (bytes > 0) front_->OnRequestTaken(bytes);
+  if (request_body.ended()) AskJudge();
+}
+
+void RequestExchange::AskJudge() {
+  if (judge_call_ != nullptr || judged_ == nullptr) return;
+  judged_->body = kept_;
+  const std::unique_ptr<JudgedRequest> judged = std::move(judged_);
+  absl::StatusOr<std::unique_ptr<JudgeCall>> call =
+      core_.options.judge->Judge(std::move(*judged), [this](std::optional<HttpRefusal> refusal) {
+        const TurnQueue::Turn turn(core_.turns);
+        OnVerdict(std::move(refusal));
+      });
+  if (!call.ok()) return Answer(503, HttpReason::kJudgeBusy, DetailOf(call.status()));
+  judge_call_ = *std::move(call);
+  Progress();
+  Arm();
+}
+
+void RequestExchange::OnVerdict(std::optional<HttpRefusal> refusal) {
+  judge_call_.reset();
+  if (refusal.has_value()) {
+    return Answer(refusal->status, HttpReason::kDenied, std::move(refusal->reason));
+  }
+  if (request_.has_body) {
+    BodyPipe replayed;
+    replayed.Append(kept_);
+    replayed.End(request_body.trailers());
+    to_replay_ = kept_.size();
+    if (!request_.content_length.has_value() && request_body.trailers().empty()) {
+      request_.content_length = kept_.size();
+    }
+    request_body = std::move(replayed);
+    std::string().swap(kept_);
+  }
+  Progress();
+  Forward();
 }
 
 std::optional<HttpRefusal> RequestExchange::Check(const HttpRequest& request) const {
@@ -115,7 +173,9 @@ std::optional<HttpRefusal> RequestExchange::Check(const HttpRequest& request) co
   if (!connection_->MayAskFor(request.host)) {
     return HttpRefusal{421, "the request is for another host than the connection"};
   }
-  if (request.content_length.value_or(0) > core_.options.body_bytes) {
+  const RequestJudge* const judge = core_.options.judge;
+  const uint64_t length = request.content_length.value_or(0);
+  if (length > core_.options.body_bytes || (judge != nullptr && length > judge->body_bytes())) {
     return HttpRefusal{413, "the body is over the limit"};
   }
   return connection_->rewriter().refusal();
@@ -150,6 +210,13 @@ void RequestExchange::AddTunnelFields() {
   request_.fields.Set("sec-websocket-key", absl::Base64Escape(key));
 }
 
+void RequestExchange::Forward() {
+  state_ = State::kConnecting;
+  Progress();
+  Arm();
+  if (!AskCache()) Connect();
+}
+
 void RequestExchange::Connect() {
   BackendTarget target;
   target.endpoint = candidates_[candidate_];
@@ -160,6 +227,7 @@ void RequestExchange::Connect() {
   report_.backend = target.endpoint;
   ++report_.tries;
   state_ = State::kConnecting;
+  Arm();
   in_pool_ = true;
   core_.pool.Get(target, *this);
 }
@@ -193,6 +261,7 @@ void RequestExchange::OnNoConnection(const absl::Status& why) {
   core_.picker.Failed(candidates_[candidate_], core_.scheduler.MonotonicNow());
   if (++candidate_ < candidates_.size()) return Connect();
   candidate_ = candidates_.size() - 1;
+  if (ServeStale()) return;
   if (IsOfTls(why)) return Answer(502, HttpReason::kBackTlsFailed, DetailOf(why));
   if (IsTimeout(why)) return Answer(504, HttpReason::kConnectTimeout, DetailOf(why));
   Answer(502, HttpReason::kUnreachable, DetailOf(why));
@@ -205,13 +274,17 @@ void RequestExchange::OnRequestBody() {
   if (!tunnel_ && report_.bytes_in > core_.options.body_bytes) {
     return OnRequestRefused({413, "the body is over the limit"});
   }
+  if (state_ == State::kJudging && judged_ != nullptr) return KeepForJudge();
   if (back_ != nullptr) back_->OnRequestBody();
 }
 
 void RequestExchange::OnRequestTaken(size_t bytes) {
   Progress();
   taken_by_back_ += bytes;
-  if (front_ != nullptr) front_->OnRequestTaken(bytes);
+  const size_t replayed = std::min(bytes, to_replay_);
+  to_replay_ -= replayed;
+  bytes -= replayed;
+  if (bytes > 0 && front_ != nullptr) front_->OnRequestTaken(bytes);
 }
 
 void RequestExchange::OnRequestRefused(HttpRefusal refusal) {
@@ -237,14 +310,20 @@ void RequestExchange::OnResponse(HttpResponse response) {
     return Answer(502, HttpReason::kBadResponse, "the backend did not change the protocol");
   }
   if (from_http2_tunnel_) response.fields.Remove("sec-websocket-accept");
+  if (!TakeFromCache(response)) SendResponse(response);
+}
+
+void RequestExchange::SendResponse(const HttpResponse& response) {
   state_ = State::kResponding;
   report_.status = response.status;
-  front_->SendResponse(response);
+  report_.bytes_out = response_body.passed();
   Arm();
+  front_->SendResponse(response);
 }
 
 void RequestExchange::OnResponseBody() {
   Progress();
+  KeepForCache();
   report_.bytes_out = response_body.passed();
   if (front_ != nullptr) front_->OnResponseBody();
 }
@@ -256,6 +335,7 @@ void RequestExchange::OnResponseTaken(size_t bytes) {
 
 void RequestExchange::OnBackDone() {
   back_ = nullptr;
+  StoreComplete();
   report_.bytes_out = response_body.passed();
   if (front_ != nullptr) front_->OnResponseBody();
 }
@@ -276,6 +356,7 @@ void RequestExchange::OnBackFailed(BackFailure failure, const absl::Status& why)
     core_.retries_left -= 1;
     return Connect();
   }
+  if (ServeStale()) return;
   const std::optional<Error> error = GetError(why);
   const bool bad = error.has_value() && error->code == ErrorCode::kProtocol;
   Answer(502, bad ? HttpReason::kBadResponse : HttpReason::kBackendClosed, DetailOf(why));
@@ -303,9 +384,7 @@ void RequestExchange::Refuse(const HttpRefusal& refusal) {
 void RequestExchange::Answer(int status, HttpReason reason, std::string detail) {
   DropBack();
   if (state_ == State::kResponding) return AbortFront(reason, std::move(detail));
-  state_ = State::kResponding;
   own_page_ = true;
-  report_.status = status;
   report_.reason = reason;
   report_.detail = std::move(detail);
   HttpResponse response;
@@ -317,9 +396,7 @@ void RequestExchange::Answer(int status, HttpReason reason, std::string detail) 
   response.content_length = page.size();
   if (!to_head_) response_body.Append(page);
   response_body.End();
-  report_.bytes_out = response_body.passed();
-  Arm();
-  front_->SendResponse(response);
+  SendResponse(response);
 }
 
 void RequestExchange::AbortFront(HttpReason reason, std::string detail) {
@@ -331,6 +408,9 @@ void RequestExchange::AbortFront(HttpReason reason, std::string detail) {
 
 void RequestExchange::DropBack() {
   continuation_.reset();
+  judge_call_.reset();
+  LeaveFetch();
+  EndFetch();
   if (std::exchange(in_pool_, false)) core_.pool.Forget(*this);
   if (BackStream* const back = std::exchange(back_, nullptr)) back->Cancel();
 }
@@ -346,56 +426,6 @@ void RequestExchange::Finish() {
   if (found == core_.exchanges.end()) return;
   core_.turns.Bury(std::move(found->second));
   core_.exchanges.erase(found);
-}
-
-void RequestExchange::Progress() { progress_ = core_.scheduler.MonotonicNow(); }
-
-// Returns how long the state may last without progress.
-absl::Duration RequestExchange::LimitNow() const {
-  const HttpTimeouts& timeouts = core_.options.timeouts;
-  if (tunnel_) return timeouts.tunnel;
-  switch (state_) {
-    case State::kConnecting:
-      return timeouts.connect;
-    case State::kWaiting: {
-      const bool client_owes = request_.has_body && !request_body.ended() && request_body.empty();
-      return client_owes ? timeouts.body : timeouts.first_byte;
-    }
-    case State::kResponding:
-    case State::kOver:
-      return timeouts.response;
-  }
-  return timeouts.response;
-}
-
-void RequestExchange::Arm() {
-  const absl::Duration left = LimitNow() - (core_.scheduler.MonotonicNow() - progress_);
-  limit_ = core_.scheduler.RunAfter(std::max(left, absl::Milliseconds(1)), [this] {
-    const TurnQueue::Turn turn(core_.turns);
-    OnLimit();
-  });
-}
-
-void RequestExchange::OnLimit() {
-  const absl::Duration silence = core_.scheduler.MonotonicNow() - progress_;
-  if (silence < LimitNow()) return Arm();
-  switch (state_) {
-    case State::kConnecting:
-      return Answer(504, HttpReason::kConnectTimeout, "no backend was connected to in time");
-    case State::kWaiting:
-      if (request_.has_body && !request_body.ended() && request_body.empty()) {
-        return Answer(408, HttpReason::kBodyTimeout, "the client sent nothing of its body in time");
-      }
-      return Answer(504, HttpReason::kBackendTimeout, "the backend did not answer in time");
-    case State::kResponding: {
-      const bool client = !response_body.empty() || response_body.ended();
-      return AbortFront(client ? HttpReason::kClientTimeout : HttpReason::kBackendTimeout,
-                        client ? "the client did not read its response in time"
-                               : "the backend sent nothing of its response in time");
-    }
-    case State::kOver:
-      return;
-  }
 }
 
 }  // namespace trestle

@@ -12,8 +12,10 @@
 
 #include "integrations/http/backend_pool.h"
 #include "integrations/http/gateway_routes.h"
+#include "integrations/http/http_cache.h"
 #include "integrations/http/http_exchange.h"
 #include "integrations/http/http_observer.h"
+#include "integrations/http/request_judge.h"
 #include "integrations/http/turn_queue.h"
 #include "trestle/io/scheduler.h"
 
@@ -50,8 +52,9 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
 
  private:
   enum class State : uint8_t {
-    kConnecting,  // Or before.
-    kWaiting,     // For the response's head.
+    kJudging,  // Or before.
+    kConnecting,
+    kWaiting,  // For the response's head.
     kResponding,
     kOver,
   };
@@ -60,15 +63,34 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   std::optional<HttpRefusal> Check(const HttpRequest& request) const;
   void MakeBackRequest(HttpRequest request);
   void AddTunnelFields();
+  void BeginJudging(const HttpRequest& request);
+  void KeepForJudge();
+  void AskJudge();
+  void OnVerdict(std::optional<HttpRefusal> refusal);
+  void Forward();
   void Connect();
   bool MayRetry(BackFailure failure) const;
+  void SendResponse(const HttpResponse& response);
   void Answer(int status, HttpReason reason, std::string detail);
   void Refuse(const HttpRefusal& refusal);
   void AbortFront(HttpReason reason, std::string detail);
   void DropBack();
   void Finish();
 
+  // request_cache.cc
+  bool AskCache();
+  void AddValidators();
+  void ServeCached(const CachedResponse& cached);
+  bool TakeFromCache(const HttpResponse& response);
+  bool ServeStale();
+  void KeepForCache();
+  void StoreComplete();
+  void EndFetch();
+  void LeaveFetch();
+
+  // request_limits.cc
   void Progress();
+  bool ClientOwesBody() const;
   absl::Duration LimitNow() const;
   void Arm();
   void OnLimit();
@@ -77,22 +99,36 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   FrontConnection* const connection_;
   FrontStream* front_;  // Null once it is over.
   BackStream* back_ = nullptr;
-  State state_ = State::kConnecting;
+  State state_ = State::kJudging;
   bool in_pool_ = false;  // Waits for a connection.
   std::shared_ptr<const GatewayRoute> route_;
   HttpRequest request_;  // As the backend gets it.
   bool from_http2_tunnel_ = false;
   bool to_head_ = false;
   bool tunnel_ = false;
-  bool own_page_ = false;       // The response is this gateway's.
-  bool continued_ = false;      // The client got a 100.
-  uint64_t taken_by_back_ = 0;  // Bytes of the request's body.
+  bool own_page_ = false;                  // The response is this gateway's.
+  bool continued_ = false;                 // The client got a 100.
+  uint64_t taken_by_back_ = 0;             // Bytes of the request's body.
+  std::unique_ptr<JudgedRequest> judged_;  // While its body comes in.
+  std::unique_ptr<JudgeCall> judge_call_;
+  std::string kept_;      // The body, while the judge has a copy.
+  size_t to_replay_ = 0;  // Bytes of the body that the front stream has been told of.
   int retries_ = 0;
   std::vector<Endpoint> candidates_;
   size_t candidate_ = 0;
+  std::string cache_key_;
+  std::shared_ptr<const CachedResponse> stored_;  // Fresh or stale; null without one.
+  std::shared_ptr<CachedResponse> to_store_;      // While its body comes in.
+  HttpFields conditions_;                         // Of the client, if the request has the cache's.
+  bool validates_ = false;        // The request asks whether `stored_` is still good.
+  bool fetches_ = false;          // The response may be stored.
+  bool leads_fetch_ = false;      // Others wait for it.
+  bool waits_for_fetch_ = false;  // For the response of another request.
+  bool waited_ = false;
   HttpRequestReport report_;
   MonotonicTime began_;
   MonotonicTime progress_;
+  MonotonicTime armed_until_;
   Timer limit_;
   Timer continuation_;
 };

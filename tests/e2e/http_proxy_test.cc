@@ -217,6 +217,21 @@ TEST_F(HttpProxyTest, ManyStreamsFinishBeforeTheProgramEnds) {
   EXPECT_THAT(proxy->log(), HasSubstr("\"bytes_out\":50000000"));
 }
 
+TEST_F(HttpProxyTest, TheFirewallDeniesAttacksInBothVersions) {
+  const auto proxy = Start({"--waf"});
+  const std::string long_form = WriteFile("long", "a=" + std::string(140'000, 'x'));
+  for (const char* version : kVersions) {
+    EXPECT_THAT(Get(*proxy, version, "/x?name=blue"), StartsWith("http1 GET"));
+    EXPECT_THAT(Get(*proxy, version, "/api/x", {"--data", "name=blue"}), StartsWith("tls POST"));
+    EXPECT_EQ(Get(*proxy, version, "/x?id=1%27%20OR%20%271%27=%271"), "403 Forbidden\n");
+    EXPECT_EQ(Get(*proxy, version, "/x", {"--data", "user=admin' OR 1=1-- &password=x"}),
+              "403 Forbidden\n");
+    EXPECT_EQ(Get(*proxy, version, "/x", {"--data", "@" + long_form}), "413 Content Too Large\n");
+  }
+  EXPECT_TRUE(proxy->WaitForLog("\"reason\":\"denied\"")) << proxy->log();
+  EXPECT_THAT(proxy->log(), HasSubstr("waf: [client 127.0.0.1] ModSecurity: Access denied"));
+}
+
 TEST_F(HttpProxyTest, FlagsThatDoNotFitAreNamed) {
   const std::pair<std::vector<std::string>, const char*> cases[] = {
       {{}, "give one of --routes and --routes_file"},

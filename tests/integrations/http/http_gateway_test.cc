@@ -3,7 +3,11 @@
 
 #include "integrations/http/http_gateway.h"
 
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -328,6 +332,75 @@ TEST_F(HttpGatewayTest, AFullPoolMakesRequestsWait) {
   EXPECT_THAT(a[0]->received(), HasSubstr("GET /2 "));
   Send(*a[0], kOk);
   EXPECT_THAT(second->received(), EndsWith("ok"));
+}
+
+/// Answers when the test says so.
+class SlowJudge final : public RequestJudge {
+ public:
+  size_t body_bytes() const override { return 10; }
+  absl::StatusOr<std::unique_ptr<JudgeCall>> Judge(JudgedRequest request,
+                                                   Verdict verdict) override {
+    struct Asked final : JudgeCall {
+      explicit Asked(SlowJudge& judge) : judge(judge) {}
+      ~Asked() override { judge.verdict = nullptr; }
+      SlowJudge& judge;
+    };
+    asked.push_back(std::move(request));
+    this->verdict = std::move(verdict);
+    return std::make_unique<Asked>(*this);
+  }
+
+  std::vector<JudgedRequest> asked;
+  Verdict verdict;  // Of the last request; empty once it was given up.
+};
+
+TEST_F(HttpGatewayTest, AJudgeSeesTheWholeRequestFirst) {
+  SlowJudge judge;
+  options.judge = &judge;
+  const auto client = Connect();
+  Send(*client,
+       "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nab");
+  EXPECT_EQ(client->received(), "HTTP/1.1 100 Continue\r\n\r\n");
+  EXPECT_TRUE(judge.asked.empty());
+  Send(*client, "cd");
+  ASSERT_EQ(judge.asked.size(), 1u);
+  EXPECT_EQ(judge.asked[0].body, "abcd");
+  EXPECT_TRUE(a.empty());
+  std::exchange(judge.verdict, nullptr)(std::nullopt);
+  loop.RunReady();
+  ASSERT_EQ(a.size(), 1u);
+  EXPECT_THAT(a[0]->received(), EndsWith("content-length: 4\r\n\r\nabcd"));
+  Send(*a[0], kOk);
+  EXPECT_THAT(client->received(), EndsWith("\r\n\r\nok"));
+  // A refusal.
+  Send(*client, Get("/"));
+  std::exchange(judge.verdict, nullptr)(HttpRefusal{403, "no"});
+  loop.RunReady();
+  EXPECT_THAT(client->received(), EndsWith("403 Forbidden\n"));
+  EXPECT_EQ(reports.back().reason, HttpReason::kDenied);
+  EXPECT_EQ(a.size(), 1u);
+  // A verdict that does not come.
+  Send(*client, Get("/"));
+  loop.RunFor(absl::Seconds(6));
+  EXPECT_THAT(client->received(), EndsWith("503 Service Unavailable\n"));
+  EXPECT_EQ(reports.back().reason, HttpReason::kJudgeBusy);
+  EXPECT_FALSE(judge.verdict);
+  // A body that is too long.
+  Send(*client,
+       "POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n12345678901");
+  EXPECT_THAT(client->received(), EndsWith("413 Content Too Large\n"));
+}
+
+TEST_F(HttpGatewayTest, AClientThatLeavesGivesTheVerdictUp) {
+  SlowJudge judge;
+  options.judge = &judge;
+  const auto client = Connect();
+  Send(*client, Get("/"));
+  EXPECT_TRUE(judge.verdict);
+  client->Abort();
+  loop.RunReady();
+  EXPECT_FALSE(judge.verdict);
+  EXPECT_EQ(gateway().open_requests(), 0u);
 }
 
 }  // namespace
