@@ -43,7 +43,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values("examples/terminating_proxy", "examples/passthrough_proxy",
                       "examples/bridging_proxy", "examples/one_port", "examples/http_proxy",
                       "examples/waf_bridge", "examples/leg_probe", "examples/ech_tool",
-                      "examples/quickstart", "bench/bridge", "bench/certificates",
+                      "examples/quickstart", "bench/bridge", "bench/certificates", "bench/ech",
                       "bench/handshake", "bench/hello", "bench/record", "bench/routes",
                       "bench/signing", "bench/peers/peers", "bench/peers/growth"),
     [](const auto& info) {
