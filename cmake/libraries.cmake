@@ -61,6 +61,7 @@ trestle_library(wire
 trestle_library(io
   DEPS wire
   HEADERS
+    include/trestle/io/datagram_socket.h
     include/trestle/io/dialer.h
     include/trestle/io/inspector.h
     include/trestle/io/inspector_chain.h
@@ -300,10 +301,12 @@ trestle_library(testing
   ABSEIL flat_hash_map
   HEADERS
     include/trestle/testing/client_hello_kit.h
+    include/trestle/testing/memory_datagrams.h
     include/trestle/testing/memory_transport.h
     include/trestle/testing/simulated_loop.h
   SOURCES
     lib/testing/client_hello_kit.cc
+    lib/testing/memory_datagrams.cc
     lib/testing/memory_transport.cc
     lib/testing/simulated_loop.cc)
 

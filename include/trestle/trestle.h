@@ -10,6 +10,7 @@
 #include "trestle/base/ip_range.h"
 #include "trestle/base/leg.h"
 #include "trestle/base/monotonic_time.h"
+#include "trestle/io/datagram_socket.h"
 #include "trestle/io/dialer.h"
 #include "trestle/io/inspector.h"
 #include "trestle/io/inspector_chain.h"
