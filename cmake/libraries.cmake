@@ -5,7 +5,7 @@
 #   io       floor io, with the facts of certificates and of TLS that reports have
 #   router   the part of floor proxy that needs no TLS: SniPassthroughRouter
 #   tls      floors pki and tls; the first library that links BoringSSL
-#   proxy    the rest of floor proxy: TlsTerminator, TlsBridge
+#   proxy    the rest of floor proxy: TlsTerminator, TlsBridge, QuicPassthroughRouter
 #   watch    floor watch: probes and monitoring
 #   linux    the edge for hosts without a loop of their own
 #   trestle  all of the above, with trestle/trestle.h
@@ -218,12 +218,20 @@ trestle_library(tls
 
 trestle_library(proxy TLS
   DEPS router tls
-  ABSEIL flat_hash_map
+  ABSEIL flat_hash_map flat_hash_set hash
   HEADERS
+    include/trestle/proxy/quic_passthrough_router.h
     include/trestle/proxy/tls_bridge.h
     include/trestle/proxy/tls_terminator.h
   SOURCES
     lib/proxy/eager_alpn.cc
+    lib/proxy/quic/quic_flow.cc
+    lib/proxy/quic/quic_flow_report.cc
+    lib/proxy/quic/quic_flow_story.cc
+    lib/proxy/quic/quic_flow_table.cc
+    lib/proxy/quic/quic_passthrough_router.cc
+    lib/proxy/quic/quic_router_begin.cc
+    lib/proxy/quic/quic_router_core.cc
     lib/proxy/tls_bridge.cc
     lib/proxy/tls_terminator.cc)
 

@@ -53,6 +53,7 @@
 #include "trestle/proxy/content_routing.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/proxy/proxy_block.h"
+#include "trestle/proxy/quic_passthrough_router.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/proxy/route_text.h"
 #include "trestle/proxy/sni_passthrough_router.h"

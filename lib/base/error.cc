@@ -123,6 +123,10 @@ absl::string_view EnumName(Limit limit) {
       return "max_key_updates_per_minute";
     case Limit::kTasks:
       return "waiting_tasks";
+    case Limit::kFlows:
+      return "max_quic_flows";
+    case Limit::kHeldDatagrams:
+      return "max_quic_held_bytes";
   }
   return "";
 }

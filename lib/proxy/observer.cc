@@ -20,6 +20,32 @@ absl::string_view EnumName(ProxyMode mode) {
   return "offload";
 }
 
+absl::string_view EnumName(DatagramDrop drop) {
+  switch (drop) {
+    case DatagramDrop::kNoFlow:
+      return "no_flow";
+    case DatagramDrop::kMalformed:
+      return "malformed";
+    case DatagramDrop::kUnknownVersion:
+      return "unknown_version";
+    case DatagramDrop::kBadInitial:
+      return "bad_initial";
+    case DatagramDrop::kRefusedFlow:
+      return "refused_flow";
+    case DatagramDrop::kTooManyNewFlows:
+      return "too_many_new_flows";
+    case DatagramDrop::kTooManyFlows:
+      return "too_many_flows";
+    case DatagramDrop::kDraining:
+      return "draining";
+    case DatagramDrop::kUnprovenClient:
+      return "unproven_client";
+    case DatagramDrop::kSocketFull:
+      return "socket_full";
+  }
+  return "";
+}
+
 ConnectionReport WithoutHiddenNames(const ConnectionReport& report) {
   ConnectionReport shown = report;
   if (!report.server_name_hidden) return shown;

@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
-#include "absl/strings/str_cat.h"
 #include "lib/proxy/connection_plan.h"
 #include "lib/proxy/hello_leg.h"
 #include "lib/proxy/option_checks.h"
+#include "lib/proxy/routing.h"
 #include "lib/wire/tls_records.h"
 #include "trestle/base/error.h"
 
@@ -17,43 +17,6 @@ namespace {
 
 constexpr uint8_t kAlertDecodeError = 50;        // RFC 8446 6.2
 constexpr uint8_t kAlertUnrecognizedName = 112;  // RFC 6066 3
-
-absl::Status CheckRoutes(const RouteTable* routes, Unrouted no_name, Unrouted unknown_name) {
-  if (routes == nullptr) return ConfigurationError("the router needs routes");
-  if (!routes->has_default() || no_name == Unrouted::kDefaultRoute ||
-      unknown_name == Unrouted::kDefaultRoute) {
-    return absl::OkStatus();
-  }
-  return ConfigurationError(
-      "nothing can reach the default route: clients without a name and clients of "
-      "other names are both refused");
-}
-
-}  // namespace
-
-namespace {
-
-// The routing of hellos. Immutable, so that a decision can be checked later.
-struct Routing {
-  std::shared_ptr<const RouteTable> routes;
-  Unrouted no_name;
-  Unrouted unknown_name;
-
-  // Empty if the hello must be rejected.
-  std::optional<RouteTable::Match> Find(absl::string_view server_name,
-                                        absl::Span<const std::string> alpn) const {
-    const std::optional<RouteTable::Match> match = routes->Find(server_name, alpn);
-    if (!match.has_value()) return std::nullopt;
-    // A default route limited to a protocol applies to hellos of any name.
-    const bool covered = !match->is_default || !match->alpn.empty();
-    if (covered || IfUnrouted(server_name) == Unrouted::kDefaultRoute) return match;
-    return std::nullopt;
-  }
-
-  Unrouted IfUnrouted(absl::string_view server_name) const {
-    return server_name.empty() ? no_name : unknown_name;
-  }
-};
 
 class SameHandlerCheck final : public RouteCheck {
  public:
@@ -100,16 +63,10 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
       }
       return choice;
     }
-    Error error;
-    error.code = ErrorCode::kNoRoute;
-    error.leg = Leg::kFront;
-    error.phase = Phase::kRoute;
+    Error error = Routing::NoRoute(report.server_name);
     if (routing_->IfUnrouted(report.server_name) != Unrouted::kClose) {
       error.alert = kAlertUnrecognizedName;
     }
-    error.detail = report.server_name.empty()
-                       ? "the ClientHello has no server name, and there is no route for that"
-                       : absl::StrCat("no route for \"", report.server_name, "\"");
     return MakeError(error);
   }
 
@@ -132,10 +89,9 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
   }
 
   absl::Status ReplaceRoutes(std::shared_ptr<const RouteTable> routes) {
-    const Unrouted no_name = routing_->no_name;
-    const Unrouted unknown_name = routing_->unknown_name;
-    if (absl::Status s = CheckRoutes(routes.get(), no_name, unknown_name); !s.ok()) return s;
-    routing_ = std::make_shared<const Routing>(Routing{std::move(routes), no_name, unknown_name});
+    Routing routing{std::move(routes), routing_->no_name, routing_->unknown_name};
+    if (absl::Status status = routing.Check(); !status.ok()) return status;
+    routing_ = std::make_shared<const Routing>(std::move(routing));
     return absl::OkStatus();
   }
 
@@ -149,8 +105,8 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
 absl::StatusOr<std::unique_ptr<SniPassthroughRouter>> SniPassthroughRouter::Create(
     Scheduler& scheduler, Dialer& dialer, SniPassthroughRouterOptions options,
     ConnectionObserver* observer) {
-  absl::Status routes = CheckRoutes(options.routes.get(), options.no_name, options.unknown_name);
-  if (!routes.ok()) return routes;
+  const Routing routing{options.routes, options.no_name, options.unknown_name};
+  if (absl::Status status = routing.Check(); !status.ok()) return status;
   if (absl::Status status = CheckConnectionOptions(options.connection); !status.ok()) return status;
   const ConnectionOptions connection = options.connection;
   auto plan = std::make_unique<Plan>(scheduler, std::move(options));

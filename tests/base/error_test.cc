@@ -50,7 +50,8 @@ TEST(ErrorTest, LimitsAreKeptAndHaveNames) {
   std::set<absl::string_view> names;
   for (const Limit limit :
        {Limit::kConnections, Limit::kFullHandshakes, Limit::kHandshakesPerSecond,
-        Limit::kHandshakesPerSecondPerClient, Limit::kKeyUpdates, Limit::kTasks}) {
+        Limit::kHandshakesPerSecondPerClient, Limit::kKeyUpdates, Limit::kTasks, Limit::kFlows,
+        Limit::kHeldDatagrams}) {
     names.insert(EnumName(limit));
     Error error;
     error.code = ErrorCode::kOverLimit;
@@ -61,7 +62,7 @@ TEST(ErrorTest, LimitsAreKeptAndHaveNames) {
     EXPECT_EQ(read->limit, limit);
     EXPECT_EQ(read->detail, "too many");
   }
-  EXPECT_EQ(names.size(), 6u);
+  EXPECT_EQ(names.size(), 8u);
 }
 
 TEST(ErrorTest, OtherStatusesCarryNoError) {

@@ -51,6 +51,8 @@ enum class Limit : uint8_t {
   kHandshakesPerSecondPerClient,  ///< …::full_handshakes_per_second_per_client.
   kKeyUpdates,                    ///< ServerTlsOptions::max_key_updates_per_minute.
   kTasks,                         ///< The number of tasks that wait in a pool of threads.
+  kFlows,                         ///< QuicFlowLimits::unproven_flows or ::flows.
+  kHeldDatagrams,                 ///< QuicFlowLimits::held_bytes.
 };
 
 /// One failure. `detail` is a sentence for people, without a final full stop. It never holds raw

@@ -76,13 +76,31 @@ struct PhaseTimes {
   absl::Duration relay;  ///< Relaying bytes.
 };
 
+/// Why a router of datagrams dropped some. None of them is answered.
+enum class DatagramDrop : uint8_t {
+  kNoFlow,           ///< It belongs to no flow, and no Initial packet leads it.
+  kMalformed,        ///< Its header leads out of the datagram.
+  kUnknownVersion,   ///< QUIC of another version than 1 and 2 would begin a flow.
+  kBadInitial,       ///< An Initial that begins no flow: too small, or its keys don't fit.
+  kRefusedFlow,      ///< Of a flow that was refused and reported.
+  kTooManyNewFlows,  ///< Over the rate of new flows of its client network.
+  kTooManyFlows,     ///< Over the number of flows, and no flow makes room.
+  kDraining,         ///< Would begin a flow while the router drains.
+  kUnprovenClient,   ///< An answer that is too long for a client with an unproven address.
+  kSocketFull,       ///< The system's buffer for sending was full.
+};
+
+/// Returns a name in snake_case, as metrics show it: "no_flow".
+absl::string_view EnumName(DatagramDrop drop);
+
 /// The report about one connection.
 struct ConnectionReport {
   uint64_t id = 0;  ///< Counts up from 1 in each block.
   ProxyMode mode = ProxyMode::kOffload;
   absl::Time accepted;  ///< When the first handler accepted it; `duration` and `times` start here.
   absl::Duration duration;
-  std::string server_name;  ///< From the client's SNI, normalised; empty when it sent none.
+  uint32_t quic_version = 0;  ///< Of a QUIC flow (wire/quic_packet.h); 0 over TCP.
+  std::string server_name;    ///< From the client's SNI, normalised; empty when it sent none.
   /// True if `server_name` was encrypted (ECH, RFC 9849). It must not be logged then: see
   /// `WithoutHiddenNames`. `error` and `failed_tries` never contain it.
   bool server_name_hidden = false;
@@ -118,6 +136,12 @@ class ConnectionObserver {
 
   /// Called when a connection was reset unread because of `limit`. There is no report about it.
   virtual void OnTurnedAway(Limit limit) { (void)limit; }
+
+  /// Called when a router of datagrams dropped some. Those of reported flows count too.
+  virtual void OnDatagramsDropped(DatagramDrop why, size_t datagrams) {
+    (void)why;
+    (void)datagrams;
+  }
 
   /// Called when the connection is closed, exactly once for each connection that a block took.
   virtual void OnClosed(const ConnectionReport& report) = 0;

@@ -25,6 +25,13 @@ namespace trestle {
 /// outlive it.
 using RouteTarget = std::variant<Backends, ConnectionHandler*>;
 
+/// The action for a connection whose server name has no route of its own.
+enum class Unrouted : uint8_t {
+  kDefaultRoute,  ///< Uses the default route; without one, as kAlert.
+  kAlert,         ///< Rejects with the alert unrecognized_name (RFC 6066 3).
+  kClose,         ///< Closes without an alert.
+};
+
 struct Route {
   /// A name pattern as in wire/server_name.h ("a.test", "*.a.test", "**.a.test"). "" is the
   /// default, for all other names and for hellos without one.

@@ -14,13 +14,6 @@
 
 namespace trestle {
 
-/// The action for a connection whose server name has no route of its own.
-enum class Unrouted : uint8_t {
-  kDefaultRoute,  ///< Uses the default route; without one, as kAlert.
-  kAlert,         ///< Rejects with the alert unrecognized_name (RFC 6066 3).
-  kClose,         ///< Closes without an alert.
-};
-
 struct SniPassthroughRouterOptions {
   /// Required: the routes. Shared, immutable.
   std::shared_ptr<const RouteTable> routes;
