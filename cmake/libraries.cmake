@@ -278,6 +278,7 @@ trestle_library(linux
     include/trestle/linux/tcp_transport.h
     include/trestle/linux/thread.h
     include/trestle/linux/thread_pool.h
+    include/trestle/linux/udp_sockets.h
   SOURCES
     lib/linux/ca_files.cc
     lib/linux/epoll_loop.cc
@@ -297,6 +298,8 @@ trestle_library(linux
     lib/linux/thread.cc
     lib/linux/thread_pool.cc
     lib/linux/timer_heap.cc
+    lib/linux/udp_scratch.cc
+    lib/linux/udp_sockets.cc
     lib/linux/write_all.cc)
 
 trestle_library(trestle TLS

@@ -36,6 +36,7 @@
 #include "trestle/linux/tcp_transport.h"
 #include "trestle/linux/thread.h"
 #include "trestle/linux/thread_pool.h"
+#include "trestle/linux/udp_sockets.h"
 #include "trestle/pki/certificate_info.h"
 #include "trestle/pki/chain_checker.h"
 #include "trestle/pki/passphrase.h"

@@ -179,12 +179,18 @@ void EpollLoop::PostFromAnyThread(absl::AnyInvocable<void()> call) {
   if (foreign_calls_.size() == 1) Wake();
 }
 
-absl::Status EpollLoop::Watch(int fd, FdWatcher& watcher) {
+absl::Status EpollLoop::Watch(int fd, FdWatcher& watcher) { return Watch(fd, watcher, kEvents); }
+
+absl::Status EpollLoop::WatchForInput(int fd, FdWatcher& watcher) {
+  return Watch(fd, watcher, EPOLLIN | EPOLLET);
+}
+
+absl::Status EpollLoop::Watch(int fd, FdWatcher& watcher, uint32_t events) {
   if (static_cast<size_t>(fd) >= watched_.size()) watched_.resize(fd + 1);
   Watched& watched = watched_[fd];
   if (watched.watcher == nullptr) {
     epoll_event event = {};
-    event.events = kEvents;
+    event.events = events;
     event.data.u64 = Tag(fd, ++watched.generation);
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
       return SystemError("cannot watch a descriptor", errno);

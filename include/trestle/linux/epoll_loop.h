@@ -106,6 +106,10 @@ class EpollLoop final : public FdLoop {
   /// Reports edges. A second call for a descriptor makes no system call.
   absl::Status Watch(int fd, FdWatcher& watcher) override;
 
+  /// As `Watch`, without reports that `fd` can be written: for sockets of datagrams, which report
+  /// that after each one.
+  absl::Status WatchForInput(int fd, FdWatcher& watcher);
+
   /// Does nothing.
   void Await(int /*fd*/, uint32_t /*events*/) override {}
 
@@ -124,6 +128,7 @@ class EpollLoop final : public FdLoop {
 
   void ReadClocks() const;
   absl::Duration TimeToNextCall() const;
+  absl::Status Watch(int fd, FdWatcher& watcher, uint32_t events);
   int64_t monotonic_ns() const { return absl::ToInt64Nanoseconds(monotonic_.since_start()); }
   bool DispatchReady(int wait_ms);
   bool MakeCallsWithoutDelay();
