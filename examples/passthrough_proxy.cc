@@ -20,7 +20,9 @@
 #include "examples/support/program.h"
 #include "examples/support/proxy_flags.h"
 #include "examples/support/proxy_host.h"
+#include "examples/support/quic_part.h"
 #include "trestle/linux/file.h"
+#include "trestle/proxy/quic_passthrough_router.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/proxy/route_text.h"
 #include "trestle/proxy/sni_passthrough_router.h"
@@ -49,7 +51,8 @@ namespace {
 constexpr size_t kMaxRoutesFileBytes = 128 << 20;
 
 constexpr char kUsage[] =
-    "Routes TLS connections by the client's server name, without decrypting them.\n"
+    "Routes TLS connections by the client's server name, without decrypting them; with --quic\n"
+    "also QUIC (HTTP/3).\n"
     "SIGHUP loads the files again; SIGTERM and SIGINT let open connections finish, a second\n"
     "one cuts them.\n\n"
     "  passthrough_proxy --listen=127.0.0.1:8443 \\\n"
@@ -123,6 +126,10 @@ absl::Status ReplaceRoutes(ProxyHost& host, const std::shared_ptr<const RouteTab
     absl::MutexLock lock(&mutex);
     replaced.Update(std::move(status));
   });
+  if (!replaced.ok()) return replaced;
+  host.ForEachPart([&](WorkerPart& part) {
+    replaced.Update(static_cast<QuicPart&>(part).router().ReplaceRoutes(table));
+  });
   return replaced;
 }
 
@@ -183,6 +190,17 @@ int main(int argc, char** argv) {
   host.SetWatcher(admin.get());
   if (const std::vector<std::string> files = WatchedFiles(); !files.empty()) {
     host.OnReload([&] { return Reload(host, ech.get()); }, files);
+  }
+  QuicPassthroughRouterOptions quic = OrExit(QuicPart::OptionsFromFlags());
+  quic.routes = table;
+  quic.no_name = options.no_name;
+  quic.unknown_name = options.unknown_name;
+  quic.limiter = options.connection.limiter;
+  if (QuicPart::IsWanted()) {
+    host.SetWorkerPart(
+        [&](EpollLoop& loop, const WorkerAddress& address, ConnectionObserver* observer) {
+          return QuicPart::Create(loop, address, quic, observer);
+        });
   }
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {

@@ -10,6 +10,7 @@
 #include "examples/support/json_values.h"
 #include "trestle/base/error.h"
 #include "trestle/watch/probe_findings.h"
+#include "trestle/wire/quic_packet.h"
 
 namespace trestle::examples {
 namespace {
@@ -109,6 +110,11 @@ Json HelloOf(const std::optional<HelloReport>& hello) {
           {"ja4", hello->ja4}};
 }
 
+Json QuicVersionOf(const ConnectionReport& report) {
+  if (report.quic_version == 0) return nullptr;
+  return report.quic_version == kQuicV2 ? "2" : "1";
+}
+
 const char* OutcomeOf(const ConnectionReport& report) {
   if (report.handed_over) return "handed_over";
   if (!report.ok()) return "failed";
@@ -133,6 +139,7 @@ std::string ConnectionAsJson(const ConnectionReport& whole_report, absl::Time no
       {"outcome", OutcomeOf(report)},
       {"error", FailureOf(report.error)},
       {"duration_ms", absl::ToDoubleMilliseconds(report.duration)},
+      {"quic_version", QuicVersionOf(report)},
       {"server_name", report.server_name},
       {"route", report.route},
       {"hello", HelloOf(report.hello)},

@@ -5,6 +5,7 @@
 #include "absl/time/time.h"
 #include "examples/support/connection_json.h"
 #include "examples/support/log.h"
+#include "trestle/wire/quic_packet.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle::examples {
@@ -25,6 +26,11 @@ std::string DescribeClient(const LegReport& leg) {
   if (leg.tls == nullptr || leg.tls->peer_identity == nullptr) return "";
   return absl::StrCat(" client_certificate=\"",
                       EscapeForLog(leg.tls->peer_identity->subject, kMaxSubjectBytes), "\"");
+}
+
+std::string DescribeQuic(const ConnectionReport& report) {
+  if (report.quic_version == 0) return "";
+  return report.quic_version == kQuicV2 ? " quic=2" : " quic=1";
 }
 
 // Escapes quotes, so that a value ends at its quotes. Other bytes of messages are printable
@@ -55,10 +61,11 @@ std::string DescribeConnection(const ConnectionReport& whole_report) {
   const bool proxied = report.front.via != Endpoint();
   return absl::StrCat("client=", report.front.peer.ToString(),
                       proxied ? absl::StrCat(" via=", report.front.via.ToString()) : "",
-                      " mode=", EnumName(report.mode), " sni=", OrDash(report.server_name),
-                      " front=", DescribeTls(report.front), DescribeClient(report.front),
-                      " backend=", report.back.peer.ToString(), " back=", DescribeTls(report.back),
-                      " up=", report.back.bytes_written, " down=", report.front.bytes_written,
+                      " mode=", EnumName(report.mode), DescribeQuic(report),
+                      " sni=", OrDash(report.server_name), " front=", DescribeTls(report.front),
+                      DescribeClient(report.front), " backend=", report.back.peer.ToString(),
+                      " back=", DescribeTls(report.back), " up=", report.back.bytes_written,
+                      " down=", report.front.bytes_written,
                       " duration=", absl::FormatDuration(duration), " status=\"",
                       EscapeQuotes(DescribeStatus(report)), "\"");
 }

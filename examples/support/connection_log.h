@@ -12,6 +12,7 @@ namespace trestle::examples {
 /// Returns a description of a connection, without a line feed:
 ///   client=127.0.0.1:40000 mode=bridge sni=a.test front=TLSv1.3/TLS_AES_128_GCM_SHA256/X25519
 ///   backend=127.0.0.1:8443 back=TLSv1.3/… up=81 down=2048 duration=3.2ms status="ok"
+/// A QUIC flow has its version behind the mode: "mode=passthrough quic=1".
 std::string DescribeConnection(const ConnectionReport& report);
 
 enum class ConnectionLogFormat {

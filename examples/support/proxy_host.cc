@@ -85,6 +85,16 @@ class ProxyHost::Worker {
     return absl::OkStatus();
   }
 
+  /// Call it after `MakeBlocks`, whose observer the part gets too.
+  absl::Status MakePart(WorkerPartFactory& new_part, const WorkerAddress& address,
+                        ConnectionObserver* shared) {
+    absl::StatusOr<std::unique_ptr<WorkerPart>> part =
+        new_part(*loop_, address, observer_ != nullptr ? observer_.get() : shared);
+    if (!part.ok()) return part.status();
+    part_ = *std::move(part);
+    return absl::OkStatus();
+  }
+
   /// Starts accepting connections.
   absl::Status Start() {
     absl::StatusOr<Thread> thread = Thread::Start([this] { loop_->Run(); });
@@ -92,7 +102,14 @@ class ProxyHost::Worker {
     return thread.status();
   }
 
+  /// Drains the blocks and the part at the same time.
   void Drain(absl::Duration timeout, absl::AnyInvocable<void()> done) {
+    if (part_ != nullptr) {
+      part_->Drain(timeout, [this] {
+        part_drained_ = true;
+        if (blocks_drained_) std::exchange(blocks_drained_, nullptr)();
+      });
+    }
     listener_->Retire(
         [this, deadline = loop_->MonotonicNow() + timeout, done = std::move(done)]() mutable {
           listener_.reset();
@@ -112,12 +129,17 @@ class ProxyHost::Worker {
 
   EpollLoop& loop() { return *loop_; }
   Blocks& blocks() { return blocks_; }
+  WorkerPart* part() { return part_.get(); }
   const TcpListener& listener() const { return *listener_; }
 
  private:
   // Drains in reverse order, because the last block may hand connections over to the others.
   void DrainBlocks(size_t count, MonotonicTime deadline, absl::AnyInvocable<void()> done) {
-    if (count == 0) return done();
+    if (count == 0 && (part_ == nullptr || part_drained_)) return done();
+    if (count == 0) {
+      blocks_drained_ = std::move(done);
+      return;
+    }
     blocks_[count - 1]->Drain(TimeLeft(deadline),
                               [this, count, deadline, done = std::move(done)]() mutable {
                                 DrainBlocks(count - 1, deadline, std::move(done));
@@ -135,6 +157,9 @@ class ProxyHost::Worker {
   std::vector<std::unique_ptr<ThreadPart>> parts_;
   Blocks blocks_;
   std::unique_ptr<TcpListener> listener_;
+  std::unique_ptr<WorkerPart> part_;  // May be null.
+  bool part_drained_ = false;
+  absl::AnyInvocable<void()> blocks_drained_;  // Set while only the part drains.
   Thread thread_;
 };
 
@@ -197,6 +222,11 @@ absl::Status ProxyHost::StartWorkers(BlockFactory& new_blocks) {
     std::unique_ptr<ConnectionObserver> own;
     if (watcher_ != nullptr) own = watcher_->NewObserver(observer);
     status = workers_.back()->MakeBlocks(new_blocks, std::move(own), observer);
+    if (status.ok() && new_part_) {
+      const WorkerAddress address = {workers_[0]->listener().local_endpoint(),
+                                     i == 0 ? options_.port_use : PortUse::kJoin, i == 0};
+      status = workers_.back()->MakePart(new_part_, address, observer);
+    }
     if (!status.ok()) return status;
   }
   absl::Status started;
@@ -217,6 +247,18 @@ void ProxyHost::ForEachThread(const std::function<void(Blocks&)>& call) {
     });
   }
   pending.Wait();
+}
+
+void ProxyHost::ForEachPart(const std::function<void(WorkerPart&)>& call) {
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    if (worker->part() == nullptr) continue;
+    absl::BlockingCounter pending(1);
+    worker->loop().PostFromAnyThread([&call, &pending, &part = *worker->part()] {
+      call(part);
+      pending.DecrementCount();
+    });
+    pending.Wait();
+  }
 }
 
 void ProxyHost::DrainOlderCertificates(uint64_t generation) {

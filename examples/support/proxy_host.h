@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -56,6 +57,28 @@ absl::StatusOr<Blocks> Alone(absl::StatusOr<std::unique_ptr<Block>> block) {
   blocks.push_back(*std::move(block));
   return blocks;
 }
+
+/// Where a worker's listener accepts connections.
+struct WorkerAddress {
+  Endpoint endpoint;
+  /// As the listener used it; kJoin for the second and later workers.
+  PortUse port_use = PortUse::kClaim;
+  bool is_first = true;  ///< Of the workers.
+};
+
+/// What a worker serves beside its blocks, on its own loop: datagrams, for example. Created and
+/// destroyed while the loop doesn't run; other calls come from its thread.
+class WorkerPart {
+ public:
+  virtual ~WorkerPart() = default;
+
+  /// As `ProxyBlock::Drain`.
+  virtual void Drain(absl::Duration timeout, absl::AnyInvocable<void()> done) = 0;
+};
+
+/// Creates the part of one worker. The loop and the observer (which may be null) outlive it.
+using WorkerPartFactory = absl::AnyInvocable<absl::StatusOr<std::unique_ptr<WorkerPart>>(
+    EpollLoop&, const WorkerAddress&, ConnectionObserver*)>;
 
 /// Another part that runs on the main loop, where it delays no connection.
 class MainLoopPart {
@@ -121,6 +144,9 @@ class ProxyHost {
   /// thread that the factory works for.
   void Keep(std::unique_ptr<ThreadPart> part);
 
+  /// Gives each worker a part. Call it before `Run`.
+  void SetWorkerPart(WorkerPartFactory new_part) { new_part_ = std::move(new_part); }
+
   /// Serves connections until SIGTERM or SIGINT. Then it stops accepting and lets open connections
   /// finish, for at most the drain timeout; a second signal cuts them. Returns OK in both cases, or
   /// an error if the start failed.
@@ -129,6 +155,9 @@ class ProxyHost {
   /// Calls `call` with each thread's blocks, on its thread, and returns after all calls. Call it on
   /// the main thread while `Run` runs.
   void ForEachThread(const std::function<void(Blocks&)>& call);
+
+  /// The same for the workers' parts. Without `SetWorkerPart` there are none.
+  void ForEachPart(const std::function<void(WorkerPart&)>& call);
 
   /// Drains connections that began with certificates older than `generation`, as the options say.
   /// Call it after a replacement of certificates, while `Run` runs.
@@ -155,6 +184,7 @@ class ProxyHost {
   ConnectionLog log_;
   ProxyHostWatcher* watcher_ = nullptr;
   std::vector<MainLoopPart*> parts_;
+  WorkerPartFactory new_part_;
   absl::AnyInvocable<absl::StatusOr<std::string>()> reload_;
   std::vector<std::string> watched_files_;
   std::unique_ptr<EpollLoop> main_loop_;  // Signals only; connections run on the workers' loops.

@@ -3,6 +3,7 @@
 #include <map>
 #include <optional>
 #include <sstream>
+#include <tuple>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -166,6 +167,18 @@ class ProxyMetrics::Families {
                   .Name("trestle_open_connections")
                   .Help("Connections through which bytes flow")
                   .Register(registry)),
+        quic_flows_(BuildCounter()
+                        .Name("trestle_quic_flows_total")
+                        .Help("QUIC flows that are over, by how they ended; connections too")
+                        .Register(registry)),
+        open_quic_flows_(BuildGauge()
+                             .Name("trestle_open_quic_flows")
+                             .Help("QUIC flows whose backend has answered; connections too")
+                             .Register(registry)),
+        dropped_(BuildCounter()
+                     .Name("trestle_datagrams_dropped_total")
+                     .Help("Datagrams that a router of QUIC dropped, by reason")
+                     .Register(registry)),
         handshakes_(BuildCounter()
                         .Name("trestle_handshakes_total")
                         .Help("TLS handshakes that were begun and are over")
@@ -219,19 +232,29 @@ class ProxyMetrics::Families {
     CountRefusal(error);
   }
 
-  void Opened() { open_.Add({}).Increment(); }
+  void Opened(const ConnectionReport& report) {
+    open_.Add({}).Increment();
+    if (report.quic_version != 0) open_quic_flows_.Add({}).Increment();
+  }
+
+  void Dropped(DatagramDrop why, size_t datagrams) {
+    dropped_.Add({{"reason", String(EnumName(why))}}).Increment(static_cast<double>(datagrams));
+  }
 
   void Closed(const ConnectionReport& report, bool was_open) {
+    const bool quic = report.quic_version != 0;
     if (was_open) open_.Add({}).Decrement();
+    if (was_open && quic) open_quic_flows_.Add({}).Decrement();
     // If another block reads the hello again, the first block counts the records, which it sees.
     // The second block counts the bytes.
-    if (report.hello.has_value()) {
+    if (report.hello.has_value() && !quic) {
       hello_records_.Add({}, kHelloRecords).Observe(static_cast<double>(report.hello->records));
     }
     if (report.handed_over) return;
     const std::optional<Error>& error = report.error;
     const std::string result = error.has_value() ? String(EnumName(error->code)) : "ok";
     connections_.Add({{"mode", String(EnumName(report.mode))}, {"result", result}}).Increment();
+    if (quic) quic_flows_.Add({{"result", result}}).Increment();
     if (error.has_value()) CountRefusal(*error);
     CountHandshake(Leg::kFront, report.front, report.times.front, error);
     CountHandshake(Leg::kBack, report.back, report.times.back, error);
@@ -289,6 +312,9 @@ class ProxyMetrics::Families {
 
   Family<Counter>& connections_;
   Family<Gauge>& open_;
+  Family<Counter>& quic_flows_;
+  Family<Gauge>& open_quic_flows_;
+  Family<Counter>& dropped_;
   Family<Counter>& handshakes_;
   Family<Histogram>& handshake_seconds_;
   Family<Counter>& bytes_;
@@ -306,7 +332,7 @@ class ProxyMetrics::Observer final : public ConnectionObserver {
 
   void OnEstablished(const ConnectionReport& report) override {
     open_.insert(KeyOf(report));
-    families_.Opened();
+    families_.Opened(report);
     if (next_ != nullptr) next_->OnEstablished(report);
   }
 
@@ -315,15 +341,23 @@ class ProxyMetrics::Observer final : public ConnectionObserver {
     if (next_ != nullptr) next_->OnTurnedAway(limit);
   }
 
+  void OnDatagramsDropped(DatagramDrop why, size_t datagrams) override {
+    families_.Dropped(why, datagrams);
+    if (next_ != nullptr) next_->OnDatagramsDropped(why, datagrams);
+  }
+
   void OnClosed(const ConnectionReport& report) override {
     families_.Closed(report, open_.erase(KeyOf(report)) > 0);
     if (next_ != nullptr) next_->OnClosed(report);
   }
 
  private:
-  // Each block numbers its own connections; no two open connections share a client's port.
-  using Key = std::pair<uint64_t, Endpoint>;
-  static Key KeyOf(const ConnectionReport& report) { return {report.id, report.front.peer}; }
+  // Each block numbers its own connections; no two open connections share a client's port, unless
+  // one is of TCP.
+  using Key = std::tuple<uint64_t, Endpoint, bool>;
+  static Key KeyOf(const ConnectionReport& report) {
+    return {report.id, report.front.peer, report.quic_version != 0};
+  }
 
   Families& families_;
   ConnectionObserver* const next_;

@@ -34,10 +34,10 @@ struct DatagramResult {
   IoState state = IoState::kOk;  ///< Never kEndOfStream.
 };
 
-/// Receives a callback when a `Receive` that returned kWouldBlock may have datagrams, or fail. A
-/// callback is a hint: there may be none.
+/// Receives the callbacks of a socket. A callback is a hint: there may be nothing to read.
 class DatagramHandler {
  public:
+  /// Called when a `Receive` that returned kWouldBlock may have datagrams, or fail.
   virtual void OnReadable() = 0;
 
  protected:

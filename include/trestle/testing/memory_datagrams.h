@@ -48,9 +48,11 @@ class MemoryDatagrams final : public DatagramDialer {
   /// Opens a socket on a made-up address: ports 1 to 65535 of 198.18.0.0/15 in turn.
   absl::StatusOr<std::unique_ptr<DatagramSocket>> Connect(const Endpoint& peer) override;
 
-  /// Sets the faults of the way to `peer`, or to all addresses without faults of their own. Applies
-  /// to datagrams that are sent from now on.
+  /// Sets the faults of the ways to all addresses without faults of their own, for datagrams that
+  /// are sent from now on.
   void SetFaults(const DatagramFaults& faults);
+
+  /// Sets the faults of the way to `peer`.
   void SetFaultsTo(const Endpoint& peer, const DatagramFaults& faults);
 
   /// Makes `Connect` fail from now on, as if no descriptor were left; false ends that.

@@ -99,6 +99,37 @@ TEST_F(MetricsTest, RejectionsHaveTheirLimit) {
   e2e::ExpectPromtoolLikes(text);
 }
 
+TEST_F(MetricsTest, QuicFlowsAndDroppedDatagrams) {
+  const std::unique_ptr<ConnectionObserver> observer = metrics_.NewObserver(nullptr);
+  ConnectionReport flow;
+  flow.id = 1;
+  flow.mode = ProxyMode::kPassthrough;
+  flow.quic_version = 1;
+  flow.hello.emplace();
+  flow.hello->bytes = 1500;
+  ConnectionReport of_tcp = flow;  // With the same number and port.
+  of_tcp.quic_version = 0;
+  observer->OnEstablished(flow);
+  observer->OnEstablished(of_tcp);
+  observer->OnDatagramsDropped(DatagramDrop::kNoFlow, 3);
+  observer->OnDatagramsDropped(DatagramDrop::kSocketFull, 1);
+  const std::string open = metrics_.Text(now_);
+  EXPECT_THAT(open, HasSubstr("\ntrestle_open_quic_flows 1\n"));
+  EXPECT_THAT(open, HasSubstr("\ntrestle_open_connections 2\n"));
+  observer->OnClosed(flow);
+  const std::string text = metrics_.Text(now_);
+  for (const char* line : {"trestle_open_quic_flows 0", "trestle_open_connections 1",
+                           "trestle_quic_flows_total{result=\"ok\"} 1",
+                           "trestle_connections_total{mode=\"passthrough\",result=\"ok\"} 1",
+                           "trestle_datagrams_dropped_total{reason=\"no_flow\"} 3",
+                           "trestle_datagrams_dropped_total{reason=\"socket_full\"} 1"}) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("\n", line, "\n")));
+  }
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("trestle_hello_records_count")))
+      << "QUIC has no TLS records";
+  e2e::ExpectPromtoolLikes(text);
+}
+
 TEST_F(MetricsTest, AHelloThatARouterHandsOverIsCountedOnce) {
   const std::unique_ptr<ConnectionObserver> observer = metrics_.NewObserver(nullptr);
   ConnectionReport routed;

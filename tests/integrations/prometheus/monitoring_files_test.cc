@@ -57,6 +57,10 @@ TEST_F(MonitoringFilesTest, TheDocumentsUseExistingNames) {
   report.hello->bytes = 1500;
   report.error = ToError(MakeError(ErrorCode::kTimeout, Leg::kBack, Phase::kRelay, "x"));
   observer->OnClosed(report);
+  report.quic_version = 1;
+  observer->OnEstablished(report);
+  observer->OnDatagramsDropped(DatagramDrop::kNoFlow, 1);
+  observer->OnClosed(report);
   metrics_.SetTicketKeyTime([](absl::Time now) { return now; });
   metrics_.SetEchCounts([] { return EchCounts(); });
   metrics_.SetLostRecords([] { return std::map<std::string, uint64_t>{{"stderr", 0}}; });
