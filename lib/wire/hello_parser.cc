@@ -281,8 +281,8 @@ absl::Status ParseClientHello(ByteView message, const ServerNameRules& rules, Cl
     fault.detail = "no ClientHello message";
   } else if (message.size() - header !=
              static_cast<size_t>(message[1] << 16 | message[2] << 8 | message[3])) {
-    detail = "a handshake length that doesn't match the message";
-  } else if (wire_internal::ParseHello(message, rules, hello, detail)) {
+    fault.detail = "a handshake length that doesn't match the message";
+  } else if (wire_internal::ParseHello(message, rules, hello, fault)) {
     return absl::OkStatus();
   }
   Error error;
