@@ -31,10 +31,12 @@ class TokenBucket {
   /// Creates a full bucket.
   TokenBucket(double per_second, double burst);
 
-  /// `Has` returns whether a token is available; `Take` takes it, after `Has` returned true.
+  /// Returns whether a token is available.
   bool Has(MonotonicTime now);
+  /// Takes a token, after `Has` returned true.
   void Take() { tokens_ -= 1; }
 
+  /// Returns whether no token is missing at `now`.
   bool IsFull(MonotonicTime now);
 
  private:
@@ -49,6 +51,7 @@ class TokenBucket {
 /// Not thread-safe.
 class ClientBudget {
  public:
+  /// The rates of the budget, and what a network is.
   struct Options {
     double per_second = 0;
     double burst = 1;
@@ -60,6 +63,7 @@ class ClientBudget {
     size_t max_networks = 1 << 16;
   };
 
+  /// Makes a budget that is full for every network.
   explicit ClientBudget(const Options& options) : options_(options) {}
 
   /// Returns the bucket of the network of `client`, valid until the next call. Returns null if

@@ -22,6 +22,7 @@ namespace trestle {
 /// Endpoint stores the IPv4 address within, so comparisons, hashes and ranges see one form only.
 class Endpoint {
  public:
+  /// The kinds of endpoint.
   enum class Family : uint8_t { kNone, kIpv4, kIpv6, kUnix };
 
   /// The longest path of a Unix-domain socket, in bytes; without the "@" of an abstract one.

@@ -24,6 +24,7 @@ constexpr Leg SourceOf(Direction direction) {
 /// A decision about the pending bytes, made by one of the five functions below.
 class Verdict {
  public:
+  /// What happens to the pending bytes.
   enum class Action : uint8_t { kForward, kReplace, kHold, kWait, kBlock };
 
   /// Passes on the first `bytes` of the pending bytes unchanged. A number above the size of the

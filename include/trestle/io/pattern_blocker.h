@@ -13,6 +13,7 @@
 
 namespace trestle {
 
+/// Options of a PatternBlocker.
 struct PatternBlockerOptions {
   /// Compared byte by byte. An empty pattern, and one that doesn't fit into the relay's buffer
   /// (`RelayOptions::buffer_bytes`), never matches.

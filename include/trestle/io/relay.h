@@ -20,6 +20,7 @@ namespace trestle {
 
 class RelayPipe;
 
+/// Limits of a relay.
 struct RelayOptions {
   /// Ends the relay with ErrorCode::kTimeout if no byte moves in either direction for this long.
   absl::Duration idle_timeout = absl::Minutes(5);
@@ -63,8 +64,10 @@ class Relay final {
   /// Starts the relay; call it once. Calls `done` once, from the loop and never inside this call.
   void Start(absl::AnyInvocable<void(absl::Status)> done);
 
-  /// Return the number of bytes read from a leg, and accepted by a leg, so far.
+  /// Returns the number of bytes read from `leg` so far.
   uint64_t bytes_read(Leg leg) const;
+
+  /// Returns the number of bytes that `leg` accepted so far.
   uint64_t bytes_written(Leg leg) const;
 
   /// Returns the part of `bytes_written` that bypassed this process (`Transport::splice_pool`).

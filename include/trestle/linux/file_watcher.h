@@ -24,6 +24,7 @@
 
 namespace trestle {
 
+/// Options of a FileWatcher.
 struct FileWatcherOptions {
   /// A change is reported after this time without further events, or after ten times this time if
   /// events continue.

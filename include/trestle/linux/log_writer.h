@@ -16,6 +16,7 @@
 
 namespace trestle {
 
+/// Options of a LogWriter.
 struct LogWriterOptions {
   /// Maximum bytes of pending lines. When full, lines are dropped until half of the space is free.
   size_t max_queued_bytes = 1 << 20;

@@ -8,6 +8,7 @@
 
 namespace trestle {
 
+/// A descriptor that is closed on destruction. Movable; -1 for none.
 class OwnedFd final {
  public:
   OwnedFd() = default;

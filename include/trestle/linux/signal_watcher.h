@@ -19,6 +19,7 @@ namespace trestle {
 /// main(), before any thread starts: a thread that does not block them receives them instead.
 absl::Status BlockSignals(absl::Span<const int> signals);
 
+/// Watches signals by a descriptor of the loop.
 class SignalWatcher final : private FdWatcher {
  public:
   using Callback = absl::AnyInvocable<void(int signal)>;

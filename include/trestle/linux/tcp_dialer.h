@@ -11,6 +11,7 @@
 
 namespace trestle {
 
+/// Options of a TcpDialer.
 struct TcpDialerOptions {
   /// Fails an attempt with ErrorCode::kTimeout after this time. InfiniteDuration uses the system's
   /// limit, about two minutes.
@@ -19,6 +20,7 @@ struct TcpDialerOptions {
   absl::Duration keepalive = absl::ZeroDuration();
 };
 
+/// Dials by TCP, or to a Unix-domain socket.
 class TcpDialer final : public Dialer {
  public:
   /// Creates a dialer. `loop` must outlive the dialer and all its connections.

@@ -35,6 +35,7 @@ enum class PortUse : uint8_t {
   kJoin,
 };
 
+/// Options of a TcpListener.
 struct TcpListenerOptions {
   PortUse port_use = PortUse::kClaim;
   /// Maximum number of connections waiting for accept; the system may have a lower limit.
@@ -56,6 +57,7 @@ struct TcpListenerOptions {
 
 class SocketFile;
 
+/// Accepts connections of one address on one loop. All calls come from the loop's thread.
 class TcpListener final : private FdWatcher {
  public:
   using Callback = absl::AnyInvocable<void(std::unique_ptr<Transport>)>;

@@ -18,6 +18,7 @@
 
 namespace trestle {
 
+/// Options of a ThreadPool.
 struct ThreadPoolOptions {
   /// Number of threads, 1 to 64.
   int threads = 2;

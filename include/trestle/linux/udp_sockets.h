@@ -13,6 +13,7 @@
 
 namespace trestle {
 
+/// Options of a UDP socket.
 struct UdpSocketOptions {
   /// kJoin for the second and later threads of a server, which share the address. The system
   /// distributes datagrams by both addresses, so that a flow stays with its socket as long as no

@@ -69,6 +69,7 @@ struct ServedChain {
 class ChainInfo {
  public:
   ChainInfo() = default;
+  /// Takes the certificates of a chain, leaf first.
   explicit ChainInfo(std::vector<CertificateInfo> certificates)
       : description_(
             std::make_shared<Description>(Description{std::move(certificates), std::nullopt})) {}

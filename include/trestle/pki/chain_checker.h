@@ -56,6 +56,7 @@ struct MissingCertificate {
 /// Returns the name of a state in snake_case: "revoked".
 absl::string_view EnumName(StapleState state);
 
+/// The verdict about one chain, and its forecast.
 struct ChainReport {
   /// OK, or the Error of a connection: kCertificateExpired, kNameMismatch or
   /// kCertificateUntrusted.
@@ -77,6 +78,7 @@ struct ChainReport {
   std::optional<FutureFailure> first_failure;
 };
 
+/// What a ChainChecker trusts, and how strict it is.
 struct ChainCheckerOptions {
   /// Required. Checks its revocation lists if it has any.
   std::shared_ptr<const TrustStore> trust;

@@ -62,6 +62,7 @@ struct RoutedHello {
   std::vector<std::shared_ptr<const RouteCheck>> checks;
 };
 
+/// A connection on its way from one handler to the next. Movable.
 struct Accepted {
   Accepted() = default;
 

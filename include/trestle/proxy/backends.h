@@ -25,6 +25,7 @@ struct Backends {
   Backends() = default;
   /// Converts from one address, the usual case.
   Backends(const Endpoint& endpoint) : endpoints({endpoint}) {}  // NOLINT(runtime/explicit)
+  /// Makes a list of addresses.
   Backends(std::initializer_list<Endpoint> list, Balance balance = Balance::kRoundRobin)
       : endpoints(list), balance(balance) {}
 

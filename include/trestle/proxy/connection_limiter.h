@@ -61,11 +61,13 @@ class ConnectionLimiter {
   /// Counts a connection in; returns false at the limit. After true, the caller must call
   /// `CloseConnection` once. `ConnectionSlot` makes both calls.
   bool OpenConnection();
+  /// Counts a connection out.
   void CloseConnection();
 
   /// Starts a full handshake with `client`, or fails with ErrorCode::kOverLimit. After OK, the
   /// caller must call `Finish` once.
   absl::Status Begin(const Endpoint& client, MonotonicTime now);
+  /// Ends a full handshake that `Begin` allowed.
   void Finish();
 
   size_t open_connections() const;
@@ -109,6 +111,7 @@ class ConnectionSlot {
 
   const std::shared_ptr<ConnectionLimiter>& limiter() const { return limiter_; }
 
+  /// Gives the slot back; an empty slot stays empty.
   void Release() {
     if (limiter_ != nullptr) limiter_->CloseConnection();
     limiter_ = nullptr;

@@ -29,6 +29,7 @@ struct ContentTarget {
 /// A reader's decision on the bytes so far, created by one of the four functions.
 class ContentAnswer {
  public:
+  /// What the answer asks for.
   enum class Action : uint8_t { kReadMore, kGo, kNoRoute, kRefuse };
 
   /// Asks for more bytes. If the client has ended its stream, the connection ends with
@@ -49,6 +50,7 @@ class ContentAnswer {
   static ContentAnswer NoRoute(std::string reason, std::string last_words = {}) {
     return Ended(Action::kNoRoute, std::move(reason), std::move(last_words));
   }
+  /// Ends the connection: `reason` goes to the observer, `last_words` to the client.
   static ContentAnswer Refuse(std::string reason, std::string last_words = {}) {
     return Ended(Action::kRefuse, std::move(reason), std::move(last_words));
   }
@@ -89,6 +91,7 @@ class ContentReader {
 using ContentReaderFactory =
     absl::AnyInvocable<std::unique_ptr<ContentReader>(const ConnectionReport& connection)>;
 
+/// Routing by the client's first bytes of clear text; off without a factory.
 struct ContentRouting {
   ContentReaderFactory new_reader = {};  ///< Empty: no content routing.
   /// The maximum number of bytes to read before the choice.

@@ -53,6 +53,7 @@ struct QuicFlowLimits {
   absl::Duration drain_idle_timeout = absl::Seconds(5);
 };
 
+/// Options of a QuicPassthroughRouter.
 struct QuicPassthroughRouterOptions {
   /// Required: the routes. A TCP router may have the same table. A route to a handler refuses the
   /// flow: handlers take streams.

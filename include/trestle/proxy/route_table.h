@@ -32,6 +32,7 @@ enum class Unrouted : uint8_t {
   kClose,         ///< Closes without an alert.
 };
 
+/// A name pattern and its target.
 struct Route {
   /// A name pattern as in wire/server_name.h ("a.test", "*.a.test", "**.a.test"). "" is the
   /// default, for all other names and for hellos without one.
@@ -42,6 +43,7 @@ struct Route {
   std::string alpn = {};
 };
 
+/// An immutable set of routes. May be used from several threads.
 class RouteTable {
  public:
   ~RouteTable();

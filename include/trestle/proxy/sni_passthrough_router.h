@@ -14,6 +14,7 @@
 
 namespace trestle {
 
+/// Options of a SniPassthroughRouter.
 struct SniPassthroughRouterOptions {
   /// Required: the routes. Shared, immutable.
   std::shared_ptr<const RouteTable> routes;

@@ -57,6 +57,7 @@ struct EagerAlpnOptions {
   size_t max_remembered = 1024;
 };
 
+/// Options of a TlsBridge.
 struct TlsBridgeOptions {
   /// Required: certificates and parameters for clients.
   std::shared_ptr<const ServerTlsConfig> front_tls;
@@ -117,6 +118,7 @@ struct TlsBridgeOptions {
   EagerAlpnOptions eager_alpn = {};
 };
 
+/// The block for bridging: a TLS session on each leg.
 class TlsBridge final : public ProxyBlock {
  public:
   /// Creates a bridge. Fails with ErrorCode::kConfiguration if a required option is missing or

@@ -15,6 +15,7 @@
 
 namespace trestle {
 
+/// Options of a TlsTerminator.
 struct TlsTerminatorOptions {
   /// Required: certificates and parameters for clients.
   std::shared_ptr<const ServerTlsConfig> front_tls;
@@ -47,6 +48,7 @@ struct TlsTerminatorOptions {
   ConnectionHandler* handler = nullptr;
 };
 
+/// The block for offload: TLS on the front leg only.
 class TlsTerminator final : public ProxyBlock {
  public:
   /// Creates a terminator. Fails with ErrorCode::kConfiguration if a required option is missing, a

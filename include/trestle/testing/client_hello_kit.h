@@ -25,11 +25,15 @@ class HelloBuilder {
   /// suites and one of TLS 1.2, null compression, and an empty extension block.
   HelloBuilder();
 
+  /// Sets legacy_version (RFC 8446 4.1.2).
   HelloBuilder& SetLegacyVersion(uint16_t version);
   /// Sets the 32 bytes of the random, derived from `seed`.
   HelloBuilder& SetRandom(uint64_t seed);
+  /// Sets legacy_session_id.
   HelloBuilder& SetSessionId(absl::string_view id);
+  /// Sets the cipher suites.
   HelloBuilder& SetCipherSuites(absl::Span<const uint16_t> suites);
+  /// Sets legacy_compression_methods.
   HelloBuilder& SetCompressionMethods(absl::string_view methods);
   /// Omits the extension block, as some TLS 1.0 clients do.
   HelloBuilder& OmitExtensionBlock();
@@ -46,13 +50,18 @@ class HelloBuilder {
   /// These replace the named extension in its place; if there is none, they add it after the
   /// others.
   HelloBuilder& SetServerName(absl::string_view host_name);
+  /// Sets the offered protocols (RFC 7301).
   HelloBuilder& SetAlpn(absl::Span<const absl::string_view> protocols);
+  /// Sets supported_versions (RFC 8446 4.2.1).
   HelloBuilder& SetVersions(absl::Span<const uint16_t> versions);
+  /// Sets supported_groups (RFC 8446 4.2.7).
   HelloBuilder& SetGroups(absl::Span<const uint16_t> groups);
+  /// Sets signature_algorithms (RFC 8446 4.2.3).
   HelloBuilder& SetSignatureAlgorithms(absl::Span<const uint16_t> algorithms);
   /// Makes one share for each group. A server can answer the shares of X25519, P-256, and
   /// ML-KEM-768 with X25519, but their private key is unknown. Other groups get one byte.
   HelloBuilder& SetKeyShares(absl::Span<const uint16_t> groups);
+  /// Replaces the extension `type`, at its place.
   HelloBuilder& Replace(uint16_t type, absl::string_view body);
 
   /// Adds a GREASE value (RFC 8701) to suites, groups, shares, versions, ALPN and the extensions.

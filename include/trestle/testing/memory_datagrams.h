@@ -37,6 +37,7 @@ class MemoryDatagrams final : public DatagramDialer {
   /// Datagrams that wait at one socket; further ones are dropped.
   static constexpr size_t kQueue = 256;
 
+  /// Makes a network without sockets; `loop` must outlive it.
   explicit MemoryDatagrams(SimulatedLoop& loop);
   ~MemoryDatagrams() override;
 

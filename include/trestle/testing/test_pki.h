@@ -46,6 +46,7 @@ struct AuthoritySpec {
 
 /// An OCSP response about a leaf (RFC 6960).
 struct StapleSpec {
+  /// What the response says about the leaf.
   enum class Answer : unsigned char { kGood, kRevoked, kUnknown };
   Answer answer = Answer::kGood;
   absl::Time this_update = absl::InfinitePast();    ///< Default: a day before the CA's `now`.
@@ -63,6 +64,7 @@ class TestPki {
  public:
   /// Makes a root named `name`, valid for ten years around `now`.
   explicit TestPki(absl::Time now, const std::string& name = "Trestle Test CA");
+  /// Makes a root as `spec` says.
   TestPki(absl::Time now, const AuthoritySpec& spec);
 
   /// Makes an intermediate authority below `issuer`. The chains of its leaves include it.
@@ -70,6 +72,7 @@ class TestPki {
   /// 4.2.1.10).
   TestPki(const TestPki& issuer, const std::string& name,
           const std::string& permitted_dns_name = "");
+  /// Makes an intermediate authority below `issuer`, as `spec` says.
   TestPki(const TestPki& issuer, const AuthoritySpec& spec);
   ~TestPki();
   TestPki(const TestPki&) = delete;

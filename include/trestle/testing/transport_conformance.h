@@ -45,8 +45,10 @@ class ConformanceHost {
  public:
   virtual ~ConformanceHost() = default;
 
+  /// Returns the loop of the case.
   virtual Scheduler& scheduler() = 0;
 
+  /// Returns a dialer on that loop.
   virtual Dialer& dialer() = 0;
 
   /// Starts to listen, and calls `accept` from the loop with each new connection's transport.

@@ -33,6 +33,7 @@ struct AllowedClients {
   std::vector<std::array<uint8_t, 32>> key_sha256;  ///< Digests of SubjectPublicKeyInfos.
 };
 
+/// What one set of server names asks of clients.
 struct ClientAuthPolicy {
   ClientCertificate certificate = ClientCertificate::kNone;
   /// Required, unless `certificate` is kNone. Policies may share it.
@@ -48,6 +49,7 @@ struct NamedClientAuthPolicy {
   ClientAuthPolicy policy;
 };
 
+/// The policies of a ClientAuthentication.
 struct ClientAuthOptions {
   /// For hellos without a server name, and for names that no pattern covers. The client chooses the
   /// server name. If one backend serves names with different policies, make this the strictest. Or

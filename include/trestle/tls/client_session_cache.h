@@ -39,6 +39,7 @@ struct ClientSessionCacheOptions {
 /// sessions are offered once (RFC 8446 C.4).
 class ClientSessionCache {
  public:
+  /// Makes an empty cache.
   explicit ClientSessionCache(const ClientSessionCacheOptions& options = {});
   ~ClientSessionCache();
   ClientSessionCache(const ClientSessionCache&) = delete;

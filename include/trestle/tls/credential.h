@@ -27,6 +27,7 @@ enum class KeyType : unsigned char { kEcdsa, kRsa, kEd25519 };
 /// The role of a credential. A server's needs SAN names; a client's may have only a subject.
 enum class CredentialUse : unsigned char { kServer, kClient };
 
+/// Options of `Credential::FromPem` and `FromSigner`.
 struct CredentialOptions {
   CredentialUse use = CredentialUse::kServer;
   /// Supplies the passphrase of an encrypted private key; null: encrypted keys are refused. Used

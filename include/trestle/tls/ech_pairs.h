@@ -12,6 +12,7 @@
 
 namespace trestle {
 
+/// Options of `MakeEchPair`.
 struct EchPairOptions {
   /// Outer name of hellos, and name of the certificate that tells clients a new config. A host
   /// name, not an address.
@@ -37,6 +38,7 @@ struct EchConfigInfo {
   std::vector<std::string> suites;  ///< "HKDF-SHA256, AES-128-GCM"; others as numbers.
 };
 
+/// The public part of a text with pairs.
 struct EchPairInfo {
   std::string config_list;             ///< The ECHConfigList, raw bytes.
   std::vector<EchConfigInfo> configs;  ///< At least one.

@@ -19,12 +19,14 @@ struct HelloToAnswer {
   bool encrypted = false;         ///< The network can't read the name (RFC 9849).
 };
 
+/// What a HelloHook decides.
 struct HelloAnswer {
   /// The application protocol to select, one of those offered. Empty: the server leaves the
   /// extension out.
   std::string alpn;
 };
 
+/// Is asked about each hello before TLS answers it. Called on the loop's thread.
 class HelloHook {
  public:
   using Answer = absl::AnyInvocable<void(absl::StatusOr<HelloAnswer>)>;

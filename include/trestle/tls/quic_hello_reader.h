@@ -39,6 +39,7 @@ struct OpenedQuicInitial;
 /// twice the limit of the hello. Not thread-safe.
 class QuicHelloReader {
  public:
+  /// Makes a reader for one flow.
   explicit QuicHelloReader(const QuicHelloLimits& limits = {});
   ~QuicHelloReader();
   QuicHelloReader(const QuicHelloReader&) = delete;
@@ -69,6 +70,7 @@ class QuicHelloReader {
 
   /// Counts the datagrams that were kept, and views one, in the order of arrival.
   size_t datagrams() const { return ends_.size(); }
+  /// Returns the `i`-th datagram as it came.
   ByteView datagram(size_t i) const;
 
  private:

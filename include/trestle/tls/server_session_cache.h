@@ -17,6 +17,7 @@ class ServerSessionCache {
   /// 20,000 take about 20 MiB.
   static constexpr size_t kDefaultMaxSessions = 20'000;
 
+  /// Makes an empty cache for at most `max_sessions`.
   explicit ServerSessionCache(size_t max_sessions = kDefaultMaxSessions);
   ~ServerSessionCache();
   ServerSessionCache(const ServerSessionCache&) = delete;

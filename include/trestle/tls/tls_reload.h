@@ -69,6 +69,7 @@ class PreparedReload {
 /// All calls but `generation` come from one thread, which need not be that of a loop.
 class TlsReload {
  public:
+  /// Makes a reload of `targets`.
   explicit TlsReload(ReloadTargets targets);
   TlsReload(const TlsReload&) = delete;
   TlsReload& operator=(const TlsReload&) = delete;

@@ -61,7 +61,9 @@ struct CertificateStatus {
   absl::Status last_error;
 };
 
+/// One thing that happened to a certificate, or will.
 struct CertificateEvent {
+  /// What happened.
   enum class Kind : uint8_t {
     kWillFail,       ///< A threshold has passed.
     kExpired,        ///< The time is up: verification fails.
@@ -93,6 +95,7 @@ class CertificateListener {
   virtual void OnCertificateEvent(const CertificateEvent& event) = 0;
 };
 
+/// Thresholds and intervals of a CertificateMonitor.
 struct CertificateMonitorOptions {
   /// Days before a failure at which to warn: above 0, without duplicates. A chain first seen
   /// between two thresholds gets one warning, for the nearer one. A threshold is at most a third of
@@ -115,6 +118,7 @@ struct CertificateMonitorOptions {
 
 /// The certificates to watch.
 struct MonitorTargets {
+  /// A server that the monitor probes.
   struct Probed {
     Leg leg = Leg::kBack;
     std::string name;

@@ -32,6 +32,7 @@ namespace trestle {
 class ByteSender;
 class EchInnerHello;
 
+/// How to look at a leg: trust, name, protocols and limits.
 struct LegProbeOptions {
   /// Required, unless `only_ech_inner`: verifies chains against the trust anchors.
   std::shared_ptr<const ChainChecker> checker;
@@ -101,6 +102,7 @@ struct ProbeTimes {
   absl::Duration handshake;
 };
 
+/// What a probe saw, up to the phase that it reached.
 struct ProbeReport {
   LegProbeTarget target;
   absl::Time started;            ///< Wall-clock time.

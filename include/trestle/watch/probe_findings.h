@@ -25,6 +25,7 @@ enum class Severity : uint8_t {
 /// Returns the name of a severity in lower case: "warning".
 absl::string_view EnumName(Severity severity);
 
+/// One thing that a probe shows and an operator should know.
 struct Finding {
   Severity severity = Severity::kNote;
   /// A stable name for programs: an ErrorCode's ("certificate_expired"), or one of
@@ -36,6 +37,7 @@ struct Finding {
   std::string advice;  ///< The action to take; may be empty.
 };
 
+/// Thresholds of findings.
 struct FindingOptions {
   /// Warns of certificates that expire within this time, but at most a third of their lifetime.
   absl::Duration warn_within = absl::Hours(24 * 30);

@@ -14,6 +14,7 @@
 
 namespace trestle {
 
+/// Runs probes, a bounded number at a time. All calls come from the loop's thread.
 class ProbeQueue {
  public:
   /// Runs at most `max_concurrent` (at least 1) probes, and so sockets, at a time. `scheduler` and

@@ -44,6 +44,7 @@ class StartTlsScript;
 /// `TakeOutput`, until it is done. Not thread-safe.
 class StartTlsDialogue {
  public:
+  /// How far the dialogue is.
   enum class State : uint8_t {
     kTalking,  ///< Waits for more from the server.
     kDone,     ///< TLS begins with the next byte in both directions, after `TakeOutput` is sent.

@@ -41,8 +41,10 @@ constexpr bool IsGrease(uint16_t value) {
 /// A list of 16-bit numbers in network byte order, as a view into the hello.
 class U16List {
  public:
+  /// Reads one number after the other.
   class Iterator {
    public:
+    /// Begins at `at`.
     explicit Iterator(const uint8_t* at) : at_(at) {}
     uint16_t operator*() const { return static_cast<uint16_t>(at_[0] << 8 | at_[1]); }
     Iterator& operator++() { return at_ += 2, *this; }
@@ -63,6 +65,7 @@ class U16List {
   Iterator end() const { return Iterator(bytes_.data() + bytes_.size()); }
   ByteView bytes() const { return bytes_; }
 
+  /// Returns whether `value` is in the list.
   bool Contains(uint16_t value) const {
     for (uint16_t entry : *this) {
       if (entry == value) return true;
@@ -191,6 +194,7 @@ class ClientHelloReader {
  public:
   using Limits = HelloLimits;
 
+  /// Makes a reader for one connection.
   explicit ClientHelloReader(const Limits& limits = {}) : limits_(limits) {}
   ClientHelloReader(const ClientHelloReader&) = delete;
   ClientHelloReader& operator=(const ClientHelloReader&) = delete;

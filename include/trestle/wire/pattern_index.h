@@ -21,12 +21,14 @@ namespace trestle {
 /// Immutable; may be used from several threads. Values are usually positions in a vector.
 class PatternIndex {
  public:
+  /// A pattern and its number.
   struct Item {
     NamePattern::Kind kind = NamePattern::Kind::kExact;
     absl::string_view base;  ///< In normal form; used during `Create` only.
     uint32_t value = 0;
   };
 
+  /// What a name leads to.
   struct Match {
     absl::string_view pattern;  ///< "*.wild.test"; lives as long as the index.
     uint32_t value = 0;

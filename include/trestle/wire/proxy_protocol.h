@@ -185,6 +185,7 @@ class ProxyHeaderReader {
     size_t taken;
   };
 
+  /// Makes a reader for one connection.
   explicit ProxyHeaderReader(const Limits& limits = {}) : limits_(limits) {}
   ProxyHeaderReader(const ProxyHeaderReader&) = delete;
   ProxyHeaderReader& operator=(const ProxyHeaderReader&) = delete;
@@ -257,6 +258,7 @@ class ProxyHeaderReader {
 /// an endpoint isn't of the header's family.
 absl::StatusOr<std::string> WriteProxyHeaderV1(const ProxyHeader& header);
 
+/// What a PROXY header of version 2 contains beside the addresses.
 struct ProxyHeaderV2Options {
   /// Adds a checksum (2.2.3).
   bool crc32c = false;

@@ -53,6 +53,7 @@ std::string EscapeForLog(absl::string_view raw, size_t max_bytes = 64);
 /// No pattern matches its own base: "*.wild.test" and "**.wild.test" don't match "wild.test".
 class NamePattern {
  public:
+  /// The kinds of pattern.
   enum class Kind : uint8_t { kExact, kOneLabel, kAnyDepth };
   /// The number of kinds, for tables by kind.
   static constexpr size_t kKinds = static_cast<size_t>(Kind::kAnyDepth) + 1;
