@@ -83,7 +83,7 @@ class Relay final {
 
  private:
   struct LegHandler final : TransportHandler {
-    LegHandler(Relay& relay, Leg leg) : relay(relay), leg(leg) {}
+    LegHandler(Relay& owner, Leg of) : relay(owner), leg(of) {}
     void OnReadable() override;
     void OnWritable() override;
     Relay& relay;

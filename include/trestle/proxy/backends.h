@@ -26,8 +26,8 @@ struct Backends {
   /// Converts from one address, the usual case.
   Backends(const Endpoint& endpoint) : endpoints({endpoint}) {}  // NOLINT(runtime/explicit)
   /// Makes a list of addresses.
-  Backends(std::initializer_list<Endpoint> list, Balance balance = Balance::kRoundRobin)
-      : endpoints(list), balance(balance) {}
+  Backends(std::initializer_list<Endpoint> list, Balance policy = Balance::kRoundRobin)
+      : endpoints(list), balance(policy) {}
 
   std::vector<Endpoint> endpoints;
   Balance balance = Balance::kRoundRobin;
