@@ -270,6 +270,7 @@ trestle_library(linux
     include/trestle/linux/file_watcher.h
     include/trestle/linux/kernel_pipe_pool.h
     include/trestle/linux/log_writer.h
+    include/trestle/linux/no_loop.h
     include/trestle/linux/owned_fd.h
     include/trestle/linux/private_file.h
     include/trestle/linux/signal_watcher.h
@@ -286,6 +287,7 @@ trestle_library(linux
     lib/linux/file_watcher.cc
     lib/linux/kernel_pipe_pool.cc
     lib/linux/log_writer.cc
+    lib/linux/no_loop.cc
     lib/linux/path_trace.cc
     lib/linux/private_file.cc
     lib/linux/record_queue.cc

@@ -28,6 +28,7 @@
 #include "trestle/linux/file_watcher.h"
 #include "trestle/linux/kernel_pipe_pool.h"
 #include "trestle/linux/log_writer.h"
+#include "trestle/linux/no_loop.h"
 #include "trestle/linux/owned_fd.h"
 #include "trestle/linux/private_file.h"
 #include "trestle/linux/signal_watcher.h"
