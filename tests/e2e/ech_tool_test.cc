@@ -71,7 +71,7 @@ TEST_F(EchToolTest, FlagsMayComeFirst) {
 
 TEST_F(EchToolTest, NoFileIsOverwritten) {
   WriteFile("ech.pem", "old");
-  ExpectError({"make", "--public_name=public.example", File("ech.pem")}, "it is there already");
+  ExpectError({"make", "--public_name=public.example", File("ech.pem")}, "it exists already");
   EXPECT_EQ(*ReadFile(PathOf("ech.pem")), "old");
 }
 
