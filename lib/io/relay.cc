@@ -123,6 +123,7 @@ bool Relay::PumpPipe(RelayPipe& pipe, RelayPipe& opposite) {
     case RelayPipe::Step::kFailed:
       if (LeftUnmarked(pipe)) {
         pipe.NoteLeftUnmarked();
+        opposite.Stop();
       } else {
         OnFailed(pipe.failed_leg(), opposite);
       }
@@ -134,12 +135,22 @@ bool Relay::PumpPipe(RelayPipe& pipe, RelayPipe& opposite) {
 // When a kept connection ends, servers close their side too, often without close_notify. A server
 // that has not answered the client's last bytes has cut the exchange.
 bool Relay::LeftUnmarked(const RelayPipe& pipe) const {
-  if (!outcome_.ok() || !pipe.broke_after_our_end()) return false;
+  if (!outcome_.ok()) return false;
   const bool owes_answer = to_backend_->unanswered_bytes() > options_.client_alert_bytes;
-  if (pipe.failed_leg() == Leg::kBack && owes_answer) return false;
+  const bool ended =
+      pipe.broke_after_our_end() && !(pipe.failed_leg() == Leg::kBack && owes_answer);
+  if (!ended && !ClientLeftIdle(pipe)) return false;
   const Transport& source = pipe.failed_leg() == Leg::kFront ? front_ : back_;
   const std::optional<Error> error = GetError(source.status());
   return error.has_value() && error->code == ErrorCode::kTruncated;
+}
+
+// Browsers leave kept connections without close_notify. Nothing is cut if the client's last bytes
+// were answered, and no byte of the answer waits here.
+bool Relay::ClientLeftIdle(const RelayPipe& pipe) const {
+  return &pipe == to_backend_.get() && pipe.failed_leg() == Leg::kFront &&
+         options_.client_alert_bytes == 0 && pipe.bytes_read() > 0 &&
+         pipe.unanswered_bytes() == 0 && !to_client_->holds_buffers();
 }
 
 void Relay::OnFailed(Leg leg, RelayPipe& opposite) {

@@ -170,6 +170,39 @@ TEST(RelayTest, ABackendThatEndsUnmarkedAfterOurEndIsNoFailure) {
   EXPECT_FALSE(r.client->saw_end()) << "an unmarked end must not look complete";
 }
 
+// Browsers leave kept connections in this way.
+TEST(RelayTest, AClientThatLeavesAnAnsweredConnectionUnmarkedIsNoFailure) {
+  SimulatedLoop loop;
+  Relayed r(loop);
+  r.client->Send("request");
+  loop.RunReady();
+  r.backend->Send("response");
+  loop.RunReady();
+  r.client->transport().Abort();
+  loop.RunReady();
+  ASSERT_TRUE(r.outcome.has_value());
+  EXPECT_TRUE(r.outcome->ok()) << *r.outcome;
+  EXPECT_TRUE(r.relay->left_unmarked(Leg::kFront));
+  EXPECT_FALSE(r.backend->saw_end()) << "an unmarked end must not look complete";
+}
+
+TEST(RelayTest, AClientThatLeavesBeforeItsAnswerFailed) {
+  SimulatedLoop loop;
+  Relayed r(loop);
+  r.client->Send("first request");
+  loop.RunReady();
+  r.backend->Send("first response");
+  loop.RunReady();
+  r.client->Send("second request");
+  loop.RunReady();
+  r.client->transport().Abort();
+  loop.RunReady();
+  ASSERT_TRUE(r.error().has_value());
+  EXPECT_EQ(r.error()->code, ErrorCode::kTruncated);
+  EXPECT_EQ(r.error()->leg, Leg::kFront);
+  EXPECT_FALSE(r.relay->left_unmarked(Leg::kFront));
+}
+
 TEST(RelayTest, ABackendTruncatedWithinItsLateResponseFailed) {
   SimulatedLoop loop;
   Relayed r(loop);

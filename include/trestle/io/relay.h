@@ -77,8 +77,9 @@ class Relay final {
   bool holds_buffers() const;
 
   /// Returns whether the peer of `leg` closed without marking its end, after this side had sent its
-  /// own end, and without bytes in between (except `client_alert_bytes`). The outcome is OK. The
-  /// other leg is still open: end it with kTruncated or abort it, because the end was not marked.
+  /// own end, and without bytes in between (except `client_alert_bytes`). Or the client did so on
+  /// an idle connection, whose last bytes were answered. The outcome is OK. The other leg is still
+  /// open: end it with kTruncated or abort it, because the end was not marked.
   bool left_unmarked(Leg leg) const;
 
  private:
@@ -94,6 +95,7 @@ class Relay final {
   bool PumpPipe(RelayPipe& pipe,
                 RelayPipe& opposite);  // Returns true if there is more work at once.
   bool LeftUnmarked(const RelayPipe& pipe) const;
+  bool ClientLeftIdle(const RelayPipe& pipe) const;
   void OnFailed(Leg leg, RelayPipe& opposite);
   void OnBlocked(RelayPipe& pipe);
   void SchedulePump();

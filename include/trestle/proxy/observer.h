@@ -54,8 +54,9 @@ struct LegReport {
   uint64_t bytes_read = 0;
   uint64_t bytes_written = 0;
   /// The peer closed without marking its end (close_notify, FIN), but after this side had marked
-  /// its own, and without sending a byte in between. Nothing was lost, so there is no error. Many
-  /// servers close kept connections this way.
+  /// its own, and without sending a byte in between. Or a client closed so after its last bytes had
+  /// been answered. Nothing was lost, so there is no error. Many servers and browsers close kept
+  /// connections this way.
   bool left_unmarked = false;
   /// Bytes moved by splice(2) between two sockets, without passing through this process. Part of
   /// `bytes_written`.
