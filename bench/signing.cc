@@ -17,6 +17,7 @@
 #include "bench/support/bare_tls.h"
 #include "bench/support/bench_main.h"
 #include "benchmark/benchmark.h"
+#include "integrations/openssl_signer/openssl_signer.h"
 #include "trestle/linux/epoll_loop.h"
 #include "trestle/linux/thread_pool.h"
 #include "trestle/pki/thread_pool_signer.h"
@@ -36,7 +37,8 @@ constexpr char kHowToRead[] =
     "loop.\n"
     "  p50_us, p99_us, max_us  how long these calls waited\n"
     "  flights                 handshakes that got so far\n"
-    "on_the_loop: the loop signs. 2_threads: a ThreadPoolSigner does. no_handshakes: what the\n"
+    "on_the_loop: the loop signs. openssl: it does so by the system's OpenSSL 3. 2_threads: a\n"
+    "ThreadPoolSigner signs. no_handshakes: what the\n"
     "machine does to a loop by itself. With fewer processors than threads, the system divides.";
 
 constexpr int kSeconds = 2;
@@ -144,6 +146,8 @@ void RegisterAll() {
   add("signing/no_handshakes", false, nullptr);
   add("signing/rsa_2048/on_the_loop", true, nullptr);
   add("signing/rsa_2048/2_threads", true, signers);
+  static auto* const openssl = OpenSslSigner::Create({})->release();
+  add("signing/rsa_2048/openssl", true, openssl);
 }
 
 }  // namespace

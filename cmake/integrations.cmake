@@ -2,7 +2,7 @@
 # floors don't have (docs/dependencies.md), and says which if it is missing. They are for hosts that add Trestle as a folder; they
 # are not installed.
 
-set(TRESTLE_ALL_INTEGRATIONS asio capture compression http http1 http2 modsecurity prometheus redis)
+set(TRESTLE_ALL_INTEGRATIONS asio capture compression http http1 http2 modsecurity openssl_signer prometheus redis)
 
 # An INTERFACE library trestle_external_NAME of an installed library: its HEADER, its LIBRARIES, and the PACKAGE of Debian.
 function(trestle_external name)
@@ -130,6 +130,12 @@ if("modsecurity" IN_LIST trestle_wanted)
     DEPS http1
     ABSEIL synchronization
     EXTERNAL modsecurity pcre2 nlohmann_json)
+endif()
+
+if("openssl_signer" IN_LIST trestle_wanted)
+  trestle_integration(openssl_signer
+    DEPS tls)
+  target_link_libraries(trestle_openssl_signer PUBLIC ${CMAKE_DL_LIBS})
 endif()
 
 if("prometheus" IN_LIST trestle_wanted)

@@ -12,7 +12,7 @@
 #include "examples/support/ech_keys_file.h"
 #include "examples/support/proxy_host.h"
 #include "examples/support/ticket_keys_redis.h"
-#include "trestle/pki/thread_pool_signer.h"
+#include "trestle/pki/private_key.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_authentication.h"
 #include "trestle/tls/credential_files.h"
@@ -26,7 +26,7 @@ namespace trestle::examples {
 class FrontTls {
  public:
   /// Loads the files and settings of the flags: --cert, --key, --ocsp_file, --certs_dir,
-  /// --key_passphrase_file, --signing_threads, those of front_options.h, --client_ca,
+  /// --key_passphrase_file, --signing_threads, --rsa_signer, those of front_options.h, --client_ca,
   /// --client_auth, --client_crl, --client_allow, --ticket_keys_file, those of ticket_keys_redis.h,
   /// --ech_keys_file, --acme_tokens_dir. Offers `default_alpn` unless --alpn is set.
   static absl::StatusOr<std::unique_ptr<FrontTls>> FromFlags(
@@ -58,11 +58,11 @@ class FrontTls {
   const std::shared_ptr<EchKeys>& ech_keys() const { return ech_keys_; }
 
  private:
-  explicit FrontTls(std::unique_ptr<ThreadPoolSigner> signers);
+  explicit FrontTls(std::unique_ptr<SignerMaker> signers);
   absl::Status MakeParts(ReloadSources sources);
   void LogNotes();
 
-  const std::unique_ptr<ThreadPoolSigner> signers_;  // Null if the loops sign.
+  const std::unique_ptr<SignerMaker> signers_;  // Null if the loops sign with BoringSSL.
   CredentialFiles folder_;
   std::vector<std::string> notes_;  // Of the last `Read`.
   std::vector<std::string> logged_notes_;

@@ -233,6 +233,15 @@ TEST_P(InteropTest, OtherThreadsMaySign) {
   ExpectServed(GnuTls(proxy->port), *proxy);
 }
 
+TEST_P(InteropTest, OpenSslMaySignWithRsaKeys) {
+  for (const char* threads : {"--signing_threads=0", "--signing_threads=2"}) {
+    const auto proxy = Start({"--rsa_signer=openssl", threads});
+    EXPECT_TRUE(proxy->WaitForLog("RSA signatures by OpenSSL 3.")) << proxy->log();
+    ExpectServed(Openssl(proxy->port, "/hello", {version().openssl}), *proxy);
+    ExpectServed(GnuTls(proxy->port), *proxy);
+  }
+}
+
 TEST_P(InteropTest, ThePresetModernRejectsTls12) {
   const auto proxy = Start({"--tls_preset=modern"});
   const CommandResult result = GnuTls(proxy->port);

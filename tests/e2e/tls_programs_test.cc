@@ -77,6 +77,7 @@ TEST_P(TlsProgramsTest, HelpListsAllFlagsOfTheFrontLeg) {
                            "certs_dir",
                            "key_passphrase_file",
                            "signing_threads",
+                           "rsa_signer",
                            "ticket_keys_file",
                            "ticket_keys_redis",
                            "ticket_keys_redis_name",

@@ -1,4 +1,4 @@
-// PrivateKey: a private key that signs where the caller chooses.
+// PrivateKey: a private key that signs where the caller chooses, and with the library of its class.
 #ifndef TRESTLE_PKI_PRIVATE_KEY_H_
 #define TRESTLE_PKI_PRIVATE_KEY_H_
 
@@ -11,11 +11,10 @@
 #include "trestle/pki/passphrase.h"
 #include "trestle/pki/signer.h"
 
-typedef struct evp_pkey_st EVP_PKEY;
-
 namespace trestle {
 
-/// Immutable and thread-safe.
+/// Immutable and thread-safe. A key of another library, such as integrations/openssl_signer, derives
+/// from it.
 class PrivateKey {
  public:
   /// Reads the private key of `pem` (PKCS#8, SEC1 EC or PKCS#1 RSA). For an encrypted key it calls
@@ -25,25 +24,17 @@ class PrivateKey {
       absl::string_view pem, PassphraseCallback* passphrases = nullptr,
       absl::string_view name = "");
 
-  ~PrivateKey();
-  PrivateKey(const PrivateKey&) = delete;
-  PrivateKey& operator=(const PrivateKey&) = delete;
+  virtual ~PrivateKey() = default;
 
   /// Signs on the calling thread; RSA takes about a millisecond. Fails with ErrorCode::kInternal if
   /// the key does not support `scheme`.
-  absl::StatusOr<std::string> Sign(SignatureScheme scheme, ByteView input) const;
+  virtual absl::StatusOr<std::string> Sign(SignatureScheme scheme, ByteView input) const = 0;
 
-  bool is_rsa() const;
+  virtual bool is_rsa() const = 0;
 
- private:
-  friend class Credential;
-
-  // Makes a key that takes a reference to `native`.
-  static std::shared_ptr<const PrivateKey> Share(EVP_PKEY* native);
-
-  explicit PrivateKey(EVP_PKEY* native);
-
-  EVP_PKEY* const native_;
+  /// Returns the key in PKCS#8 (DER), for a library that signs in place of this one. It is secret:
+  /// overwrite it after use. Empty if the key can't be exported.
+  virtual std::string Pkcs8Der() const = 0;
 };
 
 /// Makes signers for private keys that are read from files.

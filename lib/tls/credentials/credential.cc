@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/pki/chain_cache.h"
+#include "lib/pki/native_key.h"
 #include "lib/pki/ocsp_staple.h"
 #include "lib/pki/pem.h"
 #include "lib/pki/signature.h"
@@ -172,8 +173,7 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::FromPem(
   }
   std::unique_ptr<SignerKey> signer_key;
   if (options.signers != nullptr) {
-    std::shared_ptr<const Signer> signer =
-        options.signers->MakeSigner(PrivateKey::Share(key->get()));
+    std::shared_ptr<const Signer> signer = options.signers->MakeSigner(NewPrivateKey(key->get()));
     if (signer != nullptr) {
       key->reset(X509_get_pubkey(certificates->chain.front().get()));
       signer_key =
