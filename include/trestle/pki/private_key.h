@@ -13,8 +13,8 @@
 
 namespace trestle {
 
-/// Immutable and thread-safe. A key of another library, such as integrations/openssl_signer, derives
-/// from it.
+/// Immutable and thread-safe. A key of another library, such as integrations/openssl_signer,
+/// derives from it.
 class PrivateKey {
  public:
   /// Reads the private key of `pem` (PKCS#8, SEC1 EC or PKCS#1 RSA). For an encrypted key it calls
