@@ -381,6 +381,32 @@ TEST_F(Http2GatewayTest, HeadsAreLimitedInBytesAndNumber) {
   EXPECT_EQ(a.size(), 1u);  // The connection continues.
 }
 
+TEST_F(Http2GatewayTest, AnExtendedConnectBecomesAnUpgrade) {
+  const auto client = Connect("h2");
+  const std::string head =
+      absl::StrCat(absl::string_view("\x02\x07", 2), "CONNECT", "\x87", "\x04\x03/ws", "\x01\x08",
+                   "app.test", absl::string_view("\x00\x09", 2), ":protocol", "\x09", "websocket",
+                   absl::string_view("\x00\x15", 2), "sec-websocket-version", "\x02", "13");
+  Send(*client, absl::StrCat(kPreface, Frame(4, 0, 0, ""), Frame(1, 4, 1, head)));
+  ASSERT_EQ(a.size(), 1u);
+  EXPECT_THAT(a[0]->received(), StartsWith("GET /ws HTTP/1.1\r\nhost: app.test\r\n"));
+  EXPECT_THAT(a[0]->received(), HasSubstr("sec-websocket-key: "));
+  EXPECT_THAT(a[0]->received(), HasSubstr("upgrade: websocket\r\nconnection: upgrade\r\n"));
+  Send(*a[0],
+       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+       "Sec-WebSocket-Accept: x\r\n\r\nfrom-backend");
+  EXPECT_THAT(client->received(), HasSubstr("from-backend"));
+  EXPECT_EQ(client->received().find("sec-websocket-accept"), std::string::npos);
+  Send(*client, Frame(0, 0, 1, "from-client"));
+  EXPECT_THAT(a[0]->received(), EndsWith("\r\n\r\nfrom-client"));
+  Send(*client, Frame(0, 1, 1, ""));
+  EXPECT_TRUE(a[0]->saw_end());
+  a[0]->End();
+  loop.RunReady();
+  EXPECT_EQ(Report().status, 101);
+  EXPECT_EQ(gateway().open_requests(), 0u);
+}
+
 TEST_F(Http2GatewayTest, ATrickledHeadIsTimedOut) {
   const auto client = Connect("h2");
   Send(*client, absl::StrCat(kPreface, Frame(4, 0, 0, ""), Frame(1, 0, 1, "\x82\x87\x84")));
