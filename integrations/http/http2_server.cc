@@ -138,7 +138,7 @@ struct Http2Server::Stream final : public Http2Stream, public FrontStream {
       nghttp2_submit_headers(codec.session_, flags, id, nullptr, list.data(), list.size(), nullptr);
     } else {
       BodyPipe* const pipe = exchange != nullptr ? &exchange->response_body : nullptr;
-      const bool ends = HasNoBody(response.status, to_head) ||
+      const bool ends = (HasNoBody(response.status, to_head) && !tunnel) ||
                         (pipe != nullptr && pipe->finished() && pipe->trailers().empty());
       const nghttp2_data_provider provider = codec.ProviderOf(*this);
       nghttp2_submit_response(codec.session_, id, list.data(), list.size(),
