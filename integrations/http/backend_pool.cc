@@ -279,6 +279,13 @@ void BackendPool::Group::OpenMore() {
 }
 
 void BackendPool::Group::OnOpened(Connection& connection) {
+  // Otherwise it would be left at once for another one, and so on.
+  if (connection.IsStale()) {
+    return OnOpenFailed(connection,
+                        MakeError(ErrorCode::kTransport, Leg::kBack, Phase::kDial,
+                                  "the backend ended a new connection, or sent bytes on it, "
+                                  "before it got a request"));
+  }
   known_ = true;
   speaks_http2_ = connection.speaks_http2();
   Serve();
