@@ -119,9 +119,13 @@ void FrontConnection::OnLimit() {
   }
   if (!codec_->idle()) return Limit(timeouts.idle);
   const absl::Duration left = timeouts.idle - (now - last_activity_);
-  if (left > absl::ZeroDuration()) return Limit(left);
+  if (left > absl::ZeroDuration() && !ending_) return Limit(left);
+  if (std::exchange(ending_, true)) {
+    Cut();
+    return OnWireOver(absl::OkStatus());
+  }
   codec_->Drain();
-  Limit(timeouts.idle);
+  Limit(timeouts.head);
 }
 
 void FrontConnection::OnWireOver(const absl::Status&) {

@@ -54,6 +54,7 @@ class FrontConnection final : public Buried, public FrontHandler, public HttpWir
   Timer limit_;
   MonotonicTime last_activity_;
   std::optional<MonotonicTime> head_began_;
+  bool ending_ = false;  // It was idle for too long.
 };
 
 }  // namespace trestle

@@ -196,6 +196,12 @@ void Http2Server::OnClosed(Http2Stream& stream, uint32_t error_code) {
                              : failure_);
 }
 
+// The rest of a request that was answered does not count.
+bool Http2Server::idle() const {
+  return std::none_of(streams_.begin(), streams_.end(),
+                      [](const auto& stream) { return stream.second->exchange != nullptr; });
+}
+
 void Http2Server::TimeOutHead() {
   if (!failure_.ok()) return;
   failure_ = MakeError(ErrorCode::kTimeout, Leg::kFront, Phase::kRelay,

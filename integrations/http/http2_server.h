@@ -32,7 +32,7 @@ class Http2Server final : public ServerCodec, private Http2Session {
   /// Returns why this side ended the connection; OK if it did not.
   const absl::Status& reason() const { return failure_; }
   void Drain() override;
-  bool idle() const override { return streams_.empty(); }
+  bool idle() const override;
   bool in_head() const override { return in_head_; }
   void TimeOutHead() override;
 
