@@ -17,6 +17,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
+ErrorCode CodeOf(const absl::Status& status) { return GetError(status).value().code; }
+
 /// Keeps the tasks, and runs them when the test says so.
 class HeldThread final : public TaskRunner {
  public:
