@@ -69,8 +69,13 @@ TEST_F(ConnectionJsonTest, ABridgesLineHasBothLegs) {
   for (const char* leg : {"front", "back"}) {
     EXPECT_EQ(one.at(leg).at("tls").at("version"), "TLSv1.3");
     EXPECT_EQ(one.at(leg).at("tls").at("resumed"), false);
-    EXPECT_GT(one.at("times_ms").at(leg), 0);
   }
+  // A single phase may end within one turn of the loop, whose clock stands still.
+  double total_ms = 0;
+  for (const char* phase : {"front", "dial", "back", "relay"}) {
+    total_ms += one.at("times_ms").at(phase).get<double>();
+  }
+  EXPECT_GT(total_ms, 0);
   EXPECT_EQ(one.at("front").at("tls").at("own_certificate").at("names").at(0), kFrontName);
   const Json& leaf = one.at("back").at("tls").at("peer_chain").at(0);
   EXPECT_EQ(leaf.at("names").at(0), kBackName);

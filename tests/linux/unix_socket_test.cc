@@ -187,7 +187,7 @@ TEST_F(UnixSocketTest, NoOtherFileIsEverReplaced) {
     options.port_use = use;
     const absl::Status refused = Listen(At(), options).status();
     EXPECT_EQ(CodeOf(refused), ErrorCode::kConfiguration);
-    EXPECT_THAT(DetailOf(refused), HasSubstr("no socket"));
+    EXPECT_THAT(DetailOf(refused), HasSubstr("not a socket"));
     struct stat after = {};
     ASSERT_EQ(lstat(Path().c_str(), &after), 0);
     EXPECT_EQ(after.st_size, 8);
