@@ -372,7 +372,7 @@ TEST_F(PathSearchTest, TheWorkIsBoundedForAnyNumberOfPaths) {
   EXPECT_TRUE(Check(sent, pki_.ca_pem(), "", now_).verdict.ok());
   sent = {bottom.Issue(Leaf()).chain};
   EXPECT_THAT(std::string(Check(sent, pki_.ca_pem(), "", now_).verdict.message()),
-              Not(HasSubstr("more ways")));
+              Not(HasSubstr("more paths")));
 }
 
 }  // namespace

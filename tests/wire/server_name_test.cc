@@ -81,13 +81,13 @@ TEST(ServerNameTest, RejectsWithAReason) {
       {"b\xc3\xbc"
        "cher.test",
        "outside ASCII"},
-      {"a\a.test", "no letter, digit or hyphen"},
-      {"\x1b[31m.test", "no letter, digit or hyphen"},
-      {" a.test", "no letter, digit or hyphen"},
-      {"a.test ", "no letter, digit or hyphen"},
-      {"a.test\n", "no letter, digit or hyphen"},
-      {"a/b.test", "no letter, digit or hyphen"},
-      {"a@b.test", "no letter, digit or hyphen"},
+      {"a\a.test", "not a letter, digit or hyphen"},
+      {"\x1b[31m.test", "not a letter, digit or hyphen"},
+      {" a.test", "not a letter, digit or hyphen"},
+      {"a.test ", "not a letter, digit or hyphen"},
+      {"a.test\n", "not a letter, digit or hyphen"},
+      {"a/b.test", "not a letter, digit or hyphen"},
+      {"a@b.test", "not a letter, digit or hyphen"},
       {"*.wild.test", "'*'"},
   };
   for (const RefusedName& refused : kRefused) {
