@@ -145,12 +145,11 @@ bool Relay::LeftUnmarked(const RelayPipe& pipe) const {
   return error.has_value() && error->code == ErrorCode::kTruncated;
 }
 
-// Browsers leave kept connections without close_notify. Nothing is cut if the client's last bytes
-// were answered, and no byte of the answer waits here.
+// Browsers leave kept connections without close_notify. Nothing is cut if the client's last bytes,
+// except an alert, were answered, and no byte of the answer waits here.
 bool Relay::ClientLeftIdle(const RelayPipe& pipe) const {
-  return &pipe == to_backend_.get() && pipe.failed_leg() == Leg::kFront &&
-         options_.client_alert_bytes == 0 && pipe.bytes_read() > 0 &&
-         pipe.unanswered_bytes() == 0 && !to_client_->holds_buffers();
+  return &pipe == to_backend_.get() && pipe.failed_leg() == Leg::kFront && pipe.bytes_read() > 0 &&
+         pipe.unanswered_bytes() <= options_.client_alert_bytes && !to_client_->holds_buffers();
 }
 
 void Relay::OnFailed(Leg leg, RelayPipe& opposite) {

@@ -350,6 +350,29 @@ TEST(RelayTest, AClientThatResetsAfterItsAlertMayMissTheEnd) {
   }
 }
 
+// A browser that exits resets its idle passthrough connections, some after an alert.
+TEST(RelayTest, APassthroughClientThatResetsAnIdleConnectionIsNoFailure) {
+  for (const size_t sent : {0, 24, 25}) {
+    SCOPED_TRACE(sent);
+    SimulatedLoop loop;
+    RelayOptions options;
+    options.client_alert_bytes = 24;
+    Relayed r(loop, {}, options);
+    r.client->Send("question");
+    loop.RunReady();
+    r.backend->Send("answer");
+    loop.RunReady();
+    if (sent > 0) r.client->Send(std::string(sent, 'a'));
+    loop.RunReady();
+    r.client->transport().Abort();
+    loop.RunReady();
+    ASSERT_TRUE(r.outcome.has_value());
+    EXPECT_EQ(r.outcome->ok(), sent <= 24) << *r.outcome;
+    EXPECT_EQ(r.relay->left_unmarked(Leg::kFront), sent <= 24);
+    EXPECT_FALSE(r.backend->saw_end()) << "an unmarked end must not look complete";
+  }
+}
+
 TEST(RelayTest, HoldsNoBufferWhileIdle) {
   SimulatedLoop loop;
   Relayed r(loop);

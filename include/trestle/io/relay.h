@@ -33,9 +33,9 @@ struct RelayOptions {
   /// Lets bulk transfers bypass this process if both legs support it (`Transport::splice_pool`)
   /// and there is no inspector. The limits and the rest of the behaviour are the same.
   bool splice = true;
-  /// Maximum number of bytes, such as a TLS alert, that a client may send after the backend's end
-  /// and before a reset that is not a failure. Set it if the relay carries the client's own TLS.
-  /// Such clients close without reading the backend's close_notify, which sends a RST.
+  /// Maximum number of bytes, such as a TLS alert, that a client may send after the backend's end,
+  /// or after its last answer, and before a reset that is not a failure. Set it if the relay
+  /// carries the client's own TLS. Such clients close with bytes unread, which sends a RST.
   size_t client_alert_bytes = 0;
 };
 
