@@ -232,6 +232,8 @@ void PageServer::Answer(Connection& connection) {
     refusal = {421, refusal.type, "Host is neither an address nor one of this server's names\n"};
   } else if (connection.method() != "GET" && connection.method() != "HEAD") {
     refusal = {405, refusal.type, "only GET and HEAD\n"};
+  } else if (!absl::StartsWith(connection.path(), "/")) {
+    refusal = {400, refusal.type, "the request target is not a path\n"};
   } else if (connection.path() == options_.urgent_path) {
     return connection.Send(source_(connection.path()));
   } else {

@@ -84,6 +84,7 @@ TEST_F(AdminServerTest, NothingElseIsServed) {
   EXPECT_THAT(Get("/../../etc/passwd", {"--path-as-is"}), StartsWith("HTTP/1.1 4"));
   EXPECT_THAT(Get("/", {"--request", "POST", "--data", "x"}), StartsWith("HTTP/1.1 405"));
   EXPECT_THAT(Get("/", {"--request", "DELETE"}), StartsWith("HTTP/1.1 405"));
+  EXPECT_THAT(Get("/", {"--request-target", "http://localhost/"}), StartsWith("HTTP/1.1 400"));
   const std::string head = Get("/", {"--head"});
   EXPECT_THAT(head, StartsWith("HTTP/1.1 200"));
   EXPECT_EQ(BodyOf(head), "");
