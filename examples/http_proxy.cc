@@ -19,6 +19,7 @@
 #include "examples/support/program.h"
 #include "examples/support/proxy_flags.h"
 #include "examples/support/proxy_host.h"
+#include "examples/support/redirect_part.h"
 #include "examples/support/request_log.h"
 #include "examples/support/tls_legs.h"
 #include "examples/support/waf_flags.h"
@@ -129,6 +130,7 @@ absl::StatusOr<std::shared_ptr<const GatewayRoutes>> LoadRoutes(bool has_back_tl
 std::vector<trestle::RouteLegs> LegsOf(const GatewayRoutes& routes) {
   std::vector<trestle::RouteLegs> legs;
   for (const std::shared_ptr<const GatewayRoute>& route : routes.routes()) {
+    if (route->redirect.has_value()) continue;
     const bool tls = route->scheme == trestle::BackendScheme::kHttps;
     legs.push_back({route->host, tls ? trestle::ProxyMode::kBridge : trestle::ProxyMode::kOffload,
                     route->backends.endpoints, route->backend_name});
@@ -201,6 +203,9 @@ int main(int argc, char** argv) {
 
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
+  WorkerPartFactory redirect = OrExit(RedirectPart::FactoryFromFlags(
+      connection_options.limiter, flags.log_requests ? &log : nullptr));
+  if (redirect) host.SetWorkerPart(std::move(redirect));
   ServeTls(host, *front, back.get(), 0, std::move(reload));
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {

@@ -13,10 +13,12 @@
 ABSL_FLAG(std::string, routes, "",
           "HOST/PATH=SCHEME://IP:PORT[+IP:PORT...][@NAME], comma-separated: selects backends by "
           "host and path prefix of each request. SCHEME is http, https or h2c; NAME is the name in "
-          "the certificates of https backends; the host \"default\" is all others");
+          "the certificates of https backends; the host \"default\" is all others. "
+          "redirect:LOCATION in place of the backends leads clients elsewhere");
 ABSL_FLAG(std::string, routes_file, "",
-          "file with one such route on each line, instead of --routes; options may follow a route: "
-          "balance=round_robin, balance=client_address, tries=N. # begins a comment");
+          "file with one such route on each line, instead of --routes; options may follow a route "
+          "(docs/http.md): balance, tries, weight, method, header, rewrite, sticky_cookie, name, "
+          "status. # begins a comment");
 ABSL_FLAG(absl::Duration, connect_timeout, trestle::HttpTimeouts().connect,
           "time limit for a connection to a backend, all tries together; over it, the client gets "
           "504");

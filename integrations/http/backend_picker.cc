@@ -14,13 +14,17 @@ constexpr absl::Duration kLongestEjection = absl::Minutes(1);
 }  // namespace
 
 std::vector<Endpoint> BackendPicker::Order(const Backends& backends, const Endpoint& client,
-                                           MonotonicTime now) {
+                                           const Endpoint* preferred, MonotonicTime now) {
   const std::vector<Endpoint>& all = backends.endpoints;
   const bool by_client = backends.balance == Balance::kClientAddress;
   const size_t first = by_client ? absl::HashOf(client.AddressText()) : next_++;
   std::vector<Endpoint> order;
   order.reserve(all.size());
   for (size_t i = 0; i < all.size(); ++i) order.push_back(all[(first + i) % all.size()]);
+  if (preferred != nullptr) {
+    std::stable_partition(order.begin(), order.end(),
+                          [&](const Endpoint& backend) { return backend == *preferred; });
+  }
   std::stable_partition(order.begin(), order.end(),
                         [&](const Endpoint& backend) { return !IsEjected(backend, now); });
   if (order.size() > backends.max_tries) order.resize(backends.max_tries);

@@ -20,9 +20,10 @@ namespace trestle {
 /// such failures.
 class BackendPicker {
  public:
-  /// Returns the backends to try for a request of `client`, at most `max_tries`. Ejected ones come
-  /// last.
-  std::vector<Endpoint> Order(const Backends& backends, const Endpoint& client, MonotonicTime now);
+  /// Returns the backends to try for a request of `client`, at most `max_tries`: first `preferred`
+  /// (null: none), which is one of them, and ejected ones last.
+  std::vector<Endpoint> Order(const Backends& backends, const Endpoint& client,
+                              const Endpoint* preferred, MonotonicTime now);
 
   void Failed(const Endpoint& backend, MonotonicTime now);
   void Succeeded(const Endpoint& backend) { health_.erase(backend); }

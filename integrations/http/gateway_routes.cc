@@ -3,202 +3,226 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/hash/hash.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "integrations/http/route_target.h"
+#include "integrations/http/sticky_cookie.h"
 #include "trestle/base/error.h"
-#include "trestle/proxy/route_text.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {
 namespace {
 
-constexpr BackendScheme kSchemes[] = {BackendScheme::kHttp, BackendScheme::kHttps,
-                                      BackendScheme::kH2c};
-
-std::string Quoted(absl::string_view text) { return absl::StrCat("\"", EscapeForLog(text), "\""); }
-
-// Removes "http://" and so on. Returns false for an unknown scheme.
-bool ConsumeScheme(absl::string_view& text, std::optional<BackendScheme>& scheme) {
-  const size_t end = text.find("://");
-  if (end == absl::string_view::npos) return true;
-  for (const BackendScheme known : kSchemes) {
-    if (text.substr(0, end) != EnumName(known)) continue;
-    if (scheme.has_value() && *scheme != known) return false;
-    scheme = known;
-    text.remove_prefix(end + 3);
-    return true;
+// Requests have these in another place, or not at all.
+bool IsNoCondition(absl::string_view name) {
+  for (const absl::string_view never :
+       {"host", "content-length", "transfer-encoding", "expect", "connection", "keep-alive",
+        "proxy-connection", "upgrade", "te"}) {
+    if (name == never) return true;
   }
   return false;
 }
 
-absl::Status ParseTarget(absl::string_view text, GatewayRoute& route) {
-  const std::pair<absl::string_view, absl::string_view> parts =
-      absl::StrSplit(text, absl::MaxSplits('@', 1));
-  if (parts.second.empty() && absl::StrContains(text, '@')) {
-    return ConfigurationError(absl::StrCat(Quoted(text), " has no name behind its @"));
+absl::Status CheckConditions(const GatewayRoute& route) {
+  for (const std::string& method : route.methods) {
+    if (!IsToken(method)) return ConfigurationError("has a method that isn't one");
   }
-  std::optional<BackendScheme> scheme;
-  std::vector<absl::string_view> addresses;
-  for (absl::string_view item : absl::StrSplit(parts.first, '+')) {
-    if (!ConsumeScheme(item, scheme)) {
+  for (const FieldCondition& condition : route.conditions) {
+    const std::string& name = condition.name;
+    if (!IsToken(name) || name != absl::AsciiStrToLower(name) || IsNoCondition(name)) {
       return ConfigurationError(
-          absl::StrCat(Quoted(text), " needs one of the schemes http, https and h2c"));
+          absl::StrCat("can't depend on the field \"", EscapeForLog(name), "\""));
     }
-    addresses.push_back(absl::StripSuffix(item, "/"));
-  }
-  if (!scheme.has_value()) {
-    return ConfigurationError(absl::StrCat(Quoted(text), " has no scheme: write http://IP:PORT"));
-  }
-  absl::StatusOr<Backends> backends = ParseBackends(absl::StrJoin(addresses, "+"));
-  if (!backends.ok()) return backends.status();
-  route.scheme = *scheme;
-  route.backends = *std::move(backends);
-  route.backend_name = std::string(parts.second);
-  return absl::OkStatus();
-}
-
-absl::Status ParseOption(absl::string_view option, GatewayRoute& route) {
-  const std::pair<absl::string_view, absl::string_view> parts =
-      absl::StrSplit(option, absl::MaxSplits('=', 1));
-  uint32_t tries = 0;
-  if (parts.first == "balance" && parts.second == "round_robin") {
-    route.backends.balance = Balance::kRoundRobin;
-  } else if (parts.first == "balance" && parts.second == "client_address") {
-    route.backends.balance = Balance::kClientAddress;
-  } else if (parts.first == "tries" && absl::SimpleAtoi(parts.second, &tries) && tries >= 1 &&
-             tries <= 255) {
-    route.backends.max_tries = static_cast<uint8_t>(tries);
-  } else {
-    return ConfigurationError(absl::StrCat(
-        Quoted(option),
-        " is no option: there are balance=round_robin, balance=client_address and tries=1…255"));
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<GatewayRoute> ParseLine(absl::string_view line) {
-  const std::vector<absl::string_view> words =
-      absl::StrSplit(line, absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
-  absl::StatusOr<GatewayRoute> route = ParseGatewayRoute(words.front());
-  for (size_t i = 1; route.ok() && i < words.size(); ++i) {
-    if (absl::Status option = ParseOption(words[i], *route); !option.ok()) return option;
+absl::Status CheckRedirect(const GatewayRoute& route) {
+  for (const int status : {301, 302, 303, 307, 308}) {
+    if (route.redirect->status != status) continue;
+    if (!route.backends.endpoints.empty() || !route.backend_name.empty() ||
+        route.rewrite.has_value() || !route.sticky_cookie.empty()) {
+      return ConfigurationError("is a redirect, which has no use for backends and their options");
+    }
+    return CheckLocation(route.redirect->location);
   }
-  if (!route.ok()) return route;
-  // Alone, so that an error has its line.
-  const auto checked = GatewayRoutes::Create({*route});
-  if (!checked.ok()) return checked.status();
-  return route;
+  return ConfigurationError("redirects with another status than 301, 302, 303, 307 or 308");
 }
 
-// Returns the same text for routes that match the same requests.
-std::string KeyOf(const GatewayRoute& route) {
+absl::Status CheckTarget(const GatewayRoute& route) {
+  const bool tls = route.scheme == BackendScheme::kHttps;
+  if (tls && route.backend_name.empty()) {
+    return ConfigurationError(
+        "has no name to verify its https backends by: write https://IP:PORT@NAME");
+  }
+  if (!tls && !route.backend_name.empty()) {
+    return ConfigurationError("has a name behind @, which only https backends prove");
+  }
+  if (!route.backend_name.empty()) {
+    const absl::StatusOr<std::string> name = NormalizeServerName(route.backend_name);
+    if (!name.ok()) {
+      return ConfigurationError(absl::StrCat("has a bad backend name: ", name.status().message()));
+    }
+  }
+  if (route.rewrite.has_value() && !IsPlainPrefix(*route.rewrite)) {
+    return ConfigurationError("needs a plain path to replace its own: rewrite=/PATH");
+  }
+  if (!route.sticky_cookie.empty() && !IsToken(route.sticky_cookie)) {
+    return ConfigurationError("has a name of a cookie that isn't one");
+  }
+  const absl::Status usable = CheckBackends(route.backends);
+  if (usable.ok()) return usable;
+  return ConfigurationError(absl::StrCat("is wrong: ", GetError(usable)->detail));
+}
+
+absl::Status CheckAll(const GatewayRoute& route) {
+  if (absl::Status conditions = CheckConditions(route); !conditions.ok()) return conditions;
+  return route.redirect.has_value() ? CheckRedirect(route) : CheckTarget(route);
+}
+
+absl::Status AboutRoute(const GatewayRoute& route, absl::string_view problem) {
+  return ConfigurationError(
+      absl::StrCat("the route \"", EscapeForLog(route.name()), "\" ", problem));
+}
+
+// Returns the same text for routes of the same host and path.
+std::string PlaceOf(const GatewayRoute& route) {
   const absl::StatusOr<NamePattern> host = NamePattern::Parse(route.host);
   return absl::StrCat(host.ok() ? host->ToString() : "", absl::StripSuffix(route.path, "/"), "/");
 }
 
+bool Holds(const FieldCondition& condition, const HttpFields& fields) {
+  return std::any_of(fields.begin(), fields.end(), [&](const HttpFields::Field& field) {
+    return field.name == condition.name &&
+           (!condition.value.has_value() || field.value == *condition.value);
+  });
+}
+
+bool Matches(const GatewayRoute& route, const RouteQuery& query) {
+  const bool method = route.methods.empty() || std::find(route.methods.begin(), route.methods.end(),
+                                                         query.method) != route.methods.end();
+  return method && std::all_of(route.conditions.begin(), route.conditions.end(),
+                               [&](const FieldCondition& c) { return Holds(c, query.fields); });
+}
+
+size_t ConditionsOf(const GatewayRoute& route) {
+  return route.conditions.size() + (route.methods.empty() ? 0 : 1);
+}
+
 }  // namespace
 
-std::string GatewayRoute::name() const {
-  return absl::StrCat(host.empty() ? "default" : host, path);
+std::string RequestsOf(const GatewayRoute& route) {
+  std::vector<std::string> parts = route.methods;
+  for (const FieldCondition& condition : route.conditions) {
+    parts.push_back(condition.value.has_value()
+                        ? absl::StrCat(condition.name, ":", *condition.value)
+                        : condition.name);
+  }
+  std::sort(parts.begin(), parts.end());
+  return absl::StrCat(PlaceOf(route), " ", absl::StrJoin(parts, " "));
+}
+
+absl::Status GatewayRoutes::Check(const GatewayRoute& route) {
+  if (absl::Status bad = CheckAll(route); !bad.ok())
+    return AboutRoute(route, GetError(bad)->detail);
+  return HostPathIndex::Create({{route.host, route.path}}).status();
 }
 
 absl::StatusOr<std::shared_ptr<const GatewayRoutes>> GatewayRoutes::Create(
     std::vector<GatewayRoute> routes) {
-  std::vector<HttpRoute> index;
+  if (routes.empty()) return ConfigurationError("there is no HTTP route");
   auto result = std::make_shared<GatewayRoutes>();
+  std::vector<HostPathIndex::Entry> entries;
+  absl::flat_hash_map<std::string, size_t> places;
   for (GatewayRoute& route : routes) {
-    const bool tls = route.scheme == BackendScheme::kHttps;
-    const std::string quoted = absl::StrCat("the route ", Quoted(route.name()), " ");
-    if (tls && route.backend_name.empty()) {
-      return ConfigurationError(absl::StrCat(
-          quoted, "has no name to verify its https backends by: write https://IP:PORT@NAME"));
+    if (absl::Status good = Check(route); !good.ok()) return good;
+    const auto [place, added] = places.emplace(PlaceOf(route), entries.size());
+    if (added) {
+      entries.push_back({route.host, route.path});
+      result->rules_.emplace_back();
     }
-    if (!tls && !route.backend_name.empty()) {
-      return ConfigurationError(
-          absl::StrCat(quoted, "has a name behind @, which only https backends prove"));
-    }
-    index.push_back({route.host, route.path, route.backends, route.backend_name});
-    const std::string name = route.name();
     result->list_.push_back(std::make_shared<const GatewayRoute>(std::move(route)));
-    result->by_name_[name] = result->list_.back();
+    absl::Status fits = result->Add(result->list_.back(), result->rules_[place->second]);
+    if (!fits.ok()) return fits;
   }
-  absl::StatusOr<std::shared_ptr<const HttpRoutes>> checked = HttpRoutes::Create(std::move(index));
-  if (!checked.ok()) return checked.status();
-  result->index_ = *std::move(checked);
+  for (std::vector<Rule>& rules : result->rules_) {
+    if (absl::Status ordered = Order(rules); !ordered.ok()) return ordered;
+  }
+  absl::StatusOr<HostPathIndex> index = HostPathIndex::Create(entries);
+  if (!index.ok()) return index.status();
+  result->index_ = *std::move(index);
   return result;
 }
 
-std::shared_ptr<const GatewayRoute> GatewayRoutes::Find(absl::string_view host,
-                                                        absl::string_view path,
+absl::Status GatewayRoutes::Add(const std::shared_ptr<const GatewayRoute>& route,
+                                std::vector<Rule>& rules) {
+  const std::string requests = RequestsOf(*route);
+  auto rule = std::find_if(rules.begin(), rules.end(), [&](const Rule& other) {
+    return RequestsOf(*other.routes.front()) == requests;
+  });
+  if (rule == rules.end()) {
+    rule = rules.insert(rules.end(), Rule());
+  } else if (!route->weight.has_value() || !rule->routes.front()->weight.has_value()) {
+    return AboutRoute(*route, "is listed twice; give each a weight to divide its requests");
+  }
+  rule->routes.push_back(route);
+  rule->weight += route->weight.value_or(1);
+  return absl::OkStatus();
+}
+
+absl::Status GatewayRoutes::Order(std::vector<Rule>& rules) {
+  for (const Rule& rule : rules) {
+    if (rule.weight == 0) return AboutRoute(*rule.routes.front(), "has no weight above 0");
+  }
+  std::stable_sort(rules.begin(), rules.end(), [](const Rule& a, const Rule& b) {
+    return ConditionsOf(*a.routes.front()) > ConditionsOf(*b.routes.front());
+  });
+  return absl::OkStatus();
+}
+
+std::shared_ptr<const GatewayRoute> GatewayRoutes::Find(const RouteQuery& query,
                                                         HttpRefusal& refusal) const {
-  const auto target = index_->Find(host, path, refusal);
-  if (target == nullptr) return nullptr;
-  return by_name_.find(target->route)->second;
+  const Rule* found = nullptr;
+  const auto matches = [&](size_t place) {
+    for (const Rule& rule : rules_[place]) {
+      if (!Matches(*rule.routes.front(), query)) continue;
+      found = &rule;
+      return true;
+    }
+    return false;
+  };
+  index_.Find(query.host, query.path, matches, refusal);
+  return found == nullptr ? nullptr : Choose(*found, query);
+}
+
+std::shared_ptr<const GatewayRoute> GatewayRoutes::Choose(const Rule& rule,
+                                                          const RouteQuery& query) {
+  if (rule.routes.size() == 1) return rule.routes.front();
+  for (const std::shared_ptr<const GatewayRoute>& route : rule.routes) {
+    const std::vector<Endpoint>& backends = route->backends.endpoints;
+    if (FindSticky(backends, route->sticky_cookie, query.fields) != nullptr) return route;
+  }
+  const bool by_client = rule.routes.front()->backends.balance == Balance::kClientAddress;
+  // Independent of the choice among backends, which is by the hash of the address alone.
+  constexpr int kOfWeight = 1;
+  const uint64_t client = by_client ? absl::HashOf(query.client.AddressText(), kOfWeight) : 0;
+  uint64_t point = (by_client ? client : query.random) % rule.weight;
+  for (const std::shared_ptr<const GatewayRoute>& route : rule.routes) {
+    if (point < *route->weight) return route;
+    point -= *route->weight;
+  }
+  return rule.routes.back();
 }
 
 bool GatewayRoutes::needs_tls() const {
-  return std::any_of(list_.begin(), list_.end(),
-                     [](const auto& route) { return route->scheme == BackendScheme::kHttps; });
-}
-
-absl::StatusOr<GatewayRoute> ParseGatewayRoute(absl::string_view text) {
-  const std::pair<absl::string_view, absl::string_view> parts =
-      absl::StrSplit(text, absl::MaxSplits('=', 1));
-  if (parts.first.empty() || parts.second.empty()) {
-    return ConfigurationError(absl::StrCat(Quoted(text), " is no HOST/PATH=http://IP:PORT"));
-  }
-  GatewayRoute route;
-  const size_t slash = parts.first.find('/');
-  const absl::string_view host = parts.first.substr(0, slash);
-  if (slash != absl::string_view::npos) route.path = std::string(parts.first.substr(slash));
-  if (host.empty()) {
-    return ConfigurationError(absl::StrCat(Quoted(text), " has no host; \"default\" is any"));
-  }
-  if (!absl::EqualsIgnoreCase(host, "default")) route.host = std::string(host);
-  if (absl::Status target = ParseTarget(parts.second, route); !target.ok()) return target;
-  return route;
-}
-
-absl::StatusOr<std::vector<GatewayRoute>> ParseGatewayRoutes(absl::string_view text) {
-  std::vector<GatewayRoute> routes;
-  for (const absl::string_view item : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
-    absl::StatusOr<GatewayRoute> route = ParseGatewayRoute(absl::StripAsciiWhitespace(item));
-    if (!route.ok()) return route.status();
-    routes.push_back(*std::move(route));
-  }
-  return routes;
-}
-
-absl::StatusOr<std::vector<GatewayRoute>> ParseGatewayRoutesFile(absl::string_view text) {
-  std::vector<GatewayRoute> routes;
-  absl::flat_hash_map<std::string, int> lines;
-  int number = 0;
-  for (absl::string_view line : absl::StrSplit(text, '\n')) {
-    ++number;
-    line = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
-    if (line.empty()) continue;
-    absl::StatusOr<GatewayRoute> route = ParseLine(line);
-    if (route.ok()) {
-      const auto [earlier, added] = lines.emplace(KeyOf(*route), number);
-      if (!added) {
-        route = ConfigurationError(absl::StrCat("the route ", Quoted(route->name()),
-                                                " is also in line ", earlier->second));
-      }
-    }
-    if (!route.ok()) {
-      const std::optional<Error> error = GetError(route.status());
-      return ConfigurationError(
-          absl::StrCat("line ", number, ": ",
-                       error.has_value() ? error->detail : std::string(route.status().message())));
-    }
-    routes.push_back(*std::move(route));
-  }
-  return routes;
+  return std::any_of(list_.begin(), list_.end(), [](const auto& route) {
+    return route->scheme == BackendScheme::kHttps && !route->redirect.has_value();
+  });
 }
 
 }  // namespace trestle

@@ -87,9 +87,10 @@ size_t BytesOf(const std::string& key, const CachedResponse& response) {
 
 }  // namespace
 
-std::string HttpCache::KeyOf(absl::string_view scheme, const HttpRequest& request) {
+std::string HttpCache::KeyOf(absl::string_view scheme, absl::string_view authority,
+                             absl::string_view target) {
   // None of the parts has a space.
-  return absl::StrCat(scheme, " ", absl::AsciiStrToLower(request.authority), " ", request.target);
+  return absl::StrCat(scheme, " ", absl::AsciiStrToLower(authority), " ", target);
 }
 
 bool HttpCache::MayAnswer(const HttpRequest& request) {

@@ -43,8 +43,10 @@ class HttpCache {
   /// `max_bytes` bounds bodies, fields and keys. A body takes at most an eighth, and at most 1 MiB.
   explicit HttpCache(size_t max_bytes) : max_bytes_(max_bytes) {}
 
-  /// Returns the key of a request: scheme, authority and target, so that none can be confused.
-  static std::string KeyOf(absl::string_view scheme, const HttpRequest& request);
+  /// Returns the key of a request: scheme, authority and the client's target, so that none can be
+  /// confused.
+  static std::string KeyOf(absl::string_view scheme, absl::string_view authority,
+                           absl::string_view target);
 
   /// Returns whether a request may be answered from a cache.
   static bool MayAnswer(const HttpRequest& request);

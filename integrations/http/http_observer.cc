@@ -6,6 +6,8 @@ absl::string_view EnumName(HttpReason reason) {
   switch (reason) {
     case HttpReason::kNone:
       return "";
+    case HttpReason::kRedirected:
+      return "redirected";
     case HttpReason::kBadRequest:
       return "bad_request";
     case HttpReason::kHeadTooLarge:

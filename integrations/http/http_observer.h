@@ -15,6 +15,7 @@ namespace trestle {
 /// Why a request did not get a complete response of a backend. The list is closed.
 enum class HttpReason : uint8_t {
   kNone,              ///< It did.
+  kRedirected,        ///< The route leads elsewhere: 301, 302, 303, 307, 308.
   kBadRequest,        ///< The request is malformed or ambiguous: 400, 417, 501, 505.
   kHeadTooLarge,      ///< 431.
   kTargetTooLong,     ///< 414.

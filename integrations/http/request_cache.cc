@@ -48,8 +48,9 @@ bool RequestExchange::AskCache() {
   const TlsInfo* const tls = connection_->report().front.tls.get();
   // What a backend tells one certificate is not for others.
   if (core_.cache == nullptr || (tls != nullptr && tls->peer_identity != nullptr)) return false;
-  cache_key_ = HttpCache::KeyOf(tls != nullptr ? "https" : "http", request_);
-  if (!HttpCache::MayAnswer(request_)) return false;
+  cache_key_ =
+      HttpCache::KeyOf(tls != nullptr ? "https" : "http", request_.authority, report_.target);
+  if (!route_->is_only_one() || !HttpCache::MayAnswer(request_)) return false;
   stored_ = core_.cache->Find(cache_key_, request_);
   const bool demands = HttpCache::DemandsValidation(request_);
   if (stored_ != nullptr && !demands && stored_->IsFresh(core_.scheduler.MonotonicNow())) {

@@ -96,11 +96,8 @@ void RequestExchange::Begin(HttpRequest request) {
   Note(request);
   core_.retries_left = std::min(core_.retries_left + kRetriesPerRequest, kMostRetriesAtOnce);
   if (const std::optional<HttpRefusal> no = Check(request)) return Refuse(*no);
-  HttpRefusal refusal;
-  route_ = core_.options.routes->Find(request.host, request.path(), refusal);
-  if (route_ == nullptr) return Refuse(refusal);
-  report_.route = route_->name();
-  candidates_ = core_.picker.Order(route_->backends, connection_->peer(), began_);
+  if (const std::optional<HttpRefusal> no = ChooseRoute(request)) return Refuse(*no);
+  if (route_->redirect.has_value()) return Redirect(request);
   if (core_.options.judge != nullptr) BeginJudging(request);
   MakeBackRequest(std::move(request));
   Arm();
@@ -195,6 +192,7 @@ void RequestExchange::MakeBackRequest(HttpRequest request) {
       head, [&](absl::string_view name, absl::string_view value) { fields.Add(name, value); });
   fields.Add(kRequestId, report_.id);
   request.fields = std::move(fields);
+  if (back_target_.has_value()) request.target = *std::move(back_target_);
   if (!absl::c_linear_search(core_.options.upgrades, request.protocol)) request.protocol.clear();
   request_ = std::move(request);
   if (request_.protocol.empty()) return;
@@ -310,7 +308,9 @@ void RequestExchange::OnResponse(HttpResponse response) {
     return Answer(502, HttpReason::kBadResponse, "the backend did not change the protocol");
   }
   if (from_http2_tunnel_) response.fields.Remove("sec-websocket-accept");
-  if (!TakeFromCache(response)) SendResponse(response);
+  if (TakeFromCache(response)) return;
+  AddStickyCookie(response);
+  SendResponse(response);
 }
 
 void RequestExchange::SendResponse(const HttpResponse& response) {
@@ -384,15 +384,20 @@ void RequestExchange::Refuse(const HttpRefusal& refusal) {
 void RequestExchange::Answer(int status, HttpReason reason, std::string detail) {
   DropBack();
   if (state_ == State::kResponding) return AbortFront(reason, std::move(detail));
-  own_page_ = true;
   report_.reason = reason;
   report_.detail = std::move(detail);
   HttpResponse response;
   response.status = status;
-  response.fields.Add("content-type", "text/plain");
   response.fields.Add("cache-control", "no-store");
+  SendPage(std::move(response));
+}
+
+// Sends a head with a page of this gateway.
+void RequestExchange::SendPage(HttpResponse response) {
+  own_page_ = true;
+  response.fields.Add("content-type", "text/plain");
   response.fields.Add(kRequestId, report_.id);
-  const std::string page = absl::StrCat(status, " ", StatusText(status), "\n");
+  const std::string page = absl::StrCat(response.status, " ", StatusText(response.status), "\n");
   response.content_length = page.size();
   if (!to_head_) response_body.Append(page);
   response_body.End();

@@ -71,11 +71,17 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   void Connect();
   bool MayRetry(BackFailure failure) const;
   void SendResponse(const HttpResponse& response);
+  void SendPage(HttpResponse response);
   void Answer(int status, HttpReason reason, std::string detail);
   void Refuse(const HttpRefusal& refusal);
   void AbortFront(HttpReason reason, std::string detail);
   void DropBack();
   void Finish();
+
+  // request_route.cc
+  std::optional<HttpRefusal> ChooseRoute(const HttpRequest& request);
+  void Redirect(const HttpRequest& request);
+  void AddStickyCookie(HttpResponse& response) const;
 
   // request_cache.cc
   bool AskCache();
@@ -102,7 +108,8 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   State state_ = State::kJudging;
   bool in_pool_ = false;  // Waits for a connection.
   std::shared_ptr<const GatewayRoute> route_;
-  HttpRequest request_;  // As the backend gets it.
+  std::optional<std::string> back_target_;  // If it differs from the client's.
+  HttpRequest request_;                     // As the backend gets it.
   bool from_http2_tunnel_ = false;
   bool to_head_ = false;
   bool tunnel_ = false;

@@ -1,13 +1,10 @@
 #include "integrations/http1/http_routes.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -18,43 +15,21 @@
 namespace trestle {
 namespace {
 
-// Returns "HOST/PATH", the name of a route in reports.
-std::string NameOf(const HttpRoute& route) {
-  return absl::StrCat(route.host.empty() ? "default" : route.host, route.path);
-}
+std::string NameOf(const HttpRoute& route) { return HostPathName(route.host, route.path); }
 
-// Removes the percent-encoding. Empty for a path that readers could interpret differently.
-std::optional<std::string> PlainPath(absl::string_view path) {
-  std::string plain;
-  for (size_t i = 0; i < path.size(); ++i) {
-    char c = path[i];
-    if (c == '%') {
-      const absl::string_view digits = path.substr(i + 1, 2);
-      uint32_t code = 0;
-      if (digits.size() != 2 || !absl::ascii_isxdigit(static_cast<unsigned char>(digits[0])) ||
-          !absl::SimpleHexAtoi(digits, &code)) {
-        return std::nullopt;
-      }
-      c = static_cast<char>(code);
-      // Decoded again by another reader, these would be part of the path's structure.
-      if (c == '/' || c == '%') return std::nullopt;
-      i += 2;
+absl::Status CheckRoute(const HttpRoute& route) {
+  const std::string quoted = absl::StrCat("the route \"", EscapeForLog(NameOf(route)), "\" ");
+  if (!route.backend_name.empty()) {
+    const absl::StatusOr<std::string> name = NormalizeServerName(route.backend_name);
+    if (!name.ok()) {
+      return ConfigurationError(
+          absl::StrCat(quoted, "has a bad backend name: ", name.status().message()));
     }
-    if (c == '\\' || c == ';' || absl::ascii_iscntrl(static_cast<unsigned char>(c))) {
-      return std::nullopt;
-    }
-    plain += c;
   }
-  if (absl::StrContains(plain, "//")) return std::nullopt;
-  for (const absl::string_view segment : absl::StrSplit(plain, '/')) {
-    if (segment == "." || segment == "..") return std::nullopt;
+  if (absl::Status usable = CheckBackends(route.backends); !usable.ok()) {
+    return ConfigurationError(absl::StrCat(quoted, "is wrong: ", GetError(usable)->detail));
   }
-  return plain;
-}
-
-bool Covers(absl::string_view prefix, absl::string_view path) {
-  return absl::StartsWith(path, prefix) &&
-         (path.size() == prefix.size() || path[prefix.size()] == '/');
+  return absl::OkStatus();
 }
 
 /// Accepts only requests for the connection's backend.
@@ -157,151 +132,40 @@ absl::StatusOr<HttpRoute> ParseRoute(absl::string_view item) {
 
 }  // namespace
 
-// Collects routes by host, and builds the index.
-class HttpRoutes::Builder {
- public:
-  explicit Builder(HttpRoutes& result) : result_(result) {}
-
-  absl::Status Add(const HttpRoute& route);
-  absl::Status Finish();
-
- private:
-  struct Host {
-    std::optional<NamePattern> pattern;
-    size_t place;
-  };
-
-  std::vector<PathRoute>& PathsOf(std::optional<NamePattern> pattern);
-
-  HttpRoutes& result_;
-  absl::flat_hash_map<std::string, Host> hosts_;  // By "a.test", "*.a.test", "" (any).
-};
-
-std::vector<HttpRoutes::PathRoute>& HttpRoutes::Builder::PathsOf(
-    std::optional<NamePattern> pattern) {
-  const std::string key = pattern.has_value() ? pattern->ToString() : "";
-  const auto [host, added] = hosts_.emplace(key, Host{std::move(pattern), result_.hosts_.size()});
-  if (added) result_.hosts_.emplace_back();
-  return result_.hosts_[host->second.place];
-}
-
-absl::Status HttpRoutes::Builder::Finish() {
-  std::vector<PatternIndex::Item> items;
-  for (const auto& [text, host] : hosts_) {
-    if (!host.pattern.has_value()) {
-      result_.any_host_ = host.place;
-      continue;
-    }
-    items.push_back(
-        {host.pattern->kind(), host.pattern->base(), static_cast<uint32_t>(host.place)});
-  }
-  absl::StatusOr<PatternIndex> by_host = PatternIndex::Create(
-      items, [](size_t) { return absl::InternalError("the hosts of HTTP routes are not unique"); });
-  if (!by_host.ok()) return by_host.status();
-  result_.by_host_ = *std::move(by_host);
-  return absl::OkStatus();
-}
-
-absl::Status HttpRoutes::Builder::Add(const HttpRoute& route) {
-  const std::string quoted = absl::StrCat("the route \"", EscapeForLog(NameOf(route)), "\" ");
-  std::optional<NamePattern> host;
-  if (!route.host.empty()) {
-    absl::StatusOr<NamePattern> pattern = NamePattern::Parse(route.host);
-    if (!pattern.ok()) {
-      return ConfigurationError(
-          absl::StrCat(quoted, "has a bad host: ", pattern.status().message()));
-    }
-    host = *std::move(pattern);
-  }
-  std::optional<std::string> path = PlainPath(route.path);
-  const bool plain = path.has_value() && *path == route.path && absl::StartsWith(*path, "/") &&
-                     route.path.find_first_of("?# ") == std::string::npos;
-  if (!plain) {
-    return ConfigurationError(absl::StrCat(quoted,
-                                           "needs a plain path: /segments, without . and .., "
-                                           "percent-encoding or query"));
-  }
-  if (!route.backend_name.empty()) {
-    const absl::StatusOr<std::string> name = NormalizeServerName(route.backend_name);
-    if (!name.ok()) {
-      return ConfigurationError(
-          absl::StrCat(quoted, "has a bad backend name: ", name.status().message()));
-    }
-  }
-  if (absl::Status usable = CheckBackends(route.backends); !usable.ok()) {
-    return ConfigurationError(absl::StrCat(quoted, "is wrong: ", GetError(usable)->detail));
-  }
-  if (path->back() == '/') path->pop_back();
-  std::vector<PathRoute>& paths = PathsOf(std::move(host));
-  for (const PathRoute& other : paths) {
-    if (other.path == *path) return ConfigurationError(absl::StrCat(quoted, "is listed twice"));
-  }
-  paths.push_back({*path, std::make_shared<const ContentTarget>(
-                              ContentTarget{route.backends, route.backend_name, NameOf(route)})});
-  std::sort(paths.begin(), paths.end(),
-            [](const PathRoute& a, const PathRoute& b) { return a.path.size() > b.path.size(); });
-  return absl::OkStatus();
-}
-
 absl::StatusOr<std::shared_ptr<const HttpRoutes>> HttpRoutes::Create(
     std::vector<HttpRoute> routes) {
   if (routes.empty()) return ConfigurationError("there is no HTTP route");
   auto result = std::make_shared<HttpRoutes>();
-  Builder builder(*result);
+  std::vector<HostPathIndex::Entry> entries;
   for (const HttpRoute& route : routes) {
-    if (absl::Status added = builder.Add(route); !added.ok()) return added;
+    if (absl::Status good = CheckRoute(route); !good.ok()) return good;
+    entries.push_back({route.host, route.path});
+    result->targets_.push_back(std::make_shared<const ContentTarget>(
+        ContentTarget{route.backends, route.backend_name, NameOf(route)}));
   }
-  if (absl::Status finished = builder.Finish(); !finished.ok()) return finished;
+  absl::StatusOr<HostPathIndex> index = HostPathIndex::Create(entries);
+  if (!index.ok()) return index.status();
+  result->index_ = *std::move(index);
   result->routes_ = std::move(routes);
   return result;
 }
 
-const std::vector<HttpRoutes::PathRoute>* HttpRoutes::RoutesOf(absl::string_view host) const {
-  if (const std::optional<PatternIndex::Match> match = by_host_.Find(host)) {
-    return &hosts_[match->value];
-  }
-  return any_host_.has_value() ? &hosts_[*any_host_] : nullptr;
-}
-
-bool HttpRoutes::AnyPath(const std::vector<PathRoute>& paths) {
-  return paths.size() == 1 && paths.front().path.empty();
-}
-
 std::shared_ptr<const ContentTarget> HttpRoutes::FindOnly(absl::string_view host) const {
-  const std::vector<PathRoute>* const paths = RoutesOf(host);
-  return paths != nullptr && AnyPath(*paths) ? paths->front().target : nullptr;
+  const std::optional<size_t> place = index_.FindOnly(host);
+  return place.has_value() ? targets_[*place] : nullptr;
 }
 
 std::shared_ptr<const ContentTarget> HttpRoutes::Find(absl::string_view host,
                                                       absl::string_view path,
                                                       HttpRefusal& refusal) const {
-  const std::vector<PathRoute>* const paths = RoutesOf(host);
-  if (paths == nullptr) {
-    refusal = {421, "no route for the request's host"};
-    return nullptr;
-  }
-  std::string plain(absl::StartsWith(path, "/") ? path : "/");
-  if (!AnyPath(*paths)) {
-    std::optional<std::string> decoded = PlainPath(plain);
-    if (!decoded.has_value()) {
-      refusal = {400, "a path that routes and backends may read differently"};
-      return nullptr;
-    }
-    plain = *std::move(decoded);
-  }
-  for (const PathRoute& route : *paths) {
-    if (Covers(route.path, plain)) return route.target;
-  }
-  refusal = {404, "no route for the request's path"};
-  return nullptr;
+  const std::optional<size_t> place = index_.Find(
+      host, path, [](size_t) { return true; }, refusal);
+  return place.has_value() ? targets_[*place] : nullptr;
 }
 
 absl::flat_hash_set<std::string> HttpRoutes::SplitRoutes() const {
   absl::flat_hash_set<std::string> names;
-  for (const std::vector<PathRoute>& paths : hosts_) {
-    if (paths.size() < 2) continue;
-    for (const PathRoute& path : paths) names.insert(path.target->route);
-  }
+  for (const size_t place : index_.Split()) names.insert(targets_[place]->route);
   return names;
 }
 

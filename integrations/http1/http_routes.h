@@ -3,27 +3,24 @@
 #ifndef TRESTLE_INTEGRATIONS_HTTP1_HTTP_ROUTES_H_
 #define TRESTLE_INTEGRATIONS_HTTP1_HTTP_ROUTES_H_
 
-#include <cstddef>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "integrations/http1/host_path_index.h"
 #include "integrations/http1/http1_inspector.h"
 #include "integrations/http1/http_message.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/content_routing.h"
-#include "trestle/wire/pattern_index.h"
 
 namespace trestle {
 
 struct HttpRoute {
-  /// A name pattern as in wire/server_name.h ("a.test", "*.a.test"), or "" for all other hosts.
+  /// As in `HostPathIndex::Entry`.
   std::string host;
-  /// The path prefix, in whole segments: "/api" covers "/api" and "/api/x", but not "/apix".
   std::string path = "/";
   Backends backends;
   /// For a bridge: the name that the backends' certificates must match. Empty: the bridge's own.
@@ -55,20 +52,9 @@ class HttpRoutes {
   const std::vector<HttpRoute>& routes() const { return routes_; }
 
  private:
-  struct PathRoute {
-    std::string path;  // Without its last "/".
-    std::shared_ptr<const ContentTarget> target;
-  };
-
-  const std::vector<PathRoute>* RoutesOf(absl::string_view host) const;
-  static bool AnyPath(const std::vector<PathRoute>& paths);
-
-  class Builder;
-
   std::vector<HttpRoute> routes_;
-  std::vector<std::vector<PathRoute>> hosts_;  // For each host; the longest path first.
-  PatternIndex by_host_;                       // Places in hosts_.
-  std::optional<size_t> any_host_;             // The same for "default".
+  std::vector<std::shared_ptr<const ContentTarget>> targets_;  // In the order of routes_.
+  HostPathIndex index_;
 };
 
 /// Parses "HOST/PATH=BACKENDS,HOST/PATH=BACKENDS,…". BACKENDS is "IP:PORT", or several joined by

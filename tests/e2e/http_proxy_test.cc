@@ -181,6 +181,43 @@ TEST_F(HttpProxyTest, ARoutesFileIsLoadedAgain) {
   })) << proxy->log();
 }
 
+TEST_F(HttpProxyTest, RoutesOfAFileHaveOptions) {
+  const std::string file = WriteFile(
+      "routes", absl::StrCat(kFrontName, "=http://", http1_, " sticky_cookie=at\n", kFrontName,
+                             "/v1=https://", tls_, "@", kBackName, " rewrite=/\n", kFrontName,
+                             "=h2c://", h2c_, " header=x-canary:1\n", kFrontName,
+                             "/old=redirect:https://{host}/new{rest} status=301\n"));
+  const auto proxy = Start({"--routes_file=" + file}, "-");
+  for (const char* version : kVersions) {
+    EXPECT_EQ(Get(*proxy, version, "/v1/bytes/7"), "aaaaaaa");
+    EXPECT_THAT(Get(*proxy, version, "/x", {"-H", "X-Canary: 1"}), StartsWith("h2c GET"));
+    EXPECT_THAT(Get(*proxy, version, "/x", {"--include"}), HasSubstr("set-cookie: at="));
+    EXPECT_EQ(
+        Get(*proxy, version, "/old/x?y", {"-o", "/dev/null", "-w", "%{http_code} %{redirect_url}"}),
+        absl::StrCat("301 https://", kFrontName, "/new/x?y"));
+  }
+  EXPECT_TRUE(proxy->WaitForLog("\"reason\":\"redirected\"")) << proxy->log();
+}
+
+TEST_F(HttpProxyTest, AClearListenerLeadsToHttps) {
+  const auto proxy = Start({"--redirect_listen=127.0.0.1:0", "--threads=2"});
+  EXPECT_TRUE(proxy->WaitForLog("redirecting on 127.0.0.1:")) << proxy->log();
+  const std::string log = proxy->log();
+  const std::string line = log.substr(log.find("redirecting on ") + 15);
+  const std::string clear = line.substr(0, line.find('\n'));
+  const CommandResult curl = RunCommand(
+      {FindProgram("curl"), "--silent", "--location", "--cacert", PathOf("ca.pem"), "--connect-to",
+       absl::StrCat(kFrontName, ":80:", clear), "--resolve",
+       absl::StrCat(kFrontName, ":", proxy->port, ":127.0.0.1"), "-w",
+       " %{num_redirects} %{url_effective}", absl::StrCat("http://", kFrontName, "/x?y")},
+      kPatience);
+  EXPECT_THAT(curl.output, StartsWith("http1 GET")) << curl.errors << proxy->log();
+  EXPECT_THAT(curl.output,
+              EndsWith(absl::StrCat(" 1 https://", kFrontName, ":", proxy->port, "/x?y")));
+  proxy->process.Signal(SIGTERM);
+  EXPECT_EQ(proxy->process.WaitForExit(kPatience), 0) << proxy->log();
+}
+
 TEST_F(HttpProxyTest, NginxKeepsItsConnections) {
   const uint16_t port = FreePort();
   const auto nginx =
@@ -237,6 +274,10 @@ TEST_F(HttpProxyTest, FlagsThatDoNotFitAreNamed) {
       {{}, "give one of --routes and --routes_file"},
       {{"--routes=front.test=127.0.0.1:1"}, "has no scheme"},
       {{"--routes=front.test=https://127.0.0.1:1@a.test"}, "--backend_ca is required"},
+      {{"--routes=front.test=http://127.0.0.1:1", "--redirect_port=1"},
+       "--redirect_port has no use"},
+      {{"--routes=front.test=http://127.0.0.1:1", "--redirect_listen=x"},
+       "--redirect_listen is wrong"},
   };
   for (const auto& [flags, problem] : cases) {
     std::vector<std::string> argv = {ExampleProgram("http_proxy"), "--listen=127.0.0.1:0",
