@@ -17,8 +17,8 @@ ABSL_FLAG(std::string, routes, "",
           "redirect:LOCATION in place of the backends leads clients elsewhere");
 ABSL_FLAG(std::string, routes_file, "",
           "file with one such route on each line, instead of --routes; options may follow a route "
-          "(docs/http.md): balance, tries, weight, method, header, rewrite, sticky_cookie, name, "
-          "status. # begins a comment");
+          "(docs/http.md): balance, tries, weight, method, header, rewrite, sticky_cookie, "
+          "response_set, response_remove, name, status. # begins a comment");
 ABSL_FLAG(absl::Duration, connect_timeout, trestle::HttpTimeouts().connect,
           "time limit for a connection to a backend, all tries together; over it, the client gets "
           "504");
@@ -41,6 +41,14 @@ ABSL_FLAG(uint32_t, backend_connections, trestle::BackendPoolLimits().connection
           "maximum number of connections of a thread to a backend; further requests wait");
 ABSL_FLAG(bool, log_requests, false,
           "writes one line of JSON about each request to standard error");
+ABSL_FLAG(absl::Duration, hsts, absl::ZeroDuration(),
+          "age in Strict-Transport-Security of all responses over TLS; 0: backends' own passes");
+ABSL_FLAG(bool, hsts_subdomains, false, "extends --hsts to subdomains");
+ABSL_FLAG(std::string, response_remove, "",
+          "names, comma-separated, of fields that responses lose, such as server,x-powered-by");
+ABSL_FLAG(std::string, via, "",
+          "this proxy's name in Via of requests and responses; requests that have it already get "
+          "508. Empty: no Via");
 ABSL_FLAG(std::string, http_trusted_proxies, "",
           "IP addresses or CIDR ranges, comma-separated, of trusted HTTP proxies: their "
           "X-Forwarded-For, Forwarded and X-Request-ID are kept, those of all other clients are "
@@ -107,6 +115,16 @@ absl::StatusOr<GatewayFlags> GatewayFromFlags(int threads) {
   if (cache_bytes > 0 && options.cache_bytes < kMinCacheBytes) {
     return FlagError("cache_bytes", "must be 0, or at least 65536 for each of --threads");
   }
+  options.hsts.max_age = absl::GetFlag(FLAGS_hsts);
+  options.hsts.subdomains = absl::GetFlag(FLAGS_hsts_subdomains);
+  if (absl::Status bad = CheckHsts(options.hsts); !bad.ok()) {
+    return FlagError("hsts", absl::StrCat("is wrong: ", Sentence(bad)));
+  }
+  options.response_fields.remove = ListOf(absl::GetFlag(FLAGS_response_remove));
+  if (absl::Status bad = CheckResponseFields(options.response_fields); !bad.ok()) {
+    return FlagError("response_remove", Sentence(bad));
+  }
+  options.via = absl::GetFlag(FLAGS_via);
   options.timeouts.connect = absl::GetFlag(FLAGS_connect_timeout);
   options.timeouts.first_byte = absl::GetFlag(FLAGS_backend_timeout);
   options.timeouts.response = absl::GetFlag(FLAGS_response_timeout);

@@ -23,8 +23,9 @@ constexpr BackendScheme kSchemes[] = {BackendScheme::kHttp, BackendScheme::kHttp
 constexpr uint32_t kMaxWeight = 1'000'000;
 constexpr char kOptions[] =
     "balance=round_robin, balance=client_address, tries=1…255, weight=0…1000000, "
-    "method=NAME[,NAME...], header=NAME[:VALUE], rewrite=/PATH, sticky_cookie=NAME, name=TEXT and "
-    "status=CODE of a redirect";
+    "method=NAME[,NAME...], header=NAME[:VALUE], rewrite=/PATH, sticky_cookie=NAME, "
+    "response_set=NAME:VALUE, response_remove=NAME[,NAME...], name=TEXT and status=CODE of a "
+    "redirect";
 
 std::string Quoted(absl::string_view text) { return absl::StrCat("\"", EscapeForLog(text), "\""); }
 
@@ -106,6 +107,22 @@ bool ParseCondition(absl::string_view text, GatewayRoute& route) {
   return true;
 }
 
+bool ParseResponseSet(absl::string_view text, GatewayRoute& route) {
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(text, absl::MaxSplits(':', 1));
+  if (parts.second.empty()) return false;
+  route.response_fields.set.push_back(
+      {absl::AsciiStrToLower(parts.first), std::string(absl::StripAsciiWhitespace(parts.second))});
+  return true;
+}
+
+bool ParseResponseRemove(absl::string_view text, GatewayRoute& route) {
+  for (const absl::string_view name : absl::StrSplit(text, ',')) {
+    route.response_fields.remove.push_back(absl::AsciiStrToLower(name));
+  }
+  return true;
+}
+
 // Returns false for an unknown option or a value that it can't have.
 bool ParseOption(absl::string_view name, absl::string_view value, GatewayRoute& route) {
   if (value.empty()) return false;
@@ -113,6 +130,8 @@ bool ParseOption(absl::string_view name, absl::string_view value, GatewayRoute& 
   if (name == "tries") return ParseTries(value, route.backends);
   if (name == "weight") return ParseWeight(value, route);
   if (name == "header") return ParseCondition(value, route);
+  if (name == "response_set") return ParseResponseSet(value, route);
+  if (name == "response_remove") return ParseResponseRemove(value, route);
   if (name == "status" && route.redirect.has_value()) {
     return absl::SimpleAtoi(value, &route.redirect->status);
   }

@@ -82,6 +82,7 @@ absl::Status CheckTarget(const GatewayRoute& route) {
 
 absl::Status CheckAll(const GatewayRoute& route) {
   if (absl::Status conditions = CheckConditions(route); !conditions.ok()) return conditions;
+  if (absl::Status fields = CheckResponseFields(route.response_fields); !fields.ok()) return fields;
   return route.redirect.has_value() ? CheckRedirect(route) : CheckTarget(route);
 }
 

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "integrations/http/backend_pool.h"
 #include "integrations/http/http_fields.h"
+#include "integrations/http/response_fields.h"
 #include "integrations/http1/host_path_index.h"
 #include "integrations/http1/http_message.h"
 #include "trestle/base/endpoint.h"
@@ -56,6 +57,7 @@ struct GatewayRoute {
   std::string sticky_cookie;
 
   std::optional<GatewayRedirect> redirect;  ///< Instead of backends.
+  ResponseFieldRules response_fields;       ///< Come after those of the gateway.
 
   /// Returns the name of the route in reports.
   std::string name() const { return label.empty() ? HostPathName(host, path) : label; }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
 #include "integrations/http/gateway_core.h"
 #include "trestle/base/error.h"
 
@@ -32,6 +33,13 @@ absl::Status CheckOptions(const HttpGatewayOptions& options) {
     return ConfigurationError("each limit of the gateway must be at least 1");
   }
   if (absl::Status status = CheckTimeouts(options.timeouts); !status.ok()) return status;
+  if (absl::Status status = CheckHsts(options.hsts); !status.ok()) return status;
+  if (absl::Status bad = CheckResponseFields(options.response_fields); !bad.ok()) {
+    return ConfigurationError(absl::StrCat("the gateway ", GetError(bad)->detail));
+  }
+  if (!options.via.empty() && !IsToken(options.via)) {
+    return ConfigurationError("the gateway's name in Via must be a token");
+  }
   return CheckForwarding(options.forwarding);
 }
 

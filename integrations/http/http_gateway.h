@@ -24,6 +24,7 @@
 #include "integrations/http/http_exchange.h"
 #include "integrations/http/http_observer.h"
 #include "integrations/http/request_judge.h"
+#include "integrations/http/response_fields.h"
 #include "integrations/http1/forwarded_fields.h"
 #include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
@@ -81,6 +82,14 @@ struct HttpGatewayOptions {
   uint64_t body_bytes = std::numeric_limits<uint64_t>::max();
   /// The fields that tell backends of the client; also what is removed from requests.
   ForwardingOptions forwarding;
+  /// Changes to the fields of all final responses, the gateway's own too. Those of a route come
+  /// after them.
+  ResponseFieldRules response_fields;
+  HstsOptions hsts;
+  /// This gateway's name in Via, of requests and of backends' responses; a token. A request that
+  /// has passed this name before gets 508. Empty: no Via. Some servers don't compress for proxies
+  /// that name themselves.
+  std::string via;
   /// Judges each request before a backend sees any of it; null for none. It belongs to this
   /// gateway's loop, and must outlive the gateway.
   RequestJudge* judge = nullptr;

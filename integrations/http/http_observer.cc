@@ -22,6 +22,8 @@ absl::string_view EnumName(HttpReason reason) {
       return "misdirected";
     case HttpReason::kNoRoute:
       return "no_route";
+    case HttpReason::kLoop:
+      return "loop";
     case HttpReason::kHeadTimeout:
       return "head_timeout";
     case HttpReason::kBodyTimeout:

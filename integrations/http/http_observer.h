@@ -23,6 +23,7 @@ enum class HttpReason : uint8_t {
   kMethodNotAllowed,  ///< 405.
   kMisdirected,       ///< A host that this connection isn't for, or that has no route: 421.
   kNoRoute,           ///< A path without a route: 404.
+  kLoop,              ///< The request has passed this gateway before: 508.
   kHeadTimeout,       ///< 408.
   kBodyTimeout,       ///< 408.
   kDenied,            ///< By the judge: its status.

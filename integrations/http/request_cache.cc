@@ -99,7 +99,7 @@ void RequestExchange::ServeCached(const CachedResponse& cached) {
   if (!unchanged && !to_head_) response_body.Append(cached.body);
   response_body.End();
   own_page_ = true;
-  SendResponse(response);
+  SendResponse(std::move(response));
 }
 
 // Returns whether a cached response is sent instead of the backend's.

@@ -36,6 +36,8 @@ HttpReason ReasonOf(int status) {
       return HttpReason::kMisdirected;
     case 431:
       return HttpReason::kHeadTooLarge;
+    case 508:
+      return HttpReason::kLoop;
     default:
       return HttpReason::kBadRequest;
   }
@@ -170,6 +172,9 @@ std::optional<HttpRefusal> RequestExchange::Check(const HttpRequest& request) co
   if (!connection_->MayAskFor(request.host)) {
     return HttpRefusal{421, "the request is for another host than the connection"};
   }
+  if (!core_.options.via.empty() && HasPassed(core_.options.via, request.fields)) {
+    return HttpRefusal{508, "the request has passed this gateway before, by its Via"};
+  }
   const RequestJudge* const judge = core_.options.judge;
   const uint64_t length = request.content_length.value_or(0);
   if (length > core_.options.body_bytes || (judge != nullptr && length > judge->body_bytes())) {
@@ -191,6 +196,7 @@ void RequestExchange::MakeBackRequest(HttpRequest request) {
   connection_->rewriter().ForEachField(
       head, [&](absl::string_view name, absl::string_view value) { fields.Add(name, value); });
   fields.Add(kRequestId, report_.id);
+  if (!core_.options.via.empty()) AddVia(core_.options.via, request.version, fields);
   request.fields = std::move(fields);
   if (back_target_.has_value()) request.target = *std::move(back_target_);
   if (!absl::c_linear_search(core_.options.upgrades, request.protocol)) request.protocol.clear();
@@ -310,10 +316,16 @@ void RequestExchange::OnResponse(HttpResponse response) {
   if (from_http2_tunnel_) response.fields.Remove("sec-websocket-accept");
   if (TakeFromCache(response)) return;
   AddStickyCookie(response);
-  SendResponse(response);
+  if (!core_.options.via.empty()) {
+    AddVia(core_.options.via, report_.backend_version, response.fields);
+  }
+  SendResponse(std::move(response));
 }
 
-void RequestExchange::SendResponse(const HttpResponse& response) {
+void RequestExchange::SendResponse(HttpResponse response) {
+  ApplyRules(core_.options.response_fields, response.fields);
+  if (route_ != nullptr) ApplyRules(route_->response_fields, response.fields);
+  if (connection_->report().front.tls != nullptr) ApplyHsts(core_.options.hsts, response.fields);
   state_ = State::kResponding;
   report_.status = response.status;
   report_.bytes_out = response_body.passed();
@@ -401,7 +413,7 @@ void RequestExchange::SendPage(HttpResponse response) {
   response.content_length = page.size();
   if (!to_head_) response_body.Append(page);
   response_body.End();
-  SendResponse(response);
+  SendResponse(std::move(response));
 }
 
 void RequestExchange::AbortFront(HttpReason reason, std::string detail) {

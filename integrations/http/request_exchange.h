@@ -70,7 +70,7 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   void Forward();
   void Connect();
   bool MayRetry(BackFailure failure) const;
-  void SendResponse(const HttpResponse& response);
+  void SendResponse(HttpResponse response);
   void SendPage(HttpResponse response);
   void Answer(int status, HttpReason reason, std::string detail);
   void Refuse(const HttpRefusal& refusal);

@@ -91,8 +91,7 @@ HeadRewriter::HeadRewriter(const ForwardingOptions& options, const ConnectionRep
   if (address_.empty()) address_ = "unknown";
   scheme_ = connection.front.tls != nullptr ? "https" : "http";
   const bool v6 = absl::StrContains(address_, ':');
-  forwarded_for_ = absl::StrCat("for=", v6 ? absl::StrCat("\"[", address_, "]\"") : address_,
-                                ";proto=", scheme_);
+  forwarded_for_ = absl::StrCat("for=", v6 ? absl::StrCat("\"[", address_, "]\"") : address_);
   if (connection.front.tls != nullptr && connection.front.tls->peer_identity != nullptr) {
     DescribeCertificate(*connection.front.tls->peer_identity);
   }
@@ -179,19 +178,23 @@ std::string HeadRewriter::Earlier(const HttpRequestHead& head, absl::string_view
   return earlier;
 }
 
+// Returns the scheme of the client's request, which a trusted proxy knows better.
+std::string HeadRewriter::SchemeOf(const HttpRequestHead& head) const {
+  std::string theirs = Earlier(head, "X-Forwarded-Proto");
+  return theirs == "http" || theirs == "https" ? theirs : std::string(scheme_);
+}
+
 void HeadRewriter::EmitXForwarded(const HttpRequestHead& head, Emit emit) const {
   const std::string earlier = Earlier(head, "X-Forwarded-For");
-  const std::string proto = Earlier(head, "X-Forwarded-Proto");
-  const bool known_proto = proto == "http" || proto == "https";
   emit("X-Forwarded-For", absl::StrCat(earlier, earlier.empty() ? "" : ", ", address_));
-  emit("X-Forwarded-Proto", known_proto ? absl::string_view(proto) : scheme_);
+  emit("X-Forwarded-Proto", SchemeOf(head));
 }
 
 void HeadRewriter::EmitForwarded(const HttpRequestHead& head, Emit emit) const {
   const std::string earlier = Earlier(head, "Forwarded");
   std::string value;
   if (!earlier.empty() && QuotesMatch(earlier)) absl::StrAppend(&value, earlier, ", ");
-  absl::StrAppend(&value, forwarded_for_);
+  absl::StrAppend(&value, forwarded_for_, ";proto=", SchemeOf(head));
   if (!head.authority.empty()) absl::StrAppend(&value, ";host=\"", head.authority, "\"");
   emit("Forwarded", value);
 }

@@ -37,9 +37,9 @@ struct ForwardingOptions {
   size_t certificate_bytes = 24 * 1024;
   /// Trusted HTTP proxies, by their own address (with a trusted PROXY header: the address in it).
   /// Their X-Forwarded-For and Forwarded are kept and extended; their X-Forwarded-Proto is used if
-  /// it is http or https. Such a proxy must remove these fields from its own clients' requests. A
-  /// Forwarded with unbalanced quotes is removed: it would swallow the added part. All other proxy
-  /// fields are removed as usual.
+  /// it is http or https, in Forwarded too. Such a proxy must remove these fields from its own
+  /// clients' requests. A Forwarded with unbalanced quotes is removed: it would swallow the added
+  /// part. All other proxy fields are removed as usual.
   TrustedPeers append_from = {};
   /// More fields to remove from clients' requests.
   std::vector<std::string> strip = {};
@@ -75,6 +75,7 @@ class HeadRewriter {
   bool Passes(const HttpRequestHead& head, absl::string_view name, bool upgrade) const;
   std::string Earlier(const HttpRequestHead& head, absl::string_view name) const;
   void EmitClient(const HttpRequestHead& head, Emit emit) const;
+  std::string SchemeOf(const HttpRequestHead& head) const;
   void EmitXForwarded(const HttpRequestHead& head, Emit emit) const;
   void EmitForwarded(const HttpRequestHead& head, Emit emit) const;
 
@@ -82,7 +83,7 @@ class HeadRewriter {
   const bool trusted_;         // The client is in `append_from`.
   std::string address_;        // Of the client.
   absl::string_view scheme_;   // Of the client's connection.
-  std::string forwarded_for_;  // "for=…;proto=https"
+  std::string forwarded_for_;  // "for=…"
   std::vector<std::pair<absl::string_view, std::string>> certificate_;  // Its fields.
   std::optional<HttpRefusal> refusal_;
 };

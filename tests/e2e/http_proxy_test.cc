@@ -199,6 +199,18 @@ TEST_F(HttpProxyTest, RoutesOfAFileHaveOptions) {
   EXPECT_TRUE(proxy->WaitForLog("\"reason\":\"redirected\"")) << proxy->log();
 }
 
+TEST_F(HttpProxyTest, ResponsesGetAndLoseFields) {
+  const auto proxy = Start({"--hsts=1h", "--response_remove=Date,x-powered-by", "--via=edge"});
+  for (const char* version : kVersions) {
+    const std::string head = Get(*proxy, version, "/x", {"--include"});
+    EXPECT_THAT(head, HasSubstr("strict-transport-security: max-age=3600\r\n"));
+    EXPECT_THAT(head, HasSubstr("via: 1.1 edge\r\n"));
+    EXPECT_THAT(head, ::testing::Not(HasSubstr("date:")));
+    EXPECT_THAT(Get(*proxy, version, "/fields"), HasSubstr(" edge\""));
+    EXPECT_EQ(Get(*proxy, version, "/x", {"-H", "Via: 1.1 edge"}), "508 Loop Detected\n");
+  }
+}
+
 TEST_F(HttpProxyTest, AClearListenerLeadsToHttps) {
   const auto proxy = Start({"--redirect_listen=127.0.0.1:0", "--threads=2"});
   EXPECT_TRUE(proxy->WaitForLog("redirecting on 127.0.0.1:")) << proxy->log();
@@ -278,6 +290,8 @@ TEST_F(HttpProxyTest, FlagsThatDoNotFitAreNamed) {
        "--redirect_port has no use"},
       {{"--routes=front.test=http://127.0.0.1:1", "--redirect_listen=x"},
        "--redirect_listen is wrong"},
+      {{"--routes=front.test=http://127.0.0.1:1", "--hsts_subdomains"}, "--hsts is wrong"},
+      {{"--routes=front.test=http://127.0.0.1:1", "--response_remove=te"}, "--response_remove "},
   };
   for (const auto& [flags, problem] : cases) {
     std::vector<std::string> argv = {ExampleProgram("http_proxy"), "--listen=127.0.0.1:0",

@@ -215,7 +215,7 @@ TEST_F(ForwardingTest, BackendsReceiveTheClientsIdentity) {
 
 TEST_F(ForwardingTest, FieldsOfTrustedProxiesAreExtended) {
   EXPECT_EQ(Told({"--http", "--http_trusted_proxies=10.0.0.0/8,127.0.0.0/8"}),
-            "1.2.3.4, 127.0.0.1|http|for=1.2.3.4, for=127.0.0.1;proto=https;host=FRONT||");
+            "1.2.3.4, 127.0.0.1|http|for=1.2.3.4, for=127.0.0.1;proto=http;host=FRONT||");
 }
 
 TEST_F(ForwardingTest, TheHashOfAClientsCertificateEqualsOpenssls) {

@@ -255,7 +255,7 @@ TEST(Http1InspectorTest, FieldsOfATrustedProxyAreExtended) {
       "x-forwarded-for: 10.0.0.2\r\nX-Forwarded-Proto: http\r\n";
   EXPECT_EQ(FromTrusted(said),
             "X-Forwarded-For: 10.0.0.1, 10.0.0.2, 192.0.2.7\r\nX-Forwarded-Proto: http\r\n"
-            "Forwarded: for=10.0.0.1;proto=http, for=192.0.2.7;proto=https;host=\"app.test\""
+            "Forwarded: for=10.0.0.1;proto=http, for=192.0.2.7;proto=http;host=\"app.test\""
             "\r\n\r\n");
   const std::string own =
       "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n"
