@@ -68,6 +68,7 @@ trestle_library(io
     include/trestle/io/pattern_blocker.h
     include/trestle/io/prefixed_transport.h
     include/trestle/io/relay.h
+    include/trestle/io/resolver.h
     include/trestle/io/scheduler.h
     include/trestle/io/splice_buffer.h
     include/trestle/io/task_runner.h
@@ -82,6 +83,7 @@ trestle_library(io
     lib/io/prefixed_transport.cc
     lib/io/relay.cc
     lib/io/relay_pipe.cc
+    lib/io/resolver.cc
     lib/io/splice_path.cc
     lib/pki/certificate_info.cc)
 
@@ -90,12 +92,14 @@ trestle_library(router
   ABSEIL flat_hash_map synchronization
   HEADERS
     include/trestle/proxy/accepted.h
+    include/trestle/proxy/backend_group.h
     include/trestle/proxy/backends.h
     include/trestle/proxy/connection_handler.h
     include/trestle/proxy/connection_limiter.h
     include/trestle/proxy/content_routing.h
     include/trestle/proxy/observer.h
     include/trestle/proxy/proxy_block.h
+    include/trestle/proxy/resolved_backends.h
     include/trestle/proxy/route_table.h
     include/trestle/proxy/route_text.h
     include/trestle/proxy/sni_passthrough_router.h
@@ -115,6 +119,7 @@ trestle_library(router
     lib/proxy/observer.cc
     lib/proxy/proxy_block.cc
     lib/proxy/proxy_header_leg.cc
+    lib/proxy/resolved_backends.cc
     lib/proxy/route_table.cc
     lib/proxy/route_text.cc
     lib/proxy/sni_passthrough_router.cc)
@@ -317,11 +322,13 @@ trestle_library(testing
     include/trestle/testing/memory_datagrams.h
     include/trestle/testing/memory_transport.h
     include/trestle/testing/simulated_loop.h
+    include/trestle/testing/simulated_resolver.h
   SOURCES
     lib/testing/client_hello_kit.cc
     lib/testing/memory_datagrams.cc
     lib/testing/memory_transport.cc
-    lib/testing/simulated_loop.cc)
+    lib/testing/simulated_loop.cc
+    lib/testing/simulated_resolver.cc)
 
 trestle_library(testing_tls
   DEPS testing tls

@@ -47,6 +47,7 @@ absl::StatusCode StatusCodeFor(ErrorCode code) {
     case ErrorCode::kTimeout:
       return absl::StatusCode::kDeadlineExceeded;
     case ErrorCode::kPeerAlert:
+    case ErrorCode::kNoBackend:
     case ErrorCode::kTransport:
       return absl::StatusCode::kUnavailable;
     case ErrorCode::kCancelled:
@@ -97,6 +98,8 @@ absl::string_view EnumName(ErrorCode code) {
       return "over_limit";
     case ErrorCode::kProtocol:
       return "protocol";
+    case ErrorCode::kNoBackend:
+      return "no_backend";
     case ErrorCode::kTransport:
       return "transport";
     case ErrorCode::kConfiguration:

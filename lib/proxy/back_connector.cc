@@ -23,9 +23,10 @@ bool IsOwnFailure(const absl::Status& status) {
 
 }  // namespace
 
-void BackConnector::Choose(const Backends& backends, const BackRequest& request) {
+absl::Status BackConnector::Choose(const Backends& backends, const BackRequest& request) {
   candidates_ = set_.chooser.Order(backends, report_.front.peer, set_.plan.ShownToBackend(request),
                                    set_.scheduler.MonotonicNow());
+  return candidates_.empty() ? NoBackendError(backends) : absl::OkStatus();
 }
 
 void BackConnector::Open(const BackRequest& request, const ConnectionOrigin& origin,
@@ -38,9 +39,10 @@ void BackConnector::Open(const BackRequest& request, const ConnectionOrigin& ori
 }
 
 void BackConnector::DialNext() {
-  const Endpoint& backend = candidates_[tried_++];
+  const BackendChooser::Candidate& candidate = candidates_[tried_++];
+  const Endpoint& backend = candidate.endpoint;
   report_.back.peer = backend;
-  set_.chooser.Opened(backend);
+  set_.chooser.Opened(candidate);
   set_.chooser.Try(backend, {}, set_.scheduler.MonotonicNow());
   if (!shown_.empty()) set_.chooser.Try(backend, shown_, set_.scheduler.MonotonicNow());
   counted_ = trying_ = true;
@@ -86,8 +88,7 @@ void BackConnector::OnPreambleSent(IoState state) {
 
 void BackConnector::OpenLeg() {
   if (!shown_.empty()) set_.chooser.Succeeded(report_.back.peer, {});
-  absl::StatusOr<std::unique_ptr<LegOpener>> opener =
-      set_.plan.NewBack(*request_, report_.back.peer);
+  absl::StatusOr<std::unique_ptr<LegOpener>> opener = set_.plan.NewBack(*request_, tried());
   if (!opener.ok()) return Finish(AtLeg(opener.status(), Leg::kBack, Phase::kHandshake));
   if (*opener == nullptr) return Finish(absl::OkStatus());
   opener_ = *std::move(opener);

@@ -31,13 +31,14 @@ class BackConnector {
   /// failed tries.
   BackConnector(ConnectionSet& set, ConnectionReport& report) : set_(set), report_(report) {}
 
-  /// Chooses the order of the backends for the client.
-  void Choose(const Backends& backends, const BackRequest& request);
+  /// Chooses the order of the backends for the client. Fails with ErrorCode::kNoBackend if none is
+  /// known.
+  absl::Status Choose(const Backends& backends, const BackRequest& request);
 
   bool chosen() const { return !candidates_.empty(); }
 
   /// Returns the first backend; only after `Choose`.
-  const Endpoint& first() const { return candidates_.front(); }
+  const BackendChooser::Candidate& first() const { return candidates_.front(); }
 
   /// Starts; only after `Choose`. `origin` describes the front leg's connection; both
   /// must live until `done` is called, once, from the loop. `done` may destroy the connector.
@@ -56,6 +57,7 @@ class BackConnector {
 
  private:
   void DialNext();
+  const BackendChooser::Candidate& tried() const { return candidates_[tried_ - 1]; }
   void OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back);
   void OpenLeg();
   void SendPreamble();

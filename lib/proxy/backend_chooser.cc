@@ -1,6 +1,8 @@
 #include "lib/proxy/backend_chooser.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <tuple>
 #include <utility>
 
@@ -28,56 +30,126 @@ uint64_t Mixed(uint64_t hash) {
   return hash ^ (hash >> 33);
 }
 
+// Returns by how much a choice of a backend moves its turn: 2^36 choices of the lowest weight fit.
+uint64_t Stride(uint32_t weight) { return (uint64_t{1} << 28) / std::max<uint32_t>(weight, 1); }
+
+// Returns a rank that is the lowest in proportion to `weight`, for a random `hash`: the time of the
+// first event of a Poisson process with that rate. The bits of positive numbers are in their order.
+uint64_t Weighted(uint64_t hash, uint32_t weight) {
+  const double uniform = (static_cast<double>(hash >> 12) + 0.5) / (uint64_t{1} << 52);
+  const double time = -std::log1p(-uniform) / std::max<uint32_t>(weight, 1);
+  uint64_t rank = 0;
+  std::memcpy(&rank, &time, sizeof(rank));
+  return rank;
+}
+
+BackendChooser::Candidate CandidateOf(const Endpoint& endpoint) { return {endpoint}; }
+BackendChooser::Candidate CandidateOf(const GroupedBackend& backend) {
+  return {backend.endpoint, backend.name, backend.weight};
+}
+
+uint16_t PriorityOf(const Endpoint&) { return 0; }
+uint16_t PriorityOf(const GroupedBackend& backend) { return backend.priority; }
+
 }  // namespace
+
+struct BackendChooser::Ranked {
+  Candidate backend;
+  bool ejected;
+  bool is_new;
+  uint16_t priority;
+  uint64_t rank;
+  uint64_t last;
+  size_t position;
+
+  friend bool operator<(const Ranked& a, const Ranked& b) {
+    return std::tie(a.ejected, a.priority, a.rank, a.backend.turn, a.last, a.position) <
+           std::tie(b.ejected, b.priority, b.rank, b.backend.turn, b.last, b.position);
+  }
+};
 
 BackendChooser::Candidates BackendChooser::Order(const Backends& backends, const Endpoint& client,
                                                  const Shown& shown, MonotonicTime now) {
-  if (backends.endpoints.size() == 1) return {backends.endpoints.front()};
-  // Sort key: ejected, rank, last use, position in the list.
-  using Ranked = std::tuple<bool, uint64_t, uint64_t, size_t>;
-  absl::InlinedVector<Ranked, 8> ranked;
-  for (size_t i = 0; i < backends.endpoints.size(); ++i) {
-    const Endpoint& backend = backends.endpoints[i];
-    const auto use = uses_.find(backend);
-    ranked.emplace_back(IsEjected(backend, shown, now), Rank(backends.balance, backend, client),
-                        use == uses_.end() ? 0 : use->second.last, i);
+  if (backends.group == nullptr) {
+    return OrderList(backends.endpoints, backends, client, shown, now);
   }
+  return OrderList(*backends.group->current(), backends, client, shown, now);
+}
+
+template <typename List>
+BackendChooser::Candidates BackendChooser::OrderList(const List& list, const Backends& backends,
+                                                     const Endpoint& client, const Shown& shown,
+                                                     MonotonicTime now) {
+  if (list.empty()) return {};
+  if (list.size() == 1) return {CandidateOf(list.front())};
+  absl::InlinedVector<Ranked, 8> ranked;
+  for (const auto& item : list) {
+    Candidate backend = CandidateOf(item);
+    const auto use = uses_.find(backend.endpoint);
+    const bool is_new = use == uses_.end();
+    if (!is_new) backend.turn = use->second.turn;
+    const bool ejected = IsEjected(backend.endpoint, shown, now);
+    const uint64_t rank = Rank(backends.balance, backend, client);
+    ranked.push_back({std::move(backend), ejected, is_new, PriorityOf(item), rank,
+                      is_new ? 0 : use->second.last, ranked.size()});
+  }
+  AlignTurns(absl::MakeSpan(ranked));
   const size_t tries = std::min<size_t>(backends.max_tries, ranked.size());
   std::partial_sort(ranked.begin(), ranked.begin() + tries, ranked.end());
   Candidates candidates;
-  for (size_t i = 0; i < tries; ++i) {
-    candidates.push_back(backends.endpoints[std::get<3>(ranked[i])]);
-  }
+  for (size_t i = 0; i < tries; ++i) candidates.push_back(std::move(ranked[i].backend));
   return candidates;
 }
 
-uint64_t BackendChooser::Rank(Balance balance, const Endpoint& backend,
+// A backend that is new, or was ejected, begins where the others are: it has nothing to catch up.
+void BackendChooser::AlignTurns(absl::Span<Ranked> ranked) {
+  uint16_t priority = UINT16_MAX;
+  for (const Ranked& item : ranked) {
+    if (!item.ejected) priority = std::min(priority, item.priority);
+  }
+  uint64_t lowest = UINT64_MAX;
+  for (const Ranked& item : ranked) {
+    const bool counts = !item.ejected && !item.is_new && item.priority == priority;
+    if (counts) lowest = std::min(lowest, item.backend.turn);
+  }
+  if (lowest == UINT64_MAX || lowest == 0) return;
+  for (Ranked& item : ranked) {
+    if (item.priority != priority) continue;
+    if (item.is_new) item.backend.turn = lowest - 1;
+    if (!item.ejected || item.is_new || item.backend.turn >= lowest) continue;
+    item.backend.turn = uses_[item.backend.endpoint].turn = lowest;
+  }
+}
+
+uint64_t BackendChooser::Rank(Balance balance, const Candidate& backend,
                               const Endpoint& client) const {
   switch (balance) {
     case Balance::kRoundRobin:
       return 0;
     case Balance::kLeastConnections: {
-      const auto use = uses_.find(backend);
-      return use == uses_.end() ? 0 : use->second.open;
+      const auto use = uses_.find(backend.endpoint);
+      return use == uses_.end() ? 0 : use->second.open * Stride(backend.weight);
     }
     case Balance::kClientAddress: {
       // Rendezvous hashing: adding or removing a backend moves only its own clients.
-      const uint8_t port[] = {static_cast<uint8_t>(backend.port() >> 8),
-                              static_cast<uint8_t>(backend.port())};
+      const Endpoint& endpoint = backend.endpoint;
+      const uint8_t port[] = {static_cast<uint8_t>(endpoint.port() >> 8),
+                              static_cast<uint8_t>(endpoint.port())};
       uint64_t hash = StableHash(0xcbf29ce484222325, client.address());
-      hash = StableHash(StableHash(hash, backend.address()), port);
-      hash = StableHash(hash, AsBytes(backend.path()));
-      return Mixed(hash);
+      hash = StableHash(StableHash(hash, endpoint.address()), port);
+      hash = StableHash(hash, AsBytes(endpoint.path()));
+      return Weighted(Mixed(hash), backend.weight);
     }
   }
   return 0;
 }
 
-void BackendChooser::Opened(const Endpoint& backend) {
+void BackendChooser::Opened(const Candidate& backend) {
   ForgetSome();
-  Use& use = uses_[backend];
+  Use& use = uses_.try_emplace(backend.endpoint, Use{0, backend.turn, 0}).first->second;
   ++use.open;
   use.last = ++choices_;
+  use.turn += Stride(backend.weight);
 }
 
 void BackendChooser::Closed(const Endpoint& backend) {

@@ -4,14 +4,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/base/monotonic_time.h"
+#include "trestle/io/resolver.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/proxy_block.h"
 
@@ -19,7 +22,15 @@ namespace trestle {
 
 class BackendChooser {
  public:
-  using Candidates = absl::InlinedVector<Endpoint, 3>;
+  /// A backend to try.
+  struct Candidate {
+    Endpoint endpoint;
+    /// The name that led to the address; null for a configured address.
+    std::shared_ptr<const NamedTarget> name = nullptr;
+    uint32_t weight = kUnitWeight;
+    uint64_t turn = 0;  ///< If the backend is new: where it begins among the others.
+  };
+  using Candidates = absl::InlinedVector<Candidate, 3>;
 
   /// The client data that a connection sends to its backends, as text. It is equal for connections
   /// that no backend can distinguish while it opens its leg. Empty: none.
@@ -27,12 +38,12 @@ class BackendChooser {
 
   /// Orders `backends` for a connection from `client`: the first to try, and those to try after
   /// failures, at most `max_tries` in total. Backends ejected for this connection's data come last:
-  /// if all are ejected, they are tried nevertheless.
+  /// if all are ejected, they are tried nevertheless. Empty if no backend is known.
   Candidates Order(const Backends& backends, const Endpoint& client, const Shown& shown,
                    MonotonicTime now);
 
   /// Adds a connection to the count of `backend`, and removes it.
-  void Opened(const Endpoint& backend);
+  void Opened(const Candidate& backend);
   void Closed(const Endpoint& backend);
 
   /// Starts a try. A backend whose ejection is over gets this single try, before other connections
@@ -58,8 +69,13 @@ class BackendChooser {
 
   struct Use {
     uint32_t open = 0;
-    uint64_t last = 0;  // Number of the choice that last used it.
+    // Grows with each choice, slower for a higher weight. The lowest is next (stride scheduling).
+    uint64_t turn = 0;
+    uint64_t last = 0;  // Number of the choice that last used it: decides among equal turns.
   };
+
+  // A backend of the list, with the order in which it is tried.
+  struct Ranked;
 
   // State of a backend that has failed since its last success.
   struct Health {
@@ -72,7 +88,11 @@ class BackendChooser {
   Health* Find(const Endpoint& backend, const Shown& shown);
   void ForgetSome();
   bool HasRoomFor(const Key& key, MonotonicTime now);
-  uint64_t Rank(Balance balance, const Endpoint& backend, const Endpoint& client) const;
+  uint64_t Rank(Balance balance, const Candidate& backend, const Endpoint& client) const;
+  template <typename List>
+  Candidates OrderList(const List& list, const Backends& backends, const Endpoint& client,
+                       const Shown& shown, MonotonicTime now);
+  void AlignTurns(absl::Span<Ranked> ranked);
 
   uint64_t choices_ = 0;
   absl::flat_hash_map<Endpoint, Use> uses_;

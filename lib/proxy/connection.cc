@@ -130,7 +130,8 @@ void Connection::OnHello(HelloToAnswer hello, Answer answer) {
   opening.early_failure = Choose(&target);
   if (!opening.early_failure.ok()) return answer(opening.early_failure);
   opening.request.alpn_to_offer = set_.plan.AlpnToOffer(hello);
-  opening.back.Choose(std::get<Backends>(*target), opening.request);
+  opening.early_failure = opening.back.Choose(std::get<Backends>(*target), opening.request);
+  if (!opening.early_failure.ok()) return answer(opening.early_failure);
   std::optional<absl::StatusOr<HelloAnswer>> decided =
       set_.plan.AnswerHello(hello, opening.back.first(), opening.request);
   if (decided.has_value()) {
@@ -241,7 +242,8 @@ void Connection::GoTo(const RouteTarget& target) {
   if (ConnectionHandler* const* handler = std::get_if<ConnectionHandler*>(&target)) {
     return set_.plan.lends() ? Lend(**handler) : HandOver(**handler);
   }
-  opening_->back.Choose(std::get<Backends>(target), opening_->request);
+  const absl::Status chosen = opening_->back.Choose(std::get<Backends>(target), opening_->request);
+  if (!chosen.ok()) return Fail(chosen);
   OpenBack();
 }
 

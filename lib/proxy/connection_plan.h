@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "lib/proxy/backend_chooser.h"
 #include "trestle/base/error.h"
 #include "trestle/io/inspector.h"
 #include "trestle/io/transport.h"
@@ -87,6 +88,8 @@ struct FrontContext {
 
 class ConnectionPlan {
  public:
+  using Candidate = BackendChooser::Candidate;
+
   struct Choice {
     std::string route;
     const RouteTarget* target = nullptr;  // Not null; valid until the loop's next call.
@@ -108,7 +111,7 @@ class ConnectionPlan {
   /// the result of `AlpnToOffer`, and keeps it in the second case. `backend` is the first
   /// candidate. Called only if the plan passed the hook on.
   virtual std::optional<absl::StatusOr<HelloAnswer>> AnswerHello(const HelloToAnswer& hello,
-                                                                 const Endpoint& backend,
+                                                                 const Candidate& backend,
                                                                  BackRequest& request) {
     return (void)hello, (void)backend, (void)request, HelloAnswer{};
   }
@@ -136,7 +139,7 @@ class ConnectionPlan {
 
   /// Creates the opener of a back leg to `backend`; null to use the leg as dialed.
   virtual absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const BackRequest& request,
-                                                             const Endpoint& backend) = 0;
+                                                             const Candidate& backend) = 0;
 
   /// Returns the raw bytes to send on the front leg when the connection fails before bytes flow.
   /// For legs without an engine that sends alerts.

@@ -11,7 +11,9 @@
 
 namespace trestle {
 
-inline bool HasBackend(const Backends& backends) { return !backends.endpoints.empty(); }
+inline bool HasBackend(const Backends& backends) {
+  return !backends.empty() || backends.group != nullptr;
+}
 
 /// Fails if a block's own backend is invalid. It may be missing with content routing.
 absl::Status CheckOwnBackend(const Backends& backend, const ContentRouting& content);

@@ -91,7 +91,7 @@ class RouteTable::Builder {
       if (absl::Status usable = CheckBackends(backends); !usable.ok()) {
         return ConfigurationError(absl::StrCat(Described(route), ": ", GetError(usable)->detail));
       }
-      if (backends.endpoints.size() == 1) {
+      if (backends.group == nullptr && backends.endpoints.size() == 1) {
         const auto [known, added] = single_backends_.emplace(backends.endpoints.front(), next);
         if (!added) return known->second;
       }

@@ -50,7 +50,9 @@ std::string Pattern(absl::string_view name) {
 absl::StatusOr<Route> ParseLine(absl::string_view line) {
   const std::vector<absl::string_view> fields =
       absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
-  if (fields.size() < 2) return ConfigurationError("a route is NAME IP:PORT[+IP:PORT…] [OPTION…]");
+  if (fields.size() < 2) {
+    return ConfigurationError("a route is NAME BACKEND[+BACKEND…] [OPTION…]");
+  }
   Route route;
   route.pattern = Pattern(fields[0]);
   absl::StatusOr<Backends> backends = ParseBackends(fields[1]);
@@ -72,6 +74,12 @@ std::string DetailOf(const absl::Status& status) {
 absl::StatusOr<Backends> ParseBackends(absl::string_view text) {
   Backends backends;
   for (const absl::string_view item : absl::StrSplit(text, '+')) {
+    if (NamedTarget::LooksLikeName(item)) {
+      absl::StatusOr<NamedTarget> target = NamedTarget::Parse(item);
+      if (!target.ok()) return target.status();
+      backends.names.push_back(*std::move(target));
+      continue;
+    }
     const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(item);
     if (!endpoint.ok()) return endpoint.status();
     if (absl::Status dialable = endpoint->CheckDialable(); !dialable.ok()) return dialable;
@@ -86,7 +94,7 @@ absl::StatusOr<std::vector<Route>> ParseRouteList(absl::string_view text) {
     const std::pair<absl::string_view, absl::string_view> parts =
         absl::StrSplit(absl::StripAsciiWhitespace(item), absl::MaxSplits('=', 1));
     if (parts.first.empty() || parts.second.empty()) {
-      return ConfigurationError(absl::StrCat("\"", EscapeForLog(item), "\" is not NAME=IP:PORT"));
+      return ConfigurationError(absl::StrCat("\"", EscapeForLog(item), "\" is not NAME=BACKEND"));
     }
     absl::StatusOr<Backends> backends = ParseBackends(parts.second);
     if (!backends.ok()) return backends.status();

@@ -70,7 +70,8 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
     return MakeError(error);
   }
 
-  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const BackRequest&, const Endpoint&) override {
+  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const BackRequest&,
+                                                     const Candidate&) override {
     return nullptr;
   }
 

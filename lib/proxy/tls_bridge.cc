@@ -53,7 +53,7 @@ class TlsBridge::Plan final : public TlsFrontPlan {
   }
 
   std::optional<absl::StatusOr<HelloAnswer>> AnswerHello(const HelloToAnswer& hello,
-                                                         const Endpoint& backend,
+                                                         const Candidate& backend,
                                                          BackRequest& request) override {
     if (hello.alpn.empty()) return HelloAnswer{};
     std::vector<std::string> common = std::exchange(request.alpn_to_offer, {});
@@ -66,7 +66,7 @@ class TlsBridge::Plan final : public TlsFrontPlan {
     }
     const MonotonicTime now = scheduler().MonotonicNow();
     if (std::optional<std::string> known =
-            eager_.Remembered(backend, hello.server_name, common, now)) {
+            eager_.Remembered(backend.endpoint, hello.server_name, common, now)) {
       return HelloAnswer{*std::move(known)};
     }
     if (!eager_.MayDial(request.report.front.peer, now)) return HelloAnswer{common.front()};
@@ -117,7 +117,7 @@ class TlsBridge::Plan final : public TlsFrontPlan {
   }
 
   absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const BackRequest& request,
-                                                     const Endpoint& backend) override {
+                                                     const Candidate& backend) override {
     ClientTlsTarget target;
     target.server_name = NameFor(request, backend);
     // An invalid computed name must fail even with a valid verify name. Content routing sets both
@@ -125,7 +125,8 @@ class TlsBridge::Plan final : public TlsFrontPlan {
     if (!target.server_name.empty() && request.backend_name.empty()) {
       target.verify_name = verify_name_;
     }
-    target.endpoint = backend;
+    target.endpoint = backend.endpoint;
+    if (backend.name != nullptr) target.host = backend.name->ToString();
     target.sessions = &back_sessions_;
     if (!request.alpn_to_offer.empty()) {
       target.alpn = request.alpn_to_offer;
@@ -153,18 +154,23 @@ class TlsBridge::Plan final : public TlsFrontPlan {
   const ClientSessionCache& back_sessions() const { return back_sessions_; }
 
  private:
-  const std::shared_ptr<const ClientTlsConfig>& BackTlsFor(const Endpoint& backend) const {
-    const auto own = back_tls_by_backend_.find(backend);
+  // No answer of DNS selects a config.
+  const std::shared_ptr<const ClientTlsConfig>& BackTlsFor(const Candidate& backend) const {
+    if (backend.name != nullptr) return back_tls_;
+    const auto own = back_tls_by_backend_.find(backend.endpoint);
     return own == back_tls_by_backend_.end() ? back_tls_ : own->second;
   }
 
-  std::string NameFor(const BackRequest& request, const Endpoint& backend) {
+  std::string NameFor(const BackRequest& request, const Candidate& backend) {
     if (!request.backend_name.empty()) return request.backend_name;
     const std::string& server_name = request.report.server_name;
+    const std::string own = backend.name != nullptr ? backend.name->certificate_name() : "";
     if (compute_name_) {
-      return compute_name_({server_name, request.alpn(), request.report.front.peer, backend});
+      return compute_name_(
+          {server_name, request.alpn(), request.report.front.peer, backend.endpoint, own});
     }
-    return copy_server_name_ && !server_name.empty() ? server_name : backend_name_;
+    if (copy_server_name_ && !server_name.empty()) return server_name;
+    return backend_name_.empty() ? own : backend_name_;
   }
 
   std::shared_ptr<const ClientTlsConfig> back_tls_;
@@ -194,6 +200,10 @@ absl::Status CheckNames(Scheduler& scheduler, const TlsBridgeOptions& options) {
   const bool fixed = !computed && !(options.copy_server_name && options.backend_name.empty());
   ClientTlsTarget target;
   target.server_name = fixed ? options.backend_name : "checked.later";
+  const Backends& backend = options.backend;
+  if (target.server_name.empty() && backend.endpoints.empty() && !backend.names.empty()) {
+    target.server_name = backend.names.front().certificate_name();
+  }
   if (!target.server_name.empty()) target.verify_name = options.backend_verify_name;
   return TlsEngine::NewClient(options.back_tls, target, scheduler, Leg::kBack).status();
 }

@@ -20,7 +20,8 @@ class TlsTerminator::Plan final : public TlsFrontPlan {
 
   bool lends() const override { return lends_; }
 
-  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const BackRequest&, const Endpoint&) override {
+  absl::StatusOr<std::unique_ptr<LegOpener>> NewBack(const BackRequest&,
+                                                     const Candidate&) override {
     return nullptr;
   }
 

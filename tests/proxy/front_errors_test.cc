@@ -45,6 +45,8 @@ std::optional<Place> PlaceOf(ErrorCode code) {
     case ErrorCode::kCancelled:
     case ErrorCode::kInternal:
       return Place::kFrontLeg;
+    case ErrorCode::kNoBackend:
+      // named_backends_test.cc.
     case ErrorCode::kNameMismatch:
       // Clients' certificates match no requested name: a name that isn't on the list makes them
       // untrusted. Back legs: tests/tls/verification_test.cc, bad_backends_test.cc.

@@ -36,7 +36,7 @@ TEST(RouteTextTest, DefaultMayBeInAnyCase) {
 }
 
 TEST(RouteTextTest, AnInvalidListQuotesTheItem) {
-  for (const char* bad : {"a.test", "=127.0.0.1:1", "a.test=", "a.test=localhost:1",
+  for (const char* bad : {"a.test", "=127.0.0.1:1", "a.test=", "a.test=localhost",
                           "a.test=127.0.0.1:1+", "a.test=127.0.0.1:99999", "a.test=127.0.0.1:0",
                           "a.test=0.0.0.0:1", "a.test=127.0.0.1:1+[::]:1"}) {
     const auto routes = ParseRouteList(bad);
@@ -62,9 +62,21 @@ TEST(RouteTextTest, ParsesAFile) {
   EXPECT_EQ((*routes)[2].alpn, "acme-tls/1");
 }
 
+TEST(RouteTextTest, BackendsMayBeNames) {
+  const auto backends = ParseBackends("API.internal:443+192.0.2.1:443+_https._tcp.svc.internal");
+  ASSERT_TRUE(backends.ok()) << backends.status();
+  EXPECT_EQ(backends->endpoints.size(), 1u);
+  ASSERT_EQ(backends->names.size(), 2u);
+  EXPECT_EQ(backends->names[0].ToString(), "api.internal:443");
+  EXPECT_TRUE(backends->names[1].is_service());
+  EXPECT_EQ(backends->ToString(), "192.0.2.1:443+api.internal:443+_https._tcp.svc.internal");
+}
+
 TEST(RouteTextTest, AnInvalidFileNamesTheLine) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"a.test", "NAME IP:PORT"},
+      {"a.test", "NAME BACKEND"},
+      {"a.test api.internal", "the port is missing"},
+      {"a.test api.internal:0", "from 1 to 65535"},
       {"a.test 127.0.0.1", "127.0.0.1"},
       {"a.test 127.0.0.1:1 balance=fair", "balance=fair"},
       {"a.test 127.0.0.1:1 tries=0", "tries="},

@@ -34,6 +34,7 @@ enum class ErrorCode : uint8_t {
   kBlockedByInspector,        ///< An inspector blocked the traffic.
   kOverLimit,                 ///< Too many connections, handshakes or KeyUpdates.
   kProtocol,                  ///< Any other violation of TLS by the peer.
+  kNoBackend,                 ///< No backend is known: names have no address, or all are out.
   kTransport,                 ///< The underlying connection failed (refused, unreachable, …).
   kConfiguration,             ///< A file, flag or option is unusable; nothing was changed.
   kCancelled,                 ///< Closed by this side: shutdown, or the drain timed out.

@@ -11,7 +11,9 @@
 
 namespace trestle {
 
-/// Reads "IP:PORT" or "unix:PATH", or several joined by "+", which are used in turn. Fails with
+/// Reads "IP:PORT", "unix:PATH", "HOST:PORT" or a service ("_https._tcp.api.internal"; see
+/// NamedTarget), or several joined by "+", which are used in turn. Names need
+/// `ResolvedBackends::Follow` before the backends can be used. Fails with
 /// ErrorCode::kConfiguration, quoting the invalid address.
 absl::StatusOr<Backends> ParseBackends(absl::string_view text);
 
@@ -25,6 +27,7 @@ absl::StatusOr<std::vector<Route>> ParseRouteList(absl::string_view text);
 ///     # name           backends                      options
 ///     app.example      192.0.2.1:443
 ///     *.apps.example   192.0.2.2:443+192.0.2.3:443   balance=least_connections tries=2
+///     api.example      api.internal:443              tries=2
 ///     default          192.0.2.4:443                 alpn=acme-tls/1
 ///
 /// Options: balance=round_robin|least_connections|client_address, tries=1…255, alpn=PROTOCOL. Fails

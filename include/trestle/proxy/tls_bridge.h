@@ -29,6 +29,8 @@ struct BridgedClient {
   absl::string_view alpn;         ///< The negotiated application protocol; empty without one.
   Endpoint peer;                  ///< The client's address, if known.
   Endpoint backend;               ///< The address to dial.
+  /// The name of a backend that was configured by name (NamedTarget::certificate_name); else empty.
+  absl::string_view backend_host = {};
 };
 
 /// Computes the name that the backend must prove. An empty or invalid name ends the connection with
@@ -65,9 +67,10 @@ struct TlsBridgeOptions {
   std::shared_ptr<const ClientTlsConfig> back_tls;
   /// Required, unless content routing selects the target of every connection.
   Backends backend;
-  /// The name to send as SNI, which the backend's certificate must match. Required, unless the name
-  /// is copied or computed, even with content routing. An IP address is verified but not sent (RFC
-  /// 6066 3). This table gives the order of precedence; the first row that applies wins:
+  /// The name to send as SNI, which the backend's certificate must match. Required, even with
+  /// content routing, unless the name is copied or computed, or all of `backend` are names. An IP
+  /// address is verified but not sent (RFC 6066 3). This table gives the order of precedence; the
+  /// first row that applies wins:
   ///
   ///     Source                              Sent as SNI       Certificate must match
   ///     1. ContentTarget::backend_name,     backend_name of   the same name; ignores
@@ -76,8 +79,10 @@ struct TlsBridgeOptions {
   ///                                                           else the computed name
   ///     3. copy_server_name, if the client  client's name     backend_verify_name,
   ///        sent a name                                        else the client's name
-  ///     4. backend_name                     backend_name      backend_verify_name,
+  ///     4. backend_name, if not empty       backend_name      backend_verify_name,
   ///                                                           else backend_name
+  ///     5. the name of the backend          certificate_name  backend_verify_name,
+  ///        itself, if configured by name    of NamedTarget    else the name sent
   ///
   /// `compute_backend_name` excludes 3 and 4. LegProbeTarget::expected_name() of a probe is the
   /// third column: its `verify_name`, else its `server_name`, else the address.
@@ -97,8 +102,9 @@ struct TlsBridgeOptions {
   /// ErrorCode::kConfiguration in these cases.
   bool dangerous_unread_http2 = false;
   /// Session resumption on back legs. A session is offered only for the same endpoint, name,
-  /// protocol and policy. `max_sessions` 0 disables resumption. A backend's TLS 1.3 sessions arrive
-  /// with its first bytes: no session is stored if the client ends its stream before that.
+  /// protocol and policy; of a backend that is configured by name, for that name at any address.
+  /// `max_sessions` 0 disables resumption. A backend's TLS 1.3 sessions arrive with its first
+  /// bytes: no session is stored if the client ends its stream before that.
   ClientSessionCacheOptions back_sessions = {};
   /// Uses the client's server name as the backend's name. A client without one gets `backend_name`.
   /// If that is empty, the client is rejected with ErrorCode::kNoRoute before any dial.
@@ -111,7 +117,7 @@ struct TlsBridgeOptions {
   /// content routing sets a name.
   std::string backend_verify_name = "";
   /// Replaces `back_tls` for single backends, with another client certificate, other trust anchors
-  /// or other pins. No value may be null.
+  /// or other pins. Not for addresses that a name resolved to. No value may be null.
   absl::flat_hash_map<Endpoint, std::shared_ptr<const ClientTlsConfig>> back_tls_by_backend = {};
   /// Lets backends select the application protocol. Requires `front_tls` with protocols, and
   /// excludes content routing.

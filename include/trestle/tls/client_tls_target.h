@@ -28,6 +28,9 @@ struct ClientTlsTarget {
   std::string verify_name = "";
   /// The endpoint of the connection. Sessions of one endpoint are not offered to another.
   Endpoint endpoint = {};
+  /// The configured host and port of the server, if DNS led to `endpoint`. Sessions then go by it,
+  /// and not by the address of today. Empty: `endpoint`.
+  std::string host = "";
   /// Keeps sessions for later connections and offers those of earlier ones; may be null. Must
   /// outlive the connection.
   ClientSessionCache* sessions = nullptr;

@@ -91,7 +91,7 @@ QuicFlow* QuicPassthroughRouter::Core::FollowRebinding(const QuicPath& path,
   flow->client_id = known->client_id;
   flow->first_id = known->first_id;
   flow->backend_id = known->backend_id;
-  if (!OpenBack(*flow, known->backend.ToEndpoint())) return nullptr;
+  if (!OpenBack(*flow, {known->backend.ToEndpoint()})) return nullptr;
   table_.IndexBackendId(*flow);
   return flow;
 }
@@ -182,17 +182,20 @@ void QuicPassthroughRouter::Core::Route(QuicFlow& flow) {
                                 "the route leads to a handler of streams, which takes no QUIC"));
   }
   flow.pending->candidates = chooser_.Order(*backends, flow.path.client.ToEndpoint(), {}, now_);
+  if (flow.pending->candidates.empty()) return Refuse(flow, *ToError(NoBackendError(*backends)));
   DialNext(flow);
 }
 
 void QuicPassthroughRouter::Core::DialNext(QuicFlow& flow) {
   QuicFlow::Pending& pending = *flow.pending;
-  const Endpoint backend = pending.candidates[pending.tried++];
+  const BackendChooser::Candidate backend = pending.candidates[pending.tried++];
   if (OpenBack(flow, backend)) Replay(flow);
 }
 
 // Ends the flow and returns false if the system has no socket.
-bool QuicPassthroughRouter::Core::OpenBack(QuicFlow& flow, const Endpoint& backend) {
+bool QuicPassthroughRouter::Core::OpenBack(QuicFlow& flow,
+                                           const BackendChooser::Candidate& candidate) {
+  const Endpoint& backend = candidate.endpoint;
   flow.backend = CompactEndpoint(backend);
   absl::StatusOr<std::unique_ptr<DatagramSocket>> back = dialer_.Connect(backend);
   QuicFlow* const oldest = table_.Oldest(QuicQueue::kUnproven);
@@ -204,7 +207,7 @@ bool QuicPassthroughRouter::Core::OpenBack(QuicFlow& flow, const Endpoint& backe
     End(flow, ToError(AtLeg(back.status(), Leg::kBack, Phase::kDial)));
     return false;
   }
-  chooser_.Opened(backend);
+  chooser_.Opened(candidate);
   chooser_.Try(backend, {}, now_);
   flow.back = *std::move(back);
   flow.back->SetHandler(&flow);

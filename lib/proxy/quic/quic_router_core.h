@@ -87,7 +87,7 @@ class QuicPassthroughRouter::Core final : public DatagramHandler, public QuicFlo
   void Refuse(QuicFlow& flow, const Error& error);
   void Route(QuicFlow& flow);
   void DialNext(QuicFlow& flow);
-  bool OpenBack(QuicFlow& flow, const Endpoint& backend);
+  bool OpenBack(QuicFlow& flow, const BackendChooser::Candidate& candidate);
   void Replay(QuicFlow& flow);
   void ReleaseHeld(QuicFlow& flow);
 

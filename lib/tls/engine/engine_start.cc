@@ -124,9 +124,10 @@ void EngineState::UseSessions(const ClientTlsTarget& target, const PeerName& nam
                               const std::string& alpn) {
   SessionMemory& memory = TlsInternals::Memory(*target.sessions);
   const std::string& policy = client_config_->policy();
-  record_.resumption = std::make_unique<ResumptionState>(ResumptionState{
-      memory, absl::StrCat(policy, target.endpoint.ToString(), " ", record_.info.server_name, " ",
-                           name.ToString(), " ", alpn)});
+  const std::string server = target.host.empty() ? target.endpoint.ToString() : target.host;
+  record_.resumption = std::make_unique<ResumptionState>(
+      ResumptionState{memory, absl::StrCat(policy, server, " ", record_.info.server_name, " ",
+                                           name.ToString(), " ", alpn)});
   ResumptionState& resumption = *record_.resumption;
   const uint16_t group = memory.LearnedGroup(resumption.target, scheduler_.MonotonicNow());
   if (group != 0) {
