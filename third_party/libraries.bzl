@@ -157,3 +157,11 @@ def trestle_integration_dependencies():
             headers = ["uv", "uv.h"],
             linkopts = ["-luv"],
         )
+    if not native.existing_rule("c_ares"):
+        _debian_library(
+            name = "c_ares",
+            library = "cares",
+            package = "libc-ares-dev",
+            headers = ["ares.h", "ares_build.h", "ares_rules.h", "ares_version.h"],
+            linkopts = ["-lcares"],
+        )
