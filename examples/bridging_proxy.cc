@@ -1,6 +1,7 @@
 // Bridges TLS: terminates the client's TLS, and opens a new TLS session to the backend. The
 // backend's certificate must chain to a trusted CA and match the expected name.
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "examples/support/admin.h"
 #include "examples/support/back_tls.h"
 #include "examples/support/capture.h"
+#include "examples/support/check_flag.h"
+#include "examples/support/config_check.h"
 #include "examples/support/connection_flags.h"
 #include "examples/support/front_options.h"
 #include "examples/support/front_tls.h"
@@ -77,7 +80,7 @@ int main(int argc, char** argv) {
   OrExit(CheckHttp2(http, front->config()->options()));
   const std::unique_ptr<BackTls> back = OrExit(BackTls::FromFlags());
 
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
+  const auto watched = [&]() -> absl::StatusOr<Watched> {
     Watched watched;
     WatchFront(*front, watched);
     const absl::Status added = WatchBridges(
@@ -85,7 +88,8 @@ int main(int argc, char** argv) {
         {backend_name, absl::GetFlag(FLAGS_backend_verify_name)}, *back, watched);
     if (!added.ok()) return added;
     return watched;
-  }));
+  };
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched));
 
   const std::unique_ptr<Capture> capture = OrExit(CaptureFromFlags());
   ProxyHost host(host_options);
@@ -107,4 +111,6 @@ int main(int argc, char** argv) {
     options.dangerous_unread_http2 = UnreadHttp2Allowed();
     return Alone(TlsBridge::Create(scheduler, dialer, std::move(options), observer));
   }));
+  return CheckOnly() ? ReportCheck(host_options.listen.ToString(), OrExit(watched()))
+                     : EXIT_SUCCESS;
 }

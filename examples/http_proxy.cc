@@ -1,6 +1,7 @@
 // An HTTP gateway: terminates clients' TLS, reads each request of HTTP/1.1 and HTTP/2, and sends it
 // to the backend of its host and path: in clear text (offload) or over TLS (bridging).
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,6 +13,8 @@
 #include "absl/time/time.h"
 #include "examples/support/admin.h"
 #include "examples/support/back_tls.h"
+#include "examples/support/check_flag.h"
+#include "examples/support/config_check.h"
 #include "examples/support/connection_flags.h"
 #include "examples/support/front_options.h"
 #include "examples/support/front_tls.h"
@@ -171,12 +174,14 @@ int main(int argc, char** argv) {
     return back != nullptr ? back->config() : nullptr;
   };
 
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
+  const auto watched = [&]() -> absl::StatusOr<Watched> {
     Watched watched;
     WatchFront(*front, watched);
     watched.routes = LegsOf(*routes);
+    watched.back_tls = back_config();
     return watched;
-  }));
+  };
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched));
 
   const std::unique_ptr<Waf> waf = OrExit(Waf::FromFlags());
   AlsoReloaded rules;
@@ -231,4 +236,6 @@ int main(int argc, char** argv) {
     host.Keep(std::move(part));
     return Alone(TlsTerminator::Create(scheduler, dialer, std::move(terminator), observer));
   }));
+  return CheckOnly() ? ReportCheck(host_options.listen.ToString(), OrExit(watched()))
+                     : EXIT_SUCCESS;
 }

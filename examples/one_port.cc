@@ -4,6 +4,7 @@
 // blocks.
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,6 +19,8 @@
 #include "absl/strings/string_view.h"
 #include "examples/support/admin.h"
 #include "examples/support/back_tls.h"
+#include "examples/support/check_flag.h"
+#include "examples/support/config_check.h"
 #include "examples/support/connection_flags.h"
 #include "examples/support/ech_backends.h"
 #include "examples/support/ech_keys_file.h"
@@ -237,8 +240,8 @@ int main(int argc, char** argv) {
   ParseCommandLine(argc, argv, kUsage);
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
   const Settings settings = SettingsFromFlags();
-  const std::unique_ptr<Admin> admin =
-      OrExit(Admin::FromFlags([&] { return WatchedOf(settings); }));
+  const auto watched = [&] { return WatchedOf(settings); };
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched));
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
   if (settings.front != nullptr) {
@@ -253,4 +256,6 @@ int main(int argc, char** argv) {
     if (absl::Status loop = host.RefuseLoop(leads_to); !loop.ok()) return loop;
     return MakeBlocks(scheduler, dialer, observer, settings);
   }));
+  return CheckOnly() ? ReportCheck(host_options.listen.ToString(), OrExit(watched()))
+                     : EXIT_SUCCESS;
 }

@@ -2,6 +2,7 @@
 // own the certificates, and the proxy has no key but that of encrypted ClientHellos, if it opens
 // them.
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,6 +15,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "examples/support/admin.h"
+#include "examples/support/check_flag.h"
+#include "examples/support/config_check.h"
 #include "examples/support/connection_flags.h"
 #include "examples/support/ech_backends.h"
 #include "examples/support/ech_keys_file.h"
@@ -180,11 +183,12 @@ int main(int argc, char** argv) {
     OrExit(CheckEchBackends(OrExit(ReadRoutes()), *ech->keys(), proxy_header));
   }
   options.ech = opener;
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
+  const auto watched = [&] {
     auto watched = ReadWatched(proxy_header, ech != nullptr ? ech->keys().get() : nullptr);
     if (watched.ok()) watched->ech = opener;
     return watched;
-  }));
+  };
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched));
 
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
@@ -207,4 +211,6 @@ int main(int argc, char** argv) {
     if (absl::Status loop = RefuseLoop(host, *table); !loop.ok()) return loop;
     return Alone(SniPassthroughRouter::Create(scheduler, dialer, options, observer));
   }));
+  return CheckOnly() ? ReportCheck(host_options.listen.ToString(), OrExit(watched()))
+                     : EXIT_SUCCESS;
 }

@@ -1,5 +1,6 @@
 // Terminates TLS (offload): terminates the client's TLS, and sends clear text to a backend.
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,6 +9,8 @@
 #include "absl/status/statusor.h"
 #include "examples/support/admin.h"
 #include "examples/support/capture.h"
+#include "examples/support/check_flag.h"
+#include "examples/support/config_check.h"
 #include "examples/support/connection_flags.h"
 #include "examples/support/front_options.h"
 #include "examples/support/front_tls.h"
@@ -46,12 +49,13 @@ int main(int argc, char** argv) {
   const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags());
   OrExit(CheckHttp2(http, front->config()->options()));
 
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&] {
+  const auto watched = [&]() -> absl::StatusOr<Watched> {
     Watched watched;
     WatchFront(*front, watched);
     watched.routes = LegsOf(routes, ProxyMode::kOffload);
     return watched;
-  }));
+  };
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched));
 
   const std::unique_ptr<Capture> capture = OrExit(CaptureFromFlags());
   ProxyHost host(host_options);
@@ -72,4 +76,6 @@ int main(int argc, char** argv) {
     options.dangerous_unread_http2 = UnreadHttp2Allowed();
     return Alone(TlsTerminator::Create(scheduler, dialer, std::move(options), observer));
   }));
+  return CheckOnly() ? ReportCheck(host_options.listen.ToString(), OrExit(watched()))
+                     : EXIT_SUCCESS;
 }

@@ -3,6 +3,7 @@
 // first.
 
 #include <cstddef>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,6 +15,8 @@
 #include "examples/support/admin.h"
 #include "examples/support/back_tls.h"
 #include "examples/support/capture.h"
+#include "examples/support/check_flag.h"
+#include "examples/support/config_check.h"
 #include "examples/support/connection_flags.h"
 #include "examples/support/front_tls.h"
 #include "examples/support/http_flags.h"
@@ -78,7 +81,7 @@ int main(int argc, char** argv) {
   }
   const std::unique_ptr<BackTls> back = OrExit(BackTls::FromFlags());
 
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags([&]() -> absl::StatusOr<Watched> {
+  const auto watched = [&]() -> absl::StatusOr<Watched> {
     Watched watched;
     WatchFront(*front, watched);
     const absl::Status added =
@@ -86,7 +89,8 @@ int main(int argc, char** argv) {
                      connection_options.proxy_protocol_to_backend, {backend_name}, *back, watched);
     if (!added.ok()) return added;
     return watched;
-  }));
+  };
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched));
 
   const std::unique_ptr<Capture> capture = OrExit(CaptureFromFlags());
   ProxyHost host(host_options);
@@ -112,4 +116,6 @@ int main(int argc, char** argv) {
     AddCapture(capture.get(), scheduler, options.new_inspector);
     return Alone(TlsBridge::Create(scheduler, dialer, std::move(options), observer));
   }));
+  return CheckOnly() ? ReportCheck(host_options.listen.ToString(), OrExit(watched()))
+                     : EXIT_SUCCESS;
 }

@@ -17,6 +17,7 @@
 #include "integrations/prometheus/legs_page.h"
 #include "integrations/prometheus/proxy_metrics.h"
 #include "trestle/linux/tcp_dialer.h"
+#include "trestle/pki/trust_store.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/tls/client_tls_config.h"
 #include "trestle/tls/ech_key_opener.h"
@@ -44,8 +45,10 @@ void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegPr
 struct Watched {
   MonitorTargets targets;
   std::vector<RouteLegs> routes;
-  std::shared_ptr<TicketKeyRing> ticket_keys;  ///< Of the front leg; null without one.
-  std::shared_ptr<const EchKeyOpener> ech;     ///< Of the routers; null without one.
+  std::shared_ptr<TicketKeyRing> ticket_keys;       ///< Of the front leg; null without one.
+  std::shared_ptr<const EchKeyOpener> ech;          ///< Of the routers; null without one.
+  std::shared_ptr<const TrustStore> client_cas;     ///< For --check; null without --client_ca.
+  std::shared_ptr<const ClientTlsConfig> back_tls;  ///< For --check; null without bridges.
 };
 
 /// Adds `routes`, which lead directly to backends, to the page.

@@ -6,6 +6,7 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
+#include "examples/support/check_flag.h"
 #include "examples/support/log.h"
 #include "integrations/capture/capture_inspector.h"
 #include "trestle/io/inspector_chain.h"
@@ -24,7 +25,7 @@ Capture::Capture(std::unique_ptr<PcapFile> file) : WrittenFile("capture"), file_
 absl::StatusOr<std::unique_ptr<Capture>> CaptureFromFlags() {
   PcapFileOptions options;
   options.dangerous_path = absl::GetFlag(FLAGS_dangerous_capture_file);
-  if (options.dangerous_path.empty()) return nullptr;
+  if (options.dangerous_path.empty() || CheckOnly()) return nullptr;
   options.max_bytes = absl::GetFlag(FLAGS_dangerous_capture_bytes);
   options.on_stopped = [](const absl::Status& why) {
     LogLine(absl::StrCat("capture stopped: ", why.message()));

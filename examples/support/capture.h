@@ -26,7 +26,8 @@ class Capture final : public WrittenFile {
   const std::unique_ptr<PcapFile> file_;
 };
 
-/// Creates the file of --dangerous_capture_file; null without the flag. Logs its start and its end.
+/// Creates the file of --dangerous_capture_file; null without the flag, and with --check. Logs its
+/// start and its end.
 absl::StatusOr<std::unique_ptr<Capture>> CaptureFromFlags();
 
 /// Inserts the capture before the inspectors of `new_inspector`. It then has all bytes that clients

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
+#include "examples/support/check_flag.h"
 #include "examples/support/ech_keys_file.h"
 #include "examples/support/log.h"
 #include "examples/support/program.h"
@@ -64,6 +65,7 @@ bool IsUnfit(const absl::Status& answer) {
 
 absl::Status CheckEchBackends(absl::Span<const Route> routes, const EchKeys& keys,
                               ProxyProtocolOut proxy_header) {
+  if (CheckOnly()) return absl::OkStatus();
   const std::map<std::string, LegProbeTarget> targets = TargetsOf(routes, keys, proxy_header);
   if (targets.empty()) return absl::OkStatus();
   LegProbeOptions options;
@@ -90,7 +92,7 @@ absl::Status CheckEchBackends(absl::Span<const Route> routes, const EchKeys& key
           refusal.Update(absl::InvalidArgumentError(
               absl::StrCat(sentence, " (--dangerous_unconfirmed_ech starts all the same)")));
         } else {
-          LogLine(absl::StrCat("warning: ", sentence));
+          LogWarning(sentence);
         }
       }
       if (--left == 0) (*loop)->Stop();

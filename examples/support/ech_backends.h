@@ -14,7 +14,7 @@ namespace trestle::examples {
 /// Probes each backend of `routes` once, on its own loop, within seconds. Skips routes to public
 /// names, default routes and all backends beyond 1,000. Fails with a sentence for a backend that
 /// doesn't confirm an inner hello; with --dangerous_unconfirmed_ech, logs it instead. Logs a
-/// warning for a backend that doesn't answer.
+/// warning for a backend that doesn't answer. With --check, it makes no probe.
 absl::Status CheckEchBackends(absl::Span<const Route> routes, const EchKeys& keys,
                               ProxyProtocolOut proxy_header);
 

@@ -52,9 +52,9 @@ void WarnOfPublicNames(const EchKeys& keys,
   for (const EchKeys::Config& config : keys.Configs()) names.insert(config.public_name);
   for (const std::string& name : names) {
     if (has_route(name)) continue;
-    LogLine(absl::StrCat("warning: no route for \"", name,
-                         "\", the public name of an ECHConfig: clients with an outdated config are "
-                         "rejected and not told the new one"));
+    LogWarning(absl::StrCat("no route for \"", name,
+                            "\", the public name of an ECHConfig: clients with an outdated config "
+                            "are rejected and not told the new one"));
   }
 }
 

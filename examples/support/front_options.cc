@@ -7,6 +7,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "examples/support/check_flag.h"
 #include "examples/support/connection_flags.h"
 #include "examples/support/log.h"
 #include "examples/support/program.h"
@@ -99,7 +100,7 @@ absl::Status ApplySessionCache(ServerTlsOptions& options) {
 
 absl::Status ApplyKeyLog(ServerTlsOptions& options) {
   const std::string path = absl::GetFlag(FLAGS_dangerous_key_log);
-  if (path.empty()) return absl::OkStatus();
+  if (path.empty() || CheckOnly()) return absl::OkStatus();
   // Lines that begin with "#" are comments in a key log.
   absl::StatusOr<std::unique_ptr<SecretLog>> log = SecretLog::Open(
       "key", path, [](uint64_t lost) { return absl::StrCat("# ", lost, " lines lost"); });

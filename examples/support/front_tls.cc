@@ -184,6 +184,7 @@ absl::Status FrontTls::MakeParts(ReloadSources sources) {
   if (!certificates.ok()) return certificates.status();
   certificates_ = *std::move(certificates);
   if (sources.clients.has_value()) {
+    client_cas_ = sources.clients->otherwise.trust;
     auto clients = ClientAuthentication::Create(*std::move(sources.clients));
     if (!clients.ok()) return clients.status();
     clients_ = *std::move(clients);
@@ -219,7 +220,7 @@ void FrontTls::LogNews() {
 
 void FrontTls::LogNotes() {
   for (const std::string& note : notes_) {
-    if (!absl::c_linear_search(logged_notes_, note)) LogLine(note);
+    if (!absl::c_linear_search(logged_notes_, note)) LogWarning(note);
   }
   logged_notes_ = notes_;
 }

@@ -13,6 +13,7 @@
 #include "examples/support/proxy_host.h"
 #include "examples/support/ticket_keys_redis.h"
 #include "trestle/pki/private_key.h"
+#include "trestle/pki/trust_store.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_authentication.h"
 #include "trestle/tls/credential_files.h"
@@ -54,6 +55,9 @@ class FrontTls {
   /// Returns the store for a CertificateMonitor; each reload changes its contents.
   const std::shared_ptr<CertificateStore>& certificates() const { return certificates_; }
 
+  /// Returns the CAs of --client_ca as they were at the start; null without it.
+  const std::shared_ptr<const TrustStore>& client_cas() const { return client_cas_; }
+
   /// Returns the keys of --ech_keys_file; null without one. A reload changes their contents.
   const std::shared_ptr<EchKeys>& ech_keys() const { return ech_keys_; }
 
@@ -68,6 +72,7 @@ class FrontTls {
   std::vector<std::string> logged_notes_;
   std::shared_ptr<CertificateStore> certificates_;
   std::shared_ptr<ClientAuthentication> clients_;
+  std::shared_ptr<const TrustStore> client_cas_;
   std::shared_ptr<TicketKeyRing> ticket_keys_;  // Of a file; null without one.
   std::unique_ptr<TicketKeysRedis> redis_;
   std::shared_ptr<EchKeys> ech_keys_;

@@ -37,6 +37,7 @@ constexpr Subject kSubjects[] = {
     {"Encrypted ClientHellos", "ech_tool.cc ech_keys_file.cc ech_backends.cc"},
     {"Output", "json details color svg"},
     {"Listening and the process", "proxy_flags.cc"},
+    {"Check of the configuration", "check_flag.cc config_check.cc"},
     {"Backends and routes",
      "terminating_proxy.cc passthrough_proxy.cc bridging_proxy.cc one_port.cc waf_bridge.cc "
      "routes routes_file"},

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -60,9 +61,21 @@ Files& KnownFiles() {
   return *files;
 }
 
+std::atomic<uint64_t>& Warnings() {
+  static std::atomic<uint64_t> warnings = 0;
+  return warnings;
+}
+
 }  // namespace
 
 void LogLine(absl::string_view text) { StandardError().Write(text); }
+
+void LogWarning(absl::string_view text) {
+  LogLine(absl::StrCat("warning: ", text));
+  Warnings().fetch_add(1);
+}
+
+uint64_t WarningsLogged() { return Warnings().load(); }
 
 void FlushLog() { StandardError().Flush(kLastLines); }
 

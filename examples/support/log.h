@@ -21,6 +21,12 @@ namespace trestle::examples {
 /// second.
 void LogLine(absl::string_view text);
 
+/// Writes "warning: " and `text`, and counts it. Thread-safe.
+void LogWarning(absl::string_view text);
+
+/// Returns the number of warnings so far.
+uint64_t WarningsLogged();
+
 /// Waits until all lines are written to standard error, for at most a second.
 void FlushLog();
 

@@ -6,6 +6,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "examples/support/check_flag.h"
 #include "examples/support/connection_log.h"
 #include "examples/support/program.h"
 
@@ -63,6 +64,7 @@ absl::StatusOr<ProxyHostOptions> HostOptionsFromFlags() {
     return FlagError("drain_on_reload", "must not be negative");
   }
   options.log_connections = absl::GetFlag(FLAGS_log_connections);
+  options.check_only = CheckOnly();
   return options;
 }
 

@@ -8,7 +8,7 @@
 namespace trestle::examples {
 
 /// Returns the options of the shared flags: --listen, --join, --threads, --drain_timeout,
-/// --drain_on_reload, --log_connections.
+/// --drain_on_reload, --log_connections, --check.
 absl::StatusOr<ProxyHostOptions> HostOptionsFromFlags();
 
 }  // namespace trestle::examples

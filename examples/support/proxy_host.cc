@@ -174,7 +174,17 @@ void ProxyHost::OnReload(absl::AnyInvocable<absl::StatusOr<std::string>()> reloa
   watched_files_ = std::move(watched_files);
 }
 
+absl::Status ProxyHost::Check(BlockFactory& new_blocks) {
+  absl::StatusOr<std::unique_ptr<Worker>> worker = Worker::Create(options_.tcp_keepalive);
+  if (!worker.ok()) return worker.status();
+  workers_.push_back(*std::move(worker));
+  absl::Status made = workers_.back()->MakeBlocks(new_blocks, nullptr, &log_);
+  workers_.clear();
+  return made;
+}
+
 absl::Status ProxyHost::Run(BlockFactory new_blocks) {
+  if (options_.check_only) return Check(new_blocks);
   // The call also returns both as errors.
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);
@@ -272,7 +282,10 @@ void ProxyHost::DrainOlderCertificates(uint64_t generation) {
 
 absl::Status ProxyHost::RefuseLoop(
     const std::function<bool(const Endpoint& listener)>& leads_to) const {
-  for (const Endpoint& address : workers_.front()->listener().Addresses()) {
+  const std::vector<Endpoint> addresses = options_.check_only
+                                              ? TcpListener::AddressesOf(options_.listen)
+                                              : workers_.front()->listener().Addresses();
+  for (const Endpoint& address : addresses) {
     if (!leads_to(address)) continue;
     return absl::InvalidArgumentError(
         absl::StrCat("a backend leads back to this proxy, which listens on ", address.ToString(),

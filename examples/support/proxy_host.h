@@ -38,6 +38,8 @@ struct ProxyHostOptions {
   /// limit.
   absl::Duration drain_on_reload = absl::InfiniteDuration();
   ConnectionLogFormat log_connections = ConnectionLogFormat::kNone;
+  /// `Run` makes the blocks of one thread, and returns. It neither listens nor starts parts.
+  bool check_only = false;
 };
 
 /// The blocks of one thread. The last one takes the connections, and may hand them over to the
@@ -170,6 +172,7 @@ class ProxyHost {
  private:
   class Worker;
 
+  absl::Status Check(BlockFactory& new_blocks);
   absl::Status StartWorkers(BlockFactory& new_blocks);
   void OnSignal(int signal);
   void WatchFiles();

@@ -21,7 +21,7 @@ namespace {
 
 void WarnOfBackTls(const BackTls& back) {
   const std::string warning = back.Warning();
-  if (!warning.empty()) LogLine(absl::StrCat("warning: ", warning));
+  if (!warning.empty()) LogWarning(warning);
 }
 
 // The reload function of ServeTls.
@@ -118,6 +118,7 @@ void ServeTls(ProxyHost& host, FrontTls& front, BackTls* back, size_t bridges, A
 void WatchFront(const FrontTls& front, Watched& watched) {
   watched.targets.own = {front.certificates()};
   watched.ticket_keys = front.config()->options().ticket_keys;
+  watched.client_cas = front.client_cas();
 }
 
 std::vector<RouteLegs> LegsOf(absl::Span<const HttpRoute> routes, ProxyMode mode) {
@@ -132,6 +133,7 @@ absl::Status WatchBridges(absl::Span<const RouteLegs> routes, ProxyProtocolOut p
                           const BackNames& own, const BackTls& back, Watched& watched) {
   const auto probe = ProbeConfigFor(back.config()->options());
   if (!probe.ok()) return probe.status();
+  watched.back_tls = back.config();
   for (const RouteLegs& route : routes) {
     RouteLegs& shown = watched.routes.emplace_back(route);
     const bool has_own_name = shown.back_name.empty();

@@ -7,6 +7,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "examples/support/check_flag.h"
 #include "examples/support/program.h"
 #include "integrations/modsecurity/core_rule_set.h"
 #include "trestle/linux/file.h"
@@ -33,7 +34,7 @@ constexpr size_t kMaxRulesBytes = 64 << 20;
 
 absl::StatusOr<std::unique_ptr<SecretLog>> AuditLogFromFlags() {
   const std::string path = absl::GetFlag(FLAGS_audit_log);
-  if (path.empty()) return nullptr;
+  if (path.empty() || CheckOnly()) return nullptr;
   absl::StatusOr<std::unique_ptr<SecretLog>> log = SecretLog::Open(
       "audit", path, [](uint64_t lost) { return absl::StrCat("{\"lines_lost\":", lost, "}"); });
   if (log.ok()) return log;

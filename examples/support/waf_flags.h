@@ -16,7 +16,7 @@ namespace trestle::examples {
 /// Logs matches and, with --audit_log, their requests.
 class WafLog final : public ModSecurityListener {
  public:
-  /// Opens the file of --audit_log, if there is one.
+  /// Opens the file of --audit_log, if there is one; not with --check.
   static absl::StatusOr<std::unique_ptr<WafLog>> FromFlags();
 
   void OnMatch(absl::string_view message) override;

@@ -156,10 +156,10 @@ TcpListener::~TcpListener() {
   Stop();
 }
 
-std::vector<Endpoint> TcpListener::Addresses() const {
-  std::vector<Endpoint> addresses = {local_};
-  if (!local_.IsUnspecified()) return addresses;
-  const std::vector<Endpoint> others = InterfaceAddresses(local_.family(), local_.port());
+std::vector<Endpoint> TcpListener::AddressesOf(const Endpoint& endpoint) {
+  std::vector<Endpoint> addresses = {endpoint};
+  if (!endpoint.IsUnspecified()) return addresses;
+  const std::vector<Endpoint> others = InterfaceAddresses(endpoint.family(), endpoint.port());
   addresses.insert(addresses.end(), others.begin(), others.end());
   return addresses;
 }

@@ -39,6 +39,14 @@ CRYPTO_BUFFER* SubjectDer(const X509* certificate) {
   return CRYPTO_BUFFER_new(der, bytes, nullptr);
 }
 
+// Returns InfiniteFuture if the list has no end.
+absl::Time EndOf(const X509_CRL* crl) {
+  int64_t seconds = 0;
+  const ASN1_TIME* const end = X509_CRL_get0_nextUpdate(crl);
+  if (end == nullptr || !ASN1_TIME_to_posix(end, &seconds)) return absl::InfiniteFuture();
+  return absl::FromUnixSeconds(seconds);
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const TrustStore>> TrustStore::Create(absl::string_view ca_pem,
@@ -91,6 +99,17 @@ absl::Status TrustStore::AddCertificates(absl::string_view ca_pem, bool crls_are
   return absl::OkStatus();
 }
 
+std::vector<CertificateInfo> TrustStore::Certificates() const {
+  std::vector<CertificateInfo> certificates;
+  bssl::UniquePtr<STACK_OF(X509_OBJECT)> objects(X509_STORE_get1_objects(native_));
+  if (objects == nullptr) return certificates;
+  for (const X509_OBJECT* object : objects.get()) {
+    const X509* const certificate = X509_OBJECT_get0_X509(object);
+    if (certificate != nullptr) certificates.push_back(DescribeCertificate(certificate));
+  }
+  return certificates;
+}
+
 // Takes ownership of `name`. Renewed CA certificates share one name.
 void TrustStore::AddName(CRYPTO_BUFFER* name) {
   const auto same = [name](const CRYPTO_BUFFER* other) { return DerOf(other) == DerOf(name); };
@@ -103,6 +122,7 @@ absl::Status TrustStore::AddCrls(absl::string_view crl_pem) {
   auto crls = ReadCrlsPem(crl_pem, "the CRL file");
   if (!crls.ok()) return crls.status();
   for (const bssl::UniquePtr<X509_CRL>& crl : *crls) {
+    crls_end_ = std::min(crls_end_, EndOf(crl.get()));
     if (X509_STORE_add_crl(native_, crl.get())) continue;
     ERR_clear_error();
     return ConfigurationError("a revocation list of the CRL file can't be used");

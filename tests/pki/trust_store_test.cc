@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,7 @@ namespace trestle::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 
 using TrustStoreTest = PkiTest;
 
@@ -63,6 +65,19 @@ TEST_F(TrustStoreTest, ACertificateThatDoesNotParseIsReported) {
   EXPECT_EQ(GetError(made.status())->detail,
             absl::StrCat("the CA file, line ", lines + 1,
                          ": certificate 2, of \"CN=Broken CA\", doesn't parse"));
+}
+
+TEST_F(TrustStoreTest, DescribesItsCasAndTheEndOfTheFirstList) {
+  const TestPki other(now_, "Other CA");
+  const std::string cas = pki_.ca_pem() + other.ca_pem() + pki_.ca_pem();
+  const absl::Time end = now_ + absl::Hours(30);
+  const auto store =
+      *TrustStore::Create(cas, pki_.IssueCrl({}) + other.IssueCrl({}, end) + pki_.IssueCrl({}));
+  std::vector<std::string> subjects;
+  for (const CertificateInfo& ca : store->Certificates()) subjects.push_back(ca.subject);
+  EXPECT_THAT(subjects, UnorderedElementsAre("CN=Trestle Test CA", "CN=Other CA"));
+  EXPECT_EQ(store->crls_end(), end);
+  EXPECT_EQ((*TrustStore::Create(cas))->crls_end(), absl::InfiniteFuture());
 }
 
 TEST_F(TrustStoreTest, StoresWithEqualCasAreEqual) {

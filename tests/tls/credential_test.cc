@@ -15,6 +15,8 @@
 #include "tests/pki/pem_rules.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/error.h"
+#include "trestle/pki/chain_checker.h"
+#include "trestle/pki/trust_store.h"
 #include "trestle/testing/test_pki.h"
 
 namespace trestle::testing {
@@ -226,6 +228,20 @@ TEST_F(CredentialTest, SendsADuplicateCertificateOnce) {
   ASSERT_TRUE(credential.ok()) << credential.status();
   EXPECT_EQ((*credential)->chain().size(), 2u);
   EXPECT_EQ((*credential)->chain()[1].subject, "CN=Intermediate");
+}
+
+TEST_F(CredentialTest, ShowsAChainCheckerWhatClientsGet) {
+  const TestPki intermediate(pki_, "Intermediate");
+  const PemPair pair = intermediate.Issue(Leaf());
+  const auto credential = Credential::FromPem(pair.chain, pair.key);
+  ASSERT_TRUE(credential.ok()) << credential.status();
+  ChainCheckerOptions options;
+  options.trust = *TrustStore::Create(pki_.ca_pem());
+  const auto checker = ChainChecker::Create(options);
+  ASSERT_TRUE(checker.ok()) << checker.status();
+  const ChainReport report = (*checker)->Check((*credential)->served(), "a.test", now_);
+  EXPECT_TRUE(report.verdict.ok()) << report.verdict;
+  EXPECT_EQ(report.served.size(), 2u);
 }
 
 TEST_F(CredentialTest, AnExpiredIntermediateDoesNotMakeItInvalid) {

@@ -96,7 +96,10 @@ class TcpListener final : private FdWatcher {
 
   /// Returns the addresses at which this machine reaches the listener. For an address that stands
   /// for all ("0.0.0.0", "::"), these are the current addresses of the interfaces.
-  std::vector<Endpoint> Addresses() const;
+  std::vector<Endpoint> Addresses() const { return AddressesOf(local_); }
+
+  /// Returns the same for a listener on `endpoint`, which need not exist.
+  static std::vector<Endpoint> AddressesOf(const Endpoint& endpoint);
 
   /// Stops listening without resetting clients. New clients get no answer from now on. When they
   /// retry, after TCP's one second, they reach other listeners on the address. Clients with a

@@ -10,6 +10,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "trestle/pki/certificate_info.h"
 
 typedef struct crypto_buffer_st CRYPTO_BUFFER;
 typedef struct x509_store_st X509_STORE;
@@ -46,6 +48,13 @@ class TrustStore {
 
   bool has_crls() const { return has_crls_; }
 
+  /// Returns the moment at which the first revocation list ends. From then on, peers below its CA
+  /// are refused. InfiniteFuture without lists, and for lists without an end.
+  absl::Time crls_end() const { return crls_end_; }
+
+  /// Describes the CA certificates, each once, in no order.
+  std::vector<CertificateInfo> Certificates() const;
+
   /// The most bytes of CA names in a certificate request, beside its extensions (RFC 8446 4.3.2
   /// limits the message part to 65535 bytes).
   static constexpr size_t kMaxCaNamesBytes = 64'000;
@@ -80,6 +89,7 @@ class TrustStore {
   size_t ca_names_bytes_ = 0;
   std::string digest_;
   bool has_crls_ = false;
+  absl::Time crls_end_ = absl::InfiniteFuture();
 };
 
 }  // namespace trestle

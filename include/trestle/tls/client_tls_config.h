@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "trestle/pki/trust_store.h"
 #include "trestle/tls/credential.h"
@@ -68,9 +67,6 @@ class ClientTlsConfig {
   /// Returns the parsed CAs and revocation lists; null if no CA is trusted.
   const TrustStore* trust() const { return trust_.get(); }
 
-  /// Returns the earliest nextUpdate of the revocation lists; InfiniteFuture without any.
-  absl::Time crls_end() const { return crls_end_; }
-
   /// Returns the parsed pins.
   absl::Span<const std::array<uint8_t, 32>> pins() const { return pins_; }
 
@@ -92,7 +88,6 @@ class ClientTlsConfig {
   const std::string policy_;
   SSL_CTX* const native_;
   const std::shared_ptr<const TrustStore> trust_;
-  absl::Time crls_end_ = absl::InfiniteFuture();
 };
 
 }  // namespace trestle

@@ -13,6 +13,7 @@
 #include "trestle/pki/passphrase.h"
 #include "trestle/tls/tls_info.h"
 
+typedef struct crypto_buffer_st CRYPTO_BUFFER;
 typedef struct ssl_credential_st SSL_CREDENTIAL;
 
 namespace trestle {
@@ -72,6 +73,10 @@ class Credential {
   /// Returns the description of the chain, leaf first. Never empty.
   const ChainInfo& chain() const { return chain_; }
 
+  /// Returns a copy of the chain as handshakes send it, without a staple: for a ChainChecker, which
+  /// tells whether clients can verify it.
+  ServedChain served() const;
+
   /// Returns whether the leaf is valid at `now`. Intermediates don't count: clients may know other
   /// paths to a root that they trust.
   bool ValidAt(absl::Time now) const;
@@ -97,8 +102,9 @@ class Credential {
                                                                    const CredentialOptions& options,
                                                                    ChainCache* shared);
 
+  // Takes over the references of `ders`, the certificates of `chain`.
   Credential(SSL_CREDENTIAL* native, KeyType key_type, ChainInfo chain,
-             std::unique_ptr<SignerKey> signer_key);
+             std::vector<CRYPTO_BUFFER*> ders, std::unique_ptr<SignerKey> signer_key);
 
   static absl::StatusOr<std::shared_ptr<const Credential>> Make(Material material,
                                                                 const CredentialOptions& options);
@@ -123,6 +129,7 @@ class Credential {
   const KeyType key_type_;
   bool fit_for_clients_ = false;
   const ChainInfo chain_;
+  const std::vector<CRYPTO_BUFFER*> ders_;       // Shared with `native_`.
   const std::unique_ptr<SignerKey> signer_key_;  // Null where the private key is in `native_`.
 };
 

@@ -225,8 +225,13 @@ absl::StatusOr<std::shared_ptr<const Credential>> Credential::Make(
                                            "\" can't be used for TLS (its key usage must allow "
                                            "digital signatures)"));
   }
-  std::shared_ptr<Credential> credential(new Credential(
-      native.release(), *key_type, ChainInfo(std::move(description)), std::move(material.signer)));
+  std::vector<CRYPTO_BUFFER*> ders;
+  for (const bssl::UniquePtr<CRYPTO_BUFFER>& der : buffers) {
+    ders.push_back(bssl::UpRef(der).release());
+  }
+  std::shared_ptr<Credential> credential(
+      new Credential(native.release(), *key_type, ChainInfo(std::move(description)),
+                     std::move(ders), std::move(material.signer)));
   constexpr uint32_t kClientUsages = XKU_SSL_CLIENT | XKU_ANYEKU;
   X509* const leaf = chain.front().get();
   credential->fit_for_clients_ = (X509_get_extended_key_usage(leaf) & kClientUsages) != 0;
@@ -267,15 +272,23 @@ SSL_CREDENTIAL* Credential::NativeAt(absl::Time now) const {
 }
 
 Credential::Credential(SSL_CREDENTIAL* native, KeyType key_type, ChainInfo chain,
-                       std::unique_ptr<SignerKey> signer_key)
+                       std::vector<CRYPTO_BUFFER*> ders, std::unique_ptr<SignerKey> signer_key)
     : native_(native),
       key_type_(key_type),
       chain_(std::move(chain)),
+      ders_(std::move(ders)),
       signer_key_(std::move(signer_key)) {}
 
 Credential::~Credential() {
   SSL_CREDENTIAL_free(native_);
   SSL_CREDENTIAL_free(stapled_);
+  for (CRYPTO_BUFFER* der : ders_) CRYPTO_BUFFER_free(der);
+}
+
+ServedChain Credential::served() const {
+  ServedChain served;
+  for (const CRYPTO_BUFFER* der : ders_) served.certificates.emplace_back(DerOf(der));
+  return served;
 }
 
 bool Credential::ValidAt(absl::Time now) const {

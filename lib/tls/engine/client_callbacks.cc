@@ -88,7 +88,7 @@ ssl_verify_result_t VerifyShown(const SSL* ssl, ConnectionState& record, uint8_t
     const uint8_t alert = AlertFor(*verdict.failure);
     return Refuse(record, std::move(verdict.failure->error), alert, out_alert);
   }
-  NoteVerified(record, std::min(path_end, handshake.client->crls_end()));
+  NoteVerified(record, std::min(path_end, handshake.client->trust()->crls_end()));
   return ssl_verify_ok;
 }
 

@@ -1,7 +1,6 @@
 #include "trestle/tls/client_tls_config.h"
 
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 
 #include <algorithm>
 #include <utility>
@@ -12,8 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "lib/pki/certificate_verifier.h"
-#include "lib/pki/pem.h"
-#include "lib/pki/x509_certificate.h"
 #include "lib/tls/engine/client_callbacks.h"
 #include "lib/tls/engine/tls_context.h"
 #include "lib/tls/engine/tls_internals.h"
@@ -31,21 +28,6 @@ absl::StatusOr<std::shared_ptr<const TrustStore>> ReadTrust(const ClientTlsOptio
   }
   if (options.crl_pem.empty()) return nullptr;
   return ConfigurationError("revocation lists need CA certificates: not with skip_verify alone");
-}
-
-// Returns the earliest nextUpdate of the revocation lists.
-absl::StatusOr<absl::Time> EarliestNextUpdate(const std::string& crl_pem) {
-  absl::Time earliest = absl::InfiniteFuture();
-  if (crl_pem.empty()) return earliest;
-  const auto crls = ReadCrlsPem(crl_pem, "the CRL file");
-  if (!crls.ok()) return crls.status();
-  for (const bssl::UniquePtr<X509_CRL>& crl : *crls) {
-    int64_t seconds = 0;
-    const ASN1_TIME* next = X509_CRL_get0_nextUpdate(crl.get());
-    if (next == nullptr || !ASN1_TIME_to_posix(next, &seconds)) continue;
-    earliest = std::min(earliest, absl::FromUnixSeconds(seconds));
-  }
-  return earliest;
 }
 
 absl::StatusOr<std::vector<std::array<uint8_t, 32>>> ReadPins(
@@ -83,8 +65,6 @@ absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> ClientTlsConfig::Create(
   if (!context.ok()) return context.status();
   absl::StatusOr<std::shared_ptr<const TrustStore>> trust = ReadTrust(options);
   if (!trust.ok()) return trust.status();
-  const absl::StatusOr<absl::Time> crls_end = EarliestNextUpdate(options.crl_pem);
-  if (!crls_end.ok()) return crls_end.status();
   if (options.credential != nullptr &&
       !SSL_CTX_add1_credential(context->get(), TlsInternals::Native(*options.credential))) {
     ERR_clear_error();
@@ -98,7 +78,6 @@ absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> ClientTlsConfig::Create(
   }
   auto config = absl::WrapUnique(new ClientTlsConfig(std::move(options), *std::move(pins),
                                                      context->release(), *std::move(trust)));
-  config->crls_end_ = *crls_end;
   return std::shared_ptr<const ClientTlsConfig>(std::move(config));
 }
 

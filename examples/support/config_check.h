@@ -1,0 +1,42 @@
+// The report of --check: what a proxy would serve, by name and leg, and what is wrong with it.
+#ifndef TRESTLE_EXAMPLES_SUPPORT_CONFIG_CHECK_H_
+#define TRESTLE_EXAMPLES_SUPPORT_CONFIG_CHECK_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "examples/support/admin.h"
+#include "trestle/pki/chain_checker.h"
+
+namespace trestle::examples {
+
+struct ConfigCheckOptions {
+  absl::Time now;
+  /// Warns of a certificate that ends within this time, or within a third of its lifetime if that
+  /// is shorter.
+  absl::Duration soon = absl::Hours(30 * 24);
+  /// Verifies the front leg's chains as clients do; null: only their dates are checked.
+  std::shared_ptr<const ChainChecker> clients = nullptr;
+};
+
+struct ConfigCheck {
+  std::string text;  ///< Lines of what is served, by leg.
+  std::vector<std::string>
+      warnings;                     ///< Sentences. The proxy works, but not for long, or not well.
+  std::vector<std::string> faults;  ///< Sentences. Clients or backends would refuse.
+};
+
+/// Describes and judges both legs of a loaded configuration. More than 10,000 routes, and more than
+/// 1,000 names of a certificate, are not looked at.
+ConfigCheck CheckLegs(const Watched& watched, const ConfigCheckOptions& options);
+
+/// Prints the check of `watched` for a proxy that would listen on `listen`, with the options of
+/// --check_ca and --check_days. Returns the exit status that --check promises; the warnings that
+/// were logged so far count.
+int ReportCheck(const std::string& listen, const Watched& watched);
+
+}  // namespace trestle::examples
+
+#endif  // TRESTLE_EXAMPLES_SUPPORT_CONFIG_CHECK_H_
