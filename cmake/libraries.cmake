@@ -278,6 +278,7 @@ trestle_library(linux
     include/trestle/linux/no_loop.h
     include/trestle/linux/owned_fd.h
     include/trestle/linux/private_file.h
+    include/trestle/linux/service_notifier.h
     include/trestle/linux/signal_watcher.h
     include/trestle/linux/tcp_dialer.h
     include/trestle/linux/tcp_listener.h
@@ -296,6 +297,7 @@ trestle_library(linux
     lib/linux/path_trace.cc
     lib/linux/private_file.cc
     lib/linux/record_queue.cc
+    lib/linux/service_notifier.cc
     lib/linux/signal_watcher.cc
     lib/linux/socket.cc
     lib/linux/socket_file.cc

@@ -236,6 +236,5 @@ int main(int argc, char** argv) {
     host.Keep(std::move(part));
     return Alone(TlsTerminator::Create(scheduler, dialer, std::move(terminator), observer));
   }));
-  return CheckOnly() ? ReportCheck(host_options.listen.ToString(), OrExit(watched()))
-                     : EXIT_SUCCESS;
+  return CheckOnly() ? ReportCheck(host_options.ListenText(), OrExit(watched())) : EXIT_SUCCESS;
 }

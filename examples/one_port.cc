@@ -256,6 +256,5 @@ int main(int argc, char** argv) {
     if (absl::Status loop = host.RefuseLoop(leads_to); !loop.ok()) return loop;
     return MakeBlocks(scheduler, dialer, observer, settings);
   }));
-  return CheckOnly() ? ReportCheck(host_options.listen.ToString(), OrExit(watched()))
-                     : EXIT_SUCCESS;
+  return CheckOnly() ? ReportCheck(host_options.ListenText(), OrExit(watched())) : EXIT_SUCCESS;
 }

@@ -211,6 +211,5 @@ int main(int argc, char** argv) {
     if (absl::Status loop = RefuseLoop(host, *table); !loop.ok()) return loop;
     return Alone(SniPassthroughRouter::Create(scheduler, dialer, options, observer));
   }));
-  return CheckOnly() ? ReportCheck(host_options.listen.ToString(), OrExit(watched()))
-                     : EXIT_SUCCESS;
+  return CheckOnly() ? ReportCheck(host_options.ListenText(), OrExit(watched())) : EXIT_SUCCESS;
 }

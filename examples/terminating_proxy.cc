@@ -76,6 +76,5 @@ int main(int argc, char** argv) {
     options.dangerous_unread_http2 = UnreadHttp2Allowed();
     return Alone(TlsTerminator::Create(scheduler, dialer, std::move(options), observer));
   }));
-  return CheckOnly() ? ReportCheck(host_options.listen.ToString(), OrExit(watched()))
-                     : EXIT_SUCCESS;
+  return CheckOnly() ? ReportCheck(host_options.ListenText(), OrExit(watched())) : EXIT_SUCCESS;
 }

@@ -116,6 +116,5 @@ int main(int argc, char** argv) {
     AddCapture(capture.get(), scheduler, options.new_inspector);
     return Alone(TlsBridge::Create(scheduler, dialer, std::move(options), observer));
   }));
-  return CheckOnly() ? ReportCheck(host_options.listen.ToString(), OrExit(watched()))
-                     : EXIT_SUCCESS;
+  return CheckOnly() ? ReportCheck(host_options.ListenText(), OrExit(watched())) : EXIT_SUCCESS;
 }

@@ -64,6 +64,7 @@ class Admin final : public ProxyHostWatcher, private CertificateListener {
 
   absl::Status Start(EpollLoop& main_loop) override;
   std::unique_ptr<ConnectionObserver> NewObserver(ConnectionObserver* next) override;
+  void OnServing() override {}
   void OnReloaded(bool good) override;
   void OnAcceptFailed() override;
   void OnDraining() override;

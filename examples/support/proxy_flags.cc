@@ -5,13 +5,17 @@
 #include "absl/flags/declare.h"
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "examples/support/check_flag.h"
 #include "examples/support/connection_log.h"
 #include "examples/support/program.h"
 
-ABSL_FLAG(std::string, listen, "",
-          "IP:PORT or unix:PATH to accept clients on; port 0 selects a free one");
+ABSL_FLAG(
+    std::string, listen, "",
+    "IP:PORT or unix:PATH to accept clients on; port 0 selects a free one; or fd:NAME for the "
+    "sockets that a service manager passes (FileDescriptorName= in a .socket unit)");
 ABSL_FLAG(bool, join, false,
           "shares the address with running processes of this user: start the new process with it, "
           "then end the old one with SIGTERM, and no connection is lost");
@@ -36,14 +40,28 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 
+absl::Status ReadListen(ProxyHostOptions& options) {
+  const std::string text = absl::GetFlag(FLAGS_listen);
+  if (absl::GetFlag(FLAGS_join)) options.port_use = PortUse::kJoin;
+  absl::string_view name = text;
+  if (absl::ConsumePrefix(&name, "fd:")) {
+    if (name.empty()) return FlagError("listen", "has no name after fd:");
+    if (options.port_use == PortUse::kJoin) {
+      return FlagError("join", "has no use with --listen=fd:NAME: processes share these sockets");
+    }
+    options.passed_sockets = std::string(name);
+    return absl::OkStatus();
+  }
+  const absl::StatusOr<Endpoint> listen = EndpointFromFlag("listen", text);
+  if (listen.ok()) options.listen = *listen;
+  return listen.status();
+}
+
 }  // namespace
 
 absl::StatusOr<ProxyHostOptions> HostOptionsFromFlags() {
-  const absl::StatusOr<Endpoint> listen = EndpointFromFlag("listen", absl::GetFlag(FLAGS_listen));
-  if (!listen.ok()) return listen.status();
   ProxyHostOptions options;
-  options.listen = *listen;
-  if (absl::GetFlag(FLAGS_join)) options.port_use = PortUse::kJoin;
+  if (absl::Status listen = ReadListen(options); !listen.ok()) return listen;
   options.threads = absl::GetFlag(FLAGS_threads);
   if (options.threads < 1 || options.threads > kMaxThreads) {
     return FlagError("threads", absl::StrCat("must be from 1 to ", kMaxThreads));

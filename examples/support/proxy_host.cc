@@ -7,9 +7,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/synchronization/blocking_counter.h"
 #include "examples/support/log.h"
 #include "examples/support/program.h"
+#include "examples/support/service_sockets.h"
 #include "trestle/linux/signal_watcher.h"
 #include "trestle/linux/tcp_dialer.h"
 #include "trestle/linux/tcp_listener.h"
@@ -26,6 +28,9 @@ constexpr absl::Duration kBetweenAcceptLines = absl::Seconds(10);
 // Delays before a failed reload is tried again; each is twice the one before.
 constexpr absl::Duration kFirstRetry = absl::Seconds(1);
 constexpr absl::Duration kLongestRetry = absl::Minutes(1);
+
+// What the end takes beside --drain_timeout, at most: retiring listeners, last log lines.
+constexpr absl::Duration kAfterDrain = absl::Seconds(10);
 
 // Each connection needs two descriptors; the soft limit is often 1024.
 void RaiseDescriptorLimit() {
@@ -57,20 +62,24 @@ class ProxyHost::Worker {
     thread_.Join();
   }
 
-  /// Listens on `endpoint`; `first` is the first worker, or null if it is this one.
-  absl::Status Listen(const Endpoint& endpoint, PortUse port_use, const Worker* first) {
-    TcpListenerOptions options;
-    options.port_use = port_use;
-    options.keepalive = keepalive_;
-    auto serve = [this](std::unique_ptr<Transport> connection) {
-      blocks_.back()->Serve(std::move(connection));
-    };
-    absl::StatusOr<std::unique_ptr<TcpListener>> listener =
-        first != nullptr && !endpoint.is_ip()
-            ? TcpListener::Share(*loop_, first->listener(), serve, options)
-            : TcpListener::Create(*loop_, endpoint, serve, options);
-    if (!listener.ok()) return listener.status();
-    listener_ = *std::move(listener);
+  /// Listens on `endpoint`.
+  absl::Status Listen(const Endpoint& endpoint, PortUse port_use) {
+    return Add(TcpListener::Create(*loop_, endpoint, NewServe(), OptionsFor(port_use)));
+  }
+
+  /// Listens on a socket that the service manager passed.
+  absl::Status Adopt(OwnedFd socket) {
+    return Add(
+        TcpListener::Adopt(*loop_, std::move(socket), NewServe(), OptionsFor(PortUse::kClaim)));
+  }
+
+  /// Listens on the sockets of another worker.
+  absl::Status Share(const Worker& other) {
+    for (const std::unique_ptr<TcpListener>& listener : other.listeners_) {
+      absl::Status added =
+          Add(TcpListener::Share(*loop_, *listener, NewServe(), OptionsFor(PortUse::kClaim)));
+      if (!added.ok()) return added;
+    }
     return absl::OkStatus();
   }
 
@@ -110,19 +119,26 @@ class ProxyHost::Worker {
         if (blocks_drained_) std::exchange(blocks_drained_, nullptr)();
       });
     }
-    listener_->Retire(
-        [this, deadline = loop_->MonotonicNow() + timeout, done = std::move(done)]() mutable {
-          listener_.reset();
-          for (const auto& part : parts_) part->BeginDrain();
-          // All blocks know the deadline from the start.
-          for (const auto& block : blocks_) block->Drain(TimeLeft(deadline), [] {});
-          DrainBlocks(blocks_.size(), deadline, std::move(done));
-        });
+    retired_ = [this, deadline = loop_->MonotonicNow() + timeout,
+                done = std::move(done)]() mutable {
+      for (const auto& part : parts_) part->BeginDrain();
+      // All blocks know the deadline from the start.
+      for (const auto& block : blocks_) block->Drain(TimeLeft(deadline), [] {});
+      DrainBlocks(blocks_.size(), deadline, std::move(done));
+    };
+    to_retire_ = listeners_.size();
+    for (const std::unique_ptr<TcpListener>& listener : listeners_) {
+      listener->Retire([this] {
+        if (--to_retire_ > 0) return;
+        listeners_.clear();
+        std::exchange(retired_, nullptr)();
+      });
+    }
   }
 
   /// `call` runs on this worker's thread.
-  void OnAcceptFailure(absl::AnyInvocable<void(const absl::Status&)> call) {
-    listener_->SetFailureCallback(std::move(call));
+  void OnAcceptFailure(const std::function<void(const absl::Status&)>& call) {
+    for (const auto& listener : listeners_) listener->SetFailureCallback(call);
   }
 
   void Keep(std::unique_ptr<ThreadPart> part) { parts_.push_back(std::move(part)); }
@@ -130,9 +146,34 @@ class ProxyHost::Worker {
   EpollLoop& loop() { return *loop_; }
   Blocks& blocks() { return blocks_; }
   WorkerPart* part() { return part_.get(); }
-  const TcpListener& listener() const { return *listener_; }
+  const Endpoint& endpoint() const { return listeners_.front()->local_endpoint(); }
+
+  /// Returns where the worker listens: once for each socket.
+  std::vector<Endpoint> Endpoints() const {
+    std::vector<Endpoint> endpoints;
+    for (const auto& listener : listeners_) endpoints.push_back(listener->local_endpoint());
+    return endpoints;
+  }
 
  private:
+  TcpListener::Callback NewServe() {
+    return [this](std::unique_ptr<Transport> connection) {
+      blocks_.back()->Serve(std::move(connection));
+    };
+  }
+
+  TcpListenerOptions OptionsFor(PortUse port_use) const {
+    TcpListenerOptions options;
+    options.port_use = port_use;
+    options.keepalive = keepalive_;
+    return options;
+  }
+
+  absl::Status Add(absl::StatusOr<std::unique_ptr<TcpListener>> listener) {
+    if (listener.ok()) listeners_.push_back(*std::move(listener));
+    return listener.status();
+  }
+
   // Drains in reverse order, because the last block may hand connections over to the others.
   void DrainBlocks(size_t count, MonotonicTime deadline, absl::AnyInvocable<void()> done) {
     if (count == 0 && (part_ == nullptr || part_drained_)) return done();
@@ -156,12 +197,18 @@ class ProxyHost::Worker {
   std::unique_ptr<ConnectionObserver> observer_;
   std::vector<std::unique_ptr<ThreadPart>> parts_;
   Blocks blocks_;
-  std::unique_ptr<TcpListener> listener_;
-  std::unique_ptr<WorkerPart> part_;  // May be null.
+  std::vector<std::unique_ptr<TcpListener>> listeners_;  // Several, if passed.
+  size_t to_retire_ = 0;
+  absl::AnyInvocable<void()> retired_;  // Set while they retire.
+  std::unique_ptr<WorkerPart> part_;    // May be null.
   bool part_drained_ = false;
   absl::AnyInvocable<void()> blocks_drained_;  // Set while only the part drains.
   Thread thread_;
 };
+
+std::string ProxyHostOptions::ListenText() const {
+  return passed_sockets.empty() ? listen.ToString() : absl::StrCat("fd:", passed_sockets);
+}
 
 ProxyHost::ProxyHost(const ProxyHostOptions& options)
     : options_(options), log_(options.log_connections) {}
@@ -197,53 +244,83 @@ absl::Status ProxyHost::Run(BlockFactory new_blocks) {
       SignalWatcher::Create(*main_loop_, kSignals, [this](int signal) { OnSignal(signal); });
   if (!signals.ok()) return signals.status();
   WatchFiles();
+  absl::StatusOr<std::unique_ptr<ServiceReports>> service = ServiceReports::FromEnvironment();
+  if (!service.ok()) return service.status();
+  service_ = *std::move(service);
   absl::Status status;
   for (MainLoopPart* part : parts_) {
     if (status.ok()) status = part->Start(*main_loop_);
   }
   if (status.ok()) status = StartWorkers(new_blocks);
   if (status.ok()) {
-    const Endpoint& listening = workers_.front()->listener().local_endpoint();
-    LogLine(absl::StrCat("listening on ", listening.ToString()));
+    OnServing();
     main_loop_->Run();
   }
   retry_.reset();
   files_.reset();
   workers_.clear();  // Stops the threads and cuts open connections.
+  service_.reset();
   for (MainLoopPart* part : parts_) part->Stop();
   return status;
 }
 
-absl::Status ProxyHost::StartWorkers(BlockFactory& new_blocks) {
+// The first worker may have chosen the port; the others join it.
+absl::Status ProxyHost::Listen(Worker& worker) {
+  if (!workers_.empty()) {
+    const Worker& first = *workers_.front();
+    const bool joins = options_.passed_sockets.empty() && options_.listen.is_ip();
+    return joins ? worker.Listen(first.endpoint(), PortUse::kJoin) : worker.Share(first);
+  }
+  if (options_.passed_sockets.empty()) return worker.Listen(options_.listen, options_.port_use);
+  absl::StatusOr<std::vector<OwnedFd>> sockets = TakeServiceSockets(options_.passed_sockets);
+  if (!sockets.ok()) return sockets.status();
+  for (OwnedFd& socket : *sockets) {
+    if (absl::Status adopted = worker.Adopt(std::move(socket)); !adopted.ok()) return adopted;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ProxyHost::AddWorker(BlockFactory& new_blocks) {
   ConnectionObserver* const observer =
       options_.log_connections == ConnectionLogFormat::kNone ? nullptr : &log_;
-  for (int i = 0; i < options_.threads; ++i) {
-    absl::StatusOr<std::unique_ptr<Worker>> worker = Worker::Create(options_.tcp_keepalive);
-    if (!worker.ok()) return worker.status();
-    // The first one may have chosen the port; the others join it.
-    absl::Status status = i == 0 ? (*worker)->Listen(options_.listen, options_.port_use, nullptr)
-                                 : (*worker)->Listen(workers_[0]->listener().local_endpoint(),
-                                                     PortUse::kJoin, workers_[0].get());
-    if (!status.ok()) return status;
-    workers_.push_back(*std::move(worker));
-    workers_.back()->OnAcceptFailure([this](const absl::Status& failure) {
-      main_loop_->PostFromAnyThread([this, failure] { OnAcceptFailed(failure); });
-    });
-    std::unique_ptr<ConnectionObserver> own;
-    if (watcher_ != nullptr) own = watcher_->NewObserver(observer);
-    status = workers_.back()->MakeBlocks(new_blocks, std::move(own), observer);
-    if (status.ok() && new_part_) {
-      const WorkerAddress address = {workers_[0]->listener().local_endpoint(),
-                                     i == 0 ? options_.port_use : PortUse::kJoin, i == 0};
-      status = workers_.back()->MakePart(new_part_, address, observer);
-    }
-    if (!status.ok()) return status;
-  }
+  absl::StatusOr<std::unique_ptr<Worker>> created = Worker::Create(options_.tcp_keepalive);
+  if (!created.ok()) return created.status();
+  if (absl::Status listening = Listen(**created); !listening.ok()) return listening;
+  const bool is_first = workers_.empty();
+  workers_.push_back(*std::move(created));
+  Worker& worker = *workers_.back();
+  worker.OnAcceptFailure([this](const absl::Status& failure) {
+    main_loop_->PostFromAnyThread([this, failure] { OnAcceptFailed(failure); });
+  });
+  std::unique_ptr<ConnectionObserver> own;
+  if (watcher_ != nullptr) own = watcher_->NewObserver(observer);
+  absl::Status made = worker.MakeBlocks(new_blocks, std::move(own), observer);
+  if (!made.ok() || !new_part_) return made;
+  const WorkerAddress address = {workers_.front()->endpoint(),
+                                 is_first ? options_.port_use : PortUse::kJoin, is_first};
+  return worker.MakePart(new_part_, address, observer);
+}
+
+absl::Status ProxyHost::StartWorkers(BlockFactory& new_blocks) {
   absl::Status started;
+  for (int i = 0; i < options_.threads && started.ok(); ++i) started = AddWorker(new_blocks);
   for (const std::unique_ptr<Worker>& worker : workers_) {
     if (started.ok()) started = worker->Start();
   }
   return started;
+}
+
+void ProxyHost::OnServing() {
+  std::vector<std::string> texts;
+  for (const Endpoint& endpoint : workers_.front()->Endpoints()) {
+    texts.push_back(absl::StrCat("listening on ", endpoint.ToString()));
+    LogLine(texts.back());
+  }
+  if (watcher_ != nullptr) watcher_->OnServing();
+  if (service_ == nullptr) return;
+  std::vector<Scheduler*> loops;
+  for (const std::unique_ptr<Worker>& worker : workers_) loops.push_back(&worker->loop());
+  service_->OnServing(absl::StrJoin(texts, ", "), *main_loop_, std::move(loops));
 }
 
 void ProxyHost::Keep(std::unique_ptr<ThreadPart> part) { workers_.back()->Keep(std::move(part)); }
@@ -282,14 +359,16 @@ void ProxyHost::DrainOlderCertificates(uint64_t generation) {
 
 absl::Status ProxyHost::RefuseLoop(
     const std::function<bool(const Endpoint& listener)>& leads_to) const {
-  const std::vector<Endpoint> addresses = options_.check_only
-                                              ? TcpListener::AddressesOf(options_.listen)
-                                              : workers_.front()->listener().Addresses();
-  for (const Endpoint& address : addresses) {
-    if (!leads_to(address)) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("a backend leads back to this proxy, which listens on ", address.ToString(),
-                     ": it would dial itself for ever"));
+  std::vector<Endpoint> listening;
+  if (!options_.check_only) listening = workers_.front()->Endpoints();
+  if (options_.check_only && options_.passed_sockets.empty()) listening = {options_.listen};
+  for (const Endpoint& endpoint : listening) {
+    for (const Endpoint& address : TcpListener::AddressesOf(endpoint)) {
+      if (!leads_to(address)) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("a backend leads back to this proxy, which listens on ", address.ToString(),
+                       ": it would dial itself for ever"));
+    }
   }
   return absl::OkStatus();
 }
@@ -320,6 +399,7 @@ void ProxyHost::WatchFiles() {
 void ProxyHost::Reload() {
   if (!reload_) return LogLine("there is nothing to reload");
   retry_.reset();
+  if (service_ != nullptr) service_->OnReloading();
   // The reload reads all files, changed or not.
   if (files_ != nullptr) files_->MarkSeen();
   const absl::StatusOr<std::string> loaded = reload_();
@@ -327,6 +407,7 @@ void ProxyHost::Reload() {
                       : absl::StrCat("reload failed, what was loaded before stays in use: ",
                                      Sentence(loaded.status())));
   if (watcher_ != nullptr) watcher_->OnReloaded(loaded.ok());
+  if (service_ != nullptr) service_->OnReloaded();
   if (!loaded.ok() && MayPassByItself(loaded.status())) return RetryLater();
   retry_delay_ = kFirstRetry;
 }
@@ -340,6 +421,7 @@ void ProxyHost::RetryLater() {
 
 void ProxyHost::Drain() {
   draining_ = true;
+  if (service_ != nullptr) service_->OnStopping(options_.drain_timeout + kAfterDrain);
   workers_to_drain_ = static_cast<int>(workers_.size());
   const auto on_drained = [this] {
     if (--workers_to_drain_ > 0) return;

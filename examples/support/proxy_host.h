@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "examples/support/connection_log.h"
+#include "examples/support/service_reports.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
@@ -28,6 +29,8 @@ namespace trestle::examples {
 
 struct ProxyHostOptions {
   Endpoint listen;
+  /// Instead of `listen`: the name of the sockets that the service manager passes.
+  std::string passed_sockets;
   /// kJoin for a process that takes over from one that still listens.
   PortUse port_use = PortUse::kClaim;
   int threads = 1;
@@ -40,6 +43,9 @@ struct ProxyHostOptions {
   ConnectionLogFormat log_connections = ConnectionLogFormat::kNone;
   /// `Run` makes the blocks of one thread, and returns. It neither listens nor starts parts.
   bool check_only = false;
+
+  /// Returns where the proxy listens, as --listen has it.
+  std::string ListenText() const;
 };
 
 /// The blocks of one thread. The last one takes the connections, and may hand them over to the
@@ -110,6 +116,9 @@ class ProxyHostWatcher : public MainLoopPart {
   /// null).
   virtual std::unique_ptr<ConnectionObserver> NewObserver(ConnectionObserver* next) = 0;
 
+  /// All threads accept connections.
+  virtual void OnServing() = 0;
+
   virtual void OnReloaded(bool good) = 0;
 
   /// A connection that waited could not be accepted.
@@ -173,6 +182,9 @@ class ProxyHost {
   class Worker;
 
   absl::Status Check(BlockFactory& new_blocks);
+  absl::Status Listen(Worker& worker);
+  absl::Status AddWorker(BlockFactory& new_blocks);
+  void OnServing();
   absl::Status StartWorkers(BlockFactory& new_blocks);
   void OnSignal(int signal);
   void WatchFiles();
@@ -194,6 +206,7 @@ class ProxyHost {
   std::unique_ptr<FileWatcher> files_;    // Null if no file is watched.
   Timer retry_;                           // After a failed reload.
   absl::Duration retry_delay_;
+  std::unique_ptr<ServiceReports> service_;  // Null without a service manager that asks.
   std::vector<std::unique_ptr<Worker>> workers_;
   int workers_to_drain_ = 0;
   uint64_t accept_failures_ = 0;  // Since the last log line about them.

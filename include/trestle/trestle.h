@@ -32,6 +32,7 @@
 #include "trestle/linux/no_loop.h"
 #include "trestle/linux/owned_fd.h"
 #include "trestle/linux/private_file.h"
+#include "trestle/linux/service_notifier.h"
 #include "trestle/linux/signal_watcher.h"
 #include "trestle/linux/tcp_dialer.h"
 #include "trestle/linux/tcp_listener.h"

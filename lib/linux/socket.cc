@@ -92,16 +92,19 @@ Endpoint PeerEndpoint(int fd) {
   return address.ToEndpoint();
 }
 
+void SetStreamOptions(int fd, bool tcp) {
+  const int on = 1;
+  if (tcp) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  // Otherwise a byte marked as urgent would be missing from the stream (RFC 6093).
+  setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
+}
+
 OwnedFd OpenStreamSocket(Endpoint::Family family) {
   const bool tcp = family != Endpoint::Family::kUnix;
   const int domain = family == Endpoint::Family::kIpv6 ? AF_INET6 : tcp ? AF_INET : AF_UNIX;
   const int protocol = tcp ? IPPROTO_TCP : 0;
   OwnedFd fd(socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
-  if (!fd.valid()) return fd;
-  const int on = 1;
-  if (tcp) setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  // Otherwise a byte marked as urgent would be missing from the stream (RFC 6093).
-  setsockopt(fd.get(), SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
+  if (fd.valid()) SetStreamOptions(fd.get(), tcp);
   return fd;
 }
 

@@ -35,6 +35,9 @@ Endpoint PeerEndpoint(int fd);
 /// valid on failure; errno has the reason.
 OwnedFd OpenStreamSocket(Endpoint::Family family);
 
+/// Sets the last two of these options.
+void SetStreamOptions(int fd, bool tcp);
+
 /// Turns on TCP keepalive: the system probes a peer that was silent for `silence`, and breaks the
 /// connection if it does not answer within the same time again. Zero: off. Accepted sockets inherit
 /// it from their listener.

@@ -12,6 +12,7 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "lib/linux/socket.h"
 #include "lib/linux/socket_file.h"
 #include "lib/linux/system_error.h"
@@ -24,6 +25,13 @@ namespace {
 bool SetOption(int fd, int level, int option) {
   const int on = 1;
   return setsockopt(fd, level, option, &on, sizeof on) == 0;
+}
+
+// Returns -1 on failure.
+int GetOption(int fd, int option) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
 }
 
 // Drops segments for a socket that arrive with a lower TTL (GTSM, RFC 5082); 0 drops none. On a
@@ -125,14 +133,38 @@ absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Create(
   return Start(std::move(listener));
 }
 
+absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Adopt(FdLoop& loop, OwnedFd socket,
+                                                                Callback on_connection,
+                                                                const TcpListenerOptions& options) {
+  const Endpoint local = LocalEndpoint(socket.get());
+  const bool listens = GetOption(socket.get(), SO_TYPE) == SOCK_STREAM &&
+                       GetOption(socket.get(), SO_ACCEPTCONN) == 1;
+  if (!listens || local.family() == Endpoint::Family::kNone) {
+    return ConfigurationError(
+        absl::StrCat("descriptor ", socket.get(), " is no listening socket of TCP or Unix domain"));
+  }
+  if (fcntl(socket.get(), F_SETFL, O_NONBLOCK) != 0 ||
+      fcntl(socket.get(), F_SETFD, FD_CLOEXEC) != 0) {
+    return SystemError("cannot set up a listening socket", errno);
+  }
+  SetStreamOptions(socket.get(), local.is_ip());
+  SetKeepalive(socket.get(), options.keepalive);
+  auto listener = absl::WrapUnique(
+      new TcpListener(loop, std::move(socket), local, std::move(on_connection), options));
+  listener->adopted_ = true;
+  return Start(std::move(listener));
+}
+
 absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Share(FdLoop& loop,
                                                                 const TcpListener& other,
                                                                 Callback on_connection,
                                                                 const TcpListenerOptions& options) {
   OwnedFd socket(fcntl(other.socket_.get(), F_DUPFD_CLOEXEC, 0));
   if (!socket.valid()) return SystemError("cannot share a listening socket", errno);
-  return Start(absl::WrapUnique(
-      new TcpListener(loop, std::move(socket), other.local_, std::move(on_connection), options)));
+  auto listener = absl::WrapUnique(
+      new TcpListener(loop, std::move(socket), other.local_, std::move(on_connection), options));
+  listener->adopted_ = other.adopted_;
+  return Start(std::move(listener));
 }
 
 absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Start(
@@ -167,6 +199,11 @@ std::vector<Endpoint> TcpListener::AddressesOf(const Endpoint& endpoint) {
 void TcpListener::Retire(absl::AnyInvocable<void()> done) {
   retired_ = std::move(done);
   file_.reset();
+  if (adopted_) {
+    Stop();
+    retirement_ = loop_.RunAfter(absl::ZeroDuration(), [this] { FinishRetiring(); });
+    return;
+  }
   // No packet starts with more than 255, and those of clients mostly with 64 or 128.
   if (socket_.valid() && local_.is_ip()) SetMinTtl(socket_.get(), local_.family(), 255);
   retirement_ = loop_.RunAfter(options_.retire_time, [this] { FinishRetiring(); });
@@ -174,7 +211,7 @@ void TcpListener::Retire(absl::AnyInvocable<void()> done) {
 
 void TcpListener::FinishRetiring() {
   // More than the system's queue can hold, so that this ends even if new ones arrive.
-  if (!Accept(options_.backlog + options_.accept_batch).has_value()) return;
+  if (socket_.valid() && !Accept(options_.backlog + options_.accept_batch).has_value()) return;
   Stop();
   // The call may destroy the listener.
   absl::AnyInvocable<void()> retired = std::exchange(retired_, nullptr);

@@ -74,6 +74,16 @@ class TcpListener final : private FdWatcher {
       FdLoop& loop, const Endpoint& endpoint, Callback on_connection,
       const TcpListenerOptions& options = {});
 
+  /// Accepts connections of `socket`, which listens already, such as one that a service manager
+  /// passed. Other processes share it: connections that wait when this listener retires or stops
+  /// are theirs, and no client is turned away. The owner of the address keeps a Unix-domain
+  /// socket's file. Only `accept_batch`, `retry_delay` and `keepalive` of the options apply. Fails
+  /// with ErrorCode::kConfiguration unless it is a listening stream socket of TCP or of the Unix
+  /// domain.
+  static absl::StatusOr<std::unique_ptr<TcpListener>> Adopt(FdLoop& loop, OwnedFd socket,
+                                                            Callback on_connection,
+                                                            const TcpListenerOptions& options = {});
+
   /// Accepts connections of `other`'s socket on another `loop`, whose threads then share the work.
   /// `other` keeps the file of a Unix-domain socket. Fails as `Create` does.
   static absl::StatusOr<std::unique_ptr<TcpListener>> Share(FdLoop& loop, const TcpListener& other,
@@ -105,7 +115,8 @@ class TcpListener final : private FdWatcher {
   /// retry, after TCP's one second, they reach other listeners on the address. Clients with a
   /// pending TCP handshake are still accepted for `retire_time`. Then the listener stops and calls
   /// `done`, from the loop; `done` may destroy the listener. The file of a Unix-domain socket is
-  /// removed first, so new clients find no server, or the one that has taken the path over.
+  /// removed first, so new clients find no server, or the one that has taken the path over. An
+  /// adopted listener stops at once, and leaves what waits to the socket's other processes.
   void Retire(absl::AnyInvocable<void()> done);
 
   /// Stops listening at once. The system resets connections that it completed but that were not
@@ -138,6 +149,7 @@ class TcpListener final : private FdWatcher {
   std::unique_ptr<SocketFile> file_;  // Of a Unix-domain socket with a path.
   const TcpListenerOptions options_;
   const Endpoint local_;
+  bool adopted_ = false;  // The socket is shared with other processes.
   Callback on_connection_;
   absl::AnyInvocable<void(const absl::Status&)> on_failure_;
   Timer again_;  // Set while accepting is paused: until the next turn, or for descriptors.
