@@ -130,10 +130,12 @@ trestle_library(tls
   BORINGSSL ssl pki crypto
   HEADERS
     include/trestle/pki/chain_checker.h
+    include/trestle/pki/failover_signer.h
     include/trestle/pki/passphrase.h
     include/trestle/pki/private_key.h
     include/trestle/pki/sha256.h
     include/trestle/pki/signer.h
+    include/trestle/pki/signer_proof.h
     include/trestle/pki/staple.h
     include/trestle/pki/thread_pool_signer.h
     include/trestle/pki/trust_store.h
@@ -166,6 +168,7 @@ trestle_library(tls
     lib/pki/chain_checker.cc
     lib/pki/chain_failure.cc
     lib/pki/chain_forecast.cc
+    lib/pki/failover_signer.cc
     lib/pki/key_parser.cc
     lib/pki/name_constraints.cc
     lib/pki/ocsp_staple.cc
@@ -176,6 +179,7 @@ trestle_library(tls
     lib/pki/private_key.cc
     lib/pki/sha256.cc
     lib/pki/signature.cc
+    lib/pki/signer_proof.cc
     lib/pki/thread_pool_signer.cc
     lib/pki/trust_anchors.cc
     lib/pki/trust_store.cc

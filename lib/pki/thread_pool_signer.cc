@@ -6,8 +6,11 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "trestle/base/bytes.h"
+#include "trestle/base/error.h"
 #include "trestle/io/scheduler.h"
 
 namespace trestle {
@@ -35,8 +38,12 @@ class Job {
         [job, signature = std::move(signature)]() mutable { job->Tell(std::move(signature)); });
   }
 
-  // Runs on the loop's thread, before any pool thread has the job.
-  void Refuse(absl::Status why) { Tell(std::move(why)); }
+  // Runs on the loop's thread. No pool thread answers after it.
+  void Refuse(absl::Status why) {
+    if (cancelled()) return;
+    Cancel();
+    std::exchange(done_, nullptr)(std::move(why));
+  }
 
   void Cancel() {
     absl::MutexLock lock(&mutex_);
@@ -52,6 +59,7 @@ class Job {
   // Runs on the loop's thread, as `Cancel` does.
   void Tell(absl::StatusOr<std::string> signature) {
     if (cancelled()) return;
+    Cancel();
     std::exchange(done_, nullptr)(std::move(signature));
   }
 
@@ -66,41 +74,59 @@ class Job {
 
 class PendingJob final : public PendingCall {
  public:
-  explicit PendingJob(std::shared_ptr<Job> job) : job_(std::move(job)) {}
+  PendingJob(std::shared_ptr<Job> job, Timer timer)
+      : job_(std::move(job)), timer_(std::move(timer)) {}
   ~PendingJob() override { job_->Cancel(); }
 
  private:
   const std::shared_ptr<Job> job_;
+  const Timer timer_;
 };
+
+absl::Status TooLate(absl::Duration deadline) {
+  return MakeError(
+      ErrorCode::kTimeout, Phase::kHandshake,
+      absl::StrCat("the signature was not there after ", absl::FormatDuration(deadline)));
+}
 
 class PooledKey final : public Signer {
  public:
-  PooledKey(std::shared_ptr<TaskRunner> threads, std::shared_ptr<const PrivateKey> key)
-      : threads_(std::move(threads)), key_(std::move(key)) {}
+  PooledKey(std::shared_ptr<TaskRunner> threads, absl::Duration deadline,
+            std::shared_ptr<const PrivateKey> key)
+      : threads_(std::move(threads)), deadline_(deadline), key_(std::move(key)) {}
 
   std::unique_ptr<PendingCall> Sign(SignatureScheme scheme, ByteView input, Scheduler& loop,
                                     Done done) const override {
     auto job = std::make_shared<Job>(key_, scheme, input, loop, std::move(done));
     absl::Status taken = threads_->Run([job] { Job::Run(job); });
-    if (!taken.ok()) job->Refuse(std::move(taken));
-    return std::make_unique<PendingJob>(std::move(job));
+    if (!taken.ok()) {
+      job->Refuse(std::move(taken));
+      return nullptr;
+    }
+    Timer timer;
+    if (deadline_ < absl::InfiniteDuration()) {
+      timer =
+          loop.RunAfter(deadline_, [job, deadline = deadline_] { job->Refuse(TooLate(deadline)); });
+    }
+    return std::make_unique<PendingJob>(std::move(job), std::move(timer));
   }
 
  private:
   const std::shared_ptr<TaskRunner> threads_;
+  const absl::Duration deadline_;
   const std::shared_ptr<const PrivateKey> key_;
 };
 
 }  // namespace
 
-ThreadPoolSigner::ThreadPoolSigner(std::shared_ptr<TaskRunner> threads)
-    : threads_(std::move(threads)) {}
+ThreadPoolSigner::ThreadPoolSigner(std::shared_ptr<TaskRunner> threads, absl::Duration deadline)
+    : threads_(std::move(threads)), deadline_(deadline) {}
 
 ThreadPoolSigner::~ThreadPoolSigner() = default;
 
 std::shared_ptr<const Signer> ThreadPoolSigner::SignerFor(
     std::shared_ptr<const PrivateKey> key) const {
-  return std::make_shared<const PooledKey>(threads_, std::move(key));
+  return std::make_shared<const PooledKey>(threads_, deadline_, std::move(key));
 }
 
 std::shared_ptr<const Signer> ThreadPoolSigner::MakeSigner(std::shared_ptr<const PrivateKey> key) {

@@ -74,6 +74,30 @@ TEST_F(ThreadPoolSignerTest, ARejectedTaskFailsTheSignature) {
   EXPECT_EQ(CodeOf(answer_->status()), ErrorCode::kOverLimit);
 }
 
+TEST_F(ThreadPoolSignerTest, ALateSignatureFailsAndIsNotBegun) {
+  const ThreadPoolSigner limited(thread_, absl::Seconds(2));
+  const auto signer = limited.SignerFor(KeyOf(KeyType::kRsa));
+  const std::unique_ptr<PendingCall> pending = Sign(*signer);
+  loop_.RunFor(absl::Milliseconds(1999));
+  EXPECT_FALSE(answer_.has_value());
+  loop_.RunFor(absl::Milliseconds(1));
+  ASSERT_TRUE(answer_.has_value());
+  EXPECT_EQ(CodeOf(answer_->status()), ErrorCode::kTimeout);
+  thread_->tasks.at(0)();
+  EXPECT_EQ(loop_.RunReady(), 0u) << "nothing was posted";
+}
+
+TEST_F(ThreadPoolSignerTest, AnAnswerInTimeIsTheOnlyOne) {
+  const ThreadPoolSigner limited(thread_, absl::Seconds(2));
+  const std::unique_ptr<PendingCall> pending = Sign(*limited.SignerFor(KeyOf(KeyType::kRsa)));
+  thread_->tasks.at(0)();
+  loop_.RunReady();
+  ASSERT_TRUE(answer_.has_value() && answer_->ok());
+  answer_.reset();
+  loop_.RunFor(absl::Seconds(3));
+  EXPECT_FALSE(answer_.has_value());
+}
+
 TEST_F(ThreadPoolSignerTest, NoAnswerComesAfterCancellation) {
   const auto signer = pool_.MakeSigner(KeyOf(KeyType::kRsa));
   Sign(*signer).reset();

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "absl/time/time.h"
 #include "trestle/io/task_runner.h"
 #include "trestle/pki/private_key.h"
 #include "trestle/pki/signer.h"
@@ -14,8 +15,11 @@ namespace trestle {
 /// Thread-safe. If `threads` refuses a task, the handshake fails with its error.
 class ThreadPoolSigner final : public SignerMaker {
  public:
-  /// Signs on `threads`: linux/thread_pool.h, or the host's own.
-  explicit ThreadPoolSigner(std::shared_ptr<TaskRunner> threads);
+  /// Signs on `threads`: linux/thread_pool.h, or the host's own. A signature that isn't there after
+  /// `deadline`, on the loop's clock, fails with ErrorCode::kTimeout. If no thread has begun with
+  /// it, none does.
+  explicit ThreadPoolSigner(std::shared_ptr<TaskRunner> threads,
+                            absl::Duration deadline = absl::InfiniteDuration());
   ~ThreadPoolSigner() override;
 
   /// Makes a signer that signs with `key` on these threads.
@@ -27,6 +31,7 @@ class ThreadPoolSigner final : public SignerMaker {
 
  private:
   const std::shared_ptr<TaskRunner> threads_;
+  const absl::Duration deadline_;
 };
 
 }  // namespace trestle
