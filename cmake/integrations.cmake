@@ -2,7 +2,7 @@
 # floors don't have (docs/dependencies.md), and says which if it is missing. They are for hosts that add Trestle as a folder; they
 # are not installed.
 
-set(TRESTLE_ALL_INTEGRATIONS asio capture compression http http1 http2 modsecurity openssl_signer prometheus redis)
+set(TRESTLE_ALL_INTEGRATIONS asio capture compression http http1 http2 modsecurity openssl_signer pkcs11 prometheus redis)
 
 # An INTERFACE library trestle_external_NAME of an installed library: its HEADER, its LIBRARIES, and the PACKAGE of Debian.
 function(trestle_external name)
@@ -136,6 +136,14 @@ if("openssl_signer" IN_LIST trestle_wanted)
   trestle_integration(openssl_signer
     DEPS tls)
   target_link_libraries(trestle_openssl_signer PUBLIC ${CMAKE_DL_LIBS})
+endif()
+
+if("pkcs11" IN_LIST trestle_wanted)
+  trestle_external(p11_kit HEADER p11-kit/uri.h LIBRARIES p11-kit PACKAGE libp11-kit-dev FOLDER /usr/include/p11-kit-1)
+  trestle_integration(pkcs11
+    DEPS tls linux
+    ABSEIL synchronization
+    EXTERNAL p11_kit)
 endif()
 
 if("prometheus" IN_LIST trestle_wanted)

@@ -165,3 +165,12 @@ def trestle_integration_dependencies():
             headers = ["ares.h", "ares_build.h", "ares_rules.h", "ares_version.h"],
             linkopts = ["-lcares"],
         )
+    if not native.existing_rule("p11_kit"):
+        _debian_library(
+            name = "p11_kit",
+            library = "p11_kit",
+            package = "libp11-kit-dev",
+            headers = ["p11-kit"],
+            headers_folder = "/usr/include/p11-kit-1",
+            linkopts = ["-lp11-kit"],
+        )

@@ -6,6 +6,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "examples/support/key_uris.h"
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
 #include "trestle/linux/ca_files.h"
@@ -21,7 +22,8 @@ ABSL_FLAG(std::string, backend_pins, "",
           "contain one of them; include a backup");
 ABSL_FLAG(std::string, backend_cert, "",
           "PEM file with the certificate to present to backends that request one");
-ABSL_FLAG(std::string, backend_key, "", "PEM file with the private key of --backend_cert");
+ABSL_FLAG(std::string, backend_key, "",
+          "PEM file with the private key of --backend_cert, or a URI as in --key");
 
 namespace trestle::examples {
 namespace {
@@ -97,7 +99,7 @@ std::vector<std::string> BackTls::files() {
   for (const std::string& path :
        {absl::GetFlag(FLAGS_backend_crl), absl::GetFlag(FLAGS_backend_cert),
         absl::GetFlag(FLAGS_backend_key)}) {
-    if (!path.empty()) files.push_back(path);
+    if (!path.empty() && !IsKeyUri(path)) files.push_back(path);
   }
   return files;
 }

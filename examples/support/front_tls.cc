@@ -12,6 +12,7 @@
 #include "examples/support/acme_tokens_dir.h"
 #include "examples/support/client_auth_flags.h"
 #include "examples/support/front_options.h"
+#include "examples/support/key_uris.h"
 #include "examples/support/log.h"
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
@@ -23,7 +24,11 @@
 #include "trestle/tls/ticket_keys.h"
 
 ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for clients, leaf first");
-ABSL_FLAG(std::string, key, "", "PEM file with the private key of --cert");
+ABSL_FLAG(
+    std::string, key, "",
+    "PEM file with the private key of --cert; or the URI of a key in a token (RFC 7512): "
+    "'pkcs11:token=T;object=O?module-path=/M.so&pin-source=/PIN', or two of them with a space "
+    "between: the second is used while the first fails");
 ABSL_FLAG(std::string, ocsp_file, "",
           "file with an OCSP response in DER for --cert, which is stapled while it is valid");
 ABSL_FLAG(
@@ -230,7 +235,7 @@ std::vector<std::string> FrontTls::files() const {
   for (const std::string& path :
        {absl::GetFlag(FLAGS_cert), absl::GetFlag(FLAGS_key), absl::GetFlag(FLAGS_ocsp_file),
         absl::GetFlag(FLAGS_ticket_keys_file), EchKeysPath(), KeyPassphraseFile()}) {
-    if (!path.empty()) files.push_back(path);
+    if (!path.empty() && !IsKeyUri(path)) files.push_back(path);
   }
   const std::string folder = absl::GetFlag(FLAGS_certs_dir);
   if (!folder.empty()) files.push_back(absl::StrCat(folder, "/"));

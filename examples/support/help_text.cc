@@ -44,7 +44,7 @@ constexpr Subject kSubjects[] = {
     {"QUIC (HTTP/3)", "quic_part.cc"},
     {"Firewall", "waf_flags.cc rules audit_log detect_only max_body waf waf_threads"},
     {"Connections: limits, times, PROXY protocol", "connection_flags.cc"},
-    {"Certificates of this side", "front_tls.cc acme_tokens_dir.cc pem_files.cc"},
+    {"Certificates of this side", "front_tls.cc key_uris.cc acme_tokens_dir.cc pem_files.cc"},
     {"TLS with clients", "front_options.cc"},
     {"Client certificates", "client_auth_flags.cc"},
     {"Ticket keys in Redis", "ticket_keys_redis.cc"},

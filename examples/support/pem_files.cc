@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "examples/support/key_uris.h"
 #include "examples/support/program.h"
 #include "trestle/linux/ca_files.h"
 #include "trestle/linux/file.h"
@@ -32,6 +33,13 @@ std::string NamesText(const CertificateInfo& leaf) {
   names.resize(names.size() - more);
   return absl::StrCat(absl::StrJoin(names, ", "),
                       more == 0 ? "" : absl::StrCat(", and ", more, " more"));
+}
+
+absl::StatusOr<std::shared_ptr<const Credential>> CredentialByKeyFile(
+    absl::string_view chain_pem, const std::string& key_path, const CredentialOptions& options) {
+  const absl::StatusOr<std::string> key = ReadFile(key_path);
+  if (!key.ok()) return key.status();
+  return Credential::FromPem(chain_pem, *key, options);
 }
 
 }  // namespace
@@ -56,8 +64,6 @@ absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(const std::stri
                                                                  CredentialUse use) {
   const absl::StatusOr<std::string> chain = ReadFile(cert_path);
   if (!chain.ok()) return chain.status();
-  const absl::StatusOr<std::string> key = ReadFile(key_path);
-  if (!key.ok()) return key.status();
   PassphraseCallback passphrases = ReadKeyPassphrase;
   CredentialOptions options;
   options.use = use;
@@ -70,7 +76,8 @@ absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(const std::stri
     options.staple = *std::move(staple);
   }
   absl::StatusOr<std::shared_ptr<const Credential>> credential =
-      Credential::FromPem(*chain, *key, options);
+      IsKeyUri(key_path) ? CredentialByKeyUris(*chain, key_path, options)
+                         : CredentialByKeyFile(*chain, key_path, options);
   if (credential.ok()) return credential;
   return CannotUse(absl::StrCat(cert_path, " with ", key_path,
                                 staple_path.empty() ? "" : absl::StrCat(" and ", staple_path)),

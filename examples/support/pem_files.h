@@ -25,6 +25,7 @@ std::string KeyPassphraseFile();
 
 /// Loads a certificate chain (leaf first), its private key and, unless `staple_path` is empty, an
 /// OCSP response. `ReadKeyPassphrase` decrypts the key; `signers` (may be null) creates its signer.
+/// `key_path` may also be the URIs of a key (key_uris.h).
 absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential(const std::string& cert_path,
                                                                  const std::string& key_path,
                                                                  const std::string& staple_path,
