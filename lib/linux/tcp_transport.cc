@@ -54,7 +54,7 @@ TcpTransport::TcpTransport(FdLoop& loop, OwnedFd socket, const Endpoint& local,
       socket_(std::move(socket)),
       local_(local),
       peer_(peer),
-      short_read_is_all_(local.is_ip()) {}
+      reading_(ReadingBytes()) {}
 
 TcpTransport::~TcpTransport() {
   if (destroyed_ != nullptr) *destroyed_ = true;
@@ -62,9 +62,9 @@ TcpTransport::~TcpTransport() {
 }
 
 IoResult TcpTransport::Read(MutableByteView out) {
-  if (read_end_.has_value()) return {0, *read_end_};
+  if (reading_over()) return ReadEnd();
   if (out.empty()) return {0, IoState::kOk};
-  if (!may_read_) return BlockRead();
+  if (reading_ == Reading::kEmpty) return BlockRead();
   ssize_t bytes;
   do {
     bytes = recv(socket_.get(), out.data(), out.size(), 0);
@@ -72,22 +72,26 @@ IoResult TcpTransport::Read(MutableByteView out) {
   if (bytes < 0) return FailRead(errno);
   if (bytes == 0) {
     // After a write received a RST, the system reports a clean end.
-    read_end_ = write_broken_ ? IoState::kFailed : IoState::kEndOfStream;
-    return {0, *read_end_};
+    reading_ = writing_ == Writing::kReset ? Reading::kFailed : Reading::kEnded;
+    return ReadEnd();
   }
-  if (static_cast<size_t>(bytes) < out.size() && short_read_is_all_) may_read_ = false;
+  const bool is_short = static_cast<size_t>(bytes) < out.size();
+  if (is_short && reading_ == Reading::kReady) reading_ = Reading::kEmpty;
   return {static_cast<size_t>(bytes), IoState::kOk};
+}
+
+IoResult TcpTransport::ReadEnd() const {
+  return {0, reading_ == Reading::kEnded ? IoState::kEndOfStream : IoState::kFailed};
 }
 
 IoResult TcpTransport::FailRead(int error) {
   if (error == EAGAIN) {
-    may_read_ = false;
-    short_read_is_all_ = local_.is_ip();
+    reading_ = Reading::kEmpty;
     return BlockRead();
   }
   SetStatus(error);
-  read_end_ = IoState::kFailed;
-  return {0, IoState::kFailed};
+  reading_ = Reading::kFailed;
+  return ReadEnd();
 }
 
 IoResult TcpTransport::BlockRead() {
@@ -108,42 +112,43 @@ IoResult TcpTransport::Write(ByteView data) { return Send(data, 0); }
 IoResult TcpTransport::WriteBeforeEnd(ByteView data) { return Send(data, MSG_MORE); }
 
 IoResult TcpTransport::Send(ByteView data, int flags) {
-  if (!socket_.valid()) return {0, IoState::kFailed};
+  if (cut_asked()) return {0, IoState::kFailed};
   if (data.empty()) return {0, IoState::kOk};
-  if (!may_write_) return BlockWrite();
+  if (writing_ == Writing::kFull) return BlockWrite();
   ssize_t bytes;
   do {
     bytes = send(socket_.get(), data.data(), data.size(), MSG_NOSIGNAL | flags);
   } while (bytes < 0 && errno == EINTR);
   if (bytes < 0) return FailWrite(errno);
   // The send buffer is full; an edge follows when it has room again.
-  if (static_cast<size_t>(bytes) < data.size()) may_write_ = false;
+  if (static_cast<size_t>(bytes) < data.size()) writing_ = Writing::kFull;
   return {static_cast<size_t>(bytes), IoState::kOk};
 }
 
 IoResult TcpTransport::FailWrite(int error) {
   if (error == EAGAIN) {
-    may_write_ = false;
+    writing_ = Writing::kFull;
     return BlockWrite();
   }
   SetStatus(error);
   // The system knows all that will ever arrive: bytes, an end or a failure can be read at once.
-  may_read_ = true;
-  short_read_is_all_ = false;
+  ExpectEnd();
   // EPIPE without ECONNRESET means that the peer's FIN came before its RST: its direction ended
   // cleanly.
-  if (error != EPIPE) write_broken_ = true;
+  if (writing_ == Writing::kReady || writing_ == Writing::kFull) {
+    writing_ = error == EPIPE ? Writing::kFailed : Writing::kReset;
+  }
   return {0, IoState::kFailed};
 }
 
 SplicePool* TcpTransport::splice_pool() {
-  return may_splice_ && socket_.valid() ? &loop_.kernel_pipe_pool() : nullptr;
+  return may_splice_ && !closed() ? &loop_.kernel_pipe_pool() : nullptr;
 }
 
 IoResult TcpTransport::ReadInto(SpliceBuffer& pipe, size_t max_bytes) {
-  if (read_end_.has_value()) return {0, *read_end_};
+  if (reading_over()) return ReadEnd();
   if (!may_splice_) return {0, IoState::kOk};
-  if (!may_read_) return BlockRead();
+  if (reading_ == Reading::kEmpty) return BlockRead();
   const ssize_t bytes = static_cast<KernelPipe&>(pipe).Fill(socket_.get(), max_bytes);
   // A short count is not conclusive: the pipe may run out of slots before the socket is empty.
   if (bytes > 0) return {static_cast<size_t>(bytes), IoState::kOk};
@@ -158,8 +163,8 @@ IoResult TcpTransport::ReadInto(SpliceBuffer& pipe, size_t max_bytes) {
 }
 
 IoResult TcpTransport::WriteFrom(SpliceBuffer& pipe) {
-  if (!socket_.valid()) return {0, IoState::kFailed};
-  if (!may_write_) return BlockWrite();
+  if (cut_asked()) return {0, IoState::kFailed};
+  if (writing_ == Writing::kFull) return BlockWrite();
   const ssize_t bytes = static_cast<KernelPipe&>(pipe).Drain(socket_.get());
   if (bytes > 0) return {static_cast<size_t>(bytes), IoState::kOk};
   return FailWrite(bytes < 0 ? errno : EIO);
@@ -180,25 +185,22 @@ void TcpTransport::SetCancelled() {
 }
 
 IoResult TcpTransport::ShutdownWrite(StreamEnd end) {
-  if (!socket_.valid()) {
-    return {0, cutting_ ? IoState::kOk : IoState::kFailed};
-  }
+  if (writing_ == Writing::kCut) return {0, IoState::kOk};
+  if (writing_ == Writing::kAborted) return {0, IoState::kFailed};
   if (end == StreamEnd::kTruncated) return CutWhenSent();
   if (shutdown(socket_.get(), SHUT_WR) == 0) return {0, IoState::kOk};
   return FailWrite(errno == ENOTCONN ? EPIPE : errno);
 }
 
 IoResult TcpTransport::CutWhenSent() {
-  if (!cutting_) next_check_ = kFirstSendQueueCheck;
-  cutting_ = true;
+  if (writing_ != Writing::kCutting) next_check_ = kFirstSendQueueCheck;
+  writing_ = Writing::kCutting;
   if (!SendQueueEmpty()) {
     write_owed_ = true;
     if (timer_ == nullptr) ArmSendQueueCheck();
     return {0, IoState::kWouldBlock};
   }
-  SetCancelled();
-  read_end_ = IoState::kFailed;
-  CloseWithReset();
+  CloseWithReset(Writing::kCut);
   write_owed_ = false;
   timer_.reset();
   if (!read_owed_) return {0, IoState::kOk};
@@ -234,13 +236,13 @@ void TcpTransport::Abort() {
   timer_.reset();
   read_owed_ = write_owed_ = false;
   handler_ = nullptr;
-  if (!socket_.valid()) return;
-  SetCancelled();
-  read_end_ = IoState::kFailed;
-  CloseWithReset();
+  if (!closed()) CloseWithReset(Writing::kAborted);
 }
 
-void TcpTransport::CloseWithReset() {
+void TcpTransport::CloseWithReset(Writing after) {
+  SetCancelled();
+  reading_ = Reading::kFailed;
+  writing_ = after;
   const linger no_linger = {1, 0};
   setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &no_linger, sizeof no_linger);
   loop_.Unwatch(socket_.get());
@@ -248,7 +250,8 @@ void TcpTransport::CloseWithReset() {
 }
 
 bool TcpTransport::MayFinishWrite() const {
-  return cutting_ ? !socket_.valid() || SendQueueEmpty() : may_write_;
+  if (writing_ == Writing::kCutting) return SendQueueEmpty();
+  return writing_ != Writing::kFull;
 }
 
 TransportInfo TcpTransport::info() const {
@@ -258,14 +261,23 @@ TransportInfo TcpTransport::info() const {
   return info;
 }
 
-void TcpTransport::OnFdReady(uint32_t events) {
-  if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | kBroken)) may_read_ = true;
-  if (events & (EPOLLPRI | EPOLLRDHUP | kBroken)) short_read_is_all_ = false;
+// Bytes may precede what is reported: the end comes when a read finds it.
+void TcpTransport::ExpectEnd() {
+  if (!reading_over()) reading_ = Reading::kEndAhead;
+}
+
+void TcpTransport::NoteEvents(uint32_t events) {
+  if (events & (EPOLLPRI | EPOLLRDHUP | kBroken)) ExpectEnd();
+  if ((events & EPOLLIN) && reading_ == Reading::kEmpty) reading_ = ReadingBytes();
   if (events & EPOLLPRI) may_splice_ = false;
-  if (events & (EPOLLOUT | kBroken)) may_write_ = true;
+  if ((events & (EPOLLOUT | kBroken)) && writing_ == Writing::kFull) writing_ = Writing::kReady;
+}
+
+void TcpTransport::OnFdReady(uint32_t events) {
+  NoteEvents(events);
   bool destroyed = false;
   destroyed_ = &destroyed;
-  if (read_owed_ && may_read_) {
+  if (read_owed_ && reading_ != Reading::kEmpty) {
     read_owed_ = false;
     if (handler_ != nullptr) handler_->OnReadable();
     if (destroyed) return;
@@ -276,10 +288,10 @@ void TcpTransport::OnFdReady(uint32_t events) {
     if (destroyed) return;
   }
   destroyed_ = nullptr;
-  if (!socket_.valid()) return;
+  if (closed()) return;
   // A report ends all that was awaited. The end of a cut is polled.
   if (read_owed_) loop_.Await(socket_.get(), EPOLLIN);
-  if (write_owed_ && !cutting_) loop_.Await(socket_.get(), EPOLLOUT);
+  if (write_owed_ && writing_ != Writing::kCutting) loop_.Await(socket_.get(), EPOLLOUT);
 }
 
 }  // namespace trestle

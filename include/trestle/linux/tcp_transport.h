@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -68,6 +67,26 @@ class TcpTransport final : public Transport, private FdWatcher {
   IoResult WriteFrom(SpliceBuffer& pipe) override;
 
  private:
+  // What the next recv(2) can return, from the loop's reports and the reads so far.
+  enum class Reading : uint8_t {
+    kReady,     // Bytes. A read that does not fill its buffer leaves nothing: kEmpty.
+    kEndAhead,  // Bytes, then an end, a failure or an urgent mark: only EAGAIN means kEmpty. A
+                // Unix-domain socket with bytes is always in this state.
+    kEmpty,     // It would block. The loop reports the next bytes.
+    kEnded,
+    kFailed,
+  };
+  // A clean end leaves the state as it is: the system keeps it.
+  enum class Writing : uint8_t {
+    kReady,
+    kFull,     // send(2) would block. The loop reports room.
+    kFailed,   // The peer's direction ended before its RST: reads may still find that end.
+    kReset,    // The same without an end: reads find bytes, then a failure.
+    kCutting,  // ShutdownWrite(kTruncated) waits until all bytes are acknowledged.
+    kCut,      // The RST was sent, and the socket is closed.
+    kAborted,  // As kCut, without waiting.
+  };
+
   TcpTransport(FdLoop& loop, OwnedFd socket, const Endpoint& local, const Endpoint& peer);
 
   void OnFdReady(uint32_t events) override;
@@ -78,11 +97,18 @@ class TcpTransport final : public Transport, private FdWatcher {
   IoResult FailWrite(int error);
   void SetStatus(int error);
   void SetCancelled();
+  void NoteEvents(uint32_t events);
+  Reading ReadingBytes() const { return local_.is_ip() ? Reading::kReady : Reading::kEndAhead; }
+  void ExpectEnd();
+  bool reading_over() const { return reading_ == Reading::kEnded || reading_ == Reading::kFailed; }
+  bool closed() const { return writing_ == Writing::kCut || writing_ == Writing::kAborted; }
+  bool cut_asked() const { return writing_ >= Writing::kCutting; }
+  IoResult ReadEnd() const;
   bool MayFinishWrite() const;
   bool SendQueueEmpty() const;
   IoResult CutWhenSent();
   void ArmSendQueueCheck();
-  void CloseWithReset();
+  void CloseWithReset(Writing after);
 
   FdLoop& loop_;
   OwnedFd socket_;
@@ -91,20 +117,12 @@ class TcpTransport final : public Transport, private FdWatcher {
   TransportHandler* handler_ = nullptr;
   absl::Status status_;
 
-  // State from the reports so far: false only if the next system call would certainly block.
-  bool may_read_ = true;
-  bool may_write_ = true;
-  // True if a read that does not fill the buffer has read everything. False once the peer ended its
-  // direction, because the end follows; also at an urgent mark, where recv(2) stops. Always false
-  // on a Unix-domain socket, where it stops at passed descriptors.
-  bool short_read_is_all_;
-  bool may_splice_ = true;
-  bool read_owed_ = false;
-  bool write_owed_ = false;
-  bool write_broken_ = false;
-  bool cutting_ = false;
-  std::optional<IoState> read_end_;
-  Timer timer_;
+  Reading reading_;
+  Writing writing_ = Writing::kReady;
+  bool read_owed_ = false;   // The handler is owed OnReadable.
+  bool write_owed_ = false;  // The handler is owed OnWritable.
+  bool may_splice_ = true;   // Never true again: see splice_pool().
+  Timer timer_;  // Of a cut: the next check of the send queue, then the owed OnReadable.
   absl::Duration next_check_;
   bool* destroyed_ = nullptr;  // Points to a flag on the stack while a callback runs.
 };
