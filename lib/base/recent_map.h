@@ -57,6 +57,15 @@ class RecentMap {
     by_use_.pop_back();
   }
 
+  /// Drops the entry of `key`, if there is one.
+  void Drop(absl::string_view key) {
+    const auto found = by_key_.find(key);
+    if (found == by_key_.end()) return;
+    const auto entry = found->second;
+    by_key_.erase(found);
+    by_use_.erase(entry);
+  }
+
   void Clear() {
     by_key_.clear();
     by_use_.clear();

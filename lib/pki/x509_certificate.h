@@ -20,10 +20,6 @@ namespace trestle {
 /// Certificates, the leaf first.
 using CertificateChain = std::vector<bssl::UniquePtr<X509>>;
 
-/// CAs have issued nothing weaker since 2014 (CA/Browser Forum Baseline Requirements 6.1.5).
-inline constexpr int kMinRsaBits = 2048;
-inline constexpr int kMinEcBits = 256;
-
 /// Parses one DER certificate. Returns null, with BoringSSL's error queue cleared, if it doesn't
 /// parse.
 bssl::UniquePtr<X509> ParseCertificate(CRYPTO_BUFFER* der);

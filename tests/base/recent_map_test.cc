@@ -23,6 +23,10 @@ TEST(RecentMapTest, TheLeastRecentlyUsedEntryIsTheOldest) {
   EXPECT_EQ(map.Peek("c"), nullptr);
   EXPECT_TRUE(map.UseOrAdd("c").second);
   EXPECT_EQ(map.oldest_key(), "a");
+  map.Drop("a");
+  map.Drop("unknown");
+  EXPECT_EQ(map.oldest_key(), "b");
+  EXPECT_EQ(map.size(), 2u);
   map.Clear();
   EXPECT_TRUE(map.empty());
 }

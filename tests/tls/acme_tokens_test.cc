@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "lib/tls/engine/tls_internals.h"
 #include "tests/tls/tls_fixture.h"
 #include "trestle/pki/sha256.h"
 
@@ -297,6 +298,23 @@ TEST_P(AcmeTokensTest, TheMapIsBounded) {
   EXPECT_TRUE(tokens.Set("n1.test", KeyAuthorization("b")).ok());
   tokens.Remove("n2.test");
   EXPECT_TRUE(tokens.Set("one-more.test", KeyAuthorization()).ok());
+}
+
+TEST_P(AcmeTokensTest, ASourcesLeastRecentlyUsedTokenIsForgotten) {
+  AcmeTokens tokens([](const std::string&) { return KeyAuthorization(); });
+  const auto answer_for = [&](const std::string& name) {
+    const auto answer = TlsInternals::AnswerFor(tokens, name, absl::UnixEpoch());
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    return answer.ok() ? *answer : nullptr;
+  };
+  const auto recent = answer_for("recent.test");
+  const auto old = answer_for("old.test");
+  for (size_t i = 2; i < AcmeTokens::kMaxTokens; ++i) answer_for(absl::StrCat("n", i, ".test"));
+  EXPECT_EQ(answer_for("recent.test"), recent);
+  answer_for("one-more.test");
+  EXPECT_EQ(tokens.size(), AcmeTokens::kMaxTokens);
+  EXPECT_EQ(answer_for("recent.test"), recent);
+  EXPECT_NE(answer_for("old.test"), old) << "made again";
 }
 
 }  // namespace

@@ -16,6 +16,11 @@
 
 namespace trestle {
 
+/// The smallest keys that are accepted, in bits: of own certificates, and of a peer's below the
+/// root. CAs have issued nothing weaker since 2014 (CA/Browser Forum Baseline Requirements 6.1.5).
+inline constexpr int kMinRsaBits = 2048;
+inline constexpr int kMinEcBits = 256;
+
 /// A description of one certificate.
 struct CertificateInfo {
   std::string subject;                 ///< RFC 2253 form: "CN=app.example,O=Example".

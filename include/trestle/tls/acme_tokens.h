@@ -10,7 +10,6 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -32,6 +31,8 @@ class AcmeTokens {
   /// quick and must not call this object.
   using Source = absl::AnyInvocable<absl::StatusOr<std::string>(const std::string& identifier)>;
 
+  /// Maximum number of tokens. `Set` fails above it; of tokens from a source, the least recently
+  /// used one is forgotten, since the source supplies it again.
   static constexpr size_t kMaxTokens = 4096;
 
   /// Makes an empty map; fill it with `Set`.
@@ -58,10 +59,7 @@ class AcmeTokens {
  private:
   friend class TlsInternals;
   using Digest = std::array<uint8_t, 32>;
-  struct Token {
-    Digest digest = {};
-    std::shared_ptr<SSL_CREDENTIAL> answer;  // Made at the first challenge.
-  };
+  struct Tokens;
 
   // Returns the credential that answers a challenge for `server_name`, in its normal form. Null
   // without a token. Fails as the source does, or if the source's answer is malformed.
@@ -72,8 +70,8 @@ class AcmeTokens {
   absl::Status AskSource(const std::string& server_name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable absl::Mutex mutex_;
-  Source source_ ABSL_GUARDED_BY(mutex_);                                   // May be null.
-  absl::flat_hash_map<std::string, Token> tokens_ ABSL_GUARDED_BY(mutex_);  // By server name.
+  Source source_ ABSL_GUARDED_BY(mutex_);  // May be null.
+  const std::unique_ptr<Tokens> tokens_ ABSL_PT_GUARDED_BY(mutex_);
 };
 
 }  // namespace trestle

@@ -53,7 +53,7 @@ class Credential {
   ///   - no PEM block, or a certificate that doesn't parse;
   ///   - a key that doesn't match the leaf, or intermediates out of order;
   ///   - a server's leaf without SAN names;
-  ///   - RSA under 2048 bits, or an EC curve without TLS signatures.
+  ///   - RSA under `kMinRsaBits`, or an EC curve without TLS signatures.
   static absl::StatusOr<std::shared_ptr<const Credential>> FromPem(
       absl::string_view chain_pem, absl::string_view key_pem,
       const CredentialOptions& options = {});

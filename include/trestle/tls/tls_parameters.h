@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "trestle/pki/certificate_info.h"
+
 namespace trestle {
 
 enum class TlsVersion : uint8_t { kTls12, kTls13 };
@@ -25,8 +27,8 @@ struct TlsParameters {
   std::vector<TlsGroup> groups = DefaultGroups();
   /// The shortest keys accepted in a peer's certificates below the root, in bits. They may be
   /// raised, not lowered.
-  int min_rsa_bits = 2048;
-  int min_ec_bits = 256;
+  int min_rsa_bits = kMinRsaBits;
+  int min_ec_bits = kMinEcBits;
 };
 
 /// Parameter presets, named as in Mozilla's guidelines.

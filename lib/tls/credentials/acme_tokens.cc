@@ -19,6 +19,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "lib/base/recent_map.h"
 #include "lib/tls/credentials/acme_identifier.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/error.h"
@@ -134,8 +135,17 @@ std::shared_ptr<SSL_CREDENTIAL> MakeAnswer(const AcmeIdentifier& identifier, Byt
 
 }  // namespace
 
-AcmeTokens::AcmeTokens() = default;
-AcmeTokens::AcmeTokens(Source source) : source_(std::move(source)) {}
+struct AcmeTokens::Tokens {
+  struct Token {
+    Digest digest = {};
+    std::shared_ptr<SSL_CREDENTIAL> answer;  // Made at the first challenge.
+  };
+  RecentMap<Token> by_name;
+};
+
+AcmeTokens::AcmeTokens() : AcmeTokens(nullptr) {}
+AcmeTokens::AcmeTokens(Source source)
+    : source_(std::move(source)), tokens_(std::make_unique<Tokens>()) {}
 AcmeTokens::~AcmeTokens() = default;
 
 absl::StatusOr<AcmeTokens::Digest> AcmeTokens::ReadKeyAuthorization(absl::string_view text) {
@@ -164,10 +174,11 @@ absl::Status AcmeTokens::Set(absl::string_view identifier, absl::string_view key
   const absl::StatusOr<Digest> digest = ReadKeyAuthorization(key_authorization);
   if (!digest.ok()) return digest.status();
   absl::MutexLock lock(&mutex_);
-  if (tokens_.size() >= kMaxTokens && !tokens_.contains(parsed->server_name)) {
+  auto& tokens = tokens_->by_name;
+  if (tokens.size() >= kMaxTokens && tokens.Peek(parsed->server_name) == nullptr) {
     return ConfigurationError(absl::StrCat("there are ", kMaxTokens, " tokens already"));
   }
-  tokens_[std::move(parsed->server_name)] = {*digest, nullptr};
+  *tokens.UseOrAdd(parsed->server_name).first = {*digest, nullptr};
   return absl::OkStatus();
 }
 
@@ -175,30 +186,31 @@ void AcmeTokens::Remove(absl::string_view identifier) {
   const absl::StatusOr<AcmeIdentifier> parsed = AcmeIdentifier::Parse(identifier);
   if (!parsed.ok()) return;
   absl::MutexLock lock(&mutex_);
-  tokens_.erase(parsed->server_name);
+  tokens_->by_name.Drop(parsed->server_name);
 }
 
 size_t AcmeTokens::size() const {
   absl::MutexLock lock(&mutex_);
-  return tokens_.size();
+  return tokens_->by_name.size();
 }
 
 absl::Status AcmeTokens::AskSource(const std::string& server_name) {
   if (source_ == nullptr) return absl::OkStatus();
   const std::string identifier = AcmeIdentifier::FromServerName(server_name).text;
-  const absl::StatusOr<std::string> told = source_(identifier);
-  if (!told.ok() || told->empty()) {
-    tokens_.erase(server_name);
-    return told.status();
+  const absl::StatusOr<std::string> key_authorization = source_(identifier);
+  auto& tokens = tokens_->by_name;
+  if (!key_authorization.ok() || key_authorization->empty()) {
+    tokens.Drop(server_name);
+    return key_authorization.status();
   }
-  const absl::StatusOr<Digest> digest = ReadKeyAuthorization(*told);
+  const absl::StatusOr<Digest> digest = ReadKeyAuthorization(*key_authorization);
   if (!digest.ok()) {
     return ConfigurationError(absl::StrCat("the ACME token for ", identifier,
                                            " is unusable: ", GetError(digest.status())->detail));
   }
-  if (tokens_.size() >= kMaxTokens) tokens_.clear();  // The source supplies them again.
-  Token& token = tokens_[server_name];
+  Tokens::Token& token = *tokens.UseOrAdd(server_name).first;
   if (token.digest != *digest) token = {*digest, nullptr};
+  if (tokens.size() > kMaxTokens) tokens.DropOldest();
   return absl::OkStatus();
 }
 
@@ -208,14 +220,13 @@ absl::StatusOr<std::shared_ptr<SSL_CREDENTIAL>> AcmeTokens::AnswerFor(absl::stri
   absl::MutexLock lock(&mutex_);
   const std::string name(server_name);
   if (absl::Status asked = AskSource(name); !asked.ok()) return asked;
-  const auto found = tokens_.find(name);
-  if (found == tokens_.end()) return nullptr;
-  Token& token = found->second;
-  if (token.answer == nullptr) {
-    token.answer = MakeAnswer(AcmeIdentifier::FromServerName(name),
-                              ByteView(token.digest.data(), token.digest.size()), now);
+  Tokens::Token* const token = tokens_->by_name.Use(name);
+  if (token == nullptr) return nullptr;
+  if (token->answer == nullptr) {
+    token->answer = MakeAnswer(AcmeIdentifier::FromServerName(name),
+                               ByteView(token->digest.data(), token->digest.size()), now);
   }
-  if (token.answer != nullptr) return token.answer;
+  if (token->answer != nullptr) return token->answer;
   ERR_clear_error();
   Error error;
   error.code = ErrorCode::kInternal;

@@ -11,6 +11,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "absl/status/statusor.h"
 #include "lib/pki/certificate_verifier.h"
 #include "lib/tls/credentials/signing_state.h"
@@ -71,12 +72,18 @@ struct ResumptionState {
 /// requests one. BoringSSL limits only consecutive ones without data in between.
 class KeyUpdateCount {
  public:
+  /// The period that the limit is for. The option's name, `max_key_updates_per_minute`, and the
+  /// words of the error state it.
+  static constexpr absl::Duration kPeriod = absl::Minutes(1);
+  /// The limit of clients, which have no option. It is the default of servers.
+  static constexpr int kMostOfClients = 60;
+
   void SetLimit(int most_per_minute) { most_per_minute_ = most_per_minute; }
   int most_per_minute() const { return most_per_minute_; }
 
   void Add(MonotonicTime now) {
-    if (now - minute_start_ >= absl::Minutes(1)) {
-      minute_start_ = now;
+    if (now - period_start_ >= kPeriod) {
+      period_start_ = now;
       count_ = 0;
     }
     ++count_;
@@ -84,9 +91,9 @@ class KeyUpdateCount {
   bool too_many() const { return count_ > most_per_minute_; }
 
  private:
-  MonotonicTime minute_start_;
+  MonotonicTime period_start_;
   int count_ = 0;
-  int most_per_minute_ = 60;  // For servers, and the default for clients.
+  int most_per_minute_ = kMostOfClients;
 };
 
 /// One per SSL, from its creation to its end.
