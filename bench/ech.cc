@@ -1,5 +1,5 @@
-// What a router pays for encrypted hellos (ECH split mode): a passthrough connection whose hello it
-// opens, beside one whose hello is in clear; the HPKE part alone; and hellos that only look
+// The cost of encrypted hellos for a router (ECH split mode): a passthrough connection whose hello
+// it opens, beside one whose hello is in clear. Also the HPKE part alone, and hellos that only look
 // encrypted. The client's and the backend's own work is not counted, but for `whole_`.
 #include <openssl/err.h>
 #include <openssl/hpke.h>

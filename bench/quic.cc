@@ -1,5 +1,5 @@
-// What a datagram costs on its way through QuicPassthroughRouter, beside a plain UDP forwarder that
-// looks up the client's address: over the same sockets, in one run, on loopback.
+// The cost of a datagram on its way through QuicPassthroughRouter, beside a plain UDP forwarder
+// that looks up the client's address. Both use the same sockets, in one run, on loopback.
 
 #include <memory>
 #include <string>

@@ -28,9 +28,8 @@
 ABSL_FLAG(bool, eager_alpn, false,
           "lets the backend choose among --alpn: the answer to the client's hello waits for it");
 ABSL_FLAG(std::string, backend, "",
-          "IP:PORT or unix:PATH of the backend, which speaks TLS; several, joined by +, are used "
-          "in turn, and "
-          "the next is tried if one fails; or give --http_routes");
+          "IP:PORT or unix:PATH of the backend, which speaks TLS; or give --http_routes. Several, "
+          "joined by +, are used in turn; if one fails, the next is tried");
 ABSL_FLAG(std::string, backend_name, "",
           "name to send to the backend as SNI, which its certificate must match");
 ABSL_FLAG(bool, copy_server_name, false,

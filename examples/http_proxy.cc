@@ -1,5 +1,5 @@
-// An HTTP gateway: terminates clients' TLS, reads each request of HTTP/1.1 and HTTP/2, and sends it
-// to the backend of its host and path: in clear text (offload) or over TLS (bridging).
+// An HTTP gateway: terminates clients' TLS and reads each request of HTTP/1.1 and HTTP/2. It sends
+// the request to the backend of its host and path, in clear text (offload) or over TLS (bridging).
 
 #include <cstdlib>
 #include <memory>

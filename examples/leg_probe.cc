@@ -40,8 +40,8 @@ ABSL_FLAG(std::string, front, "",
           "sent and the certificate must match the address");
 ABSL_FLAG(std::string, back, "", "IP:PORT,NAME of the backend, as --front");
 ABSL_FLAG(std::string, legs_file, "",
-          "file with one route per line: [LABEL] front=IP:PORT,NAME back=IP:PORT,NAME, each leg "
-          "followed by its own settings (ca= crl= intermediates= cert= key= verify= alpn= "
+          "file with one route per line: [LABEL] front=IP:PORT,NAME back=IP:PORT,NAME. Each leg "
+          "has its own settings after it (ca= crl= intermediates= cert= key= verify= alpn= "
           "key_type= starttls= proxy_header= ech_inner=)");
 ABSL_FLAG(std::string, ca, "", "PEM file, or directory of PEM files, with the CAs to trust");
 ABSL_FLAG(std::string, front_ca, "", "the same for front legs; default --ca");

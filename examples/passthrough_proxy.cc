@@ -1,6 +1,5 @@
-// Routes TLS connections by the server name in their ClientHello, without decryption: the backends
-// own the certificates, and the proxy has no key but that of encrypted ClientHellos, if it opens
-// them.
+// Routes TLS connections by the server name in their ClientHello, without decryption. The backends
+// own the certificates. The proxy has no key but that of encrypted ClientHellos, if it opens them.
 
 #include <cstdlib>
 #include <memory>

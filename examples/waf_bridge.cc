@@ -1,4 +1,4 @@
-// A bridge with a web application firewall: libmodsecurity with the OWASP Core Rule Set inspects
+// A bridge with a web application firewall. libmodsecurity with the OWASP Core Rule Set inspects
 // the decrypted requests, which are then encrypted again for the backend. Read bridging_proxy.cc
 // first.
 

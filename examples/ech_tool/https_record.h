@@ -42,8 +42,8 @@ struct PublishedRecord {
 };
 
 /// Reads the HTTPS records of `text`: lines of a zone file or of dig's output, or the data of one
-/// record as `dig +short` prints it; in presentation form or that of RFC 3597. Records of other
-/// types are skipped. Fails, with the line, for a damaged record, and without a record.
+/// record as `dig +short` prints it. Both presentation form and that of RFC 3597 are read. Records
+/// of other types are skipped. Fails, with the line, for a damaged record, and without a record.
 absl::StatusOr<std::vector<PublishedRecord>> ReadHttpsRecords(absl::string_view text);
 
 }  // namespace trestle::examples

@@ -82,7 +82,7 @@ RecordJudgement JudgeRecord(const PublishedRecord& record, absl::Span<const File
   if (!all_open) {
     return {false, absl::StrCat("the record publishes config id ", ids,
                                 ", and the file has no key for it, so its clients are rejected at "
-                                "first and told the right config: ",
+                                "first and get the right config: ",
                                 publish)};
   }
   return {false, absl::StrCat("the record publishes config id ", ids,

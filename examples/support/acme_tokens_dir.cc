@@ -13,7 +13,7 @@
 
 ABSL_FLAG(std::string, acme_tokens_dir, "",
           "directory for tls-alpn-01 challenges of an ACME client: one file per server name or IP "
-          "address, with that name, which holds the key authorization (token.thumbprint, or its "
+          "address, with that name. It holds the key authorization (token.thumbprint, or its "
           "SHA-256 in base64url) until the ACME server has checked it");
 
 namespace trestle::examples {

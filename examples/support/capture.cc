@@ -12,9 +12,9 @@
 #include "trestle/io/inspector_chain.h"
 
 ABSL_FLAG(std::string, dangerous_capture_file, "",
-          "new file for the clear text of all connections, including passwords and cookies, in the "
-          "format of Wireshark and tcpdump; reduces throughput; on SIGHUP it is created again if "
-          "it was moved away");
+          "new file for the clear text of all connections, including passwords and cookies, in "
+          "the format of Wireshark and tcpdump. Reduces throughput. On SIGHUP it is created again "
+          "if it was moved away");
 ABSL_FLAG(uint64_t, dangerous_capture_bytes, 100 << 20,
           "maximum size of --dangerous_capture_file; connections then continue without it");
 

@@ -21,11 +21,10 @@ ABSL_FLAG(absl::Duration, idle_timeout, absl::Minutes(5),
 ABSL_FLAG(absl::Duration, after_certificate_expiry, absl::InfiniteDuration(),
           "how long a connection may continue after the expiry of the certificate that its client "
           "received");
-ABSL_FLAG(
-    std::string, proxy_protocol, "",
-    "out:v1 or out:v2 sends backends a PROXY header; in:RANGE (an IP address or CIDR range; unix: "
-    "for all clients of a Unix-domain socket) trusts the header of these peers, which must send "
-    "one; comma-separated, as in out:v2,in:127.0.0.1/8");
+ABSL_FLAG(std::string, proxy_protocol, "",
+          "out:v1 or out:v2 sends backends a PROXY header. in:RANGE trusts the header of these "
+          "peers, which must send one. A RANGE is an IP address or CIDR range, or unix: for all "
+          "clients of a Unix-domain socket. Comma-separated, as in out:v2,in:127.0.0.1/8");
 ABSL_FLAG(
     bool, answer_plain_http, false,
     "answers clients that speak HTTP without TLS with a page of status 400; false: sends nothing");

@@ -14,9 +14,9 @@
 #include "trestle/linux/file.h"
 
 ABSL_FLAG(std::string, ech_keys_file, "",
-          "file with keys for encrypted ClientHellos: PRIVATE KEY and ECHCONFIG blocks (RFC 9934), "
-          "first the pair of the published config (ech_tool makes them); default: ECH is off. A "
-          "router opens hellos, and routes by the hidden name");
+          "file with keys for encrypted ClientHellos: PRIVATE KEY and ECHCONFIG blocks (RFC "
+          "9934), first the pair of the published config. ech_tool makes them. A router opens "
+          "hellos, and routes by the hidden name. Default: ECH is off");
 ABSL_FLAG(double, max_ech_opens_per_second, trestle::EchBudget().per_second,
           "maximum rate of encrypted ClientHellos that a router opens; those above it are routed "
           "by their outer name; 0: no limit");
@@ -54,7 +54,7 @@ void WarnOfPublicNames(const EchKeys& keys,
     if (has_route(name)) continue;
     LogWarning(absl::StrCat("no route for \"", name,
                             "\", the public name of an ECHConfig: clients with an outdated config "
-                            "are rejected and not told the new one"));
+                            "are rejected and do not get the new one"));
   }
 }
 

@@ -44,9 +44,10 @@ ABSL_FLAG(
     "the library that signs with RSA keys: boringssl; or openssl, the system's libcrypto.so.3, "
     "which needs less than half the time on CPUs with AVX-512 IFMA");
 ABSL_FLAG(std::string, ticket_keys_file, "",
-          "file with session ticket keys, one per line in base64 (openssl rand -base64 48), each "
-          "with the time from which it encrypts, or in order: previous, current, next; processes "
-          "that share it resume each other's sessions; default: keys that end with the process");
+          "file with session ticket keys, one per line in base64 (openssl rand -base64 48). Each "
+          "line has the time from which the key encrypts; or the order is: previous, current, "
+          "next. Processes that share the file resume each other's sessions. Default: keys that "
+          "end with the process");
 
 namespace trestle::examples {
 
@@ -172,7 +173,7 @@ absl::StatusOr<ReloadSources> FrontTls::Read() {
   if (*clients != nullptr) sources.clients = std::move(**clients);
   if (sources.clients.has_value() && !sources.clients->otherwise.trust->ca_names_fit()) {
     notes_.push_back(
-        "the names of the CAs of --client_ca are too long for one message: clients are told none, "
+        "the names of the CAs of --client_ca are too long for one message: clients get none, "
         "and choose their certificates by themselves");
   }
   auto ech_keys = ReadText(EchKeysPath());

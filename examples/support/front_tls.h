@@ -26,10 +26,9 @@ namespace trestle::examples {
 
 class FrontTls {
  public:
-  /// Loads the files and settings of the flags: --cert, --key, --ocsp_file, --certs_dir,
-  /// --key_passphrase_file, --signing_threads, --rsa_signer, those of front_options.h, --client_ca,
-  /// --client_auth, --client_crl, --client_allow, --ticket_keys_file, those of ticket_keys_redis.h,
-  /// --ech_keys_file, --acme_tokens_dir. Offers `default_alpn` unless --alpn is set.
+  /// Loads the files and settings of the flags of front_tls.cc, front_options.h,
+  /// ticket_keys_redis.h, ech_keys_file.h and acme_tokens_dir.h. Offers `default_alpn` unless
+  /// --alpn is set.
   static absl::StatusOr<std::unique_ptr<FrontTls>> FromFlags(
       std::vector<std::string> default_alpn = {});
 

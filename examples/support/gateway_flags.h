@@ -1,4 +1,4 @@
-// The flags of an HTTP gateway: routes, limits, and what backends are told.
+// The flags of an HTTP gateway: routes, limits, and fields for backends.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_GATEWAY_FLAGS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_GATEWAY_FLAGS_H_
 

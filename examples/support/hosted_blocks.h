@@ -25,8 +25,8 @@ namespace trestle::examples {
 class HostedBlocks final : private ConnectionObserver {
  public:
   /// Makes a terminator for each name in --offload, a bridge for each in --bridge, and a router for
-  /// these and --pass, with the files of --cert, --key and --backend_ca. `scheduler` and `dialer`
-  /// must outlive the blocks.
+  /// these and --pass. They have the files of --cert, --key and --backend_ca. `scheduler` and
+  /// `dialer` must outlive the blocks.
   static absl::StatusOr<std::unique_ptr<HostedBlocks>> FromFlags(Scheduler& scheduler,
                                                                  Dialer& dialer);
 

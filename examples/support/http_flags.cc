@@ -18,9 +18,9 @@ ABSL_FLAG(bool, http, false,
           "reads HTTP/1.1: rejects malformed and misdirected requests, and reports the client's "
           "address to the backend (X-Forwarded-For, Forwarded); see docs/http.md");
 ABSL_FLAG(std::string, http_routes, "",
-          "HOST/PATH=IP:PORT[+IP:PORT...][@NAME], comma-separated: selects the backend by host and "
-          "path prefix of the first request; NAME is the backend's certificate name, if not "
-          "--backend_name; the host \"default\" is all others; implies --http");
+          "HOST/PATH=IP:PORT[+IP:PORT...][@NAME], comma-separated: selects the backend by host "
+          "and path prefix of the first request. NAME is the backend's certificate name, if not "
+          "--backend_name. The host \"default\" is all others. Implies --http");
 
 ABSL_FLAG(bool, http2, false,
           "offers HTTP/2, which passes unread, to clients. bridging_proxy then offers h2 and "

@@ -17,13 +17,13 @@ ABSL_FLAG(
     "IP:PORT or unix:PATH to accept clients on; port 0 selects a free one; or fd:NAME for the "
     "sockets that a service manager passes (FileDescriptorName= in a .socket unit)");
 ABSL_FLAG(bool, join, false,
-          "shares the address with running processes of this user: start the new process with it, "
+          "shares the address with running processes of this user. Start the new process with it, "
           "then end the old one with SIGTERM, and no connection is lost");
 ABSL_FLAG(int, threads, 1, "number of threads that serve connections");
 ABSL_FLAG(absl::Duration, tcp_keepalive, absl::Minutes(3),
           "probes peers that were silent for this time (TCP keepalive), and closes the connection "
-          "if they do not answer within the same time again; used if --idle_timeout is longer than "
-          "both together. 0: off");
+          "if they do not answer within the same time again. Used if --idle_timeout is longer "
+          "than both together. 0: off");
 ABSL_DECLARE_FLAG(absl::Duration, idle_timeout);  // connection_flags.cc
 ABSL_FLAG(
     absl::Duration, drain_timeout, absl::Seconds(30),

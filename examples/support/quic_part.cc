@@ -19,8 +19,8 @@ ABSL_FLAG(int, max_quic_flows, 100'000,
           "maximum number of QUIC flows for each thread, each of which takes a descriptor. At most "
           "10000 of them are of clients with unproven addresses");
 ABSL_FLAG(double, max_quic_flows_per_second_per_client, 100,
-          "maximum rate of new QUIC flows for each client (an IPv4 address, or 64 bits of an IPv6 "
-          "address) and thread; twice as many at once. 0: no limit");
+          "maximum rate of new QUIC flows for each client and thread; twice as many at once. A "
+          "client is an IPv4 address, or 64 bits of an IPv6 address. 0: no limit");
 
 namespace trestle::examples {
 

@@ -16,7 +16,7 @@ ABSL_FLAG(std::string, rules, "",
           "file with rules in SecLang; default: the OWASP Core Rule Set of the Debian package "
           "modsecurity-crs");
 ABSL_FLAG(std::string, audit_log, "",
-          "file for one line of JSON about each request that was denied or matched a rule; only "
+          "file for one line of JSON about each request that was denied or matched a rule. Only "
           "its owner can read it, and SIGHUP opens it again");
 ABSL_FLAG(bool, detect_only, false, "reports matches without denying requests; not with --rules");
 ABSL_FLAG(uint32_t, max_arguments, 1000,

@@ -15,9 +15,9 @@
 
 namespace trestle {
 
-/// One per loop. A backend is ejected after three consecutive failures to open a connection, for
-/// one second, and twice as long each time after, up to a minute. Clients' data does not influence
-/// such failures.
+/// One per loop. A backend is ejected after three consecutive failures to open a connection. The
+/// first ejection lasts one second, each further one twice as long, up to a minute. Clients' data
+/// does not influence such failures.
 class BackendPicker {
  public:
   /// Returns the backends to try for a request of `client`, at most `max_tries`: first `preferred`

@@ -297,12 +297,12 @@ void BackendPool::Group::OnOpenFailed(Connection& connection, const absl::Status
   for (const std::unique_ptr<Connection>& other : connections_) opening += other->open() ? 0 : 1;
   // Each failure belongs to one request; without any connection, to all of them.
   const size_t failed = connections_.empty() ? waiting_.size() : 1;
-  std::vector<BackendWaiter*> told;
-  while (!waiting_.empty() && waiting_.size() > opening && told.size() < failed) {
-    told.push_back(waiting_.front());
+  std::vector<BackendWaiter*> failing;
+  while (!waiting_.empty() && waiting_.size() > opening && failing.size() < failed) {
+    failing.push_back(waiting_.front());
     waiting_.pop_front();
   }
-  for (BackendWaiter* const waiter : told) waiter->OnNoConnection(why);
+  for (BackendWaiter* const waiter : failing) waiter->OnNoConnection(why);
 }
 
 void BackendPool::Group::Remove(Connection& connection) {

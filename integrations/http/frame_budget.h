@@ -1,5 +1,6 @@
 // FrameBudget: follows the frame headers of an HTTP/2 peer, and limits frames that cost more than
-// they carry: resets, PINGs, SETTINGS, CONTINUATIONs, empty DATA and others (RFC 9113 10.5).
+// they carry. These are resets, PINGs, SETTINGS, CONTINUATIONs, empty DATA and others (RFC 9113
+// 10.5).
 #ifndef TRESTLE_INTEGRATIONS_HTTP_FRAME_BUDGET_H_
 #define TRESTLE_INTEGRATIONS_HTTP_FRAME_BUDGET_H_
 

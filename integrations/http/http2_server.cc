@@ -220,7 +220,7 @@ void Http2Server::Drain() {
 }
 
 void Http2Server::OnPingAck() {
-  if (!draining_ || std::exchange(last_stream_told_, true)) return;
+  if (!draining_ || std::exchange(last_stream_sent_, true)) return;
   nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
                         nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
                         nullptr, 0);

@@ -53,7 +53,7 @@ class Http2Server final : public ServerCodec, private Http2Session {
 
   FrontHandler& handler_;
   bool draining_ = false;
-  bool last_stream_told_ = false;
+  bool last_stream_sent_ = false;
 };
 
 }  // namespace trestle

@@ -64,8 +64,8 @@ std::optional<absl::Duration> LifetimeOf(const HttpFields& fields) {
 absl::Duration AgeOf(const HttpFields& fields, absl::Time now) {
   absl::Duration age = absl::ZeroDuration();
   uint32_t seconds = 0;
-  const std::string* const told = fields.Find("age");
-  if (told != nullptr && absl::SimpleAtoi(*told, &seconds)) age = absl::Seconds(seconds);
+  const std::string* const age_field = fields.Find("age");
+  if (age_field != nullptr && absl::SimpleAtoi(*age_field, &seconds)) age = absl::Seconds(seconds);
   const std::optional<absl::Time> date = DateOf(fields, "date");
   return date.has_value() ? std::max(age, now - *date) : age;
 }

@@ -1,5 +1,5 @@
-// The model of one request and its response, which is the same for HTTP/1.1 and HTTP/2, and the
-// interfaces by which the codecs of both legs and the exchange between them meet.
+// The model of one request and its response, which is the same for HTTP/1.1 and HTTP/2. The codecs
+// of both legs and the exchange between them meet by its interfaces.
 #ifndef TRESTLE_INTEGRATIONS_HTTP_HTTP_EXCHANGE_H_
 #define TRESTLE_INTEGRATIONS_HTTP_HTTP_EXCHANGE_H_
 

@@ -1,6 +1,6 @@
 // HttpGateway: serves HTTP/1.1 and HTTP/2 clients behind the TLS of a terminator, or in clear text.
-// It reads every request, routes it by host and path, and sends it on a kept connection to a
-// backend, in clear text or over TLS, by HTTP/1.1 or HTTP/2.
+// It reads every request, routes it by host and path, and sends it to a backend on a kept
+// connection. Backends get clear text or TLS, HTTP/1.1 or HTTP/2.
 //
 //     auto gateway = HttpGateway::Create(loop, dialer, std::move(options));
 //     TlsTerminatorOptions terminator;

@@ -36,7 +36,8 @@ class HttpWire final : public HttpCodecHook, private TransportHandler, private T
   static constexpr absl::Duration kLingerTime = absl::Seconds(2);
 
   /// All but `transport` must outlive the wire. `linger`: after the end of this side's direction,
-  /// reads and drops the peer's bytes until it ends too, so that no reset destroys the last bytes.
+  /// reads and drops the peer's bytes until it ends too. Otherwise a reset could destroy the last
+  /// bytes.
   HttpWire(TurnQueue& turns, Scheduler& scheduler, std::unique_ptr<Transport> transport,
            HttpWireOwner& owner, bool linger);
   ~HttpWire() override;

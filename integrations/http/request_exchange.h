@@ -119,7 +119,7 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   std::unique_ptr<JudgedRequest> judged_;  // While its body comes in.
   std::unique_ptr<JudgeCall> judge_call_;
   std::string kept_;      // The body, while the judge has a copy.
-  size_t to_replay_ = 0;  // Bytes of the body that the front stream has been told of.
+  size_t to_replay_ = 0;  // Bytes of the body that are acknowledged to the front stream.
   int retries_ = 0;
   std::vector<Endpoint> candidates_;
   size_t candidate_ = 0;

@@ -105,7 +105,7 @@ class GuardJudge final : public RequestJudge {
                                        request = std::move(request), token = Token(tasks_)] {
       std::optional<HttpRefusal> refusal = RunGuard(*new_guard, request);
       scheduler.PostFromAnyThread([question, refusal = std::move(refusal)]() mutable {
-        if (auto told = std::exchange(question->verdict, nullptr)) told(std::move(refusal));
+        if (auto verdict = std::exchange(question->verdict, nullptr)) verdict(std::move(refusal));
       });
     });
     if (!queued.ok()) return queued;

@@ -1,5 +1,5 @@
-// TurnQueue: runs the work that one callback of the loop causes before the callback returns:
-// connections with bytes to move, and objects to delete outside their own calls.
+// TurnQueue: runs the work that one callback of the loop causes, before the callback returns. It
+// has connections with bytes to move, and objects to delete outside their own calls.
 #ifndef TRESTLE_INTEGRATIONS_HTTP_TURN_QUEUE_H_
 #define TRESTLE_INTEGRATIONS_HTTP_TURN_QUEUE_H_
 

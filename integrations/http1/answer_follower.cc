@@ -10,7 +10,7 @@ namespace trestle {
 Verdict AnswerFollower::Judge(absl::string_view pending, bool end) {
   if (agreed_ || pending.empty()) return Verdict::Forward(pending.size());
   // The client would interpret them as the response to its next request.
-  if (expected_.empty()) return Verdict::Block("the backend sent bytes that nobody had asked for");
+  if (expected_.empty()) return Verdict::Block("the backend sent bytes that no request asked for");
   switch (state_) {
     case State::kHead:
       return OnHead(pending, end);
@@ -99,7 +99,7 @@ Verdict AnswerFollower::OnMessageEnd(size_t bytes) {
   const Expected& request = expected_.front();
   // A 101 alone may be a response that an attacker made the backend fetch and repeat.
   if (status == 101 && !changes_protocol_) {
-    return Verdict::Block("the backend changed to a protocol that nobody had asked for");
+    return Verdict::Block("the backend changed to a protocol that no request asked for");
   }
   if (status / 100 == 1 && status != 101) return Verdict::Forward(bytes);
   agreed_ = status == 101 || (request.connect && status / 100 == 2);

@@ -118,7 +118,7 @@ void HeadRewriter::DescribeCertificate(const PeerIdentity& identity) {
   size_t bytes = 0;
   for (const auto& [name, value] : certificate_) bytes += name.size() + value.size() + 4;
   if (!whole || bytes <= options_.certificate_bytes) return;
-  refusal_ = {431, "what the backend is told of the client's certificates is over the limit"};
+  refusal_ = {431, "the size of the fields for the client's certificates is over the limit"};
 }
 
 bool HeadRewriter::Passes(const HttpRequestHead& head, absl::string_view name, bool upgrade) const {

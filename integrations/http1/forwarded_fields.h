@@ -61,8 +61,9 @@ class HeadRewriter {
   /// backend that no other request follows.
   std::string Rewrite(const HttpRequestHead& head, bool upgrade, bool close) const;
 
-  /// Calls `emit` with the name and value of each field for the backend: those of `head` that pass,
-  /// without Connection, then those that describe the client. Both views are valid during the call.
+  /// Calls `emit` with the name and value of each field for the backend. First come the fields of
+  /// `head` that pass, without Connection, then those that describe the client. Both views are
+  /// valid during the call.
   using Emit = absl::FunctionRef<void(absl::string_view name, absl::string_view value)>;
   void ForEachField(const HttpRequestHead& head, Emit emit) const;
 

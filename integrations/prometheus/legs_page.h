@@ -37,7 +37,7 @@ std::string LegsPage(const LegsView& view, absl::Time now);
 
 /// Returns the same as JSON: {"time", "routes": [{"name", "mode", "front", "back", …}], "legs":
 /// [{"leg", "name", "source", "endpoint", …}], "ech": {"configs": [{"config_id", …}], "no_key",
-/// …}}; "front" and "back" are indexes into "legs". "ech" is missing where routers open no hellos.
+/// …}}. "front" and "back" are indexes into "legs". "ech" is missing where routers open no hellos.
 std::string LegsJson(const LegsView& view, absl::Time now);
 
 }  // namespace trestle

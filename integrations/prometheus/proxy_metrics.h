@@ -46,7 +46,7 @@ class ProxyMetrics {
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// Sets the function that returns the number of lost records of each log of the program, by the
-  /// log's name: lines, or pieces of a capture. `Text` calls it, on its own thread.
+  /// log's name. A record is a line, or a piece of a capture. `Text` calls it, on its own thread.
   void SetLostRecords(absl::AnyInvocable<std::map<std::string, uint64_t>()> lost)
       ABSL_LOCKS_EXCLUDED(mutex_);
 

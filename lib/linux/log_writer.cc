@@ -31,7 +31,7 @@ class LogWriter::Lines final : public RecordConsumer {
 
   void Consume(const std::vector<QueuedRecord>& records, int give_up) override {
     for (const QueuedRecord& record : records) {
-      untold_ += record.dropped_before;
+      unreported_ += record.dropped_before;
       AddLoss();
       Add(record.bytes, 0);
     }
@@ -39,7 +39,7 @@ class LogWriter::Lines final : public RecordConsumer {
   }
 
   void OnEmpty(uint64_t dropped, int give_up) override {
-    untold_ += dropped;
+    unreported_ += dropped;
     AddLoss();
     WritePieces(give_up);
   }
@@ -48,17 +48,17 @@ class LogWriter::Lines final : public RecordConsumer {
   // A line in `text_`.
   struct Piece {
     size_t end;
-    uint64_t tells_of;  // Number of lost lines reported; 0 for lines of the log.
+    uint64_t lost_lines;  // Number of lost lines that it reports; 0 for a line of the log.
   };
 
-  void Add(absl::string_view line, uint64_t tells_of) {
+  void Add(absl::string_view line, uint64_t lost_lines) {
     absl::StrAppend(&text_, line);
-    pieces_.push_back({text_.size(), tells_of});
+    pieces_.push_back({text_.size(), lost_lines});
   }
 
   void AddLoss() {
-    if (untold_ == 0 || loss_line_ == nullptr) return;
-    const uint64_t lost = std::exchange(untold_, 0);
+    if (unreported_ == 0 || loss_line_ == nullptr) return;
+    const uint64_t lost = std::exchange(unreported_, 0);
     Add(absl::StrCat(loss_line_(lost), "\n"), lost);
   }
 
@@ -72,8 +72,8 @@ class LogWriter::Lines final : public RecordConsumer {
     if (written > 0) torn_ = text_[written - 1] != '\n';
     for (const Piece& piece : pieces_) {
       if (error == 0 || piece.end + torn_bytes <= written) continue;
-      untold_ += piece.tells_of == 0 ? 1 : piece.tells_of;
-      if (piece.tells_of == 0) ++shared_->failed;
+      unreported_ += piece.lost_lines == 0 ? 1 : piece.lost_lines;
+      if (piece.lost_lines == 0) ++shared_->failed;
     }
     text_.clear();
     pieces_.clear();
@@ -91,8 +91,8 @@ class LogWriter::Lines final : public RecordConsumer {
   const std::shared_ptr<Shared> shared_;
   std::string text_;
   std::vector<Piece> pieces_;
-  uint64_t untold_ = 0;  // Lost lines that are not reported yet.
-  bool torn_ = false;    // The last line has no line feed.
+  uint64_t unreported_ = 0;  // Number of lost lines.
+  bool torn_ = false;        // The last line has no line feed.
 };
 
 struct LogWriter::Parts {

@@ -38,9 +38,9 @@ OwnedFd OpenStreamSocket(Endpoint::Family family);
 /// Sets the last two of these options.
 void SetStreamOptions(int fd, bool tcp);
 
-/// Turns on TCP keepalive: the system probes a peer that was silent for `silence`, and breaks the
-/// connection if it does not answer within the same time again. Zero: off. Accepted sockets inherit
-/// it from their listener.
+/// Turns on TCP keepalive: the system probes a peer that was silent for `silence`. It breaks the
+/// connection if the peer does not answer within the same time again. Zero: off. Accepted sockets
+/// inherit it from their listener.
 void SetKeepalive(int fd, absl::Duration silence);
 
 /// Returns the reason why connecting to, or listening on, `endpoint` failed with the errno value

@@ -31,7 +31,7 @@ class UdpScratch {
   int Receive(int fd);
 
   /// Views the datagrams of the first `messages` messages, until the next call of `Receive`. With
-  /// `is_connected` they have no peer. Where the system told no local address they have `local`.
+  /// `is_connected` they have no peer. They have `local` where the system gave no local address.
   absl::Span<const Datagram> Received(int messages, bool is_connected, const Endpoint& local);
 
   /// Puts the front of `batch` into up to kMessages messages. Returns how many datagrams that were.

@@ -196,9 +196,9 @@ absl::StatusOr<std::unique_ptr<DatagramSocket>> UdpSockets::Bind(const Endpoint&
   bound->names_local = local.IsUnspecified();
   if (bound->names_local) {
     const bool ipv6 = local.family() == Endpoint::Family::kIpv6;
-    const bool told = ipv6 ? TurnOn(fd.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO)
-                           : TurnOn(fd.get(), IPPROTO_IP, IP_PKTINFO);
-    if (!told) return ListenError(local, errno);
+    const bool turned_on = ipv6 ? TurnOn(fd.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO)
+                                : TurnOn(fd.get(), IPPROTO_IP, IP_PKTINFO);
+    if (!turned_on) return ListenError(local, errno);
   }
   auto socket = std::make_unique<Socket>(*this, std::move(fd), std::move(bound));
   if (absl::Status status = socket->Watch(); !status.ok()) return status;

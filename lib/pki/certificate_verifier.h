@@ -48,9 +48,9 @@ struct ChainVerdict {
 };
 
 /// Checks that a path leads from the first certificate of `chain` to a trust anchor (see
-/// TrustStore), has the right purpose, and is valid at `now`. Refuses short keys and SHA-1
-/// signatures below the anchor. The other certificates of `chain` help to build paths; their order
-/// doesn't matter, and unused ones have no effect.
+/// TrustStore). The path must have the right purpose, and be valid at `now`. Refuses short keys and
+/// SHA-1 signatures below the anchor. The other certificates of `chain` help to build paths; their
+/// order doesn't matter, and unused ones have no effect.
 ///
 /// Tries every path, those within their dates first. The verdict is the same for every order of
 /// `chain` and of the CA file. Limits: 16 complete path verifications, 64 further signature checks

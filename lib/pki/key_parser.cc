@@ -129,8 +129,9 @@ std::string OidText(CBS oid) {
   return text.get();
 }
 
-// Adds the names of the identifiers that `from` has at the start of its nested sequences: an
-// algorithm, and those in its parameters, such as key derivation, pseudorandom function and cipher.
+// Adds the names of the identifiers that `from` has at the start of its nested sequences. These are
+// an algorithm, and those in its parameters, such as key derivation, pseudorandom function and
+// cipher.
 void AddOids(CBS from, int depth, std::vector<std::string>& names) {
   constexpr int kMaxDepth = 8;
   while (depth < kMaxDepth && CBS_len(&from) > 0) {

@@ -1,5 +1,5 @@
 // BackConnector: opens the back leg of one connection. It dials the backends in order and opens the
-// leg; after a failure it tries the next one, until the time of a phase is over.
+// leg. After a failure it tries the next one, until the time of a phase is over.
 #ifndef TRESTLE_LIB_PROXY_BACK_CONNECTOR_H_
 #define TRESTLE_LIB_PROXY_BACK_CONNECTOR_H_
 

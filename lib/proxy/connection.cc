@@ -20,8 +20,8 @@ constexpr absl::Duration kDateCheck = absl::Minutes(30);
 
 constexpr uint8_t kAlertUnrecognizedName = 112;  // RFC 6066 3.
 
-// The longest record with an alert: header, IV, and a padded block of alert and MAC, in TLS 1.2
-// with AES-CBC and SHA-384 (RFC 5246 6.2.3.2).
+// The longest record with an alert is one of TLS 1.2 with AES-CBC and SHA-384. It has header, IV,
+// and a padded block of alert and MAC (RFC 5246 6.2.3.2).
 constexpr size_t kMaxAlertBytes = 5 + 16 + 64;
 
 ErrorCode CodeOf(const absl::Status& status) {

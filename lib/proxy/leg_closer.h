@@ -15,7 +15,7 @@ namespace trestle {
 class LegCloser final : private TransportHandler {
  public:
   /// Writes `last_words`, then closes `leg` with `end`. With `linger`, reads and discards the
-  /// peer's bytes until its end: closing a socket with unread bytes sends a RST, which can overtake
+  /// peer's bytes until its end. Closing a socket with unread bytes sends a RST, which can overtake
   /// a last alert.
   LegCloser(std::unique_ptr<Transport> leg, StreamEnd end, bool linger, std::string last_words = {})
       : leg_(std::move(leg)), end_(end), linger_(linger), last_words_(std::move(last_words)) {}

@@ -1,4 +1,4 @@
-// When a chain will first fail because of a date, by what is known of it.
+// When a chain will first fail because of a date, as far as its certificates are known.
 #ifndef TRESTLE_LIB_WATCH_CHAIN_ENDS_H_
 #define TRESTLE_LIB_WATCH_CHAIN_ENDS_H_
 
@@ -21,8 +21,8 @@ std::optional<FutureFailure> EndOfPath(absl::Span<const CertificateInfo> path, b
 std::optional<FutureFailure> EndOfSeen(const ChainInfo& chain);
 
 /// Returns the first expiry of an own chain, which has at least a leaf. It covers the leaf, its
-/// issuer, and the issuers above, except for the last: that may be the cross-certificate of a root,
-/// which most clients don't need.
+/// issuer, and the issuers above, except for the last. The last may be the cross-certificate of a
+/// root, which most clients don't need.
 FutureFailure EndOfOwn(absl::Span<const CertificateInfo> chain);
 
 /// Returns kCertificateExpired before `leaf` is valid, else OK. The forecast has its expiry.

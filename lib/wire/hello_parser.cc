@@ -25,8 +25,8 @@ constexpr uint8_t kIllegalParameter = 47;  // RFC 8446 6.2.
 constexpr char kNullCompression = 0;
 
 // A set of 16-bit numbers. One word holds the low ones, which nearly all extensions and classic
-// groups have. A short list holds the others. Once the list is full, each number has a bit, so that
-// the cost per extension is the same for thousands of extensions as for twenty.
+// groups have. A short list holds the others. Once the list is full, each number has a bit. So the
+// cost per extension is the same for thousands of extensions as for twenty.
 class U16Set {
  public:
   // Returns false if `value` was there already.

@@ -17,7 +17,7 @@ namespace trestle {
 namespace wire_internal {
 
 // Takes packets in any order and any number of times. Its memory is at most the hello's limit and
-// two numbers for each gap; the work for a packet is linear in its size times the number of gaps.
+// two numbers for each gap. The work for a packet is linear in its size times the number of gaps.
 class QuicHelloAssembler {
  public:
   // `limits` must outlive the assembler.

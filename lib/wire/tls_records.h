@@ -1,5 +1,5 @@
-// The record layer of TLS, as far as its records are in clear text: RecordFollower follows those of
-// one direction, whatever their cuts; others are made here.
+// The record layer of TLS, as far as its records are in clear text. RecordFollower follows those of
+// one direction, however they are cut. The functions make records.
 #ifndef TRESTLE_LIB_WIRE_TLS_RECORDS_H_
 #define TRESTLE_LIB_WIRE_TLS_RECORDS_H_
 

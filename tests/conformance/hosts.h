@@ -1,5 +1,5 @@
-// The hosts of the conformance tests: simulated time with memory transports, EpollLoop with
-// sockets, and decorators that add TLS or a prefix to another host's transports.
+// The hosts of the conformance tests: simulated time with memory transports, and EpollLoop with
+// sockets. Decorators add TLS or a prefix to another host's transports.
 #ifndef TRESTLE_TESTS_CONFORMANCE_HOSTS_H_
 #define TRESTLE_TESTS_CONFORMANCE_HOSTS_H_
 

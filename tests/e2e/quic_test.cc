@@ -188,7 +188,7 @@ TEST_F(QuicTest, ChromiumLoadsAPageWithAHelloInTwoDatagrams) {
   const uint16_t port = FreePort();
   const auto server = StartCaddy("a", port);
   const auto proxy = StartQuic(absl::StrCat("a.test=127.0.0.1:", port));
-  // Over QUIC, Chromium believes the CAs of the public only, and keys that it is told.
+  // Over QUIC, Chromium believes the CAs of the public only, and keys of its command line.
   const CommandResult key =
       RunCommand({"/bin/sh", "-c",
                   "openssl x509 -in \"$1\" -pubkey -noout | openssl pkey -pubin -outform der | "

@@ -1,4 +1,4 @@
-"""Serves a page, and a WebSocket at /socket that says what it is told.
+"""Serves a page, and a WebSocket at /socket that sends back each message.
 
     websocket_server.py PAGE_FILE [CHAIN_FILE KEY_FILE]
 

@@ -232,15 +232,15 @@ TEST_F(TcpListenerTest, PausesWithoutDescriptorsAndThenContinues) {
     ASSERT_EQ(connect(client.get(), address.get(), address.size), 0);
   }
   int turns = 0;
-  std::string told;
-  listener->SetFailureCallback([&](const absl::Status& status) { told = DetailOf(status); });
+  std::string failure;
+  listener->SetFailureCallback([&](const absl::Status& status) { failure = DetailOf(status); });
   while (listener->failures() < 5 && turns < 100000) {
     loop_->RunTurn(absl::InfiniteDuration());
     ++turns;
   }
   EXPECT_LE(turns, 15) << "the loop spins";
   EXPECT_TRUE(connections_.empty());
-  EXPECT_EQ(told, "cannot accept a connection: Too many open files");
+  EXPECT_EQ(failure, "cannot accept a connection: Too many open files");
   famine.Release(5);
   EXPECT_TRUE(TurnUntilCount(connections_, 5));
 }
@@ -261,12 +261,12 @@ void RefuseToWatch() {
 TEST_F(TcpListenerTest, ASocketThatCannotBeWatchedIsReported) {
   std::thread([this] {
     const auto listener = Listen(Loopback(), connections_);
-    std::string told;
-    listener->SetFailureCallback([&](const absl::Status& status) { told = DetailOf(status); });
+    std::string failure;
+    listener->SetFailureCallback([&](const absl::Status& status) { failure = DetailOf(status); });
     AddClients(listener->local_endpoint(), 1);
     RefuseToWatch();
     EXPECT_TRUE(TurnUntil(*loop_, [&] { return listener->failures() == 1; }));
-    EXPECT_EQ(told, "cannot watch a descriptor: No space left on device");
+    EXPECT_EQ(failure, "cannot watch a descriptor: No space left on device");
     EXPECT_TRUE(connections_.empty());
     char byte;
     SetBlocking(clients_[0].get());

@@ -132,15 +132,15 @@ TEST_F(EchSplitModeTest, AnOutdatedConfigIsAnsweredWithAUsableOne) {
   NewClient(outdated).Join(kHidden, "");
   EXPECT_FALSE(client_->done());
   EXPECT_TRUE(backends_.empty());
-  EchPair told = outdated;
-  told.config_list = RetryConfigs();
-  ASSERT_EQ(told.config_list, pair_.config_list);
+  EchPair updated = outdated;
+  updated.config_list = RetryConfigs();
+  ASSERT_EQ(updated.config_list, pair_.config_list);
   loop_.RunFor(absl::Minutes(1));
   ASSERT_FALSE(observer_.closed.empty());
   EXPECT_EQ(observer_.closed.back().error->alert, kEchRequired);
   EXPECT_EQ(observer_.closed.back().server_name, kPublic);
   EXPECT_FALSE(observer_.closed.back().server_name_hidden);
-  NewClient(told).Join(kHidden, "question");
+  NewClient(updated).Join(kHidden, "question");
   ExpectServed("question");
 }
 

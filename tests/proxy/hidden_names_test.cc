@@ -131,8 +131,8 @@ class HiddenNamesTest : public ::testing::Test {
     EXPECT_TRUE(observer_.closed[0].server_name_hidden);
   }
 
-  static void ExpectSilent(const std::string& told) {
-    EXPECT_FALSE(absl::StrContains(absl::AsciiStrToLower(told), kMarker)) << told;
+  static void ExpectSilent(const std::string& text) {
+    EXPECT_FALSE(absl::StrContains(absl::AsciiStrToLower(text), kMarker)) << text;
   }
 
   // `code` is the expected error of the connection.

@@ -1,5 +1,5 @@
-// TLS ends for tests of the terminator and the bridge: a test PKI, configs, and peers that complete
-// the handshake and then act as stream peers.
+// TLS ends for tests of the terminator and the bridge. It has a test PKI, configs, and peers that
+// complete the handshake and then act as stream peers.
 #ifndef TRESTLE_TESTS_PROXY_TLS_FIXTURE_H_
 #define TRESTLE_TESTS_PROXY_TLS_FIXTURE_H_
 

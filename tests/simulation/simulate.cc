@@ -23,7 +23,7 @@ namespace trestle::simulation {
 namespace {
 
 // A seed fixes the scenario and the order of calls. TLS's own random numbers differ between runs,
-// and so may the length of a signature: a failure that depends on it comes back in some runs.
+// and so may the length of a signature. A failure that depends on it comes back in some runs.
 constexpr int kRunsToReproduce = 20;
 
 bool ParseSeeds(const std::string& text, uint64_t& first, uint64_t& last) {

@@ -1,5 +1,5 @@
 // World: runs one scenario: a router on one port, a terminator and a bridge behind it, clients and
-// backends; and checks what must hold after every call of the loop.
+// backends. After every call of the loop it checks what must hold.
 #ifndef TRESTLE_TESTS_SIMULATION_WORLD_H_
 #define TRESTLE_TESTS_SIMULATION_WORLD_H_
 

@@ -440,7 +440,7 @@ TEST_P(ClientResumptionTest, ARevokedCertificateDoesNotResume) {
                 kCertificateRevoked, "revoked");
 }
 
-// haproxy 4a8f76220, 5d5f12376, 9f1d59099 and nginx CVE-2025-23419: a session made under one mode,
+// haproxy 4a8f76220, 5d5f12376, 9f1d59099 and nginx CVE-2025-23419. A session made under one mode,
 // CA set, list or name is not resumed under another, with the same ticket keys.
 TEST_P(ClientResumptionTest, NoSessionCrossesPolicies) {
   const ClientAuthPolicy base = Policy(ClientCertificate::kRequired);

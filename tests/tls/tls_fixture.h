@@ -1,5 +1,5 @@
-// The common parts of the tls floor's tests: a PKI, a loop with virtual time, engines joined in
-// memory, and a BoringSSL peer that can do things that no engine does.
+// The common parts of the tls floor's tests: a PKI, a loop with virtual time, and engines joined in
+// memory. A BoringSSL peer can do things that no engine does.
 #ifndef TRESTLE_TESTS_TLS_TLS_FIXTURE_H_
 #define TRESTLE_TESTS_TLS_TLS_FIXTURE_H_
 

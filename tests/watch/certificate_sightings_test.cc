@@ -47,37 +47,37 @@ class CertificateSightingsTest : public ::testing::Test {
   }
 
   Counter next_;
-  std::vector<CertificateSighting> told_;
+  std::vector<CertificateSighting> reported_;
   CertificateSightings sightings_{
-      &next_, [this](CertificateSighting sighting) { told_.push_back(std::move(sighting)); }};
+      &next_, [this](CertificateSighting sighting) { reported_.push_back(std::move(sighting)); }};
 };
 
 TEST_F(CertificateSightingsTest, RejectedConnectionsArePassedOn) {
   sightings_.OnTurnedAway(Limit::kConnections);
   EXPECT_EQ(next_.turned_away, 1);
-  EXPECT_TRUE(told_.empty());
+  EXPECT_TRUE(reported_.empty());
 }
 
 TEST_F(CertificateSightingsTest, OnlyChangesAreReported) {
   const ChainInfo first = Chain("CN=first");
   for (int i = 0; i < 5; ++i) sightings_.OnEstablished(Report("a.test", first));
-  ASSERT_EQ(told_.size(), 1u);
-  EXPECT_EQ(told_[0].name, "a.test");
-  EXPECT_EQ(told_[0].endpoint.ToString(), "192.0.2.1:443");
-  EXPECT_EQ(told_[0].when, absl::FromUnixSeconds(1'767'225'601));
-  EXPECT_EQ(told_[0].chain.front().subject, "CN=first");
-  EXPECT_TRUE(!told_[0].error.has_value());
+  ASSERT_EQ(reported_.size(), 1u);
+  EXPECT_EQ(reported_[0].name, "a.test");
+  EXPECT_EQ(reported_[0].endpoint.ToString(), "192.0.2.1:443");
+  EXPECT_EQ(reported_[0].when, absl::FromUnixSeconds(1'767'225'601));
+  EXPECT_EQ(reported_[0].chain.front().subject, "CN=first");
+  EXPECT_TRUE(!reported_[0].error.has_value());
   sightings_.OnEstablished(Report("a.test", Chain("CN=second")));
   sightings_.OnEstablished(Report("a.test", first, /*host=*/2));
   sightings_.OnEstablished(Report("b.test", first));
-  EXPECT_EQ(told_.size(), 4u);
+  EXPECT_EQ(reported_.size(), 4u);
   EXPECT_EQ(next_.established, 8);
 }
 
 // Each handshake creates a new description of the same certificates.
 TEST_F(CertificateSightingsTest, EqualCertificatesAreReportedOnce) {
   for (int i = 0; i < 5; ++i) sightings_.OnEstablished(Report("a.test", Chain("CN=a")));
-  EXPECT_EQ(told_.size(), 1u);
+  EXPECT_EQ(reported_.size(), 1u);
 }
 
 TEST_F(CertificateSightingsTest, AResumedSessionIsNotReported) {
@@ -89,10 +89,10 @@ TEST_F(CertificateSightingsTest, AResumedSessionIsNotReported) {
   tls.resumed = true;
   resumed.back.tls = std::make_shared<const TlsInfo>(std::move(tls));
   sightings_.OnEstablished(resumed);
-  EXPECT_EQ(told_.size(), 2u);
+  EXPECT_EQ(reported_.size(), 2u);
   resumed.error = ToError(Failure(ErrorCode::kCertificateExpired, Leg::kBack));
   sightings_.OnClosed(resumed);
-  EXPECT_EQ(told_.size(), 3u);
+  EXPECT_EQ(reported_.size(), 3u);
 }
 
 TEST_F(CertificateSightingsTest, RejectionsAndTheirEndAreReportedOnce) {
@@ -104,11 +104,11 @@ TEST_F(CertificateSightingsTest, RejectionsAndTheirEndAreReportedOnce) {
     refused.error = ToError(Failure(code, Leg::kBack));
     sightings_.OnClosed(refused);
   }
-  ASSERT_EQ(told_.size(), 2u);
-  EXPECT_EQ(told_[1].error->code, ErrorCode::kCertificateExpired);
+  ASSERT_EQ(reported_.size(), 2u);
+  EXPECT_EQ(reported_[1].error->code, ErrorCode::kCertificateExpired);
   sightings_.OnEstablished(Report("a.test", chain));
-  ASSERT_EQ(told_.size(), 3u);
-  EXPECT_TRUE(!told_[2].error.has_value());
+  ASSERT_EQ(reported_.size(), 3u);
+  EXPECT_TRUE(!reported_[2].error.has_value());
   EXPECT_EQ(next_.closed, 3);
 }
 
@@ -124,13 +124,13 @@ TEST_F(CertificateSightingsTest, OtherFailuresAreNotReported) {
   sightings_.OnEstablished(Report("a.test", ChainInfo()));
   report.back.tls.reset();
   sightings_.OnEstablished(report);
-  EXPECT_TRUE(told_.empty());
+  EXPECT_TRUE(reported_.empty());
 }
 
 TEST_F(CertificateSightingsTest, WithoutANameTheAddressIsReported) {
   sightings_.OnEstablished(Report("", Chain("CN=a")));
-  ASSERT_EQ(told_.size(), 1u);
-  EXPECT_EQ(told_[0].name, "192.0.2.1:443");
+  ASSERT_EQ(reported_.size(), 1u);
+  EXPECT_EQ(reported_[0].name, "192.0.2.1:443");
 }
 
 TEST_F(CertificateSightingsTest, MemoryIsBounded) {
@@ -138,7 +138,7 @@ TEST_F(CertificateSightingsTest, MemoryIsBounded) {
   for (size_t i = 0; i < CertificateSightings::kMaxBackends + 10; ++i) {
     sightings_.OnEstablished(Report("n" + std::to_string(i), chain));
   }
-  EXPECT_EQ(told_.size(), CertificateSightings::kMaxBackends);
+  EXPECT_EQ(reported_.size(), CertificateSightings::kMaxBackends);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The common parts of the watch floor's tests: a loop with virtual time, and TLS servers in memory
-// with any certificate and any bytes before TLS.
+// The common parts of the watch floor's tests: a loop with virtual time, and TLS servers in memory.
+// They have any certificate, and send any bytes before TLS.
 #ifndef TRESTLE_TESTS_WATCH_PROBE_FIXTURE_H_
 #define TRESTLE_TESTS_WATCH_PROBE_FIXTURE_H_
 

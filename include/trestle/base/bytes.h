@@ -57,8 +57,9 @@ class BufferPool {
 };
 
 /// A first-in, first-out queue of bytes in one contiguous piece. It holds no memory while empty.
-/// The first byte takes one pool block; more bytes than fit make the queue grow beyond that block
-/// (a handshake flight with very long certificate chains). The caller that appends bounds the size.
+/// The first byte takes one pool block. If more bytes than fit come, such as a handshake flight
+/// with very long certificate chains, the queue grows beyond that block. The caller that appends
+/// bounds the size.
 class ByteQueue {
  public:
   /// `pool` must outlive the queue.

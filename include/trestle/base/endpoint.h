@@ -34,8 +34,8 @@ class Endpoint {
   /// Makes an endpoint from an address in network byte order: 4 bytes are IPv4, 16 are IPv6.
   Endpoint(ByteView address, uint16_t port);
 
-  /// Makes the endpoint of a Unix-domain socket: an absolute path, "@" and a name for Linux's
-  /// abstract sockets, or "" for a socket without a name, as most clients have. Not checked.
+  /// Makes the endpoint of a Unix-domain socket. `path` is an absolute path, or "@" and a name for
+  /// Linux's abstract sockets. "" is a socket without a name, which most clients have. Not checked.
   static Endpoint Unix(absl::string_view path);
 
   /// Reads "192.0.2.1:443", "[2001:db8::1]:443", "unix:/run/app.sock" or "unix:@name". Rejects

@@ -25,9 +25,9 @@ class Dialer {
   virtual ~Dialer() = default;
 
   /// Starts to connect to `endpoint`. Calls `done` once, from the loop and never inside this call,
-  /// with an open transport or an error: ErrorCode::kTransport, or kTimeout if the dialer has a
-  /// limit of its own. It needs none, because the library limits every dial. The result may be
-  /// destroyed inside `done`.
+  /// with an open transport or an error. The error is ErrorCode::kTransport, or kTimeout if the
+  /// dialer has a limit of its own. It needs none, because the library limits every dial. The
+  /// result may be destroyed inside `done`.
   ///
   /// Rejects a connection of a socket with itself, which can happen by chance when a TCP socket
   /// dials a free port of its own machine.

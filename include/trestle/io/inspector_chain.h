@@ -20,7 +20,7 @@ namespace trestle {
 /// limit.
 ///
 /// The chain blocks the connection if an inspector is undecided about `max_held_bytes`, or about
-/// any byte at the end of the stream; the relay does the same with a single inspector. An inspector
+/// any byte at the end of the stream. The relay does the same with a single inspector. An inspector
 /// that returned Wait() is asked again whenever the chain has decided about bytes of the other
 /// direction.
 class InspectorChain final : public Inspector {

@@ -15,7 +15,7 @@ namespace trestle {
 /// may be pending (rule 3), unless the new owner tolerates a spurious OnReadable.
 class PrefixedTransport final : public Transport {
  public:
-  /// Takes over `inner`, whose reads return `prefix` first.
+  /// Takes over `inner`. Reads return `prefix` first, then the bytes of `inner`.
   PrefixedTransport(std::string prefix, std::unique_ptr<Transport> inner)
       : prefix_(std::move(prefix)), inner_(std::move(inner)) {}
 

@@ -33,8 +33,8 @@ struct RelayOptions {
   /// Lets bulk transfers bypass this process if both legs support it (`Transport::splice_pool`)
   /// and there is no inspector. The limits and the rest of the behaviour are the same.
   bool splice = true;
-  /// Maximum number of bytes, such as a TLS alert, that a client may send after the backend's end,
-  /// or after its last answer, and before a reset that is not a failure. Set it if the relay
+  /// The bytes that a client may send between the backend's end, or its last answer, and a reset: a
+  /// TLS alert, for example. After more of them, the reset is a failure. Set it if the relay
   /// carries the client's own TLS. Such clients close with bytes unread, which sends a RST.
   size_t client_alert_bytes = 0;
 };
@@ -43,9 +43,9 @@ struct RelayOptions {
 /// then is done.
 ///
 /// The relay finishes once: with OK if both directions ended cleanly, else with the first failure.
-/// The Error of a failure names the leg, except for kTimeout. Before the relay reports a failure
-/// of one leg, it writes the bytes read before it to the other leg, as far as that leg takes them
-/// within the idle timeout. It never aborts or destroys a transport.
+/// The Error of a failure names the leg, except for kTimeout. Before the relay reports a failure of
+/// one leg, it writes the bytes that came earlier to the other leg. That leg has the idle timeout
+/// to take them. It never aborts or destroys a transport.
 ///
 /// All calls come from the loop's thread. The relay may be destroyed at any time, inside `done`
 /// too, but not inside a call of the inspector. If it is destroyed early, it stops at once: it
@@ -77,8 +77,8 @@ class Relay final {
   bool holds_buffers() const;
 
   /// Returns whether the peer of `leg` closed without marking its end, after this side had sent its
-  /// own end, and without bytes in between (except `client_alert_bytes`). Or the client did so on
-  /// an idle connection, whose last bytes were answered. The outcome is OK. The other leg is still
+  /// own end. No bytes came in between, except `client_alert_bytes`. Or the client did so on an
+  /// idle connection, whose last bytes were answered. The outcome is OK. The other leg is still
   /// open: end it with kTruncated or abort it, because the end was not marked.
   bool left_unmarked(Leg leg) const;
 

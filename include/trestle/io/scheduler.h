@@ -47,8 +47,8 @@ class Scheduler {
   /// Calls `call` once, from the loop, no earlier than `delay` from now by the clock of
   /// `MonotonicNow`, unless the timer is destroyed before.
   ///
-  /// A delay of zero or less makes the call due as soon as the loop's current call has returned;
-  /// the library passes zero and negative delays. An infinite delay is never due: the call only
+  /// A delay of zero or less makes the call due as soon as the loop's current call has returned.
+  /// The library passes zero and negative delays. An infinite delay is never due: the call only
   /// waits to be destroyed. A loop may make due calls in any order: no order is promised among
   /// timers, or between timers and posted calls, even with equal delays. A call that arms itself
   /// again without delay must not keep other calls or input from their turn.

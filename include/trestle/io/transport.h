@@ -56,9 +56,9 @@ struct TransportInfo {
 /// A byte stream. Five rules hold for every implementation:
 ///   1. No call blocks.
 ///   2. The handler is called only from the loop, never from inside a call that is on the stack.
-///   3. After kWouldBlock, and only then, exactly one callback follows once progress is possible:
-///      one OnReadable for any number of blocked reads, one OnWritable for any number of blocked
-///      writes and shutdowns.
+///   3. After kWouldBlock, and only then, exactly one callback follows once progress is possible.
+///      Any number of blocked reads gets one OnReadable. Any number of blocked writes and shutdowns
+///      gets one OnWritable.
 ///   4. A caller applies back-pressure by not reading; there is no call to pause.
 ///   5. No callback comes after `Abort()` or destruction. Both are allowed inside a callback.
 ///

@@ -48,9 +48,9 @@ class SystemClocks {
 /// descriptors, then posted calls and those without delay, then timers. Calls posted or timers
 /// armed meanwhile wait for the next turn, so none can starve the others.
 ///
-/// A timer that is due first waits for all descriptors that were ready at its time, and for a
-/// bounded number of rounds of resulting calls. So after a pause of any length, the bytes from
-/// peers are read before a time limit is applied.
+/// A timer that is due waits until all descriptors that were ready at its time were reported. The
+/// calls that result from it run first too, for a bounded number of rounds. So after a pause of any
+/// length, the bytes from peers are read before a time limit is applied.
 class EpollLoop final : public FdLoop {
  public:
   /// Creates a loop, which uses two descriptors. Fails with ErrorCode::kTransport if the system has

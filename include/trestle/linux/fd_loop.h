@@ -23,15 +23,14 @@ class FdWatcher {
   ~FdWatcher() = default;
 };
 
-/// A loop that watches descriptors. A host that learns of readiness, by whatever means, implements
-/// this class alone, and gets transports, dialer and listener with it. The rules of Scheduler hold.
+/// A loop that watches descriptors. A host with its own source of readiness implements this class
+/// alone, and gets transports, dialer and listener with it. The rules of Scheduler hold.
 ///
 /// A loop reports readiness in one of two ways:
-///   - By edges, as epoll does with EPOLLET: from `Watch` on, one call for each change. `Await`
-///   does
-///     nothing.
-///   - One call for each `Await`, as poll(2), libuv and Asio can: the next time that the descriptor
-///     is ready in an awaited direction, or at once if it is ready already. Later calls add
+///   - By edges, as epoll does with EPOLLET: from `Watch` on, one call for each change. `Await` has
+///     no effect.
+///   - One call for each `Await`, as poll(2), libuv and Asio can. It comes when the descriptor is
+///     ready in an awaited direction, or at once if it is ready already. Later calls add
 ///     directions. A report ends all of them.
 ///
 /// In both ways a report of a failure has EPOLLERR or EPOLLHUP, if the loop can tell. A loop that

@@ -1,5 +1,5 @@
 // NoLoop: a Scheduler for programs without a loop, such as a TlsEngine on a blocking socket. It has
-// the system's clocks, and makes calls when it is told to.
+// the system's clocks. `MakeCalls` makes the calls that are due.
 #ifndef TRESTLE_LINUX_NO_LOOP_H_
 #define TRESTLE_LINUX_NO_LOOP_H_
 

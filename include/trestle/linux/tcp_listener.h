@@ -47,8 +47,8 @@ struct TcpListenerOptions {
   /// How long `Retire` waits for pending TCP handshakes. Use more than a round trip to clients, but
   /// less than one second, when clients retransmit their SYN.
   absl::Duration retire_time = absl::Milliseconds(250);
-  /// TCP keepalive: the system probes a peer that was silent for this time, and the connection
-  /// fails if it does not answer within the same time again. Whole seconds; zero turns it off.
+  /// TCP keepalive: the system probes a peer that was silent for this time. If the peer does not
+  /// answer within the same time again, the connection fails. Whole seconds; zero turns it off.
   absl::Duration keepalive = absl::ZeroDuration();
   /// The permissions of a Unix-domain socket's file. Abstract ones have none: any user of the
   /// machine can connect.

@@ -29,7 +29,7 @@ namespace trestle {
 ///     the peer are unread, the system sends a RST and drops both.
 ///   - A byte marked as urgent by the peer is an ordinary byte of the stream.
 ///   - A Unix-domain socket has no RST. After ShutdownWrite(kTruncated) or `Abort`, the peer reads
-///     all bytes that were accepted, and then an error only if this side left bytes unread; else a
+///     all bytes that were accepted. An error follows only if this side left bytes unread, else a
 ///     clean end. So a protocol without marks of its own can't show a cut on it. TLS can.
 class TcpTransport final : public Transport, private FdWatcher {
  public:
@@ -60,8 +60,8 @@ class TcpTransport final : public Transport, private FdWatcher {
   /// to it or close it.
   int fd() const { return socket_.get(); }
 
-  /// Returns the loop's pipes, or null once splice(2) is unusable here: the system refused it, or
-  /// the peer sent an urgent mark, where splice(2) stops permanently.
+  /// Returns the loop's pipes, or null once splice(2) is unusable here. That is so if the system
+  /// refused it, or after an urgent mark of the peer, where splice(2) stops permanently.
   SplicePool* splice_pool() override;
   IoResult ReadInto(SpliceBuffer& pipe, size_t max_bytes) override;
   IoResult WriteFrom(SpliceBuffer& pipe) override;

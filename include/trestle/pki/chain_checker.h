@@ -1,5 +1,5 @@
-// ChainChecker: reports on the certificates that a server presented: whether they are valid now,
-// which one expires first, and which ones the server should send instead. Uses the rules of a
+// ChainChecker: reports on the certificates that a server presented. It says whether they are valid
+// now, which one expires first, and which ones the server should send instead. Uses the rules of a
 // proxy's back leg.
 #ifndef TRESTLE_PKI_CHAIN_CHECKER_H_
 #define TRESTLE_PKI_CHAIN_CHECKER_H_

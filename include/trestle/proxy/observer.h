@@ -29,7 +29,7 @@ enum class ProxyMode : uint8_t {
 absl::string_view EnumName(ProxyMode mode);
 
 /// A router's summary of a ClientHello. The size and the numbers are those of the hello that came
-/// over the network; all else is of the inner hello if the router opened it (ECH).
+/// over the network. If the router opened an encrypted hello (ECH), all else is of the inner one.
 struct HelloReport {
   std::vector<std::string> alpn;  ///< The offered application protocols, in the client's order.
   size_t bytes = 0;               ///< Size of the handshake message.

@@ -86,8 +86,8 @@ struct QuicPassthroughRouterOptions {
 /// Routes flows of QUIC versions 1 and 2 on one loop. Hellos that are encrypted (ECH) are routed by
 /// their outer name.
 ///
-/// The router answers nothing by itself: clients get what backends send, and flows that are not
-/// proven at most three times the bytes that came from the client (RFC 9000 8.1). Retry and Version
+/// The router answers nothing by itself: clients get what backends send. A flow that is not proven
+/// gets at most three times the bytes that came from its client (RFC 9000 8.1). Retry and Version
 /// Negotiation packets pass. A backend that an ICMP message reports as closed is replaced by the
 /// next one, which gets the held datagrams. Once a backend has answered, such a message ends the
 /// flow.

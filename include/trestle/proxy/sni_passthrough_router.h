@@ -31,10 +31,10 @@ struct SniPassthroughRouterOptions {
   bool answer_plain_http = false;
   /// Opens encrypted hellos (ECH split mode, RFC 9849), such as an EchKeyOpener
   /// (tls/ech_key_opener.h). Null: hellos are routed by their outer name. An opened hello is routed
-  /// by the inner name and protocols, and the backend gets the inner hello: it must confirm inner
-  /// hellos (RFC 9849 7.2), or else the client fails. A hello that can't be opened goes to the
-  /// route of its outer name, where a TlsTerminator with the same EchKeys tells the client the new
-  /// config. Routers on several loops share an opener.
+  /// by the inner name and protocols, and the backend gets the inner hello. The backend must
+  /// confirm inner hellos (RFC 9849 7.2), or the client fails. A hello that can't be opened goes to
+  /// the route of its outer name. A TlsTerminator there, with the same EchKeys, sends the client
+  /// the new config. Routers on several loops share an opener.
   std::shared_ptr<EchOpener> ech;
   ConnectionOptions connection = {};
 };

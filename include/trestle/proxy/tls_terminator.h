@@ -37,10 +37,10 @@ struct TlsTerminatorOptions {
   /// Serves the clear text in this process, instead of `backend`; null for none. It must outlive
   /// the block, and gets each connection once its handshake is done, with `Accepted::tls`.
   ///
-  /// The block stays responsible: the connection counts as open and keeps its place in the limiter
-  /// until the handler destroys the transport, and there is one report, then. If a time limit of
-  /// `connection` ends it (`relay.idle_timeout`, the certificate's expiry, a drain), or the block
-  /// is destroyed, the handler's calls fail from then on, with `status()` telling why.
+  /// The block stays responsible. Until the handler destroys the transport, the connection counts
+  /// as open and keeps its place in the limiter. Then the block makes the one report. A time limit
+  /// of `connection` can end it: `relay.idle_timeout`, the certificate's expiry, a drain. So can
+  /// the block's destruction. The handler's calls fail from then on, and `status()` has the reason.
   ///
   /// To end a connection, call `ShutdownWrite(StreamEnd::kClean)` and destroy the transport. The
   /// block then sends what is left and gives the client time to read it. A transport that is
@@ -51,10 +51,10 @@ struct TlsTerminatorOptions {
 /// The block for offload: TLS on the front leg only.
 class TlsTerminator final : public ProxyBlock {
  public:
-  /// Creates a terminator. Fails with ErrorCode::kConfiguration if a required option is missing, a
-  /// limit is zero or infinite, or `handler` is set beside an option for backends: `backend`,
-  /// `content`, `new_inspector` or a PROXY header. `scheduler`, `dialer` and `observer` (may be
-  /// null) must outlive the block.
+  /// Creates a terminator. Fails with ErrorCode::kConfiguration if a required option is missing, or
+  /// a limit is zero or infinite. Also fails if `handler` is set beside an option for backends:
+  /// `backend`, `content`, `new_inspector` or a PROXY header. `scheduler`, `dialer` and `observer`
+  /// (may be null) must outlive the block.
   static absl::StatusOr<std::unique_ptr<TlsTerminator>> Create(
       Scheduler& scheduler, Dialer& dialer, TlsTerminatorOptions options,
       ConnectionObserver* observer = nullptr);

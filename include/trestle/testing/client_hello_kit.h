@@ -21,8 +21,8 @@ namespace trestle::testing {
 /// The same calls give the same bytes. Setters return the builder, so that calls can be chained.
 class HelloBuilder {
  public:
-  /// Makes a hello with legacy version 1.2, a made-up random and session ID, three TLS 1.3 cipher
-  /// suites and one of TLS 1.2, null compression, and an empty extension block.
+  /// Makes a hello with legacy version 1.2, fixed bytes as random and session ID, null compression,
+  /// and an empty extension block. It offers three cipher suites of TLS 1.3 and one of TLS 1.2.
   HelloBuilder();
 
   /// Sets legacy_version (RFC 8446 4.1.2).
@@ -109,8 +109,8 @@ struct KitHello {
   std::string server_name;  ///< In the normal form; empty if the hello has none.
 };
 
-/// Returns all valid hellos of the kit: classic, post-quantum, GREASE, ECH, big tickets, no name,
-/// unusual orders and cases, TLS 1.2, early data, large ones (a body of up to 16 KiB). A server
+/// Returns all valid hellos of the kit: classic, post-quantum, GREASE, ECH, TLS 1.2 and early data.
+/// Others have big tickets, no name, unusual orders and cases, or a body of up to 16 KiB. A server
 /// answers each with a ServerHello, except "no_extensions", which offers SHA-1 signatures only.
 std::vector<KitHello> AllKitHellos(absl::string_view server_name);
 

@@ -50,8 +50,9 @@ struct MemoryLink {
 ///   - Destruction, as by close(2): all bytes, then kEndOfStream; but as after Abort() if
 ///     the destroyed side left bytes unread. Writing to a destroyed peer works once, then fails.
 ///
-/// Code that violates the contract of Transport fails a CHECK: any call after `Abort` but `status`,
-/// `info`, `SetHandler` or `Abort`; `Write` after `ShutdownWrite`; empty reads or writes.
+/// Code that violates the contract of Transport fails a CHECK: `Write` after `ShutdownWrite`, and
+/// empty reads or writes. After `Abort`, all calls but `status`, `info`, `SetHandler` and `Abort`
+/// do.
 std::pair<std::unique_ptr<Transport>, std::unique_ptr<Transport>> NewMemoryPair(
     Scheduler& loop, const MemoryLink& a_to_b = {}, const MemoryLink& b_to_a = {});
 

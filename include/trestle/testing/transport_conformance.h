@@ -64,9 +64,9 @@ class ConformanceHost {
   /// Returns an endpoint that refuses connections. The default is an empty one.
   virtual Endpoint RefusingEndpoint() { return Endpoint(); }
 
-  /// Returns the endpoint of a socket that could connect with itself: a free port of this machine,
-  /// from the range of those that the system gives to dialing sockets. The default, an empty one,
-  /// is for hosts that dial no ports.
+  /// Returns the endpoint of a socket that could connect with itself: a free port of this machine.
+  /// It is in the range from which the system gives ports to dialing sockets. The default, an empty
+  /// one, is for hosts that dial no ports.
   virtual Endpoint FreeEndpoint() { return Endpoint(); }
 };
 

@@ -63,8 +63,8 @@ struct ClientAuthOptions {
 class ClientAuthentication {
  public:
   /// Fails with ErrorCode::kConfiguration for a policy that requests certificates without a trust
-  /// store or accepts a malformed name; for a limit out of range; and for a pattern that is
-  /// malformed or duplicate.
+  /// store or accepts a malformed name. Also fails for a limit out of range, and for a pattern that
+  /// is malformed or duplicate.
   static absl::StatusOr<std::shared_ptr<ClientAuthentication>> Create(ClientAuthOptions options);
   ~ClientAuthentication();
 

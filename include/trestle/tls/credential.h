@@ -47,9 +47,9 @@ struct CredentialOptions {
 /// Immutable; may be used from several threads.
 class Credential {
  public:
-  /// Makes a credential from PEM text: a chain (leaf first, then intermediates, optionally the
-  /// root) and its private key (PKCS#8, SEC1 EC or PKCS#1 RSA, plain or encrypted). Fails with
-  /// ErrorCode::kConfiguration and the faulty part:
+  /// Makes a credential from PEM text. The chain has the leaf first, then intermediates, and
+  /// optionally the root. The private key is PKCS#8, SEC1 EC or PKCS#1 RSA, plain or encrypted.
+  /// Fails with ErrorCode::kConfiguration and the faulty part:
   ///   - no PEM block, or a certificate that doesn't parse;
   ///   - a key that doesn't match the leaf, or intermediates out of order;
   ///   - a server's leaf without SAN names;

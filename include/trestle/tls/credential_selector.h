@@ -1,5 +1,5 @@
 // CredentialSelector: fetches certificates when a client asks for them, for example from a vault or
-// a CA. The handshake waits for the answer; other connections continue.
+// a CA. The handshake waits for the answer, and other connections continue.
 #ifndef TRESTLE_TLS_CREDENTIAL_SELECTOR_H_
 #define TRESTLE_TLS_CREDENTIAL_SELECTOR_H_
 

@@ -32,8 +32,8 @@ struct EchCounts {
 };
 
 /// Rates of hellos that are opened. 0 disables a limit. Each rate allows a burst of one second's
-/// worth, and at least 1. The default is far above the usual: a hello costs about 50 µs if its
-/// config id is that of a key, and GREASE hits each id once in 256.
+/// worth, and at least 1. The default is far above usual rates. A hello costs about 50 µs if its
+/// config id is that of a key; GREASE has each id once in 256.
 struct EchBudget {
   double per_second = 4000;            ///< Of all clients together.
   double per_second_per_client = 200;  ///< Of each client network.

@@ -31,8 +31,9 @@ class EchKeys {
   /// Reads pairs of a private key and its ECHConfigList from PEM text (RFC 9934). Each pair is an
   /// X25519 key in a PRIVATE KEY block, then an ECHCONFIG block. The server decrypts hellos for all
   /// pairs. It sends the configs of the first pair to clients with an outdated one: publish that
-  /// pair. Fails with ErrorCode::kConfiguration for no pair, more than `kMaxKeys`, a block without
-  /// its other half, a key that does not match the config, or two configs with one config id.
+  /// pair. Fails with ErrorCode::kConfiguration for no pair, or more than `kMaxKeys`. Also fails
+  /// for a block without its other half, a key that does not match the config, or two configs with
+  /// one config id.
   static absl::StatusOr<std::shared_ptr<EchKeys>> FromPem(absl::string_view pem);
 
   ~EchKeys();

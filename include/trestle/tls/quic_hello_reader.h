@@ -23,8 +23,8 @@ struct OpenedQuicInitial;
 
 /// Takes the datagrams of one client: those from one address that come before any answer.
 ///
-/// The first datagram decides whether a flow begins at all: it must have an Initial packet that can
-/// be decrypted, or be 0-RTT that overtook the Initial. From the first decrypted Initial on, what
+/// The first datagram decides whether a flow begins. It must have an Initial packet that can be
+/// decrypted, or be 0-RTT that overtook the Initial. From the first decrypted Initial on, what
 /// can't be decrypted is ignored, so that only the client itself or a limit ends the flow. Ignored
 /// are, for example, packets of other kinds, garbage behind a packet, and Initials in datagrams of
 /// less than 1200 bytes (RFC 9000 14.1).

@@ -1,5 +1,5 @@
-// TlsReload: replaces all that a proxy's TLS is made of while it runs, as one transaction: either
-// all of it is good and is used, or nothing changes.
+// TlsReload: replaces all parts of a proxy's TLS while it runs, as one transaction. Either all of
+// them are valid and are used, or nothing changes.
 #ifndef TRESTLE_TLS_TLS_RELOAD_H_
 #define TRESTLE_TLS_TLS_RELOAD_H_
 
@@ -75,8 +75,8 @@ class TlsReload {
   TlsReload& operator=(const TlsReload&) = delete;
 
   /// Checks everything that `Commit` would do, and changes nothing. Fails with
-  /// ErrorCode::kConfiguration and a sentence for each part that can't be used, with the name of
-  /// its source and the line where that is known.
+  /// ErrorCode::kConfiguration and a sentence for each part that can't be used. Each has the name
+  /// of its source, and the line if it is known.
   absl::StatusOr<PreparedReload> Prepare(ReloadSources sources, absl::Time now);
 
   /// Uses all parts for handshakes from now on; open connections go on. Can't fail. To be called

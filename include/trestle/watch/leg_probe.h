@@ -1,5 +1,5 @@
-// LegProbe: connects to one TLS server as a proxy's back leg does, and reports the result: the
-// negotiated parameters, the certificates, and when their verification will fail.
+// LegProbe: connects to one TLS server as a proxy's back leg does. It reports the negotiated
+// parameters, the certificates, and when their verification will fail.
 #ifndef TRESTLE_WATCH_LEG_PROBE_H_
 #define TRESTLE_WATCH_LEG_PROBE_H_
 
@@ -181,7 +181,7 @@ class LegProbe final : private TransportHandler {
   Timer limit_;
   std::unique_ptr<Dial> dial_;
   std::unique_ptr<Transport> transport_;  // Until TLS begins.
-  std::unique_ptr<ByteSender> sender_;    // While something is said before TLS.
+  std::unique_ptr<ByteSender> sender_;    // While bytes are sent before TLS.
   std::optional<StartTlsDialogue> dialogue_;
   ClientSessionCache sessions_;  // Shows whether the server offers any.
   std::unique_ptr<TlsStream> stream_;

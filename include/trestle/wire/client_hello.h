@@ -209,8 +209,8 @@ class ClientHelloReader {
   /// destruction of the reader.
   const ClientHello& hello() const { return hello_; }
 
-  /// Returns OK in states kNeedMore and kDone; else an Error of the front leg, phase kHello, with
-  /// code kNotTls, kMalformedHello or kHelloTooLarge and the reason in its detail.
+  /// Returns OK in states kNeedMore and kDone; else an Error of the front leg, phase kHello. Its
+  /// code is kNotTls, kMalformedHello or kHelloTooLarge, and its detail has the reason.
   absl::Status error() const;
 
   /// Views all bytes taken by `Feed`, those after the hello included. Valid until the next `Feed`

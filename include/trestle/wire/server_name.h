@@ -28,8 +28,8 @@ struct ServerNameRules {
   bool allow_underscore = true;
 };
 
-/// Returns `name` in the form that every comparison uses: ASCII lower case (RFC 4343), without the
-/// single trailing dot that an absolute DNS name may have.
+/// Returns `name` in the form that every comparison uses: ASCII lower case (RFC 4343). The single
+/// trailing dot of an absolute DNS name is removed.
 ///
 /// Rejects these with kInvalidArgument and the reason as the message, which has no bytes of `name`:
 ///  - the empty name, and a name over `kMaxServerNameBytes`;

@@ -70,8 +70,8 @@ QuicFlow* QuicPassthroughRouter::Core::Admit(const QuicPath& path, const Datagra
   return &flow;
 }
 
-// The backend sees a new address too, so that it validates the path: it does not answer at length
-// to an address that someone else made up.
+// The backend sees a new address too, so that it validates the path. It sends little to an address
+// that is not validated, which may be forged.
 QuicFlow* QuicPassthroughRouter::Core::FollowRebinding(const QuicPath& path,
                                                        const Datagram& datagram,
                                                        const QuicPacket& packet) {

@@ -66,7 +66,7 @@ absl::Status EchKeys::CheckPublicNamesOf(const EchKeySet& keys,
     if (!certificates.Choose(name, absl::InfiniteFuture()).empty()) continue;
     return ConfigurationError(absl::StrCat("no certificate for \"", name,
                                            "\", the public name of an ECHConfig: clients with an "
-                                           "outdated one could not be told the new one"));
+                                           "outdated config could not get the new one"));
   }
   return absl::OkStatus();
 }

@@ -11,8 +11,8 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "lib/pki/certificate_verifier.h"
 #include "lib/tls/credentials/signing_state.h"
 #include "lib/tls/engine/handshake_wait.h"

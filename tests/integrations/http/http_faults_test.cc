@@ -1,4 +1,4 @@
-// HttpGateway with a fault at every byte of a short exchange, on either leg, in both versions: each
+// HttpGateway with a fault at every byte of a short exchange, on either leg, in both versions. Each
 // request has one end, nothing is left open, and the next client gets its own response.
 
 #include <memory>

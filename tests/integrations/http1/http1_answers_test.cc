@@ -125,7 +125,7 @@ TEST(Http1AnswersTest, ValidResponsesPassUnchanged) {
       EXPECT_EQ(c.blocked(), "");
       EXPECT_EQ(c.at_client(), answer);
       c.FromBackend("x");
-      EXPECT_EQ(c.blocked(), "the backend sent bytes that nobody had asked for");
+      EXPECT_EQ(c.blocked(), "the backend sent bytes that no request asked for");
     }
   }
 }

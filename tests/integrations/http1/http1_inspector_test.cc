@@ -176,13 +176,13 @@ TEST(Http1InspectorTest, ResponsesWithoutBodiesAndInterimResponsesPass) {
   for (const char answer : answers) c.FromBackend(absl::string_view(&answer, 1));
   EXPECT_EQ(c.at_client(), answers);
   c.FromBackend("x");
-  EXPECT_EQ(c.blocked(), "the backend sent bytes that nobody had asked for");
+  EXPECT_EQ(c.blocked(), "the backend sent bytes that no request asked for");
 }
 
 TEST(Http1InspectorTest, ResponsesWithoutARequestAreRejected) {
   Http1Connection c(QuietOptions());
   c.FromBackend(kOk);
-  EXPECT_EQ(c.blocked(), "the backend sent bytes that nobody had asked for");
+  EXPECT_EQ(c.blocked(), "the backend sent bytes that no request asked for");
   EXPECT_EQ(c.at_client(), "");
 }
 

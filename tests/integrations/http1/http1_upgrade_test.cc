@@ -66,7 +66,7 @@ TEST(Http1UpgradeTest, AnUpgradeWithoutARequestIsRejected) {
   Http1Connection c(QuietOptions());
   c.FromClient(kGet);
   c.FromBackend(kAgreed);
-  EXPECT_EQ(c.blocked(), "the backend changed to a protocol that nobody had asked for");
+  EXPECT_EQ(c.blocked(), "the backend changed to a protocol that no request asked for");
 }
 
 TEST(Http1UpgradeTest, ConnectOpensATunnelIfAllowed) {
@@ -149,7 +149,7 @@ TEST(Http1UpgradeTest, A101MustNameTheRequestedProtocol) {
       } else {
         c.FromBackend(answer);
       }
-      EXPECT_EQ(c.blocked(), "the backend changed to a protocol that nobody had asked for");
+      EXPECT_EQ(c.blocked(), "the backend changed to a protocol that no request asked for");
       EXPECT_EQ(c.at_backend(), kUpgrade);
     }
   }
@@ -202,7 +202,7 @@ TEST(Http1UpgradeTest, Http10HasNoUpgrade) {
       "Upgrade: websocket\r\n\r\n");
   EXPECT_EQ(c.at_backend(), "GET / HTTP/1.0\r\nHost: app.test\r\nConnection: keep-alive\r\n\r\n");
   c.FromBackend(kAgreed);
-  EXPECT_EQ(c.blocked(), "the backend changed to a protocol that nobody had asked for");
+  EXPECT_EQ(c.blocked(), "the backend changed to a protocol that no request asked for");
 }
 
 // The body precedes the other protocol, even if the backend agrees early.
@@ -231,7 +231,7 @@ TEST(Http1UpgradeTest, TheResponseToAnEarlierRequestIsNoAgreement) {
   c.FromClient(absl::StrCat(kGet, kUpgrade, kHidden));
   EXPECT_EQ(c.at_backend(), absl::StrCat(kGet, kUpgrade));
   c.FromBackend(kAgreed);
-  EXPECT_EQ(c.blocked(), "the backend changed to a protocol that nobody had asked for");
+  EXPECT_EQ(c.blocked(), "the backend changed to a protocol that no request asked for");
   EXPECT_EQ(c.at_backend(), absl::StrCat(kGet, kUpgrade));
 }
 
@@ -253,7 +253,7 @@ TEST(Http1UpgradeTest, A101DoesNotAcceptConnect) {
   Http1Connection c(std::move(options));
   c.FromClient(connect + kHidden);
   c.FromBackend(kAgreed);
-  EXPECT_EQ(c.blocked(), "the backend changed to a protocol that nobody had asked for");
+  EXPECT_EQ(c.blocked(), "the backend changed to a protocol that no request asked for");
   EXPECT_EQ(c.at_backend(), connect);
 }
 
