@@ -14,11 +14,14 @@
 #include "examples/support/program.h"
 #include "trestle/base/ip_range.h"
 
-ABSL_FLAG(absl::Duration, hello_timeout, absl::Seconds(5), "time limit for a complete ClientHello");
-ABSL_FLAG(absl::Duration, handshake_timeout, absl::Seconds(10), "time limit for a TLS handshake");
-ABSL_FLAG(absl::Duration, idle_timeout, absl::Minutes(5),
+ABSL_FLAG(absl::Duration, hello_timeout, trestle::ConnectionOptions().hello_timeout,
+          "time limit for a complete ClientHello");
+ABSL_FLAG(absl::Duration, handshake_timeout, trestle::ConnectionOptions().handshake_timeout,
+          "time limit for a TLS handshake");
+ABSL_FLAG(absl::Duration, idle_timeout, trestle::RelayOptions().idle_timeout,
           "closes a connection after this time without any byte");
-ABSL_FLAG(absl::Duration, after_certificate_expiry, absl::InfiniteDuration(),
+ABSL_FLAG(absl::Duration, after_certificate_expiry,
+          trestle::ConnectionOptions().after_certificate_expiry,
           "how long a connection may continue after the expiry of the certificate that its client "
           "received");
 ABSL_FLAG(std::string, proxy_protocol, "",
