@@ -17,10 +17,10 @@ class Pkcs11Uri {
   /// Parses "pkcs11:token=…;object=…;id=…?module-path=…&pin-source=…" with the attributes of RFC
   /// 7512 2.3. Without module-path, the modules of p11-kit's configuration are searched.
   ///
-  /// Fails with ErrorCode::kConfiguration for text that is no such URI, for unknown attributes, for
-  /// a type other than private, and for queries that are not supported: pin-value, which would show
-  /// the PIN to every user of the machine; a pin-source that is no absolute path; a module-path
-  /// that is none; module-name.
+  /// Fails with ErrorCode::kConfiguration for text that is no such URI, for unknown attributes, and
+  /// for a type other than private. Also fails for module-name, and for a pin-source or module-path
+  /// that is no absolute path. Also fails for pin-value, which would show the PIN to every user of
+  /// the machine.
   static absl::StatusOr<Pkcs11Uri> Parse(const std::string& text);
 
   /// Returns the URI without its queries, for logs and errors.

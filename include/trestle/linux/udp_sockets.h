@@ -23,8 +23,8 @@ struct UdpSocketOptions {
   int buffer_bytes = 4 << 20;
 };
 
-/// The buffers that its sockets share take 1 MiB, of which the system only maps what is used.
-/// Sockets forbid fragmentation (RFC 9000 14), so that a datagram that is too long is lost.
+/// The buffers that its sockets share take 1 MiB. The system maps only the used part. Sockets
+/// forbid fragmentation (RFC 9000 14), so that a datagram that is too long is lost.
 class UdpSockets final : public DatagramDialer {
  public:
   /// `loop` must outlive the object, and the object its sockets.

@@ -71,9 +71,9 @@ struct ChainReport {
   bool must_staple = false;   ///< The leaf demands a staple (RFC 7633).
   StapleReport staple;
   /// The first moment at which an OK verdict ends; empty for other verdicts.
-  /// `first_certificate_failure` covers certificates only. `first_failure` also covers what is
-  /// renewed every few days: revocation lists, if checked, and the staple, if the leaf requires
-  /// one.
+  /// `first_certificate_failure` covers certificates only. `first_failure` also covers documents
+  /// that are renewed every few days: revocation lists, if checked, and the staple, if the leaf
+  /// requires one.
   std::optional<FutureFailure> first_certificate_failure;
   std::optional<FutureFailure> first_failure;
 };

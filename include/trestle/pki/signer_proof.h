@@ -23,10 +23,10 @@ enum class SigningSide : unsigned char { kServer, kClient };
 std::string CertificateVerifyInput(SigningSide side, ByteView transcript_hash);
 
 /// Asks `signer` for a signature with the best scheme of the first certificate in `chain_pem`, and
-/// verifies it. Calls `done` once, inside this call or later, on the thread of `loop`: with OK, or
-/// with ErrorCode::kConfiguration if the signature is not one by the certificate's key, if the
-/// certificate can't be read, or if its key can't sign for TLS. A signer's own failure is passed
-/// on.
+/// verifies it. Calls `done` once, inside this call or later, on the thread of `loop`. Without a
+/// fault it gets OK. It gets ErrorCode::kConfiguration if the signature is not one by the
+/// certificate's key, if the certificate can't be read, or if its key can't sign for TLS. A
+/// signer's own failure is passed on.
 ///
 /// The signed text is a CertificateVerify whose transcript hash is the hash of a fixed text, so no
 /// handshake has it. The returned object may be null. Its destruction cancels the call.

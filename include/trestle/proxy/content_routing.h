@@ -86,8 +86,8 @@ class ContentReader {
   virtual ContentAnswer Read(ByteView bytes, bool end_of_stream) = 0;
 };
 
-/// Creates the reader of one connection. The report has what is known once the front leg is open.
-/// Null sends the connection to the block's own backend without reading.
+/// Creates the reader of one connection. The report has the facts that are known once the front leg
+/// is open. Null sends the connection to the block's own backend without reading.
 using ContentReaderFactory =
     absl::AnyInvocable<std::unique_ptr<ContentReader>(const ConnectionReport& connection)>;
 

@@ -93,8 +93,8 @@ struct ConnectionOptions {
   EjectionOptions ejection;
 };
 
-/// Creates the inspector of one connection, or null for none. The report has what is known once
-/// both legs are open. Called on the loop's thread.
+/// Creates the inspector of one connection, or null for none. The report has the facts that are
+/// known once both legs are open. Called on the loop's thread.
 using InspectorFactory =
     absl::AnyInvocable<std::unique_ptr<Inspector>(const ConnectionReport& connection)>;
 

@@ -43,8 +43,8 @@ struct TlsTerminatorOptions {
   /// the block's destruction. The handler's calls fail from then on, and `status()` has the reason.
   ///
   /// To end a connection, call `ShutdownWrite(StreamEnd::kClean)` and destroy the transport. The
-  /// block then sends what is left and gives the client time to read it. A transport that is
-  /// destroyed without it looks cut to the client.
+  /// block then sends the remaining bytes and gives the client time to read them. A transport that
+  /// is destroyed without it looks cut to the client.
   ConnectionHandler* handler = nullptr;
 };
 

@@ -42,8 +42,8 @@ class MemoryDatagrams final : public DatagramDialer {
   ~MemoryDatagrams() override;
 
   /// Opens a socket on `local`, which receives from all. With an unspecified address ("0.0.0.0") it
-  /// receives what is sent to any address with this port. Fails with ErrorCode::kConfiguration if
-  /// the address is in use.
+  /// receives datagrams to any address with this port. Fails with ErrorCode::kConfiguration if the
+  /// address is in use.
   absl::StatusOr<std::unique_ptr<DatagramSocket>> Bind(const Endpoint& local);
 
   /// Opens a socket on a made-up address: ports 1 to 65535 of 198.18.0.0/15 in turn.

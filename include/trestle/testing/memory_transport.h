@@ -39,7 +39,7 @@ struct MemoryLink {
 };
 
 /// Makes two transports that are each other's peer. `a_to_b` shapes the direction of the first
-/// one's writes. Endpoints are made up (192.0.2.1:1 and :2, TEST-NET). `loop` must outlive both.
+/// one's writes. Endpoints are fixed (192.0.2.1:1 and :2, TEST-NET). `loop` must outlive both.
 ///
 /// A transport's peer sees:
 ///   - ShutdownWrite(kClean): all bytes, then kEndOfStream. It can go on writing.
