@@ -129,11 +129,16 @@ TEST_F(ProxyProtocolTest, ABackendThatAcceptsNoHeaderReachesTheDialTimeout) {
 
 TEST_F(ProxyProtocolTest, AHealthCheckAfterAHeaderIsNoFailureOfTls) {
   StartRouter(Trusting(kTrusted));
-  Connect().Send(kV1);
-  client->End();
-  loop.RunReady();
-  ASSERT_TRUE(observer.error().has_value());
-  EXPECT_EQ(observer.error()->code, ErrorCode::kNothingSent);
+  for (const std::string& header : {std::string(kV1), *WriteProxyHeaderV2(ProxyHeader::Local())}) {
+    Connect().Send(header);
+    client->End();
+    loop.RunReady();
+    ASSERT_TRUE(observer.error().has_value());
+    EXPECT_EQ(observer.error()->code, ErrorCode::kNothingSent);
+    client.reset();
+  }
+  EXPECT_EQ(observer.closed.size(), 2u);
+  EXPECT_TRUE(backend.peers.empty());
 }
 
 TEST_F(ProxyProtocolTest, AHeaderFromAnotherPeerIsRejected) {
