@@ -14,6 +14,9 @@
 namespace trestle {
 namespace {
 
+// What TLS servers without ALPN speak to a client of HTTP. HTTP/2 needs ALPN (RFC 9113 3.2).
+constexpr absl::string_view kSpokenWithoutAlpn = "http/1.1";
+
 // One client may have any number of addresses within one.
 constexpr size_t kIpv6NetworkBytes = 8;
 
@@ -133,6 +136,7 @@ class TlsBridge::Plan final : public TlsFrontPlan {
       target.alpn_optional = true;
     } else if (!request.alpn().empty()) {
       target.alpn.emplace_back(request.alpn());
+      target.alpn_optional = request.alpn() == kSpokenWithoutAlpn;
     }
     absl::StatusOr<std::unique_ptr<TlsEngine>> engine =
         TlsEngine::NewClient(BackTlsFor(backend), target, scheduler(), Leg::kBack);

@@ -104,6 +104,16 @@ TEST_F(BridgeTest, OffersTheFrontLegsProtocolToTheBackend) {
   EXPECT_EQ(servers.at(0)->info().alpn, "h2");
 }
 
+TEST_F(BridgeTest, ABackendWithoutAlpnSpeaksHttp11) {
+  bridge = *Make("internal.test", {"http/1.1"});
+  Connect({"app.test", {"http/1.1"}});
+  loop.RunReady();
+  EXPECT_EQ(client->info().alpn, "http/1.1");
+  ASSERT_EQ(servers.size(), 1u);
+  EXPECT_TRUE(servers.at(0)->handshake_done()) << servers.at(0)->failure();
+  EXPECT_EQ(servers.at(0)->info().alpn, "");
+}
+
 TEST_F(BridgeTest, ABackendWithoutTheProtocolEndsTheConnection) {
   bridge = *Make("internal.test", {"h2"});
   Connect({"app.test", {"h2"}});

@@ -88,7 +88,8 @@ struct TlsBridgeOptions {
   /// third column: its `verify_name`, else its `server_name`, else the address.
   ///
   /// The bridge offers the backend the application protocol of the front leg. If the backend does
-  /// not select it, the connection ends with ErrorCode::kAlpnMismatch.
+  /// not select it, the connection ends with ErrorCode::kAlpnMismatch. A backend without ALPN is
+  /// accepted for "http/1.1", which servers without ALPN speak.
   std::string backend_name;
   ConnectionOptions connection = {};
   /// Creates each connection's inspector; empty for none.
