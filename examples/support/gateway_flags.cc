@@ -3,10 +3,9 @@
 #include <utility>
 
 #include "absl/flags/flag.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "examples/support/forwarding_flags.h"
 #include "examples/support/program.h"
 #include "trestle/linux/file.h"
 
@@ -49,20 +48,6 @@ ABSL_FLAG(std::string, response_remove, "",
 ABSL_FLAG(std::string, via, "",
           "this proxy's name in Via of requests and responses; requests that have it already get "
           "508. Empty: no Via");
-ABSL_FLAG(std::string, http_trusted_proxies, "",
-          "IP addresses or CIDR ranges, comma-separated, of trusted HTTP proxies: their "
-          "X-Forwarded-For, Forwarded and X-Request-ID are kept, those of all other clients are "
-          "removed");
-ABSL_FLAG(std::string, http_upgrades, "websocket",
-          "protocols, comma-separated, that requests may change to; empty: none");
-ABSL_FLAG(bool, http_client_cert, false,
-          "sends the client's certificate, and the others that it sent, to backends in Client-Cert "
-          "and Client-Cert-Chain (RFC 9440)");
-ABSL_FLAG(bool, http_xfcc_cert, false,
-          "adds the client's certificate to X-Forwarded-Client-Cert, as Cert=");
-ABSL_FLAG(std::string, dangerous_http_keep, "",
-          "names, comma-separated, of proxy fields (docs/http.md) that pass from clients to "
-          "backends: any client can forge them");
 
 namespace trestle::examples {
 namespace {
@@ -70,29 +55,6 @@ namespace {
 constexpr size_t kMaxRoutesFileBytes = 16 << 20;
 constexpr size_t kJudgedBytes = 128 * 1024;
 constexpr uint64_t kMinCacheBytes = 64 * 1024;
-
-std::vector<std::string> ListOf(absl::string_view text) {
-  std::vector<std::string> list;
-  for (const absl::string_view item : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
-    list.push_back(absl::AsciiStrToLower(absl::StripAsciiWhitespace(item)));
-  }
-  return list;
-}
-
-absl::Status ReadForwarding(ForwardingOptions& forwarding) {
-  forwarding.client_cert = absl::GetFlag(FLAGS_http_client_cert);
-  forwarding.xfcc_certificate = absl::GetFlag(FLAGS_http_xfcc_cert);
-  forwarding.dangerous_keep = ListOf(absl::GetFlag(FLAGS_dangerous_http_keep));
-  const std::string ranges = absl::GetFlag(FLAGS_http_trusted_proxies);
-  if (ranges.empty()) return absl::OkStatus();
-  absl::StatusOr<TrustedPeers> trusted = TrustedPeers::Parse(ranges);
-  if (!trusted.ok()) {
-    return FlagError("http_trusted_proxies",
-                     absl::StrCat("is wrong: ", Sentence(trusted.status())));
-  }
-  forwarding.append_from = *std::move(trusted);
-  return absl::OkStatus();
-}
 
 absl::StatusOr<std::shared_ptr<const GatewayRoutes>> RoutesOf(
     absl::StatusOr<std::vector<GatewayRoute>> list, absl::string_view where) {
@@ -138,9 +100,11 @@ absl::StatusOr<GatewayFlags> GatewayFromFlags(int threads) {
     return FlagError("backend_connections", "must be at least 1");
   }
   options.pool.open_timeout = options.timeouts.connect;
-  options.upgrades = ListOf(absl::GetFlag(FLAGS_http_upgrades));
+  options.upgrades = UpgradesFromFlags();
   flags.log_requests = absl::GetFlag(FLAGS_log_requests);
-  if (absl::Status status = ReadForwarding(options.forwarding); !status.ok()) return status;
+  absl::StatusOr<ForwardingOptions> forwarding = ForwardingFromFlags();
+  if (!forwarding.ok()) return forwarding.status();
+  options.forwarding = *std::move(forwarding);
   return flags;
 }
 

@@ -7,9 +7,9 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/flags/flag.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "examples/support/forwarding_flags.h"
 #include "examples/support/front_options.h"
 #include "examples/support/program.h"
 #include "integrations/http2/http2_routes.h"
@@ -21,47 +21,23 @@ ABSL_FLAG(std::string, http_routes, "",
           "HOST/PATH=IP:PORT[+IP:PORT...][@NAME], comma-separated: selects the backend by host "
           "and path prefix of the first request. NAME is the backend's certificate name, if not "
           "--backend_name. The host \"default\" is all others. Implies --http");
-
 ABSL_FLAG(bool, http2, false,
           "offers HTTP/2, which passes unread, to clients. bridging_proxy then offers h2 and "
           "http/1.1; terminating_proxy needs h2 in --alpn. A backend must support it. "
           "--http_routes then use the client's server name, or the first request's host. Needs "
           "--dangerous_unread_http2 with --http and --http_routes");
 
-ABSL_FLAG(std::string, http_trusted_proxies, "",
-          "IP addresses or CIDR ranges, comma-separated, of trusted HTTP proxies: their "
-          "X-Forwarded-For and Forwarded are extended, those of all other clients are removed");
-
-ABSL_FLAG(std::string, http_upgrades, "websocket",
-          "protocols, comma-separated, that HTTP/1.1 requests may change to; they pass unread "
-          "after the backend accepts; empty: none");
-ABSL_FLAG(bool, http_client_cert, false,
-          "sends the client's certificate, and the others that it sent, to backends in Client-Cert "
-          "and Client-Cert-Chain (RFC 9440)");
-ABSL_FLAG(bool, http_xfcc_cert, false,
-          "adds the client's certificate to X-Forwarded-Client-Cert, as Cert=");
-ABSL_FLAG(std::string, dangerous_http_keep, "",
-          "names, comma-separated, of proxy fields (docs/http.md) that pass from clients to "
-          "backends: any client can forge them");
-
 namespace trestle::examples {
 namespace {
 
-std::vector<std::string> ListOf(absl::string_view text) {
-  std::vector<std::string> list;
-  for (const absl::string_view item : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
-    list.emplace_back(absl::StripAsciiWhitespace(item));
-  }
-  return list;
-}
-
 // Returns the flags that have no effect because HTTP is not read; empty for none.
 absl::string_view FlagWithoutHttp(const HttpFlags& flags) {
-  if (!flags.trusted_proxies.ToString().empty()) return "http_trusted_proxies";
+  const ForwardingOptions& forwarding = flags.forwarding;
+  if (!forwarding.append_from.ToString().empty()) return "http_trusted_proxies";
   if (flags.upgrades != Http1Options().upgrades) return "http_upgrades";
-  if (flags.client_cert) return "http_client_cert";
-  if (flags.xfcc_cert) return "http_xfcc_cert";
-  return flags.kept_fields.empty() ? "" : "dangerous_http_keep";
+  if (forwarding.client_cert) return "http_client_cert";
+  if (forwarding.xfcc_certificate) return "http_xfcc_cert";
+  return forwarding.dangerous_keep.empty() ? "" : "dangerous_http_keep";
 }
 
 }  // namespace
@@ -72,18 +48,10 @@ absl::StatusOr<HttpFlags> HttpFromFlags() {
   flags.http2 = absl::GetFlag(FLAGS_http2);
   flags.unread_http2 = UnreadHttp2Allowed();
   flags.inspect = absl::GetFlag(FLAGS_http) || !text.empty();
-  flags.upgrades = ListOf(absl::GetFlag(FLAGS_http_upgrades));
-  flags.client_cert = absl::GetFlag(FLAGS_http_client_cert);
-  flags.xfcc_cert = absl::GetFlag(FLAGS_http_xfcc_cert);
-  flags.kept_fields = ListOf(absl::GetFlag(FLAGS_dangerous_http_keep));
-  if (const std::string ranges = absl::GetFlag(FLAGS_http_trusted_proxies); !ranges.empty()) {
-    absl::StatusOr<TrustedPeers> trusted = TrustedPeers::Parse(ranges);
-    if (!trusted.ok()) {
-      return FlagError("http_trusted_proxies",
-                       absl::StrCat("is wrong: ", Sentence(trusted.status())));
-    }
-    flags.trusted_proxies = *std::move(trusted);
-  }
+  flags.upgrades = UpgradesFromFlags();
+  absl::StatusOr<ForwardingOptions> forwarding = ForwardingFromFlags();
+  if (!forwarding.ok()) return forwarding.status();
+  flags.forwarding = *std::move(forwarding);
   if (text.empty()) return flags;
   absl::StatusOr<std::vector<HttpRoute>> routes = ParseHttpRoutes(text);
   if (routes.ok()) {
@@ -109,8 +77,8 @@ absl::Status CheckHttp2(const HttpFlags& flags, const ServerTlsOptions& front) {
   if (!offered || !flags.inspect || flags.unread_http2) return absl::OkStatus();
   return absl::InvalidArgumentError(
       "h2 is offered to clients and would pass unread beside --http or --http_routes: clients "
-      "could "
-      "forge X-Forwarded-For, and send requests for other names; leave out h2, or accept that with "
+      "could forge X-Forwarded-For, and send requests for other names; leave out h2, or accept "
+      "that with "
       "--dangerous_unread_http2");
 }
 
@@ -147,10 +115,7 @@ absl::Status ApplyHttp(const HttpFlags& flags, Scheduler& scheduler,
     return flag.empty() ? absl::OkStatus() : FlagError(flag, "needs --http or --http_routes");
   }
   http.upgrades = flags.upgrades;
-  http.forwarding.append_from = flags.trusted_proxies;
-  http.forwarding.client_cert = flags.client_cert;
-  http.forwarding.xfcc_certificate = flags.xfcc_cert;
-  http.forwarding.dangerous_keep = flags.kept_fields;
+  http.forwarding = flags.forwarding;
   if (flags.routes != nullptr) {
     KeepToRoutes(flags.routes, http);
     content.new_reader = NewHttpRouteReaderFactory(flags.routes);

@@ -9,10 +9,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "integrations/http1/forwarded_fields.h"
 #include "integrations/http1/http1_inspector.h"
 #include "integrations/http1/http_routes.h"
 #include "trestle/base/endpoint.h"
-#include "trestle/base/ip_range.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/proxy/content_routing.h"
 #include "trestle/proxy/proxy_block.h"
@@ -26,15 +26,12 @@ struct HttpFlags {
   bool http2 = false;                        ///< Offered to clients; passes unread.
   bool unread_http2 = false;                 ///< Allowed together with reading HTTP/1.1.
   std::shared_ptr<const HttpRoutes> routes;  ///< Null: the backend is fixed.
-  TrustedPeers trusted_proxies;              ///< Their forwarding fields are extended.
   std::vector<std::string> upgrades;         ///< Protocols that requests may change to.
-  bool client_cert = false;                  ///< Sends Client-Cert and Client-Cert-Chain.
-  bool xfcc_cert = false;                    ///< X-Forwarded-Client-Cert contains the certificate.
-  std::vector<std::string> kept_fields;      ///< Proxy fields that pass from clients.
+  ForwardingOptions forwarding;              ///< The fields that describe the client.
 };
 
-/// Reads --http, --http2, --dangerous_unread_http2, --http_routes, --http_trusted_proxies,
-/// --http_upgrades, --http_client_cert, --http_xfcc_cert and --dangerous_http_keep.
+/// Reads --http, --http2, --dangerous_unread_http2, --http_routes and the flags of
+/// forwarding_flags.h.
 absl::StatusOr<HttpFlags> HttpFromFlags();
 
 /// Fails if `front` offers HTTP/2, which passes unread, with flags that read HTTP, unless
