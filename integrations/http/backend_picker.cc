@@ -1,6 +1,7 @@
 #include "integrations/http/backend_picker.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "absl/hash/hash.h"
 
@@ -13,20 +14,25 @@ constexpr absl::Duration kLongestEjection = absl::Minutes(1);
 
 }  // namespace
 
-std::vector<Endpoint> BackendPicker::Order(const Backends& backends, const Endpoint& client,
-                                           const Endpoint* preferred, MonotonicTime now) {
-  const std::vector<Endpoint>& all = backends.endpoints;
+BackendGroup::List BackendPicker::Order(const Backends& backends, const Endpoint& client,
+                                        const Endpoint* preferred, MonotonicTime now) {
+  BackendGroup::List order = BackendsNow(backends);
+  if (order.empty()) return order;
+  uint64_t total = 0;
+  for (const GroupedBackend& backend : order) total += backend.weight;
   const bool by_client = backends.balance == Balance::kClientAddress;
-  const size_t first = by_client ? absl::HashOf(client.AddressText()) : next_++;
-  std::vector<Endpoint> order;
-  order.reserve(all.size());
-  for (size_t i = 0; i < all.size(); ++i) order.push_back(all[(first + i) % all.size()]);
-  if (preferred != nullptr) {
-    std::stable_partition(order.begin(), order.end(),
-                          [&](const Endpoint& backend) { return backend == *preferred; });
-  }
-  std::stable_partition(order.begin(), order.end(),
-                        [&](const Endpoint& backend) { return !IsEjected(backend, now); });
+  const uint64_t turn = by_client ? absl::HashOf(client.AddressText()) : next_++;
+  // With equal weights, each turn begins one place further.
+  uint64_t left = turn % total * kUnitWeight % total;
+  size_t first = 0;
+  while (left >= order[first].weight) left -= order[first++].weight;
+  std::rotate(order.begin(), order.begin() + static_cast<ptrdiff_t>(first), order.end());
+  const auto rank = [&](const GroupedBackend& backend) {
+    const bool other = preferred == nullptr || backend.endpoint != *preferred;
+    return std::make_tuple(IsEjected(backend.endpoint, now), other, backend.priority);
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
   if (order.size() > backends.max_tries) order.resize(backends.max_tries);
   return order;
 }

@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
@@ -21,9 +20,9 @@ namespace trestle {
 class BackendPicker {
  public:
   /// Returns the backends to try for a request of `client`, at most `max_tries`: first `preferred`
-  /// (null: none), which is one of them, and ejected ones last.
-  std::vector<Endpoint> Order(const Backends& backends, const Endpoint& client,
-                              const Endpoint* preferred, MonotonicTime now);
+  /// (null: none), which is one of them, and ejected ones last. Empty if no backend is known.
+  BackendGroup::List Order(const Backends& backends, const Endpoint& client,
+                           const Endpoint* preferred, MonotonicTime now);
 
   void Failed(const Endpoint& backend, MonotonicTime now);
   void Succeeded(const Endpoint& backend) { health_.erase(backend); }

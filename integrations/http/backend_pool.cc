@@ -19,8 +19,8 @@ constexpr absl::Duration kSweepInterval = absl::Seconds(1);
 std::string KeyOf(const BackendTarget& target) {
   std::string key = absl::StrCat(EnumName(target.scheme), " ", target.endpoint.ToString());
   if (target.scheme == BackendScheme::kHttps) {
-    absl::StrAppend(&key, " ", target.server_name, " ", target.http1_only ? "http/1.1 " : "",
-                    target.tls->policy());
+    absl::StrAppend(&key, " ", target.server_name, " ", target.host, " ",
+                    target.http1_only ? "http/1.1 " : "", target.tls->policy());
   }
   return key;
 }
@@ -153,6 +153,7 @@ void BackendPool::Connection::StartTls(std::unique_ptr<Transport> transport) {
   ClientTlsTarget tls;
   tls.server_name = target.server_name;
   tls.endpoint = target.endpoint;
+  tls.host = target.host;
   tls.sessions = &pool_.sessions_;
   tls.alpn_optional = true;
   if (!target.http1_only) tls.alpn.push_back("h2");

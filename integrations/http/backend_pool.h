@@ -39,6 +39,7 @@ struct BackendTarget {
   Endpoint endpoint;
   BackendScheme scheme = BackendScheme::kHttp;
   std::string server_name;  ///< With kHttps: sent as SNI, and must be in the certificate.
+  std::string host = "";    ///< As ClientTlsTarget::host.
   /// Offers HTTP/1.1 only, for requests that change the protocol.
   bool http1_only = false;
   /// With kHttps: its `policy()` covers trust, verification and credential.

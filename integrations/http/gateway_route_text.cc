@@ -1,6 +1,7 @@
 // The text of routes.
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -43,6 +44,16 @@ bool ConsumeScheme(absl::string_view& text, std::optional<BackendScheme>& scheme
   return false;
 }
 
+// Returns the name that all certificates of `backends` must have; empty if there isn't one.
+std::string CommonName(const Backends& backends) {
+  if (!backends.endpoints.empty() || backends.names.empty()) return "";
+  const std::string name = backends.names.front().certificate_name();
+  const bool common =
+      std::all_of(backends.names.begin(), backends.names.end(),
+                  [&](const NamedTarget& target) { return target.certificate_name() == name; });
+  return common ? name : "";
+}
+
 absl::Status ParseTarget(absl::string_view text, GatewayRoute& route) {
   if (absl::string_view location = text; absl::ConsumePrefix(&location, "redirect:")) {
     route.redirect = GatewayRedirect{std::string(location)};
@@ -70,6 +81,9 @@ absl::Status ParseTarget(absl::string_view text, GatewayRoute& route) {
   route.scheme = *scheme;
   route.backends = *std::move(backends);
   route.backend_name = std::string(parts.second);
+  if (*scheme == BackendScheme::kHttps && route.backend_name.empty()) {
+    route.backend_name = CommonName(route.backends);
+  }
   return absl::OkStatus();
 }
 
@@ -182,8 +196,12 @@ absl::StatusOr<GatewayRoute> ParseWords(const std::vector<std::string>& words) {
     }
   }
   if (!route.ok()) return route;
-  // Now, so that an error has its line.
-  if (absl::Status checked = GatewayRoutes::Check(*route); !checked.ok()) return checked;
+  // Now, so that an error has its line. Names are resolved later.
+  GatewayRoute resolved = *route;
+  if (!resolved.backends.names.empty()) {
+    resolved.backends.group = std::make_shared<BackendGroup>();
+  }
+  if (absl::Status checked = GatewayRoutes::Check(resolved); !checked.ok()) return checked;
   return route;
 }
 

@@ -45,8 +45,8 @@ absl::Status CheckConditions(const GatewayRoute& route) {
 absl::Status CheckRedirect(const GatewayRoute& route) {
   for (const int status : {301, 302, 303, 307, 308}) {
     if (route.redirect->status != status) continue;
-    if (!route.backends.endpoints.empty() || !route.backend_name.empty() ||
-        route.rewrite.has_value() || !route.sticky_cookie.empty()) {
+    if (!route.backends.empty() || !route.backend_name.empty() || route.rewrite.has_value() ||
+        !route.sticky_cookie.empty()) {
       return ConfigurationError("is a redirect, which has no use for backends and their options");
     }
     return CheckLocation(route.redirect->location);
@@ -205,7 +205,8 @@ std::shared_ptr<const GatewayRoute> GatewayRoutes::Choose(const Rule& rule,
                                                           const RouteQuery& query) {
   if (rule.routes.size() == 1) return rule.routes.front();
   for (const std::shared_ptr<const GatewayRoute>& route : rule.routes) {
-    const std::vector<Endpoint>& backends = route->backends.endpoints;
+    if (route->sticky_cookie.empty()) continue;
+    const std::vector<Endpoint> backends = EndpointsNow(route->backends);
     if (FindSticky(backends, route->sticky_cookie, query.fields) != nullptr) return route;
   }
   const bool by_client = rule.routes.front()->backends.balance == Balance::kClientAddress;

@@ -222,8 +222,14 @@ void RequestExchange::Forward() {
 }
 
 void RequestExchange::Connect() {
+  if (candidates_.empty()) {
+    if (ServeStale()) return;
+    return Answer(503, HttpReason::kUnreachable, DetailOf(NoBackendError(route_->backends)));
+  }
   BackendTarget target;
-  target.endpoint = candidates_[candidate_];
+  const GroupedBackend& backend = candidates_[candidate_];
+  target.endpoint = backend.endpoint;
+  if (backend.name != nullptr) target.host = backend.name->ToString();
   target.scheme = route_->scheme;
   target.server_name = route_->backend_name;
   target.http1_only = !request_.protocol.empty();
@@ -238,7 +244,7 @@ void RequestExchange::Connect() {
 
 void RequestExchange::OnConnection(BackendConnection& connection) {
   in_pool_ = false;
-  core_.picker.Succeeded(candidates_[candidate_]);
+  core_.picker.Succeeded(candidates_[candidate_].endpoint);
   report_.backend_version = connection.version();
   report_.backend_reused = connection.reused();
   state_ = State::kWaiting;
@@ -262,7 +268,7 @@ void RequestExchange::OnNoConnection(const absl::Status& why) {
   if (error.has_value() && error->code == ErrorCode::kOverLimit) {
     return Answer(503, HttpReason::kPoolFull, DetailOf(why));
   }
-  core_.picker.Failed(candidates_[candidate_], core_.scheduler.MonotonicNow());
+  core_.picker.Failed(candidates_[candidate_].endpoint, core_.scheduler.MonotonicNow());
   if (++candidate_ < candidates_.size()) return Connect();
   candidate_ = candidates_.size() - 1;
   if (ServeStale()) return;

@@ -121,7 +121,7 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   std::string kept_;      // The body, while the judge has a copy.
   size_t to_replay_ = 0;  // Bytes of the body that are acknowledged to the front stream.
   int retries_ = 0;
-  std::vector<Endpoint> candidates_;
+  BackendGroup::List candidates_;
   size_t candidate_ = 0;
   std::string cache_key_;
   std::shared_ptr<const CachedResponse> stored_;  // Fresh or stale; null without one.

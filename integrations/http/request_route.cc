@@ -2,6 +2,7 @@
 // the sticky cookie.
 
 #include <utility>
+#include <vector>
 
 #include "integrations/http/front_connection.h"
 #include "integrations/http/gateway_core.h"
@@ -10,6 +11,14 @@
 #include "integrations/http/sticky_cookie.h"
 
 namespace trestle {
+namespace {
+
+// Returns the backends that a cookie may stand for: none, if the route has no cookie.
+std::vector<Endpoint> StickyBackends(const GatewayRoute& route) {
+  return route.sticky_cookie.empty() ? std::vector<Endpoint>() : EndpointsNow(route.backends);
+}
+
+}  // namespace
 
 // Sets `route_`, its backends, and what the backend gets as target.
 std::optional<HttpRefusal> RequestExchange::ChooseRoute(const HttpRequest& request) {
@@ -30,8 +39,8 @@ std::optional<HttpRefusal> RequestExchange::ChooseRoute(const HttpRequest& reque
     }
   }
   const Backends& backends = route_->backends;
-  const Endpoint* const earlier =
-      FindSticky(backends.endpoints, route_->sticky_cookie, request.fields);
+  const std::vector<Endpoint> known = StickyBackends(*route_);
+  const Endpoint* const earlier = FindSticky(known, route_->sticky_cookie, request.fields);
   candidates_ = core_.picker.Order(backends, connection_->peer(), earlier, began_);
   return std::nullopt;
 }
@@ -53,7 +62,8 @@ void RequestExchange::Redirect(const HttpRequest& request) {
 void RequestExchange::AddStickyCookie(HttpResponse& response) const {
   const std::string& name = route_->sticky_cookie;
   if (name.empty()) return;
-  const Endpoint* const known = FindSticky(route_->backends.endpoints, name, request_.fields);
+  const std::vector<Endpoint> backends = StickyBackends(*route_);
+  const Endpoint* const known = FindSticky(backends, name, request_.fields);
   if (known != nullptr && *known == report_.backend) return;
   const bool secure = connection_->report().front.tls != nullptr;
   response.fields.Add("set-cookie", StickyCookie(name, report_.backend, route_->path, secure));

@@ -36,7 +36,7 @@ void Wipe(std::string& text) {
 
 absl::Status CheckOptions(const RedisTicketKeysOptions& options) {
   const auto refuse = [](const char* what) { return KeysError(ErrorCode::kConfiguration, what); };
-  if (absl::Status dialable = options.redis.CheckDialable(); !dialable.ok()) return dialable;
+  if (absl::Status usable = CheckBackends(options.redis); !usable.ok()) return usable;
   if (options.name.empty()) return refuse("the ticket keys in Redis have no name");
   if (options.password.empty() && !options.user.empty()) {
     return refuse("a user of Redis needs a password");
@@ -100,9 +100,19 @@ void RedisTicketKeys::BeginLook() {
                                                         absl::FormatDuration(options_.timeout))));
   });
   if (connection_ != nullptr) return AskForKeys();
-  dial_ = dialer_.Connect(options_.redis, [this](absl::StatusOr<std::unique_ptr<Transport>> made) {
-    OnDialed(std::move(made));
-  });
+  DialRedis();
+}
+
+void RedisTicketKeys::DialRedis() {
+  const std::vector<Endpoint> servers = EndpointsNow(options_.redis);
+  if (servers.empty()) {
+    no_server_ = scheduler_.RunAfter(absl::ZeroDuration(),
+                                     [this] { EndLook(NoBackendError(options_.redis)); });
+    return;
+  }
+  dial_ = dialer_.Connect(
+      servers[dials_++ % servers.size()],
+      [this](absl::StatusOr<std::unique_ptr<Transport>> made) { OnDialed(std::move(made)); });
 }
 
 void RedisTicketKeys::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> transport) {

@@ -15,16 +15,16 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "integrations/redis/redis_connection.h"
-#include "trestle/base/endpoint.h"
 #include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
+#include "trestle/proxy/backends.h"
 #include "trestle/tls/ticket_key_ring.h"
 #include "trestle/tls/ticket_keys.h"
 
 namespace trestle {
 
 struct RedisTicketKeysOptions {
-  Endpoint redis;        ///< Required.
+  Backends redis;        ///< Required. Used in turn; by the next read after one that failed.
   std::string user;      ///< The ACL user; empty for the default one.
   std::string password;  ///< Empty: no authentication.
   /// The Redis key that holds the ticket keys, in the form of FormatTicketKeys. Any reader of it
@@ -79,6 +79,7 @@ class RedisTicketKeys {
 
   // The steps of one read, in order, as far as needed.
   void BeginLook();
+  void DialRedis();
   void OnDialed(absl::StatusOr<std::unique_ptr<Transport>> transport);
   void OnAdmitted(RedisReply reply);
   void AskForKeys();
@@ -103,6 +104,8 @@ class RedisTicketKeys {
   absl::Status status_;
   std::vector<TicketKey> keys_;  // The last keys in Redis; empty before the first read.
   bool looked_at_nothing_ = false;
+  size_t dials_ = 0;
+  Timer no_server_;
 
   std::unique_ptr<Dial> dial_;
   std::unique_ptr<RedisConnection> connection_;  // Kept between reads.

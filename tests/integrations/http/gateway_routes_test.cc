@@ -274,5 +274,22 @@ TEST(RouteTargetTest, FillsInLocations) {
   EXPECT_EQ(filled("/new", "*"), "-");
 }
 
+TEST(GatewayRoutesTest, ANameIsItsOwnCertificateName) {
+  const auto one = ParseGatewayRoute("app.test=https://api.internal:443");
+  ASSERT_TRUE(one.ok()) << one.status();
+  EXPECT_EQ(one->backend_name, "api.internal");
+  ASSERT_EQ(one->backends.names.size(), 1u);
+  const auto service = ParseGatewayRoute("app.test=https://_https._tcp.api.internal");
+  ASSERT_TRUE(service.ok()) << service.status();
+  EXPECT_EQ(service->backend_name, "api.internal");
+  const auto two = ParseGatewayRoute("app.test=https://a.internal:443+b.internal:443");
+  ASSERT_TRUE(two.ok()) << two.status();
+  EXPECT_EQ(two->backend_name, "") << "the names differ, so that one must be given";
+  const auto given = ParseGatewayRoute("app.test=https://api.internal:443@other.internal");
+  ASSERT_TRUE(given.ok()) << given.status();
+  EXPECT_EQ(given->backend_name, "other.internal");
+  EXPECT_TRUE(ParseGatewayRoutesFile("app.test=https://api.internal:443").ok());
+}
+
 }  // namespace
 }  // namespace trestle

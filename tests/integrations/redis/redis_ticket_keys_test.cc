@@ -333,6 +333,21 @@ TEST_F(RedisTicketKeysTest, ItMayBeDestroyedInAnyState) {
   }
 }
 
+TEST_F(RedisTicketKeysTest, ANameOfRedisIsDialedWhereItIsNow) {
+  const auto group = std::make_shared<BackendGroup>("redis.internal:6379");
+  RedisTicketKeysOptions options = Options();
+  options.redis = Backends();
+  options.redis.group = group;
+  Node& node = StartNode(options);
+  loop_.RunFor(2 * kLook);
+  EXPECT_EQ(GetError(node.last_failure)->code, ErrorCode::kNoBackend);
+  EXPECT_EQ(GetError(node.last_failure)->detail, "no address is known now of redis.internal:6379");
+  group->Replace(std::make_shared<BackendGroup::List>(
+      BackendGroup::List{{endpoint_, nullptr, 0, kUnitWeight}}));
+  loop_.RunFor(2 * kLook);
+  EXPECT_TRUE(node.keys->status().ok()) << node.keys->status();
+}
+
 TEST_F(RedisTicketKeysTest, InvalidOptionsAreRejected) {
   const auto refused = [&](auto change) {
     RedisTicketKeysOptions options = Options();
