@@ -20,8 +20,8 @@
 
 namespace trestle::e2e {
 
-/// True in a build with a sanitizer. Its runtime does not start in a process with a limited address
-/// space or file size.
+/// True in a build with a sanitizer. Its runtime does not start in a limited address space, and its
+/// own memory grows with each allocation.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 inline constexpr bool kSanitized = true;
 #elif defined(__has_feature)
