@@ -73,6 +73,7 @@ struct NameChange {
 class NameObserver {
  public:
   virtual ~NameObserver() = default;
+  /// Called after each change. Must not destroy the ResolvedBackends.
   virtual void OnNameChanged(const NameChange& change) = 0;
 };
 
