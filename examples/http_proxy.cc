@@ -1,6 +1,7 @@
 // An HTTP gateway: terminates clients' TLS and reads each request of HTTP/1.1 and HTTP/2. It sends
 // the request to the backend of its host and path, in clear text (offload) or over TLS (bridging).
 
+#include <cstddef>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -30,6 +31,8 @@
 #include "integrations/http/http_gateway.h"
 #include "integrations/http/request_judge.h"
 #include "integrations/modsecurity/modsecurity_guard.h"
+#include "integrations/prometheus/gateway_metrics.h"
+#include "trestle/io/scheduler.h"
 #include "trestle/linux/thread_pool.h"
 #include "trestle/proxy/tls_terminator.h"
 
@@ -54,11 +57,26 @@ constexpr char kUsage[] =
     "      --routes='app.test/=http://127.0.0.1:8080,"
     "app.test/api=https://127.0.0.1:9443@api.internal'";
 
+// How old the pools on the admin page may be.
+constexpr absl::Duration kPoolsInterval = absl::Seconds(1);
+
 // The gateway of one thread.
 struct ThreadGateway final : public trestle::examples::ThreadPart {
   void BeginDrain() override { gateway->BeginDrain(); }
+
+  // Tells `metrics` of the pool, from time to time.
+  void TellPools(trestle::Scheduler& loop, trestle::GatewayMetrics& metrics, size_t thread) {
+    metrics.SetPools(thread, gateway->pool_targets());
+    pools_ = loop.RunAfter(kPoolsInterval,
+                           [this, &loop, &metrics, thread] { TellPools(loop, metrics, thread); });
+  }
+
+  std::unique_ptr<trestle::HttpObserver> observer;
   std::unique_ptr<trestle::RequestJudge> judge;  // Null without --waf.
   std::unique_ptr<HttpGateway> gateway;
+
+ private:
+  trestle::Timer pools_;
 };
 
 // The web application firewall of --waf.
@@ -107,6 +125,8 @@ class Gateways {
   void Add(trestle::Scheduler& loop, HttpGateway& gateway) {
     gateways_.push_back({&loop, &gateway});
   }
+
+  size_t size() const { return gateways_.size(); }
 
   void Use(const std::shared_ptr<const GatewayRoutes>& routes,
            const std::shared_ptr<const trestle::ClientTlsConfig>& back_tls) {
@@ -188,6 +208,9 @@ int main(int argc, char** argv) {
   if (waf != nullptr) rules = waf->Reload();
 
   RequestLog log;
+  HttpObserver* const requests = flags.log_requests ? &log : nullptr;
+  const auto metrics = std::make_shared<GatewayMetrics>();
+  if (admin != nullptr) admin->Add(metrics, [metrics] { return metrics->pools(); });
   Gateways gateways;
   AlsoReloaded reload;
   auto loaded = routes;
@@ -208,8 +231,8 @@ int main(int argc, char** argv) {
 
   ProxyHost host(host_options);
   host.SetWatcher(admin.get());
-  WorkerPartFactory redirect = OrExit(RedirectPart::FactoryFromFlags(
-      connection_options.limiter, flags.log_requests ? &log : nullptr));
+  WorkerPartFactory redirect =
+      OrExit(RedirectPart::FactoryFromFlags(connection_options.limiter, requests));
   if (redirect) host.SetWorkerPart(std::move(redirect));
   ServeTls(host, *front, back.get(), 0, std::move(reload));
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
@@ -223,10 +246,12 @@ int main(int argc, char** argv) {
     auto part = std::make_unique<ThreadGateway>();
     if (waf != nullptr) part->judge = waf->NewJudge(scheduler, flags.judged_bytes);
     options.judge = part->judge.get();
+    if (admin != nullptr) part->observer = metrics->NewObserver(requests);
     auto gateway = HttpGateway::Create(scheduler, dialer, std::move(options),
-                                       flags.log_requests ? &log : nullptr);
+                                       admin != nullptr ? part->observer.get() : requests);
     if (!gateway.ok()) return gateway.status();
     part->gateway = *std::move(gateway);
+    if (admin != nullptr) part->TellPools(scheduler, *metrics, gateways.size());
     gateways.Add(scheduler, *part->gateway);
     TlsTerminatorOptions terminator;
     terminator.front_tls = front->config();

@@ -139,6 +139,12 @@ Admin::Admin(const Endpoint& listen, CertificateMonitorOptions options, Source s
   metrics_.SetLostRecords(LostRecords);
 }
 
+void Admin::Add(std::shared_ptr<::prometheus::Collectable> metrics,
+                absl::AnyInvocable<std::vector<PoolLegs>()> pools) {
+  metrics_.Add(std::move(metrics));
+  pools_ = std::move(pools);
+}
+
 absl::Status Admin::Start(EpollLoop& main_loop) {
   main_loop_ = &main_loop;
   dialer_ = std::make_unique<TcpDialer>(main_loop);
@@ -208,6 +214,7 @@ void Admin::OnCertificateEvent(const CertificateEvent& event) {
 
 void Admin::Refresh() {
   metrics_.SetCertificates(monitor_->Snapshot());
+  if (pools_) server_->SetPools(pools_());
   refresh_ = main_loop_->RunAfter(kRefresh, [this] { Refresh(); });
 }
 

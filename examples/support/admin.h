@@ -62,6 +62,10 @@ class Admin final : public ProxyHostWatcher, private CertificateListener {
   /// Creates it from the flags --admin and --probe_interval; null without --admin.
   static absl::StatusOr<std::unique_ptr<Admin>> FromFlags(Source source);
 
+  /// Shows more metrics, and pools. `pools` is called on the main thread. Call it before `Start`.
+  void Add(std::shared_ptr<::prometheus::Collectable> metrics,
+           absl::AnyInvocable<std::vector<PoolLegs>()> pools);
+
   absl::Status Start(EpollLoop& main_loop) override;
   std::unique_ptr<ConnectionObserver> NewObserver(ConnectionObserver* next) override;
   void OnServing() override {}
@@ -82,6 +86,7 @@ class Admin final : public ProxyHostWatcher, private CertificateListener {
   Source source_;
   std::vector<RouteLegs> routes_;
   ProxyMetrics metrics_;
+  absl::AnyInvocable<std::vector<PoolLegs>()> pools_;  // Empty: none.
   EpollLoop* main_loop_ = nullptr;
   std::unique_ptr<TcpDialer> dialer_;
   std::unique_ptr<CertificateMonitor> monitor_;

@@ -55,6 +55,7 @@ class BackendPool::Group {
   bool unused() const { return connections_.empty() && waiting_.empty(); }
   size_t connections() const { return connections_.size(); }
   size_t waiting() const { return waiting_.size(); }
+  BackendTargetStats stats() const;
   const BackendTarget& target() const { return target_; }
 
  private:
@@ -321,6 +322,13 @@ void BackendPool::Group::Drop(Connection& connection) {
   pool_.turns_.Bury(std::move(dead));
 }
 
+BackendTargetStats BackendPool::Group::stats() const {
+  const auto idle = std::count_if(connections_.begin(), connections_.end(),
+                                  [](const std::unique_ptr<Connection>& c) { return c->idle(); });
+  return {target_.scheme,      target_.endpoint,          target_.server_name,
+          connections_.size(), static_cast<size_t>(idle), waiting_.size()};
+}
+
 void BackendPool::Group::Sweep(MonotonicTime now) {
   for (const std::unique_ptr<Connection>& connection : connections_) {
     if (connection->IsExpired(now)) connection->Close();
@@ -358,6 +366,14 @@ BackendPoolStats BackendPool::stats() const {
   stats.opened = opened_;
   stats.reused = reused_;
   return stats;
+}
+
+std::vector<BackendTargetStats> BackendPool::targets() const {
+  std::vector<BackendTargetStats> targets;
+  for (const auto& [key, group] : groups_) {
+    if (!group->unused()) targets.push_back(group->stats());
+  }
+  return targets;
 }
 
 void BackendPool::ArmSweep() {

@@ -89,6 +89,16 @@ struct BackendPoolStats {
   uint64_t reused = 0;
 };
 
+/// The same for one kind of connection.
+struct BackendTargetStats {
+  BackendScheme scheme = BackendScheme::kHttp;
+  Endpoint endpoint;
+  std::string server_name;
+  size_t connections = 0;  ///< Open and opening ones.
+  size_t idle = 0;         ///< Of these, open ones without a request.
+  size_t waiting = 0;      ///< Requests.
+};
+
 /// Connections with unsolicited bytes, or whose peer has ended them, are never used.
 class BackendPool {
  public:
@@ -107,6 +117,9 @@ class BackendPool {
   void Forget(BackendWaiter& waiter);
 
   BackendPoolStats stats() const;
+
+  /// Returns the numbers of each target that has connections or waiting requests.
+  std::vector<BackendTargetStats> targets() const;
 
  private:
   class Connection;

@@ -99,5 +99,6 @@ void HttpGateway::BeginDrain() {
 size_t HttpGateway::open_connections() const { return core_->connections.size(); }
 size_t HttpGateway::open_requests() const { return core_->exchanges.size(); }
 BackendPoolStats HttpGateway::pool_stats() const { return core_->pool.stats(); }
+std::vector<BackendTargetStats> HttpGateway::pool_targets() const { return core_->pool.targets(); }
 
 }  // namespace trestle

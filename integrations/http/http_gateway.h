@@ -134,6 +134,7 @@ class HttpGateway final : public ConnectionHandler {
   size_t open_requests() const;
 
   BackendPoolStats pool_stats() const;
+  std::vector<BackendTargetStats> pool_targets() const;
 
  private:
   explicit HttpGateway(std::unique_ptr<GatewayCore> core);

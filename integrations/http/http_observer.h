@@ -62,15 +62,20 @@ struct HttpRequestReport {
   uint64_t bytes_out = 0;  ///< Of the response's body.
   Endpoint backend;        ///< The last one tried; kNone without one.
   HttpVersion backend_version = HttpVersion::kHttp11;
-  bool backend_reused = false;  ///< Its connection was kept from an earlier request.
-  bool cached = false;          ///< The response came from the cache.
-  int tries = 0;                ///< Backends and connections that were tried.
+  bool backend_reached = false;  ///< A connection to it got the request.
+  bool backend_reused = false;   ///< Its connection was kept from an earlier request.
+  bool cached = false;           ///< The response came from the cache.
+  int tries = 0;                 ///< Backends and connections that were tried.
 };
 
 /// Called on the loop's thread. Must not destroy the gateway.
 class HttpObserver {
  public:
   virtual ~HttpObserver() = default;
+
+  /// Called once the route of a request is known: `HttpRequestReport::route` isn't empty from then
+  /// on.
+  virtual void OnRouted(const HttpRequestReport&) {}
 
   /// Called once for each request, at its end.
   virtual void OnRequest(const HttpRequestReport& report) = 0;

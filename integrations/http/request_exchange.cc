@@ -246,6 +246,7 @@ void RequestExchange::OnConnection(BackendConnection& connection) {
   in_pool_ = false;
   core_.picker.Succeeded(candidates_[candidate_].endpoint);
   report_.backend_version = connection.version();
+  report_.backend_reached = true;
   report_.backend_reused = connection.reused();
   state_ = State::kWaiting;
   Progress();

@@ -31,6 +31,7 @@ std::optional<HttpRefusal> RequestExchange::ChooseRoute(const HttpRequest& reque
   route_ = core_.options.routes->Find(query, refusal);
   if (route_ == nullptr) return refusal;
   report_.route = route_->name();
+  if (core_.observer != nullptr) core_.observer->OnRouted(report_);
   if (route_->redirect.has_value()) return std::nullopt;
   if (route_->rewrite.has_value()) {
     back_target_ = ReplacePrefix(request.target, route_->path, *route_->rewrite);

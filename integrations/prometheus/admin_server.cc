@@ -25,12 +25,18 @@ void AdminServer::SetRoutes(std::vector<RouteLegs> routes) {
   routes_ = std::move(routes);
 }
 
+void AdminServer::SetPools(std::vector<PoolLegs> pools) {
+  absl::MutexLock lock(&mutex_);
+  pools_ = std::move(pools);
+}
+
 LegsView AdminServer::View() const {
   LegsView view;
   view.certificates = metrics_.certificates();
   view.ech = metrics_.ech_counts();
   absl::MutexLock lock(&mutex_);
   view.routes = routes_;
+  view.pools = pools_;
   return view;
 }
 

@@ -40,6 +40,9 @@ class AdminServer {
   /// Replaces the routes on the page and in /legs. Thread-safe.
   void SetRoutes(std::vector<RouteLegs> routes) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  /// Replaces the pools on the page and in /legs. Thread-safe.
+  void SetPools(std::vector<PoolLegs> pools) ABSL_LOCKS_EXCLUDED(mutex_);
+
   const Endpoint& endpoint() const { return pages_->endpoint(); }
 
  private:
@@ -53,6 +56,7 @@ class AdminServer {
   const ProxyMetrics& metrics_;
   mutable absl::Mutex mutex_;
   std::vector<RouteLegs> routes_ ABSL_GUARDED_BY(mutex_);
+  std::vector<PoolLegs> pools_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> draining_ = false;
   std::unique_ptr<PageServer> pages_;  // Last: its thread uses the others.
 };

@@ -298,6 +298,23 @@ Json EchJson(const EchCounts& counts) {
       {"configs", configs}, {"no_key", counts.no_key}, {"inner_in_clear", counts.inner_in_clear}};
 }
 
+std::string PoolsHtml(const std::vector<PoolLegs>& pools) {
+  std::string html =
+      "<h2>Kept connections</h2>\n<table>\n<tr><th>Backend</th><th>Connections</th>"
+      "<th>Waiting requests</th></tr>\n";
+  for (const PoolLegs& pool : pools) {
+    absl::StrAppend(&html, "<tr><td>", Escaped(pool.scheme), "://", Escaped(pool.backend),
+                    "<br><small>", Escaped(pool.name), "</small></td><td>", pool.connections,
+                    ", idle ", pool.idle, "</td><td>", pool.waiting, "</td></tr>\n");
+  }
+  return absl::StrCat(html, "</table>\n");
+}
+
+Json PoolJson(const PoolLegs& pool) {
+  return {{"scheme", pool.scheme},           {"backend", pool.backend}, {"name", pool.name},
+          {"connections", pool.connections}, {"idle", pool.idle},       {"waiting", pool.waiting}};
+}
+
 }  // namespace
 
 std::string LegsPage(const LegsView& view, absl::Time now) {
@@ -307,11 +324,12 @@ std::string LegsPage(const LegsView& view, absl::Time now) {
   std::string text;
   for (const Row& row : rows) text += RowHtml(row, view, now);
   if (text.empty()) text = "<tr><td colspan=\"3\">No certificates are watched.</td></tr>\n";
-  return absl::StrCat(
-      kHead, "<p>", absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", now, absl::UTCTimeZone()),
-      "; <a href=\"/legs\">JSON</a>, <a href=\"/metrics\">metrics</a></p>\n",
-      "<table>\n<tr><th>Route</th><th>Front leg</th><th>Back leg</th></tr>\n", text, "</table>\n",
-      view.ech.has_value() ? EchHtml(*view.ech) : "", "</body></html>\n");
+  return absl::StrCat(kHead, "<p>",
+                      absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", now, absl::UTCTimeZone()),
+                      "; <a href=\"/legs\">JSON</a>, <a href=\"/metrics\">metrics</a></p>\n",
+                      "<table>\n<tr><th>Route</th><th>Front leg</th><th>Back leg</th></tr>\n", text,
+                      "</table>\n", view.ech.has_value() ? EchHtml(*view.ech) : "",
+                      view.pools.empty() ? "" : PoolsHtml(view.pools), "</body></html>\n");
 }
 
 std::string LegsJson(const LegsView& view, absl::Time now) {
@@ -323,6 +341,7 @@ std::string LegsJson(const LegsView& view, absl::Time now) {
   for (const CertificateStatus& status : view.certificates) legs.push_back(LegJson(status, now));
   Json document = {{"time", JsonTime(now)}, {"routes", routes}, {"legs", legs}};
   if (view.ech.has_value()) document["ech"] = EchJson(*view.ech);
+  for (const PoolLegs& pool : view.pools) document["pools"].push_back(PoolJson(pool));
   return document.dump(2, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace) + "\n";
 }
 

@@ -2,6 +2,7 @@
 #ifndef TRESTLE_INTEGRATIONS_PROMETHEUS_LEGS_PAGE_H_
 #define TRESTLE_INTEGRATIONS_PROMETHEUS_LEGS_PAGE_H_
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,21 +24,34 @@ struct RouteLegs {
       back_name;  ///< The name under which the backends' certificates are watched; may be empty.
 };
 
+/// The kept connections to one backend, of all threads.
+struct PoolLegs {
+  std::string scheme;  ///< "http", "https", "h2c".
+  std::string backend;
+  std::string name;  ///< In the backend's certificate; empty without TLS.
+  size_t connections = 0;
+  size_t idle = 0;     ///< Of these.
+  size_t waiting = 0;  ///< Requests that wait for one.
+};
+
 struct LegsView {
   std::vector<RouteLegs> routes;
   std::vector<CertificateStatus> certificates;
   std::optional<EchCounts> ech = {};  ///< Empty if routers open no encrypted hellos.
+  std::vector<PoolLegs> pools = {};   ///< Of an HTTP gateway.
 };
 
 /// Returns an HTML page. It shows each route with its two legs side by side, their remaining days,
 /// their chains and last failures, the earliest expiry first. Certificates without a route follow
-/// in the same form, then the counts of encrypted hellos. The page loads nothing and runs nothing;
-/// text from certificates is escaped.
+/// in the same form, then the counts of encrypted hellos and the pools. The page loads nothing and
+/// runs nothing; text from certificates is escaped.
 std::string LegsPage(const LegsView& view, absl::Time now);
 
 /// Returns the same as JSON: {"time", "routes": [{"name", "mode", "front", "back", …}], "legs":
 /// [{"leg", "name", "source", "endpoint", …}], "ech": {"configs": [{"config_id", …}], "no_key",
-/// …}}. "front" and "back" are indexes into "legs". "ech" is missing where routers open no hellos.
+/// …}, "pools": [{"scheme", "backend", "name", "connections", "idle", "waiting"}]}. "front" and
+/// "back" are indexes into "legs". "ech" is missing where routers open no hellos, "pools" without
+/// any.
 std::string LegsJson(const LegsView& view, absl::Time now);
 
 }  // namespace trestle

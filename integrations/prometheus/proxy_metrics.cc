@@ -384,6 +384,11 @@ std::vector<CertificateStatus> ProxyMetrics::certificates() const {
   return certificates_;
 }
 
+void ProxyMetrics::Add(std::shared_ptr<::prometheus::Collectable> more) {
+  absl::MutexLock lock(&mutex_);
+  more_.push_back(std::move(more));
+}
+
 void ProxyMetrics::CountReload(bool good) { families_->Reloaded(good); }
 
 void ProxyMetrics::CountAcceptFailure() { families_->AcceptFailed(); }
@@ -420,6 +425,9 @@ std::string ProxyMetrics::Text(absl::Time now) const {
     const absl::Time since = sealing_since_ ? sealing_since_(now) : absl::InfinitePast();
     if (since != absl::InfinitePast()) families.push_back(TicketKeyFamily(now - since));
     if (lost_records_) families.push_back(LostRecordsFamily(lost_records_()));
+    for (const std::shared_ptr<::prometheus::Collectable>& source : more_) {
+      for (MetricFamily& family : source->Collect()) families.push_back(std::move(family));
+    }
   }
   std::ostringstream text;
   ::prometheus::TextSerializer().Serialize(text, families);

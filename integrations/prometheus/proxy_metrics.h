@@ -14,6 +14,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "prometheus/collectable.h"
 #include "prometheus/registry.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/tls/ech_key_opener.h"
@@ -57,6 +58,9 @@ class ProxyMetrics {
   /// Returns these counts; nothing before `SetEchCounts`.
   std::optional<EchCounts> ech_counts() const ABSL_LOCKS_EXCLUDED(mutex_);
 
+  /// Adds the metrics of another source, which may be called from any thread.
+  void Add(std::shared_ptr<::prometheus::Collectable> more) ABSL_LOCKS_EXCLUDED(mutex_);
+
   /// Counts a reload. Each successful one is a generation; the initial set-up is generation 1.
   void CountReload(bool good);
 
@@ -78,6 +82,7 @@ class ProxyMetrics {
   mutable absl::AnyInvocable<std::map<std::string, uint64_t>()> lost_records_
       ABSL_GUARDED_BY(mutex_);
   mutable absl::AnyInvocable<EchCounts()> ech_counts_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<::prometheus::Collectable>> more_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace trestle

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -209,6 +210,25 @@ TEST_F(HttpProxyTest, ResponsesGetAndLoseFields) {
     EXPECT_THAT(Get(*proxy, version, "/fields"), HasSubstr(" edge\""));
     EXPECT_EQ(Get(*proxy, version, "/x", {"-H", "Via: 1.1 edge"}), "508 Loop Detected\n");
   }
+}
+
+TEST_F(HttpProxyTest, TheAdminServerHasRoutesAndPools) {
+  const auto proxy = Start({"--admin=127.0.0.1:0", "--threads=2"});
+  EXPECT_TRUE(proxy->WaitForLog("admin on 127.0.0.1:")) << proxy->log();
+  const std::string log = proxy->log();
+  const std::string rest = log.substr(log.find("admin on ") + 9);
+  const std::string admin = rest.substr(0, rest.find('\n'));
+  const auto page = [&](const std::string& path) {
+    return RunCommand({FindProgram("curl"), "--silent", absl::StrCat("http://", admin, path)},
+                      kPatience)
+        .output;
+  };
+  EXPECT_THAT(Get(*proxy, "--http2", "/x"), StartsWith("http1 GET"));
+  EXPECT_THAT(Get(*proxy, "--http2", "/api/x"), StartsWith("tls GET"));
+  EXPECT_THAT(page("/metrics"), HasSubstr(absl::StrCat("trestle_http_requests_total{route=\"",
+                                                       kFrontName, "/api\",status=\"2xx\"} 1\n")));
+  EXPECT_TRUE(WaitUntil([&] { return absl::StrContains(page("/legs"), http1_); })) << page("/legs");
+  EXPECT_THAT(page("/"), HasSubstr(absl::StrCat("<td>http://", http1_)));
 }
 
 TEST_F(HttpProxyTest, AClearListenerLeadsToHttps) {

@@ -25,7 +25,7 @@ inline const Endpoint& BackendB() {
   return *kEndpoint;
 }
 
-class GatewayFixture : public ::testing::Test, private HttpObserver {
+class GatewayFixture : public ::testing::Test, protected HttpObserver {
  protected:
   GatewayFixture() : dialer(loop) {
     options.routes = *GatewayRoutes::Create(*ParseGatewayRoutes(
@@ -45,7 +45,9 @@ class GatewayFixture : public ::testing::Test, private HttpObserver {
   }
 
   HttpGateway& gateway() {
-    if (gateway_ == nullptr) gateway_ = *HttpGateway::Create(loop, dialer, options, this);
+    if (gateway_ == nullptr) {
+      gateway_ = *HttpGateway::Create(loop, dialer, options, observer != nullptr ? observer : this);
+    }
     return *gateway_;
   }
 
@@ -83,7 +85,8 @@ class GatewayFixture : public ::testing::Test, private HttpObserver {
   testing::SimulatedLoop loop;
   testing::MemoryDialer dialer;
   HttpGatewayOptions options;
-  Peers a;  // The connections to each backend.
+  HttpObserver* observer = nullptr;  // In place of `reports`.
+  Peers a;                           // The connections to each backend.
   Peers b;
   std::vector<HttpRequestReport> reports;
 

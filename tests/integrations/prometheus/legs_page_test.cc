@@ -118,5 +118,18 @@ TEST_F(LegsPageTest, EncryptedHellosAreShownIfRoutersOpenThem) {
   EXPECT_EQ(ech.at("configs").at(0).at("second_opened"), 10);
 }
 
+TEST_F(LegsPageTest, PoolsOfAGatewayAreShown) {
+  LegsView view;
+  EXPECT_THAT(LegsPage(view, now_), Not(HasSubstr("Kept connections")));
+  EXPECT_FALSE(Json::parse(LegsJson(view, now_)).contains("pools"));
+  view.pools = {{"https", "192.0.2.1:443", "back.test", 5, 3, 2}};
+  EXPECT_THAT(LegsPage(view, now_),
+              HasSubstr("<td>https://192.0.2.1:443<br><small>back.test</small></td>"
+                        "<td>5, idle 3</td><td>2</td>"));
+  EXPECT_EQ(Json::parse(LegsJson(view, now_)).at("pools"), Json::parse(R"([{"scheme": "https",
+      "backend": "192.0.2.1:443", "name": "back.test", "connections": 5, "idle": 3,
+      "waiting": 2}])"));
+}
+
 }  // namespace
 }  // namespace trestle::testing

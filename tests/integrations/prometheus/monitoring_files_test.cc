@@ -15,6 +15,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "integrations/prometheus/gateway_metrics.h"
 #include "integrations/prometheus/legs_page.h"
 #include "integrations/prometheus/proxy_metrics.h"
 #include "nlohmann/json.hpp"
@@ -64,6 +65,12 @@ TEST_F(MonitoringFilesTest, TheDocumentsUseExistingNames) {
   metrics_.SetTicketKeyTime([](absl::Time now) { return now; });
   metrics_.SetEchCounts([] { return EchCounts(); });
   metrics_.SetLostRecords([] { return std::map<std::string, uint64_t>{{"stderr", 0}}; });
+  const auto gateway = std::make_shared<GatewayMetrics>();
+  HttpRequestReport request;
+  request.reason = HttpReason::kDenied;
+  gateway->NewObserver(nullptr)->OnRequest(request);
+  gateway->SetPools(0, {BackendTargetStats()});
+  metrics_.Add(gateway);
   CertificateStatus certificate = Certificate("a.test", kDay, kDay);
   certificate.chain[0].not_before = now_ - kDay;
   certificate.failure->subject = certificate.chain[0].subject;
