@@ -38,6 +38,11 @@ ABSL_FLAG(uint64_t, cache_bytes, 0,
           "among them; at least 64 KiB for each. 0: no cache");
 ABSL_FLAG(uint32_t, backend_connections, trestle::BackendPoolLimits().connections,
           "maximum number of connections of a thread to a backend; further requests wait");
+ABSL_FLAG(absl::Duration, backend_max_age, trestle::BackendPoolLimits().max_age,
+          "age from which a connection to a backend gets no further requests");
+ABSL_FLAG(uint64_t, min_body_rate, trestle::MinimumRate().bytes_per_second,
+          "bytes per second that a client must send of a body, and read of a response, over 30 "
+          "seconds of its own delay; 0: no limit");
 ABSL_FLAG(bool, log_requests, false,
           "writes one line of JSON about each request to standard error");
 ABSL_FLAG(absl::Duration, hsts, absl::ZeroDuration(),
@@ -77,6 +82,8 @@ absl::StatusOr<GatewayFlags> GatewayFromFlags(int threads) {
   if (cache_bytes > 0 && options.cache_bytes < kMinCacheBytes) {
     return FlagError("cache_bytes", "must be 0, or at least 65536 for each of --threads");
   }
+  options.pool.max_age = absl::GetFlag(FLAGS_backend_max_age);
+  options.body_rate.bytes_per_second = absl::GetFlag(FLAGS_min_body_rate);
   options.hsts.max_age = absl::GetFlag(FLAGS_hsts);
   options.hsts.subdomains = absl::GetFlag(FLAGS_hsts_subdomains);
   if (absl::Status bad = CheckHsts(options.hsts); !bad.ok()) {

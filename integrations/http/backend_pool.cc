@@ -88,6 +88,9 @@ class BackendPool::Connection final : public Buried,
   bool IsStale() { return idle() && !speaks_http2() && !wire_->IsSilent(); }
 
   bool IsExpired(MonotonicTime now) const;
+  bool IsOld(MonotonicTime now) const {
+    return open() && !over_ && now - opened_ >= pool_.pool_limits_.max_age;
+  }
   void Close() { codec_->Drain(); }
   void Abort();
 
@@ -121,6 +124,7 @@ class BackendPool::Connection final : public Buried,
   Http1Client* http1_ = nullptr;
   std::unique_ptr<ClientCodec> codec_;  // After wire_, which it calls.
   uint64_t requests_ = 0;
+  MonotonicTime opened_;
   MonotonicTime idle_since_;
   bool over_ = false;
 };
@@ -179,7 +183,7 @@ void BackendPool::Connection::OnHandshake(absl::Status status) {
 
 void BackendPool::Connection::Begin(std::unique_ptr<Transport> transport, bool http2) {
   limit_.reset();
-  idle_since_ = pool_.scheduler_.MonotonicNow();
+  opened_ = idle_since_ = pool_.scheduler_.MonotonicNow();
   const bool tls = group_.target().scheme == BackendScheme::kHttps;
   wire_ = std::make_unique<HttpWire>(pool_.turns_, pool_.scheduler_, std::move(transport), *this,
                                      /*linger=*/false);
@@ -331,7 +335,7 @@ BackendTargetStats BackendPool::Group::stats() const {
 
 void BackendPool::Group::Sweep(MonotonicTime now) {
   for (const std::unique_ptr<Connection>& connection : connections_) {
-    if (connection->IsExpired(now)) connection->Close();
+    if (connection->IsExpired(now) || connection->IsOld(now)) connection->Close();
   }
 }
 

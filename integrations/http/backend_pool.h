@@ -53,6 +53,9 @@ struct BackendPoolLimits {
   /// How long a connection is kept without a request. A backend's `Keep-Alive: timeout` shortens
   /// it.
   absl::Duration idle_time = absl::Seconds(30);
+  /// The age from which a connection gets no further requests; those in progress finish. Bounds how
+  /// long an earlier address of a name, or an earlier certificate, stays in use.
+  absl::Duration max_age = absl::Hours(1);
   /// For connecting, and again for the TLS handshake.
   absl::Duration open_timeout = absl::Seconds(5);
 };

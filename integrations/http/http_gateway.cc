@@ -29,8 +29,9 @@ absl::Status CheckOptions(const HttpGatewayOptions& options) {
   const HttpLimits& limits = options.limits;
   if (limits.stream_bytes == 0 || limits.streams == 0 || limits.head.head_bytes == 0 ||
       limits.head.fields == 0 || limits.head.target_bytes == 0 || options.body_bytes == 0 ||
-      options.pool.connections == 0) {
-    return ConfigurationError("each limit of the gateway must be at least 1");
+      options.pool.connections == 0 || options.pool.max_age <= absl::ZeroDuration() ||
+      options.body_rate.window <= absl::ZeroDuration()) {
+    return ConfigurationError("each limit of the gateway must be more than zero");
   }
   if (absl::Status status = CheckTimeouts(options.timeouts); !status.ok()) return status;
   if (absl::Status status = CheckHsts(options.hsts); !status.ok()) return status;

@@ -23,6 +23,7 @@
 #include "integrations/http/gateway_routes.h"
 #include "integrations/http/http_exchange.h"
 #include "integrations/http/http_observer.h"
+#include "integrations/http/rate_meter.h"
 #include "integrations/http/request_judge.h"
 #include "integrations/http/response_fields.h"
 #include "integrations/http1/forwarded_fields.h"
@@ -78,6 +79,9 @@ struct HttpGatewayOptions {
   HttpLimits limits;
   HttpTimeouts timeouts;
   BackendPoolLimits pool;
+  /// For bodies that a client sends before its response begins (status 408), and that it reads (the
+  /// response is cut). Streams of small messages, as of gRPC, may need 0.
+  MinimumRate body_rate;
   /// Maximum bytes of a request's body. Status 413.
   uint64_t body_bytes = std::numeric_limits<uint64_t>::max();
   /// The fields that tell backends of the client; also what is removed from requests.

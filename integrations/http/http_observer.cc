@@ -28,6 +28,8 @@ absl::string_view EnumName(HttpReason reason) {
       return "head_timeout";
     case HttpReason::kBodyTimeout:
       return "body_timeout";
+    case HttpReason::kBodyTooSlow:
+      return "body_too_slow";
     case HttpReason::kDenied:
       return "denied";
     case HttpReason::kJudgeBusy:
@@ -48,6 +50,8 @@ absl::string_view EnumName(HttpReason reason) {
       return "backend_closed";
     case HttpReason::kClientTimeout:
       return "client_timeout";
+    case HttpReason::kClientTooSlow:
+      return "client_too_slow";
     case HttpReason::kClientGone:
       return "client_gone";
   }

@@ -26,6 +26,7 @@ enum class HttpReason : uint8_t {
   kLoop,              ///< The request has passed this gateway before: 508.
   kHeadTimeout,       ///< 408.
   kBodyTimeout,       ///< 408.
+  kBodyTooSlow,       ///< The client sent less than the minimum rate: 408.
   kDenied,            ///< By the judge: its status.
   kJudgeBusy,         ///< Too many requests wait for their verdict, or it came too late: 503.
   kPoolFull,          ///< Too many requests wait for a connection: 503.
@@ -36,6 +37,7 @@ enum class HttpReason : uint8_t {
   kBadResponse,       ///< A malformed or ambiguous response: 502 or cut.
   kBackendClosed,     ///< The backend ended before its response was complete: 502 or cut.
   kClientTimeout,     ///< The client did not read its response: cut.
+  kClientTooSlow,     ///< The client read less than the minimum rate: cut.
   kClientGone,        ///< The client cancelled the request or left.
 };
 

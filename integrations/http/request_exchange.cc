@@ -281,7 +281,8 @@ void RequestExchange::OnNoConnection(const absl::Status& why) {
 void RequestExchange::OnRequestBody() {
   if (own_page_) return;
   Progress();
-  report_.bytes_in = request_body.passed();
+  const uint64_t before = std::exchange(report_.bytes_in, request_body.passed());
+  if (RefuseSlowBody(report_.bytes_in - before)) return;
   if (!tunnel_ && report_.bytes_in > core_.options.body_bytes) {
     return OnRequestRefused({413, "the body is over the limit"});
   }
@@ -291,6 +292,7 @@ void RequestExchange::OnRequestBody() {
 
 void RequestExchange::OnRequestTaken(size_t bytes) {
   Progress();
+  if (RefuseSlowBody(0)) return;
   taken_by_back_ += bytes;
   const size_t replayed = std::min(bytes, to_replay_);
   to_replay_ -= replayed;
@@ -342,6 +344,7 @@ void RequestExchange::SendResponse(HttpResponse response) {
 
 void RequestExchange::OnResponseBody() {
   Progress();
+  if (CutSlowReader(0)) return;
   KeepForCache();
   report_.bytes_out = response_body.passed();
   if (front_ != nullptr) front_->OnResponseBody();
@@ -349,6 +352,7 @@ void RequestExchange::OnResponseBody() {
 
 void RequestExchange::OnResponseTaken(size_t bytes) {
   Progress();
+  if (CutSlowReader(bytes)) return;
   if (back_ != nullptr) back_->OnResponseTaken(bytes);
 }
 

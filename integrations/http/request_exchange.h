@@ -15,6 +15,7 @@
 #include "integrations/http/http_cache.h"
 #include "integrations/http/http_exchange.h"
 #include "integrations/http/http_observer.h"
+#include "integrations/http/rate_meter.h"
 #include "integrations/http/request_judge.h"
 #include "integrations/http/turn_queue.h"
 #include "trestle/io/scheduler.h"
@@ -97,6 +98,8 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   // request_limits.cc
   void Progress();
   bool ClientOwesBody() const;
+  bool RefuseSlowBody(uint64_t bytes);
+  bool CutSlowReader(uint64_t bytes);
   absl::Duration LimitNow() const;
   void Arm();
   void OnLimit();
@@ -136,6 +139,8 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   MonotonicTime began_;
   MonotonicTime progress_;
   MonotonicTime armed_until_;
+  RateMeter request_rate_;
+  RateMeter response_rate_;
   Timer limit_;
   Timer continuation_;
 };

@@ -31,6 +31,27 @@ bool RequestExchange::ClientOwesBody() const {
   return request_.has_body && !request_body.ended() && request_body.empty();
 }
 
+// Measures the client's rate after it has sent `bytes`. Returns whether the request was answered.
+bool RequestExchange::RefuseSlowBody(uint64_t bytes) {
+  const bool kept = state_ == State::kJudging && judge_call_ == nullptr;
+  const bool owes = request_.has_body && !request_body.ended() &&
+                    (kept || (state_ == State::kWaiting && request_body.empty()));
+  const MonotonicTime now = core_.scheduler.MonotonicNow();
+  const bool over = state_ == State::kResponding || state_ == State::kOver || tunnel_;
+  if (!request_rate_.IsTooSlow(core_.options.body_rate, now, bytes, owes) || over) return false;
+  Answer(408, HttpReason::kBodyTooSlow, "the client sent its body below the minimum rate");
+  return true;
+}
+
+// Measures the client's rate after it has read `bytes`. Returns whether the response was cut.
+bool RequestExchange::CutSlowReader(uint64_t bytes) {
+  const bool owes = state_ == State::kResponding && !tunnel_ && !response_body.empty();
+  const MonotonicTime now = core_.scheduler.MonotonicNow();
+  if (!response_rate_.IsTooSlow(core_.options.body_rate, now, bytes, owes)) return false;
+  AbortFront(HttpReason::kClientTooSlow, "the client read its response below the minimum rate");
+  return true;
+}
+
 // An earlier timer finds out that it is early, and arms the next one.
 void RequestExchange::Arm() {
   const MonotonicTime due = progress_ + LimitNow();

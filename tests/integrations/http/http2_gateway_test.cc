@@ -57,8 +57,8 @@ struct Call final : public HttpExchange {
 /// An HTTP/2 client.
 class Http2Peer final : public HttpWireOwner {
  public:
-  Http2Peer(Scheduler& loop, std::unique_ptr<Transport> transport)
-      : turns_(loop), wire_(turns_, loop, std::move(transport), *this, false) {
+  Http2Peer(Scheduler& loop, std::unique_ptr<Transport> transport, const HttpLimits& limits = {})
+      : limits_(limits), turns_(loop), wire_(turns_, loop, std::move(transport), *this, false) {
     codec_ = std::make_unique<Http2Client>(limits_, wire_, "https");
     const TurnQueue::Turn turn(turns_);
     wire_.Start(*codec_);
@@ -93,13 +93,20 @@ class Http2Peer final : public HttpWireOwner {
     call.OnResponseBody();
   }
 
+  /// Takes bytes of a response that `holds`, which lets the gateway send as many.
+  void Take(Call& call, size_t bytes) {
+    const TurnQueue::Turn turn(turns_);
+    call.response_body.Consume(bytes);
+    call.stream->OnResponseTaken(bytes);
+  }
+
   size_t capacity() const { return codec_->capacity(); }
   bool over() const { return over_; }
 
  private:
   void OnWireOver(const absl::Status&) override { over_ = true; }
 
-  HttpLimits limits_;
+  const HttpLimits limits_;
   TurnQueue turns_;
   HttpWire wire_;
   std::unique_ptr<Http2Client> codec_;
@@ -163,6 +170,26 @@ TEST_F(Http2GatewayTest, RejectionsEndTheirStreamOnly) {
   EXPECT_EQ(dotted.response.status, 400);
   Send(*a[0], kOk);
   EXPECT_EQ(good.response.status, 200);
+}
+
+TEST_F(Http2GatewayTest, AResponseThatIsReadBelowTheRateIsReset) {
+  HttpLimits limits;
+  limits.stream_bytes = 2;
+  Http2Peer client(loop, Dial("h2"), limits);
+  Call slow;
+  slow.holds = true;
+  client.Start(slow, "GET", "/");
+  loop.RunReady();
+  Send(*a[0],
+       absl::StrCat("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n", std::string(5000, 'x')));
+  int seconds = 0;
+  while (!slow.failed.has_value()) {
+    ASSERT_LE(++seconds, 40);
+    client.Take(slow, 1);
+    loop.RunFor(absl::Seconds(1));
+  }
+  EXPECT_GE(seconds, 30);
+  EXPECT_EQ(Report().reason, HttpReason::kClientTooSlow);
 }
 
 TEST_F(Http2GatewayTest, ASlowStreamDelaysNoOther) {
@@ -281,7 +308,7 @@ class EchoServer final : public HttpWireOwner, public FrontHandler {
   }
   void OnWireOver(const absl::Status&) override {}
 
-  HttpLimits limits_;
+  const HttpLimits limits_;
   TurnQueue turns_;
   HttpWire wire_;
   std::vector<std::unique_ptr<Echo>> echoes_;
