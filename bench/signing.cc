@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -24,8 +25,12 @@
 #include "benchmark/benchmark.h"
 #include "integrations/openssl_signer/openssl_signer.h"
 #include "integrations/pkcs11/pkcs11_key.h"
+#include "integrations/remote_signer/remote_signer.h"
+#include "integrations/remote_signer/signing_server.h"
 #include "tests/integrations/pkcs11/soft_token.h"
 #include "trestle/linux/epoll_loop.h"
+#include "trestle/linux/tcp_dialer.h"
+#include "trestle/linux/tcp_listener.h"
 #include "trestle/linux/thread_pool.h"
 #include "trestle/pki/thread_pool_signer.h"
 #include "trestle/testing/test_pki.h"
@@ -43,9 +48,11 @@ constexpr char kHowToRead[] =
     "each up to the server's signed flight; and 2,000 times a second a call is posted to the "
     "loop.\n"
     "  p50_us, p99_us, max_us  how long these calls waited\n"
+    "  flight_us               median time of a handshake up to its flight\n"
     "  flights, refused        handshakes that got so far; that failed, as the signer was busy\n"
     "on_the_loop: the loop signs. openssl: it does so by the system's OpenSSL 3. 2_threads: a\n"
-    "ThreadPoolSigner signs. token: a token of SoftHSM does (PKCS #11), by 2 threads. slow_token:\n"
+    "ThreadPoolSigner signs. key_server: so it does behind a Unix-domain socket. token: a token of "
+    "SoftHSM does (PKCS #11), by 2 threads. slow_token:\n"
     "the same with 20 ms more for each signature, so that it is saturated: 100 of 500 a second.\n"
     "no_handshakes: what the\n"
     "machine does to a loop by itself. With fewer processors than threads, the system divides.";
@@ -87,19 +94,26 @@ class Handshakes {
     engines_.push_back(TlsEngine::NewServer(config_, loop_, Leg::kFront));
     TlsEngine& engine = *engines_.back();
     engine.received().Append(AsBytes(hello_));
-    engine.SetAnswerCallback(
-        [this, &engine] { loop_.PostFromAnyThread([this, &engine] { GoOn(engine); }); });
-    GoOn(engine);
+    const Clock::time_point began = Clock::now();
+    engine.SetAnswerCallback([this, &engine, began] {
+      loop_.PostFromAnyThread([this, &engine, began] { GoOn(engine, began); });
+    });
+    GoOn(engine, began);
   }
 
   size_t flights() const { return flights_; }
   size_t refused() const { return refused_; }
+  std::vector<double>& took_us() { return took_us_; }
 
  private:
-  void GoOn(TlsEngine& engine) {
+  void GoOn(TlsEngine& engine, Clock::time_point began) {
     engine.Handshake();
     if (engine.waits_for_answer()) return;
     ++(engine.status().ok() ? flights_ : refused_);
+    if (engine.status().ok()) {
+      const std::chrono::duration<double, std::micro> took = Clock::now() - began;
+      took_us_.push_back(took.count());
+    }
     engine.to_send().Clear();
   }
 
@@ -109,6 +123,7 @@ class Handshakes {
   std::vector<std::unique_ptr<TlsEngine>> engines_;
   size_t flights_ = 0;
   size_t refused_ = 0;
+  std::vector<double> took_us_;
 };
 
 // The token of SoftHSM, made when it is needed.
@@ -119,7 +134,10 @@ class BenchToken {
   }
 
   testing::SoftToken& Get() {
-    if (token_ == nullptr) token_ = std::make_unique<testing::SoftToken>(folder_);
+    if (token_ == nullptr) {
+      setenv("TRESTLE_TEST_RUNS_PROGRAMS", "1", 1);  // For softhsm2-util.
+      token_ = std::make_unique<testing::SoftToken>(folder_);
+    }
     return *token_;
   }
 
@@ -152,6 +170,42 @@ class TokenSigners final : public SignerMaker {
   const bool slow_;
 };
 
+// Signs in another thread's loop, behind a Unix-domain socket, as a key server does in another
+// process.
+class ServerSigners final : public SignerMaker, private SigningAudit {
+ public:
+  std::shared_ptr<const Signer> MakeSigner(std::shared_ptr<const PrivateKey> key) override {
+    ServedKey served;
+    served.name = "bench";
+    served.signer = ThreadPoolSigner(*ThreadPool::Create({2, 1024})).SignerFor(std::move(key));
+    served.clients = {"bench"};
+    SigningServerOptions options;
+    options.keys = {served};
+    server_ = *SigningServer::Create(*server_loop_, std::move(options), *this);
+    const Endpoint socket = Endpoint::Unix(absl::StrCat("@trestle-bench-", getpid()));
+    listener_ =
+        *TcpListener::Create(*server_loop_, socket, [this](std::unique_ptr<Transport> client) {
+          server_->Serve(std::move(client), {"bench"});
+        });
+    RemoteSignerOptions remote;
+    remote.server = socket;
+    const auto signer = *RemoteSigner::Create(*client_loop_, dialer_, std::move(remote));
+    for (EpollLoop* loop : {server_loop_.get(), client_loop_.get()}) {
+      std::thread([loop] { loop->Run(); }).detach();
+    }
+    return signer->SignerFor(served.spki_sha256);
+  }
+
+ private:
+  void OnRequest(const SigningRecord& /*record*/) override {}
+
+  const std::unique_ptr<EpollLoop> server_loop_ = *EpollLoop::Create();
+  const std::unique_ptr<EpollLoop> client_loop_ = *EpollLoop::Create();
+  TcpDialer dialer_{*client_loop_};
+  std::unique_ptr<SigningServer> server_;
+  std::unique_ptr<TcpListener> listener_;
+};
+
 double Percentile(const std::vector<double>& sorted, double share) {
   return sorted[std::min(sorted.size() - 1, static_cast<size_t>(share * sorted.size()))];
 }
@@ -182,6 +236,10 @@ void RunCase(benchmark::State& state, bool handshakes_asked, SignerMaker* signer
   state.counters["p50_us"] = Percentile(waited_us, 0.5);
   state.counters["p99_us"] = Percentile(waited_us, 0.99);
   state.counters["max_us"] = waited_us.back();
+  std::sort(handshakes.took_us().begin(), handshakes.took_us().end());
+  if (!handshakes.took_us().empty()) {
+    state.counters["flight_us"] = Percentile(handshakes.took_us(), 0.5);
+  }
   state.counters["flights"] = static_cast<double>(handshakes.flights());
   state.counters["refused"] = static_cast<double>(handshakes.refused());
 }
@@ -200,6 +258,8 @@ void RegisterAll(BenchToken& bench_token) {
   add("signing/rsa_2048/2_threads", true, signers);
   static auto* const openssl = OpenSslSigner::Create({})->release();
   add("signing/rsa_2048/openssl", true, openssl);
+  static auto* const server = new ServerSigners();
+  add("signing/rsa_2048/key_server", true, server);
   static auto* const token = new TokenSigners(bench_token, false);
   add("signing/rsa_2048/token", true, token);
   static auto* const slow_token = new TokenSigners(bench_token, true);

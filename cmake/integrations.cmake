@@ -2,7 +2,7 @@
 # floors don't have (docs/dependencies.md), and says which if it is missing. They are for hosts that add Trestle as a folder; they
 # are not installed.
 
-set(TRESTLE_ALL_INTEGRATIONS asio capture compression http http1 http2 modsecurity openssl_signer pkcs11 prometheus redis)
+set(TRESTLE_ALL_INTEGRATIONS asio capture compression http http1 http2 modsecurity openssl_signer pkcs11 prometheus redis remote_signer)
 
 # An INTERFACE library trestle_external_NAME of an installed library: its HEADER, its LIBRARIES, and the PACKAGE of Debian.
 function(trestle_external name)
@@ -161,4 +161,10 @@ if("redis" IN_LIST trestle_wanted)
     DEPS tls
     ABSEIL random_random
     EXTERNAL hiredis)
+endif()
+
+if("remote_signer" IN_LIST trestle_wanted)
+  trestle_integration(remote_signer
+    DEPS proxy
+    ABSEIL synchronization)
 endif()

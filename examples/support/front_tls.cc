@@ -24,11 +24,11 @@
 #include "trestle/tls/ticket_keys.h"
 
 ABSL_FLAG(std::string, cert, "", "PEM file with the certificate chain for clients, leaf first");
-ABSL_FLAG(
-    std::string, key, "",
-    "PEM file with the private key of --cert; or the URI of a key in a token (RFC 7512): "
-    "'pkcs11:token=T;object=O?module-path=/M.so&pin-source=/PIN', or two of them with a space "
-    "between: the second is used while the first fails");
+ABSL_FLAG(std::string, key, "",
+          "PEM file with the private key of --cert; or, for a key outside this process, "
+          "remote:unix:PATH or remote:IP:PORT of a key_server, or the URI of a token (RFC 7512): "
+          "'pkcs11:token=T;object=O?module-path=/M.so&pin-source=/PIN', or two URIs with a space "
+          "between: the second is used while the first fails");
 ABSL_FLAG(std::string, ocsp_file, "",
           "file with an OCSP response in DER for --cert, which is stapled while it is valid");
 ABSL_FLAG(

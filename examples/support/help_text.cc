@@ -36,6 +36,7 @@ constexpr Subject kSubjects[] = {
     {"How servers are spoken to", "leg_probe.cc"},
     {"Encrypted ClientHellos", "ech_tool.cc ech_keys_file.cc ech_backends.cc"},
     {"Output", "json details color svg"},
+    {"Keys for other processes", "key_server.cc"},
     {"Listening and the process", "proxy_flags.cc"},
     {"Check of the configuration", "check_flag.cc config_check.cc"},
     {"Backends and routes",
