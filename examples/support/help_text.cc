@@ -50,7 +50,9 @@ constexpr Subject kSubjects[] = {
     {"Client certificates", "client_auth_flags.cc"},
     {"Ticket keys in Redis", "ticket_keys_redis.cc"},
     {"TLS with backends", "back_tls.cc"},
-    {"HTTP", "http_flags.cc gateway_flags.cc answer_plain_http dangerous_unread_http2"},
+    {"HTTP",
+     "http_flags.cc gateway_flags.cc forwarding_flags.cc answer_plain_http "
+     "dangerous_unread_http2"},
     {"Monitoring", "admin.cc connection_log.cc log_connections log_requests"},
     {"Capture of clear text", "capture.cc"},
     {"Demonstration", "quickstart.cc"},
