@@ -71,6 +71,7 @@ trestle_library(io
     include/trestle/io/resolver.h
     include/trestle/io/scheduler.h
     include/trestle/io/splice_buffer.h
+    include/trestle/io/stream_closer.h
     include/trestle/io/task_runner.h
     include/trestle/io/transport.h
     include/trestle/pki/certificate_info.h
@@ -85,6 +86,7 @@ trestle_library(io
     lib/io/relay_pipe.cc
     lib/io/resolver.cc
     lib/io/splice_path.cc
+    lib/io/stream_closer.cc
     lib/pki/certificate_info.cc)
 
 trestle_library(router
@@ -114,7 +116,6 @@ trestle_library(router
     lib/proxy/content_leg.cc
     lib/proxy/hello_leg.cc
     lib/proxy/inner_hello_transport.cc
-    lib/proxy/leg_closer.cc
     lib/proxy/loan.cc
     lib/proxy/observer.cc
     lib/proxy/proxy_block.cc

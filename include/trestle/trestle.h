@@ -20,6 +20,7 @@
 #include "trestle/io/resolver.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/io/splice_buffer.h"
+#include "trestle/io/stream_closer.h"
 #include "trestle/io/task_runner.h"
 #include "trestle/io/transport.h"
 #include "trestle/linux/ca_files.h"

@@ -302,7 +302,7 @@ std::string ErrorText(const std::optional<Error>& error) {
   return error.has_value() ? error->ToString() : "ok";
 }
 
-absl::Status AtLeg(const absl::Status& status, Leg leg, Phase phase) {
+absl::Status AtLeg(const absl::Status& status, std::optional<Leg> leg, Phase phase) {
   if (status.ok()) return status;
   Error error;
   if (std::optional<Error> known = GetError(status)) {

@@ -348,11 +348,6 @@ void Connection::LimitPhase(absl::Duration limit) {
 }
 
 void Connection::OnPhaseTimeout() {
-  if (stage_ == Stage::kClosing) {
-    if (closing_->front.has_value()) closing_->front->Cut();
-    if (closing_->back.has_value()) closing_->back->Cut();
-    return Finish();
-  }
   if (stage_ == Stage::kLent) return OnSilence();
   const absl::Duration taken = set_.scheduler.MonotonicNow() - stage_start_;
   if (stage_ == Stage::kOpeningFront && opening_->front->hello_received() &&
@@ -422,16 +417,18 @@ void Connection::Close(const absl::Status& status) {
   CollectLegs();
   stage_ = Stage::kClosing;
   std::string last_words = opening_ != nullptr ? LastWords() : std::string();
-  LimitPhase(set_.options.close_timeout);
   const ErrorCode code = report_.ok() ? ErrorCode::kInternal : report_.error->code;
   closing_ = std::make_unique<Closing>();
   const auto close = [&](Leg leg, std::unique_ptr<Transport> transport,
-                         std::optional<LegCloser>& closer, std::string words) {
+                         std::optional<StreamCloser>& closer, std::string words) {
     if (transport == nullptr) return;
-    const StreamEnd end = EndFor(leg, cuts, code);
+    StreamCloserOptions options;
+    options.end = EndFor(leg, cuts, code);
     // A peer that caused a timeout gets no more time.
-    closer.emplace(std::move(transport), end,
-                   end == StreamEnd::kClean && code != ErrorCode::kTimeout, std::move(words));
+    options.linger = options.end == StreamEnd::kClean && code != ErrorCode::kTimeout;
+    options.last_words = std::move(words);
+    options.limit = set_.options.close_timeout;
+    closer.emplace(set_.scheduler, std::move(transport), std::move(options));
     if (!closer->Start([this] { OnLegClosed(); })) ++closing_->legs_open;
   };
   close(Leg::kFront, std::move(front_), closing_->front, std::move(last_words));

@@ -15,10 +15,10 @@
 #include "lib/proxy/back_connector.h"
 #include "lib/proxy/connection_plan.h"
 #include "lib/proxy/content_leg.h"
-#include "lib/proxy/leg_closer.h"
 #include "lib/proxy/loan.h"
 #include "trestle/io/relay.h"
 #include "trestle/io/scheduler.h"
+#include "trestle/io/stream_closer.h"
 #include "trestle/io/transport.h"
 #include "trestle/proxy/accepted.h"
 #include "trestle/proxy/observer.h"
@@ -77,8 +77,8 @@ class Connection final : private HelloHook {
 
   // State while the legs close in order.
   struct Closing {
-    std::optional<LegCloser> front;
-    std::optional<LegCloser> back;
+    std::optional<StreamCloser> front;
+    std::optional<StreamCloser> back;
     int legs_open = 0;
   };
 

@@ -77,13 +77,11 @@ void ConnectionSet::CutAll() {
 
 void ConnectionSet::Dismiss(std::unique_ptr<Transport> leg) {
   const uint64_t id = ++last_leaving_;
-  auto leaving = std::make_unique<Leaving>(std::move(leg));
-  const auto forget = [this, id] { leaving_.erase(id); };
-  const bool closed = leaving->closer.Start([this, forget, &leaving = *leaving] {
-    leaving.limit = scheduler.RunAfter(absl::ZeroDuration(), forget);
-  });
-  if (closed) return;
-  leaving->limit = scheduler.RunAfter(options.close_timeout, forget);
+  StreamCloserOptions closing;
+  closing.linger = false;
+  closing.limit = options.close_timeout;
+  auto leaving = std::make_unique<StreamCloser>(scheduler, std::move(leg), std::move(closing));
+  if (leaving->Start([this, id] { leaving_.erase(id); })) return;
   leaving_.emplace(id, std::move(leaving));
 }
 

@@ -13,9 +13,9 @@
 #include "lib/proxy/backend_chooser.h"
 #include "lib/proxy/connection.h"
 #include "lib/proxy/connection_plan.h"
-#include "lib/proxy/leg_closer.h"
 #include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
+#include "trestle/io/stream_closer.h"
 #include "trestle/proxy/connection_limiter.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/proxy/proxy_block.h"
@@ -65,14 +65,6 @@ class ConnectionSet {
     MonotonicTime at;
   };
 
-  // A leg that was dismissed.
-  struct Leaving {
-    explicit Leaving(std::unique_ptr<Transport> leg)
-        : closer(std::move(leg), StreamEnd::kClean, /*linger=*/false) {}
-    LegCloser closer;
-    Timer limit;
-  };
-
   void CancelAll();
   void CutAll();
   template <typename Condition>
@@ -88,7 +80,7 @@ class ConnectionSet {
   Timer drain_warning_;  // Ends open connections; the deadline cuts them.
   Timer drain_deadline_;
   uint64_t last_leaving_ = 0;
-  absl::flat_hash_map<uint64_t, std::unique_ptr<Leaving>> leaving_;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<StreamCloser>> leaving_;  // Dismissed legs.
   uint64_t oldest_generation_ = 0;  // Connections with an earlier one have been ended.
   std::vector<Ending> endings_;
   Timer next_ending_;

@@ -60,7 +60,7 @@ enum class Limit : uint8_t {
 /// bytes from the network.
 struct Error {
   ErrorCode code = ErrorCode::kInternal;
-  std::optional<Leg> leg;  ///< Unset if the failure concerns no leg (set-up).
+  std::optional<Leg> leg;  ///< Unset if the failure concerns no leg (set-up, TLS without a proxy).
   Phase phase = Phase::kSetUp;
   std::optional<uint8_t> alert;  ///< The TLS alert received, or sent because of this (RFC 8446 6).
   std::string detail;
@@ -111,8 +111,9 @@ std::optional<Error> ToError(const absl::Status& status);
 std::string ErrorText(const std::optional<Error>& error);
 
 /// Returns `status` with leg and phase filled in, for code that makes errors without knowing them.
-/// OK stays OK. A status that isn't Trestle's becomes kTransport with its text as the detail.
-absl::Status AtLeg(const absl::Status& status, Leg leg, Phase phase);
+/// Without a leg, as on a TLS stream outside a proxy, the result names none. OK stays OK. A status
+/// that isn't Trestle's becomes kTransport with its text as the detail.
+absl::Status AtLeg(const absl::Status& status, std::optional<Leg> leg, Phase phase);
 
 }  // namespace trestle
 

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -44,10 +45,12 @@ class TlsEngine {
   /// limit.
   static constexpr size_t kSendLimitBytes = 64 * 1024;
 
-  /// Makes the server side of a connection. Failures name `leg`. `scheduler` gives time and buffers
-  /// and must outlive the engine. So must `hook`, which may be null.
+  /// Makes the server side of a connection. Failures name `leg`; outside a proxy there is none.
+  /// `scheduler` gives time and buffers and must outlive the engine. So must `hook`, which may be
+  /// null.
   static std::unique_ptr<TlsEngine> NewServer(std::shared_ptr<const ServerTlsConfig> config,
-                                              Scheduler& scheduler, Leg leg,
+                                              Scheduler& scheduler,
+                                              std::optional<Leg> leg = std::nullopt,
                                               HelloHook* hook = nullptr);
 
   /// Makes the client side. Fails with ErrorCode::kConfiguration for a target without a name: an
@@ -55,7 +58,7 @@ class TlsEngine {
   /// address, and for malformed ALPN names. `verify_name` may also be a URI.
   static absl::StatusOr<std::unique_ptr<TlsEngine>> NewClient(
       std::shared_ptr<const ClientTlsConfig> config, const ClientTlsTarget& target,
-      Scheduler& scheduler, Leg leg);
+      Scheduler& scheduler, std::optional<Leg> leg = std::nullopt);
 
   virtual ~TlsEngine() = default;
   TlsEngine(const TlsEngine&) = delete;
@@ -148,8 +151,8 @@ class TlsEngine {
   /// kept after a failure.
   virtual ServedChain served_chain() const = 0;
 
-  /// Returns the leg that failures name.
-  virtual Leg leg() const = 0;
+  /// Returns the leg that failures name, if any.
+  virtual std::optional<Leg> leg() const = 0;
 
   /// Tells whether the engine holds any bytes of records now. False after the handshake whenever
   /// nothing is in flight.

@@ -23,8 +23,8 @@ namespace trestle {
 ///      `ShutdownWrite(kTruncated)` ends the stream below with kTruncated, without close_notify.
 ///   4. After a failure, `ShutdownWrite` sends the pending alert. From then on `Read` drops the
 ///      peer's bytes (kWouldBlock) until the peer ends too (kFailed). Keep reading: closing with
-///      unread bytes resets the connection and can lose the alert.
-///   5. A failure of the transport below is reported with this stream's leg.
+///      unread bytes resets the connection and can lose the alert. StreamCloser does all of it.
+///   5. A failure of the transport below is reported with this stream's leg, if it has one.
 ///   6. A server sends its TLS 1.3 tickets with the first data or with close_notify. If neither
 ///      follows the handshake within `kTicketDelay`, it sends them alone. A client with Nagle's
 ///      algorithm waits for an acknowledgement before its next small segment, and the tickets bring

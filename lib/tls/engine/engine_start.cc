@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -140,7 +141,8 @@ void EngineState::UseSessions(const ClientTlsTarget& target, const PeerName& nam
 }
 
 std::unique_ptr<TlsEngine> TlsEngine::NewServer(std::shared_ptr<const ServerTlsConfig> config,
-                                                Scheduler& scheduler, Leg leg, HelloHook* hook) {
+                                                Scheduler& scheduler, std::optional<Leg> leg,
+                                                HelloHook* hook) {
   auto engine = std::make_unique<EngineState>(scheduler, leg);
   engine->StartServer(std::move(config), hook);
   return engine;
@@ -148,7 +150,7 @@ std::unique_ptr<TlsEngine> TlsEngine::NewServer(std::shared_ptr<const ServerTlsC
 
 absl::StatusOr<std::unique_ptr<TlsEngine>> TlsEngine::NewClient(
     std::shared_ptr<const ClientTlsConfig> config, const ClientTlsTarget& target,
-    Scheduler& scheduler, Leg leg) {
+    Scheduler& scheduler, std::optional<Leg> leg) {
   std::string sni;
   if (!target.server_name.empty()) {
     absl::StatusOr<PeerName> sent = PeerName::Parse(target.server_name);

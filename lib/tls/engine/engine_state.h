@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -36,7 +37,7 @@ namespace trestle {
 // are there. Writes always succeed; the callers that fill `to_send` set the bound.
 class EngineState final : public TlsEngine {
  public:
-  EngineState(Scheduler& scheduler, Leg leg)
+  EngineState(Scheduler& scheduler, std::optional<Leg> leg)
       : received_(scheduler.buffers()),
         to_send_(scheduler.buffers()),
         scheduler_(scheduler),
@@ -79,7 +80,7 @@ class EngineState final : public TlsEngine {
   bool hello_received() const override { return record_.hello_received; }
   const TlsInfo& info() const override { return record_.info; }
   std::shared_ptr<const TlsInfo> shared_info() const override { return record_.shared_info; }
-  Leg leg() const override { return leg_; }
+  std::optional<Leg> leg() const override { return leg_; }
 
  private:
   // In this order. A failure, which status_ holds, leaves the stage as it is.
@@ -131,7 +132,7 @@ class EngineState final : public TlsEngine {
   ByteQueue received_;
   ByteQueue to_send_;
   Scheduler& scheduler_;
-  const Leg leg_;
+  const std::optional<Leg> leg_;
   std::shared_ptr<const ServerTlsConfig> server_config_;  // One of the two is set.
   std::shared_ptr<const ClientTlsConfig> client_config_;
   ConnectionState record_;
