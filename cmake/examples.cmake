@@ -1,6 +1,6 @@
 # The programs of examples/, by TRESTLE_EXAMPLES. They need all integrations, and the libraries below.
 
-# Other loops: asio_host and libuv_host.
+# Other loops: asio_host, asio_native_host and libuv_host.
 trestle_external(asio HEADER asio.hpp PACKAGE libasio-dev)
 trestle_external(libuv HEADER uv.h LIBRARIES uv PACKAGE libuv1-dev)
 
@@ -16,7 +16,7 @@ target_include_directories(trestle_example_support
   PUBLIC "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}/generated")
 target_link_libraries(trestle_example_support PUBLIC trestle_proxy trestle_watch trestle_linux
   trestle_testing
-  trestle_capture trestle_compression trestle_http trestle_http1 trestle_http2 trestle_modsecurity trestle_openssl_signer
+  trestle_asio trestle_capture trestle_compression trestle_http trestle_http1 trestle_http2 trestle_modsecurity trestle_openssl_signer
   trestle_pkcs11 trestle_prometheus trestle_redis trestle_remote_signer trestle_external_asio trestle_external_libuv
   absl::flags absl::flags_parse absl::flags_usage absl::flags_reflection absl::flags_commandlineflag)
 

@@ -100,28 +100,32 @@ class StatusServer {
   uint64_t seconds_ = 0;
 };
 
-// Calls `stop` once, for the first SIGTERM or SIGINT.
+// Calls `stop` once, for the first SIGTERM or SIGINT. SIGHUP reloads the blocks.
 class Signals {
  public:
-  Signals(uv_loop_t* uv, absl::AnyInvocable<void()> stop) : stop_(std::move(stop)) {
+  Signals(uv_loop_t* uv, HostedBlocks& blocks, absl::AnyInvocable<void()> stop)
+      : blocks_(blocks), stop_(std::move(stop)) {
+    constexpr int kNumbers[] = {SIGTERM, SIGINT, SIGHUP};
     for (size_t i = 0; i < signals_.size(); ++i) {
       signals_[i].data = this;
       Check(uv_signal_init(uv, &signals_[i]));
-      Check(uv_signal_start(&signals_[i], &OnSignal, i == 0 ? SIGTERM : SIGINT));
+      Check(uv_signal_start(&signals_[i], &OnSignal, kNumbers[i]));
     }
   }
 
  private:
-  static void OnSignal(uv_signal_t* signal, int) {
+  static void OnSignal(uv_signal_t* signal, int number) {
     auto* const self = static_cast<Signals*>(signal->data);
+    if (number == SIGHUP) return self->blocks_.Reload();
     for (uv_signal_t& each : self->signals_) {
       uv_close(reinterpret_cast<uv_handle_t*>(&each), nullptr);
     }
     self->stop_();
   }
 
+  HostedBlocks& blocks_;
   absl::AnyInvocable<void()> stop_;
-  std::array<uv_signal_t, 2> signals_;
+  std::array<uv_signal_t, 3> signals_;
 };
 
 }  // namespace
@@ -140,7 +144,7 @@ int main(int argc, char** argv) {
       [&](std::unique_ptr<Transport> client) { blocks->Serve(std::move(client)); }));
   StatusServer status(uv, *blocks);
 
-  Signals signals(uv, [&] {
+  Signals signals(uv, *blocks, [&] {
     status.Close();
     listener->Retire([&] { blocks->Drain(absl::Seconds(30), [&] { loop_in_uv.Close(); }); });
   });

@@ -128,6 +128,19 @@ std::vector<std::string> TrestleCommand(const Peer& peer, const Site& site) {
   return command;
 }
 
+// The programs with examples/support/hosted_blocks.h.
+std::vector<std::string> HostCommand(const Peer& peer, const Site& site) {
+  const char* const flag = site.mode == Mode::kOffload  ? "--offload="
+                           : site.mode == Mode::kBridge ? "--bridge="
+                                                        : "--pass=";
+  return {peer.program,
+          absl::StrCat("--listen=127.0.0.1:", site.listen_port),
+          "--cert=" + site.chain_file,
+          "--key=" + site.key_file,
+          "--backend_ca=" + site.ca_file,
+          absl::StrCat(flag, kServerName, "=127.0.0.1:", site.backend_port)};
+}
+
 // Finds a version such as "1.22.1" in a program's output.
 std::string VersionIn(const std::string& text) {
   size_t begin = text.find_first_of("0123456789");
@@ -166,6 +179,7 @@ const char* KeyName(Key key) { return key == Key::kEcdsa ? "ECDSA P-256" : "RSA 
 bool Supports(const Peer& peer, Mode mode) {
   switch (peer.kind) {
     case PeerKind::kTrestle:
+    case PeerKind::kHost:
     case PeerKind::kNginx:
     case PeerKind::kHaproxy:
       return true;
@@ -182,6 +196,8 @@ std::vector<std::string> SetUp(const Peer& peer, const Site& site) {
   switch (peer.kind) {
     case PeerKind::kTrestle:
       return TrestleCommand(peer, site);
+    case PeerKind::kHost:
+      return HostCommand(peer, site);
     case PeerKind::kNginx:
       return {peer.program,
               "-p",

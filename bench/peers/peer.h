@@ -30,7 +30,15 @@ struct Site {
 /// The name in all certificates of the benchmark.
 constexpr char kServerName[] = "bench.test";
 
-enum class PeerKind { kTrestle, kNginx, kHaproxy, kHitch, kStunnel, kSniproxy };
+enum class PeerKind {
+  kTrestle,
+  kHost,  ///< Trestle in a foreign loop: asio_host and the like.
+  kNginx,
+  kHaproxy,
+  kHitch,
+  kStunnel,
+  kSniproxy
+};
 
 struct Peer {
   PeerKind kind = PeerKind::kTrestle;

@@ -34,10 +34,11 @@ constexpr Subject kSubjects[] = {
     {"Servers to probe", "front back legs_file"},
     {"Trust", "ca front_ca back_ca crl intermediates verify warn_days"},
     {"How servers are spoken to", "leg_probe.cc"},
+    {"Server and page", "tls_fetch.cc"},
     {"Encrypted ClientHellos", "ech_tool.cc ech_keys_file.cc ech_backends.cc"},
     {"Output", "json details color svg"},
     {"Keys for other processes", "key_server.cc"},
-    {"Listening and the process", "proxy_flags.cc"},
+    {"Listening and the process", "proxy_flags.cc tls_echo.cc"},
     {"Check of the configuration", "check_flag.cc config_check.cc"},
     {"Backends and routes",
      "terminating_proxy.cc passthrough_proxy.cc bridging_proxy.cc one_port.cc waf_bridge.cc "
@@ -45,7 +46,8 @@ constexpr Subject kSubjects[] = {
     {"QUIC (HTTP/3)", "quic_part.cc"},
     {"Firewall", "waf_flags.cc rules audit_log detect_only max_body waf waf_threads"},
     {"Connections: limits, times, PROXY protocol", "connection_flags.cc"},
-    {"Certificates of this side", "front_tls.cc key_uris.cc acme_tokens_dir.cc pem_files.cc"},
+    {"Certificates of this side",
+     "front_tls.cc key_uris.cc acme_tokens_dir.cc pem_files.cc cert key"},
     {"TLS with clients", "front_options.cc"},
     {"Client certificates", "client_auth_flags.cc"},
     {"Ticket keys in Redis", "ticket_keys_redis.cc"},
@@ -56,7 +58,7 @@ constexpr Subject kSubjects[] = {
     {"Monitoring", "admin.cc connection_log.cc log_connections log_requests"},
     {"Capture of clear text", "capture.cc"},
     {"Demonstration", "quickstart.cc"},
-    {"Measurement", "main.cc growth.cc"},
+    {"Measurement", "main.cc growth.cc loops.cc"},
 };
 constexpr size_t kSubjectCount = sizeof(kSubjects) / sizeof(kSubjects[0]);
 

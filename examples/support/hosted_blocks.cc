@@ -30,19 +30,12 @@ ABSL_FLAG(std::string, backend_ca, "", "PEM file with the CAs of the backends in
 namespace trestle::examples {
 namespace {
 
-absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> LoadFrontTls(absl::Time now) {
+absl::StatusOr<std::shared_ptr<const Credential>> LoadCredential() {
   const absl::StatusOr<std::string> chain = ReadFile(absl::GetFlag(FLAGS_cert));
   if (!chain.ok()) return chain.status();
   const absl::StatusOr<std::string> key = ReadFile(absl::GetFlag(FLAGS_key));
   if (!key.ok()) return key.status();
-  absl::StatusOr<std::shared_ptr<const Credential>> credential = Credential::FromPem(*chain, *key);
-  if (!credential.ok()) return credential.status();
-  absl::StatusOr<std::shared_ptr<CertificateStore>> store =
-      CertificateStore::Create({*std::move(credential)}, now);
-  if (!store.ok()) return store.status();
-  ServerTlsOptions options;
-  options.certificates = *std::move(store);
-  return ServerTlsConfig::Create(options);
+  return Credential::FromPem(*chain, *key);
 }
 
 absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> LoadBackTls() {
@@ -64,12 +57,32 @@ absl::StatusOr<std::unique_ptr<HostedBlocks>> HostedBlocks::FromFlags(Scheduler&
 }
 
 absl::Status HostedBlocks::MakeBlocks() {
-  auto front_tls = LoadFrontTls(scheduler_.Now());
-  if (!front_tls.ok()) return front_tls.status();
-  front_tls_ = *std::move(front_tls);
+  if (absl::Status made = MakeFrontTls(); !made.ok()) return made;
   if (absl::Status added = AddTerminators(); !added.ok()) return added;
   if (absl::Status added = AddBridges(); !added.ok()) return added;
   return AddRouter();
+}
+
+absl::Status HostedBlocks::MakeFrontTls() {
+  auto credential = LoadCredential();
+  if (!credential.ok()) return credential.status();
+  auto store = CertificateStore::Create({*std::move(credential)}, scheduler_.Now());
+  if (!store.ok()) return store.status();
+  certificates_ = *std::move(store);
+  ServerTlsOptions options;
+  options.certificates = certificates_;
+  auto front_tls = ServerTlsConfig::Create(options);
+  if (!front_tls.ok()) return front_tls.status();
+  front_tls_ = *std::move(front_tls);
+  return absl::OkStatus();
+}
+
+void HostedBlocks::Reload() {
+  auto credential = LoadCredential();
+  const absl::Status status = credential.ok()
+                                  ? certificates_->Replace({*credential}, scheduler_.Now())
+                                  : credential.status();
+  LogLine(status.ok() ? "reloaded" : absl::StrCat("reload failed: ", status.message()));
 }
 
 absl::Status HostedBlocks::AddTerminators() {

@@ -18,6 +18,7 @@
 #include "trestle/proxy/observer.h"
 #include "trestle/proxy/proxy_block.h"
 #include "trestle/proxy/route_table.h"
+#include "trestle/tls/certificate_store.h"
 #include "trestle/tls/server_tls_config.h"
 
 namespace trestle::examples {
@@ -35,6 +36,10 @@ class HostedBlocks final : private ConnectionObserver {
   /// Returns the number of connections that have ended.
   size_t ended() const { return ended_; }
 
+  /// Reads --cert and --key again for new connections, and logs the result. After a failure the
+  /// earlier certificate stays.
+  void Reload();
+
   /// Lets open connections finish for at most `timeout`, then cuts the rest. Calls `done` from the
   /// loop.
   void Drain(absl::Duration timeout, absl::AnyInvocable<void()> done);
@@ -43,6 +48,7 @@ class HostedBlocks final : private ConnectionObserver {
   HostedBlocks(Scheduler& scheduler, Dialer& dialer) : scheduler_(scheduler), dialer_(dialer) {}
 
   absl::Status MakeBlocks();
+  absl::Status MakeFrontTls();
   absl::Status AddTerminators();
   absl::Status AddBridges();
   absl::Status AddRouter();
@@ -51,6 +57,7 @@ class HostedBlocks final : private ConnectionObserver {
 
   Scheduler& scheduler_;
   Dialer& dialer_;
+  std::shared_ptr<CertificateStore> certificates_;
   std::shared_ptr<const ServerTlsConfig> front_tls_;
   std::vector<Route> routes_;
   std::vector<std::unique_ptr<ProxyBlock>> blocks_;  // The router is the last.
