@@ -136,13 +136,19 @@ def _is_debian_bazel():
     version = getattr(native, "bazel_version", "")
     return not version or int(version.split(".")[0]) < 6
 
+# Older releases of rules_cc, such as that of Debian, have no such compiler.
+_NO_EMSCRIPTEN = ["        \"@rules_cc//cc/compiler:emscripten\": [],\n", ""]
+
 def trestle_dependencies():
     """Declares Trestle's dependencies, except those that the workspace has declared already."""
     if _is_debian_bazel():
         _debian_bazel_dependencies()
     else:
         _current_bazel_dependencies()
+    trestle_sources()
 
+def trestle_sources():
+    """Declares the four pinned dependencies; extensions.bzl calls it for workspaces with modules."""
     if not native.existing_rule("boringssl"):
         _pinned_source(
             name = "boringssl",
@@ -156,6 +162,9 @@ def trestle_dependencies():
             source = "abseil",
             delete = ["MODULE.bazel"],
             edits = {
+                "absl/base/BUILD.bazel": _NO_EMSCRIPTEN,
+                "absl/debugging/BUILD.bazel": _NO_EMSCRIPTEN,
+                "absl/synchronization/BUILD.bazel": _NO_EMSCRIPTEN,
                 # Bazel 4.2.3 rejects private visibility in a list with others.
                 "absl/strings/BUILD.bazel": [
                     "        \"//absl/status:__pkg__\",\n        \"//visibility:private\",\n",
@@ -163,7 +172,7 @@ def trestle_dependencies():
                 ],
                 # Bazel 4.2.3 does not know these processors and fails when Clang compiles. `arm` is the older name
                 # of aarch32. Without the two PowerPC names, Abseil's random numbers use no AES instructions there.
-                "absl/random/internal/BUILD.bazel": [
+                "absl/random/internal/BUILD.bazel": _NO_EMSCRIPTEN + [
                     "        \"@platforms//cpu:aarch32\",\n",
                     "        \"@platforms//cpu:arm\",\n",
                     "        \"@platforms//cpu:ppc32\",\n        \"@platforms//cpu:ppc64le\",\n",
