@@ -6,9 +6,11 @@
 #include <utility>
 #include <variant>
 
+#include "absl/algorithm/container.h"
 #include "absl/flags/flag.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "examples/support/ech_keys_file.h"
 #include "examples/support/log.h"
@@ -19,9 +21,11 @@
 #include "trestle/watch/certificate_sightings.h"
 
 ABSL_FLAG(std::string, admin, "",
-          "IP:PORT or unix:PATH for /metrics, /healthz, /legs and a page over HTTP. No "
-          "authentication: bind to "
-          "a private address");
+          "IP:PORT or unix:PATH for /metrics, /healthz, /readyz, /legs and a page over HTTP. No "
+          "authentication: bind to a private address");
+ABSL_FLAG(std::string, ready_backends, "any",
+          "with --admin: the backends that must accept connections before /readyz answers 200: any "
+          "(one of any route), all (one of each route) or none");
 ABSL_FLAG(std::vector<std::string>, admin_hosts, std::vector<std::string>({"localhost"}),
           "comma-separated host names that --admin accepts beside IP addresses; it rejects others, "
           "so that no web site reads the pages through a browser (DNS rebinding)");
@@ -30,6 +34,24 @@ ABSL_FLAG(absl::Duration, probe_interval, absl::Hours(1),
 
 namespace trestle::examples {
 namespace {
+
+// Without Redis, a proxy serves, but resumes no sessions of the fleet.
+constexpr absl::Duration kPatienceForKeys = absl::Seconds(10);
+
+absl::StatusOr<WantedBackends> WantedFromFlag() {
+  const std::string text = absl::GetFlag(FLAGS_ready_backends);
+  if (text == "none") return WantedBackends::kNone;
+  if (text == "any") return WantedBackends::kAny;
+  if (text == "all") return WantedBackends::kAll;
+  return FlagError("ready_backends", absl::StrCat("has \"", text, "\"; write any, all or none"));
+}
+
+bool HasValidOne(const CertificateStore& store, absl::Time now) {
+  const std::shared_ptr<const CertificateSet> set = store.current();
+  return absl::c_any_of(set->all(), [now](const std::shared_ptr<const Credential>& credential) {
+    return credential->ValidAt(now);
+  });
+}
 
 // Maximum age of the certificate data that the admin server shows.
 constexpr absl::Duration kRefresh = absl::Seconds(1);
@@ -131,11 +153,14 @@ absl::StatusOr<std::unique_ptr<Admin>> Admin::FromFlags(Source source) {
   }
   options.first_probe_within = std::min(options.first_probe_within, options.probe_interval);
   options.seed = static_cast<uint64_t>(getpid());
-  return absl::WrapUnique(new Admin(*endpoint, std::move(options), std::move(source)));
+  const absl::StatusOr<WantedBackends> wanted = WantedFromFlag();
+  if (!wanted.ok()) return wanted.status();
+  return absl::WrapUnique(new Admin(*endpoint, std::move(options), *wanted, std::move(source)));
 }
 
-Admin::Admin(const Endpoint& listen, CertificateMonitorOptions options, Source source)
-    : listen_(listen), options_(std::move(options)), source_(std::move(source)) {
+Admin::Admin(const Endpoint& listen, CertificateMonitorOptions options, WantedBackends wanted,
+             Source source)
+    : listen_(listen), options_(std::move(options)), wanted_(wanted), source_(std::move(source)) {
   metrics_.SetLostRecords(LostRecords);
 }
 
@@ -162,6 +187,7 @@ absl::Status Admin::Start(EpollLoop& main_loop) {
 }
 
 void Admin::Stop() {
+  gate_.reset();
   server_.reset();
   refresh_.reset();
   monitor_.reset();
@@ -175,6 +201,36 @@ std::unique_ptr<ConnectionObserver> Admin::NewObserver(ConnectionObserver* next)
           if (monitor_ != nullptr) monitor_->OnSighting(sighting);
         });
       });
+}
+
+void Admin::OnServing() {
+  serving_since_ = main_loop_->Now();
+  gate_ = std::make_unique<BackendsGate>(*main_loop_, *dialer_, routes_, wanted_);
+  CheckReady();
+}
+
+// Returns what the proxy lacks before it is ready; empty for nothing.
+std::string Admin::WaitsFor() const {
+  const absl::Time now = main_loop_->Now();
+  if (serving_since_ == absl::InfiniteFuture()) return "starting";
+  const auto is_fit = [now](const auto& store) { return HasValidOne(*store, now); };
+  if (!absl::c_all_of(stores_, is_fit)) return "no certificate is valid";
+  if (has_ticket_keys_ && !has_ticket_keys_() && now < serving_since_ + kPatienceForKeys) {
+    return "no ticket keys from Redis";
+  }
+  if (gate_->open()) return "";
+  return absl::StrCat("no backend answers for ", absl::StrJoin(gate_->Missing(), ", "));
+}
+
+// Readiness is about the start: a backend that fails later is the business of its route.
+void Admin::CheckReady() {
+  if (ready_) return;
+  std::string waits = WaitsFor();
+  ready_ = waits.empty();
+  server_->SetNotReady(std::move(waits));
+  if (!ready_) return;
+  gate_.reset();
+  LogLine("ready");
 }
 
 void Admin::OnReloaded(bool good) {
@@ -193,6 +249,8 @@ void Admin::OnDraining() { server_->SetDraining(); }
 absl::Status Admin::WatchTargets() {
   absl::StatusOr<Watched> watched = source_();
   if (!watched.ok()) return watched.status();
+  stores_ = watched->targets.own;
+  has_ticket_keys_ = watched->has_ticket_keys;
   if (absl::Status s = monitor_->Watch(std::move(watched->targets)); !s.ok()) return s;
   routes_ = std::move(watched->routes);
   if (watched->ticket_keys != nullptr) {
@@ -215,6 +273,7 @@ void Admin::OnCertificateEvent(const CertificateEvent& event) {
 void Admin::Refresh() {
   metrics_.SetCertificates(monitor_->Snapshot());
   if (pools_) server_->SetPools(pools_());
+  CheckReady();
   refresh_ = main_loop_->RunAfter(kRefresh, [this] { Refresh(); });
 }
 

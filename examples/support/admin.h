@@ -3,6 +3,7 @@
 #ifndef TRESTLE_EXAMPLES_SUPPORT_ADMIN_H_
 #define TRESTLE_EXAMPLES_SUPPORT_ADMIN_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "examples/support/backends_gate.h"
 #include "examples/support/proxy_host.h"
 #include "integrations/prometheus/admin_server.h"
 #include "integrations/prometheus/legs_page.h"
@@ -19,6 +21,7 @@
 #include "trestle/linux/tcp_dialer.h"
 #include "trestle/pki/trust_store.h"
 #include "trestle/proxy/route_table.h"
+#include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_tls_config.h"
 #include "trestle/tls/ech_key_opener.h"
 #include "trestle/tls/ech_keys.h"
@@ -46,6 +49,7 @@ struct Watched {
   MonitorTargets targets;
   std::vector<RouteLegs> routes;
   std::shared_ptr<TicketKeyRing> ticket_keys;       ///< Of the front leg; null without one.
+  std::function<bool()> has_ticket_keys;            ///< On the main thread; empty: they are there.
   std::shared_ptr<const EchKeyOpener> ech;          ///< Of the routers; null without one.
   std::shared_ptr<const TrustStore> client_cas;     ///< For --check; null without --client_ca.
   std::shared_ptr<const ClientTlsConfig> back_tls;  ///< For --check; null without bridges.
@@ -68,29 +72,38 @@ class Admin final : public ProxyHostWatcher, private CertificateListener {
 
   absl::Status Start(EpollLoop& main_loop) override;
   std::unique_ptr<ConnectionObserver> NewObserver(ConnectionObserver* next) override;
-  void OnServing() override {}
+  void OnServing() override;
   void OnReloaded(bool good) override;
   void OnAcceptFailed() override;
   void OnDraining() override;
   void Stop() override;
 
  private:
-  Admin(const Endpoint& listen, CertificateMonitorOptions options, Source source);
+  Admin(const Endpoint& listen, CertificateMonitorOptions options, WantedBackends wanted,
+        Source source);
 
   void OnCertificateEvent(const CertificateEvent& event) override;
   absl::Status WatchTargets();
   void Refresh();
+  std::string WaitsFor() const;
+  void CheckReady();
 
   const Endpoint listen_;
   const CertificateMonitorOptions options_;
+  const WantedBackends wanted_;
   Source source_;
   std::vector<RouteLegs> routes_;
+  std::vector<std::shared_ptr<const CertificateStore>> stores_;
+  std::function<bool()> has_ticket_keys_;
   ProxyMetrics metrics_;
   absl::AnyInvocable<std::vector<PoolLegs>()> pools_;  // Empty: none.
   EpollLoop* main_loop_ = nullptr;
   std::unique_ptr<TcpDialer> dialer_;
   std::unique_ptr<CertificateMonitor> monitor_;
   std::unique_ptr<AdminServer> server_;
+  bool ready_ = false;
+  absl::Time serving_since_ = absl::InfiniteFuture();
+  std::unique_ptr<BackendsGate> gate_;  // While the start waits for backends.
   Timer refresh_;
 };
 

@@ -48,6 +48,9 @@ class FrontTls {
   /// Returns the part that must run on the main loop; null for none.
   MainLoopPart* main_loop_part() const { return redis_.get(); }
 
+  /// Returns whether the ticket keys of the fleet are there; true without --ticket_keys_redis.
+  bool has_ticket_keys() const { return redis_ == nullptr || redis_->has_had_keys(); }
+
   /// Returns the config. It stays the same object; a reload changes its contents.
   const std::shared_ptr<const ServerTlsConfig>& config() const { return config_; }
 

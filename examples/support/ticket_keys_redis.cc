@@ -42,6 +42,10 @@ void LogEvent(RedisTicketKeys::Event event, const absl::Status& status) {
   }
 }
 
+bool HasKeys(RedisTicketKeys::Event event) {
+  return event == RedisTicketKeys::Event::kTaken || event == RedisTicketKeys::Event::kRotated;
+}
+
 absl::StatusOr<std::string> ReadPassword() {
   const std::string path = absl::GetFlag(FLAGS_ticket_keys_redis_password_file);
   if (path.empty()) return std::string();
@@ -79,7 +83,11 @@ TicketKeysRedis::TicketKeysRedis(RedisTicketKeysOptions options)
 absl::Status TicketKeysRedis::Start(EpollLoop& main_loop) {
   dialer_ = std::make_unique<TcpDialer>(main_loop);
   absl::StatusOr<std::unique_ptr<RedisTicketKeys>> keys =
-      RedisTicketKeys::Start(main_loop, *dialer_, options_, ring_, LogEvent);
+      RedisTicketKeys::Start(main_loop, *dialer_, options_, ring_,
+                             [this](RedisTicketKeys::Event event, const absl::Status& status) {
+                               has_had_keys_ = has_had_keys_ || HasKeys(event);
+                               LogEvent(event, status);
+                             });
   if (!keys.ok()) return keys.status();
   keys_ = *std::move(keys);
   return absl::OkStatus();

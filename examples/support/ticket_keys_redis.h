@@ -22,6 +22,9 @@ class TicketKeysRedis final : public MainLoopPart {
 
   const std::shared_ptr<TicketKeyRing>& ring() const { return ring_; }
 
+  /// Returns whether the ring has had keys of the fleet.
+  bool has_had_keys() const { return has_had_keys_; }
+
   absl::Status Start(EpollLoop& main_loop) override;
   void Stop() override;
 
@@ -30,6 +33,7 @@ class TicketKeysRedis final : public MainLoopPart {
 
   const RedisTicketKeysOptions options_;
   const std::shared_ptr<TicketKeyRing> ring_;
+  bool has_had_keys_ = false;
   std::unique_ptr<TcpDialer> dialer_;
   std::unique_ptr<RedisTicketKeys> keys_;
 };

@@ -119,6 +119,7 @@ void WatchFront(const FrontTls& front, Watched& watched) {
   watched.targets.own = {front.certificates()};
   watched.ticket_keys = front.config()->options().ticket_keys;
   watched.client_cas = front.client_cas();
+  watched.has_ticket_keys = [&front] { return front.has_ticket_keys(); };
 }
 
 std::vector<RouteLegs> LegsOf(absl::Span<const HttpRoute> routes, ProxyMode mode) {

@@ -37,7 +37,7 @@ struct AlsoReloaded {
 void ServeTls(ProxyHost& host, FrontTls& front, BackTls* back = nullptr, size_t bridges = 0,
               AlsoReloaded more = {});
 
-/// Adds the certificates and the ticket keys of `front`.
+/// Adds the certificates and the ticket keys of `front`, which must outlive `watched`.
 void WatchFront(const FrontTls& front, Watched& watched);
 
 /// Returns `routes` in the form of the --admin page.

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 
 namespace trestle {
@@ -11,7 +12,7 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const Endpoint& 
                                                                 const ProxyMetrics& metrics,
                                                                 PageServerOptions options) {
   auto server = absl::WrapUnique(new AdminServer(metrics));
-  options.urgent_path = kHealthPath;
+  options.urgent_paths = {kHealthPath, kReadyPath};
   auto pages = PageServer::Start(
       listen, [server = server.get()](absl::string_view path) { return server->PageAt(path); },
       std::move(options));
@@ -28,6 +29,18 @@ void AdminServer::SetRoutes(std::vector<RouteLegs> routes) {
 void AdminServer::SetPools(std::vector<PoolLegs> pools) {
   absl::MutexLock lock(&mutex_);
   pools_ = std::move(pools);
+}
+
+void AdminServer::SetNotReady(std::string why) {
+  absl::MutexLock lock(&mutex_);
+  not_ready_ = std::move(why);
+}
+
+Page AdminServer::ReadyPage() const {
+  if (draining_) return {503, Page().type, "draining\n"};
+  absl::MutexLock lock(&mutex_);
+  if (not_ready_.empty()) return {200, Page().type, "ready\n"};
+  return {503, Page().type, absl::StrCat("not ready: ", not_ready_, "\n")};
 }
 
 LegsView AdminServer::View() const {
@@ -48,6 +61,8 @@ Page AdminServer::PageAt(absl::string_view path) const {
   } else if (path == kHealthPath) {
     page.status = draining_ ? 503 : 200;
     page.body = draining_ ? "draining\n" : "ok\n";
+  } else if (path == kReadyPath) {
+    return ReadyPage();
   } else if (path == "/legs") {
     page.type = "application/json";
     page.body = LegsJson(View(), absl::Now());
@@ -56,7 +71,7 @@ Page AdminServer::PageAt(absl::string_view path) const {
     page.body = LegsPage(View(), absl::Now());
   } else {
     page.status = 404;
-    page.body = "there are /, /legs, /metrics and /healthz\n";
+    page.body = "there are /, /legs, /metrics, /healthz and /readyz\n";
   }
   return page;
 }

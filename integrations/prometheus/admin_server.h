@@ -1,5 +1,5 @@
-// AdminServer: serves /metrics, /healthz, /legs and a page at / over HTTP, on its own address and
-// its own thread, not on the proxy's loops.
+// AdminServer: serves /metrics, /healthz, /readyz, /legs and a page at / over HTTP, on its own
+// address and its own thread, not on the proxy's loops.
 #ifndef TRESTLE_INTEGRATIONS_PROMETHEUS_ADMIN_SERVER_H_
 #define TRESTLE_INTEGRATIONS_PROMETHEUS_ADMIN_SERVER_H_
 
@@ -20,12 +20,15 @@
 
 namespace trestle {
 
-/// Answers GET and HEAD, and rejects other methods. Answers /healthz before all other requests. No
-/// authentication: bind to a private address.
+/// Answers GET and HEAD, and rejects other methods. Answers /healthz and /readyz before all other
+/// requests. No authentication: bind to a private address.
+///
+/// /healthz is for what restarts a process: it answers 200 unless the process drains. /readyz is
+/// for what sends it connections: it answers 503 until `SetReady`, and while the process drains.
 class AdminServer {
  public:
   /// Starts the server; port 0 selects a free port. `metrics` must outlive the server. Fails with
-  /// ErrorCode::kConfiguration if the address is unavailable. Sets `urgent_path` of `options`.
+  /// ErrorCode::kConfiguration if the address is unavailable. Sets `urgent_paths` of `options`.
   static absl::StatusOr<std::unique_ptr<AdminServer>> Start(const Endpoint& listen,
                                                             const ProxyMetrics& metrics,
                                                             PageServerOptions options = {});
@@ -33,9 +36,15 @@ class AdminServer {
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;
 
-  /// Makes /healthz answer 503 from now on, so that load balancers stop sending connections.
-  /// Thread-safe.
+  /// Makes /healthz and /readyz answer 503 from now on, so that load balancers stop sending
+  /// connections. Thread-safe.
   void SetDraining() { draining_ = true; }
+
+  /// Makes /readyz answer 200, unless the process drains. Thread-safe.
+  void SetReady() ABSL_LOCKS_EXCLUDED(mutex_) { SetNotReady(""); }
+
+  /// Makes /readyz answer 503 with `why`, one line about what is missing. Thread-safe.
+  void SetNotReady(std::string why) ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// Replaces the routes on the page and in /legs. Thread-safe.
   void SetRoutes(std::vector<RouteLegs> routes) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -49,14 +58,17 @@ class AdminServer {
   explicit AdminServer(const ProxyMetrics& metrics) : metrics_(metrics) {}
 
   static constexpr char kHealthPath[] = "/healthz";
+  static constexpr char kReadyPath[] = "/readyz";
 
   Page PageAt(absl::string_view path) const;
+  Page ReadyPage() const ABSL_LOCKS_EXCLUDED(mutex_);
   LegsView View() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   const ProxyMetrics& metrics_;
   mutable absl::Mutex mutex_;
   std::vector<RouteLegs> routes_ ABSL_GUARDED_BY(mutex_);
   std::vector<PoolLegs> pools_ ABSL_GUARDED_BY(mutex_);
+  std::string not_ready_ ABSL_GUARDED_BY(mutex_) = "starting";  // Empty: ready.
   std::atomic<bool> draining_ = false;
   std::unique_ptr<PageServer> pages_;  // Last: its thread uses the others.
 };

@@ -224,6 +224,11 @@ bool PageServer::MayAsk(absl::string_view host) const {
                      [&](const std::string& known) { return absl::EqualsIgnoreCase(known, name); });
 }
 
+bool PageServer::IsUrgent(absl::string_view path) const {
+  return std::find(options_.urgent_paths.begin(), options_.urgent_paths.end(), path) !=
+         options_.urgent_paths.end();
+}
+
 void PageServer::Answer(Connection& connection) {
   Page refusal;
   if (connection.hosts() > 1) {
@@ -234,7 +239,7 @@ void PageServer::Answer(Connection& connection) {
     refusal = {405, refusal.type, "only GET and HEAD\n"};
   } else if (!absl::StartsWith(connection.path(), "/")) {
     refusal = {400, refusal.type, "the request target is not a path\n"};
-  } else if (connection.path() == options_.urgent_path) {
+  } else if (IsUrgent(connection.path())) {
     return connection.Send(source_(connection.path()));
   } else {
     waiting_.push_back(&connection);

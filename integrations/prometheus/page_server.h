@@ -34,8 +34,8 @@ struct PageServerOptions {
   /// Names that a request's Host field may contain, besides IP addresses. All others are rejected
   /// with 421, so that no web site can read pages through a visitor's browser (DNS rebinding).
   std::vector<std::string> hosts = {"localhost"};
-  /// Requests for this path are answered before all pending ones. Empty: none.
-  std::string urgent_path;
+  /// Requests for these paths are answered before all pending ones.
+  std::vector<std::string> urgent_paths;
   /// The maximum number of open connections. One more closes the oldest without a complete request.
   size_t max_connections = 32;
   /// The limit for the arrival of a request of at most 8 KiB.
@@ -71,6 +71,7 @@ class PageServer {
 
   void OnConnection(std::unique_ptr<Transport> transport);
   bool MayAsk(absl::string_view host) const;
+  bool IsUrgent(absl::string_view path) const;
   void Answer(Connection& connection);
   void AnswerNext();
   void Remove(const Connection& connection);

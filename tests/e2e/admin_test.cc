@@ -32,7 +32,6 @@ using testing::PemPair;
 using testing::TestPki;
 
 constexpr absl::Duration kDay = absl::Hours(24);
-constexpr char kAdminOn[] = "admin on 127.0.0.1:";
 
 class AdminTest : public ServerProgramsTest {
  protected:
@@ -51,37 +50,8 @@ class AdminTest : public ServerProgramsTest {
                         port);
   }
 
-  static uint16_t AdminPort(const ProxyProcess& proxy) {
-    const std::string log = proxy.log();
-    const size_t at = log.find(kAdminOn);
-    EXPECT_NE(at, std::string::npos) << log;
-    if (at == std::string::npos) return 0;
-    const size_t begin = at + sizeof(kAdminOn) - 1;
-    uint32_t port = 0;
-    EXPECT_TRUE(absl::SimpleAtoi(log.substr(begin, log.find('\n', begin) - begin), &port));
-    return static_cast<uint16_t>(port);
-  }
-
-  std::string Get(uint16_t port, const std::string& path) const {
-    return RunCommand({FindProgram("curl"), "--silent", "--include", "--max-time", "20",
-                       absl::StrCat("http://127.0.0.1:", port, path)},
-                      kPatience)
-        .output;
-  }
-
   static std::string BodyOf(const std::string& reply) {
     return reply.substr(reply.find("\r\n\r\n") + 4);
-  }
-
-  // Requests `path` until the response contains `text`.
-  std::string WaitFor(uint16_t port, const std::string& path, const std::string& text) const {
-    std::string reply;
-    const bool found = WaitUntil([&] {
-      reply = Get(port, path);
-      return absl::StrContains(reply, text);
-    });
-    EXPECT_TRUE(found) << "no " << text << " in " << reply;
-    return reply;
   }
 
   static std::string Metric(const std::string& name, const std::string& backend,
@@ -124,10 +94,10 @@ TEST_F(AdminTest, ABridgeReportsItsBackendsExpiringIntermediateAndItsRenewal) {
                    warning_)))
       << proxy->log();
   EXPECT_TRUE(proxy->WaitForLog("name=back.test source=probe event=will_fail")) << proxy->log();
-  const std::string page = WaitFor(admin, "/", warning_html_);
+  const std::string page = WaitForPage(admin, "/", warning_html_);
   EXPECT_THAT(page, AllOf(HasSubstr("9 days left"), HasSubstr("back.test<br><small>probe"),
                           HasSubstr("front.test<br><small>own")));
-  const std::string metrics = Get(admin, "/metrics");
+  const std::string metrics = GetPage(admin, "/metrics");
   for (const char* source : {"probe", "seen"}) {
     EXPECT_NEAR(ValueOf(metrics, Metric("verification_fails_seconds", kBackName, source)),
                 absl::ToDoubleSeconds(end_ - absl::Now()), 120);
@@ -135,8 +105,8 @@ TEST_F(AdminTest, ABridgeReportsItsBackendsExpiringIntermediateAndItsRenewal) {
   }
   EXPECT_THAT(metrics, HasSubstr("trestle_handshakes_total{"));
   ExpectPromtoolLikes(BodyOf(metrics));
-  WaitFor(admin, "/metrics", "\ntrestle_hello_bytes_count 1\n");
-  EXPECT_THAT(Get(admin, "/legs"), HasSubstr("\"subject\": \"CN=Internal CA\""));
+  WaitForPage(admin, "/metrics", "\ntrestle_hello_bytes_count 1\n");
+  EXPECT_THAT(GetPage(admin, "/legs"), HasSubstr("\"subject\": \"CN=Internal CA\""));
   const std::vector<std::string> probe = {ExampleProgram("leg_probe"),
                                           absl::StrCat("--back=", address, ",", kBackName),
                                           absl::StrCat("--ca=", PathOf("ca.pem"))};
@@ -154,12 +124,12 @@ TEST_F(AdminTest, ABridgeReportsItsBackendsExpiringIntermediateAndItsRenewal) {
   const absl::Time deadline = absl::Now() + kPatience;
   std::string after;
   do {
-    after = Get(admin, "/");
+    after = GetPage(admin, "/");
   } while (absl::StrContains(after, warning_html_) && absl::Now() < deadline);
   EXPECT_THAT(after, AllOf(Not(HasSubstr(warning_html_)), Not(HasSubstr("class=\"leg warning\"")),
                            Not(HasSubstr("class=\"leg critical\""))));
   EXPECT_GT(
-      ValueOf(Get(admin, "/metrics"), Metric("verification_fails_seconds", kBackName, "probe")),
+      ValueOf(GetPage(admin, "/metrics"), Metric("verification_fails_seconds", kBackName, "probe")),
       290 * 86400.0);
   EXPECT_EQ(RunCommand(probe, kPatience).exit_status, 0);
 }
@@ -177,7 +147,7 @@ TEST_F(AdminTest, BehindPassthroughOnlyTheProbeFindsIt) {
       "9 days: ",
       warning_)))
       << proxy->log();
-  WaitFor(admin, "/", warning_html_);
+  WaitForPage(admin, "/", warning_html_);
   const std::vector<std::string> probe = {ExampleProgram("leg_probe"),
                                           absl::StrCat("--back=127.0.0.1:", port, ",", kFrontName),
                                           absl::StrCat("--ca=", PathOf("ca.pem"))};
@@ -185,17 +155,17 @@ TEST_F(AdminTest, BehindPassthroughOnlyTheProbeFindsIt) {
   EXPECT_EQ(probed.exit_status, 1);
   EXPECT_THAT(probed.output,
               HasSubstr(absl::StrCat("verification will fail in 9 days: ", warning_)));
-  ExpectPromtoolLikes(BodyOf(Get(admin, "/metrics")));
-  EXPECT_NEAR(
-      ValueOf(Get(admin, "/metrics"), Metric("verification_fails_seconds", kFrontName, "probe")),
-      absl::ToDoubleSeconds(end_ - absl::Now()), 120);
+  ExpectPromtoolLikes(BodyOf(GetPage(admin, "/metrics")));
+  EXPECT_NEAR(ValueOf(GetPage(admin, "/metrics"),
+                      Metric("verification_fails_seconds", kFrontName, "probe")),
+              absl::ToDoubleSeconds(end_ - absl::Now()), 120);
   backend.reset();
   EXPECT_TRUE(proxy->WaitForLog("source=probe event=failing")) << proxy->log();
-  WaitFor(admin, "/metrics", Metric("good", kFrontName, "probe") + "0");
+  WaitForPage(admin, "/metrics", Metric("good", kFrontName, "probe") + "0");
   backend = StartBackendUntil(kFrontName, absl::Now() + 300 * kDay, port);
   EXPECT_TRUE(proxy->WaitForLog("source=probe event=renewed")) << proxy->log();
-  WaitFor(admin, "/metrics", Metric("good", kFrontName, "probe") + "1");
-  EXPECT_THAT(Get(admin, "/"),
+  WaitForPage(admin, "/metrics", Metric("good", kFrontName, "probe") + "1");
+  EXPECT_THAT(GetPage(admin, "/"),
               AllOf(Not(HasSubstr("class=\"leg warning\"")), HasSubstr("last error, ")));
   EXPECT_EQ(RunCommand(probe, kPatience).exit_status, 0);
 }
@@ -204,10 +174,10 @@ TEST_F(AdminTest, ATerminatorShowsItsOwnCertificateAndItsReloads) {
   const auto backend = StartBackend(Mode::kOffload);
   const auto proxy = StartProxy(Mode::kOffload, backend->address(), {"--admin=127.0.0.1:0"});
   const uint16_t admin = AdminPort(*proxy);
-  EXPECT_THAT(Get(admin, "/"), HasSubstr("front.test<br><small>own"));
-  EXPECT_THAT(Get(admin, "/metrics"), HasSubstr("\ntrestle_reload_generation 1\n"));
+  EXPECT_THAT(GetPage(admin, "/"), HasSubstr("front.test<br><small>own"));
+  EXPECT_THAT(GetPage(admin, "/metrics"), HasSubstr("\ntrestle_reload_generation 1\n"));
   EXPECT_EQ(Curl(proxy->port, "/").exit_status, 0);
-  EXPECT_LT(ValueOf(WaitFor(admin, "/metrics", "\ntrestle_ticket_key_age_seconds "),
+  EXPECT_LT(ValueOf(WaitForPage(admin, "/metrics", "\ntrestle_ticket_key_age_seconds "),
                     "\ntrestle_ticket_key_age_seconds "),
             absl::ToDoubleSeconds(kPatience));
   LeafSpec leaf;
@@ -216,11 +186,11 @@ TEST_F(AdminTest, ATerminatorShowsItsOwnCertificateAndItsReloads) {
   WriteCertificate("front", leaf);
   proxy->process.Signal(SIGHUP);
   EXPECT_TRUE(proxy->WaitForLog("name=front.test source=own event=will_fail")) << proxy->log();
-  WaitFor(admin, "/metrics", "\ntrestle_reload_generation 2\n");
+  WaitForPage(admin, "/metrics", "\ntrestle_reload_generation 2\n");
   WriteFile("front.key", "nonsense");
   proxy->process.Signal(SIGHUP);
-  WaitFor(admin, "/metrics", "trestle_reloads_total{result=\"failed\"} 1");
-  EXPECT_THAT(Get(admin, "/metrics"), HasSubstr("\ntrestle_reload_generation 2\n"));
+  WaitForPage(admin, "/metrics", "trestle_reloads_total{result=\"failed\"} 1");
+  EXPECT_THAT(GetPage(admin, "/metrics"), HasSubstr("\ntrestle_reload_generation 2\n"));
 }
 
 TEST_F(AdminTest, ConnectionsThatCannotBeAcceptedAreLoggedAndCounted) {
@@ -240,7 +210,7 @@ TEST_F(AdminTest, ConnectionsThatCannotBeAcceptedAreLoggedAndCounted) {
   EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend")
       << "the connections only waited";
   constexpr char kFailures[] = "\ntrestle_accept_failures_total ";
-  EXPECT_GE(ValueOf(WaitFor(admin, "/metrics", kFailures), kFailures), 1);
+  EXPECT_GE(ValueOf(WaitForPage(admin, "/metrics", kFailures), kFailures), 1);
 }
 
 TEST_F(AdminTest, ACertificateForAnAddressOnlyIsReportedUnderIt) {
@@ -250,14 +220,14 @@ TEST_F(AdminTest, ACertificateForAnAddressOnlyIsReportedUnderIt) {
   const auto backend = StartBackend(Mode::kOffload);
   const auto proxy = StartProxy(Mode::kOffload, backend->address(), {"--admin=127.0.0.1:0"});
   const uint16_t admin = AdminPort(*proxy);
-  EXPECT_THAT(Get(admin, "/"), HasSubstr("127.0.0.1<br><small>own"));
+  EXPECT_THAT(GetPage(admin, "/"), HasSubstr("127.0.0.1<br><small>own"));
   EXPECT_THAT(
-      Get(admin, "/metrics"),
+      GetPage(admin, "/metrics"),
       HasSubstr("trestle_certificate_good{leg=\"front\",name=\"127.0.0.1\",source=\"own\"} 1"));
   WriteCertificate("front", leaf);
   proxy->process.Signal(SIGHUP);
   EXPECT_TRUE(proxy->WaitForLog("reloaded: 127.0.0.1 (ECDSA P-256), valid until")) << proxy->log();
-  WaitFor(admin, "/metrics", "\ntrestle_reload_generation 2\n");
+  WaitForPage(admin, "/metrics", "\ntrestle_reload_generation 2\n");
 }
 
 TEST_F(AdminTest, ABridgeWithAFirewallIsMonitoredLikeOthers) {
@@ -268,7 +238,7 @@ TEST_F(AdminTest, ABridgeWithAFirewallIsMonitoredLikeOthers) {
     argv.push_back(flag);
   }
   const auto proxy = StartProgram(argv);
-  EXPECT_THAT(WaitFor(AdminPort(*proxy), "/", "back.test<br><small>probe"),
+  EXPECT_THAT(WaitForPage(AdminPort(*proxy), "/", "back.test<br><small>probe"),
               HasSubstr("front.test<br><small>own"));
 }
 
@@ -288,9 +258,9 @@ TEST_F(AdminTest, OnOnePortEachRouteIsMonitoredByItsMode) {
        absl::StrCat("--probe_ca=", PathOf("ca.pem")), "--admin=127.0.0.1:0",
        "--probe_interval=1s"});
   const uint16_t admin = AdminPort(*proxy);
-  WaitFor(admin, "/metrics", Metric("good", "legacy.test", "probe") + "1");
-  WaitFor(admin, "/metrics", Metric("good", kBackName, "probe") + "1");
-  const std::string page = Get(admin, "/");
+  WaitForPage(admin, "/metrics", Metric("good", "legacy.test", "probe") + "1");
+  WaitForPage(admin, "/metrics", Metric("good", kBackName, "probe") + "1");
+  const std::string page = GetPage(admin, "/");
   // A wildcard is not a name to request.
   EXPECT_THAT(
       page,
@@ -309,7 +279,7 @@ TEST_F(AdminTest, ABrowserShowsThePage) {
   const auto proxy =
       StartProxy(Mode::kBridge, backend->address(), {"--admin=127.0.0.1:0", "--probe_interval=1s"});
   const uint16_t admin = AdminPort(*proxy);
-  WaitFor(admin, "/", "9 days left");
+  WaitForPage(admin, "/", "9 days left");
   const std::string picture = PathOf("page.png");
   const Browser browser(PathOf(""));
   const std::string url = absl::StrCat("http://127.0.0.1:", admin, "/");
@@ -333,21 +303,21 @@ TEST_F(AdminTest, RefusalsAreCountedByTheirLimit) {
   const auto open = ConnectTls(proxy->port);
   ASSERT_NE(open, nullptr);
   EXPECT_EQ(ConnectTls(proxy->port), nullptr);
-  WaitFor(admin, "/metrics",
-          "trestle_refusals_total{leg=\"front\",limit=\"max_connections\",phase=\"hello\","
-          "reason=\"over_limit\"} 1");
+  WaitForPage(admin, "/metrics",
+              "trestle_refusals_total{leg=\"front\",limit=\"max_connections\",phase=\"hello\","
+              "reason=\"over_limit\"} 1");
 }
 
 TEST_F(AdminTest, HealthFailsWhileDraining) {
   const auto backend = StartBackend(Mode::kOffload);
   const auto proxy = StartProxy(Mode::kOffload, backend->address(), {"--admin=127.0.0.1:0"});
   const uint16_t admin = AdminPort(*proxy);
-  EXPECT_THAT(Get(admin, "/healthz"), HasSubstr("200 OK"));
+  EXPECT_THAT(GetPage(admin, "/healthz"), HasSubstr("200 OK"));
   const auto open = ConnectTls(proxy->port);  // Keeps the drain from ending immediately.
   ASSERT_NE(open, nullptr);
   proxy->process.Signal(SIGTERM);
   ASSERT_TRUE(proxy->WaitForLog("draining")) << proxy->log();
-  EXPECT_THAT(Get(admin, "/healthz"), HasSubstr("503 Service Unavailable"));
+  EXPECT_THAT(GetPage(admin, "/healthz"), HasSubstr("503 Service Unavailable"));
 }
 
 TEST_F(AdminTest, HostsThatShareABackendShareItsProbe) {
@@ -360,8 +330,8 @@ TEST_F(AdminTest, HostsThatShareABackendShareItsProbe) {
                    ",c.test=", backend->address(), "@", kBackName),
       {"--admin=127.0.0.1:0", "--probe_interval=1s", "--backend_verify_name=verified.test"});
   const uint16_t admin = AdminPort(*proxy);
-  WaitFor(admin, "/metrics", Metric("good", kBackName, "probe") + "1");
-  EXPECT_THAT(Get(admin, "/"),
+  WaitForPage(admin, "/metrics", Metric("good", kBackName, "probe") + "1");
+  EXPECT_THAT(GetPage(admin, "/"),
               AllOf(HasSubstr("a.test<br><small>bridge"), HasSubstr("b.test<br><small>bridge"),
                     HasSubstr("c.test<br><small>bridge"), Not(HasSubstr("not watched"))));
 }

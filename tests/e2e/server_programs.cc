@@ -1,11 +1,15 @@
 #include "tests/e2e/server_programs.h"
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/blocking_stream.h"
 
 namespace trestle::e2e {
 namespace {
+
+constexpr char kAdminOn[] = "admin on 127.0.0.1:";
 
 constexpr char kHaproxyDefaults[] =
     "global\n  maxconn 100\ndefaults\n  timeout connect 10s\n  timeout client 10s\n"
@@ -69,6 +73,35 @@ std::unique_ptr<Process> ServerProgramsTest::StartOpenssl(const std::vector<std:
                                    absl::StrCat("127.0.0.1:", port)};
   argv.insert(argv.end(), flags.begin(), flags.end());
   return StartServer(argv, port);
+}
+
+uint16_t ServerProgramsTest::AdminPort(const ProxyProcess& proxy) {
+  const std::string log = proxy.log();
+  const size_t at = log.find(kAdminOn);
+  EXPECT_NE(at, std::string::npos) << log;
+  if (at == std::string::npos) return 0;
+  const size_t begin = at + sizeof(kAdminOn) - 1;
+  uint32_t port = 0;
+  EXPECT_TRUE(absl::SimpleAtoi(log.substr(begin, log.find('\n', begin) - begin), &port));
+  return static_cast<uint16_t>(port);
+}
+
+std::string ServerProgramsTest::GetPage(uint16_t port, const std::string& path) const {
+  return RunCommand({FindProgram("curl"), "--silent", "--include", "--max-time", "20",
+                     absl::StrCat("http://127.0.0.1:", port, path)},
+                    kPatience)
+      .output;
+}
+
+std::string ServerProgramsTest::WaitForPage(uint16_t port, const std::string& path,
+                                            const std::string& text) const {
+  std::string reply;
+  const bool found = WaitUntil([&] {
+    reply = GetPage(port, path);
+    return absl::StrContains(reply, text);
+  });
+  EXPECT_TRUE(found) << "no " << text << " in " << reply;
+  return reply;
 }
 
 std::string ServerProgramsTest::TemporaryPaths() const {

@@ -39,6 +39,15 @@ class ServerProgramsTest : public ProxyTest {
   /// The same with openssl s_server.
   std::unique_ptr<Process> StartOpenssl(const std::vector<std::string>& flags, uint16_t port) const;
 
+  /// Returns the port of --admin from the log.
+  static uint16_t AdminPort(const ProxyProcess& proxy);
+
+  /// Returns the response, with its head, for a page of --admin.
+  std::string GetPage(uint16_t port, const std::string& path) const;
+
+  /// Requests `path` until the response contains `text`. Returns the last response.
+  std::string WaitForPage(uint16_t port, const std::string& path, const std::string& text) const;
+
   /// Directives for each http block: nginx's default paths are in /var/lib, which belongs to root.
   std::string TemporaryPaths() const;
 

@@ -78,6 +78,18 @@ TEST_F(AdminServerTest, HealthFailsWhileDraining) {
   EXPECT_THAT(Get("/metrics"), StartsWith("HTTP/1.1 200"));
 }
 
+TEST_F(AdminServerTest, IsReadyOnceItIsToldAndWhileItDoesNotDrain) {
+  EXPECT_THAT(Get("/readyz"),
+              AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("\r\n\r\nnot ready: starting\n")));
+  server_->SetNotReady("no keys");
+  EXPECT_THAT(Get("/readyz"), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("not ready: no keys\n")));
+  EXPECT_THAT(Get("/healthz"), StartsWith("HTTP/1.1 200"));
+  server_->SetReady();
+  EXPECT_THAT(Get("/readyz"), AllOf(StartsWith("HTTP/1.1 200"), HasSubstr("\r\n\r\nready\n")));
+  server_->SetDraining();
+  EXPECT_THAT(Get("/readyz"), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("draining\n")));
+}
+
 TEST_F(AdminServerTest, NothingElseIsServed) {
   EXPECT_THAT(Get("/etc/passwd"), StartsWith("HTTP/1.1 404"));
   EXPECT_THAT(Get("/metrics/"), StartsWith("HTTP/1.1 404"));
