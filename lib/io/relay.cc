@@ -142,7 +142,8 @@ bool Relay::LeftUnmarked(const RelayPipe& pipe) const {
   if (!ended && !ClientLeftIdle(pipe)) return false;
   const Transport& source = pipe.failed_leg() == Leg::kFront ? front_ : back_;
   const std::optional<Error> error = GetError(source.status());
-  return error.has_value() && error->code == ErrorCode::kTruncated;
+  // A client that leaves within a second hello (ECH) has not left an idle connection.
+  return error.has_value() && error->code == ErrorCode::kTruncated && error->phase != Phase::kHello;
 }
 
 // Browsers leave kept connections without close_notify. Nothing is cut if the client's last bytes,
