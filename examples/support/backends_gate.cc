@@ -83,9 +83,13 @@ void BackendsGate::EndTry(size_t index, bool answered) {
   backends_[index].answered = answered;
   over_.push_back(std::move(tries_[index]));
   tries_.erase(index);
-  burial_ = scheduler_.RunAfter(absl::ZeroDuration(), [this] { over_.clear(); });
+  // The next tries begin once these have given back their sockets.
+  burial_ = scheduler_.RunAfter(absl::ZeroDuration(), [this] {
+    over_.clear();
+    if (!open_) TryNext();
+  });
   open_ = Satisfied();
-  if (!open_) return TryNext();
+  if (!open_) return;
   for (auto& [place, one] : tries_) over_.push_back(std::move(one));
   tries_.clear();
 }
