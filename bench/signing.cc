@@ -51,11 +51,10 @@ constexpr char kHowToRead[] =
     "  flight_us               median time of a handshake up to its flight\n"
     "  flights, refused        handshakes that got so far; that failed, as the signer was busy\n"
     "on_the_loop: the loop signs. openssl: it does so by the system's OpenSSL 3. 2_threads: a\n"
-    "ThreadPoolSigner signs. key_server: so it does behind a Unix-domain socket. token: a token of "
-    "SoftHSM does (PKCS #11), by 2 threads. slow_token:\n"
-    "the same with 20 ms more for each signature, so that it is saturated: 100 of 500 a second.\n"
-    "no_handshakes: what the\n"
-    "machine does to a loop by itself. With fewer processors than threads, the system divides.";
+    "ThreadPoolSigner signs. key_server: so it does behind a Unix-domain socket. token: a token\n"
+    "of SoftHSM signs (PKCS #11), by 2 threads. slow_token: the same with 20 ms more for each\n"
+    "signature, so that it is saturated: 100 of 500 a second. no_handshakes: what the machine\n"
+    "does to a loop by itself. With fewer processors than threads, the system divides.";
 
 constexpr int kSeconds = 2;
 constexpr int kCallsPerSecond = 2000;

@@ -38,7 +38,7 @@ constexpr Subject kSubjects[] = {
     {"Encrypted ClientHellos", "ech_tool.cc ech_keys_file.cc ech_backends.cc"},
     {"Output", "json details color svg"},
     {"Keys for other processes", "key_server.cc"},
-    {"Listening and the process", "proxy_flags.cc tls_echo.cc"},
+    {"Listening and the process", "proxy_flags.cc tls_echo.cc redirect_listen redirect_port"},
     {"Check of the configuration", "check_flag.cc config_check.cc"},
     {"Backends and routes",
      "terminating_proxy.cc passthrough_proxy.cc bridging_proxy.cc one_port.cc waf_bridge.cc "
