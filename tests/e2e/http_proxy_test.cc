@@ -227,8 +227,9 @@ TEST_F(HttpProxyTest, TheAdminServerHasRoutesAndPools) {
   EXPECT_THAT(Get(*proxy, "--http2", "/api/x"), StartsWith("tls GET"));
   EXPECT_THAT(page("/metrics"), HasSubstr(absl::StrCat("trestle_http_requests_total{route=\"",
                                                        kFrontName, "/api\",status=\"2xx\"} 1\n")));
-  EXPECT_TRUE(WaitUntil([&] { return absl::StrContains(page("/legs"), http1_); })) << page("/legs");
-  EXPECT_THAT(page("/"), HasSubstr(absl::StrCat("<td>http://", http1_)));
+  const std::string pool = absl::StrCat("<td>http://", http1_);
+  EXPECT_TRUE(WaitUntil([&] { return absl::StrContains(page("/"), pool); })) << page("/");
+  EXPECT_THAT(page("/legs"), HasSubstr(http1_));
 }
 
 TEST_F(HttpProxyTest, AClearListenerLeadsToHttps) {
