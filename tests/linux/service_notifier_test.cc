@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -23,9 +22,13 @@ using ::testing::MatchesRegex;
 // The manager's end.
 class Manager {
  public:
-  explicit Manager(const std::string& address) : socket_(socket(AF_UNIX, SOCK_DGRAM, 0)) {
+  explicit Manager(const std::string& address)
+      : address_(address), socket_(socket(AF_UNIX, SOCK_DGRAM, 0)) {
     const SocketAddress local(Endpoint::Unix(address));
     EXPECT_EQ(bind(socket_.get(), local.get(), local.size), 0);
+  }
+  ~Manager() {
+    if (address_[0] == '/') unlink(address_.c_str());
   }
 
   // Returns the message that has arrived.
@@ -36,11 +39,13 @@ class Manager {
   }
 
  private:
+  const std::string address_;
   OwnedFd socket_;
 };
 
+// Returns a path that fits in a socket's address. Those of TEST_TMPDIR may not.
 std::string TestPath(const std::string& name) {
-  return absl::StrCat(std::getenv("TEST_TMPDIR"), "/", name, getpid());
+  return absl::StrCat("/tmp/trestle-", name, "-", getpid());
 }
 
 TEST(ServiceNotifierTest, SendsEachState) {
