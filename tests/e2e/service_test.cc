@@ -26,7 +26,6 @@
 namespace trestle::e2e {
 namespace {
 
-using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::Not;
