@@ -7,13 +7,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "tests/fuzz/fuzz_input.h"
 #include "trestle/base/bytes.h"
 #include "trestle/wire/client_hello.h"
 
@@ -21,12 +20,6 @@ namespace trestle {
 namespace {
 
 constexpr HelloLimits kLimits = {16 * 1024, 1024, {}};
-
-void Require(bool condition, const char* what) {
-  if (condition) return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
 
 std::string Describe(const ClientHelloReader& reader) {
   std::string text = absl::StrCat(EnumName(reader.state()), " ", reader.error().ToString());

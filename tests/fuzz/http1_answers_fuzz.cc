@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -13,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "integrations/http1/http1_inspector.h"
+#include "tests/fuzz/fuzz_input.h"
 #include "trestle/testing/simulated_loop.h"
 
 namespace trestle {
@@ -25,12 +24,6 @@ constexpr absl::string_view kRequests[] = {
     "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
 };
 constexpr absl::string_view kBad = "GET / HTTP/1.1\nHost: a\n\n";
-
-void Require(bool condition, const char* what) {
-  if (condition) return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
 
 struct Outcome {
   std::string passed;

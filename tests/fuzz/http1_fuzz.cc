@@ -3,23 +3,16 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "integrations/http1/http1_inspector.h"
+#include "tests/fuzz/fuzz_input.h"
 #include "trestle/testing/simulated_loop.h"
 
 namespace trestle {
 namespace {
-
-void Require(bool condition, const char* what) {
-  if (condition) return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
 
 struct Outcome {
   std::string passed;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,15 +10,10 @@
 
 #include "integrations/http1/http_routes.h"
 #include "integrations/http2/http2_routes.h"
+#include "tests/fuzz/fuzz_input.h"
 
 namespace trestle {
 namespace {
-
-void Require(bool condition, const char* what) {
-  if (condition) return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
 
 const std::shared_ptr<const HttpRoutes>& Routes() {
   static const auto* const routes = new std::shared_ptr<const HttpRoutes>(*HttpRoutes::Create(

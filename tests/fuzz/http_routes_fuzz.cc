@@ -3,8 +3,6 @@
 // must be the route that was chosen.
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,16 +13,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "integrations/http1/http_routes.h"
+#include "tests/fuzz/fuzz_input.h"
 #include "trestle/base/error.h"
 
 namespace trestle {
 namespace {
-
-void Require(bool condition, const char* what) {
-  if (condition) return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
 
 // Removes the percent-encoding, and leaves other text unchanged.
 std::string Decode(absl::string_view path) {

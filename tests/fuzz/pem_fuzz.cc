@@ -3,14 +3,13 @@
 // result.
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "lib/pki/pki_internals.h"
+#include "tests/fuzz/fuzz_input.h"
 #include "trestle/base/error.h"
 #include "trestle/pki/private_key.h"
 #include "trestle/pki/trust_store.h"
@@ -20,12 +19,6 @@
 
 namespace trestle {
 namespace {
-
-void Require(bool condition, const char* what) {
-  if (condition) return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
 
 // Returns whether the file was accepted.
 template <typename T>

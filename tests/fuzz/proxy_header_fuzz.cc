@@ -3,21 +3,14 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 
+#include "tests/fuzz/fuzz_input.h"
 #include "trestle/base/bytes.h"
 #include "trestle/wire/proxy_protocol.h"
 
 namespace trestle {
 namespace {
-
-void Require(bool condition, const char* what) {
-  if (condition) return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
 
 // Feeds segments of 1 to `longest` bytes; returns the number of consumed bytes.
 size_t FeedCut(ByteView wire, size_t longest, ProxyHeaderReader& reader) {

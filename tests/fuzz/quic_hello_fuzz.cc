@@ -7,23 +7,16 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "tests/fuzz/fuzz_input.h"
 #include "trestle/base/bytes.h"
 #include "trestle/testing/quic_hello_kit.h"
 #include "trestle/tls/quic_hello_reader.h"
 
 namespace trestle {
 namespace {
-
-void Require(bool condition, const char* what) {
-  if (condition) return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
 
 std::vector<std::string> Parts(ByteView input) {
   std::vector<std::string> parts;

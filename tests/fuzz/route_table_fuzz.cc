@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +16,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "tests/fuzz/fuzz_input.h"
 #include "trestle/base/error.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/proxy/route_text.h"
@@ -25,12 +24,6 @@
 
 namespace trestle {
 namespace {
-
-void Require(bool condition, const char* what) {
-  if (condition) return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
 
 struct Question {
   std::string name;
