@@ -2,11 +2,8 @@
 
 #include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "tests/e2e/proxy_test.h"
 #include "tests/integrations/pkcs11/soft_token.h"
+#include "tests/support/socket_folder.h"
 
 namespace trestle::e2e {
 namespace {
@@ -22,17 +20,6 @@ using ::testing::HasSubstr;
 
 class KeyServerTest : public ProxyTest {
  protected:
-  KeyServerTest() {
-    // The test's own folder has a path that is too long for a socket.
-    char name[] = "/tmp/trestle-XXXXXX";
-    EXPECT_NE(mkdtemp(name), nullptr);
-    directory_ = name;
-  }
-  ~KeyServerTest() override {
-    std::error_code ignored;
-    std::filesystem::remove_all(directory_, ignored);
-  }
-
   std::string KeyLine(const std::string& name, const std::string& clients) const {
     return absl::StrCat(PathOf(name + ".pem"), " ", PathOf(name + ".key"), " ", clients, "\n");
   }
@@ -49,7 +36,7 @@ class KeyServerTest : public ProxyTest {
   }
 
   std::string Socket(const std::string& name) const {
-    return absl::StrCat("unix:", directory_, "/", name);
+    return absl::StrCat("unix:", folder_.PathOf(name));
   }
 
   std::unique_ptr<ProxyProcess> Start(const std::string& key,
@@ -80,7 +67,7 @@ class KeyServerTest : public ProxyTest {
     EXPECT_EQ(result.output, "hello from backend") << result.errors << proxy.log();
   }
 
-  std::string directory_;
+  const SocketFolder folder_;
   const std::unique_ptr<HttpBackend> backend_ = StartBackend(Mode::kOffload);
 };
 

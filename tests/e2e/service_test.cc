@@ -22,6 +22,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/proxy_test.h"
+#include "tests/support/socket_folder.h"
 
 namespace trestle::e2e {
 namespace {
@@ -52,9 +53,6 @@ class PassedSocket {
   uint16_t port_ = 0;
 };
 
-// Returns a path that fits in a socket's address. Those of the test's folder do not.
-std::string NotifyPath() { return absl::StrCat("/tmp/trestle-notify-", getpid()); }
-
 // The manager's end of NOTIFY_SOCKET.
 class FakeManager {
  public:
@@ -72,10 +70,6 @@ class FakeManager {
     CHECK_EQ(bind(socket_.get(), reinterpret_cast<sockaddr*>(&local), size), 0);
     const timeval patience = {absl::ToInt64Seconds(kPatience), 0};
     setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  }
-
-  ~FakeManager() {
-    if (address_.front() != '@') unlink(address_.c_str());
   }
 
   std::string variable() const { return absl::StrCat("NOTIFY_SOCKET=", address_); }
@@ -126,6 +120,7 @@ class ServiceTest : public ProxyTest {
     EXPECT_THAT(result.errors, HasSubstr(words));
   }
 
+  const SocketFolder folder_;
   const std::unique_ptr<HttpBackend> backend_ = StartBackend(Mode::kOffload);
 };
 
@@ -201,7 +196,8 @@ TEST_F(ServiceTest, SocketsThatCannotBeUsedAreRefused) {
 }
 
 TEST_F(ServiceTest, TheManagerIsToldEachState) {
-  for (const std::string& address : {NotifyPath(), absl::StrCat("@trestle-test-", getpid())}) {
+  for (const std::string& address :
+       {folder_.PathOf("notify"), absl::StrCat("@trestle-test-", getpid())}) {
     FakeManager manager(address);
     const auto proxy = StartProgram(
         Program("127.0.0.1:0", backend_->address(), {"/usr/bin/env", manager.variable()}));
@@ -222,7 +218,7 @@ TEST_F(ServiceTest, TheManagerIsToldEachState) {
 }
 
 TEST_F(ServiceTest, TheWatchdogIsFedWhileAllThreadsTurn) {
-  FakeManager manager(NotifyPath());
+  FakeManager manager(folder_.PathOf("notify"));
   const auto proxy = StartProgram(
       Program("127.0.0.1:0", backend_->address(),
               {"/usr/bin/env", manager.variable(), "WATCHDOG_USEC=20000"}, {"--threads=3"}));
@@ -231,7 +227,7 @@ TEST_F(ServiceTest, TheWatchdogIsFedWhileAllThreadsTurn) {
 }
 
 TEST_F(ServiceTest, AnotherProcessHasTheWatchdog) {
-  FakeManager manager(NotifyPath());
+  FakeManager manager(folder_.PathOf("notify"));
   const auto proxy = StartProgram(
       Program("127.0.0.1:0", backend_->address(),
               {"/usr/bin/env", manager.variable(), "WATCHDOG_USEC=1000", "WATCHDOG_PID=1"}));
@@ -241,9 +237,9 @@ TEST_F(ServiceTest, AnotherProcessHasTheWatchdog) {
 }
 
 TEST_F(ServiceTest, AManagerThatIsGoneIsLoggedAndWrongVariablesAreRefused) {
-  const auto proxy =
-      StartProgram(Program("127.0.0.1:0", backend_->address(),
-                           {"/usr/bin/env", absl::StrCat("NOTIFY_SOCKET=", NotifyPath())}));
+  const auto proxy = StartProgram(
+      Program("127.0.0.1:0", backend_->address(),
+              {"/usr/bin/env", absl::StrCat("NOTIFY_SOCKET=", folder_.PathOf("gone"))}));
   EXPECT_TRUE(proxy->WaitForLog("cannot reach the service manager: No such file")) << proxy->log();
   EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend");
   ExpectRefusal(

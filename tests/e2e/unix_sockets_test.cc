@@ -1,11 +1,9 @@
 // The example proxies on Unix-domain sockets, with curl as the client and haproxy as the backend.
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
@@ -15,6 +13,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/server_programs.h"
+#include "tests/support/socket_folder.h"
 
 namespace trestle::e2e {
 namespace {
@@ -23,18 +22,7 @@ using ::testing::HasSubstr;
 
 class UnixSocketsTest : public ServerProgramsTest {
  protected:
-  UnixSocketsTest() {
-    // The test's own folder has a path that is too long for a socket.
-    char name[] = "/tmp/trestle-XXXXXX";
-    EXPECT_NE(mkdtemp(name), nullptr);
-    directory_ = name;
-  }
-  ~UnixSocketsTest() override {
-    std::error_code ignored;
-    std::filesystem::remove_all(directory_, ignored);
-  }
-
-  std::string Socket(const std::string& name) const { return absl::StrCat(directory_, "/", name); }
+  std::string Socket(const std::string& name) const { return folder_.PathOf(name); }
 
   // Starts the proxy of a mode on the socket `name`, and waits until it listens.
   std::unique_ptr<ProxyProcess> StartOn(const std::string& name, Mode mode,
@@ -64,7 +52,7 @@ class UnixSocketsTest : public ServerProgramsTest {
     EXPECT_EQ(result.output, "hello from backend");
   }
 
-  std::string directory_;
+  const SocketFolder folder_;
 };
 
 TEST_F(UnixSocketsTest, EachModeServesCurlOnASocket) {

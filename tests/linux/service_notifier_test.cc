@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "lib/linux/socket.h"
 #include "tests/linux/loopback.h"
+#include "tests/support/socket_folder.h"
 
 namespace trestle {
 namespace {
@@ -22,13 +23,9 @@ using ::testing::MatchesRegex;
 // The manager's end.
 class Manager {
  public:
-  explicit Manager(const std::string& address)
-      : address_(address), socket_(socket(AF_UNIX, SOCK_DGRAM, 0)) {
+  explicit Manager(const std::string& address) : socket_(socket(AF_UNIX, SOCK_DGRAM, 0)) {
     const SocketAddress local(Endpoint::Unix(address));
     EXPECT_EQ(bind(socket_.get(), local.get(), local.size), 0);
-  }
-  ~Manager() {
-    if (address_[0] == '/') unlink(address_.c_str());
   }
 
   // Returns the message that has arrived.
@@ -39,17 +36,13 @@ class Manager {
   }
 
  private:
-  const std::string address_;
   OwnedFd socket_;
 };
 
-// Returns a path that fits in a socket's address. Those of TEST_TMPDIR may not.
-std::string TestPath(const std::string& name) {
-  return absl::StrCat("/tmp/trestle-", name, "-", getpid());
-}
-
 TEST(ServiceNotifierTest, SendsEachState) {
-  for (const std::string& address : {TestPath("n"), absl::StrCat("@trestle-notifier-", getpid())}) {
+  const SocketFolder folder;
+  for (const std::string& address :
+       {folder.PathOf("n"), absl::StrCat("@trestle-notifier-", getpid())}) {
     Manager manager(address);
     const auto notifier = ServiceNotifier::Create(address);
     ASSERT_TRUE(notifier.ok()) << notifier.status();
@@ -65,7 +58,8 @@ TEST(ServiceNotifierTest, SendsEachState) {
 }
 
 TEST(ServiceNotifierTest, AManagerThatDoesNotReadIsAnErrorAndNoWait) {
-  const std::string address = TestPath("full");
+  const SocketFolder folder;
+  const std::string address = folder.PathOf("full");
   const Manager manager(address);
   const auto notifier = ServiceNotifier::Create(address);
   ASSERT_TRUE(notifier.ok()) << notifier.status();
@@ -75,7 +69,8 @@ TEST(ServiceNotifierTest, AManagerThatDoesNotReadIsAnErrorAndNoWait) {
 }
 
 TEST(ServiceNotifierTest, AManagerThatIsGoneIsAnError) {
-  const auto notifier = ServiceNotifier::Create(TestPath("gone"));
+  const SocketFolder folder;
+  const auto notifier = ServiceNotifier::Create(folder.PathOf("gone"));
   ASSERT_TRUE(notifier.ok()) << notifier.status();
   EXPECT_THAT(DetailOf((*notifier)->Alive()), HasSubstr("cannot reach the service manager: No "));
 }

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -15,6 +14,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/linux/loopback.h"
+#include "tests/support/socket_folder.h"
 #include "tests/support/stream_peer.h"
 #include "trestle/io/relay.h"
 #include "trestle/linux/tcp_dialer.h"
@@ -28,17 +28,7 @@ using ::testing::HasSubstr;
 
 class UnixSocketTest : public ::testing::Test {
  protected:
-  UnixSocketTest() {
-    // Not the directory of the test, whose path may be too long for a socket.
-    char name[] = "/tmp/trestle-XXXXXX";
-    EXPECT_NE(mkdtemp(name), nullptr);
-    directory_ = name;
-  }
-  ~UnixSocketTest() override { EXPECT_EQ(system(absl::StrCat("rm -rf ", directory_).c_str()), 0); }
-
-  std::string Path(absl::string_view name = "s") const {
-    return absl::StrCat(directory_, "/", name);
-  }
+  std::string Path(absl::string_view name = "s") const { return folder_.PathOf(name); }
   Endpoint At(absl::string_view name = "s") const { return Endpoint::Unix(Path(name)); }
 
   absl::StatusOr<std::unique_ptr<TcpListener>> Listen(const Endpoint& endpoint,
@@ -97,7 +87,7 @@ class UnixSocketTest : public ::testing::Test {
     ASSERT_EQ(listen(socket.get(), 1), 0);
   }
 
-  std::string directory_;
+  const SocketFolder folder_;
   std::unique_ptr<EpollLoop> loop_ = *EpollLoop::Create();
   TcpDialer dialer_{*loop_};
   std::unique_ptr<Transport> accepted_;
@@ -234,7 +224,7 @@ TEST_F(UnixSocketTest, FilesOfAnInterruptedTakeOverAreRemoved) {
 }
 
 TEST_F(UnixSocketTest, ClaimsOfADirectoryExcludeEachOther) {
-  const OwnedFd directory(open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const OwnedFd directory(open(folder_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   ASSERT_EQ(flock(directory.get(), LOCK_EX), 0);
   const absl::Status refused = Listen(At()).status();
   EXPECT_EQ(CodeOf(refused), ErrorCode::kConfiguration);
@@ -250,7 +240,7 @@ TEST_F(UnixSocketTest, AMissingDirectoryIsAConfigurationError) {
 }
 
 TEST_F(UnixSocketTest, TheLongestPathWorks) {
-  const std::string name(Endpoint::kMaxPathBytes - directory_.size() - 1, 'n');
+  const std::string name(Endpoint::kMaxPathBytes - folder_.path().size() - 1, 'n');
   LeaveStale(name);
   const auto listener = MustListen(At(name));
   EXPECT_NE(ConnectTo(At(name)).first, nullptr);
