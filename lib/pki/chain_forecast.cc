@@ -2,7 +2,6 @@
 
 #include <openssl/err.h>
 
-#include <cstdint>
 #include <utility>
 
 #include "lib/pki/pki_internals.h"
@@ -30,10 +29,7 @@ void AddCrlEnds(X509_STORE* store, const CertificateChain& path, absl::Time now,
     bssl::UniquePtr<STACK_OF(X509_CRL)> crls(X509_STORE_CTX_get1_crls(finder.get(), issuer));
     if (crls == nullptr) continue;
     for (const X509_CRL* crl : crls.get()) {
-      int64_t seconds = 0;
-      const ASN1_TIME* const end = X509_CRL_get0_nextUpdate(crl);
-      if (end == nullptr || !ASN1_TIME_to_posix(end, &seconds)) continue;
-      Add({absl::FromUnixSeconds(seconds), ChainPart::kCrl, NameText(issuer)}, now, first);
+      Add({EndOfCrl(crl), ChainPart::kCrl, NameText(issuer)}, now, first);
     }
   }
   ERR_clear_error();

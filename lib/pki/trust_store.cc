@@ -39,14 +39,6 @@ CRYPTO_BUFFER* SubjectDer(const X509* certificate) {
   return CRYPTO_BUFFER_new(der, bytes, nullptr);
 }
 
-// Returns InfiniteFuture if the list has no end.
-absl::Time EndOf(const X509_CRL* crl) {
-  int64_t seconds = 0;
-  const ASN1_TIME* const end = X509_CRL_get0_nextUpdate(crl);
-  if (end == nullptr || !ASN1_TIME_to_posix(end, &seconds)) return absl::InfiniteFuture();
-  return absl::FromUnixSeconds(seconds);
-}
-
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const TrustStore>> TrustStore::Create(absl::string_view ca_pem,
@@ -122,7 +114,7 @@ absl::Status TrustStore::AddCrls(absl::string_view crl_pem) {
   auto crls = ReadCrlsPem(crl_pem, "the CRL file");
   if (!crls.ok()) return crls.status();
   for (const bssl::UniquePtr<X509_CRL>& crl : *crls) {
-    crls_end_ = std::min(crls_end_, EndOf(crl.get()));
+    crls_end_ = std::min(crls_end_, EndOfCrl(crl.get()));
     if (X509_STORE_add_crl(native_, crl.get())) continue;
     ERR_clear_error();
     return ConfigurationError("a revocation list of the CRL file can't be used");

@@ -112,6 +112,11 @@ std::string SubjectIn(const CRYPTO_BUFFER* der) {
   return text;
 }
 
+absl::Time EndOfCrl(const X509_CRL* crl) {
+  const ASN1_TIME* const end = X509_CRL_get0_nextUpdate(crl);
+  return end == nullptr ? absl::InfiniteFuture() : ReadTime(end, absl::InfiniteFuture());
+}
+
 CertificateInfo DescribeCertificate(const X509* certificate) {
   CertificateInfo info;
   info.subject = NameText(X509_get_subject_name(certificate));

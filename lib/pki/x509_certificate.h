@@ -33,6 +33,9 @@ std::array<uint8_t, 32> SpkiSha256(const X509* certificate);
 /// Describes `certificate`. All texts are printable ASCII, whatever the certificate contains.
 CertificateInfo DescribeCertificate(const X509* certificate);
 
+/// Returns the nextUpdate of a revocation list (RFC 5280 5.1.2.5); InfiniteFuture without one.
+absl::Time EndOfCrl(const X509_CRL* crl);
+
 /// Writes a name as RFC 2253 does, in printable ASCII: "CN=app.example,O=Example".
 std::string NameText(const X509_NAME* name);
 
