@@ -97,8 +97,8 @@ struct ResolvedBackendsOptions {
   size_t max_addresses = 64;
   size_t max_names = 10'000;
   /// Returns whether an answer may lead to an address: false leaves it out. Addresses that can't be
-  /// dialed are left out in any case. A proxy refuses its own listener here, because whoever
-  /// controls the name could make it dial itself. Empty: all others may.
+  /// dialed are left out in any case. A proxy refuses its own listener here: the owner of the name
+  /// could make it dial itself. Empty: all others may.
   absl::AnyInvocable<bool(const Endpoint&)> may_use;
 };
 
