@@ -93,15 +93,15 @@ struct LastPostFirst final : FilterScheduler {
     if (calls.size() % 2 == 0) inner_.PostFromAnyThread([this] { CallLastTwo(); });
   }
   void CallLastTwo() {
-    for (int i = 0; i < 2; ++i) {
-      Call call;
-      {
-        absl::MutexLock lock(&mutex);
+    Call last_two[2];
+    {
+      absl::MutexLock lock(&mutex);
+      for (Call& call : last_two) {
         call = std::move(calls.back());
         calls.pop_back();
       }
-      call();
     }
+    for (Call& call : last_two) call();
   }
   absl::Mutex mutex;
   std::vector<Call> calls ABSL_GUARDED_BY(mutex);

@@ -353,10 +353,11 @@ TEST_F(CaresResolverTest, DnsmasqIsUnderstood) {
   std::ofstream(hosts) << "192.0.2.1 a.api.test\n2001:db8::1 a.api.test\n";
   const uint16_t port = server.endpoint().port();  // Free again.
   server.Kill();
-  e2e::Process dnsmasq({e2e::FindProgram("dnsmasq"), "--keep-in-foreground", "--log-facility=-",
+  // Its debug mode does not change the group, which a sandbox may forbid to root.
+  e2e::Process dnsmasq({e2e::FindProgram("dnsmasq"), "--no-daemon", "--log-facility=-",
                         absl::StrCat("--port=", port), "--listen-address=127.0.0.1",
                         "--bind-interfaces", "--no-resolv", "--no-hosts", "--conf-file=/dev/null",
-                        "--pid-file=", "--user=root", absl::StrCat("--addn-hosts=", hosts),
+                        absl::StrCat("--addn-hosts=", hosts),
                         "--local=/test/", "--local-ttl=2",
                         "--srv-host=_https._tcp.api.test,a.api.test,8443,10,5"});
   ASSERT_TRUE(dnsmasq.WaitForErrors("started", absl::Seconds(30))) << dnsmasq.errors();
