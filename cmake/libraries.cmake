@@ -105,6 +105,7 @@ trestle_library(router
     include/trestle/proxy/route_table.h
     include/trestle/proxy/route_text.h
     include/trestle/proxy/sni_passthrough_router.h
+    include/trestle/proxy/unconfirmed_backends.h
   SOURCES
     lib/proxy/back_connector.cc
     lib/proxy/backend_chooser.cc

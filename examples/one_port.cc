@@ -72,6 +72,7 @@ struct Settings {
   std::unique_ptr<EchKeysFile> own_ech;      // Set if no route decrypts; null without ECH.
   std::shared_ptr<EchKeys> ech_keys;         // Null without ECH.
   std::shared_ptr<EchKeyOpener> ech_opener;  // Null without ECH.
+  std::shared_ptr<UnconfirmedBackends> unconfirmed;
 
   // Returns whether a route leads to a name.
   bool HasRoute(const std::string& name) const {
@@ -108,6 +109,7 @@ Settings SettingsFromFlags() {
   if (!settings.bridge.empty()) settings.back = OrExit(BackTls::FromFlags());
   if (settings.ech_keys == nullptr) return settings;
   settings.ech_opener = OrExit(EchOpenerFromFlags(settings.ech_keys));
+  settings.unconfirmed = NewUnconfirmedBackends();
   WarnOfPublicNames(*settings.ech_keys,
                     [&](const std::string& name) { return settings.HasRoute(name); });
   OrExit(CheckEchBackends(settings.pass, *settings.ech_keys,
@@ -173,6 +175,7 @@ class BlockSet {
     options.routes = *std::move(table);
     options.answer_plain_http = AnswerPlainHttp();
     options.ech = settings_.ech_opener;
+    options.unconfirmed = settings_.unconfirmed;
     options.connection = settings_.connection;
     auto router = SniPassthroughRouter::Create(scheduler_, dialer_, std::move(options), observer_);
     if (!router.ok()) return router.status();
@@ -214,6 +217,7 @@ absl::StatusOr<Watched> WatchedOf(const Settings& settings) {
   Watched watched;
   const ProxyProtocolOut proxy_header = settings.connection.proxy_protocol_to_backend;
   watched.ech = settings.ech_opener;
+  watched.unconfirmed = settings.unconfirmed;
   if (settings.front != nullptr) WatchFront(*settings.front, watched);
   std::vector<RouteLegs> bridges;
   for (const Route& route : settings.bridge) {

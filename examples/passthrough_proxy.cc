@@ -176,15 +176,20 @@ int main(int argc, char** argv) {
   const std::unique_ptr<EchKeysFile> ech = OrExit(EchKeysFile::FromFlag());
   const ProxyProtocolOut proxy_header = options.connection.proxy_protocol_to_backend;
   std::shared_ptr<EchKeyOpener> opener;
+  std::shared_ptr<UnconfirmedBackends> unconfirmed;
   if (ech != nullptr) {
     opener = OrExit(EchOpenerFromFlags(ech->keys()));
+    unconfirmed = NewUnconfirmedBackends();
     WarnOfPublicNames(*ech->keys(), *table);
     OrExit(CheckEchBackends(OrExit(ReadRoutes()), *ech->keys(), proxy_header));
   }
   options.ech = opener;
+  options.unconfirmed = unconfirmed;
   const auto watched = [&] {
     auto watched = ReadWatched(proxy_header, ech != nullptr ? ech->keys().get() : nullptr);
-    if (watched.ok()) watched->ech = opener;
+    if (!watched.ok()) return watched;
+    watched->ech = opener;
+    watched->unconfirmed = unconfirmed;
     return watched;
   };
   const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched));

@@ -251,7 +251,13 @@ absl::Status Admin::WatchTargets() {
   if (!watched.ok()) return watched.status();
   stores_ = watched->targets.own;
   has_ticket_keys_ = watched->has_ticket_keys;
+  std::vector<Endpoint> probed;
+  for (const MonitorTargets::Probed& target : watched->targets.probed) {
+    probed.push_back(target.target.endpoint);
+  }
   if (absl::Status s = monitor_->Watch(std::move(watched->targets)); !s.ok()) return s;
+  unconfirmed_ = std::move(watched->unconfirmed);
+  if (unconfirmed_ != nullptr) unconfirmed_->Retain(probed);
   routes_ = std::move(watched->routes);
   if (watched->ticket_keys != nullptr) {
     metrics_.SetTicketKeyTime(
@@ -268,6 +274,14 @@ void Admin::OnCertificateEvent(const CertificateEvent& event) {
   LogLine(absl::StrCat("certificate: leg=", EnumName(event.status.leg), " name=", event.status.name,
                        " source=", EnumName(event.status.source), " event=",
                        CertificateEventName(event.kind), " detail=\"", event.detail, "\""));
+}
+
+// A failed probe leaves the verdict of the last one that got an answer.
+void Admin::OnProbe(const ProbeReport& report) {
+  const bool answered =
+      report.status.ok() && (report.ech_inner.ok() || report.denies_inner_hello());
+  if (unconfirmed_ == nullptr || !report.target.ech_inner || !answered) return;
+  unconfirmed_->Set(report.target.endpoint, report.denies_inner_hello());
 }
 
 void Admin::Refresh() {

@@ -21,6 +21,7 @@
 #include "trestle/linux/tcp_dialer.h"
 #include "trestle/pki/trust_store.h"
 #include "trestle/proxy/route_table.h"
+#include "trestle/proxy/unconfirmed_backends.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_tls_config.h"
 #include "trestle/tls/ech_key_opener.h"
@@ -48,10 +49,12 @@ void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegPr
 struct Watched {
   MonitorTargets targets;
   std::vector<RouteLegs> routes;
-  std::shared_ptr<TicketKeyRing> ticket_keys;       ///< Of the front leg; null without one.
-  std::function<bool()> has_ticket_keys;            ///< On the main thread; empty: they are there.
-  std::shared_ptr<const EchKeyOpener> ech;          ///< Of the routers; null without one.
-  std::shared_ptr<const TrustStore> client_cas;     ///< For --check; null without --client_ca.
+  std::shared_ptr<TicketKeyRing> ticket_keys;  ///< Of the front leg; null without one.
+  std::function<bool()> has_ticket_keys;       ///< On the main thread; empty: they are there.
+  std::shared_ptr<const EchKeyOpener> ech;     ///< Of the routers; null without one.
+  std::shared_ptr<UnconfirmedBackends>
+      unconfirmed;                               ///< Of the routers; probes fill it. May be null.
+  std::shared_ptr<const TrustStore> client_cas;  ///< For --check; null without --client_ca.
   std::shared_ptr<const ClientTlsConfig> back_tls;  ///< For --check; null without bridges.
 };
 
@@ -83,6 +86,7 @@ class Admin final : public ProxyHostWatcher, private CertificateListener {
         Source source);
 
   void OnCertificateEvent(const CertificateEvent& event) override;
+  void OnProbe(const ProbeReport& report) override;
   absl::Status WatchTargets();
   void Refresh();
   std::string WaitsFor() const;
@@ -95,6 +99,7 @@ class Admin final : public ProxyHostWatcher, private CertificateListener {
   std::vector<RouteLegs> routes_;
   std::vector<std::shared_ptr<const CertificateStore>> stores_;
   std::function<bool()> has_ticket_keys_;
+  std::shared_ptr<UnconfirmedBackends> unconfirmed_;
   ProxyMetrics metrics_;
   absl::AnyInvocable<std::vector<PoolLegs>()> pools_;  // Empty: none.
   EpollLoop* main_loop_ = nullptr;

@@ -2,7 +2,6 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -16,20 +15,18 @@
 #include "examples/support/ech_keys_file.h"
 #include "examples/support/log.h"
 #include "examples/support/program.h"
-#include "trestle/base/error.h"
 #include "trestle/linux/epoll_loop.h"
 #include "trestle/linux/tcp_dialer.h"
 #include "trestle/watch/leg_probe.h"
 #include "trestle/watch/probe_queue.h"
 
-ABSL_FLAG(bool, dangerous_unconfirmed_ech, false,
-          "with --ech_keys_file: starts although a backend doesn't confirm inner hellos, so that "
-          "clients which hide its name fail");
+ABSL_FLAG(
+    bool, dangerous_unconfirmed_ech, false,
+    "with --ech_keys_file: starts although a backend doesn't confirm inner hellos, and goes on "
+    "sending it inner hellos, so that clients which hide its name fail");
 
 namespace trestle::examples {
 namespace {
-
-constexpr uint8_t kProtocolVersion = 70;  // RFC 8446 6.2.
 
 // Returns the names to request, by backend.
 std::map<std::string, LegProbeTarget> TargetsOf(absl::Span<const Route> routes, const EchKeys& keys,
@@ -54,14 +51,12 @@ std::map<std::string, LegProbeTarget> TargetsOf(absl::Span<const Route> routes, 
   return targets;
 }
 
-// An alert may be about the requested name, and other failures may be temporary.
-bool IsUnfit(const absl::Status& answer) {
-  const std::optional<Error> error = GetError(answer);
-  if (!error.has_value()) return false;
-  return error->code == ErrorCode::kProtocol || error->alert == kProtocolVersion;
-}
-
 }  // namespace
+
+std::shared_ptr<UnconfirmedBackends> NewUnconfirmedBackends() {
+  if (absl::GetFlag(FLAGS_dangerous_unconfirmed_ech)) return nullptr;
+  return std::make_shared<UnconfirmedBackends>();
+}
 
 absl::Status CheckEchBackends(absl::Span<const Route> routes, const EchKeys& keys,
                               ProxyProtocolOut proxy_header) {
@@ -87,7 +82,7 @@ absl::Status CheckEchBackends(absl::Span<const Route> routes, const EchKeys& key
             absl::StrCat("backend ", address, " of ", report.target.server_name, ": ",
                          Sentence(report.ech_inner));
         const bool refuse =
-            IsUnfit(report.ech_inner) && !absl::GetFlag(FLAGS_dangerous_unconfirmed_ech);
+            report.denies_inner_hello() && !absl::GetFlag(FLAGS_dangerous_unconfirmed_ech);
         if (refuse) {
           refusal.Update(absl::InvalidArgumentError(
               absl::StrCat(sentence, " (--dangerous_unconfirmed_ech starts all the same)")));

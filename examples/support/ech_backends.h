@@ -3,10 +3,13 @@
 #ifndef TRESTLE_EXAMPLES_SUPPORT_ECH_BACKENDS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_ECH_BACKENDS_H_
 
+#include <memory>
+
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "trestle/proxy/proxy_block.h"
 #include "trestle/proxy/route_table.h"
+#include "trestle/proxy/unconfirmed_backends.h"
 #include "trestle/tls/ech_keys.h"
 
 namespace trestle::examples {
@@ -17,6 +20,10 @@ namespace trestle::examples {
 /// warning for a backend that doesn't answer. With --check, it makes no probe.
 absl::Status CheckEchBackends(absl::Span<const Route> routes, const EchKeys& keys,
                               ProxyProtocolOut proxy_header);
+
+/// Returns the set that keeps inner hellos from backends that a later probe finds not to confirm
+/// them; null with --dangerous_unconfirmed_ech.
+std::shared_ptr<UnconfirmedBackends> NewUnconfirmedBackends();
 
 }  // namespace trestle::examples
 

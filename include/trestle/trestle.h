@@ -68,6 +68,7 @@
 #include "trestle/proxy/sni_passthrough_router.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/proxy/tls_terminator.h"
+#include "trestle/proxy/unconfirmed_backends.h"
 #include "trestle/tls/acme_tokens.h"
 #include "trestle/tls/certificate_compressor.h"
 #include "trestle/tls/certificate_store.h"

@@ -1,16 +1,21 @@
 #include "trestle/proxy/sni_passthrough_router.h"
 
+#include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
 #include "lib/proxy/connection_plan.h"
 #include "lib/proxy/hello_leg.h"
 #include "lib/proxy/option_checks.h"
 #include "lib/proxy/routing.h"
 #include "lib/wire/tls_records.h"
 #include "trestle/base/error.h"
+#include "trestle/proxy/backend_group.h"
+#include "trestle/proxy/backends.h"
 
 namespace trestle {
 namespace {
@@ -43,6 +48,7 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
   Plan(Scheduler& scheduler, SniPassthroughRouterOptions options)
       : scheduler_(scheduler),
         ech_(std::move(options.ech)),
+        unconfirmed_(std::move(options.unconfirmed)),
         hello_options_{options.ja4_sha256, options.answer_plain_http, ech_.get()},
         routing_(std::make_shared<const Routing>(
             Routing{std::move(options.routes), options.no_name, options.unknown_name})) {}
@@ -58,6 +64,9 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
         routing_->Find(report.server_name, report.hello->alpn);
     if (match.has_value()) {
       Choice choice{std::string(match->pattern), match->target};
+      if (unconfirmed_ != nullptr && report.hello->ech == EchVerdict::kOpened) {
+        if (absl::Status status = LeaveConfirming(choice); !status.ok()) return status;
+      }
       if (const auto* handler = std::get_if<ConnectionHandler*>(match->target)) {
         choice.check = std::make_shared<const SameHandlerCheck>(routing_, *handler);
       }
@@ -97,8 +106,36 @@ class SniPassthroughRouter::Plan final : public ConnectionPlan {
   }
 
  private:
+  // Restricts the backends of `choice` to those that may confirm an inner hello.
+  absl::Status LeaveConfirming(Choice& choice) {
+    const auto* const backends = std::get_if<Backends>(choice.target);
+    if (backends == nullptr) return absl::OkStatus();
+    BackendGroup::List all = BackendsNow(*backends);
+    BackendGroup::List left = all;
+    left.erase(std::remove_if(left.begin(), left.end(),
+                              [&](const GroupedBackend& backend) {
+                                return unconfirmed_->Contains(backend.endpoint);
+                              }),
+               left.end());
+    if (left.size() == all.size()) return absl::OkStatus();
+    if (left.empty()) {
+      return MakeError(ErrorCode::kNoBackend, Leg::kBack, Phase::kRoute,
+                       absl::StrCat("no backend of ", backends->ToString(),
+                                    " confirms inner hellos (ECH, RFC 9849 7.2)"));
+    }
+    Backends confirming = *backends;
+    auto group = std::make_shared<BackendGroup>(backends->ToString());
+    group->Replace(std::make_shared<const BackendGroup::List>(std::move(left)));
+    confirming.group = std::move(group);
+    confirming_ = std::move(confirming);
+    choice.target = &confirming_;
+    return absl::OkStatus();
+  }
+
   Scheduler& scheduler_;
   const std::shared_ptr<EchOpener> ech_;
+  const std::shared_ptr<const UnconfirmedBackends> unconfirmed_;
+  RouteTarget confirming_;  // The target of the latest choice that is a part of a route's backends.
   const HelloLegOptions hello_options_;
   std::shared_ptr<const Routing> routing_;
 };

@@ -267,6 +267,7 @@ void CertificateMonitor::OnReport(const std::string& id, uint64_t incarnation,
   if (found == entries_.end() || found->second->incarnation != incarnation) return;
   Entry& entry = *found->second;
   entry.probing = false;
+  if (listener_ != nullptr) listener_->OnProbe(report);
   // A reload came in between: a verdict by the old CAs no longer counts.
   if (entry.config.get() != config) return ScheduleProbe(entry, absl::ZeroDuration());
   const absl::Duration spent = scheduler_.MonotonicNow() - report.started_moment;

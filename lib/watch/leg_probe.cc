@@ -54,6 +54,13 @@ std::string LegProbeTarget::expected_name() const {
   return server_name.empty() ? endpoint.AddressText() : server_name;
 }
 
+bool ProbeReport::denies_inner_hello() const {
+  constexpr uint8_t kProtocolVersion = 70;  // RFC 8446 6.2: a server without TLS 1.3.
+  const std::optional<Error> error = GetError(ech_inner);
+  return error.has_value() &&
+         (error->code == ErrorCode::kProtocol || error->alert == kProtocolVersion);
+}
+
 LegProbe::LegProbe(Scheduler& scheduler, Dialer& dialer,
                    std::shared_ptr<const LegProbeConfig> config, LegProbeTarget target,
                    Callback done)

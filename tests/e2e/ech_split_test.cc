@@ -230,6 +230,26 @@ TEST_P(EchSplitTest, SessionsAreResumed) {
   EXPECT_THAT(second.errors, HasSubstr("Resumed session: yes"));
 }
 
+// The client's second connection sends its request before the backend answers the hello.
+TEST_P(EchSplitTest, EarlyDataReachesTheBackend) {
+  WriteCertificate("hidden", LeafFor(kHiddenName));
+  const uint16_t port = FreePort();
+  const auto server =
+      StartServer({kBssl, "server", "-accept", absl::StrCat(port), "-cert", PathOf("hidden.pem"),
+                   "-key", PathOf("hidden.key"), "-early-data", "-www", "-loop"},
+                  port);
+  const auto proxy = Start(absl::StrCat("127.0.0.1:", port));
+  const std::string request = "GET /early HTTP/1.0\r\n\r\n";
+  const CommandResult first =
+      Bssl(*proxy, {"-early-data", request, "-session-out", PathOf("session")});
+  EXPECT_THAT(first.errors, HasSubstr("Early data: no"));
+  const CommandResult second =
+      Bssl(*proxy, {"-early-data", request, "-session-in", PathOf("session")});
+  EXPECT_THAT(second.errors, HasSubstr("Early data: yes"));
+  EXPECT_THAT(second.errors, HasSubstr("Encrypted ClientHello: yes"));
+  EXPECT_TRUE(server->WaitForErrors("Early data: yes", kPatience)) << server->errors();
+}
+
 TEST_P(EchSplitTest, AnOutdatedConfigIsAnsweredWithAUsableOne) {
   const auto proxy = Start();
   TlsSettings settings;
@@ -351,6 +371,34 @@ TEST_P(EchSplitTest, TheMonitorFindsABackendThatDoesNotConfirm) {
   const auto proxy = StartProgram(argv);
   EXPECT_TRUE(proxy->WaitForLog("source=probe event=failing detail=")) << proxy->log();
   EXPECT_THAT(proxy->log(), HasSubstr("the server doesn't confirm an inner hello"));
+}
+
+// The backend's restart takes its route from clients that hide the name, until it confirms again.
+TEST_P(EchSplitTest, ABackendThatNoLongerConfirmsGetsNoHiddenNames) {
+  const uint16_t port = FreePort();
+  WriteCertificate("hidden", LeafFor(kHiddenName));
+  const auto start_confirming = [&] {
+    return StartProgram({ExampleProgram("terminating_proxy"),
+                         absl::StrCat("--listen=127.0.0.1:", port),
+                         "--backend=" + plain_->address(), "--cert=" + PathOf("hidden.pem"),
+                         "--key=" + PathOf("hidden.key")});
+  };
+  auto confirming = start_confirming();
+  std::vector<std::string> argv = RouteTo(kHiddenName, port);
+  argv.insert(argv.end(), {"--log_connections=text", "--admin=127.0.0.1:0", "--probe_interval=1s",
+                           "--probe_ca=" + PathOf("ca.pem")});
+  const auto proxy = StartProgram(argv);
+  EXPECT_TRUE(Accepts(*proxy, pem_));
+  confirming.reset();
+  auto other = StartOpensslBackend(port);
+  EXPECT_TRUE(proxy->WaitForLog("detail=\"the server doesn't confirm an inner hello"))
+      << proxy->log();
+  EXPECT_FALSE(Accepts(*proxy, pem_));
+  EXPECT_TRUE(proxy->WaitForLog("no_backend")) << proxy->log();
+  other.reset();
+  confirming = start_confirming();
+  EXPECT_TRUE(proxy->WaitForLog("source=probe event=recovered")) << proxy->log();
+  EXPECT_TRUE(Accepts(*proxy, pem_));
 }
 
 // A router that does not terminate TLS has its own keys.

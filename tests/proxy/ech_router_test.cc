@@ -1,5 +1,6 @@
 // A router in split mode (RFC 9849): the bytes of clients and those that backends receive.
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "tests/proxy/ech_router_fixture.h"
 #include "trestle/base/error.h"
 #include "trestle/pki/sha256.h"
+#include "trestle/proxy/unconfirmed_backends.h"
 #include "trestle/wire/hello_fingerprint.h"
 #include "trestle/wire/proxy_protocol.h"
 
@@ -106,6 +108,51 @@ TEST_F(EchRouterTest, EarlyDataFollowsUnchanged) {
   Send(Sealed(InnerHelloFor(kHidden)) + early.substr(0, 2000));
   Send(early.substr(2000));
   EXPECT_EQ(Backend().received(), Delivered(InnerHelloFor(kHidden)) + early);
+}
+
+TEST_F(EchRouterTest, AnOpenedHelloAvoidsUnconfirmedBackends) {
+  const auto unconfirmed = std::make_shared<UnconfirmedBackends>();
+  options_.unconfirmed = unconfirmed;
+  TestBackend second(loop_, dialer_, 3);
+  const Backends both{hidden_.endpoint, second.endpoint};
+  options_.routes = *RouteTable::Create({{kHidden, both}});
+  unconfirmed->Set(hidden_.endpoint, true);
+  for (int i = 1; i <= 4; ++i) {
+    Connect();
+    Send(Sealed(InnerHelloFor(kHidden)));
+    EXPECT_EQ(second.peers.size(), static_cast<size_t>(i));
+  }
+  // A hello in clear takes both in turn.
+  for (int i = 0; i < 4; ++i) {
+    Connect();
+    Send(InRecords(InnerHelloFor(kHidden).Message()));
+  }
+  EXPECT_FALSE(hidden_.peers.empty());
+  const size_t in_clear = hidden_.peers.size();
+  unconfirmed->Set(hidden_.endpoint, false);
+  for (int i = 0; i < 4; ++i) {
+    Connect();
+    Send(Sealed(InnerHelloFor(kHidden)));
+  }
+  EXPECT_GT(hidden_.peers.size(), in_clear);
+}
+
+TEST_F(EchRouterTest, ARouteWithUnconfirmedBackendsOnlyIsRefusedToHiddenNames) {
+  const auto unconfirmed = std::make_shared<UnconfirmedBackends>();
+  options_.unconfirmed = unconfirmed;
+  unconfirmed->Set(hidden_.endpoint, true);
+  Connect();
+  Send(Sealed(InnerHelloFor(kHidden)));
+  EXPECT_TRUE(hidden_.peers.empty());
+  ASSERT_EQ(observer_.closed.size(), 1u);
+  EXPECT_EQ(observer_.closed[0].error->code, ErrorCode::kNoBackend);
+  EXPECT_THAT(ErrorText(observer_.closed[0].error), HasSubstr("confirms inner hellos"));
+  // A replaced route forgets the others.
+  unconfirmed->Retain({public_.endpoint});
+  EXPECT_FALSE(unconfirmed->Contains(hidden_.endpoint));
+  Connect();
+  Send(Sealed(InnerHelloFor(kHidden)));
+  EXPECT_EQ(Backend().received(), Delivered(InnerHelloFor(kHidden)));
 }
 
 TEST_F(EchRouterTest, AHelloThatCannotBeOpenedIsRoutedByTheOuterName) {

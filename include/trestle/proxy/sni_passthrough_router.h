@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "trestle/proxy/proxy_block.h"
 #include "trestle/proxy/route_table.h"
+#include "trestle/proxy/unconfirmed_backends.h"
 #include "trestle/wire/ech_opener.h"
 
 namespace trestle {
@@ -36,6 +37,10 @@ struct SniPassthroughRouterOptions {
   /// the route of its outer name. A TlsTerminator there, with the same EchKeys, sends the client
   /// the new config. Routers on several loops share an opener.
   std::shared_ptr<EchOpener> ech;
+  /// Backends that an opened hello must not reach, because they don't confirm inner hellos: their
+  /// clients would fail with an error about the public name. A route without other backends fails
+  /// with ErrorCode::kNoBackend. Hellos that were not opened are not affected. Null: none.
+  std::shared_ptr<const UnconfirmedBackends> unconfirmed;
   ConnectionOptions connection = {};
 };
 

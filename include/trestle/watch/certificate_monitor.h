@@ -93,6 +93,9 @@ class CertificateListener {
 
   /// Called for each event. Must not call or destroy the monitor.
   virtual void OnCertificateEvent(const CertificateEvent& event) = 0;
+
+  /// Called for each completed probe, before its events. Must not call or destroy the monitor.
+  virtual void OnProbe(const ProbeReport& report) { (void)report; }
 };
 
 /// Thresholds and intervals of a CertificateMonitor.

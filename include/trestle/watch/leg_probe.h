@@ -120,6 +120,10 @@ struct ProbeReport {
   /// The verdict on the server's chain; empty if it presented none.
   std::optional<ChainReport> chain;
 
+  /// Returns whether the answer to an inner hello shows that the server will confirm none. False
+  /// for failures that may be temporary or about the name, and if none was sent.
+  bool denies_inner_hello() const;
+
   /// Returns whether a proxy's connection would succeed.
   bool good() const {
     return status.ok() && chain.has_value() && chain->verdict.ok() && ech_inner.ok();

@@ -357,8 +357,7 @@ TEST_F(CaresResolverTest, DnsmasqIsUnderstood) {
   e2e::Process dnsmasq({e2e::FindProgram("dnsmasq"), "--no-daemon", "--log-facility=-",
                         absl::StrCat("--port=", port), "--listen-address=127.0.0.1",
                         "--bind-interfaces", "--no-resolv", "--no-hosts", "--conf-file=/dev/null",
-                        absl::StrCat("--addn-hosts=", hosts),
-                        "--local=/test/", "--local-ttl=2",
+                        absl::StrCat("--addn-hosts=", hosts), "--local=/test/", "--local-ttl=2",
                         "--srv-host=_https._tcp.api.test,a.api.test,8443,10,5"});
   ASSERT_TRUE(dnsmasq.WaitForErrors("started", absl::Seconds(30))) << dnsmasq.errors();
   Start();
