@@ -19,8 +19,8 @@ namespace trestle {
 /// does not influence such failures.
 class BackendPicker {
  public:
-  /// Returns the backends to try for a request of `client`, at most `max_tries`: first `preferred`
-  /// (null: none), which is one of them, and ejected ones last. Empty if no backend is known.
+  /// Returns the backends to try for a request of `client`, at most `max_tries`. `preferred` (null:
+  /// none), which is one of them, comes first, and ejected ones last. Empty if no backend is known.
   BackendGroup::List Order(const Backends& backends, const Endpoint& client,
                            const Endpoint* preferred, MonotonicTime now);
 

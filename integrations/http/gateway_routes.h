@@ -90,8 +90,8 @@ class GatewayRoutes {
   static absl::Status Check(const GatewayRoute& route);
 
   /// Finds the most specific host, then the longest path with a route for the request's method and
-  /// fields, then the route with the most conditions; the first of equal ones. Null on rejection;
-  /// sets `refusal`, as `HostPathIndex::Find` does.
+  /// fields. Of several such routes, the one with the most conditions counts, then the first. Null
+  /// on rejection; sets `refusal`, as `HostPathIndex::Find` does.
   std::shared_ptr<const GatewayRoute> Find(const RouteQuery& query, HttpRefusal& refusal) const;
 
   const std::vector<std::shared_ptr<const GatewayRoute>>& routes() const { return list_; }

@@ -26,8 +26,8 @@ struct HstsOptions {
   bool subdomains = false;
 };
 
-/// Fails with ErrorCode::kConfiguration for a name that is no name or that is of the connection or
-/// the framing, and for a value with control characters.
+/// Fails with ErrorCode::kConfiguration for an invalid name, for a field of the connection or the
+/// framing, and for a value with control characters.
 absl::Status CheckResponseFields(const ResponseFieldRules& rules);
 
 /// Fails with ErrorCode::kConfiguration for a negative or infinite age, and for subdomains without

@@ -25,8 +25,8 @@ class Pkcs11Token;
 /// signature has a session of its own, and sessions are kept.
 ///
 /// A token that was removed, or whose module lost its sessions, is opened again at the next
-/// signature. A PIN that the token has refused is not sent twice, because tokens lock themselves
-/// after a few wrong ones; it is read again from its file each time.
+/// signature. The PIN is read from its file each time. One that the token has refused is not
+/// sent twice, because tokens lock themselves after a few wrong ones.
 class Pkcs11Key final : public PrivateKey {
  public:
   /// Takes the URI of one private key, as Pkcs11Uri::Parse does. Doesn't open the token yet.
@@ -37,8 +37,8 @@ class Pkcs11Key final : public PrivateKey {
   Pkcs11Key& operator=(const Pkcs11Key&) = delete;
 
   /// Opens the token and finds the key, unless that is done. Fails with ErrorCode::kTransport if no
-  /// such token is present or if it fails; with kConfiguration if the module can't be loaded, the
-  /// PIN is missing or refused, or the URI doesn't name exactly one private key that may sign.
+  /// such token is present or if it fails. Fails with kConfiguration if the module can't be loaded,
+  /// the PIN is missing or refused, or not exactly one private key of the URI signs.
   absl::Status Open() const;
 
   /// Opens the token if necessary, and signs. RSA signs by PKCS #1 v1.5 and PSS (CKM_RSA_PKCS,

@@ -47,11 +47,15 @@ struct LegsView {
 /// runs nothing; text from certificates is escaped.
 std::string LegsPage(const LegsView& view, absl::Time now);
 
-/// Returns the same as JSON: {"time", "routes": [{"name", "mode", "front", "back", …}], "legs":
-/// [{"leg", "name", "source", "endpoint", …}], "ech": {"configs": [{"config_id", …}], "no_key",
-/// …}, "pools": [{"scheme", "backend", "name", "connections", "idle", "waiting"}]}. "front" and
-/// "back" are indexes into "legs". "ech" is missing where routers open no hellos, "pools" without
-/// any.
+/// Returns the same as JSON, in this form:
+///
+///     {"time", "routes": [{"name", "mode", "front", "back", …}],
+///      "legs": [{"leg", "name", "source", "endpoint", …}],
+///      "ech": {"configs": [{"config_id", …}], "no_key", …},
+///      "pools": [{"scheme", "backend", "name", "connections", "idle", "waiting"}]}
+///
+/// "front" and "back" are indexes into "legs". "ech" is missing where routers open no hellos,
+/// "pools" without any.
 std::string LegsJson(const LegsView& view, absl::Time now);
 
 }  // namespace trestle

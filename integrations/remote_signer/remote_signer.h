@@ -51,8 +51,8 @@ class RemoteSigner : public std::enable_shared_from_this<RemoteSigner> {
   RemoteSigner& operator=(const RemoteSigner&) = delete;
 
   /// Returns the signer for one key of the server. Its calls fail with ErrorCode::kTransport if the
-  /// connection fails, kTimeout after the deadline, kOverLimit if too many requests wait here or at
-  /// the server, and kInternal if the server refuses, with its reason.
+  /// connection fails, and with kTimeout after the deadline. They fail with kOverLimit if too many
+  /// requests wait here or at the server, and with kInternal and a reason if the server refuses.
   std::shared_ptr<const Signer> SignerFor(const SpkiSha256& key) const;
 
  private:

@@ -24,8 +24,8 @@ struct ServedKey {
   SpkiSha256 spki_sha256 = {};
   std::string name;  ///< For the audit log.
   std::shared_ptr<const Signer> signer;
-  /// The clients that may use it: "dns:NAME" and "uri:URI" of their certificates, exact; "unix" for
-  /// every client of a Unix-domain socket; names that the host gives to `Serve`. Empty: none.
+  /// The clients that may use it: exact "dns:NAME" and "uri:URI" of their certificates, or names
+  /// that the host gives to `Serve`. "unix" is every client of a Unix-domain socket. Empty: none.
   std::vector<std::string> clients;
   /// Also signs a TLS 1.3 client's CertificateVerify, for a certificate of a back leg.
   bool signs_as_client = false;

@@ -18,8 +18,8 @@
 
 namespace trestle {
 
-/// A server by name: a host with a port, whose addresses are in A and AAAA records, or a service,
-/// whose hosts and ports are in SRV records (RFC 2782).
+/// A server by name. A host with a port has its addresses in A and AAAA records. A service has its
+/// hosts and ports in SRV records (RFC 2782).
 struct NamedTarget {
   /// The name, as `NormalizeServerName` writes it.
   std::string name;
@@ -37,8 +37,8 @@ struct NamedTarget {
 
   bool is_service() const { return port == 0; }
 
-  /// Returns the name that certificates of the server must match, and that TLS sends: the name
-  /// itself; of a service, the domain after its two labels. It never depends on an answer of DNS
+  /// Returns the name that TLS sends and that certificates of the server must match. It is the name
+  /// itself, or of a service, the domain after its two labels. It never depends on an answer of DNS
   /// (RFC 6125 6.2.1).
   std::string certificate_name() const;
 

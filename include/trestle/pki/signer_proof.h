@@ -24,7 +24,7 @@ std::string CertificateVerifyInput(SigningSide side, ByteView transcript_hash);
 
 /// Asks `signer` for a signature with the best scheme of the first certificate in `chain_pem`, and
 /// verifies it. Calls `done` once, inside this call or later, on the thread of `loop`. Without a
-/// fault it gets OK. It gets ErrorCode::kConfiguration if the signature is not one by the
+/// fault it gets OK. It gets ErrorCode::kConfiguration if the signature isn't by the
 /// certificate's key, if the certificate can't be read, or if its key can't sign for TLS. A
 /// signer's own failure is passed on.
 ///

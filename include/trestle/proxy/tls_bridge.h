@@ -103,7 +103,7 @@ struct TlsBridgeOptions {
   /// ErrorCode::kConfiguration in these cases.
   bool dangerous_unread_http2 = false;
   /// Session resumption on back legs. A session is offered only for the same endpoint, name,
-  /// protocol and policy; of a backend that is configured by name, for that name at any address.
+  /// protocol and policy. If the backend is configured by name, its endpoint does not matter.
   /// `max_sessions` 0 disables resumption. A backend's TLS 1.3 sessions arrive with its first
   /// bytes: no session is stored if the client ends its stream before that.
   ClientSessionCacheOptions back_sessions = {};
