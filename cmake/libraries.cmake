@@ -91,9 +91,10 @@ trestle_library(io
 
 trestle_library(router
   DEPS io
-  ABSEIL flat_hash_map synchronization
+  ABSEIL flat_hash_map flat_hash_set inlined_vector synchronization
   HEADERS
     include/trestle/proxy/accepted.h
+    include/trestle/proxy/backend_chooser.h
     include/trestle/proxy/backend_group.h
     include/trestle/proxy/backends.h
     include/trestle/proxy/connection_handler.h

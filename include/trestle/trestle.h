@@ -54,6 +54,7 @@
 #include "trestle/pki/thread_pool_signer.h"
 #include "trestle/pki/trust_store.h"
 #include "trestle/proxy/accepted.h"
+#include "trestle/proxy/backend_chooser.h"
 #include "trestle/proxy/backend_group.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/connection_handler.h"

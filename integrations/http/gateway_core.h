@@ -9,13 +9,13 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/random/random.h"
-#include "integrations/http/backend_picker.h"
 #include "integrations/http/backend_pool.h"
 #include "integrations/http/front_connection.h"
 #include "integrations/http/http_cache.h"
 #include "integrations/http/http_gateway.h"
 #include "integrations/http/request_exchange.h"
 #include "integrations/http/turn_queue.h"
+#include "trestle/proxy/backend_chooser.h"
 
 namespace trestle {
 
@@ -35,7 +35,7 @@ struct GatewayCore {
   HttpObserver* const observer;
   TurnQueue turns;
   BackendPool pool;
-  BackendPicker picker;
+  BackendChooser chooser;
   absl::BitGen random;
   std::unique_ptr<HttpCache> cache;  // Null without one.
   // The keys of the cache that a request fetches now, and the requests that wait for it.

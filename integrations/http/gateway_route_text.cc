@@ -23,7 +23,8 @@ constexpr BackendScheme kSchemes[] = {BackendScheme::kHttp, BackendScheme::kHttp
                                       BackendScheme::kH2c};
 constexpr uint32_t kMaxWeight = 1'000'000;
 constexpr char kOptions[] =
-    "balance=round_robin, balance=client_address, tries=1…255, weight=0…1000000, "
+    "balance=round_robin, balance=least_connections, balance=client_address, tries=1…255, "
+    "weight=0…1000000, "
     "method=NAME[,NAME...], header=NAME[:VALUE], rewrite=/PATH, sticky_cookie=NAME, "
     "response_set=NAME:VALUE, response_remove=NAME[,NAME...], name=TEXT and status=CODE of a "
     "redirect";
@@ -88,9 +89,13 @@ absl::Status ParseTarget(absl::string_view text, GatewayRoute& route) {
 }
 
 bool ParseBalance(absl::string_view text, Backends& backends) {
-  for (const Balance known : {Balance::kRoundRobin, Balance::kClientAddress}) {
-    if (text != (known == Balance::kRoundRobin ? "round_robin" : "client_address")) continue;
-    backends.balance = known;
+  constexpr std::pair<absl::string_view, Balance> kNames[] = {
+      {"round_robin", Balance::kRoundRobin},
+      {"least_connections", Balance::kLeastConnections},
+      {"client_address", Balance::kClientAddress}};
+  for (const auto& [name, balance] : kNames) {
+    if (text != name) continue;
+    backends.balance = balance;
     return true;
   }
   return false;

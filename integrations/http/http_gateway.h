@@ -79,6 +79,8 @@ struct HttpGatewayOptions {
   HttpLimits limits;
   HttpTimeouts timeouts;
   BackendPoolLimits pool;
+  /// When a backend is tried last. Failures to open a connection count.
+  EjectionOptions ejection;
   /// For bodies that a client sends before its response begins (status 408), and that it reads (the
   /// response is cut). Streams of small messages, as of gRPC, may need 0.
   MinimumRate body_rate;

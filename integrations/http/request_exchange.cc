@@ -227,7 +227,7 @@ void RequestExchange::Connect() {
     return Answer(503, HttpReason::kUnreachable, DetailOf(NoBackendError(route_->backends)));
   }
   BackendTarget target;
-  const GroupedBackend& backend = candidates_[candidate_];
+  const BackendChooser::Candidate& backend = candidates_[candidate_];
   target.endpoint = backend.endpoint;
   if (backend.name != nullptr) target.host = backend.name->ToString();
   target.scheme = route_->scheme;
@@ -238,13 +238,21 @@ void RequestExchange::Connect() {
   ++report_.tries;
   state_ = State::kConnecting;
   Arm();
+  if (!std::exchange(counted_, true)) core_.chooser.Opened(backend);
+  core_.chooser.Try(target.endpoint, ShownToBackend(), core_.scheduler.MonotonicNow());
   in_pool_ = true;
   core_.pool.Get(target, *this);
 }
 
+// Requests that change the protocol offer a backend other ones by ALPN, so that it may refuse only
+// these.
+BackendChooser::Shown RequestExchange::ShownToBackend() const {
+  return request_.protocol.empty() ? "" : "http/1.1 only";
+}
+
 void RequestExchange::OnConnection(BackendConnection& connection) {
   in_pool_ = false;
-  core_.picker.Succeeded(candidates_[candidate_].endpoint);
+  core_.chooser.Succeeded(candidates_[candidate_].endpoint, ShownToBackend());
   report_.backend_version = connection.version();
   report_.backend_reached = true;
   report_.backend_reused = connection.reused();
@@ -266,10 +274,18 @@ void RequestExchange::OnConnection(BackendConnection& connection) {
 void RequestExchange::OnNoConnection(const absl::Status& why) {
   in_pool_ = false;
   const std::optional<Error> error = GetError(why);
+  const Endpoint& tried = candidates_[candidate_].endpoint;
   if (error.has_value() && error->code == ErrorCode::kOverLimit) {
+    core_.chooser.Abandoned(tried, ShownToBackend());
     return Answer(503, HttpReason::kPoolFull, DetailOf(why));
   }
-  core_.picker.Failed(candidates_[candidate_].endpoint, core_.scheduler.MonotonicNow());
+  const bool dialing = !error.has_value() || error->phase == Phase::kDial;
+  if (BlamesBackend(why)) {
+    core_.chooser.Failed(tried, dialing ? BackendChooser::Shown() : ShownToBackend(),
+                         core_.options.ejection, core_.scheduler.MonotonicNow());
+  }
+  core_.chooser.Abandoned(tried, ShownToBackend());
+  CountOut();
   if (++candidate_ < candidates_.size()) return Connect();
   candidate_ = candidates_.size() - 1;
   if (ServeStale()) return;
@@ -358,6 +374,7 @@ void RequestExchange::OnResponseTaken(size_t bytes) {
 
 void RequestExchange::OnBackDone() {
   back_ = nullptr;
+  CountOut();
   StoreComplete();
   report_.bytes_out = response_body.passed();
   if (front_ != nullptr) front_->OnResponseBody();
@@ -434,12 +451,20 @@ void RequestExchange::AbortFront(HttpReason reason, std::string detail) {
   Finish();
 }
 
+void RequestExchange::CountOut() {
+  if (std::exchange(counted_, false)) core_.chooser.Closed(candidates_[candidate_].endpoint);
+}
+
 void RequestExchange::DropBack() {
   continuation_.reset();
   judge_call_.reset();
   LeaveFetch();
   EndFetch();
-  if (std::exchange(in_pool_, false)) core_.pool.Forget(*this);
+  if (std::exchange(in_pool_, false)) {
+    core_.pool.Forget(*this);
+    core_.chooser.Abandoned(candidates_[candidate_].endpoint, ShownToBackend());
+  }
+  CountOut();
   if (BackStream* const back = std::exchange(back_, nullptr)) back->Cancel();
 }
 

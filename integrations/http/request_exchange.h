@@ -19,6 +19,7 @@
 #include "integrations/http/request_judge.h"
 #include "integrations/http/turn_queue.h"
 #include "trestle/io/scheduler.h"
+#include "trestle/proxy/backend_chooser.h"
 
 namespace trestle {
 
@@ -70,12 +71,14 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   void OnVerdict(std::optional<HttpRefusal> refusal);
   void Forward();
   void Connect();
+  BackendChooser::Shown ShownToBackend() const;
   bool MayRetry(BackFailure failure) const;
   void SendResponse(HttpResponse response);
   void SendPage(HttpResponse response);
   void Answer(int status, HttpReason reason, std::string detail);
   void Refuse(const HttpRefusal& refusal);
   void AbortFront(HttpReason reason, std::string detail);
+  void CountOut();
   void DropBack();
   void Finish();
 
@@ -124,8 +127,9 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   std::string kept_;      // The body, while the judge has a copy.
   size_t to_replay_ = 0;  // Bytes of the body that are acknowledged to the front stream.
   int retries_ = 0;
-  BackendGroup::List candidates_;
+  BackendChooser::Candidates candidates_;
   size_t candidate_ = 0;
+  bool counted_ = false;  // As open at the current candidate.
   std::string cache_key_;
   std::shared_ptr<const CachedResponse> stored_;  // Fresh or stale; null without one.
   std::shared_ptr<CachedResponse> to_store_;      // While its body comes in.

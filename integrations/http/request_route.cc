@@ -42,7 +42,7 @@ std::optional<HttpRefusal> RequestExchange::ChooseRoute(const HttpRequest& reque
   const Backends& backends = route_->backends;
   const std::vector<Endpoint> known = StickyBackends(*route_);
   const Endpoint* const earlier = FindSticky(known, route_->sticky_cookie, request.fields);
-  candidates_ = core_.picker.Order(backends, connection_->peer(), earlier, began_);
+  candidates_ = core_.chooser.Order(backends, connection_->peer(), {}, began_, earlier);
   return std::nullopt;
 }
 

@@ -1,6 +1,5 @@
 #include "lib/proxy/back_connector.h"
 
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -10,18 +9,6 @@
 #include "trestle/base/error.h"
 
 namespace trestle {
-
-namespace {
-
-// Returns whether the failure is local, so that no backend is to blame.
-bool IsOwnFailure(const absl::Status& status) {
-  const std::optional<Error> error = GetError(status);
-  return error.has_value() &&
-         (error->code == ErrorCode::kInternal || error->code == ErrorCode::kOverLimit ||
-          error->code == ErrorCode::kConfiguration || error->code == ErrorCode::kCancelled);
-}
-
-}  // namespace
 
 absl::Status BackConnector::Choose(const Backends& backends, const BackRequest& request) {
   candidates_ = set_.chooser.Order(backends, report_.front.peer, set_.plan.ShownToBackend(request),
@@ -43,8 +30,7 @@ void BackConnector::DialNext() {
   const Endpoint& backend = candidate.endpoint;
   report_.back.peer = backend;
   set_.chooser.Opened(candidate);
-  set_.chooser.Try(backend, {}, set_.scheduler.MonotonicNow());
-  if (!shown_.empty()) set_.chooser.Try(backend, shown_, set_.scheduler.MonotonicNow());
+  set_.chooser.Try(backend, shown_, set_.scheduler.MonotonicNow());
   counted_ = trying_ = true;
   phase_start_ = set_.scheduler.MonotonicNow();
   Limit(set_.options.dial_timeout, report_.times.dial);
@@ -108,7 +94,7 @@ void BackConnector::OnOpen(absl::Status status) {
 }
 
 void BackConnector::FailTry(absl::Status status, const BackendChooser::Shown& after_showing) {
-  if (!IsOwnFailure(status)) {
+  if (BlamesBackend(status)) {
     set_.chooser.Failed(report_.back.peer, after_showing, set_.options.ejection,
                         set_.scheduler.MonotonicNow());
   }
@@ -119,8 +105,7 @@ void BackConnector::FailTry(absl::Status status, const BackendChooser::Shown& af
 // The try has no result, so another connection may try.
 void BackConnector::EndTry() {
   if (!std::exchange(trying_, false)) return;
-  set_.chooser.Abandoned(report_.back.peer, {});
-  if (!shown_.empty()) set_.chooser.Abandoned(report_.back.peer, shown_);
+  set_.chooser.Abandoned(report_.back.peer, shown_);
 }
 
 void BackConnector::TryNext(absl::Status status) {

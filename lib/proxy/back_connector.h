@@ -12,13 +12,13 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "lib/proxy/backend_chooser.h"
 #include "lib/proxy/byte_sender.h"
 #include "lib/proxy/connection_plan.h"
 #include "trestle/base/error.h"
 #include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/io/transport.h"
+#include "trestle/proxy/backend_chooser.h"
 #include "trestle/proxy/observer.h"
 
 namespace trestle {

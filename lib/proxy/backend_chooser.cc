@@ -1,10 +1,13 @@
-#include "lib/proxy/backend_chooser.h"
+#include "trestle/proxy/backend_chooser.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <tuple>
 #include <utility>
+
+#include "trestle/base/error.h"
 
 namespace trestle {
 namespace {
@@ -56,6 +59,7 @@ uint16_t PriorityOf(const GroupedBackend& backend) { return backend.priority; }
 struct BackendChooser::Ranked {
   Candidate backend;
   bool ejected;
+  bool other;  // Than the preferred one.
   bool is_new;
   uint16_t priority;
   uint64_t rank;
@@ -63,23 +67,24 @@ struct BackendChooser::Ranked {
   size_t position;
 
   friend bool operator<(const Ranked& a, const Ranked& b) {
-    return std::tie(a.ejected, a.priority, a.rank, a.backend.turn, a.last, a.position) <
-           std::tie(b.ejected, b.priority, b.rank, b.backend.turn, b.last, b.position);
+    return std::tie(a.ejected, a.other, a.priority, a.rank, a.backend.turn, a.last, a.position) <
+           std::tie(b.ejected, b.other, b.priority, b.rank, b.backend.turn, b.last, b.position);
   }
 };
 
 BackendChooser::Candidates BackendChooser::Order(const Backends& backends, const Endpoint& client,
-                                                 const Shown& shown, MonotonicTime now) {
+                                                 const Shown& shown, MonotonicTime now,
+                                                 const Endpoint* preferred) {
   if (backends.group == nullptr) {
-    return OrderList(backends.endpoints, backends, client, shown, now);
+    return OrderList(backends.endpoints, backends, client, shown, now, preferred);
   }
-  return OrderList(*backends.group->current(), backends, client, shown, now);
+  return OrderList(*backends.group->current(), backends, client, shown, now, preferred);
 }
 
 template <typename List>
 BackendChooser::Candidates BackendChooser::OrderList(const List& list, const Backends& backends,
                                                      const Endpoint& client, const Shown& shown,
-                                                     MonotonicTime now) {
+                                                     MonotonicTime now, const Endpoint* preferred) {
   if (list.empty()) return {};
   if (list.size() == 1) return {CandidateOf(list.front())};
   absl::InlinedVector<Ranked, 8> ranked;
@@ -89,8 +94,9 @@ BackendChooser::Candidates BackendChooser::OrderList(const List& list, const Bac
     const bool is_new = use == uses_.end();
     if (!is_new) backend.turn = use->second.turn;
     const bool ejected = IsEjected(backend.endpoint, shown, now);
+    const bool other = preferred == nullptr || backend.endpoint != *preferred;
     const uint64_t rank = Rank(backends.balance, backend, client);
-    ranked.push_back({std::move(backend), ejected, is_new, PriorityOf(item), rank,
+    ranked.push_back({std::move(backend), ejected, other, is_new, PriorityOf(item), rank,
                       is_new ? 0 : use->second.last, ranked.size()});
   }
   AlignTurns(absl::MakeSpan(ranked));
@@ -157,19 +163,24 @@ void BackendChooser::Closed(const Endpoint& backend) {
   if (use != uses_.end() && use->second.open > 0) --use->second.open;
 }
 
-BackendChooser::Health* BackendChooser::Find(const Endpoint& backend, const Shown& shown) {
-  const auto found = health_.find(Key(backend, shown));
-  return found == health_.end() ? nullptr : &found->second;
+// Visits the failure records of connections that sent nothing, and of those that sent `shown`.
+template <typename Action>
+void BackendChooser::ForBoth(const Endpoint& backend, const Shown& shown, Action action) {
+  const auto visit = [&](Key key) {
+    const auto found = health_.find(key);
+    if (found != health_.end()) action(found);
+  };
+  visit(Key(backend, Shown()));
+  if (!shown.empty()) visit(Key(backend, shown));
 }
 
 void BackendChooser::Try(const Endpoint& backend, const Shown& shown, MonotonicTime now) {
-  Health* const health = Find(backend, shown);
-  if (health == nullptr || health->ejection == absl::ZeroDuration() ||
-      now < health->ejected_until) {
-    return;
-  }
-  health->ejected_until = now + health->ejection;
-  health->is_tried = true;
+  ForBoth(backend, shown, [&](auto record) {
+    Health& health = record->second;
+    if (health.ejection == absl::ZeroDuration() || now < health.ejected_until) return;
+    health.ejected_until = now + health.ejection;
+    health.is_tried = true;
+  });
 }
 
 void BackendChooser::Failed(const Endpoint& backend, const Shown& shown,
@@ -186,13 +197,15 @@ void BackendChooser::Failed(const Endpoint& backend, const Shown& shown,
 }
 
 void BackendChooser::Succeeded(const Endpoint& backend, const Shown& shown) {
-  health_.erase(Key(backend, shown));
+  ForBoth(backend, shown, [&](auto record) { health_.erase(record); });
 }
 
 void BackendChooser::Abandoned(const Endpoint& backend, const Shown& shown) {
-  Health* const health = Find(backend, shown);
-  if (health == nullptr || !std::exchange(health->is_tried, false)) return;
-  health->ejected_until = MonotonicTime();
+  ForBoth(backend, shown, [](auto record) {
+    if (std::exchange(record->second.is_tried, false)) {
+      record->second.ejected_until = MonotonicTime();
+    }
+  });
 }
 
 bool BackendChooser::IsEjected(const Endpoint& backend, const Shown& shown,
@@ -221,6 +234,20 @@ bool BackendChooser::HasRoomFor(const Key& key, MonotonicTime now) {
 void BackendChooser::ForgetSome() {
   if (uses_.size() < kMostRemembered) return;
   absl::erase_if(uses_, [](const auto& use) { return use.second.open == 0; });
+}
+
+bool BlamesBackend(const absl::Status& failure) {
+  const std::optional<Error> error = GetError(failure);
+  if (!error.has_value()) return true;
+  switch (error->code) {
+    case ErrorCode::kInternal:
+    case ErrorCode::kOverLimit:
+    case ErrorCode::kConfiguration:
+    case ErrorCode::kCancelled:
+      return false;
+    default:
+      return true;
+  }
 }
 
 }  // namespace trestle

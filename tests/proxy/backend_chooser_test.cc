@@ -1,4 +1,4 @@
-#include "lib/proxy/backend_chooser.h"
+#include "trestle/proxy/backend_chooser.h"
 
 #include <map>
 #include <memory>

@@ -117,22 +117,23 @@ TEST_F(EchRouterTest, AnOpenedHelloAvoidsUnconfirmedBackends) {
   const Backends both{hidden_.endpoint, second.endpoint};
   options_.routes = *RouteTable::Create({{kHidden, both}});
   unconfirmed->Set(hidden_.endpoint, true);
+  const std::string opened = Sealed(InnerHelloFor(kHidden));
   for (int i = 1; i <= 4; ++i) {
     Connect();
-    Send(Sealed(InnerHelloFor(kHidden)));
+    Send(opened);
     EXPECT_EQ(second.peers.size(), static_cast<size_t>(i));
   }
   // A hello in clear takes both in turn.
   for (int i = 0; i < 4; ++i) {
     Connect();
-    Send(InRecords(InnerHelloFor(kHidden).Message()));
+    Send(InRecords(PostQuantumHello(kHidden).Message()));
   }
   EXPECT_FALSE(hidden_.peers.empty());
   const size_t in_clear = hidden_.peers.size();
   unconfirmed->Set(hidden_.endpoint, false);
   for (int i = 0; i < 4; ++i) {
     Connect();
-    Send(Sealed(InnerHelloFor(kHidden)));
+    Send(opened);
   }
   EXPECT_GT(hidden_.peers.size(), in_clear);
 }
@@ -141,8 +142,11 @@ TEST_F(EchRouterTest, ARouteWithUnconfirmedBackendsOnlyIsRefusedToHiddenNames) {
   const auto unconfirmed = std::make_shared<UnconfirmedBackends>();
   options_.unconfirmed = unconfirmed;
   unconfirmed->Set(hidden_.endpoint, true);
+  const std::string opened = Sealed(InnerHelloFor(kHidden));
   Connect();
-  Send(Sealed(InnerHelloFor(kHidden)));
+  Send(opened);
+  client_->End();
+  loop_.RunReady();
   EXPECT_TRUE(hidden_.peers.empty());
   ASSERT_EQ(observer_.closed.size(), 1u);
   EXPECT_EQ(observer_.closed[0].error->code, ErrorCode::kNoBackend);
@@ -151,7 +155,7 @@ TEST_F(EchRouterTest, ARouteWithUnconfirmedBackendsOnlyIsRefusedToHiddenNames) {
   unconfirmed->Retain({public_.endpoint});
   EXPECT_FALSE(unconfirmed->Contains(hidden_.endpoint));
   Connect();
-  Send(Sealed(InnerHelloFor(kHidden)));
+  Send(opened);
   EXPECT_EQ(Backend().received(), Delivered(InnerHelloFor(kHidden)));
 }
 

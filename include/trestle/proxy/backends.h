@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/io/resolver.h"
 #include "trestle/proxy/backend_group.h"
@@ -50,6 +51,22 @@ struct Backends {
   Balance balance = Balance::kRoundRobin;
   /// The maximum number of addresses to try for one connection, including the first. At least 1.
   uint8_t max_tries = 3;
+};
+
+/// Passive health checking: ejects a failing backend for a while if there are others. A backend is
+/// ejected after `after_failures` consecutive failures to connect or to complete its TLS handshake.
+/// After the ejection one connection tries it again; another failure ejects it for twice as long.
+/// Each loop counts separately.
+///
+/// No client can have a backend ejected for others. Some handshakes fail after the backend received
+/// data of the client: a copied or computed name, a protocol, or a PROXY header. Such a failure
+/// counts only for connections that would send the same data. With a PROXY header or a computed
+/// name, the data includes the client's address (of IPv6, its /64). Local failures, such as no free
+/// port, and clients that leave early do not count.
+struct EjectionOptions {
+  uint32_t after_failures = 3;  ///< 0: never eject.
+  absl::Duration first = absl::Seconds(1);
+  absl::Duration longest = absl::Minutes(1);
 };
 
 /// Checks `backends`. Fails with ErrorCode::kConfiguration if the list is empty, an address cannot

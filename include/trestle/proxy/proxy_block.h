@@ -28,6 +28,7 @@
 #include "trestle/io/inspector.h"
 #include "trestle/io/relay.h"
 #include "trestle/io/scheduler.h"
+#include "trestle/proxy/backends.h"
 #include "trestle/proxy/connection_handler.h"
 #include "trestle/proxy/connection_limiter.h"
 #include "trestle/proxy/observer.h"
@@ -45,22 +46,6 @@ enum class ProxyProtocolOut : uint8_t {
   /// application protocol (ALPN) and the TLS parameters of the front leg (SSL). Forwards a received
   /// UNIQUE_ID and unknown TLVs.
   kV2,
-};
-
-/// Passive health checking: ejects a failing backend for a while if there are others. A backend is
-/// ejected after `after_failures` consecutive failures to connect or to complete its TLS handshake.
-/// After the ejection one connection tries it again; another failure ejects it for twice as long.
-/// Each loop counts separately.
-///
-/// No client can have a backend ejected for others. Some handshakes fail after the backend received
-/// data of the client: a copied or computed name, a protocol, or a PROXY header. Such a failure
-/// counts only for connections that would send the same data. With a PROXY header or a computed
-/// name, the data includes the client's address (of IPv6, its /64). Local failures, such as no free
-/// port, and clients that leave early do not count.
-struct EjectionOptions {
-  uint32_t after_failures = 3;  ///< 0: never eject.
-  absl::Duration first = absl::Seconds(1);
-  absl::Duration longest = absl::Minutes(1);
 };
 
 /// Limits of a connection. A phase that exceeds its limit ends the connection with

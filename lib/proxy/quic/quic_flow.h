@@ -10,12 +10,12 @@
 #include <utility>
 #include <vector>
 
-#include "lib/proxy/backend_chooser.h"
 #include "lib/proxy/quic/quic_flow_story.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/base/monotonic_time.h"
 #include "trestle/io/datagram_socket.h"
+#include "trestle/proxy/backend_chooser.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/tls/quic_hello_reader.h"
 #include "trestle/wire/quic_packet.h"

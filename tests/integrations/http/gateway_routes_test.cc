@@ -140,7 +140,7 @@ TEST(GatewayRoutesTest, FaultsInOptionsHaveTheirLine) {
       {"a.test=http://127.0.0.1:1 colour=red", "is no option"},
       {"a.test=http://127.0.0.1:1 weight=1000001", "is no option"},
       {"a.test=http://127.0.0.1:1 tries=0", "is no option"},
-      {"a.test=http://127.0.0.1:1 balance=least_connections", "is no option"},
+      {"a.test=http://127.0.0.1:1 balance=fastest", "is no option"},
       {"a.test=http://127.0.0.1:1 name=", "is no option"},
       {"a.test=http://127.0.0.1:1 status=301", "is no option"},
       {"a.test=http://127.0.0.1:1 method=G(T", "a method that isn't one"},

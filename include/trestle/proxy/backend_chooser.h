@@ -1,6 +1,7 @@
-// BackendChooser: the order in which a block tries a route's backends, for each connection.
-#ifndef TRESTLE_LIB_PROXY_BACKEND_CHOOSER_H_
-#define TRESTLE_LIB_PROXY_BACKEND_CHOOSER_H_
+// BackendChooser: the order in which the backends of a route are tried, and the ejection of those
+// that fail. Blocks use it for each connection, HTTP gateways for each request.
+#ifndef TRESTLE_PROXY_BACKEND_CHOOSER_H_
+#define TRESTLE_PROXY_BACKEND_CHOOSER_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -10,16 +11,18 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/base/monotonic_time.h"
 #include "trestle/io/resolver.h"
 #include "trestle/proxy/backends.h"
-#include "trestle/proxy/proxy_block.h"
 
 namespace trestle {
 
+/// Chooses on one loop; not thread-safe. For each backend in turn, a caller calls `Opened` and
+/// `Try`, then one of `Succeeded`, `Failed` and `Abandoned`, and `Closed` at the end.
 class BackendChooser {
  public:
   /// A backend to try.
@@ -38,28 +41,30 @@ class BackendChooser {
 
   /// Orders `backends` for a connection from `client`: the first to try, and those to try after
   /// failures, at most `max_tries` in total. Backends ejected for this connection's data come last:
-  /// if all are ejected, they are tried nevertheless. Empty if no backend is known.
+  /// if all are ejected, they are tried nevertheless. `preferred` (null: none) comes before the
+  /// others if it is one of the backends and not ejected. Empty if no backend is known.
   Candidates Order(const Backends& backends, const Endpoint& client, const Shown& shown,
-                   MonotonicTime now);
+                   MonotonicTime now, const Endpoint* preferred = nullptr);
 
   /// Adds a connection to the count of `backend`, and removes it.
   void Opened(const Candidate& backend);
   void Closed(const Endpoint& backend);
 
-  /// Starts a try. A backend whose ejection is over gets this single try, before other connections
-  /// use it. One of the next three calls ends the try.
+  /// Starts a try of a connection that will send `shown`. A backend whose ejection is over gets
+  /// this single try, before other connections use it. One of the next three calls ends the try.
   void Try(const Endpoint& backend, const Shown& shown, MonotonicTime now);
 
   /// Records that `backend` failed a connection that sent it `shown`, and ejects it for such
-  /// connections after too many failures. If nothing was sent, for example on a failed connect, it
-  /// is ejected for all.
+  /// connections after too many failures. If nothing was sent, for example on a failed connect,
+  /// `shown` must be empty: the backend is ejected for all. Call it if `BlamesBackend`.
   void Failed(const Endpoint& backend, const Shown& shown, const EjectionOptions& options,
               MonotonicTime now);
 
-  /// Records a success: earlier failures are forgotten.
+  /// Records a success of a connection that sent `shown`, possibly empty: its earlier failures, and
+  /// those of connections that sent nothing, are forgotten.
   void Succeeded(const Endpoint& backend, const Shown& shown);
 
-  /// Records an unknown result: the next connection may try.
+  /// Records an unknown result: the next connection may try. Has no effect on a try that has ended.
   void Abandoned(const Endpoint& backend, const Shown& shown);
 
   bool IsEjected(const Endpoint& backend, const Shown& shown, MonotonicTime now) const;
@@ -85,13 +90,14 @@ class BackendChooser {
     bool is_tried = false;  // By the single try after an ejection.
   };
 
-  Health* Find(const Endpoint& backend, const Shown& shown);
+  template <typename Action>
+  void ForBoth(const Endpoint& backend, const Shown& shown, Action action);
   void ForgetSome();
   bool HasRoomFor(const Key& key, MonotonicTime now);
   uint64_t Rank(Balance balance, const Candidate& backend, const Endpoint& client) const;
   template <typename List>
   Candidates OrderList(const List& list, const Backends& backends, const Endpoint& client,
-                       const Shown& shown, MonotonicTime now);
+                       const Shown& shown, MonotonicTime now, const Endpoint* preferred);
   void AlignTurns(absl::Span<Ranked> ranked);
 
   uint64_t choices_ = 0;
@@ -100,6 +106,10 @@ class BackendChooser {
   MonotonicTime swept_at_;
 };
 
+/// Returns whether a failure to open a connection is the backend's. Local ones are not: too few
+/// descriptors, for example.
+bool BlamesBackend(const absl::Status& failure);
+
 }  // namespace trestle
 
-#endif  // TRESTLE_LIB_PROXY_BACKEND_CHOOSER_H_
+#endif  // TRESTLE_PROXY_BACKEND_CHOOSER_H_
