@@ -146,11 +146,13 @@ bool Relay::LeftUnmarked(const RelayPipe& pipe) const {
   return error.has_value() && error->code == ErrorCode::kTruncated && error->phase != Phase::kHello;
 }
 
-// Browsers leave kept connections without close_notify. Nothing is cut if the client's last bytes,
-// except an alert, were answered, and no byte of the answer waits here.
+// Browsers leave kept connections without close_notify, and those that they opened in advance.
+// Nothing is cut if the client's last bytes, except an alert, were answered, and no byte of the
+// answer waits here; or if no byte came from either side.
 bool Relay::ClientLeftIdle(const RelayPipe& pipe) const {
-  return &pipe == to_backend_.get() && pipe.failed_leg() == Leg::kFront && pipe.bytes_read() > 0 &&
-         pipe.unanswered_bytes() <= options_.client_alert_bytes && !to_client_->holds_buffers();
+  if (&pipe != to_backend_.get() || pipe.failed_leg() != Leg::kFront) return false;
+  if (pipe.bytes_read() == 0) return to_client_->bytes_read() == 0;
+  return pipe.unanswered_bytes() <= options_.client_alert_bytes && !to_client_->holds_buffers();
 }
 
 void Relay::OnFailed(Leg leg, RelayPipe& opposite) {

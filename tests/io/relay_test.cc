@@ -186,6 +186,32 @@ TEST(RelayTest, AClientThatLeavesAnAnsweredConnectionUnmarkedIsNoFailure) {
   EXPECT_FALSE(r.backend->saw_end()) << "an unmarked end must not look complete";
 }
 
+// Browsers open connections in advance and don't use all.
+TEST(RelayTest, AClientThatLeavesAnUnusedConnectionUnmarkedIsNoFailure) {
+  SimulatedLoop loop;
+  Relayed r(loop);
+  loop.RunReady();
+  r.client->transport().Abort();
+  loop.RunReady();
+  ASSERT_TRUE(r.outcome.has_value());
+  EXPECT_TRUE(r.outcome->ok()) << *r.outcome;
+  EXPECT_TRUE(r.relay->left_unmarked(Leg::kFront));
+  EXPECT_FALSE(r.backend->saw_end()) << "an unmarked end must not look complete";
+}
+
+// It may have waited for a server that speaks first.
+TEST(RelayTest, AClientThatLeavesUnmarkedAfterAGreetingFailed) {
+  SimulatedLoop loop;
+  Relayed r(loop);
+  r.backend->Send("220 ready");
+  loop.RunReady();
+  r.client->transport().Abort();
+  loop.RunReady();
+  ASSERT_TRUE(r.error().has_value());
+  EXPECT_EQ(r.error()->code, ErrorCode::kTruncated);
+  EXPECT_EQ(r.error()->leg, Leg::kFront);
+}
+
 TEST(RelayTest, AClientThatLeavesBeforeItsAnswerFailed) {
   SimulatedLoop loop;
   Relayed r(loop);
@@ -417,9 +443,9 @@ TEST(RelayTest, ATruncatedBackendIsReportedAfterAllItsBytes) {
 TEST(RelayTest, AClientThatIsGoneIsReported) {
   SimulatedLoop loop;
   Relayed r(loop);
+  r.backend->Send(std::string(1'000'000, 'x'));
   loop.RunReady();
   r.client->Abort();
-  r.backend->Send(std::string(1'000'000, 'x'));
   loop.RunFor(absl::Seconds(1));
   ASSERT_TRUE(r.error().has_value());
   EXPECT_EQ(r.error()->leg, Leg::kFront);

@@ -314,12 +314,14 @@ std::vector<Row> EndRows() {
        [](FrontScene& scene) {
          scene.Start();
          scene.Join();
+         scene.Send("GET /");
          scene.End();
        }},
       {"Resets", ErrorCode::kTruncated, Phase::kRelay, kNoAlert, "reset",
        [](FrontScene& scene) {
          scene.Start();
          scene.Join();
+         scene.Send("GET /");
          scene.Cut();
        }},
       {"SaysNothing", ErrorCode::kTimeout, Phase::kHello, kNoAlert, "not finished within 5s",
