@@ -11,15 +11,10 @@
 
 namespace trestle::e2e {
 
-Browser::Browser(const std::string& folder) : home_(absl::StrCat(folder, "/home")) {
-  std::filesystem::create_directories(home_);
-}
-
-void Browser::Trust(const std::string& path) {
-  const std::string database = absl::StrCat(home_, "/.pki/nssdb");
-  std::filesystem::create_directories(database);
+void MakeCertificateDatabase(const std::string& folder, const std::string& path) {
+  std::filesystem::create_directories(folder);
   const std::vector<std::string> certutil = {FindProgram("certutil"), "-d",
-                                             absl::StrCat("sql:", database)};
+                                             absl::StrCat("sql:", folder)};
   for (const std::vector<std::string>& flags :
        {std::vector<std::string>{"-N", "--empty-password"},
         std::vector<std::string>{"-A", "-n", "test", "-t", "C,,", "-i", path}}) {
@@ -28,6 +23,14 @@ void Browser::Trust(const std::string& path) {
     const CommandResult result = RunCommand(argv, kPatience);
     EXPECT_EQ(result.exit_status, 0) << result.errors;
   }
+}
+
+Browser::Browser(const std::string& folder) : home_(absl::StrCat(folder, "/home")) {
+  std::filesystem::create_directories(home_);
+}
+
+void Browser::Trust(const std::string& path) {
+  MakeCertificateDatabase(absl::StrCat(home_, "/.pki/nssdb"), path);
 }
 
 void Browser::ResolveOverHttps(const std::string& url_template) {

@@ -8,6 +8,10 @@
 
 namespace trestle::e2e {
 
+/// Makes a certificate database of NSS in `folder`, as browsers have it. It trusts the CA in
+/// `path`.
+void MakeCertificateDatabase(const std::string& folder, const std::string& path);
+
 class Browser {
  public:
   /// Keeps its profile in `folder`, which belongs to a test. Resolves kFrontName to 127.0.0.1.

@@ -1,7 +1,8 @@
-// Chromium with encrypted ClientHellos. A resolver on loopback, with DNS over HTTPS, serves the
-// record that ech_tool prints; one_port opens the hellos.
+// Chromium and Firefox with encrypted ClientHellos. A resolver on loopback, with DNS over HTTPS,
+// serves the record that ech_tool prints; one_port opens the hellos.
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/browser.h"
+#include "tests/e2e/firefox.h"
 #include "tests/e2e/server_programs.h"
 
 namespace trestle::e2e {
@@ -30,7 +32,7 @@ class EchBrowserTest : public ServerProgramsTest {
     WriteCertificate("resolver", resolver);
     WriteCertificate("hidden", LeafFor(kHiddenName));
     browser_.Trust(PathOf("ca.pem"));
-    pages_ = StartNginx(absl::StrCat("http { access_log off; ", TemporaryPaths(),
+    pages_ = StartNginx(absl::StrCat("http { access_log /dev/stdout; ", TemporaryPaths(),
                                      "server { listen 127.0.0.1:", page_port_,
                                      "; default_type text/html; location / { ",
                                      "return 200 'hello from backend'; } } }\n"),
@@ -69,13 +71,25 @@ class EchBrowserTest : public ServerProgramsTest {
     resolver_ = StartServer({"/usr/bin/python3", "tests/e2e/doh_server.py", absl::StrCat(port),
                              PathOf("resolver.pem"), PathOf("resolver.key"), PathOf("zone")},
                             port);
-    browser_.ResolveOverHttps(absl::StrCat("https://127.0.0.1:", port, "/dns-query{?dns}"));
+    resolver_url_ = absl::StrCat("https://127.0.0.1:", port, "/dns-query");
+    browser_.ResolveOverHttps(absl::StrCat(resolver_url_, "{?dns}"));
+  }
+
+  std::string Url() const {
+    return absl::StrCat("https://", kHiddenName, ":", router_->port, "/hello");
   }
 
   std::string Page() const {
-    const CommandResult result =
-        browser_.Open(absl::StrCat("https://", kHiddenName, ":", router_->port, "/hello"));
+    const CommandResult result = browser_.Open(Url());
     return absl::StrCat(result.output, result.errors);
+  }
+
+  // Opens the page in Firefox, which does not return its text.
+  void OpenInFirefox() const {
+    const Firefox firefox(PathOf("firefox"), PathOf("ca.pem"), resolver_url_);
+    const CommandResult result = firefox.Picture(Url(), PathOf("page.png"));
+    EXPECT_EQ(result.exit_status, 0) << result.errors;
+    EXPECT_TRUE(std::filesystem::exists(PathOf("page.png"))) << result.errors;
   }
 
   Browser browser_{PathOf("browser")};
@@ -84,6 +98,7 @@ class EchBrowserTest : public ServerProgramsTest {
   std::unique_ptr<ProxyProcess> backend_;  // Of the hidden name; without ECH keys.
   std::unique_ptr<ProxyProcess> router_;
   std::unique_ptr<Process> resolver_;
+  std::string resolver_url_;
 };
 
 TEST_F(EchBrowserTest, ThePageOfAHiddenNameIsShown) {
@@ -102,6 +117,22 @@ TEST_F(EchBrowserTest, AnOutdatedRecordCostsASecondConnection) {
   EXPECT_TRUE(router_->WaitForLog("ech_required")) << router_->log();
   EXPECT_TRUE(router_->WaitForLog(" sni=(ech) ")) << router_->log();
   EXPECT_THAT(router_->log(), Not(HasSubstr("secret4711")));
+}
+
+TEST_F(EchBrowserTest, FirefoxShowsThePageOfAHiddenName) {
+  Start("ech.pem");
+  OpenInFirefox();
+  EXPECT_TRUE(router_->WaitForLog(" sni=(ech) ")) << router_->log() << resolver_->output();
+  EXPECT_TRUE(pages_->WaitForOutput("GET /hello", kPatience)) << backend_->log();
+  EXPECT_THAT(router_->log(), Not(HasSubstr("secret4711")));
+}
+
+TEST_F(EchBrowserTest, FirefoxTakesTheNewConfigInPlaceOfAnOutdatedOne) {
+  Start("new.pem");
+  OpenInFirefox();
+  EXPECT_TRUE(router_->WaitForLog("ech_required")) << router_->log() << resolver_->output();
+  EXPECT_TRUE(router_->WaitForLog(" sni=(ech) ")) << router_->log();
+  EXPECT_TRUE(pages_->WaitForOutput("GET /hello", kPatience)) << backend_->log();
 }
 
 }  // namespace
