@@ -134,6 +134,7 @@ trestle_library(tls
   HEADERS
     include/trestle/pki/chain_checker.h
     include/trestle/pki/failover_signer.h
+    include/trestle/pki/finding.h
     include/trestle/pki/passphrase.h
     include/trestle/pki/private_key.h
     include/trestle/pki/sha256.h
@@ -172,6 +173,7 @@ trestle_library(tls
     lib/pki/chain_failure.cc
     lib/pki/chain_forecast.cc
     lib/pki/failover_signer.cc
+    lib/pki/finding.cc
     lib/pki/key_parser.cc
     lib/pki/name_constraints.cc
     lib/pki/ocsp_staple.cc
@@ -254,6 +256,7 @@ trestle_library(watch
   HEADERS
     include/trestle/watch/certificate_monitor.h
     include/trestle/watch/certificate_sightings.h
+    include/trestle/watch/expiry_alarms.h
     include/trestle/watch/leg_probe.h
     include/trestle/watch/probe_findings.h
     include/trestle/watch/probe_queue.h
@@ -262,6 +265,7 @@ trestle_library(watch
     lib/watch/certificate_monitor.cc
     lib/watch/chain_ends.cc
     lib/watch/certificate_sightings.cc
+    lib/watch/expiry_alarms.cc
     lib/watch/leg_probe.cc
     lib/watch/probe_findings.cc
     lib/watch/probe_queue.cc

@@ -26,6 +26,7 @@
 #include "examples/leg_probe/leg_json.h"
 #include "examples/leg_probe/leg_table.h"
 #include "examples/leg_probe/legs.h"
+#include "examples/support/expiry_flags.h"
 #include "examples/support/help_text.h"
 #include "examples/support/program.h"
 #include "trestle/linux/epoll_loop.h"
@@ -66,9 +67,6 @@ ABSL_FLAG(std::string, proxy_header, "none", "none, v1 or v2: PROXY header to se
 ABSL_FLAG(bool, ech_inner, false,
           "also asks back legs whether they confirm inner hellos (RFC 9849 7.2), as backends of a "
           "router with --ech_keys_file must");
-ABSL_FLAG(int, warn_days, 30,
-          "warns of certificates that expire within this many days, but at most a third of their "
-          "lifetime");
 ABSL_FLAG(bool, json, false, "prints JSON (docs/leg_probe.md), with --watch one line per round");
 ABSL_FLAG(bool, details, false, "prints full tables, also for more than three routes");
 ABSL_FLAG(absl::Duration, watch, absl::ZeroDuration(),
@@ -93,7 +91,9 @@ constexpr char kUsage[] =
     "certificates, and when and why their verification will first fail.\n\n"
     "  leg_probe --front=127.0.0.1:8443,app.example --back=127.0.0.1:9443,api.internal.example \\\n"
     "      --front_ca=public.pem --back_ca=internal.pem\n\n"
-    "Exit status: 0 no problem, 1 a failure is near, 2 a failure, 3 usage error.";
+    "Exit status: 0 no problem, 1 a failure is near, 2 a failure, or one very near "
+    "(--critical_days),\n"
+    "3 usage error.";
 
 [[noreturn]] void FailUsage(absl::string_view what) {
   absl::FPrintF(stderr, "leg_probe: %s\n", what);
@@ -186,15 +186,15 @@ std::vector<LegToProbe> LegsFromFlags() {
 // Runs rounds of probes and prints what each found.
 class Rounds {
  public:
-  Rounds(EpollLoop& loop, Dialer& dialer, std::vector<LegToProbe> legs)
+  Rounds(EpollLoop& loop, Dialer& dialer, std::vector<LegToProbe> legs, FindingOptions options)
       : loop_(loop),
         legs_(std::move(legs)),
         prober_(loop, dialer, static_cast<size_t>(absl::GetFlag(FLAGS_concurrency))),
         interval_(absl::GetFlag(FLAGS_watch)),
-        progress_(isatty(STDERR_FILENO) && legs_.size() > 1) {
+        progress_(isatty(STDERR_FILENO) && legs_.size() > 1),
+        options_(options) {
     const std::string color = absl::GetFlag(FLAGS_color);
     colours_ = color == "always" || (color == "auto" && isatty(STDOUT_FILENO));
-    options_.warn_within = absl::Hours(24) * absl::GetFlag(FLAGS_warn_days);
   }
 
   void Start() {
@@ -265,8 +265,8 @@ class Rounds {
   ProbeQueue prober_;
   const absl::Duration interval_;
   const bool progress_;
+  const FindingOptions options_;
   bool colours_ = false;
-  FindingOptions options_;
   MonotonicTime round_start_;
   std::vector<ProbedLeg> results_;
   size_t done_ = 0;
@@ -275,8 +275,15 @@ class Rounds {
   Timer next_round_;
 };
 
+FindingOptions FindingOptionsFromFlags() {
+  const absl::StatusOr<ExpiryAlarms> alarms = ExpiryAlarmsFromFlags();
+  if (!alarms.ok()) FailUsage(Sentence(alarms.status()));
+  FindingOptions options;
+  options.alarms = *alarms;
+  return options;
+}
+
 void CheckFlags() {
-  if (absl::GetFlag(FLAGS_warn_days) < 0) FailUsage("--warn_days must not be negative");
   if (absl::GetFlag(FLAGS_concurrency) < 1) FailUsage("--concurrency must be at least 1");
   const absl::Duration watch = absl::GetFlag(FLAGS_watch);
   if (watch < absl::ZeroDuration() || watch == absl::InfiniteDuration()) {
@@ -300,6 +307,7 @@ int Main(int argc, char** argv) {
   constexpr int kSignals[] = {SIGTERM, SIGINT};
   ParseFlags(argc, argv);
   CheckFlags();
+  const FindingOptions options = FindingOptionsFromFlags();
   std::vector<LegToProbe> legs = LegsFromFlags();
   signal(SIGPIPE, SIG_IGN);
   RaiseDescriptorLimit();
@@ -307,7 +315,7 @@ int Main(int argc, char** argv) {
   const absl::StatusOr<std::unique_ptr<EpollLoop>> loop = EpollLoop::Create();
   if (!loop.ok()) FailUsage(Sentence(loop.status()));
   TcpDialer dialer(**loop);
-  Rounds rounds(**loop, dialer, std::move(legs));
+  Rounds rounds(**loop, dialer, std::move(legs), options);
   const auto signals =
       SignalWatcher::Create(**loop, kSignals, [&loop](int /*signal*/) { (*loop)->Stop(); });
   if (!signals.ok()) FailUsage(Sentence(signals.status()));

@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "examples/support/ech_keys_file.h"
+#include "examples/support/expiry_flags.h"
 #include "examples/support/log.h"
 #include "examples/support/program.h"
 #include "trestle/linux/ca_files.h"
@@ -146,6 +147,9 @@ absl::StatusOr<std::unique_ptr<Admin>> Admin::FromFlags(Source source) {
   const absl::StatusOr<Endpoint> endpoint = EndpointFromFlag("admin", listen);
   if (!endpoint.ok()) return endpoint.status();
   CertificateMonitorOptions options;
+  const absl::StatusOr<ExpiryAlarms> alarms = ExpiryAlarmsFromFlags();
+  if (!alarms.ok()) return alarms.status();
+  options.alarms = *alarms;
   options.probe_interval = absl::GetFlag(FLAGS_probe_interval);
   if (options.probe_interval <= absl::ZeroDuration() ||
       options.probe_interval == absl::InfiniteDuration()) {
@@ -272,8 +276,9 @@ absl::Status Admin::WatchTargets() {
 
 void Admin::OnCertificateEvent(const CertificateEvent& event) {
   LogLine(absl::StrCat("certificate: leg=", EnumName(event.status.leg), " name=", event.status.name,
-                       " source=", EnumName(event.status.source), " event=",
-                       CertificateEventName(event.kind), " detail=\"", event.detail, "\""));
+                       " source=", EnumName(event.status.source),
+                       " event=", CertificateEventName(event.kind), " detail=\"", event.detail,
+                       "\" severity=", EnumName(event.severity)));
 }
 
 // A failed probe leaves the verdict of the last one that got an answer.

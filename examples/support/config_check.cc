@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "examples/support/expiry_flags.h"
 #include "examples/support/log.h"
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
@@ -24,9 +25,6 @@
 ABSL_FLAG(std::string, check_ca, "",
           "with --check: PEM file, or directory of PEM files, with the CAs that clients trust, or "
           "\"system\"; the chains for clients must lead to one of them");
-ABSL_FLAG(int, check_days, 30,
-          "with --check: warns of certificates that end within so many days, or within a third of "
-          "their lifetime if that is shorter");
 
 namespace trestle::examples {
 namespace {
@@ -151,8 +149,8 @@ class Checker {
   void Fault(std::string sentence) { check_.faults.push_back(std::move(sentence)); }
 
   bool EndsSoon(const CertificateInfo& certificate) const {
-    const absl::Duration lifetime = certificate.not_after - certificate.not_before;
-    return certificate.not_after - options_.now <= std::min(options_.soon, lifetime / 3);
+    return options_.alarms.At(certificate.not_after - options_.now,
+                              certificate.not_after - certificate.not_before) != Severity::kFine;
   }
 
   void JudgeLeaf(const std::string& name, const CertificateInfo& leaf) {
@@ -234,9 +232,9 @@ class Checker {
 absl::StatusOr<ConfigCheckOptions> OptionsFromFlags() {
   ConfigCheckOptions options;
   options.now = absl::Now();
-  const int days = absl::GetFlag(FLAGS_check_days);
-  if (days < 0) return FlagError("check_days", "must not be negative");
-  options.soon = absl::Hours(24) * days;
+  const absl::StatusOr<ExpiryAlarms> alarms = ExpiryAlarmsFromFlags();
+  if (!alarms.ok()) return alarms.status();
+  options.alarms = *alarms;
   absl::StatusOr<std::string> path = absl::GetFlag(FLAGS_check_ca);
   if (path->empty()) return options;
   if (*path == "system") path = FindSystemCas();

@@ -9,14 +9,13 @@
 #include "absl/time/time.h"
 #include "examples/support/admin.h"
 #include "trestle/pki/chain_checker.h"
+#include "trestle/watch/expiry_alarms.h"
 
 namespace trestle::examples {
 
 struct ConfigCheckOptions {
   absl::Time now;
-  /// Warns of a certificate that ends within this time, or within a third of its lifetime if that
-  /// is shorter.
-  absl::Duration soon = absl::Hours(30 * 24);
+  ExpiryAlarms alarms;
   /// Verifies the front leg's chains as clients do; null: only their dates are checked.
   std::shared_ptr<const ChainChecker> clients = nullptr;
 };
@@ -33,8 +32,8 @@ struct ConfigCheck {
 ConfigCheck CheckLegs(const Watched& watched, const ConfigCheckOptions& options);
 
 /// Prints the check of `watched` for a proxy that would listen on `listen`, with the options of
-/// --check_ca and --check_days. Returns the exit status that --check promises; the warnings that
-/// were logged so far count.
+/// --check_ca and the flags of the expiry alarms. Returns the exit status that --check promises;
+/// the warnings that were logged so far count.
 int ReportCheck(const std::string& listen, const Watched& watched);
 
 }  // namespace trestle::examples

@@ -32,7 +32,7 @@ struct Subject {
 };
 constexpr Subject kSubjects[] = {
     {"Servers to probe", "front back legs_file"},
-    {"Trust", "ca front_ca back_ca crl intermediates verify warn_days"},
+    {"Trust", "ca front_ca back_ca crl intermediates verify"},
     {"How servers are spoken to", "leg_probe.cc"},
     {"Server and page", "tls_fetch.cc"},
     {"Encrypted ClientHellos", "ech_tool.cc ech_keys_file.cc ech_backends.cc"},
@@ -55,6 +55,7 @@ constexpr Subject kSubjects[] = {
     {"HTTP",
      "http_flags.cc gateway_flags.cc forwarding_flags.cc answer_plain_http "
      "dangerous_unread_http2"},
+    {"Alarms before certificates end", "expiry_flags.cc"},
     {"Monitoring", "admin.cc connection_log.cc log_connections log_requests"},
     {"Capture of clear text", "capture.cc"},
     {"Demonstration", "quickstart.cc"},

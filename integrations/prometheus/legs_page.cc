@@ -11,7 +11,7 @@
 #include "absl/strings/str_replace.h"
 #include "nlohmann/json.hpp"
 #include "trestle/base/error.h"
-#include "trestle/watch/probe_findings.h"
+#include "trestle/watch/expiry_alarms.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {
@@ -59,16 +59,6 @@ std::string FailureText(const absl::Status& status) {
   const std::optional<Error> error = GetError(status);
   if (!error.has_value()) return std::string(status.message());
   return absl::StrCat(EnumName(error->code), ": ", error->detail);
-}
-
-// Returns the severity, which selects the page's colour.
-Severity SeverityOf(const CertificateStatus& status, absl::Time now) {
-  if (!status.status.ok()) return Severity::kCritical;
-  if (!status.failure.has_value()) return Severity::kFine;
-  if (status.failure->when <= now) return Severity::kCritical;
-  const absl::Duration warn_within =
-      WithinLifetime(FindingOptions().warn_within, LifetimeOf(*status.failure, status.chain));
-  return status.failure->when - now <= warn_within ? Severity::kWarning : Severity::kFine;
 }
 
 std::string StateText(const CertificateStatus& status, absl::Time now) {
@@ -233,6 +223,8 @@ Json LegJson(const CertificateStatus& status, absl::Time now) {
   Json failure = nullptr;
   if (status.failure.has_value()) {
     failure = {{"when", JsonTime(status.failure->when)},
+               {"warning_from", JsonTime(status.warning_time)},
+               {"critical_from", JsonTime(status.critical_time)},
                {"seconds_left", absl::ToDoubleSeconds(status.failure->when - now)},
                {"part", std::string(EnumName(status.failure->part))},
                {"subject", status.failure->subject},

@@ -14,7 +14,7 @@
 #include "prometheus/metric_family.h"
 #include "prometheus/text_serializer.h"
 #include "trestle/base/error.h"
-#include "trestle/watch/probe_findings.h"
+#include "trestle/watch/expiry_alarms.h"
 
 namespace trestle {
 namespace {
@@ -40,6 +40,12 @@ const Histogram::BucketBoundaries kHelloRecords = {1, 2, 3, 4, 8, 16};
 
 std::string String(absl::string_view text) { return std::string(text); }
 
+Labels LabelsOf(const CertificateStatus& status) {
+  return {{"leg", String(EnumName(status.leg))},
+          {"name", status.name},
+          {"source", String(EnumName(status.source))}};
+}
+
 // One certificate metric: a sample for each leg, name and source; the worst if there are several.
 struct CertificateFamily {
   MetricFamily family;
@@ -51,10 +57,7 @@ struct CertificateFamily {
     family.type = MetricType::Gauge;
   }
 
-  void Add(const CertificateStatus& status, double value) {
-    const Labels labels = {{"leg", String(EnumName(status.leg))},
-                           {"name", status.name},
-                           {"source", String(EnumName(status.source))}};
+  void Add(const Labels& labels, double value) {
     const auto [place, added] = worst.emplace(labels, value);
     if (!added) place->second = std::min(place->second, value);
   }
@@ -70,6 +73,15 @@ struct CertificateFamily {
   }
 };
 
+void AddAlarms(const CertificateStatus& status, Labels labels, absl::Time now,
+               CertificateFamily& family) {
+  for (const auto& [severity, time] : {std::pair(Severity::kWarning, status.warning_time),
+                                       std::pair(Severity::kCritical, status.critical_time)}) {
+    labels["severity"] = String(EnumName(severity));
+    family.Add(labels, absl::ToDoubleSeconds(time - now));
+  }
+}
+
 std::vector<MetricFamily> CertificateFamilies(const std::vector<CertificateStatus>& certificates,
                                               absl::Time now) {
   CertificateFamily not_after("trestle_certificate_not_after_seconds",
@@ -80,28 +92,33 @@ std::vector<MetricFamily> CertificateFamilies(const std::vector<CertificateStatu
   CertificateFamily lifetime_left(
       "trestle_certificate_lifetime_left_ratio",
       "Part of the lifetime that is left of the certificate which makes verification fail first");
+  CertificateFamily alarm("trestle_certificate_alarm_seconds",
+                          "Seconds until the coming failure of verification is a warning, and "
+                          "until it is critical; negative since then");
   CertificateFamily good("trestle_certificate_good",
                          "1 if the chain is accepted, and a probe answered; else 0");
   CertificateFamily age("trestle_certificate_seen_timestamp_seconds",
                         "When the certificate was looked at last");
   for (const CertificateStatus& status : certificates) {
     if (status.updated == absl::InfinitePast()) continue;
-    good.Add(status, status.status.ok() ? 1 : 0);
-    age.Add(status, absl::ToDoubleSeconds(status.updated - absl::UnixEpoch()));
+    const Labels labels = LabelsOf(status);
+    good.Add(labels, status.status.ok() ? 1 : 0);
+    age.Add(labels, absl::ToDoubleSeconds(status.updated - absl::UnixEpoch()));
     if (!status.chain.empty()) {
-      not_after.Add(status, absl::ToDoubleSeconds(status.chain.front().not_after - now));
+      not_after.Add(labels, absl::ToDoubleSeconds(status.chain.front().not_after - now));
     }
     if (status.failure.has_value()) {
       const absl::Duration left = status.failure->when - now;
       const absl::Duration lifetime = LifetimeOf(*status.failure, status.chain);
-      fails.Add(status, absl::ToDoubleSeconds(left));
+      fails.Add(labels, absl::ToDoubleSeconds(left));
+      AddAlarms(status, labels, now, alarm);
       if (lifetime != absl::InfiniteDuration() && lifetime > absl::ZeroDuration()) {
-        lifetime_left.Add(status, absl::FDivDuration(left, lifetime));
+        lifetime_left.Add(labels, absl::FDivDuration(left, lifetime));
       }
     }
   }
   std::vector<MetricFamily> families;
-  for (CertificateFamily* family : {&not_after, &fails, &lifetime_left, &good, &age}) {
+  for (CertificateFamily* family : {&not_after, &fails, &lifetime_left, &alarm, &good, &age}) {
     MetricFamily taken = family->Take();
     if (!taken.metric.empty()) families.push_back(std::move(taken));
   }

@@ -11,16 +11,12 @@
 #include "absl/types/span.h"
 #include "lib/watch/chain_ends.h"
 #include "trestle/base/error.h"
-#include "trestle/watch/probe_findings.h"
 #include "trestle/watch/start_tls.h"
 
 namespace trestle {
 namespace {
 
 constexpr absl::Duration kDay = absl::Hours(24);
-
-// A renewal is late if less than this, or less than a third of the lifetime, was left.
-constexpr absl::Duration kLate = absl::Hours(24 * 7);
 
 // A wall clock may be set while a timer runs, so none runs for longer.
 constexpr absl::Duration kMaxSleep = absl::Hours(1);
@@ -78,7 +74,7 @@ struct CertificateMonitor::Observation {
 struct CertificateMonitor::Entry {
   std::string id;
   CertificateStatus status;
-  absl::Duration lifetime = absl::InfiniteDuration();  // Of the certificate that expires first.
+  std::vector<absl::Duration> thresholds;  // Times before the failure, descending, each once.
   uint64_t incarnation = 0;  // Differs from that of an earlier entry with the same ID.
   std::shared_ptr<const LegProbeConfig> config;  // The rest is used for probed legs only.
   LegProbeTarget target;
@@ -111,6 +107,11 @@ bool CertificateMonitor::Entry::Remember() {
   if (known_chains.size() == kMaxRemembered) known_chains.pop_back();
   known_chains.insert(known_chains.begin(), {leaf, end, kFarAway});
   return true;
+}
+
+Severity SeverityOf(const CertificateStatus& status, absl::Time now) {
+  if (!status.status.ok() || status.critical_time <= now) return Severity::kCritical;
+  return status.warning_time <= now ? Severity::kWarning : Severity::kFine;
 }
 
 absl::string_view EnumName(CertificateSource source) {
@@ -154,10 +155,7 @@ CertificateMonitor::CertificateMonitor(Scheduler& scheduler, Dialer& dialer,
       options_(std::move(options)),
       listener_(listener),
       random_(options_.seed),
-      thresholds_(options_.threshold_days),
-      prober_(scheduler, dialer, options_.max_concurrent_probes) {
-  std::sort(thresholds_.rbegin(), thresholds_.rend());
-}
+      prober_(scheduler, dialer, options_.max_concurrent_probes) {}
 
 CertificateMonitor::~CertificateMonitor() = default;
 
@@ -166,8 +164,10 @@ absl::Status CertificateMonitor::Check(const MonitorTargets& targets) const {
       !IsPositive(options_.own_interval)) {
     return ConfigurationError("an interval of the certificate monitor must be above 0 and finite");
   }
-  for (size_t i = 0; i < thresholds_.size(); ++i) {
-    if (thresholds_[i] <= 0 || (i > 0 && thresholds_[i] == thresholds_[i - 1])) {
+  if (absl::Status alarms = options_.alarms.Check(); !alarms.ok()) return alarms;
+  std::set<int> days;
+  for (const int threshold : options_.threshold_days) {
+    if (threshold <= 0 || !days.insert(threshold).second) {
       return ConfigurationError("thresholds must be above 0 days, and no two the same");
     }
   }
@@ -395,11 +395,8 @@ void CertificateMonitor::Update(Entry& entry, Observation observation) {
   if (shown) {
     now.chain = std::move(observation.chain);
     now.failure.reset();
-    entry.lifetime = absl::InfiniteDuration();
-    if (observation.failure.has_value()) {
-      now.failure.emplace(*observation.failure);
-      entry.lifetime = LifetimeOf(*now.failure, now.chain);
-    }
+    if (observation.failure.has_value()) now.failure.emplace(*observation.failure);
+    SetAlarms(entry);
   }
   const bool replaced = shown && entry.Remember() && !before.chain.empty();
   ReportHealth(entry, before.status);
@@ -410,8 +407,9 @@ void CertificateMonitor::Update(Entry& entry, Observation observation) {
 void CertificateMonitor::ReportHealth(const Entry& entry, const absl::Status& before) {
   const absl::Status& now = entry.status.status;
   if (before.ok() == now.ok()) return;
-  if (now.ok()) return Report(entry, CertificateEvent::Kind::kRecovered, 0, "all is well again");
-  Report(entry, CertificateEvent::Kind::kFailing, 0, DetailOf(now));
+  using Kind = CertificateEvent::Kind;
+  if (now.ok()) return Report(entry, Kind::kRecovered, Severity::kNote, "all is well again");
+  Report(entry, Kind::kFailing, Severity::kCritical, DetailOf(now));
 }
 
 void CertificateMonitor::ReportReplaced(const Entry& entry, const CertificateStatus& before) {
@@ -420,17 +418,19 @@ void CertificateMonitor::ReportReplaced(const Entry& entry, const CertificateSta
   const CertificateInfo& old_leaf = before.chain.front();
   const CertificateInfo& leaf = now.chain.front();
   if (leaf.issuer != old_leaf.issuer) {
-    Report(entry, Kind::kIssuerChanged, 0,
+    Report(entry, Kind::kIssuerChanged, Severity::kNote,
            absl::StrCat("issued by \"", leaf.issuer, "\", formerly by \"", old_leaf.issuer, "\""));
   }
   if (leaf.spki_sha256 != old_leaf.spki_sha256) {
-    Report(entry, Kind::kKeyChanged, 0, absl::StrCat("\"", leaf.subject, "\" has another key"));
+    Report(entry, Kind::kKeyChanged, Severity::kNote,
+           absl::StrCat("\"", leaf.subject, "\" has another key"));
   }
   // A rejected chain is no renewal, whatever its dates are.
   if (!now.status.ok() || EndOf(now.failure) <= EndOf(before.failure)) return;
   const absl::Duration left = before.failure->when - now.updated;
-  const absl::Duration late = WithinLifetime(kLate, LifetimeOf(*before.failure, before.chain));
-  Report(entry, left < late ? Kind::kRenewedLate : Kind::kRenewed, 0,
+  const bool late = now.updated >= before.critical_time;
+  Report(entry, late ? Kind::kRenewedLate : Kind::kRenewed,
+         late ? Severity::kWarning : Severity::kNote,
          left < absl::ZeroDuration()
              ? absl::StrCat("renewed after it had expired: ", before.failure->detail)
              : absl::StrCat("renewed ", TimeLeftText(before.failure->when, now.updated),
@@ -442,23 +442,39 @@ bool CertificateMonitor::IsNewerThan(const Entry& entry, absl::Time when) const 
   return entry.status.updated > when && entry.status.updated <= scheduler_.Now();
 }
 
-absl::Duration CertificateMonitor::Threshold(const Entry& entry, int days) const {
-  return WithinLifetime(days * kDay, entry.lifetime);
+void CertificateMonitor::SetAlarms(Entry& entry) const {
+  CertificateStatus& status = entry.status;
+  entry.thresholds.clear();
+  status.warning_time = status.critical_time = absl::InfiniteFuture();
+  if (!status.failure.has_value()) return;
+  const ExpiryAlarms& alarms = options_.alarms;
+  const absl::Duration lifetime = LifetimeOf(*status.failure, status.chain);
+  status.warning_time = status.failure->when - alarms.WarningTime(lifetime);
+  status.critical_time = status.failure->when - alarms.CriticalTime(lifetime);
+  std::set<absl::Duration> times = {alarms.WarningTime(lifetime), alarms.CriticalTime(lifetime)};
+  for (const int days : options_.threshold_days) {
+    ExpiryAlarms threshold = alarms;
+    threshold.warn_within = days * kDay;
+    times.insert(threshold.WarningTime(lifetime));
+  }
+  // At the end itself comes another event.
+  times.erase(absl::ZeroDuration());
+  entry.thresholds.assign(times.rbegin(), times.rend());
 }
 
 int CertificateMonitor::TierOf(const Entry& entry) const {
   if (!entry.status.failure.has_value()) return kFarAway;
   const absl::Duration left = entry.status.failure->when - scheduler_.Now();
   int tier = kFarAway;
-  for (const int days : thresholds_) tier += left <= Threshold(entry, days);
-  return left <= absl::ZeroDuration() ? static_cast<int>(thresholds_.size()) + 1 : tier;
+  for (const absl::Duration threshold : entry.thresholds) tier += left <= threshold;
+  return left <= absl::ZeroDuration() ? static_cast<int>(entry.thresholds.size()) + 1 : tier;
 }
 
 absl::Time CertificateMonitor::NextTierOf(const Entry& entry) const {
   if (!entry.status.failure.has_value()) return absl::InfiniteFuture();
   const absl::Time now = scheduler_.Now();
-  for (const int days : thresholds_) {
-    const absl::Time when = entry.status.failure->when - Threshold(entry, days);
+  for (const absl::Duration threshold : entry.thresholds) {
+    const absl::Time when = entry.status.failure->when - threshold;
     if (when > now) return when;
   }
   return entry.status.failure->when > now ? entry.status.failure->when : absl::InfiniteFuture();
@@ -471,23 +487,28 @@ void CertificateMonitor::ReportThreshold(Entry& entry) {
   // In a lower tier than before, the system's clock had been wrong: later tiers are reported again.
   const bool next = tier > std::exchange(reported_tier, tier);
   if (!next) return;
-  if (tier > static_cast<int>(thresholds_.size())) {
-    return Report(entry, CertificateEvent::Kind::kExpired, 0,
-                  absl::StrCat("verification fails: ", entry.status.failure->detail));
+  const CertificateStatus& status = entry.status;
+  const absl::Time now = scheduler_.Now();
+  if (tier > static_cast<int>(entry.thresholds.size())) {
+    return Report(entry, CertificateEvent::Kind::kExpired, Severity::kCritical,
+                  absl::StrCat("verification fails: ", status.failure->detail));
   }
-  const absl::Duration passed = Threshold(entry, thresholds_[static_cast<size_t>(tier) - 1]);
-  Report(entry, CertificateEvent::Kind::kWillFail,
-         static_cast<int>(absl::Ceil(passed, kDay) / kDay),
-         absl::StrCat("verification will fail in ",
-                      TimeLeftText(entry.status.failure->when, scheduler_.Now()), ": ",
-                      entry.status.failure->detail));
+  const absl::Duration passed = entry.thresholds[static_cast<size_t>(tier) - 1];
+  const Severity severity = status.critical_time <= now  ? Severity::kCritical
+                            : status.warning_time <= now ? Severity::kWarning
+                                                         : Severity::kNote;
+  Report(entry, CertificateEvent::Kind::kWillFail, severity,
+         absl::StrCat("verification will fail in ", TimeLeftText(status.failure->when, now), ": ",
+                      status.failure->detail),
+         static_cast<int>(absl::Ceil(passed, kDay) / kDay));
 }
 
-void CertificateMonitor::Report(const Entry& entry, CertificateEvent::Kind kind, int days,
-                                std::string detail) {
+void CertificateMonitor::Report(const Entry& entry, CertificateEvent::Kind kind, Severity severity,
+                                std::string detail, int days) {
   if (listener_ == nullptr) return;
   CertificateEvent event;
   event.kind = kind;
+  event.severity = severity;
   event.days = days;
   event.when = scheduler_.Now();
   event.detail = std::move(detail);

@@ -5,7 +5,6 @@
 #include "absl/strings/str_cat.h"
 #include "trestle/base/error.h"
 #include "trestle/base/leg.h"
-#include "trestle/watch/probe_findings.h"
 
 namespace trestle {
 namespace {

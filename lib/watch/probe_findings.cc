@@ -142,10 +142,10 @@ void AddFailure(const absl::Status& status, const ProbeReport& report, absl::Tim
       AdviceFor(error->code, report, now));
 }
 
-void AddFuture(const FutureFailure& failure, absl::Time now, absl::Duration within,
+void AddFuture(const FutureFailure& failure, absl::Time now, Severity severity,
                absl::string_view code, std::vector<Finding>& findings) {
-  if (failure.when - now > within) return;
-  Add(findings, Severity::kWarning, code,
+  if (severity == Severity::kFine) return;
+  Add(findings, severity, code,
       absl::StrCat("verification will fail in ", TimeLeftText(failure.when, now), ": ",
                    failure.detail),
       RenewAdvice(failure.part, failure.subject));
@@ -209,33 +209,20 @@ void AddChain(const ProbeReport& report, absl::Time now, const FindingOptions& o
   AddFailure(chain.verdict, report, now, findings);
   if (chain.first_certificate_failure.has_value()) {
     const FutureFailure& failure = *chain.first_certificate_failure;
-    AddFuture(failure, now, WithinLifetime(options.warn_within, LifetimeOf(failure, chain.path)),
+    AddFuture(failure, now, options.alarms.At(failure.when - now, LifetimeOf(failure, chain.path)),
               "verification_will_fail", findings);
   }
   if (chain.first_failure.has_value() && (chain.first_failure->part == ChainPart::kCrl ||
                                           chain.first_failure->part == ChainPart::kStaple)) {
-    AddFuture(*chain.first_failure, now, options.warn_statements_within, "statement_will_expire",
-              findings);
+    const bool soon = chain.first_failure->when - now <= options.warn_statements_within;
+    AddFuture(*chain.first_failure, now, soon ? Severity::kWarning : Severity::kFine,
+              "statement_will_expire", findings);
   }
   AddStaple(chain, findings);
   AddWhatIsSent(chain, findings);
 }
 
 }  // namespace
-
-absl::string_view EnumName(Severity severity) {
-  switch (severity) {
-    case Severity::kFine:
-      return "fine";
-    case Severity::kNote:
-      return "note";
-    case Severity::kWarning:
-      return "warning";
-    case Severity::kCritical:
-      return "critical";
-  }
-  return "critical";
-}
 
 std::vector<Finding> FindingsOf(const ProbeReport& report, absl::Time now,
                                 const FindingOptions& options) {
@@ -252,42 +239,8 @@ std::vector<Finding> FindingsOf(const ProbeReport& report, absl::Time now,
         absl::StrCat("the key exchange (", report.tls.group,
                      ") does not resist a quantum computer; X25519MLKEM768 was offered"));
   }
-  std::stable_sort(findings.begin(), findings.end(),
-                   [](const Finding& a, const Finding& b) { return a.severity > b.severity; });
+  SortFindings(findings);
   return findings;
-}
-
-Severity WorstOf(const std::vector<Finding>& findings) {
-  Severity worst = Severity::kFine;
-  for (const Finding& finding : findings) worst = std::max(worst, finding.severity);
-  return worst;
-}
-
-absl::Duration LifetimeOf(const FutureFailure& failure, absl::Span<const CertificateInfo> chain) {
-  // Verification fails in the second after the end.
-  constexpr absl::Duration kSecond = absl::Seconds(1);
-  for (const CertificateInfo& certificate : chain) {
-    const bool ends = certificate.subject == failure.subject &&
-                      failure.when >= certificate.not_after &&
-                      failure.when <= certificate.not_after + kSecond;
-    if (ends) return certificate.not_after - certificate.not_before;
-  }
-  return absl::InfiniteDuration();
-}
-
-absl::Duration WithinLifetime(absl::Duration wanted, absl::Duration lifetime) {
-  return std::min(wanted, lifetime / 3);
-}
-
-std::string TimeLeftText(absl::Time when, absl::Time now) {
-  const bool past = when < now;
-  const absl::Duration duration = past ? now - when : when - now;
-  const auto count = [past](int64_t number, absl::string_view unit) {
-    return absl::StrCat(number, " ", unit, number == 1 ? "" : "s", past ? " ago" : "");
-  };
-  if (duration >= absl::Hours(48)) return count(duration / absl::Hours(24), "day");
-  if (duration >= absl::Hours(1)) return count(duration / absl::Hours(1), "hour");
-  return count(duration / absl::Minutes(1), "minute");
 }
 
 }  // namespace trestle

@@ -178,8 +178,8 @@ TEST_F(CheckTest, AnEndedCertificateIsBadAndOneThatEndsSoonIsAWarning) {
   EXPECT_THAT(soon.output,
               AllOf(HasSubstr("\nwarning: the certificate for front.test ends 20"),
                     HasSubstr(", in 20 days\n"), HasSubstr("\ngood, with 1 warning\n")));
-  EXPECT_EQ(CheckMode(Mode::kOffload, {"--check_days=19"}).exit_status, 0);
-  EXPECT_EQ(CheckMode(Mode::kOffload, {"--check_days=-1"}).exit_status, 1);
+  EXPECT_EQ(CheckMode(Mode::kOffload, {"--warn_days=19"}).exit_status, 0);
+  EXPECT_EQ(CheckMode(Mode::kOffload, {"--warn_days=-1"}).exit_status, 1);
 
   WriteFront(4 * kDay, 6 * kDay);
   EXPECT_EQ(CheckMode(Mode::kOffload).exit_status, 0) << "more than a third of its lifetime";

@@ -91,6 +91,9 @@ TEST_F(LegProbeTest, BothLegsAreSideBySide) {
   EXPECT_TRUE(side_by_side) << result.output;
   // With a shorter warning time, all is good.
   EXPECT_EQ(Probe({Flag("back", *back, "back.test"), "--warn_days=8"}).exit_status, 0);
+  const CommandResult critical = Probe({Flag("back", *back, "back.test"), "--critical_days=10"});
+  EXPECT_EQ(critical.exit_status, 2);
+  EXPECT_THAT(critical.output, HasSubstr("critical, back leg: verification will fail in 9 days"));
 }
 
 // openssl's server knows nothing of ECH; that of the tests is BoringSSL's.
@@ -422,6 +425,8 @@ TEST_F(LegProbeTest, UsageErrorsHaveTheirOwnExitStatus) {
   ExpectUsageError({"--timeout=soon"}, "--timeout");
   ExpectUsageError({"--timeout=0s", "--back=127.0.0.1:1"}, "--timeout must be above 0");
   ExpectUsageError({"--warn_days=-1", "--back=127.0.0.1:1"}, "--warn_days");
+  ExpectUsageError({"--warn_part=3/1", "--back=127.0.0.1:1"}, "--warn_part has \"3/1\"");
+  ExpectUsageError({"--critical_part=a", "--back=127.0.0.1:1"}, "--critical_part has \"a\"");
   ExpectUsageError({"--concurrency=0", "--back=127.0.0.1:1"}, "--concurrency");
   ExpectUsageError({"--watch=inf", "--back=127.0.0.1:1"}, "--watch");
   ExpectUsageError({"--color=pink", "--back=127.0.0.1:1"}, "--color");
@@ -460,7 +465,7 @@ TEST_F(LegProbeTest, HelpListsEveryFlag) {
        {"--front",    "--back",          "--legs_file",    "--ca",        "--front_ca", "--back_ca",
         "--crl",      "--intermediates", "--cert",         "--key",       "--verify",   "--alpn",
         "--starttls", "--key_type",      "--proxy_header", "--warn_days", "--json",     "--details",
-        "--watch",    "--concurrency",   "--timeout",      "--color"}) {
+        "--watch",    "--concurrency",   "--timeout",      "--color",     "--warn_part"}) {
     EXPECT_THAT(result.output, HasSubstr(absl::StrCat("  ", flag, " ")));
   }
 }

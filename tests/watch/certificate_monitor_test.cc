@@ -86,8 +86,59 @@ TEST_F(CertificateMonitorTest, AShortLifetimeIsReportedInItsLastThird) {
   loop_.RunFor(absl::Minutes(2));
   EXPECT_THAT(log_.Take(), ElementsAre("a.test key_changed", "a.test renewed"));
   loop_.RunFor(end + 4 * kDay - loop_.Now());
+  std::vector<Severity> severities;
+  for (const CertificateEvent& event : log_.events) severities.push_back(event.severity);
+  EXPECT_THAT(severities, ElementsAre(Severity::kWarning, Severity::kWarning, Severity::kCritical,
+                                      Severity::kCritical));
+  EXPECT_THAT(log_.Take(), ElementsAre("a.test will_fail 3", "a.test will_fail 1",
+                                       "a.test will_fail 1", "a.test expired"));
+}
+
+// The lifetimes of public certificates, before and after 2029, and of short-lived ones.
+TEST_F(CertificateMonitorTest, AlarmsComeByDaysAndByPartOfTheLifetime) {
+  const struct {
+    int days;
+    absl::Duration warning;
+    absl::Duration critical;
+  } rows[] = {
+      {6, 2 * kDay, 0.6 * kDay}, {47, kDay * 47 / 3, 4.7 * kDay}, {398, 30 * kDay, 7 * kDay}};
+  for (const auto& row : rows) {
+    LeafSpec leaf = Leaf("a.test", row.days * kDay);
+    leaf.not_before = loop_.Now();
+    const absl::Time end = leaf.not_after;
+    MonitorTargets targets;
+    targets.own = {*CertificateStore::Create({pki_.IssueCredential(leaf)}, loop_.Now())};
+    CertificateMonitorOptions options;
+    options.threshold_days = {};
+    ASSERT_TRUE(Start(options).Watch(targets).ok());
+    EXPECT_EQ(SeverityOf(Only(), loop_.Now()), Severity::kFine);
+    EXPECT_EQ(Only().warning_time, end - row.warning);
+    EXPECT_EQ(Only().critical_time, end - row.critical);
+    loop_.RunFor(row.days * kDay + absl::Minutes(1));
+    ASSERT_EQ(log_.events.size(), 3u) << row.days;
+    EXPECT_EQ(log_.events[0].severity, Severity::kWarning);
+    EXPECT_EQ(end - log_.events[0].when, row.warning);
+    EXPECT_EQ(log_.events[1].severity, Severity::kCritical);
+    EXPECT_EQ(end - log_.events[1].when, row.critical);
+    EXPECT_EQ(SeverityOf(Only(), end - row.warning), Severity::kWarning);
+    EXPECT_EQ(SeverityOf(Only(), end), Severity::kCritical);
+    log_.Take();
+  }
+}
+
+TEST_F(CertificateMonitorTest, AThresholdBeforeTheWarningIsANote) {
+  CertificateMonitorOptions options;
+  options.alarms.warn_within = 10 * kDay;
+  MonitorTargets targets;
+  targets.own = {
+      *CertificateStore::Create({pki_.IssueCredential(Leaf("a.test", 29 * kDay))}, loop_.Now())};
+  ASSERT_TRUE(Start(options).Watch(targets).ok());
+  ASSERT_EQ(log_.events.size(), 1u);
+  EXPECT_EQ(log_.events[0].severity, Severity::kNote);
+  loop_.RunFor(20 * kDay);
+  EXPECT_EQ(log_.events.back().severity, Severity::kWarning);
   EXPECT_THAT(log_.Take(),
-              ElementsAre("a.test will_fail 3", "a.test will_fail 1", "a.test expired"));
+              ElementsAre("a.test will_fail 30", "a.test will_fail 14", "a.test will_fail 10"));
 }
 
 TEST_F(CertificateMonitorTest, AChainFirstSeenLateIsReportedOnce) {
@@ -419,6 +470,9 @@ TEST_F(CertificateMonitorTest, OptionsAndTargetsMustBeUsable) {
   options.threshold_days = {7, 7};
   EXPECT_EQ(CodeOf(Start(options).Watch({})), ErrorCode::kConfiguration);
   options.threshold_days = {0};
+  EXPECT_EQ(CodeOf(Start(options).Watch({})), ErrorCode::kConfiguration);
+  options = {};
+  options.alarms.warn_part = 2;
   EXPECT_EQ(CodeOf(Start(options).Watch({})), ErrorCode::kConfiguration);
   options = {};
   options.probe_interval = absl::ZeroDuration();

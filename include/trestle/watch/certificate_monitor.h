@@ -21,8 +21,10 @@
 #include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/pki/chain_checker.h"
+#include "trestle/pki/finding.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/watch/certificate_sightings.h"
+#include "trestle/watch/expiry_alarms.h"
 #include "trestle/watch/leg_probe.h"
 #include "trestle/watch/probe_queue.h"
 
@@ -56,10 +58,16 @@ struct CertificateStatus {
   /// When verification will fail, or began to fail. Computed for probes. For own and seen chains,
   /// it is the earliest expiry among the certificates from the leaf upwards.
   std::optional<FutureFailure> failure;
+  /// When `failure` is a warning, and when it is critical. InfiniteFuture without one.
+  absl::Time warning_time = absl::InfiniteFuture();
+  absl::Time critical_time = absl::InfiniteFuture();
   /// The last time at which `status` was not OK, and its value then; OK if it never failed.
   absl::Time last_error_time = absl::InfinitePast();
   absl::Status last_error;
 };
+
+/// Returns kCritical for a chain that fails or is about to, kWarning for one that will fail soon.
+Severity SeverityOf(const CertificateStatus& status, absl::Time now);
 
 /// One thing that happened to a certificate, or will.
 struct CertificateEvent {
@@ -68,8 +76,7 @@ struct CertificateEvent {
     kWillFail,       ///< A threshold has passed.
     kExpired,        ///< The time is up: verification fails.
     kRenewed,        ///< Verification will fail later than before.
-    kRenewedLate,    ///< As kRenewed, but with less than a week, or less than a third of the
-                     ///< lifetime, left.
+    kRenewedLate,    ///< As kRenewed, but after the critical alarm.
     kIssuerChanged,  ///< The leaf has another issuer.
     kKeyChanged,     ///< The leaf has another key.
     kFailing,        ///< The chain is rejected, or the server does not answer a probe.
@@ -77,6 +84,8 @@ struct CertificateEvent {
   };
 
   Kind kind = Kind::kWillFail;
+  /// kNote for a change, or a threshold before the warning.
+  Severity severity = Severity::kNote;
   int days = 0;  ///< For kWillFail: the threshold in whole days, rounded up.
   absl::Time when;
   std::string detail;        ///< A sentence without a full stop.
@@ -100,10 +109,12 @@ class CertificateListener {
 
 /// Thresholds and intervals of a CertificateMonitor.
 struct CertificateMonitorOptions {
-  /// Days before a failure at which to warn: above 0, without duplicates. A chain first seen
-  /// between two thresholds gets one warning, for the nearer one. A threshold is at most a third of
-  /// the lifetime of the certificate that expires. For a six-day certificate, 30, 14, 7 and 3 all
-  /// become two days.
+  /// When a coming failure is a warning, and when it is critical. Each is an event.
+  ExpiryAlarms alarms;
+  /// Days before a failure at which further events come: above 0, without duplicates. A chain first
+  /// seen between two thresholds has one event, for the nearer one. A threshold is at most the part
+  /// `alarms.warn_part` of the lifetime of the certificate that expires. For a six-day certificate,
+  /// 30, 14, 7 and 3 all become two days.
   std::vector<int> threshold_days = {30, 14, 7, 3, 1};
   /// Maximum time between two probes of a leg. A random part of up to a tenth is subtracted, so
   /// that thousands of legs do not stay in step.
@@ -193,10 +204,11 @@ class CertificateMonitor {
   void ReportHealth(const Entry& entry, const absl::Status& before);
   void ReportReplaced(const Entry& entry, const CertificateStatus& before);
   void ReportThreshold(Entry& entry);
-  void Report(const Entry& entry, CertificateEvent::Kind kind, int days, std::string detail);
+  void Report(const Entry& entry, CertificateEvent::Kind kind, Severity severity,
+              std::string detail, int days = 0);
   void WakeForThresholds();
   bool IsNewerThan(const Entry& entry, absl::Time when) const;
-  absl::Duration Threshold(const Entry& entry, int days) const;
+  void SetAlarms(Entry& entry) const;
   int TierOf(const Entry& entry) const;
   absl::Time NextTierOf(const Entry& entry) const;
   double Chance();
@@ -205,7 +217,6 @@ class CertificateMonitor {
   const CertificateMonitorOptions options_;
   CertificateListener* const listener_;
   std::mt19937_64 random_;
-  std::vector<int> thresholds_;  // Descending.
   MonitorTargets targets_;
   Entries entries_;
   uint64_t next_incarnation_ = 1;

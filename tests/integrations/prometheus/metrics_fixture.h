@@ -14,6 +14,7 @@
 #include "trestle/proxy/observer.h"
 #include "trestle/tls/tls_info.h"
 #include "trestle/watch/certificate_monitor.h"
+#include "trestle/watch/expiry_alarms.h"
 
 namespace trestle::testing {
 
@@ -55,7 +56,15 @@ class MetricsTest : public ::testing::Test {
     failure.part = ChainPart::kIntermediate;
     failure.subject = "CN=Internal CA";
     failure.detail = "intermediate \"CN=Internal CA\" expires on 2026-01-10";
+    SetAlarms(status);
     return status;
+  }
+
+  // Sets the times as a monitor does, after a change of the chain or the failure.
+  static void SetAlarms(CertificateStatus& status) {
+    const absl::Duration lifetime = LifetimeOf(*status.failure, status.chain);
+    status.warning_time = status.failure->when - ExpiryAlarms().WarningTime(lifetime);
+    status.critical_time = status.failure->when - ExpiryAlarms().CriticalTime(lifetime);
   }
 
   const absl::Time now_ = absl::FromUnixSeconds(1'767'225'600);

@@ -261,6 +261,14 @@ TEST_F(MetricsTest, CertificatesCountDownAndBelowZero) {
   expect("not_after_seconds", "a.test", "7776000");
   expect("verification_fails_seconds", "a.test", "777600");
   expect("good", "a.test", "1");
+  const auto expect_alarm = [&](const std::string& severity, const std::string& value) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat(
+                          "\ntrestle_certificate_alarm_seconds{leg=\"back\",name=\"a.test\","
+                          "severity=\"",
+                          severity, "\",source=\"probe\"} ", value, "\n")));
+  };
+  expect_alarm("warning", "-1814400");
+  expect_alarm("critical", "172800");
   expect("not_after_seconds", "old.test", "-172800");
   expect("good", "old.test", "0");
   expect("verification_fails_seconds", "two.test", "345600");

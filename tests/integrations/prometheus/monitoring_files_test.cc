@@ -108,49 +108,101 @@ TEST_F(MonitoringFilesTest, PromtoolAcceptsRulesAndTheDashboardsExpressions) {
   EXPECT_EQ(expressions.exit_status, 0) << expressions.errors << expressions.output;
 }
 
-// The alert's text for a back leg with one day left.
-const Json kWillFailText = {
-    {"summary", "back leg of old.test: verification fails in 1d 0h 0m 0s"},
-    {"description",
-     "Some certificate of the chain ends, not necessarily the leaf. The page of --admin, or "
-     "leg_probe, names it and says what to do."}};
-
-TEST_F(MonitoringFilesTest, AlertsFireInTheLastThirdOfAShortLifetime) {
-  // Both are valid for six days: one has four days left, one has one.
-  CertificateStatus young = Certificate("young.test", 4 * kDay, 4 * kDay);
-  CertificateStatus old = Certificate("old.test", kDay, kDay);
-  for (CertificateStatus* status : {&young, &old}) {
-    status->chain[0].not_before = status->chain[0].not_after - 6 * kDay;
-    status->failure->subject = status->chain[0].subject;
+// Certificates of several lifetimes, and the rules of alerts.yml about their metrics.
+class AlertRulesTest : public MonitoringFilesTest {
+ protected:
+  // Adds a certificate that is valid for `lifetime`, of which `left` is left.
+  void Add(const std::string& name, absl::Duration lifetime, absl::Duration left) {
+    CertificateStatus& status = certificates_.emplace_back(Certificate(name, left, left));
+    status.chain[0].not_before = status.chain[0].not_after - lifetime;
+    status.failure->subject = status.chain[0].subject;
+    SetAlarms(status);
   }
-  metrics_.SetCertificates({young, old});
+
+  // The alert of a back leg, as promtool writes it.
+  static Json Alert(const std::string& name, const std::string& severity, const std::string& left) {
+    Json annotations = {
+        {"summary", absl::StrCat("back leg of ", name, ": verification fails in ", left)}};
+    if (severity == "warning") {
+      annotations["description"] =
+          "Some certificate of the chain ends, not necessarily the leaf. The page of --admin, or "
+          "leg_probe, names it and says what to do.";
+    }
+    return {{"exp_labels", {{"leg", "back"}, {"name", name}, {"severity", severity}}},
+            {"exp_annotations", annotations}};
+  }
+
+  // Lets promtool evaluate the rules after `hours` over the metrics of now, which count down.
+  void Expect(int hours, const Json& warnings, const Json& criticals) {
+    metrics_.SetCertificates(certificates_);
+    Json series = Json::array();
+    const std::vector<std::string> lines = absl::StrSplit(metrics_.Text(now_), '\n');
+    for (const std::string& line : lines) {
+      const std::vector<std::string> parts = absl::StrSplit(line, ' ');
+      if (parts.size() != 2 || parts[0].find("certificate_") == std::string::npos) continue;
+      const bool counts_down = parts[0].find("alarm_seconds") != std::string::npos ||
+                               parts[0].find("fails_seconds") != std::string::npos;
+      series.push_back({{"series", parts[0]},
+                        {"values", absl::StrCat(parts[1], counts_down ? "-60" : "+0", "x9000")}});
+    }
+    const std::string when = absl::StrCat(hours, "h");
+    const Json questions = {{{"eval_time", when},
+                             {"alertname", "TrestleVerificationWillFail"},
+                             {"exp_alerts", warnings}},
+                            {{"eval_time", when},
+                             {"alertname", "TrestleVerificationFailsSoon"},
+                             {"exp_alerts", criticals}}};
+    const Json document = {
+        {"rule_files", {std::filesystem::absolute("docs/monitoring/alerts.yml").string()}},
+        {"evaluation_interval", "1m"},
+        {"tests",
+         {{{"interval", "1m"}, {"input_series", series}, {"alert_rule_test", questions}}}}};
+    const char* const folder = std::getenv("TEST_TMPDIR");
+    const std::string path = absl::StrCat(folder == nullptr ? "/tmp" : folder, "/alerts_test.yml");
+    std::ofstream(path) << document.dump();
+    const e2e::CommandResult tested =
+        e2e::RunCommand({e2e::FindProgram("promtool"), "test", "rules", path}, e2e::kPatience);
+    EXPECT_EQ(tested.exit_status, 0) << tested.errors << tested.output;
+  }
+
+  std::vector<CertificateStatus> certificates_;
+};
+
+TEST_F(AlertRulesTest, FireInTheLastThirdAndTheLastTenthOfALifetime) {
+  Add("six_young.test", 6 * kDay, 4 * kDay);
+  Add("six_old.test", 6 * kDay, kDay + absl::Minutes(30));
+  Add("six_ending.test", 6 * kDay, absl::Hours(12) + absl::Minutes(30));
+  Add("47_young.test", 47 * kDay, 20 * kDay);
+  Add("47_old.test", 47 * kDay, 10 * kDay + absl::Minutes(30));
+  Add("47_ending.test", 47 * kDay, 4 * kDay + absl::Minutes(30));
   LegsView view;
-  view.certificates = {young, old};
-  EXPECT_EQ(Json::parse(LegsJson(view, now_)).at("legs")[0].at("severity"), "fine");
-  EXPECT_EQ(Json::parse(LegsJson(view, now_)).at("legs")[1].at("severity"), "warning");
+  view.certificates = certificates_;
+  std::vector<std::string> severities;
+  const Json page = Json::parse(LegsJson(view, now_));
+  for (const Json& leg : page.at("legs")) severities.push_back(leg.at("severity"));
+  EXPECT_EQ(severities, std::vector<std::string>(
+                            {"fine", "warning", "critical", "fine", "warning", "critical"}));
 
-  Json series = Json::array();
-  const std::vector<std::string> lines = absl::StrSplit(metrics_.Text(now_), '\n');
-  for (const std::string& line : lines) {
-    const std::vector<std::string> parts = absl::StrSplit(line, ' ');
-    if (parts.size() != 2 || parts[0].find("certificate_") == std::string::npos) continue;
-    series.push_back({{"series", parts[0]}, {"values", absl::StrCat(parts[1], "+0x60")}});
-  }
-  const Json labels = {{"leg", "back"}, {"name", "old.test"}, {"severity", "warning"}};
-  const Json question = {
-      {"eval_time", "30m"},
-      {"alertname", "TrestleVerificationWillFail"},
-      {"exp_alerts", {{{"exp_labels", labels}, {"exp_annotations", kWillFailText}}}}};
-  const Json document = {
-      {"rule_files", {std::filesystem::absolute("docs/monitoring/alerts.yml").string()}},
-      {"evaluation_interval", "1m"},
-      {"tests", {{{"interval", "1m"}, {"input_series", series}, {"alert_rule_test", {question}}}}}};
-  const char* const folder = std::getenv("TEST_TMPDIR");
-  const std::string path = absl::StrCat(folder == nullptr ? "/tmp" : folder, "/alerts_test.yml");
-  std::ofstream(path) << document.dump();
-  const e2e::CommandResult tested =
-      e2e::RunCommand({e2e::FindProgram("promtool"), "test", "rules", path}, e2e::kPatience);
-  EXPECT_EQ(tested.exit_status, 0) << tested.errors << tested.output;
+  Expect(/*hours=*/0, Json::array(),
+         {Alert("six_ending.test", "critical", "12h 30m 0s"),
+          Alert("47_ending.test", "critical", "4d 0h 30m 0s")});
+}
+
+TEST_F(AlertRulesTest, AreSilentForAYearAndFireInItsLastWeeks) {
+  Add("year.test", 398 * kDay, 31 * kDay);
+  Add("year_old.test", 398 * kDay, 20 * kDay + absl::Hours(1));
+  Add("year_ending.test", 398 * kDay, 6 * kDay + absl::Hours(1));
+  Expect(/*hours=*/1,
+         {Alert("year_old.test", "warning", "20d 0h 0m 0s"),
+          Alert("year_ending.test", "warning", "6d 0h 0m 0s")},
+         {Alert("year_ending.test", "critical", "6d 0h 0m 0s")});
+}
+
+// The worst of two certificates of one name counts, each by its own lifetime.
+TEST_F(AlertRulesTest, DontMixTheCertificatesOfOneName) {
+  Add("mixed.test", 6 * kDay, 4 * kDay);     // Fine, but with the fewest seconds left.
+  Add("mixed.test", 398 * kDay, 31 * kDay);  // Fine, but with the smallest part left.
+  Expect(/*hours=*/1, Json::array(), Json::array());
 }
 
 }  // namespace
