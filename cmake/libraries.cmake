@@ -137,6 +137,7 @@ trestle_library(tls
     include/trestle/pki/finding.h
     include/trestle/pki/passphrase.h
     include/trestle/pki/private_key.h
+    include/trestle/pki/renewal_info.h
     include/trestle/pki/sha256.h
     include/trestle/pki/signer.h
     include/trestle/pki/signer_proof.h
@@ -182,6 +183,7 @@ trestle_library(tls
     lib/pki/pem.cc
     lib/pki/pem_reader.cc
     lib/pki/private_key.cc
+    lib/pki/renewal_info.cc
     lib/pki/sha256.cc
     lib/pki/signature.cc
     lib/pki/signer_proof.cc
@@ -263,6 +265,7 @@ trestle_library(watch
     include/trestle/watch/start_tls.h
   SOURCES
     lib/watch/certificate_monitor.cc
+    lib/watch/certificate_status.cc
     lib/watch/chain_ends.cc
     lib/watch/certificate_sightings.cc
     lib/watch/expiry_alarms.cc

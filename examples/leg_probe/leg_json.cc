@@ -45,6 +45,7 @@ Json ChainOf(const ChainReport& chain, absl::Time now) {
           {"missing", missing},
           {"out_of_order", chain.out_of_order},
           {"must_staple", chain.must_staple},
+          {"renewal_id", chain.renewal_id.empty() ? Json() : Json(chain.renewal_id)},
           {"staple",
            {{"state", Text(EnumName(chain.staple.state))},
             {"detail", chain.staple.detail},

@@ -159,12 +159,20 @@ absl::StatusOr<std::unique_ptr<Admin>> Admin::FromFlags(Source source) {
   options.seed = static_cast<uint64_t>(getpid());
   const absl::StatusOr<WantedBackends> wanted = WantedFromFlag();
   if (!wanted.ok()) return wanted.status();
-  return absl::WrapUnique(new Admin(*endpoint, std::move(options), *wanted, std::move(source)));
+  absl::StatusOr<std::unique_ptr<RenewalInfoDir>> renewal_info = RenewalInfoDir::FromFlag();
+  if (!renewal_info.ok()) return renewal_info.status();
+  options.renewal_info = renewal_info->get();
+  return absl::WrapUnique(new Admin(*endpoint, std::move(options), *wanted,
+                                    *std::move(renewal_info), std::move(source)));
 }
 
 Admin::Admin(const Endpoint& listen, CertificateMonitorOptions options, WantedBackends wanted,
-             Source source)
-    : listen_(listen), options_(std::move(options)), wanted_(wanted), source_(std::move(source)) {
+             std::unique_ptr<RenewalInfoDir> renewal_info, Source source)
+    : listen_(listen),
+      options_(std::move(options)),
+      wanted_(wanted),
+      renewal_info_(std::move(renewal_info)),
+      source_(std::move(source)) {
   metrics_.SetLostRecords(LostRecords);
 }
 

@@ -15,6 +15,7 @@
 #include "absl/types/span.h"
 #include "examples/support/backends_gate.h"
 #include "examples/support/proxy_host.h"
+#include "examples/support/renewal_info_dir.h"
 #include "integrations/prometheus/admin_server.h"
 #include "integrations/prometheus/legs_page.h"
 #include "integrations/prometheus/proxy_metrics.h"
@@ -83,7 +84,7 @@ class Admin final : public ProxyHostWatcher, private CertificateListener {
 
  private:
   Admin(const Endpoint& listen, CertificateMonitorOptions options, WantedBackends wanted,
-        Source source);
+        std::unique_ptr<RenewalInfoDir> renewal_info, Source source);
 
   void OnCertificateEvent(const CertificateEvent& event) override;
   void OnProbe(const ProbeReport& report) override;
@@ -95,6 +96,7 @@ class Admin final : public ProxyHostWatcher, private CertificateListener {
   const Endpoint listen_;
   const CertificateMonitorOptions options_;
   const WantedBackends wanted_;
+  const std::unique_ptr<RenewalInfoDir> renewal_info_;  // Null without --renewal_info_dir.
   Source source_;
   std::vector<RouteLegs> routes_;
   std::vector<std::shared_ptr<const CertificateStore>> stores_;

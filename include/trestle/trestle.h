@@ -48,6 +48,7 @@
 #include "trestle/pki/passphrase.h"
 #include "trestle/pki/peer_identity.h"
 #include "trestle/pki/private_key.h"
+#include "trestle/pki/renewal_info.h"
 #include "trestle/pki/sha256.h"
 #include "trestle/pki/signer.h"
 #include "trestle/pki/signer_proof.h"

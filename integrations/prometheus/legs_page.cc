@@ -11,6 +11,7 @@
 #include "absl/strings/str_replace.h"
 #include "nlohmann/json.hpp"
 #include "trestle/base/error.h"
+#include "trestle/pki/renewal_info.h"
 #include "trestle/watch/expiry_alarms.h"
 #include "trestle/wire/server_name.h"
 
@@ -165,6 +166,14 @@ std::string ChainHtml(const CertificateStatus& status, absl::Time now) {
   return absl::StrCat(html, "</ol>");
 }
 
+std::string RenewalHtml(const RenewalInfo& renewal, absl::Time now) {
+  return absl::StrCat(
+      renewal.end <= now ? "<b>the renewal is late</b>: " : "", "the CA advises to renew between ",
+      Date(renewal.start), " and ", Date(renewal.end),
+      renewal.explanation_url.empty() ? ""
+                                      : absl::StrCat(" (", Escaped(renewal.explanation_url), ")"));
+}
+
 // The current failure, the next one, and the last one.
 std::string WhatHtml(const CertificateStatus& status, absl::Time now) {
   if (!status.status.ok()) {
@@ -172,6 +181,7 @@ std::string WhatHtml(const CertificateStatus& status, absl::Time now) {
   }
   std::string html;
   if (status.failure.has_value()) html = absl::StrCat("<br>", Escaped(status.failure->detail));
+  if (status.renewal.has_value()) absl::StrAppend(&html, "<br>", RenewalHtml(*status.renewal, now));
   if (status.last_error.ok()) return html;
   return absl::StrCat(html, "<br>last error, ", TimeLeftText(status.last_error_time, now), ": ",
                       Escaped(FailureText(status.last_error)));
@@ -237,6 +247,14 @@ Json LegJson(const CertificateStatus& status, absl::Time now) {
     last_error = {{"time", JsonTime(status.last_error_time)},
                   {"text", FailureText(status.last_error)}};
   }
+  Json renewal = nullptr;
+  if (status.renewal.has_value()) {
+    renewal = {{"start", JsonTime(status.renewal->start)},
+               {"end", JsonTime(status.renewal->end)},
+               {"explanation_url", status.renewal->explanation_url}};
+  }
+  Json renewal_id = nullptr;
+  if (!status.renewal_id.empty()) renewal_id = status.renewal_id;
   Json endpoint = nullptr;
   if (status.endpoint != Endpoint()) endpoint = status.endpoint.ToString();
   return {{"leg", std::string(EnumName(status.leg))},
@@ -248,6 +266,8 @@ Json LegJson(const CertificateStatus& status, absl::Time now) {
           {"error", error},
           {"last_error", last_error},
           {"first_failure", failure},
+          {"renewal_id", renewal_id},
+          {"renewal", renewal},
           {"chain", chain}};
 }
 

@@ -14,6 +14,7 @@
 #include "prometheus/metric_family.h"
 #include "prometheus/text_serializer.h"
 #include "trestle/base/error.h"
+#include "trestle/pki/renewal_info.h"
 #include "trestle/watch/expiry_alarms.h"
 
 namespace trestle {
@@ -73,6 +74,15 @@ struct CertificateFamily {
   }
 };
 
+void AddRenewal(const RenewalInfo& renewal, Labels labels, absl::Time now,
+                CertificateFamily& family) {
+  for (const auto& [edge, time] :
+       {std::pair("start", renewal.start), std::pair("end", renewal.end)}) {
+    labels["edge"] = edge;
+    family.Add(labels, absl::ToDoubleSeconds(time - now));
+  }
+}
+
 void AddAlarms(const CertificateStatus& status, Labels labels, absl::Time now,
                CertificateFamily& family) {
   for (const auto& [severity, time] : {std::pair(Severity::kWarning, status.warning_time),
@@ -99,11 +109,15 @@ std::vector<MetricFamily> CertificateFamilies(const std::vector<CertificateStatu
                          "1 if the chain is accepted, and a probe answered; else 0");
   CertificateFamily age("trestle_certificate_seen_timestamp_seconds",
                         "When the certificate was looked at last");
+  CertificateFamily renewal("trestle_certificate_renewal_window_seconds",
+                            "Seconds until the start and the end of the time in which the CA "
+                            "advises to renew; negative since then");
   for (const CertificateStatus& status : certificates) {
     if (status.updated == absl::InfinitePast()) continue;
     const Labels labels = LabelsOf(status);
     good.Add(labels, status.status.ok() ? 1 : 0);
     age.Add(labels, absl::ToDoubleSeconds(status.updated - absl::UnixEpoch()));
+    if (status.renewal.has_value()) AddRenewal(*status.renewal, labels, now, renewal);
     if (!status.chain.empty()) {
       not_after.Add(labels, absl::ToDoubleSeconds(status.chain.front().not_after - now));
     }
@@ -118,7 +132,8 @@ std::vector<MetricFamily> CertificateFamilies(const std::vector<CertificateStatu
     }
   }
   std::vector<MetricFamily> families;
-  for (CertificateFamily* family : {&not_after, &fails, &lifetime_left, &alarm, &good, &age}) {
+  for (CertificateFamily* family :
+       {&not_after, &fails, &lifetime_left, &alarm, &renewal, &good, &age}) {
     MetricFamily taken = family->Take();
     if (!taken.metric.empty()) families.push_back(std::move(taken));
   }

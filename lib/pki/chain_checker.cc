@@ -19,6 +19,7 @@
 #include "lib/pki/x509_certificate.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/error.h"
+#include "trestle/pki/renewal_info.h"
 
 namespace trestle {
 namespace {
@@ -286,6 +287,7 @@ ChainReport ChainChecker::Check(const ServedChain& served, absl::string_view nam
   }
   DescribePath(chain, verdict, report);
   report.must_staple = DemandsStaple(chain.front().get());
+  report.renewal_id = RenewalIdOf(served.certificates.front()).value_or("");
   X509* const issuer = verdict.path[verdict.path.size() > 1 ? 1 : 0].get();
   report.staple = JudgeStaple(served.ocsp_staple, served.certificates.front(), Der(issuer), now);
   if (!wanted.ok()) {

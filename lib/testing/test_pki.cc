@@ -124,9 +124,11 @@ void AddKeyUsage(X509* certificate, const std::vector<int>& bits) {
   AddExtension(certificate, NID_key_usage, usage.get(), /*critical=*/true);
 }
 
-void AddExtendedKeyUsage(X509* certificate, int nid) {
+void AddExtendedKeyUsage(X509* certificate, const std::vector<int>& nids) {
   bssl::UniquePtr<EXTENDED_KEY_USAGE> usage(EXTENDED_KEY_USAGE_new());
-  CHECK(bssl::PushToStack(usage.get(), bssl::UniquePtr<ASN1_OBJECT>(OBJ_dup(OBJ_nid2obj(nid)))));
+  for (int nid : nids) {
+    CHECK(bssl::PushToStack(usage.get(), bssl::UniquePtr<ASN1_OBJECT>(OBJ_dup(OBJ_nid2obj(nid)))));
+  }
   AddExtension(certificate, NID_ext_key_usage, usage.get(), /*critical=*/false);
 }
 
@@ -229,7 +231,7 @@ bssl::UniquePtr<X509> NewAuthorityCertificate(const AuthoritySpec& spec, absl::T
   AddBasicConstraints(certificate.get(), spec.is_ca);
   AddKeyUsage(certificate.get(), {/*keyCertSign*/ 5, /*cRLSign*/ 6});
   AddNameConstraints(certificate.get(), spec);
-  Sign(certificate.get(), issuer_key);
+  Sign(certificate.get(), issuer_key, spec.sha1 ? EVP_sha1() : EVP_sha256());
   return certificate;
 }
 
@@ -251,6 +253,28 @@ void AddMustStaple(X509* certificate) {
   bssl::UniquePtr<X509_EXTENSION> extension(
       X509_EXTENSION_create_by_OBJ(nullptr, id.get(), /*crit=*/0, value.get()));
   CHECK(X509_add_ext(certificate, extension.get(), -1));
+}
+
+// As keyIdentifier, the SHA-1 of `issuer`'s key (RFC 5280 4.2.1.2).
+void AddAuthorityKeyId(X509* certificate, X509* issuer) {
+  uint8_t hash[EVP_MAX_MD_SIZE];
+  unsigned bytes = 0;
+  CHECK(X509_pubkey_digest(issuer, EVP_sha1(), hash, &bytes));
+  bssl::UniquePtr<AUTHORITY_KEYID> id(AUTHORITY_KEYID_new());
+  id->keyid = ASN1_OCTET_STRING_new();
+  CHECK(ASN1_OCTET_STRING_set(id->keyid, hash, static_cast<int>(bytes)));
+  AddExtension(certificate, NID_authority_key_identifier, id.get(), /*critical=*/false);
+}
+
+void AddCaIssuers(X509* certificate, const std::string& url) {
+  bssl::UniquePtr<ACCESS_DESCRIPTION> access(ACCESS_DESCRIPTION_new());
+  ASN1_OBJECT_free(access->method);
+  access->method = OBJ_dup(OBJ_nid2obj(NID_ad_ca_issuers));
+  GENERAL_NAME_free(access->location);
+  access->location = MakeName(GEN_URI, AsBytes(url)).release();
+  bssl::UniquePtr<AUTHORITY_INFO_ACCESS> all(AUTHORITY_INFO_ACCESS_new());
+  CHECK(bssl::PushToStack(all.get(), std::move(access)));
+  AddExtension(certificate, NID_info_access, all.get(), /*critical=*/false);
 }
 
 bssl::UniquePtr<X509> FirstCertificate(const PemPair& pair) {
@@ -401,7 +425,7 @@ std::unique_ptr<TestPki::State> TestPki::MakeAuthority(absl::Time now, const Aut
                                                        const State* issuer) {
   auto state = std::make_unique<State>();
   state->now = now;
-  state->key = NewEcdsaKey();
+  state->key = spec.rsa_bits == 0 ? NewEcdsaKey() : NewRsaKey(spec.rsa_bits);
   state->certificate = NewAuthorityCertificate(
       spec, now, state->key.get(), issuer == nullptr ? nullptr : issuer->certificate.get(),
       issuer == nullptr ? state->key.get() : issuer->key.get());
@@ -444,8 +468,13 @@ PemPair TestPki::Issue(const LeafSpec& leaf) const {
   // NSS requires this for RSA leaves, with any key exchange.
   if (EVP_PKEY_id(key.get()) == EVP_PKEY_RSA) usages.push_back(/*keyEncipherment*/ 2);
   AddKeyUsage(certificate.get(), usages);
-  AddExtendedKeyUsage(certificate.get(), leaf.server_auth ? NID_server_auth : NID_client_auth);
+  AddExtendedKeyUsage(certificate.get(), leaf.both_auths
+                                             ? std::vector<int>{NID_server_auth, NID_client_auth}
+                                         : leaf.server_auth ? std::vector<int>{NID_server_auth}
+                                                            : std::vector<int>{NID_client_auth});
   AddSubjectAltNames(certificate.get(), leaf);
+  if (leaf.authority_key_id) AddAuthorityKeyId(certificate.get(), state_->certificate.get());
+  if (!leaf.ca_issuers_url.empty()) AddCaIssuers(certificate.get(), leaf.ca_issuers_url);
   if (leaf.must_staple) AddMustStaple(certificate.get());
   Sign(certificate.get(), leaf.self_signed ? key.get() : state_->key.get(),
        leaf.sha1 ? EVP_sha1() : EVP_sha256());

@@ -57,6 +57,10 @@ absl::Time EndOf(const std::optional<FutureFailure>& failure) {
   return failure.has_value() ? failure->when : absl::InfiniteFuture();
 }
 
+std::string MinuteText(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%d %H:%M UTC", time, absl::UTCTimeZone());
+}
+
 bool IsPositive(absl::Duration duration) {
   return duration > absl::ZeroDuration() && duration < absl::InfiniteDuration();
 }
@@ -69,6 +73,7 @@ struct CertificateMonitor::Observation {
   absl::Status status;
   std::vector<CertificateInfo> chain;  // Empty: nothing new is known of it.
   std::optional<FutureFailure> failure;
+  std::string renewal_id;
 };
 
 struct CertificateMonitor::Entry {
@@ -86,6 +91,9 @@ struct CertificateMonitor::Entry {
     CertificateInfo leaf;
     absl::Time end;
     int reported_tier = kFarAway;  // Tiers up to this one are not reported again.
+    // The end of the last window that was reported, and whether it was reported as overdue.
+    absl::Time reported_advice = absl::InfinitePast();
+    bool reported_overdue = false;
   };
 
   // Moves the current chain to the front of `known_chains`; returns true for a new one.
@@ -105,47 +113,11 @@ bool CertificateMonitor::Entry::Remember() {
     return false;
   }
   if (known_chains.size() == kMaxRemembered) known_chains.pop_back();
-  known_chains.insert(known_chains.begin(), {leaf, end, kFarAway});
+  KnownChain chain;
+  chain.leaf = leaf;
+  chain.end = end;
+  known_chains.insert(known_chains.begin(), std::move(chain));
   return true;
-}
-
-Severity SeverityOf(const CertificateStatus& status, absl::Time now) {
-  if (!status.status.ok() || status.critical_time <= now) return Severity::kCritical;
-  return status.warning_time <= now ? Severity::kWarning : Severity::kFine;
-}
-
-absl::string_view EnumName(CertificateSource source) {
-  switch (source) {
-    case CertificateSource::kOwn:
-      return "own";
-    case CertificateSource::kSeen:
-      return "seen";
-    case CertificateSource::kProbe:
-      return "probe";
-  }
-  return "probe";
-}
-
-absl::string_view CertificateEventName(CertificateEvent::Kind kind) {
-  switch (kind) {
-    case CertificateEvent::Kind::kWillFail:
-      return "will_fail";
-    case CertificateEvent::Kind::kExpired:
-      return "expired";
-    case CertificateEvent::Kind::kRenewed:
-      return "renewed";
-    case CertificateEvent::Kind::kRenewedLate:
-      return "renewed_late";
-    case CertificateEvent::Kind::kIssuerChanged:
-      return "issuer_changed";
-    case CertificateEvent::Kind::kKeyChanged:
-      return "key_changed";
-    case CertificateEvent::Kind::kFailing:
-      return "failing";
-    case CertificateEvent::Kind::kRecovered:
-      return "recovered";
-  }
-  return "failing";
 }
 
 CertificateMonitor::CertificateMonitor(Scheduler& scheduler, Dialer& dialer,
@@ -281,6 +253,7 @@ void CertificateMonitor::OnReport(const std::string& id, uint64_t incarnation,
     if (observation.status.ok()) observation.status = report.chain->verdict;
     if (observation.status.ok()) observation.status = report.ech_inner;
     observation.chain = report.chain->path;
+    observation.renewal_id = report.chain->renewal_id;
     observation.failure = report.chain->first_certificate_failure;
     // A rejected chain has no forecast. Its dates still show whether it has expired.
     if (!report.chain->verdict.ok()) {
@@ -373,6 +346,11 @@ void CertificateMonitor::UpdateOwn(const CertificateSet::Shown& shown, const std
   observation.failure = EndOfOwn(observation.chain);
   Entry& entry = EntryFor(id, CertificateSource::kOwn, Leg::kFront, NameOf(shown), Endpoint());
   entry.status.names = shown.names;
+  const std::vector<CertificateInfo>& before = entry.status.chain;
+  observation.renewal_id =
+      !before.empty() && SameCertificate(before.front(), chain.front())
+          ? entry.status.renewal_id
+          : RenewalIdOf(shown.credential->served().certificates.front()).value_or("");
   Update(entry, std::move(observation));
 }
 
@@ -397,11 +375,23 @@ void CertificateMonitor::Update(Entry& entry, Observation observation) {
     now.failure.reset();
     if (observation.failure.has_value()) now.failure.emplace(*observation.failure);
     SetAlarms(entry);
+    now.renewal_id = std::move(observation.renewal_id);
+  }
+  if (options_.renewal_info != nullptr) {
+    now.renewal =
+        now.renewal_id.empty() ? std::nullopt : options_.renewal_info->Find(now.renewal_id);
   }
   const bool replaced = shown && entry.Remember() && !before.chain.empty();
   ReportHealth(entry, before.status);
   if (replaced) ReportReplaced(entry, before);
+  ReportDue(entry);
+}
+
+// Reports what has become due since the last call.
+void CertificateMonitor::ReportDue(Entry& entry) {
+  if (entry.known_chains.empty()) return;
   ReportThreshold(entry);
+  ReportRenewal(entry);
 }
 
 void CertificateMonitor::ReportHealth(const Entry& entry, const absl::Status& before) {
@@ -428,13 +418,17 @@ void CertificateMonitor::ReportReplaced(const Entry& entry, const CertificateSta
   // A rejected chain is no renewal, whatever its dates are.
   if (!now.status.ok() || EndOf(now.failure) <= EndOf(before.failure)) return;
   const absl::Duration left = before.failure->when - now.updated;
-  const bool late = now.updated >= before.critical_time;
+  const bool overdue = before.renewal.has_value() && now.updated > before.renewal->end;
+  const bool late = overdue || now.updated >= before.critical_time;
   Report(entry, late ? Kind::kRenewedLate : Kind::kRenewed,
          late ? Severity::kWarning : Severity::kNote,
          left < absl::ZeroDuration()
              ? absl::StrCat("renewed after it had expired: ", before.failure->detail)
              : absl::StrCat("renewed ", TimeLeftText(before.failure->when, now.updated),
-                            " before it would have failed: ", before.failure->detail));
+                            " before it would have failed: ", before.failure->detail,
+                            overdue ? absl::StrCat("; the CA advised to renew before ",
+                                                   MinuteText(before.renewal->end))
+                                    : ""));
 }
 
 // A status dated in the future is from before the clock was set back.
@@ -481,7 +475,6 @@ absl::Time CertificateMonitor::NextTierOf(const Entry& entry) const {
 }
 
 void CertificateMonitor::ReportThreshold(Entry& entry) {
-  if (entry.known_chains.empty()) return;
   const int tier = TierOf(entry);
   int& reported_tier = entry.known_chains.front().reported_tier;
   // In a lower tier than before, the system's clock had been wrong: later tiers are reported again.
@@ -501,6 +494,25 @@ void CertificateMonitor::ReportThreshold(Entry& entry) {
          absl::StrCat("verification will fail in ", TimeLeftText(status.failure->when, now), ": ",
                       status.failure->detail),
          static_cast<int>(absl::Ceil(passed, kDay) / kDay));
+}
+
+void CertificateMonitor::ReportRenewal(Entry& entry) {
+  const std::optional<RenewalInfo>& advice = entry.status.renewal;
+  Entry::KnownChain& chain = entry.known_chains.front();
+  if (!advice.has_value()) return;
+  const bool overdue = scheduler_.Now() >= advice->end;
+  if (chain.reported_advice == advice->end && chain.reported_overdue == overdue) return;
+  chain.reported_advice = advice->end;
+  chain.reported_overdue = overdue;
+  const std::string text = absl::StrCat(
+      "the CA advises to renew between ", MinuteText(advice->start), " and ",
+      MinuteText(advice->end),
+      advice->explanation_url.empty() ? "" : absl::StrCat(", see ", advice->explanation_url));
+  if (!overdue) {
+    return Report(entry, CertificateEvent::Kind::kRenewalAdvised, Severity::kNote, text);
+  }
+  Report(entry, CertificateEvent::Kind::kRenewalOverdue, Severity::kWarning,
+         absl::StrCat("the renewal is late: ", text));
 }
 
 void CertificateMonitor::Report(const Entry& entry, CertificateEvent::Kind kind, Severity severity,
@@ -523,11 +535,13 @@ void CertificateMonitor::WakeForThresholds() {
     // Includes entries without a next tier: the system's clock may be set back.
     any |= entry->status.failure.has_value();
     next = std::min(next, NextTierOf(*entry));
+    const std::optional<RenewalInfo>& advice = entry->status.renewal;
+    if (advice.has_value() && advice->end > scheduler_.Now()) next = std::min(next, advice->end);
   }
   threshold_timer_.reset();
   if (!any) return;
   threshold_timer_ = scheduler_.RunAfter(next - scheduler_.Now(), [this] {
-    for (const auto& [id, entry] : entries_) ReportThreshold(*entry);
+    for (const auto& [id, entry] : entries_) ReportDue(*entry);
     WakeForThresholds();
   });
 }

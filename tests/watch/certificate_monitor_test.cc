@@ -485,6 +485,8 @@ TEST(CertificateEventNamesTest, AreSnakeCase) {
   EXPECT_EQ(CertificateEventName(Kind::kWillFail), "will_fail");
   EXPECT_EQ(CertificateEventName(Kind::kRenewedLate), "renewed_late");
   EXPECT_EQ(CertificateEventName(Kind::kRecovered), "recovered");
+  EXPECT_EQ(CertificateEventName(Kind::kRenewalAdvised), "renewal_advised");
+  EXPECT_EQ(CertificateEventName(Kind::kRenewalOverdue), "renewal_overdue");
   EXPECT_EQ(EnumName(CertificateSource::kOwn), "own");
   EXPECT_EQ(EnumName(CertificateSource::kSeen), "seen");
   EXPECT_EQ(EnumName(CertificateSource::kProbe), "probe");

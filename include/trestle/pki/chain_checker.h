@@ -69,6 +69,7 @@ struct ChainReport {
   std::vector<MissingCertificate> missing;  ///< In the order of the path.
   bool out_of_order = false;  ///< What was sent of the path isn't in its order (RFC 5246 7.4.2).
   bool must_staple = false;   ///< The leaf demands a staple (RFC 7633).
+  std::string renewal_id;     ///< Of the leaf, as `RenewalIdOf` returns it; empty if it has none.
   StapleReport staple;
   /// The first moment at which an OK verdict ends; empty for other verdicts.
   /// `first_certificate_failure` covers certificates only. `first_failure` also covers documents

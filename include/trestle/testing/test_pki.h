@@ -28,6 +28,9 @@ struct LeafSpec {
   bool must_staple = false;                 ///< Requires an OCSP staple (RFC 7633).
   int ec_bits = 256;                        ///< Of kEcdsa: 256, 384 or 521.
   bool key_encipherment_only = false;       ///< A key usage that allows no signatures.
+  bool both_auths = false;                  ///< Extended key usages serverAuth and clientAuth.
+  bool authority_key_id = false;            ///< Names the issuer's key (RFC 5280 4.2.1.1).
+  std::string ca_issuers_url = {};          ///< Where the issuer's certificate is (4.2.2.1).
 };
 
 /// The contents of an authority's certificate.
@@ -42,6 +45,8 @@ struct AuthoritySpec {
   /// Ranges of addresses that it may issue for, and that it may not: "192.0.2.0/24".
   std::vector<std::string> permitted_ip_ranges = {};
   std::vector<std::string> excluded_ip_ranges = {};
+  bool sha1 = false;  ///< Signed with SHA-1 instead of SHA-256.
+  int rsa_bits = 0;   ///< An RSA key of so many bits; 0: ECDSA P-256.
 };
 
 /// An OCSP response about a leaf (RFC 6960).

@@ -22,6 +22,7 @@
 #include "trestle/io/scheduler.h"
 #include "trestle/pki/chain_checker.h"
 #include "trestle/pki/finding.h"
+#include "trestle/pki/renewal_info.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/watch/certificate_sightings.h"
 #include "trestle/watch/expiry_alarms.h"
@@ -61,26 +62,32 @@ struct CertificateStatus {
   /// When `failure` is a warning, and when it is critical. InfiniteFuture without one.
   absl::Time warning_time = absl::InfiniteFuture();
   absl::Time critical_time = absl::InfiniteFuture();
+  /// Of the leaf, as `RenewalIdOf` returns it. Empty for seen chains, and for a leaf without one.
+  std::string renewal_id;
+  std::optional<RenewalInfo> renewal;  ///< The CA's advice, if it is known.
   /// The last time at which `status` was not OK, and its value then; OK if it never failed.
   absl::Time last_error_time = absl::InfinitePast();
   absl::Status last_error;
 };
 
-/// Returns kCritical for a chain that fails or is about to, kWarning for one that will fail soon.
+/// Returns kCritical for a chain that fails or is about to. Returns kWarning for one that will fail
+/// soon, or whose CA advised an earlier renewal.
 Severity SeverityOf(const CertificateStatus& status, absl::Time now);
 
 /// One thing that happened to a certificate, or will.
 struct CertificateEvent {
   /// What happened.
   enum class Kind : uint8_t {
-    kWillFail,       ///< A threshold has passed.
-    kExpired,        ///< The time is up: verification fails.
-    kRenewed,        ///< Verification will fail later than before.
-    kRenewedLate,    ///< As kRenewed, but after the critical alarm.
-    kIssuerChanged,  ///< The leaf has another issuer.
-    kKeyChanged,     ///< The leaf has another key.
-    kFailing,        ///< The chain is rejected, or the server does not answer a probe.
-    kRecovered,      ///< The failure is over.
+    kWillFail,        ///< A threshold has passed.
+    kExpired,         ///< The time is up: verification fails.
+    kRenewed,         ///< Verification will fail later than before.
+    kRenewedLate,     ///< As kRenewed, but after the critical alarm or the CA's advice.
+    kRenewalAdvised,  ///< The CA advises to renew within a time.
+    kRenewalOverdue,  ///< That time has passed.
+    kIssuerChanged,   ///< The leaf has another issuer.
+    kKeyChanged,      ///< The leaf has another key.
+    kFailing,         ///< The chain is rejected, or the server does not answer a probe.
+    kRecovered,       ///< The failure is over.
   };
 
   Kind kind = Kind::kWillFail;
@@ -107,6 +114,16 @@ class CertificateListener {
   virtual void OnProbe(const ProbeReport& report) { (void)report; }
 };
 
+/// Brings the advice of CAs (RFC 9773). The monitor calls it on the loop's thread, each time that
+/// it looks at a certificate: it must not block for long.
+class RenewalInfoSource {
+ public:
+  virtual ~RenewalInfoSource() = default;
+
+  /// Returns the advice for the certificate with this `RenewalIdOf`; nothing if it is not known.
+  virtual std::optional<RenewalInfo> Find(const std::string& renewal_id) = 0;
+};
+
 /// Thresholds and intervals of a CertificateMonitor.
 struct CertificateMonitorOptions {
   /// When a coming failure is a warning, and when it is critical. Each is an event.
@@ -116,6 +133,8 @@ struct CertificateMonitorOptions {
   /// `alarms.warn_part` of the lifetime of the certificate that expires. For a six-day certificate,
   /// 30, 14, 7 and 3 all become two days.
   std::vector<int> threshold_days = {30, 14, 7, 3, 1};
+  /// Null: no advice. Must outlive the monitor.
+  RenewalInfoSource* renewal_info = nullptr;
   /// Maximum time between two probes of a leg. A random part of up to a tenth is subtracted, so
   /// that thousands of legs do not stay in step.
   absl::Duration probe_interval = absl::Hours(1);
@@ -204,6 +223,8 @@ class CertificateMonitor {
   void ReportHealth(const Entry& entry, const absl::Status& before);
   void ReportReplaced(const Entry& entry, const CertificateStatus& before);
   void ReportThreshold(Entry& entry);
+  void ReportRenewal(Entry& entry);
+  void ReportDue(Entry& entry);
   void Report(const Entry& entry, CertificateEvent::Kind kind, Severity severity,
               std::string detail, int days = 0);
   void WakeForThresholds();

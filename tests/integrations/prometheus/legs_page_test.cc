@@ -44,6 +44,26 @@ TEST_F(LegsPageTest, ThePageHasThePartAndTheDayNearestFirst) {
   EXPECT_LT(page.find("soon.test"), page.find("late.test"));
 }
 
+TEST_F(LegsPageTest, ThePageHasTheAdviceOfTheCa) {
+  CertificateStatus advised = Certificate("a.test", 90 * kDay, 90 * kDay);
+  advised.renewal_id = "aYhb.AIdl";
+  advised.renewal = RenewalInfo{now_ + kDay, now_ + 2 * kDay, "https://ca.test/<why>"};
+  EXPECT_THAT(LegsPage({{}, {advised}}, now_),
+              AllOf(HasSubstr("the CA advises to renew between 2026-01-02 and 2026-01-03 "
+                              "(https://ca.test/&lt;why&gt;)"),
+                    HasSubstr("class=\"leg fine\""), Not(HasSubstr("late"))));
+  EXPECT_THAT(LegsPage({{}, {advised}}, now_ + 3 * kDay),
+              AllOf(HasSubstr("<b>the renewal is late</b>: the CA advises"),
+                    HasSubstr("class=\"leg warning\"")));
+  const Json leg = Json::parse(LegsJson({{}, {advised}}, now_)).at("legs").at(0);
+  EXPECT_EQ(leg.at("renewal_id"), "aYhb.AIdl");
+  EXPECT_EQ(leg.at("renewal"), Json::parse(R"({"start": "2026-01-02T00:00:00Z",
+      "end": "2026-01-03T00:00:00Z", "explanation_url": "https://ca.test/<why>"})"));
+  const Json none =
+      Json::parse(LegsJson({{}, {Certificate("b.test", kDay, kDay)}}, now_)).at("legs").at(0);
+  EXPECT_TRUE(none.at("renewal_id").is_null() && none.at("renewal").is_null());
+}
+
 TEST_F(LegsPageTest, ThePageHasBothLegsOfEachRouteSideBySide) {
   const Endpoint one = *Endpoint::Parse("192.0.2.1:443");
   const Endpoint other = *Endpoint::Parse("192.0.2.2:443");

@@ -248,6 +248,7 @@ TEST_F(MetricsTest, CertificatesCountDownAndBelowZero) {
       // The metric of a name is that of its worst backend.
       Certificate("two.test", 5 * kDay, 5 * kDay), Certificate("two.test", 4 * kDay, 4 * kDay)};
   certificates.emplace_back().name = "unknown.test";
+  certificates[0].renewal = RenewalInfo{now_ + kDay, now_ + 2 * kDay, ""};
   certificates[1].status =
       MakeError(ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, "expired");
   metrics_.SetCertificates(certificates);
@@ -267,6 +268,11 @@ TEST_F(MetricsTest, CertificatesCountDownAndBelowZero) {
                           "severity=\"",
                           severity, "\",source=\"probe\"} ", value, "\n")));
   };
+  for (const auto& [edge, value] : {std::pair("start", "86400"), std::pair("end", "172800")}) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat(
+                          "\ntrestle_certificate_renewal_window_seconds{edge=\"", edge,
+                          "\",leg=\"back\",name=\"a.test\",source=\"probe\"} ", value, "\n")));
+  }
   expect_alarm("warning", "-1814400");
   expect_alarm("critical", "172800");
   expect("not_after_seconds", "old.test", "-172800");

@@ -74,6 +74,7 @@ TEST_F(MonitoringFilesTest, TheDocumentsUseExistingNames) {
   CertificateStatus certificate = Certificate("a.test", kDay, kDay);
   certificate.chain[0].not_before = now_ - kDay;
   certificate.failure->subject = certificate.chain[0].subject;
+  certificate.renewal = RenewalInfo{now_, now_ + kDay, ""};
   metrics_.SetCertificates({certificate});
   const std::set<std::string> known = MetricNames(metrics_.Text(now_));
   EXPECT_EQ(MetricNames(ReadText("docs/monitoring/README.md")), known);
