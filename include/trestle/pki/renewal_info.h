@@ -20,10 +20,11 @@ struct RenewalInfo {
   std::string explanation_url;  ///< A page for operators; may be empty.
 };
 
-/// Returns the identifier of a certificate (DER) by which ACME servers know it (RFC 9773 4.1): the
-/// base64url of its authority key identifier, a dot, and that of its serial number. It has no
-/// character that needs quoting in URLs, file names or logs. Fails with ErrorCode::kConfiguration
-/// for a certificate that doesn't parse or has no authority key identifier.
+/// Returns the identifier of a certificate (DER) by which ACME servers know it (RFC 9773 4.1). It
+/// is the base64url of the authority key identifier, a dot, and that of the serial number. It has
+/// no character that needs quoting in URLs, file names or logs. Fails with
+/// ErrorCode::kConfiguration for a certificate that doesn't parse or has no authority key
+/// identifier.
 absl::StatusOr<std::string> RenewalIdOf(absl::string_view certificate_der);
 
 }  // namespace trestle

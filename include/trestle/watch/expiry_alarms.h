@@ -15,7 +15,7 @@ namespace trestle {
 
 /// Each alarm has a time and a part of the certificate's lifetime; the shorter one counts. With the
 /// defaults, a certificate for 398 days warns 30 days before its end and is critical after 23 more.
-/// One for 47 days warns 15.7 days before, and is critical at 4.7 days; one for six days warns two
+/// One for 47 days warns 15.7 days before, and is critical at 4.7 days. One for six days warns two
 /// days before, and is critical at 14.4 hours. Without a known lifetime, the times count alone.
 struct ExpiryAlarms {
   absl::Duration warn_within = absl::Hours(24 * 30);
