@@ -60,6 +60,12 @@ class TlsReloadTest : public ::testing::Test {
     return targets;
   }
 
+  ReloadTargets OnlyCertificates() {
+    ReloadTargets targets;
+    targets.certificates = certificates_;
+    return targets;
+  }
+
   ReloadSources AllSources() {
     ReloadSources sources;
     sources.certificates = {Issue("public.test"), Issue("new.test")};
@@ -184,6 +190,62 @@ TEST_F(TlsReloadTest, PublicNamesOfEchNeedACertificateOfTheSameReload) {
   ReloadSources alone;
   alone.certificates = {Issue("new.test")};
   EXPECT_THAT(Refusal(std::move(alone)), HasSubstr("no certificate for \"public.test\""));
+}
+
+TEST_F(TlsReloadTest, NamesThatAreLostAreToldBeforeTheyAre) {
+  LeafSpec many;
+  many.dns_names = {"a.test", "b.test", "x.wide.test", "*.wild.test"};
+  many.ip_names = {"192.0.2.1"};
+  ASSERT_TRUE(certificates_->Replace({pki_.IssueCredential(many)}, now_).ok());
+  TlsReload reload(OnlyCertificates());
+  ReloadSources sources;
+  sources.certificates = {Issue("a.test"), Issue("*.wide.test"), Issue("y.wild.test")};
+  auto prepared = reload.Prepare(sources, now_);
+  ASSERT_TRUE(prepared.ok()) << prepared.status();
+  ASSERT_EQ(prepared->findings().size(), 1u);
+  EXPECT_EQ(prepared->findings()[0].severity, Severity::kWarning);
+  EXPECT_EQ(prepared->findings()[0].code, "names_lost");
+  EXPECT_EQ(
+      prepared->findings()[0].text,
+      "the new certificates lack 3 names of the present ones: *.wild.test, 192.0.2.1, b.test");
+  EXPECT_FALSE(certificates_->current()->Choose("b.test", now_).empty()) << "not live yet";
+
+  TlsReloadOptions strict;
+  strict.refuse_lost_names = true;
+  TlsReload refusing(OnlyCertificates(), strict);
+  const auto refused = refusing.Prepare(sources, now_);
+  EXPECT_EQ(GetError(refused.status())->code, ErrorCode::kConfiguration);
+  EXPECT_THAT(GetError(refused.status())->detail, HasSubstr("lack 3 names of the present ones"));
+  EXPECT_FALSE(certificates_->current()->Choose("b.test", now_).empty());
+
+  ReloadSources more;
+  more.certificates = {pki_.IssueCredential(many), Issue("new.test")};
+  const auto gain = refusing.Prepare(more, now_);
+  ASSERT_TRUE(gain.ok()) << gain.status();
+  EXPECT_TRUE(gain->findings().empty());
+}
+
+TEST_F(TlsReloadTest, ManyLostNamesAreCut) {
+  LeafSpec many;
+  for (int i = 10; i < 30; ++i) many.dns_names.push_back(absl::StrCat("n", i, ".test"));
+  ASSERT_TRUE(certificates_->Replace({pki_.IssueCredential(many)}, now_).ok());
+  ReloadSources sources;
+  sources.certificates = {Issue("a.test")};
+  const auto prepared = TlsReload(OnlyCertificates()).Prepare(std::move(sources), now_);
+  ASSERT_TRUE(prepared.ok()) << prepared.status();
+  EXPECT_THAT(prepared->findings().at(0).text, HasSubstr("n17.test, and 12 more"));
+}
+
+// Until the new certificate becomes valid, the previous one serves its names.
+TEST_F(TlsReloadTest, ANameThatWaitsForItsCertificateIsNotLost) {
+  LeafSpec early;
+  early.dns_names = {"public.test"};
+  early.not_before = now_ + absl::Hours(1);
+  ReloadSources sources;
+  sources.certificates = {pki_.IssueCredential(early)};
+  const auto prepared = TlsReload(OnlyCertificates()).Prepare(std::move(sources), now_);
+  ASSERT_TRUE(prepared.ok()) << prepared.status();
+  EXPECT_TRUE(prepared->findings().empty());
 }
 
 TEST_F(TlsReloadTest, APartWithoutASourceRemainsAndASourceWithoutAPartIsAnError) {

@@ -13,6 +13,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "trestle/pki/finding.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_authentication.h"
 #include "trestle/tls/client_tls_config.h"
@@ -50,12 +51,22 @@ struct ReloadSources {
   std::string back_tls_name;  ///< Where that comes from, for errors.
 };
 
+struct TlsReloadOptions {
+  /// Refuses certificates that lack a name which the present ones have. By default that is the
+  /// finding "names_lost".
+  bool refuse_lost_names = false;
+};
+
 /// All parts of a reload, checked on their own and against each other. Movable.
 class PreparedReload {
  public:
   PreparedReload(PreparedReload&&) noexcept;
   PreparedReload& operator=(PreparedReload&&) noexcept;
   ~PreparedReload();
+
+  /// Returns what an operator should know before the reload is live. The code "names_lost" means
+  /// that clients of some names will get a certificate without their name, or none.
+  const std::vector<Finding>& findings() const;
 
  private:
   friend class TlsReload;
@@ -70,7 +81,7 @@ class PreparedReload {
 class TlsReload {
  public:
   /// Makes a reload of `targets`.
-  explicit TlsReload(ReloadTargets targets);
+  explicit TlsReload(ReloadTargets targets, TlsReloadOptions options = {});
   TlsReload(const TlsReload&) = delete;
   TlsReload& operator=(const TlsReload&) = delete;
 
@@ -88,6 +99,7 @@ class TlsReload {
 
  private:
   ReloadTargets targets_;
+  const TlsReloadOptions options_;
   std::atomic<uint64_t> generation_ = 1;
 };
 

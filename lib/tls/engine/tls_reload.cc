@@ -1,5 +1,8 @@
 #include "trestle/tls/tls_reload.h"
 
+#include <algorithm>
+#include <iterator>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,12 +22,15 @@ struct PreparedReload::Parts {
   std::shared_ptr<const TicketKeyRing::Keys> ticket_keys;
   std::shared_ptr<const EchKeySet> ech_keys;
   std::shared_ptr<const ClientTlsConfig> back_tls;
+  std::vector<Finding> findings;
 };
 
 PreparedReload::PreparedReload(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 PreparedReload::PreparedReload(PreparedReload&&) noexcept = default;
 PreparedReload& PreparedReload::operator=(PreparedReload&&) noexcept = default;
 PreparedReload::~PreparedReload() = default;
+
+const std::vector<Finding>& PreparedReload::findings() const { return parts_->findings; }
 
 namespace {
 
@@ -61,9 +67,37 @@ class Complaints {
   std::vector<std::string> all_;
 };
 
+// Returns the names that handshakes have a certificate for in `before` and not in `after`, sorted.
+std::set<std::string> LostNames(const CertificateSet& before, const CertificateSet& after,
+                                absl::Time now) {
+  std::set<std::string> lost;
+  for (const CertificateSet::Shown& shown : before.ShownAt(now)) {
+    lost.insert(shown.names.begin(), shown.names.end());
+  }
+  for (const CertificateSet::Shown& shown : after.ShownAt(now)) {
+    for (const std::string& name : shown.names) lost.erase(name);
+  }
+  // A wildcard may cover a name that had a certificate of its own.
+  for (auto name = lost.begin(); name != lost.end();) {
+    name = after.Choose(*name, now).empty() ? std::next(name) : lost.erase(name);
+  }
+  return lost;
+}
+
+std::string LostNamesText(const std::set<std::string>& lost) {
+  constexpr size_t kMaxNames = 8;
+  const std::vector<std::string> all(lost.begin(), lost.end());
+  const size_t shown = std::min(all.size(), kMaxNames);
+  return absl::StrCat(
+      "the new certificates lack ", all.size(), all.size() == 1 ? " name" : " names",
+      " of the present ones: ", absl::StrJoin(all.begin(), all.begin() + shown, ", "),
+      all.size() == shown ? "" : absl::StrCat(", and ", all.size() - shown, " more"));
+}
+
 }  // namespace
 
-TlsReload::TlsReload(ReloadTargets targets) : targets_(std::move(targets)) {}
+TlsReload::TlsReload(ReloadTargets targets, TlsReloadOptions options)
+    : targets_(std::move(targets)), options_(options) {}
 
 absl::StatusOr<PreparedReload> TlsReload::Prepare(ReloadSources sources, absl::Time now) {
   auto parts = std::make_unique<PreparedReload::Parts>();
@@ -96,6 +130,16 @@ absl::StatusOr<PreparedReload> TlsReload::Prepare(ReloadSources sources, absl::T
     complaints.CheckPart(targets_.use_back_tls != nullptr, "TLS towards backends");
     complaints.Take(sources.back_tls_name, ClientTlsConfig::Create(*std::move(sources.back_tls)),
                     parts->back_tls);
+  }
+  if (parts->certificates != nullptr) {
+    const auto lost = LostNames(*targets_.certificates->current(), *parts->certificates, now);
+    if (!lost.empty() && options_.refuse_lost_names) {
+      complaints.Add("", ConfigurationError(LostNamesText(lost)));
+    } else if (!lost.empty()) {
+      parts->findings.push_back(
+          {Severity::kWarning, "names_lost", LostNamesText(lost),
+           "issue the certificates with these names, or expect that their clients fail"});
+    }
   }
   // The certificates must cover the public names of the ECH keys, whichever of them are new.
   if (targets_.ech_keys != nullptr && targets_.certificates != nullptr &&
