@@ -133,6 +133,7 @@ trestle_library(tls
   BORINGSSL ssl pki crypto
   HEADERS
     include/trestle/pki/chain_checker.h
+    include/trestle/pki/chain_findings.h
     include/trestle/pki/failover_signer.h
     include/trestle/pki/finding.h
     include/trestle/pki/passphrase.h
@@ -172,6 +173,7 @@ trestle_library(tls
     lib/pki/certificate_verifier.cc
     lib/pki/chain_checker.cc
     lib/pki/chain_failure.cc
+    lib/pki/chain_findings.cc
     lib/pki/chain_forecast.cc
     lib/pki/failover_signer.cc
     lib/pki/finding.cc
@@ -190,6 +192,7 @@ trestle_library(tls
     lib/pki/thread_pool_signer.cc
     lib/pki/trust_anchors.cc
     lib/pki/trust_store.cc
+    lib/pki/weakness.cc
     lib/pki/x509_certificate.cc
     lib/tls/client_auth/client_auth_rules.cc
     lib/tls/client_auth/client_authentication.cc
@@ -264,6 +267,7 @@ trestle_library(watch
     include/trestle/watch/probe_queue.h
     include/trestle/watch/start_tls.h
   SOURCES
+    lib/watch/certificate_events.cc
     lib/watch/certificate_monitor.cc
     lib/watch/certificate_status.cc
     lib/watch/chain_ends.cc

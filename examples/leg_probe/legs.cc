@@ -8,6 +8,7 @@
 #include "absl/strings/strip.h"
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
+#include "examples/support/public_roots.h"
 #include "trestle/linux/ca_files.h"
 #include "trestle/pki/chain_checker.h"
 #include "trestle/pki/trust_store.h"
@@ -228,6 +229,9 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LegReader::ConfigFor(
       LoadTrustStore(settings.ca, settings.crl);
   if (!trust.ok()) return trust.status();
   checker_options.trust = *std::move(trust);
+  const auto public_roots = PublicRoots();
+  if (!public_roots.ok()) return public_roots.status();
+  checker_options.public_roots = *public_roots;
   if (!settings.intermediates.empty()) {
     absl::StatusOr<std::string> intermediates = ReadCaCertificates(settings.intermediates);
     if (!intermediates.ok()) return intermediates.status();

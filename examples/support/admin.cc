@@ -16,6 +16,7 @@
 #include "examples/support/expiry_flags.h"
 #include "examples/support/log.h"
 #include "examples/support/program.h"
+#include "examples/support/public_roots.h"
 #include "trestle/linux/ca_files.h"
 #include "trestle/pki/chain_checker.h"
 #include "trestle/pki/trust_store.h"
@@ -96,8 +97,11 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const Clien
   absl::StatusOr<std::shared_ptr<const TrustStore>> trust =
       TrustStore::Create(tls.ca_pem, tls.crl_pem);
   if (!trust.ok()) return trust.status();
+  const auto public_roots = PublicRoots();
+  if (!public_roots.ok()) return public_roots.status();
   ChainCheckerOptions checker_options;
   checker_options.trust = *std::move(trust);
+  checker_options.public_roots = *public_roots;
   absl::StatusOr<std::shared_ptr<const ChainChecker>> checker =
       ChainChecker::Create(std::move(checker_options));
   if (!checker.ok()) return checker.status();
@@ -162,6 +166,9 @@ absl::StatusOr<std::unique_ptr<Admin>> Admin::FromFlags(Source source) {
   absl::StatusOr<std::unique_ptr<RenewalInfoDir>> renewal_info = RenewalInfoDir::FromFlag();
   if (!renewal_info.ok()) return renewal_info.status();
   options.renewal_info = renewal_info->get();
+  const auto public_roots = PublicRoots();
+  if (!public_roots.ok()) return public_roots.status();
+  options.public_roots = *public_roots;
   return absl::WrapUnique(new Admin(*endpoint, std::move(options), *wanted,
                                     *std::move(renewal_info), std::move(source)));
 }
@@ -193,6 +200,7 @@ absl::Status Admin::Start(EpollLoop& main_loop) {
   if (!server.ok()) return server.status();
   server_ = *std::move(server);
   server_->SetRoutes(routes_);
+  server_->SetFindings(findings_);
   Refresh();
   LogLine(absl::StrCat("admin on ", server_->endpoint().ToString()));
   return absl::OkStatus();
@@ -271,6 +279,7 @@ absl::Status Admin::WatchTargets() {
   unconfirmed_ = std::move(watched->unconfirmed);
   if (unconfirmed_ != nullptr) unconfirmed_->Retain(probed);
   routes_ = std::move(watched->routes);
+  findings_ = std::move(watched->findings);
   if (watched->ticket_keys != nullptr) {
     metrics_.SetTicketKeyTime(
         [ring = watched->ticket_keys](absl::Time now) { return ring->SealingSince(now); });
@@ -278,7 +287,9 @@ absl::Status Admin::WatchTargets() {
   if (watched->ech != nullptr) {
     metrics_.SetEchCounts([opener = watched->ech] { return opener->counts(); });
   }
-  if (server_ != nullptr) server_->SetRoutes(routes_);
+  if (server_ == nullptr) return absl::OkStatus();
+  server_->SetRoutes(routes_);
+  server_->SetFindings(findings_);
   return absl::OkStatus();
 }
 

@@ -20,6 +20,7 @@
 #include "integrations/prometheus/legs_page.h"
 #include "integrations/prometheus/proxy_metrics.h"
 #include "trestle/linux/tcp_dialer.h"
+#include "trestle/pki/finding.h"
 #include "trestle/pki/trust_store.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/proxy/unconfirmed_backends.h"
@@ -50,6 +51,7 @@ void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegPr
 struct Watched {
   MonitorTargets targets;
   std::vector<RouteLegs> routes;
+  std::vector<Finding> findings;               ///< About no single certificate.
   std::shared_ptr<TicketKeyRing> ticket_keys;  ///< Of the front leg; null without one.
   std::function<bool()> has_ticket_keys;       ///< On the main thread; empty: they are there.
   std::shared_ptr<const EchKeyOpener> ech;     ///< Of the routers; null without one.
@@ -99,6 +101,7 @@ class Admin final : public ProxyHostWatcher, private CertificateListener {
   const std::unique_ptr<RenewalInfoDir> renewal_info_;  // Null without --renewal_info_dir.
   Source source_;
   std::vector<RouteLegs> routes_;
+  std::vector<Finding> findings_;
   std::vector<std::shared_ptr<const CertificateStore>> stores_;
   std::function<bool()> has_ticket_keys_;
   std::shared_ptr<UnconfirmedBackends> unconfirmed_;

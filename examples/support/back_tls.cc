@@ -6,10 +6,13 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "examples/support/key_uris.h"
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
+#include "examples/support/public_roots.h"
 #include "trestle/linux/ca_files.h"
+#include "trestle/pki/chain_findings.h"
 
 ABSL_FLAG(std::string, backend_ca, "",
           "PEM file, or directory of PEM files, with the CAs for backends' certificates; or "
@@ -83,13 +86,14 @@ absl::StatusOr<std::unique_ptr<BackTls>> BackTls::FromFlags() {
   return absl::WrapUnique(new BackTls(*std::move(config)));
 }
 
-std::string BackTls::Warning() const {
+std::vector<Finding> BackTls::Findings() const {
   const std::shared_ptr<const Credential>& credential = config_->options().credential;
-  if (credential == nullptr || credential->fit_for_clients()) return "";
-  return absl::StrCat("the extended key usage of --backend_cert ",
-                      absl::GetFlag(FLAGS_backend_cert),
-                      " lacks clientAuth: backends that check it will refuse the certificate "
-                      "(public CAs no longer issue clientAuth; a private CA can)");
+  if (credential == nullptr) return {};
+  const auto roots = PublicRoots();
+  ChainFindingOptions options;
+  options.use = ChainUse::kClient;
+  options.public_roots = roots.ok() ? roots->get() : nullptr;
+  return FindingsOfChain(credential->served(), options, absl::Now());
 }
 
 std::vector<std::string> BackTls::files() {

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "trestle/pki/finding.h"
 #include "trestle/tls/client_tls_config.h"
 #include "trestle/tls/tls_reload.h"
 
@@ -28,8 +29,8 @@ class BackTls {
   /// Reads all files again into `sources`, for a reload.
   static absl::Status Read(ReloadSources& sources);
 
-  /// Returns a warning about a --backend_cert that backends may reject; empty for none.
-  std::string Warning() const;
+  /// Returns what backends may refuse in --backend_cert, now or after its renewal.
+  std::vector<Finding> Findings() const;
 
   /// Returns the files to watch for a reload. A directory of CAs is included, with a final "/";
   /// the targets of its symlinks are not.

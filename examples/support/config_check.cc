@@ -16,8 +16,10 @@
 #include "examples/support/log.h"
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
+#include "examples/support/public_roots.h"
 #include "examples/support/wrapped_text.h"
 #include "trestle/linux/ca_files.h"
+#include "trestle/pki/chain_findings.h"
 #include "trestle/pki/trust_store.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/tls/certificate_store.h"
@@ -95,17 +97,18 @@ class Checker {
     AddLine(label, std::move(text));
     const std::string who = absl::StrCat("a CA of the ", label, ", \"");
     if (last->not_after <= options_.now) {
-      Fault(absl::StrCat("all ", label, " have ended"));
+      Fault("cas_ended", absl::StrCat("all ", label, " have ended"));
     } else if (cas.size() <= kMaxOwnCas) {
       for (const CertificateInfo& ca : cas) {
         if (EndsSoon(ca)) {
-          Warn(absl::StrCat(who, ca.subject, "\", ", EndText(ca.not_after, options_.now)));
+          Warn("ca_will_end",
+               absl::StrCat(who, ca.subject, "\", ", EndText(ca.not_after, options_.now)));
         }
       }
     }
     if (trust.crls_end() <= options_.now) {
-      Fault(absl::StrCat("a revocation list for the ", label, " has ended on ",
-                         DateText(trust.crls_end()), ": peers of its CA are refused"));
+      Fault("crl_ended", absl::StrCat("a revocation list for the ", label, " has ended on ",
+                                      DateText(trust.crls_end()), ": peers of its CA are refused"));
     }
   }
 
@@ -126,7 +129,8 @@ class Checker {
       if (!set->Choose(NameOf(route.name), options_.now).empty()) return;
       if (!set->ChooseNameless(options_.now).empty()) return;
     }
-    Warn(absl::StrCat("no certificate covers ", route.name, ", which has a route"));
+    Warn("name_not_covered",
+         absl::StrCat("no certificate covers ", route.name, ", which has a route"));
   }
 
   void AddBackCredential(const Credential& credential) {
@@ -136,7 +140,10 @@ class Checker {
     JudgeLeaf(absl::StrCat("the certificate for backends, ", CertificateName(leaf), ","), leaf);
   }
 
-  ConfigCheck Finish() && { return std::move(check_); }
+  ConfigCheck Finish() && {
+    SortFindings(check_.findings);
+    return std::move(check_);
+  }
 
  private:
   void AddLine(absl::string_view label, std::string text) {
@@ -145,8 +152,21 @@ class Checker {
     last_label_ = std::string(label);
   }
 
-  void Warn(std::string sentence) { check_.warnings.push_back(std::move(sentence)); }
-  void Fault(std::string sentence) { check_.faults.push_back(std::move(sentence)); }
+  void Warn(absl::string_view code, std::string sentence) {
+    check_.findings.push_back({Severity::kWarning, std::string(code), std::move(sentence), ""});
+  }
+  void Fault(absl::string_view code, std::string sentence) {
+    check_.findings.push_back({Severity::kCritical, std::string(code), std::move(sentence), ""});
+  }
+
+  // Notes are not for a check. What clients refuse is a fault, whichever list finds it.
+  void AddFindings(const std::string& name, std::vector<Finding> findings) {
+    for (Finding& finding : findings) {
+      if (finding.severity < Severity::kWarning) continue;
+      finding.text = absl::StrCat(name, ": ", finding.text);
+      check_.findings.push_back(std::move(finding));
+    }
+  }
 
   bool EndsSoon(const CertificateInfo& certificate) const {
     return options_.alarms.At(certificate.not_after - options_.now,
@@ -155,11 +175,13 @@ class Checker {
 
   void JudgeLeaf(const std::string& name, const CertificateInfo& leaf) {
     if (leaf.not_before > options_.now) {
-      Fault(absl::StrCat(name, " is not valid before ", DateText(leaf.not_before)));
+      Fault("certificate_not_yet_valid",
+            absl::StrCat(name, " is not valid before ", DateText(leaf.not_before)));
     } else if (leaf.not_after <= options_.now) {
-      Fault(absl::StrCat(name, " ", EndText(leaf.not_after, options_.now)));
+      Fault("certificate_expired", absl::StrCat(name, " ", EndText(leaf.not_after, options_.now)));
     } else if (EndsSoon(leaf)) {
-      Warn(absl::StrCat(name, " ", EndText(leaf.not_after, options_.now)));
+      Warn("verification_will_fail",
+           absl::StrCat(name, " ", EndText(leaf.not_after, options_.now)));
     }
   }
 
@@ -175,8 +197,13 @@ class Checker {
     JudgeLeaf(absl::StrCat("the certificate for ", name), leaf);
     const absl::Time staple_end = shown.credential->staple_end();
     if (staple_end != absl::InfinitePast() && staple_end <= options_.now) {
-      Warn(absl::StrCat("the OCSP response for ", name, " ", EndText(staple_end, options_.now)));
+      Warn("staple_ended",
+           absl::StrCat("the OCSP response for ", name, " ", EndText(staple_end, options_.now)));
     }
+    ChainFindingOptions judged;
+    judged.public_roots = options_.public_roots.get();
+    judged.check_completeness = options_.clients == nullptr;
+    AddFindings(name, FindingsOfChain(shown.credential->served(), judged, options_.now));
     if (options_.clients != nullptr) {
       VerifyAsClients(name, shown);
     } else {
@@ -188,7 +215,8 @@ class Checker {
   void JudgeIssuers(const std::string& name, const ChainInfo& chain) {
     for (size_t i = 1; i < chain.size(); ++i) {
       if (chain[i].subject == chain[i].issuer || !EndsSoon(chain[i])) continue;
-      Warn(absl::StrCat("the issuer \"", chain[i].subject, "\" in the chain for ", name, " ",
+      Warn("verification_will_fail",
+           absl::StrCat("the issuer \"", chain[i].subject, "\" in the chain for ", name, " ",
                         EndText(chain[i].not_after, options_.now)));
     }
   }
@@ -201,8 +229,8 @@ class Checker {
     for (const std::string& name : names) {
       const ChainReport report = options_.clients->Check(served, NameOf(name), options_.now);
       if (!report.verdict.ok()) {
-        return Fault(
-            absl::StrCat("clients refuse the chain for ", name, ": ", Sentence(report.verdict)));
+        return Fault("clients_refuse", absl::StrCat("clients refuse the chain for ", name, ": ",
+                                                    Sentence(report.verdict)));
       }
       // The rest does not depend on the name.
       if (&name == &names.front()) JudgeVerified(name, report);
@@ -211,15 +239,17 @@ class Checker {
 
   void JudgeVerified(const std::string& name, const ChainReport& report) {
     for (const MissingCertificate& missing : report.missing) {
-      Warn(absl::StrCat("the chain for ", name, " lacks \"", missing.subject,
-                        "\", which some clients need"));
+      Warn("intermediate_not_sent", absl::StrCat("the chain for ", name, " lacks \"",
+                                                 missing.subject, "\", which some clients need"));
     }
-    if (report.out_of_order) Warn(absl::StrCat("the chain for ", name, " is out of order"));
+    if (report.out_of_order)
+      Warn("out_of_order", absl::StrCat("the chain for ", name, " is out of order"));
     const std::optional<FutureFailure>& failure = report.first_certificate_failure;
     if (!failure.has_value() || failure->part == ChainPart::kLeaf) return;
     for (const CertificateInfo& issuer : report.path) {
       if (issuer.subject != failure->subject || !EndsSoon(issuer)) continue;
-      Warn(absl::StrCat("clients will refuse the chain for ", name, ": ", failure->detail));
+      Warn("verification_will_fail",
+           absl::StrCat("clients will refuse the chain for ", name, ": ", failure->detail));
       return;
     }
   }
@@ -235,6 +265,9 @@ absl::StatusOr<ConfigCheckOptions> OptionsFromFlags() {
   const absl::StatusOr<ExpiryAlarms> alarms = ExpiryAlarmsFromFlags();
   if (!alarms.ok()) return alarms.status();
   options.alarms = *alarms;
+  const auto public_roots = PublicRoots();
+  if (!public_roots.ok()) return public_roots.status();
+  options.public_roots = *public_roots;
   absl::StatusOr<std::string> path = absl::GetFlag(FLAGS_check_ca);
   if (path->empty()) return options;
   if (*path == "system") path = FindSystemCas();
@@ -268,13 +301,15 @@ int ReportCheck(const std::string& listen, const Watched& watched) {
   const ConfigCheck check = CheckLegs(watched, options);
   FlushLog();
   std::string text = absl::StrCat(Padded("listens on", kLabelColumns), listen, "\n", check.text);
-  for (const std::string& warning : check.warnings) {
-    absl::StrAppend(&text, "warning: ", warning, "\n");
+  size_t warnings = WarningsLogged();
+  size_t faults = 0;
+  for (const Finding& finding : check.findings) {
+    const bool fault = finding.severity == Severity::kCritical;
+    ++(fault ? faults : warnings);
+    absl::StrAppend(&text, fault ? "fault: " : "warning: ", TextOf(finding), "\n");
   }
-  for (const std::string& fault : check.faults) absl::StrAppend(&text, "fault: ", fault, "\n");
-  const size_t warnings = check.warnings.size() + WarningsLogged();
-  const bool good = check.faults.empty();
-  absl::StrAppend(&text, good ? "good" : absl::StrCat("bad: ", Count(check.faults.size(), "fault")),
+  const bool good = faults == 0;
+  absl::StrAppend(&text, good ? "good" : absl::StrCat("bad: ", Count(faults, "fault")),
                   warnings == 0 ? "" : absl::StrCat(", with ", Count(warnings, "warning")), "\n");
   std::fputs(text.c_str(), stdout);
   if (!good) return EXIT_FAILURE;

@@ -9,6 +9,8 @@
 #include "absl/time/time.h"
 #include "examples/support/admin.h"
 #include "trestle/pki/chain_checker.h"
+#include "trestle/pki/finding.h"
+#include "trestle/pki/trust_store.h"
 #include "trestle/watch/expiry_alarms.h"
 
 namespace trestle::examples {
@@ -18,13 +20,14 @@ struct ConfigCheckOptions {
   ExpiryAlarms alarms;
   /// Verifies the front leg's chains as clients do; null: only their dates are checked.
   std::shared_ptr<const ChainChecker> clients = nullptr;
+  std::shared_ptr<const TrustStore> public_roots = nullptr;  ///< As in `ChainFindingOptions`.
 };
 
 struct ConfigCheck {
   std::string text;  ///< Lines of what is served, by leg.
-  std::vector<std::string>
-      warnings;                     ///< Sentences. The proxy works, but not for long, or not well.
-  std::vector<std::string> faults;  ///< Sentences. Clients or backends would refuse.
+  /// Warnings: the proxy works, but not for long, or not well. Critical ones: clients or backends
+  /// would refuse. Their codes are in docs/certificates.md.
+  std::vector<Finding> findings;
 };
 
 /// Describes and judges both legs of a loaded configuration. More than 10,000 routes, and more than

@@ -16,10 +16,12 @@
 #include "examples/support/log.h"
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
+#include "examples/support/public_roots.h"
 #include "integrations/openssl_signer/openssl_signer.h"
 #include "trestle/base/error.h"
 #include "trestle/linux/file.h"
 #include "trestle/linux/thread_pool.h"
+#include "trestle/pki/chain_findings.h"
 #include "trestle/pki/thread_pool_signer.h"
 #include "trestle/tls/ticket_keys.h"
 
@@ -36,6 +38,9 @@ ABSL_FLAG(
     "directory with NAME.pem (or .crt, .cer) certificate chains, their private keys inside or in "
     "NAME.key, OCSP responses in NAME.ocsp. A name may have several chains, and --cert may be "
     "given too. Also reads the directories of certbot, acme.sh and Kubernetes secrets");
+ABSL_FLAG(bool, refuse_lost_names, false,
+          "refuses a reload whose certificates lack a name that the present ones have; else it is "
+          "logged, and done");
 ABSL_FLAG(int, signing_threads, 0,
           "threads that sign with RSA keys, so that other connections need not wait; 0: the "
           "threads that serve connections sign");
@@ -113,6 +118,7 @@ FrontTls::FrontTls(std::unique_ptr<SignerMaker> signers)
 absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
     std::vector<std::string> default_alpn) {
   if (absl::Status certificate = CheckCertificateFlags(); !certificate.ok()) return certificate;
+  if (absl::Status roots = PublicRoots().status(); !roots.ok()) return roots;
   absl::StatusOr<std::unique_ptr<SignerMaker>> signers = SignersFromFlags();
   if (!signers.ok()) return signers.status();
   absl::StatusOr<std::unique_ptr<TicketKeysRedis>> redis = TicketKeysRedis::FromFlags();
@@ -171,6 +177,7 @@ absl::StatusOr<ReloadSources> FrontTls::Read() {
   auto clients = ClientAuthFromFlags();
   if (!clients.ok()) return clients.status();
   if (*clients != nullptr) sources.clients = std::move(**clients);
+  read_client_cas_ = sources.clients.has_value() ? sources.clients->otherwise.trust : nullptr;
   if (sources.clients.has_value() && !sources.clients->otherwise.trust->ca_names_fit()) {
     notes_.push_back(
         "the names of the CAs of --client_ca are too long for one message: clients get none, "
@@ -190,7 +197,6 @@ absl::Status FrontTls::MakeParts(ReloadSources sources) {
   if (!certificates.ok()) return certificates.status();
   certificates_ = *std::move(certificates);
   if (sources.clients.has_value()) {
-    client_cas_ = sources.clients->otherwise.trust;
     auto clients = ClientAuthentication::Create(*std::move(sources.clients));
     if (!clients.ok()) return clients.status();
     clients_ = *std::move(clients);
@@ -219,9 +225,23 @@ ReloadTargets FrontTls::targets() const {
   return targets;
 }
 
+TlsReloadOptions FrontTls::reload_options() {
+  TlsReloadOptions options;
+  options.refuse_lost_names = absl::GetFlag(FLAGS_refuse_lost_names);
+  return options;
+}
+
 void FrontTls::LogNews() {
+  client_cas_ = read_client_cas_;
+  for (const Finding& finding : Findings()) notes_.push_back(TextOf(finding));
   LogNotes();
   if (ech_keys_ != nullptr) ech_configs_.Log(*ech_keys_);
+}
+
+std::vector<Finding> FrontTls::Findings() const {
+  const auto roots = PublicRoots();
+  if (client_cas_ == nullptr || !roots.ok()) return {};
+  return FindingsOfClientCas(*client_cas_, roots->get());
 }
 
 void FrontTls::LogNotes() {

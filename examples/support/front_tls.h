@@ -12,6 +12,7 @@
 #include "examples/support/ech_keys_file.h"
 #include "examples/support/proxy_host.h"
 #include "examples/support/ticket_keys_redis.h"
+#include "trestle/pki/finding.h"
 #include "trestle/pki/private_key.h"
 #include "trestle/pki/trust_store.h"
 #include "trestle/tls/certificate_store.h"
@@ -38,8 +39,11 @@ class FrontTls {
   /// Returns the parts that a reload replaces.
   ReloadTargets targets() const;
 
-  /// Logs the notes of `Read` and the ECH configs to publish in DNS, each once. Call it when the
-  /// sources are in use.
+  /// Returns the options of reloads: --refuse_lost_names.
+  static TlsReloadOptions reload_options();
+
+  /// Takes the sources of the last `Read` as those in use. Logs their notes and findings, and the
+  /// ECH configs to publish in DNS, each once.
   void LogNews();
 
   /// Returns the files to watch for changes.
@@ -57,8 +61,11 @@ class FrontTls {
   /// Returns the store for a CertificateMonitor; each reload changes its contents.
   const std::shared_ptr<CertificateStore>& certificates() const { return certificates_; }
 
-  /// Returns the CAs of --client_ca as they were at the start; null without it.
+  /// Returns the CAs of --client_ca; null without it.
   const std::shared_ptr<const TrustStore>& client_cas() const { return client_cas_; }
+
+  /// Returns findings about these CAs.
+  std::vector<Finding> Findings() const;
 
   /// Returns the keys of --ech_keys_file; null without one. A reload changes their contents.
   const std::shared_ptr<EchKeys>& ech_keys() const { return ech_keys_; }
@@ -75,7 +82,8 @@ class FrontTls {
   std::shared_ptr<CertificateStore> certificates_;
   std::shared_ptr<ClientAuthentication> clients_;
   std::shared_ptr<const TrustStore> client_cas_;
-  std::shared_ptr<TicketKeyRing> ticket_keys_;  // Of a file; null without one.
+  std::shared_ptr<const TrustStore> read_client_cas_;  // Of the last `Read`.
+  std::shared_ptr<TicketKeyRing> ticket_keys_;         // Of a file; null without one.
   std::unique_ptr<TicketKeysRedis> redis_;
   std::shared_ptr<EchKeys> ech_keys_;
   EchConfigsLog ech_configs_;

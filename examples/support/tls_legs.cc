@@ -10,6 +10,8 @@
 #include "absl/time/time.h"
 #include "examples/support/log.h"
 #include "examples/support/pem_files.h"
+#include "examples/support/public_roots.h"
+#include "trestle/pki/finding.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_tls_config.h"
@@ -20,8 +22,8 @@ namespace trestle::examples {
 namespace {
 
 void WarnOfBackTls(const BackTls& back) {
-  const std::string warning = back.Warning();
-  if (!warning.empty()) LogWarning(warning);
+  for (const Finding& finding : back.Findings())
+    LogWarning(absl::StrCat("--backend_cert: ", TextOf(finding)));
 }
 
 // The reload function of ServeTls.
@@ -33,7 +35,7 @@ class Reloader {
         back_(back),
         bridges_(bridges),
         more_(std::move(more)),
-        reload_(Targets()) {}
+        reload_(Targets(), front.reload_options()) {}
 
   // Uses the files for new connections, all or none. Open connections continue, and so do sessions
   // that the new rules allow.
@@ -46,6 +48,9 @@ class Reloader {
     std::string line = DescribeCredentials(sources->certificates);
     absl::StatusOr<PreparedReload> prepared = reload_.Prepare(*std::move(sources), absl::Now());
     if (!prepared.ok()) return prepared.status();
+    for (const Finding& finding : prepared->findings()) {
+      LogWarning(TextOf(finding));
+    }
     if (more_.load) {
       if (absl::Status loaded = more_.load(); !loaded.ok()) return loaded;
     }
@@ -119,6 +124,7 @@ void WatchFront(const FrontTls& front, Watched& watched) {
   watched.targets.own = {front.certificates()};
   watched.ticket_keys = front.config()->options().ticket_keys;
   watched.client_cas = front.client_cas();
+  watched.findings = front.Findings();
   watched.has_ticket_keys = [&front] { return front.has_ticket_keys(); };
 }
 
@@ -135,6 +141,8 @@ absl::Status WatchBridges(absl::Span<const RouteLegs> routes, ProxyProtocolOut p
   const auto probe = ProbeConfigFor(back.config()->options());
   if (!probe.ok()) return probe.status();
   watched.back_tls = back.config();
+  const std::shared_ptr<const Credential>& presented = back.config()->options().credential;
+  if (presented != nullptr) watched.targets.own_clients = {presented};
   for (const RouteLegs& route : routes) {
     RouteLegs& shown = watched.routes.emplace_back(route);
     const bool has_own_name = shown.back_name.empty();

@@ -43,6 +43,7 @@
 #include "trestle/linux/udp_sockets.h"
 #include "trestle/pki/certificate_info.h"
 #include "trestle/pki/chain_checker.h"
+#include "trestle/pki/chain_findings.h"
 #include "trestle/pki/failover_signer.h"
 #include "trestle/pki/finding.h"
 #include "trestle/pki/passphrase.h"

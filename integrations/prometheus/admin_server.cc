@@ -31,6 +31,11 @@ void AdminServer::SetPools(std::vector<PoolLegs> pools) {
   pools_ = std::move(pools);
 }
 
+void AdminServer::SetFindings(std::vector<Finding> findings) {
+  absl::MutexLock lock(&mutex_);
+  findings_ = std::move(findings);
+}
+
 void AdminServer::SetNotReady(std::string why) {
   absl::MutexLock lock(&mutex_);
   not_ready_ = std::move(why);
@@ -50,6 +55,7 @@ LegsView AdminServer::View() const {
   absl::MutexLock lock(&mutex_);
   view.routes = routes_;
   view.pools = pools_;
+  view.findings = findings_;
   return view;
 }
 

@@ -17,6 +17,7 @@
 #include "integrations/prometheus/page_server.h"
 #include "integrations/prometheus/proxy_metrics.h"
 #include "trestle/base/endpoint.h"
+#include "trestle/pki/finding.h"
 
 namespace trestle {
 
@@ -52,6 +53,10 @@ class AdminServer {
   /// Replaces the pools on the page and in /legs. Thread-safe.
   void SetPools(std::vector<PoolLegs> pools) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  /// Replaces the findings that are about no single certificate, on the page and in /legs.
+  /// Thread-safe.
+  void SetFindings(std::vector<Finding> findings) ABSL_LOCKS_EXCLUDED(mutex_);
+
   const Endpoint& endpoint() const { return pages_->endpoint(); }
 
  private:
@@ -68,6 +73,7 @@ class AdminServer {
   mutable absl::Mutex mutex_;
   std::vector<RouteLegs> routes_ ABSL_GUARDED_BY(mutex_);
   std::vector<PoolLegs> pools_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Finding> findings_ ABSL_GUARDED_BY(mutex_);
   std::string not_ready_ ABSL_GUARDED_BY(mutex_) = "starting";  // Empty: ready.
   std::atomic<bool> draining_ = false;
   std::unique_ptr<PageServer> pages_;  // Last: its thread uses the others.

@@ -97,7 +97,7 @@ class RowMaker {
       : view_(view), has_route_(view.certificates.size(), false) {
     for (size_t i = 0; i < view.certificates.size(); ++i) {
       const CertificateStatus& status = view.certificates[i];
-      if (status.source == CertificateSource::kOwn) {
+      if (status.source == CertificateSource::kOwn && status.leg == Leg::kFront) {
         own_.push_back(i);
       } else {
         others_[status.name].push_back(i);
@@ -187,13 +187,34 @@ std::string WhatHtml(const CertificateStatus& status, absl::Time now) {
                       Escaped(FailureText(status.last_error)));
 }
 
+std::string FindingsHtml(const std::vector<Finding>& findings) {
+  std::string html;
+  for (const Finding& finding : findings) {
+    absl::StrAppend(&html, "<br>", EnumName(finding.severity), ": ", Escaped(finding.text),
+                    " <small>[", Escaped(finding.code), "] ", Escaped(finding.advice), "</small>");
+  }
+  return html;
+}
+
+Json FindingsJson(const std::vector<Finding>& findings) {
+  Json all = Json::array();
+  for (const Finding& finding : findings) {
+    all.push_back({{"severity", std::string(EnumName(finding.severity))},
+                   {"code", finding.code},
+                   {"text", finding.text},
+                   {"advice", finding.advice}});
+  }
+  return all;
+}
+
 std::string LegHtml(const CertificateStatus& status, absl::Time now) {
   return absl::StrCat(
       "<div class=\"leg ", EnumName(SeverityOf(status, now)), "\"><span class=\"state\">",
       StateText(status, now), "</span>", Escaped(status.name), "<br><small>",
       EnumName(status.source),
       status.endpoint == Endpoint() ? "" : absl::StrCat(", ", status.endpoint.ToString()),
-      "</small>", WhatHtml(status, now), ChainHtml(status, now), "</div>");
+      "</small>", WhatHtml(status, now), FindingsHtml(status.findings), ChainHtml(status, now),
+      "</div>");
 }
 
 std::string EndpointsText(const RouteLegs& route) {
@@ -268,6 +289,7 @@ Json LegJson(const CertificateStatus& status, absl::Time now) {
           {"first_failure", failure},
           {"renewal_id", renewal_id},
           {"renewal", renewal},
+          {"findings", FindingsJson(status.findings)},
           {"chain", chain}};
 }
 
@@ -336,12 +358,16 @@ std::string LegsPage(const LegsView& view, absl::Time now) {
   std::string text;
   for (const Row& row : rows) text += RowHtml(row, view, now);
   if (text.empty()) text = "<tr><td colspan=\"3\">No certificates are watched.</td></tr>\n";
-  return absl::StrCat(kHead, "<p>",
-                      absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", now, absl::UTCTimeZone()),
-                      "; <a href=\"/legs\">JSON</a>, <a href=\"/metrics\">metrics</a></p>\n",
-                      "<table>\n<tr><th>Route</th><th>Front leg</th><th>Back leg</th></tr>\n", text,
-                      "</table>\n", view.ech.has_value() ? EchHtml(*view.ech) : "",
-                      view.pools.empty() ? "" : PoolsHtml(view.pools), "</body></html>\n");
+  return absl::StrCat(
+      kHead, "<p>", absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", now, absl::UTCTimeZone()),
+      "; <a href=\"/legs\">JSON</a>, <a href=\"/metrics\">metrics</a></p>\n",
+      view.findings.empty()
+          ? ""
+          : absl::StrCat("<p class=\"leg ", EnumName(WorstOf(view.findings)),
+                         "\">The configuration", FindingsHtml(view.findings), "</p>\n"),
+      "<table>\n<tr><th>Route</th><th>Front leg</th><th>Back leg</th></tr>\n", text, "</table>\n",
+      view.ech.has_value() ? EchHtml(*view.ech) : "",
+      view.pools.empty() ? "" : PoolsHtml(view.pools), "</body></html>\n");
 }
 
 std::string LegsJson(const LegsView& view, absl::Time now) {
@@ -352,6 +378,7 @@ std::string LegsJson(const LegsView& view, absl::Time now) {
   Json legs = Json::array();
   for (const CertificateStatus& status : view.certificates) legs.push_back(LegJson(status, now));
   Json document = {{"time", JsonTime(now)}, {"routes", routes}, {"legs", legs}};
+  document["findings"] = FindingsJson(view.findings);
   if (view.ech.has_value()) document["ech"] = EchJson(*view.ech);
   for (const PoolLegs& pool : view.pools) document["pools"].push_back(PoolJson(pool));
   return document.dump(2, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace) + "\n";

@@ -9,6 +9,7 @@
 
 #include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
+#include "trestle/pki/finding.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/tls/ech_key_opener.h"
 #include "trestle/watch/certificate_monitor.h"
@@ -37,14 +38,15 @@ struct PoolLegs {
 struct LegsView {
   std::vector<RouteLegs> routes;
   std::vector<CertificateStatus> certificates;
-  std::optional<EchCounts> ech = {};  ///< Empty if routers open no encrypted hellos.
-  std::vector<PoolLegs> pools = {};   ///< Of an HTTP gateway.
+  std::optional<EchCounts> ech = {};   ///< Empty if routers open no encrypted hellos.
+  std::vector<PoolLegs> pools = {};    ///< Of an HTTP gateway.
+  std::vector<Finding> findings = {};  ///< About no single certificate.
 };
 
 /// Returns an HTML page. It shows each route with its two legs side by side, their remaining days,
-/// their chains and last failures, the earliest expiry first. Certificates without a route follow
-/// in the same form, then the counts of encrypted hellos and the pools. The page loads nothing and
-/// runs nothing; text from certificates is escaped.
+/// their chains, findings and last failures, the earliest expiry first. Certificates without a
+/// route follow in the same form, then the counts of encrypted hellos and the pools. The page loads
+/// nothing and runs nothing; text from certificates is escaped.
 std::string LegsPage(const LegsView& view, absl::Time now);
 
 /// Returns the same as JSON, in this form:
@@ -52,7 +54,8 @@ std::string LegsPage(const LegsView& view, absl::Time now);
 ///     {"time", "routes": [{"name", "mode", "front", "back", …}],
 ///      "legs": [{"leg", "name", "source", "endpoint", …}],
 ///      "ech": {"configs": [{"config_id", …}], "no_key", …},
-///      "pools": [{"scheme", "backend", "name", "connections", "idle", "waiting"}]}
+///      "pools": [{"scheme", "backend", "name", "connections", "idle", "waiting"}],
+///      "findings": [{"severity", "code", "text", "advice"}]}
 ///
 /// "front" and "back" are indexes into "legs". "ech" is missing where routers open no hellos,
 /// "pools" without any.

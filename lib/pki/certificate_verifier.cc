@@ -18,6 +18,7 @@
 #include "lib/pki/path_search.h"
 #include "lib/pki/pki_internals.h"
 #include "lib/pki/trust_anchors.h"
+#include "lib/pki/weakness.h"
 #include "trestle/base/bytes.h"
 
 namespace trestle {
@@ -29,33 +30,10 @@ constexpr int kMaxAttempts = 16;
 // The most signature checks that select the paths to verify.
 constexpr size_t kMaxSignatureChecks = 64;
 
-bool IsSha1OrOlder(int signature_nid) {
-  switch (signature_nid) {
-    case NID_md5WithRSAEncryption:
-    case NID_sha1WithRSAEncryption:
-    case NID_sha1WithRSA:
-    case NID_ecdsa_with_SHA1:
-    case NID_dsaWithSHA1:
-      return true;
-    default:
-      return false;
-  }
-}
-
 // Returns the weakness of `certificate`, apart from its signature's validity; empty if none.
-std::string WeaknessOf(X509* certificate, const ChainRequirements& requirements) {
-  if (IsSha1OrOlder(X509_get_signature_nid(certificate))) {
-    return "its signature is made with SHA-1 or older";
-  }
-  bssl::UniquePtr<EVP_PKEY> key(X509_get_pubkey(certificate));
-  const int kind = key == nullptr ? EVP_PKEY_NONE : EVP_PKEY_id(key.get());
-  const int bits = key == nullptr ? 0 : EVP_PKEY_bits(key.get());
-  const int wanted = kind == EVP_PKEY_RSA  ? requirements.min_rsa_bits
-                     : kind == EVP_PKEY_EC ? requirements.min_ec_bits
-                                           : 0;
-  if (bits >= wanted) return "";
-  return absl::StrCat("its ", kind == EVP_PKEY_RSA ? "RSA" : "EC", " key has ", bits,
-                      " bits, fewer than ", wanted);
+std::string WeaknessOf(const X509* certificate, const ChainRequirements& requirements) {
+  if (HasOldSignature(certificate)) return "its signature is made with SHA-1 or older";
+  return ShortKeyText(certificate, requirements.min_rsa_bits, requirements.min_ec_bits);
 }
 
 // Skips the root: it is trusted by itself.

@@ -19,6 +19,7 @@
 #include "lib/pki/x509_certificate.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/error.h"
+#include "trestle/pki/chain_findings.h"
 #include "trestle/pki/renewal_info.h"
 
 namespace trestle {
@@ -243,6 +244,7 @@ absl::string_view EnumName(StapleState state) {
 
 struct ChainChecker::State {
   std::shared_ptr<const TrustStore> trust;
+  std::shared_ptr<const TrustStore> public_roots;
   CertificateChain known;
 };
 
@@ -254,6 +256,7 @@ absl::StatusOr<std::shared_ptr<const ChainChecker>> ChainChecker::Create(
   auto state = std::make_unique<State>();
   state->trust = std::move(options.trust);
   state->known = *std::move(known);
+  state->public_roots = std::move(options.public_roots);
   return std::shared_ptr<const ChainChecker>(new ChainChecker(std::move(state)));
 }
 
@@ -287,6 +290,10 @@ ChainReport ChainChecker::Check(const ServedChain& served, absl::string_view nam
   }
   DescribePath(chain, verdict, report);
   report.must_staple = DemandsStaple(chain.front().get());
+  ChainFindingOptions finding_options;
+  finding_options.public_roots = state_->public_roots.get();
+  finding_options.check_completeness = false;
+  report.findings = FindingsOfChain(served, finding_options, now);
   report.renewal_id = RenewalIdOf(served.certificates.front()).value_or("");
   X509* const issuer = verdict.path[verdict.path.size() > 1 ? 1 : 0].get();
   report.staple = JudgeStaple(served.ocsp_staple, served.certificates.front(), Der(issuer), now);

@@ -10,19 +10,17 @@
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
 #include "lib/watch/chain_ends.h"
+#include "lib/watch/monitor_entry.h"
 #include "trestle/base/error.h"
+#include "trestle/pki/chain_findings.h"
+#include "trestle/watch/probe_findings.h"
 #include "trestle/watch/start_tls.h"
 
 namespace trestle {
 namespace {
 
-constexpr absl::Duration kDay = absl::Hours(24);
-
 // A wall clock may be set while a timer runs, so none runs for longer.
 constexpr absl::Duration kMaxSleep = absl::Hours(1);
-
-// Tiers count up as time runs out. The last one is "expired".
-constexpr int kFarAway = 0;
 
 // Chains of one entry whose events are not repeated.
 constexpr size_t kMaxRemembered = 8;
@@ -48,59 +46,11 @@ std::string NameOf(const CertificateSet::Shown& shown) {
                              : shown.names.front();
 }
 
-std::string DetailOf(const absl::Status& status) {
-  const std::optional<Error> error = GetError(status);
-  return error.has_value() ? error->detail : std::string(status.message());
-}
-
-absl::Time EndOf(const std::optional<FutureFailure>& failure) {
-  return failure.has_value() ? failure->when : absl::InfiniteFuture();
-}
-
-std::string MinuteText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%d %H:%M UTC", time, absl::UTCTimeZone());
-}
-
 bool IsPositive(absl::Duration duration) {
   return duration > absl::ZeroDuration() && duration < absl::InfiniteDuration();
 }
 
 }  // namespace
-
-// The result of one look at a leg.
-struct CertificateMonitor::Observation {
-  absl::Time when;
-  absl::Status status;
-  std::vector<CertificateInfo> chain;  // Empty: nothing new is known of it.
-  std::optional<FutureFailure> failure;
-  std::string renewal_id;
-};
-
-struct CertificateMonitor::Entry {
-  std::string id;
-  CertificateStatus status;
-  std::vector<absl::Duration> thresholds;  // Times before the failure, descending, each once.
-  uint64_t incarnation = 0;  // Differs from that of an earlier entry with the same ID.
-  std::shared_ptr<const LegProbeConfig> config;  // The rest is used for probed legs only.
-  LegProbeTarget target;
-  bool probing = false;  // A probe runs, or waits for its turn.
-  Timer next_probe;
-
-  // A chain that was seen here, as far as its events depend on it.
-  struct KnownChain {
-    CertificateInfo leaf;
-    absl::Time end;
-    int reported_tier = kFarAway;  // Tiers up to this one are not reported again.
-    // The end of the last window that was reported, and whether it was reported as overdue.
-    absl::Time reported_advice = absl::InfinitePast();
-    bool reported_overdue = false;
-  };
-
-  // Moves the current chain to the front of `known_chains`; returns true for a new one.
-  bool Remember();
-
-  std::vector<KnownChain> known_chains;  // The latest first.
-};
 
 bool CertificateMonitor::Entry::Remember() {
   const CertificateInfo& leaf = status.chain.front();
@@ -145,6 +95,9 @@ absl::Status CertificateMonitor::Check(const MonitorTargets& targets) const {
   }
   for (const auto& store : targets.own) {
     if (store == nullptr) return ConfigurationError("a certificate store to watch is null");
+  }
+  for (const auto& client : targets.own_clients) {
+    if (client == nullptr) return ConfigurationError("a client certificate to watch is null");
   }
   std::map<std::string, const LegProbeConfig*> configs;
   for (const MonitorTargets::Probed& probed : targets.probed) {
@@ -254,6 +207,7 @@ void CertificateMonitor::OnReport(const std::string& id, uint64_t incarnation,
     if (observation.status.ok()) observation.status = report.ech_inner;
     observation.chain = report.chain->path;
     observation.renewal_id = report.chain->renewal_id;
+    observation.findings = StandingFindingsOf(*report.chain);
     observation.failure = report.chain->first_certificate_failure;
     // A rejected chain has no forecast. Its dates still show whether it has expired.
     if (!report.chain->verdict.ok()) {
@@ -320,13 +274,11 @@ void CertificateMonitor::CheckOwn() {
   std::map<std::string, const Credential*> present;
   for (const auto& store : targets_.own) {
     for (const CertificateSet::Shown& shown : store->current()->ShownAt(scheduler_.Now())) {
-      // An ECDSA and an RSA credential may be for one name, and so may those of two stores.
-      std::string id =
-          absl::StrCat(IdOf(CertificateSource::kOwn, Leg::kFront, NameOf(shown), Endpoint()), " ",
-                       static_cast<int>(shown.credential->key_type()));
-      while (present.count(id) > 0 && present[id] != shown.credential.get()) id += " again";
-      if (present.emplace(id, shown.credential.get()).second) UpdateOwn(shown, id);
+      UpdateOwn(shown, Leg::kFront, present);
     }
+  }
+  for (const auto& client : targets_.own_clients) {
+    UpdateOwn({client, /*names=*/{}}, Leg::kBack, present);
   }
   for (auto it = entries_.begin(); it != entries_.end();) {
     const bool gone =
@@ -337,26 +289,44 @@ void CertificateMonitor::CheckOwn() {
   WakeForThresholds();
 }
 
-void CertificateMonitor::UpdateOwn(const CertificateSet::Shown& shown, const std::string& id) {
+void CertificateMonitor::UpdateOwn(const CertificateSet::Shown& shown, Leg leg,
+                                   std::map<std::string, const Credential*>& present) {
+  const std::string name = NameOf(shown);
+  // An ECDSA and an RSA credential may be for one name, and so may those of two stores.
+  std::string id = absl::StrCat(IdOf(CertificateSource::kOwn, leg, name, Endpoint()), " ",
+                                static_cast<int>(shown.credential->key_type()));
+  while (present.count(id) > 0 && present[id] != shown.credential.get()) id += " again";
+  if (!present.emplace(id, shown.credential.get()).second) return;
   const ChainInfo& chain = shown.credential->chain();
+  Entry& entry = EntryFor(id, CertificateSource::kOwn, leg, name, Endpoint());
+  entry.status.names = shown.names;
+  JudgeOwn(shown.credential, entry);
   Observation observation;
   observation.when = scheduler_.Now();
-  observation.status = NotYetValidStatus(chain.front(), scheduler_.Now());
+  observation.status = NotYetValidStatus(chain.front(), leg, scheduler_.Now());
   observation.chain = {chain.begin(), chain.end()};
   observation.failure = EndOfOwn(observation.chain);
-  Entry& entry = EntryFor(id, CertificateSource::kOwn, Leg::kFront, NameOf(shown), Endpoint());
-  entry.status.names = shown.names;
-  const std::vector<CertificateInfo>& before = entry.status.chain;
-  observation.renewal_id =
-      !before.empty() && SameCertificate(before.front(), chain.front())
-          ? entry.status.renewal_id
-          : RenewalIdOf(shown.credential->served().certificates.front()).value_or("");
+  observation.renewal_id = entry.own_renewal_id;
+  observation.findings = entry.own_findings;
   Update(entry, std::move(observation));
+}
+
+// Checks signatures, so once for each credential.
+void CertificateMonitor::JudgeOwn(const std::shared_ptr<const Credential>& credential,
+                                  Entry& entry) const {
+  if (entry.own == credential) return;
+  entry.own = credential;
+  const ServedChain served = credential->served();
+  ChainFindingOptions options;
+  options.use = entry.status.leg == Leg::kFront ? ChainUse::kServer : ChainUse::kClient;
+  options.public_roots = options_.public_roots.get();
+  entry.own_findings = FindingsOfChain(served, options, scheduler_.Now());
+  entry.own_renewal_id = RenewalIdOf(served.certificates.front()).value_or("");
 }
 
 void CertificateMonitor::ScheduleOwn() {
   own_timer_.reset();
-  if (targets_.own.empty()) return;
+  if (targets_.own.empty() && targets_.own_clients.empty()) return;
   own_timer_ = scheduler_.RunAfter(options_.own_interval, [this] { CheckOwn(); });
 }
 
@@ -376,6 +346,7 @@ void CertificateMonitor::Update(Entry& entry, Observation observation) {
     if (observation.failure.has_value()) now.failure.emplace(*observation.failure);
     SetAlarms(entry);
     now.renewal_id = std::move(observation.renewal_id);
+    now.findings = std::move(observation.findings);
   }
   if (options_.renewal_info != nullptr) {
     now.renewal =
@@ -387,145 +358,9 @@ void CertificateMonitor::Update(Entry& entry, Observation observation) {
   ReportDue(entry);
 }
 
-// Reports what has become due since the last call.
-void CertificateMonitor::ReportDue(Entry& entry) {
-  if (entry.known_chains.empty()) return;
-  ReportThreshold(entry);
-  ReportRenewal(entry);
-}
-
-void CertificateMonitor::ReportHealth(const Entry& entry, const absl::Status& before) {
-  const absl::Status& now = entry.status.status;
-  if (before.ok() == now.ok()) return;
-  using Kind = CertificateEvent::Kind;
-  if (now.ok()) return Report(entry, Kind::kRecovered, Severity::kNote, "all is well again");
-  Report(entry, Kind::kFailing, Severity::kCritical, DetailOf(now));
-}
-
-void CertificateMonitor::ReportReplaced(const Entry& entry, const CertificateStatus& before) {
-  using Kind = CertificateEvent::Kind;
-  const CertificateStatus& now = entry.status;
-  const CertificateInfo& old_leaf = before.chain.front();
-  const CertificateInfo& leaf = now.chain.front();
-  if (leaf.issuer != old_leaf.issuer) {
-    Report(entry, Kind::kIssuerChanged, Severity::kNote,
-           absl::StrCat("issued by \"", leaf.issuer, "\", formerly by \"", old_leaf.issuer, "\""));
-  }
-  if (leaf.spki_sha256 != old_leaf.spki_sha256) {
-    Report(entry, Kind::kKeyChanged, Severity::kNote,
-           absl::StrCat("\"", leaf.subject, "\" has another key"));
-  }
-  // A rejected chain is no renewal, whatever its dates are.
-  if (!now.status.ok() || EndOf(now.failure) <= EndOf(before.failure)) return;
-  const absl::Duration left = before.failure->when - now.updated;
-  const bool overdue = before.renewal.has_value() && now.updated > before.renewal->end;
-  const bool late = overdue || now.updated >= before.critical_time;
-  Report(entry, late ? Kind::kRenewedLate : Kind::kRenewed,
-         late ? Severity::kWarning : Severity::kNote,
-         left < absl::ZeroDuration()
-             ? absl::StrCat("renewed after it had expired: ", before.failure->detail)
-             : absl::StrCat("renewed ", TimeLeftText(before.failure->when, now.updated),
-                            " before it would have failed: ", before.failure->detail,
-                            overdue ? absl::StrCat("; the CA advised to renew before ",
-                                                   MinuteText(before.renewal->end))
-                                    : ""));
-}
-
 // A status dated in the future is from before the clock was set back.
 bool CertificateMonitor::IsNewerThan(const Entry& entry, absl::Time when) const {
   return entry.status.updated > when && entry.status.updated <= scheduler_.Now();
-}
-
-void CertificateMonitor::SetAlarms(Entry& entry) const {
-  CertificateStatus& status = entry.status;
-  entry.thresholds.clear();
-  status.warning_time = status.critical_time = absl::InfiniteFuture();
-  if (!status.failure.has_value()) return;
-  const ExpiryAlarms& alarms = options_.alarms;
-  const absl::Duration lifetime = LifetimeOf(*status.failure, status.chain);
-  status.warning_time = status.failure->when - alarms.WarningTime(lifetime);
-  status.critical_time = status.failure->when - alarms.CriticalTime(lifetime);
-  std::set<absl::Duration> times = {alarms.WarningTime(lifetime), alarms.CriticalTime(lifetime)};
-  for (const int days : options_.threshold_days) {
-    ExpiryAlarms threshold = alarms;
-    threshold.warn_within = days * kDay;
-    times.insert(threshold.WarningTime(lifetime));
-  }
-  // At the end itself comes another event.
-  times.erase(absl::ZeroDuration());
-  entry.thresholds.assign(times.rbegin(), times.rend());
-}
-
-int CertificateMonitor::TierOf(const Entry& entry) const {
-  if (!entry.status.failure.has_value()) return kFarAway;
-  const absl::Duration left = entry.status.failure->when - scheduler_.Now();
-  int tier = kFarAway;
-  for (const absl::Duration threshold : entry.thresholds) tier += left <= threshold;
-  return left <= absl::ZeroDuration() ? static_cast<int>(entry.thresholds.size()) + 1 : tier;
-}
-
-absl::Time CertificateMonitor::NextTierOf(const Entry& entry) const {
-  if (!entry.status.failure.has_value()) return absl::InfiniteFuture();
-  const absl::Time now = scheduler_.Now();
-  for (const absl::Duration threshold : entry.thresholds) {
-    const absl::Time when = entry.status.failure->when - threshold;
-    if (when > now) return when;
-  }
-  return entry.status.failure->when > now ? entry.status.failure->when : absl::InfiniteFuture();
-}
-
-void CertificateMonitor::ReportThreshold(Entry& entry) {
-  const int tier = TierOf(entry);
-  int& reported_tier = entry.known_chains.front().reported_tier;
-  // In a lower tier than before, the system's clock had been wrong: later tiers are reported again.
-  const bool next = tier > std::exchange(reported_tier, tier);
-  if (!next) return;
-  const CertificateStatus& status = entry.status;
-  const absl::Time now = scheduler_.Now();
-  if (tier > static_cast<int>(entry.thresholds.size())) {
-    return Report(entry, CertificateEvent::Kind::kExpired, Severity::kCritical,
-                  absl::StrCat("verification fails: ", status.failure->detail));
-  }
-  const absl::Duration passed = entry.thresholds[static_cast<size_t>(tier) - 1];
-  const Severity severity = status.critical_time <= now  ? Severity::kCritical
-                            : status.warning_time <= now ? Severity::kWarning
-                                                         : Severity::kNote;
-  Report(entry, CertificateEvent::Kind::kWillFail, severity,
-         absl::StrCat("verification will fail in ", TimeLeftText(status.failure->when, now), ": ",
-                      status.failure->detail),
-         static_cast<int>(absl::Ceil(passed, kDay) / kDay));
-}
-
-void CertificateMonitor::ReportRenewal(Entry& entry) {
-  const std::optional<RenewalInfo>& advice = entry.status.renewal;
-  Entry::KnownChain& chain = entry.known_chains.front();
-  if (!advice.has_value()) return;
-  const bool overdue = scheduler_.Now() >= advice->end;
-  if (chain.reported_advice == advice->end && chain.reported_overdue == overdue) return;
-  chain.reported_advice = advice->end;
-  chain.reported_overdue = overdue;
-  const std::string text = absl::StrCat(
-      "the CA advises to renew between ", MinuteText(advice->start), " and ",
-      MinuteText(advice->end),
-      advice->explanation_url.empty() ? "" : absl::StrCat(", see ", advice->explanation_url));
-  if (!overdue) {
-    return Report(entry, CertificateEvent::Kind::kRenewalAdvised, Severity::kNote, text);
-  }
-  Report(entry, CertificateEvent::Kind::kRenewalOverdue, Severity::kWarning,
-         absl::StrCat("the renewal is late: ", text));
-}
-
-void CertificateMonitor::Report(const Entry& entry, CertificateEvent::Kind kind, Severity severity,
-                                std::string detail, int days) {
-  if (listener_ == nullptr) return;
-  CertificateEvent event;
-  event.kind = kind;
-  event.severity = severity;
-  event.days = days;
-  event.when = scheduler_.Now();
-  event.detail = std::move(detail);
-  event.status = entry.status;
-  listener_->OnCertificateEvent(event);
 }
 
 void CertificateMonitor::WakeForThresholds() {

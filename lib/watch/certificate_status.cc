@@ -6,6 +6,8 @@ namespace trestle {
 Severity SeverityOf(const CertificateStatus& status, absl::Time now) {
   if (!status.status.ok() || status.critical_time <= now) return Severity::kCritical;
   const bool overdue = status.renewal.has_value() && status.renewal->end <= now;
+  const Severity worst = WorstOf(status.findings);
+  if (worst >= Severity::kWarning) return worst;
   return overdue || status.warning_time <= now ? Severity::kWarning : Severity::kFine;
 }
 
@@ -35,6 +37,8 @@ absl::string_view CertificateEventName(CertificateEvent::Kind kind) {
       return "renewal_advised";
     case CertificateEvent::Kind::kRenewalOverdue:
       return "renewal_overdue";
+    case CertificateEvent::Kind::kFinding:
+      return "finding";
     case CertificateEvent::Kind::kIssuerChanged:
       return "issuer_changed";
     case CertificateEvent::Kind::kKeyChanged:

@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "trestle/base/error.h"
-#include "trestle/base/leg.h"
 
 namespace trestle {
 namespace {
@@ -60,9 +59,9 @@ FutureFailure EndOfOwn(absl::Span<const CertificateInfo> chain) {
   return earliest;
 }
 
-absl::Status NotYetValidStatus(const CertificateInfo& leaf, absl::Time now) {
+absl::Status NotYetValidStatus(const CertificateInfo& leaf, Leg leg, absl::Time now) {
   if (leaf.not_before <= now) return absl::OkStatus();
-  return MakeError(ErrorCode::kCertificateExpired, Leg::kFront, Phase::kHandshake,
+  return MakeError(ErrorCode::kCertificateExpired, leg, Phase::kHandshake,
                    absl::StrCat("certificate \"", leaf.subject, "\" is not valid before ",
                                 absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", leaf.not_before,
                                                  absl::UTCTimeZone())));

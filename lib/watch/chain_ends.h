@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "trestle/base/leg.h"
 #include "trestle/pki/certificate_info.h"
 #include "trestle/pki/chain_checker.h"
 
@@ -25,8 +26,9 @@ std::optional<FutureFailure> EndOfSeen(const ChainInfo& chain);
 /// root, which most clients don't need.
 FutureFailure EndOfOwn(absl::Span<const CertificateInfo> chain);
 
-/// Returns kCertificateExpired before `leaf` is valid, else OK. The forecast has its expiry.
-absl::Status NotYetValidStatus(const CertificateInfo& leaf, absl::Time now);
+/// Returns kCertificateExpired before `leaf` of `leg` is valid, else OK. The forecast has its
+/// expiry.
+absl::Status NotYetValidStatus(const CertificateInfo& leaf, Leg leg, absl::Time now);
 
 }  // namespace trestle
 

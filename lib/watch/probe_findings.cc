@@ -218,11 +218,19 @@ void AddChain(const ProbeReport& report, absl::Time now, const FindingOptions& o
     AddFuture(*chain.first_failure, now, soon ? Severity::kWarning : Severity::kFine,
               "statement_will_expire", findings);
   }
-  AddStaple(chain, findings);
-  AddWhatIsSent(chain, findings);
+  for (Finding& finding : StandingFindingsOf(chain)) findings.push_back(std::move(finding));
 }
 
 }  // namespace
+
+std::vector<Finding> StandingFindingsOf(const ChainReport& chain) {
+  std::vector<Finding> findings;
+  AddStaple(chain, findings);
+  AddWhatIsSent(chain, findings);
+  findings.insert(findings.end(), chain.findings.begin(), chain.findings.end());
+  SortFindings(findings);
+  return findings;
+}
 
 std::vector<Finding> FindingsOf(const ProbeReport& report, absl::Time now,
                                 const FindingOptions& options) {

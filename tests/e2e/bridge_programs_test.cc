@@ -271,9 +271,10 @@ TEST_F(BridgeProgramsTest, ACertificateThatBackendsMayRejectCausesAWarning) {
   const auto proxy =
       StartBridge(FreePort(), {absl::StrCat("--backend_cert=", PathOf("bridge.pem")),
                                absl::StrCat("--backend_key=", PathOf("bridge.key"))});
-  EXPECT_TRUE(proxy->WaitForLog(absl::StrCat("warning: the extended key usage of --backend_cert ",
-                                             PathOf("bridge.pem"), " lacks clientAuth")))
+  EXPECT_TRUE(proxy->WaitForLog(
+      "warning: --backend_cert: the extended key usage of \"CN=bridge.test\" lacks clientAuth"))
       << proxy->log();
+  EXPECT_TRUE(proxy->WaitForLog("[client_auth_missing]")) << proxy->log();
 }
 
 TEST_F(BridgeProgramsTest, CasMayBeAFolderAndPinsAreChecked) {

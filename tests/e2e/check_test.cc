@@ -175,9 +175,9 @@ TEST_F(CheckTest, AnEndedCertificateIsBadAndOneThatEndsSoonIsAWarning) {
   WriteFront(20 * kDay + absl::Hours(1));
   const CommandResult soon = CheckMode(Mode::kOffload);
   EXPECT_EQ(soon.exit_status, 2);
-  EXPECT_THAT(soon.output,
-              AllOf(HasSubstr("\nwarning: the certificate for front.test ends 20"),
-                    HasSubstr(", in 20 days\n"), HasSubstr("\ngood, with 1 warning\n")));
+  EXPECT_THAT(soon.output, AllOf(HasSubstr("\nwarning: the certificate for front.test ends 20"),
+                                 HasSubstr(", in 20 days [verification_will_fail]\n"),
+                                 HasSubstr("\ngood, with 1 warning\n")));
   EXPECT_EQ(CheckMode(Mode::kOffload, {"--warn_days=19"}).exit_status, 0);
   EXPECT_EQ(CheckMode(Mode::kOffload, {"--warn_days=-1"}).exit_status, 1);
 

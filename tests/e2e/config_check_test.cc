@@ -56,6 +56,20 @@ class ConfigCheckTest : public ::testing::Test {
     return CheckLegs(watched_, options);
   }
 
+  static std::vector<std::string> TextsOf(const ConfigCheck& check, Severity severity) {
+    std::vector<std::string> texts;
+    for (const Finding& finding : check.findings) {
+      if (finding.severity == severity) texts.push_back(finding.text);
+    }
+    return texts;
+  }
+  static std::vector<std::string> Warnings(const ConfigCheck& check) {
+    return TextsOf(check, Severity::kWarning);
+  }
+  static std::vector<std::string> Faults(const ConfigCheck& check) {
+    return TextsOf(check, Severity::kCritical);
+  }
+
   const absl::Time now_ = absl::FromUnixSeconds(1'767'225'600);  // 2026-01-01
   const TestPki pki_{now_};
   Watched watched_;
@@ -71,8 +85,8 @@ TEST_F(ConfigCheckTest, EachNameAndKeyHasALine) {
             "1 certificate in the chain\n"
             "               a.test: RSA 2048, ends 2026-02-10, in 40 days, "
             "1 certificate in the chain\n");
-  EXPECT_THAT(check.warnings, IsEmpty());
-  EXPECT_THAT(check.faults, IsEmpty());
+  EXPECT_THAT(Warnings(check), IsEmpty());
+  EXPECT_THAT(Faults(check), IsEmpty());
 }
 
 TEST_F(ConfigCheckTest, ManyNamesAreCut) {
@@ -93,24 +107,24 @@ TEST_F(ConfigCheckTest, DatesOfLeavesAndIssuersAreJudged) {
          pki_.IssueCredential(Leaf({"soon.test"}, 9 * kDay)),
          intermediate.IssueCredential(Leaf({"below.test"}))});
   const ConfigCheck check = Check();
-  EXPECT_THAT(check.faults,
+  EXPECT_THAT(Faults(check),
               ElementsAre("the certificate for late.test ended 2025-12-31",
                           "the certificate for early.test is not valid before 2026-01-02"));
-  EXPECT_THAT(check.warnings,
+  EXPECT_THAT(Warnings(check),
               ElementsAre("the certificate for soon.test ends 2026-01-10, in 9 days",
                           "the issuer \"CN=Short\" in the chain for below.test ends 2026-01-10, in "
                           "9 days"));
   const ConfigCheck verified = Check(pki_.ca_pem());
-  EXPECT_EQ(verified.faults.size(), 4u) << "both are also refused";
-  EXPECT_THAT(verified.warnings.back(),
+  EXPECT_EQ(Faults(verified).size(), 4u) << "both are also refused";
+  EXPECT_THAT(Warnings(verified).back(),
               HasSubstr("clients will refuse the chain for below.test: intermediate"));
 }
 
 TEST_F(ConfigCheckTest, AClientWithoutTheRootRefuses) {
   Serve({pki_.IssueCredential(Leaf({"*.a.test"}))});
-  EXPECT_THAT(Check(pki_.ca_pem()).faults, IsEmpty());
+  EXPECT_THAT(Faults(Check(pki_.ca_pem())), IsEmpty());
   const TestPki other(now_, "Other CA");
-  EXPECT_THAT(Check(other.ca_pem()).faults,
+  EXPECT_THAT(Faults(Check(other.ca_pem())),
               ElementsAre(HasSubstr("clients refuse the chain for *.a.test: ")));
 }
 
@@ -122,7 +136,7 @@ TEST_F(ConfigCheckTest, ARouteNeedsACertificateIfItDecrypts) {
   Route("d.test", ProxyMode::kPassthrough);
   Route("", ProxyMode::kOffload);
   const ConfigCheck check = Check();
-  EXPECT_THAT(check.warnings, ElementsAre("no certificate covers c.test, which has a route"));
+  EXPECT_THAT(Warnings(check), ElementsAre("no certificate covers c.test, which has a route"));
   EXPECT_THAT(check.text, HasSubstr("back leg       a.test: offload to 192.0.2.1:443\n"
                                     "               *.b.test: bridge to 192.0.2.1:443\n"));
   EXPECT_THAT(check.text, HasSubstr("               all names: offload to 192.0.2.1:443\n"));
@@ -146,10 +160,10 @@ TEST_F(ConfigCheckTest, CasAndTheirListsAreJudged) {
               HasSubstr("client CAs     2 CAs, the first ends 2026-01-06, in 5 days; the first "
                         "revocation list ended 2025-12-31\n"));
   EXPECT_THAT(check.text, HasSubstr("backend CAs    1 CA, the first ends 2026-01-06, in 5 days\n"));
-  EXPECT_THAT(check.warnings,
+  EXPECT_THAT(Warnings(check),
               ElementsAre("a CA of the client CAs, \"CN=Ending CA\", ends 2026-01-06, in 5 days",
                           "a CA of the backend CAs, \"CN=Ending CA\", ends 2026-01-06, in 5 days"));
-  EXPECT_THAT(check.faults,
+  EXPECT_THAT(Faults(check),
               ElementsAre(HasSubstr("a revocation list for the client CAs has ended"),
                           "the certificate for backends, proxy.test, ended 2025-12-31"));
 
@@ -157,7 +171,7 @@ TEST_F(ConfigCheckTest, CasAndTheirListsAreJudged) {
   ended.not_after = now_ - kDay;
   watched_ = {};
   watched_.client_cas = *TrustStore::Create(TestPki(now_, ended).ca_pem());
-  EXPECT_THAT(Check().faults, ElementsAre("all client CAs have ended"));
+  EXPECT_THAT(Faults(Check()), ElementsAre("all client CAs have ended"));
 }
 
 }  // namespace

@@ -68,6 +68,44 @@ TEST_F(CertificateMonitorTest, EachNameCountsAndNotOnlyTheFirstOne) {
   }
 }
 
+TEST_F(CertificateMonitorTest, FindingsOfOwnChainsAreToldOnce) {
+  CertificateMonitorOptions options;
+  options.public_roots = *TrustStore::Create(pki_.ca_pem());
+  LeafSpec leaf = Leaf("a.test", 300 * kDay);
+  leaf.both_auths = true;
+  const auto credential = pki_.IssueCredential(leaf);
+  const auto store = *CertificateStore::Create({credential}, loop_.Now());
+  MonitorTargets targets;
+  targets.own = {store};
+  targets.own_clients = {credential};
+  ASSERT_TRUE(Start(options).Watch(targets).ok());
+  ASSERT_EQ(monitor_->Snapshot().size(), 2u);
+  const CertificateStatus front = monitor_->Snapshot()[0];
+  EXPECT_EQ(front.leg, Leg::kFront);
+  ASSERT_EQ(front.findings.size(), 1u);
+  EXPECT_EQ(front.findings[0].code, "lifetime_over_policy");
+  EXPECT_EQ(SeverityOf(front, loop_.Now()), Severity::kWarning);
+  const CertificateStatus back = monitor_->Snapshot()[1];
+  EXPECT_EQ(back.source, CertificateSource::kOwn);
+  EXPECT_EQ(back.leg, Leg::kBack);
+  ASSERT_EQ(back.findings.size(), 2u);
+  EXPECT_EQ(back.findings[1].code, "client_auth_will_end");
+  EXPECT_THAT(log_.events.front().detail, HasSubstr("lifetime_over_policy: the certificate"));
+  loop_.RunFor(kDay);
+  EXPECT_THAT(log_.Take(), ElementsAre("a.test finding", "a.test finding", "a.test finding"));
+
+  // The client's certificate has dates, too.
+  LeafSpec ending = Leaf("proxy.test", 5 * kDay);
+  ending.server_auth = false;
+  ASSERT_TRUE(store->Replace({pki_.IssueCredential(Leaf("a.test", 90 * kDay))}, loop_.Now()).ok());
+  targets.own_clients = {pki_.IssueCredential(ending)};
+  ASSERT_TRUE(monitor_->Watch(targets).ok());
+  EXPECT_THAT(log_.Take(), UnorderedElementsAre("a.test key_changed", "a.test finding",
+                                                "proxy.test will_fail 7", "proxy.test finding"));
+  targets.own_clients = {nullptr};
+  EXPECT_EQ(CodeOf(monitor_->Watch(targets)), ErrorCode::kConfiguration);
+}
+
 TEST_F(CertificateMonitorTest, AnExpiredFileBesideItsSuccessorIsNoEvent) {
   const auto ended = pki_.IssueCredential(Leaf("a.test", -kDay));
   const auto successor = pki_.IssueCredential(Leaf("a.test", 90 * kDay));

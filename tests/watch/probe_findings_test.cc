@@ -220,6 +220,18 @@ TEST_F(ProbeFindingsTest, SurplusAndMissingCertificatesAreReported) {
                                  "out_of_order", "not_post_quantum"));
 }
 
+TEST_F(ProbeFindingsTest, FindingsOfTheChainComeToo) {
+  ProbeReport report = Good();
+  report.chain->findings = {{Severity::kWarning, "lifetime_over_policy", "too long", "shorten"}};
+  EXPECT_EQ(Only(report).code, "lifetime_over_policy");
+  report.chain->out_of_order = true;
+  report.chain->verdict = Failure(ErrorCode::kNameMismatch);
+  const std::vector<Finding> standing = StandingFindingsOf(*report.chain);
+  ASSERT_EQ(standing.size(), 2u);
+  EXPECT_EQ(standing[0].code, "lifetime_over_policy");
+  EXPECT_EQ(standing[1].code, "out_of_order");
+}
+
 TEST_F(ProbeFindingsTest, TheWorstComesFirst) {
   ProbeReport report = Good();
   report.post_quantum = false;

@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "trestle/pki/certificate_info.h"
+#include "trestle/pki/finding.h"
 #include "trestle/pki/staple.h"
 #include "trestle/pki/trust_store.h"
 
@@ -71,6 +72,7 @@ struct ChainReport {
   bool must_staple = false;   ///< The leaf demands a staple (RFC 7633).
   std::string renewal_id;     ///< Of the leaf, as `RenewalIdOf` returns it; empty if it has none.
   StapleReport staple;
+  std::vector<Finding> findings;  ///< As `FindingsOfChain` returns them for the served chain.
   /// The first moment at which an OK verdict ends; empty for other verdicts.
   /// `first_certificate_failure` covers certificates only. `first_failure` also covers documents
   /// that are renewed every few days: revocation lists, if checked, and the staple, if the leaf
@@ -86,6 +88,8 @@ struct ChainCheckerOptions {
   /// PEM text of intermediates, to distinguish a missing one from an unknown CA. They never make a
   /// chain valid.
   std::string known_intermediates_pem;
+  /// A collection of public roots, for `ChainFindingOptions`; null for none.
+  std::shared_ptr<const TrustStore> public_roots = nullptr;
 };
 
 /// Immutable; may be used from several threads.

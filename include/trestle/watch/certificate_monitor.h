@@ -23,7 +23,9 @@
 #include "trestle/pki/chain_checker.h"
 #include "trestle/pki/finding.h"
 #include "trestle/pki/renewal_info.h"
+#include "trestle/pki/trust_store.h"
 #include "trestle/tls/certificate_store.h"
+#include "trestle/tls/credential.h"
 #include "trestle/watch/certificate_sightings.h"
 #include "trestle/watch/expiry_alarms.h"
 #include "trestle/watch/leg_probe.h"
@@ -65,13 +67,16 @@ struct CertificateStatus {
   /// Of the leaf, as `RenewalIdOf` returns it. Empty for seen chains, and for a leaf without one.
   std::string renewal_id;
   std::optional<RenewalInfo> renewal;  ///< The CA's advice, if it is known.
+  /// What is wrong beside dates and `status`: see `FindingsOfChain` for own chains, and
+  /// `StandingFindingsOf` for probed ones. Empty for seen chains.
+  std::vector<Finding> findings;
   /// The last time at which `status` was not OK, and its value then; OK if it never failed.
   absl::Time last_error_time = absl::InfinitePast();
   absl::Status last_error;
 };
 
 /// Returns kCritical for a chain that fails or is about to. Returns kWarning for one that will fail
-/// soon, or whose CA advised an earlier renewal.
+/// soon, or whose CA advised an earlier renewal. Findings that are at least warnings count too.
 Severity SeverityOf(const CertificateStatus& status, absl::Time now);
 
 /// One thing that happened to a certificate, or will.
@@ -84,6 +89,7 @@ struct CertificateEvent {
     kRenewedLate,     ///< As kRenewed, but after the critical alarm or the CA's advice.
     kRenewalAdvised,  ///< The CA advises to renew within a time.
     kRenewalOverdue,  ///< That time has passed.
+    kFinding,         ///< A finding, at least a warning, that the chain before did not have.
     kIssuerChanged,   ///< The leaf has another issuer.
     kKeyChanged,      ///< The leaf has another key.
     kFailing,         ///< The chain is rejected, or the server does not answer a probe.
@@ -133,6 +139,8 @@ struct CertificateMonitorOptions {
   /// `alarms.warn_part` of the lifetime of the certificate that expires. For a six-day certificate,
   /// 30, 14, 7 and 3 all become two days.
   std::vector<int> threshold_days = {30, 14, 7, 3, 1};
+  /// Public roots, for findings about own chains; null for none.
+  std::shared_ptr<const TrustStore> public_roots;
   /// Null: no advice. Must outlive the monitor.
   RenewalInfoSource* renewal_info = nullptr;
   /// Maximum time between two probes of a leg. A random part of up to a tenth is subtracted, so
@@ -163,6 +171,9 @@ struct MonitorTargets {
   /// counts if the file has it. Some clients also have a root of the same name and don't need it;
   /// which ones is not known here.
   std::vector<std::shared_ptr<const CertificateStore>> own;
+  /// Certificates that this process presents to backends. They are own certificates of the back
+  /// leg.
+  std::vector<std::shared_ptr<const Credential>> own_clients;
   /// Names of backends, as in sightings; sightings of other names are ignored.
   std::vector<std::string> seen;
   /// The servers to probe. Several routes may lead to one server: duplicates are probed once.
@@ -217,13 +228,16 @@ class CertificateMonitor {
   void OnReport(const std::string& id, uint64_t incarnation, const LegProbeConfig* config,
                 const ProbeReport& report);
   void CorrectSeen(const ProbeReport& report);
-  void UpdateOwn(const CertificateSet::Shown& shown, const std::string& id);
+  void UpdateOwn(const CertificateSet::Shown& shown, Leg leg,
+                 std::map<std::string, const Credential*>& present);
+  void JudgeOwn(const std::shared_ptr<const Credential>& credential, Entry& entry) const;
   void ScheduleOwn();
   void Update(Entry& entry, Observation observation);
   void ReportHealth(const Entry& entry, const absl::Status& before);
   void ReportReplaced(const Entry& entry, const CertificateStatus& before);
   void ReportThreshold(Entry& entry);
   void ReportRenewal(Entry& entry);
+  void ReportFindings(Entry& entry);
   void ReportDue(Entry& entry);
   void Report(const Entry& entry, CertificateEvent::Kind kind, Severity severity,
               std::string detail, int days = 0);

@@ -24,9 +24,13 @@ struct FindingOptions {
 /// codes are an ErrorCode's ("certificate_expired"), or one of "verification_will_fail",
 /// "statement_will_expire", "intermediate_not_sent", "certificate_not_needed", "root_sent",
 /// "out_of_order", "staple_revoked", "staple_bad", "staple_missing", "not_post_quantum",
-/// "ech_not_confirmed".
+/// "ech_not_confirmed". The codes of `FindingsOfChain` also come.
 std::vector<Finding> FindingsOf(const ProbeReport& report, absl::Time now,
                                 const FindingOptions& options = {});
+
+/// Returns those of them that are neither about the verdict nor about dates: what the server sends,
+/// and how it was issued.
+std::vector<Finding> StandingFindingsOf(const ChainReport& chain);
 
 }  // namespace trestle
 

@@ -64,6 +64,42 @@ TEST_F(LegsPageTest, ThePageHasTheAdviceOfTheCa) {
   EXPECT_TRUE(none.at("renewal_id").is_null() && none.at("renewal").is_null());
 }
 
+TEST_F(LegsPageTest, ThePageHasFindings) {
+  CertificateStatus weak = Certificate("a.test", 90 * kDay, 90 * kDay);
+  weak.findings = {{Severity::kWarning, "sha1_signature", "signed with <SHA-1>", "renew it"}};
+  LegsView view;
+  view.certificates = {weak};
+  EXPECT_THAT(LegsPage(view, now_), AllOf(HasSubstr("class=\"leg warning\""),
+                                          HasSubstr("warning: signed with &lt;SHA-1&gt; "
+                                                    "<small>[sha1_signature] renew it</small>"),
+                                          Not(HasSubstr("The configuration"))));
+  view.findings = {{Severity::kWarning, "public_client_cas", "a public CA", ""}};
+  EXPECT_THAT(LegsPage(view, now_),
+              HasSubstr("<p class=\"leg warning\">The configuration<br>warning: a public CA "
+                        "<small>[public_client_cas]"));
+  const Json json = Json::parse(LegsJson(view, now_));
+  EXPECT_EQ(json.at("findings").at(0).at("code"), "public_client_cas");
+  EXPECT_EQ(json.at("legs").at(0).at("findings"),
+            Json::parse(R"([{"severity": "warning", "code": "sha1_signature",
+                             "text": "signed with <SHA-1>", "advice": "renew it"}])"));
+}
+
+// A certificate for backends is no certificate of a route's front leg.
+TEST_F(LegsPageTest, AnOwnCertificateOfTheBackLegHasARowOfItsOwn) {
+  LegsView view;
+  for (const Leg leg : {Leg::kFront, Leg::kBack}) {
+    CertificateStatus& own = view.certificates.emplace_back(
+        Certificate(leg == Leg::kFront ? "front.test" : "proxy.test", 90 * kDay, 90 * kDay));
+    own.source = CertificateSource::kOwn;
+    own.leg = leg;
+  }
+  view.routes = {{"", ProxyMode::kBridge, {}, ""}};
+  const Json json = Json::parse(LegsJson(view, now_));
+  EXPECT_EQ(json.at("routes").at(0).at("front"), Json::parse("[0]"));
+  EXPECT_EQ(json.at("legs").at(1).at("leg"), "back");
+  EXPECT_THAT(LegsPage(view, now_), HasSubstr("proxy.test<br><small>own"));
+}
+
 TEST_F(LegsPageTest, ThePageHasBothLegsOfEachRouteSideBySide) {
   const Endpoint one = *Endpoint::Parse("192.0.2.1:443");
   const Endpoint other = *Endpoint::Parse("192.0.2.2:443");

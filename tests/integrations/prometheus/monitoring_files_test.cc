@@ -134,7 +134,7 @@ class AlertRulesTest : public MonitoringFilesTest {
   }
 
   // Lets promtool evaluate the rules after `hours` over the metrics of now, which count down.
-  void Expect(int hours, const Json& warnings, const Json& criticals) {
+  void Expect(int hours, const std::vector<Json>& warnings, const std::vector<Json>& criticals) {
     metrics_.SetCertificates(certificates_);
     Json series = Json::array();
     const std::vector<std::string> lines = absl::StrSplit(metrics_.Text(now_), '\n');
@@ -184,7 +184,7 @@ TEST_F(AlertRulesTest, FireInTheLastThirdAndTheLastTenthOfALifetime) {
   EXPECT_EQ(severities, std::vector<std::string>(
                             {"fine", "warning", "critical", "fine", "warning", "critical"}));
 
-  Expect(/*hours=*/0, Json::array(),
+  Expect(/*hours=*/0, {},
          {Alert("six_ending.test", "critical", "12h 30m 0s"),
           Alert("47_ending.test", "critical", "4d 0h 30m 0s")});
 }
@@ -203,7 +203,7 @@ TEST_F(AlertRulesTest, AreSilentForAYearAndFireInItsLastWeeks) {
 TEST_F(AlertRulesTest, DontMixTheCertificatesOfOneName) {
   Add("mixed.test", 6 * kDay, 4 * kDay);     // Fine, but with the fewest seconds left.
   Add("mixed.test", 398 * kDay, 31 * kDay);  // Fine, but with the smallest part left.
-  Expect(/*hours=*/1, Json::array(), Json::array());
+  Expect(/*hours=*/1, {}, {});
 }
 
 }  // namespace
