@@ -55,7 +55,8 @@ constexpr Subject kSubjects[] = {
     {"HTTP",
      "http_flags.cc gateway_flags.cc forwarding_flags.cc answer_plain_http "
      "dangerous_unread_http2"},
-    {"Alarms and findings about certificates", "expiry_flags.cc renewal_info_dir.cc public_roots.cc"},
+    {"Alarms and findings about certificates",
+     "expiry_flags.cc renewal_info_dir.cc public_roots.cc"},
     {"Monitoring", "admin.cc connection_log.cc log_connections log_requests"},
     {"Capture of clear text", "capture.cc"},
     {"Demonstration", "quickstart.cc"},

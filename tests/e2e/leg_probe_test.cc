@@ -237,7 +237,7 @@ TEST_F(LegProbeTest, AClientCertificateNeedsNoNamesAndItsKeyMayBeEncrypted) {
 }
 
 TEST_F(LegProbeTest, EachKeyTypeOfAServerIsProbed) {
-  LeafSpec rsa = Leaf("a.test", 5 * kDay);
+  LeafSpec rsa = Leaf("a.test", 9 * kDay);
   rsa.key_type = KeyType::kRsa;
   WriteCertificate("ecdsa", Leaf("a.test"));
   WriteCertificate("rsa", rsa);
