@@ -53,17 +53,22 @@ class CaFile {
 };
 
 // Prints the results; returns true if all are as expected.
-bool Print(const std::vector<Scenario>& scenarios) {
+bool Print(const Demonstration& demonstration) {
+  const std::vector<Scenario>& scenarios = demonstration.scenarios();
   absl::PrintF("\nThree ways to treat TLS\n\n%s", ModesTable(scenarios));
   absl::PrintF("\nPassthrough chooses the backend by the name that the client asks for\n\n%s\n",
                NamesTable(scenarios));
+  absl::PrintF("An HTTP gateway behind the client's TLS routes each request by its path\n\n%s\n",
+               PathsTable(demonstration.paths()));
   size_t failures = 0;
-  for (const Scenario& scenario : scenarios) {
-    for (const std::string& failure : scenario.failures) {
+  const auto print_failures = [&](const auto& tried) {
+    for (const std::string& failure : tried.failures) {
       absl::PrintF("NOT AS EXPECTED: %s\n", failure);
       ++failures;
     }
-  }
+  };
+  for (const Scenario& scenario : scenarios) print_failures(scenario);
+  for (const PathRequest& request : demonstration.paths().requests()) print_failures(request);
   if (failures == 0) absl::PrintF("All of the above was looked at and is as it should be.\n");
   return failures == 0;
 }
@@ -109,7 +114,7 @@ int Main() {
     return EXIT_FAILURE;
   }
 
-  bool good = Print((*demonstration)->scenarios());
+  bool good = Print(**demonstration);
   if (absl::GetFlag(FLAGS_serve)) {
     good &= Serve(**loop, **demonstration);
   } else {

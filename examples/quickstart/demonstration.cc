@@ -25,8 +25,9 @@ std::shared_ptr<const Credential> Mint(const testing::TestPki& pki, const std::s
 }
 
 absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> ServeWith(
-    std::shared_ptr<const Credential> credential) {
+    std::shared_ptr<const Credential> credential, std::vector<std::string> alpn = {}) {
   ServerTlsOptions options;
+  options.alpn = std::move(alpn);
   absl::StatusOr<std::shared_ptr<CertificateStore>> store =
       CertificateStore::Create({std::move(credential)}, absl::Now());
   if (!store.ok()) return store.status();
@@ -60,8 +61,9 @@ absl::StatusOr<std::unique_ptr<Demonstration>> Demonstration::Start(EpollLoop& l
   demonstration->trust_ = *std::move(config);
   demonstration->client_ =
       std::make_unique<HttpsClient>(loop, demonstration->dialer_, demonstration->trust_);
-  for (const auto step : {&Demonstration::StartBackends, &Demonstration::StartTerminator,
-                          &Demonstration::StartRouter, &Demonstration::StartBridge}) {
+  for (const auto step :
+       {&Demonstration::StartBackends, &Demonstration::StartTerminator, &Demonstration::StartRouter,
+        &Demonstration::StartBridge, &Demonstration::StartPaths}) {
     if (absl::Status status = (*demonstration.*step)(); !status.ok()) return status;
   }
   return demonstration;
@@ -175,6 +177,26 @@ absl::Status Demonstration::StartBridge() {
   return absl::OkStatus();
 }
 
+// HTTP: a gateway behind a terminator sends each request to the backend of its path.
+absl::Status Demonstration::StartPaths() {
+  absl::StatusOr<std::shared_ptr<const ServerTlsConfig>> front_tls =
+      ServeWith(Mint(pki_, "www.example.test"), {"h2", "http/1.1"});
+  if (!front_tls.ok()) return front_tls.status();
+  std::vector<PathRequest> requests(2);
+  requests[0].target = "/";
+  requests[0].route = "www.example.test/";
+  requests[0].backend = backends_[1].get();
+  requests[1].target = "/api/orders";
+  requests[1].route = "www.example.test/api";
+  requests[1].backend = backends_[2].get();
+  for (PathRequest& request : requests) request.back_name = CertifiedName(*request.backend);
+  auto paths = Paths::Start(loop_, dialer_, "www.example.test", *std::move(front_tls), trust_,
+                            std::move(requests));
+  if (!paths.ok()) return paths.status();
+  paths_ = *std::move(paths);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Wiretap*> Demonstration::Tap(const HttpServer& backend) {
   absl::StatusOr<std::unique_ptr<Wiretap>> tap = Wiretap::Start(loop_, dialer_, backend.endpoint());
   if (!tap.ok()) return tap.status();
@@ -208,7 +230,7 @@ void Demonstration::Run(absl::AnyInvocable<void()> done) {
 }
 
 void Demonstration::RunNext() {
-  if (next_ == scenarios_.size()) return done_();
+  if (next_ == scenarios_.size()) return paths_->Run(std::move(done_));
   Scenario& scenario = scenarios_[next_];
   secret_ = NewSecret();
   answered_ = reported_ = false;

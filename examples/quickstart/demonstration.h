@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "examples/quickstart/http_server.h"
 #include "examples/quickstart/https_client.h"
+#include "examples/quickstart/paths.h"
 #include "examples/quickstart/wiretap.h"
 #include "trestle/linux/epoll_loop.h"
 #include "trestle/linux/tcp_dialer.h"
@@ -51,10 +52,11 @@ class Demonstration final : private ConnectionObserver {
   static absl::StatusOr<std::unique_ptr<Demonstration>> Start(EpollLoop& loop);
   ~Demonstration() override;
 
-  /// Runs all scenarios; calls `done` once, from the loop.
+  /// Runs all scenarios, then the requests of `paths`; calls `done` once, from the loop.
   void Run(absl::AnyInvocable<void()> done);
 
   const std::vector<Scenario>& scenarios() const { return scenarios_; }
+  const Paths& paths() const { return *paths_; }
   const std::vector<std::unique_ptr<HttpServer>>& backends() const { return backends_; }
   const std::string& ca_pem() const { return pki_.ca_pem(); }
 
@@ -68,6 +70,7 @@ class Demonstration final : private ConnectionObserver {
   absl::Status StartTerminator();
   absl::Status StartRouter();
   absl::Status StartBridge();
+  absl::Status StartPaths();
   absl::StatusOr<Wiretap*> Tap(const HttpServer& backend);
   absl::StatusOr<Endpoint> Listen(absl::StatusOr<std::unique_ptr<ProxyBlock>> block);
   void RunNext();
@@ -84,6 +87,7 @@ class Demonstration final : private ConnectionObserver {
   std::vector<std::unique_ptr<ProxyBlock>> blocks_;
   std::vector<std::unique_ptr<TcpListener>> listeners_;
   std::unique_ptr<HttpsClient> client_;
+  std::unique_ptr<Paths> paths_;
 
   std::vector<Scenario> scenarios_;
   size_t next_ = 0;

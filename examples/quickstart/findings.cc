@@ -213,12 +213,33 @@ std::string NamesTable(const std::vector<Scenario>& scenarios) {
   return Draw(rows);
 }
 
+std::string PathsTable(const Paths& paths) {
+  Rows rows = {{{"request"}, {"client's HTTP"}, {"route"}, {"back leg"}, {"response"}}};
+  for (const PathRequest& request : paths.requests()) {
+    rows.push_back(
+        {{absl::StrCat("https://", paths.server_name(), request.target)},
+         {std::string(EnumName(request.client_version)),
+          request.reused ? "(the same connection)" : "(a new connection)"},
+         {absl::StrCat(request.report.route, " -> ", request.backend->name())},
+         {request.back_tls.has_value() ? std::string(request.back_tls->version) : "clear text"},
+         {std::string(absl::StripAsciiWhitespace(request.body))}});
+  }
+  return Draw(rows);
+}
+
 std::string LinesToTry(const Demonstration& demonstration, const std::string& ca_path) {
   std::string text;
   for (const Scenario& scenario : demonstration.scenarios()) {
     absl::StrAppend(&text, "  # ", scenario.mode, " to ", scenario.backend->name(), "\n  ",
                     CurlLine(ca_path, scenario.server_name, scenario.proxy), "\n  ",
                     OpensslLine(ca_path, scenario.server_name, scenario.proxy), "\n");
+  }
+  const Paths& paths = demonstration.paths();
+  absl::StrAppend(&text, "  # each request by its path\n");
+  for (const PathRequest& request : paths.requests()) {
+    std::string line = CurlLine(ca_path, paths.server_name(), paths.endpoint());
+    line.pop_back();  // The path "/".
+    absl::StrAppend(&text, "  ", line, request.target, "\n");
   }
   for (const std::unique_ptr<HttpServer>& backend : demonstration.backends()) {
     absl::StrAppend(&text, "  # behind it, without a proxy: ", backend->name(), "\n  ");

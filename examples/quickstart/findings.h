@@ -18,6 +18,9 @@ std::vector<std::string> FindFailures(const Scenario& scenario, bool arrived);
 std::string ModesTable(const std::vector<Scenario>& scenarios);
 std::string NamesTable(const std::vector<Scenario>& scenarios);
 
+/// Returns a table of the requests through the gateway.
+std::string PathsTable(const Paths& paths);
+
 /// Returns commands to test each leg manually. `ca_path` is the file of the CA certificate.
 std::string LinesToTry(const Demonstration& demonstration, const std::string& ca_path);
 

@@ -24,11 +24,28 @@ TEST(QuickstartTest, ShowsAllThreeModes) {
   const CommandResult result = RunCommand({kQuickstart}, kPatience);
   EXPECT_EQ(result.exit_status, 0) << result.output << result.errors;
   EXPECT_EQ(result.errors, "");
-  for (const std::string word :
-       {"offload", "passthrough", "bridge", "TlsTerminator", "SniPassthroughRouter", "TlsBridge",
-        "at the proxy only", "at the backend only", "and at the backend", "clear text", "TLSv1.3",
-        "X25519MLKEM768", "shop.example.test", "hello from plain", "hello from blue",
-        "hello from green", "HTTP/1.1 200 OK", "GET / HTTP/1.1"}) {
+  for (const std::string word : {"offload",
+                                 "passthrough",
+                                 "bridge",
+                                 "TlsTerminator",
+                                 "SniPassthroughRouter",
+                                 "TlsBridge",
+                                 "at the proxy only",
+                                 "at the backend only",
+                                 "and at the backend",
+                                 "clear text",
+                                 "TLSv1.3",
+                                 "X25519MLKEM768",
+                                 "shop.example.test",
+                                 "hello from plain",
+                                 "hello from blue",
+                                 "hello from green",
+                                 "HTTP/1.1 200 OK",
+                                 "GET / HTTP/1.1",
+                                 "https://www.example.test/api/orders",
+                                 "HTTP/2",
+                                 "(the same connection)",
+                                 "www.example.test/api -> green"}) {
     EXPECT_THAT(result.output, HasSubstr(word));
   }
 }
@@ -53,7 +70,7 @@ TEST(QuickstartTest, TheCommandsToTryWork) {
     curls += is_curl;
     openssls += is_openssl;
   }
-  EXPECT_EQ(curls, 7);
+  EXPECT_EQ(curls, 9);
   EXPECT_EQ(openssls, 6);
   const std::string output = quickstart.output();
   const size_t ca = output.find("--cacert ") + 9;
