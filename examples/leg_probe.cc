@@ -29,10 +29,13 @@
 #include "examples/support/expiry_flags.h"
 #include "examples/support/help_text.h"
 #include "examples/support/program.h"
+#include "examples/support/public_roots.h"
 #include "trestle/linux/epoll_loop.h"
 #include "trestle/linux/file.h"
 #include "trestle/linux/signal_watcher.h"
 #include "trestle/linux/tcp_dialer.h"
+#include "trestle/pki/chain_findings.h"
+#include "trestle/tls/credential.h"
 #include "trestle/watch/probe_findings.h"
 #include "trestle/watch/probe_queue.h"
 
@@ -183,6 +186,21 @@ std::vector<LegToProbe> LegsFromFlags() {
   return legs;
 }
 
+// Adds what servers may refuse in the certificate that the probe presents.
+void AddClientFindings(const LegProbeConfig& config, absl::Time now,
+                       std::vector<Finding>& findings) {
+  const std::shared_ptr<const Credential>& credential = config.options().credential;
+  const auto roots = PublicRoots();
+  if (credential == nullptr || !roots.ok()) return;
+  ChainFindingOptions options;
+  options.use = ChainUse::kClient;
+  options.public_roots = roots->get();
+  for (Finding& finding : FindingsOfChain(credential->served(), options, now)) {
+    findings.push_back(std::move(finding));
+  }
+  SortFindings(findings);
+}
+
 // Runs rounds of probes and prints what each found.
 class Rounds {
  public:
@@ -215,6 +233,7 @@ class Rounds {
     result.route = legs_[index].route;
     result.leg = legs_[index].leg;
     result.findings = FindingsOf(report, loop_.Now(), options_);
+    AddClientFindings(*legs_[index].config, loop_.Now(), result.findings);
     result.report = std::move(report);
     ++done_;
     if (WorstOf(result.findings) == Severity::kCritical) ++failed_;

@@ -118,7 +118,7 @@ FrontTls::FrontTls(std::unique_ptr<SignerMaker> signers)
 absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
     std::vector<std::string> default_alpn) {
   if (absl::Status certificate = CheckCertificateFlags(); !certificate.ok()) return certificate;
-  if (absl::Status roots = PublicRoots().status(); !roots.ok()) return roots;
+  if (absl::Status roots = CheckPublicRoots(); !roots.ok()) return roots;
   absl::StatusOr<std::unique_ptr<SignerMaker>> signers = SignersFromFlags();
   if (!signers.ok()) return signers.status();
   absl::StatusOr<std::unique_ptr<TicketKeysRedis>> redis = TicketKeysRedis::FromFlags();
@@ -239,8 +239,9 @@ void FrontTls::LogNews() {
 }
 
 std::vector<Finding> FrontTls::Findings() const {
+  if (client_cas_ == nullptr) return {};
   const auto roots = PublicRoots();
-  if (client_cas_ == nullptr || !roots.ok()) return {};
+  if (!roots.ok()) return {};
   return FindingsOfClientCas(*client_cas_, roots->get());
 }
 

@@ -44,6 +44,10 @@ Roots PublicRoots() {
   return *roots;
 }
 
+absl::Status CheckPublicRoots() {
+  return absl::GetFlag(FLAGS_public_ca).empty() ? absl::OkStatus() : PublicRoots().status();
+}
+
 std::string TextOf(const Finding& finding) {
   return absl::StrCat(finding.text, " [", finding.code, "]");
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "trestle/pki/finding.h"
 #include "trestle/pki/trust_store.h"
@@ -15,6 +16,10 @@ namespace trestle::examples {
 /// Returns the collection; null for none. Reads it once, and later returns the same. Fails if the
 /// flag names a path that can't be used.
 absl::StatusOr<std::shared_ptr<const TrustStore>> PublicRoots();
+
+/// Fails as `PublicRoots` does, and reads nothing without the flag: for a start that may not need
+/// the collection.
+absl::Status CheckPublicRoots();
 
 /// Returns a finding as one line: "the certificate … is signed with SHA-1 … [sha1_signature]".
 std::string TextOf(const Finding& finding);

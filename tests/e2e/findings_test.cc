@@ -127,6 +127,17 @@ TEST_F(FindingsTest, AClientCertificateOfAPublicCaWillLoseItsUse) {
       << proxy->log();
   WaitForPage(AdminPort(*proxy), "/", "[client_auth_will_end]");
 
+  const std::vector<std::string> probe = {
+      ExampleProgram("leg_probe"),
+      absl::StrCat("--back=", backend->address(), ",", kBackName),
+      absl::StrCat("--ca=", PathOf("ca.pem")),
+      absl::StrCat("--cert=", PathOf("client.pem")),
+      absl::StrCat("--key=", PathOf("client.key")),
+      public_ca_};
+  EXPECT_THAT(RunCommand(probe, kPatience).output,
+              HasSubstr("warning, back leg: the client certificate \"CN=proxy.test\" is from a "
+                        "public CA"));
+
   const auto quiet = StartProxy(Mode::kBridge, backend->address(), flags);
   EXPECT_THAT(WaitForPage(AdminPort(*quiet), "/", "proxy.test<br><small>own"),
               Not(HasSubstr("client_auth")));
