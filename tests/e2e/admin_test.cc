@@ -193,6 +193,42 @@ TEST_F(AdminTest, ATerminatorShowsItsOwnCertificateAndItsReloads) {
   EXPECT_THAT(GetPage(admin, "/metrics"), HasSubstr("\ntrestle_reload_generation 2\n"));
 }
 
+// Twelve hours are the last tenth of six days, and most of thirteen hours.
+TEST_F(AdminTest, AShortLifetimeAlarmsByItsPart) {
+  const auto write = [this](absl::Duration lifetime, absl::Duration left) {
+    LeafSpec leaf;
+    leaf.dns_names = {kFrontName};
+    leaf.not_after = absl::Now() + left;
+    leaf.not_before = leaf.not_after - lifetime;
+    WriteCertificate("front", leaf);
+  };
+  const auto alarm = [](const std::string& severity) {
+    return absl::StrCat("\ntrestle_certificate_alarm_seconds{leg=\"front\",name=\"", kFrontName,
+                        "\",severity=\"", severity, "\",source=\"own\"} ");
+  };
+  const auto backend = StartBackend(Mode::kOffload);
+  write(6 * kDay, absl::Hours(12));
+  const auto by_default = StartProxy(Mode::kOffload, backend->address(), {"--admin=127.0.0.1:0"});
+  const auto late = StartProxy(Mode::kOffload, backend->address(),
+                               {"--admin=127.0.0.1:0", "--critical_part=1/20"});
+  EXPECT_TRUE(by_default->WaitForLog("event=will_fail detail=\"verification will fail in 11 hours"))
+      << by_default->log();
+  EXPECT_TRUE(by_default->WaitForLog("severity=critical\n")) << by_default->log();
+  EXPECT_TRUE(late->WaitForLog("severity=warning\n")) << late->log();
+  EXPECT_THAT(late->log(), Not(HasSubstr("severity=critical")));
+  WaitForPage(AdminPort(*by_default), "/", "class=\"leg critical\"");
+  WaitForPage(AdminPort(*late), "/", "class=\"leg warning\"");
+  const std::string metrics = GetPage(AdminPort(*by_default), "/metrics");
+  EXPECT_LT(ValueOf(metrics, alarm("warning")), -86400.0);
+  EXPECT_NEAR(ValueOf(metrics, alarm("critical")), -2.4 * 3600, 120);
+  EXPECT_GT(ValueOf(GetPage(AdminPort(*late), "/metrics"), alarm("critical")), 3600.0);
+
+  write(absl::Hours(13), absl::Hours(12));
+  const auto young = StartProxy(Mode::kOffload, backend->address(), {"--admin=127.0.0.1:0"});
+  WaitForPage(AdminPort(*young), "/", "class=\"leg fine\"");
+  EXPECT_THAT(young->log(), Not(HasSubstr("event=will_fail")));
+}
+
 TEST_F(AdminTest, ConnectionsThatCannotBeAcceptedAreLoggedAndCounted) {
   const auto backend = StartBackend(Mode::kOffload);
   const auto proxy = StartProxy(Mode::kOffload, backend->address(), {"--admin=127.0.0.1:0"},
@@ -349,6 +385,8 @@ TEST_F(AdminTest, InvalidFlagsAreReportedInASentence) {
   expect({"--admin=here"}, "--admin is wrong");
   expect({"--admin=127.0.0.1:0", "--probe_interval=0s"}, "--probe_interval must be above 0");
   expect({"--admin=127.0.0.1:0", "--probe_ca=/nowhere"}, "cannot read /nowhere");
+  expect({"--admin=127.0.0.1:0", "--warn_days=-1"}, "--warn_days must not be negative");
+  expect({"--admin=127.0.0.1:0", "--warn_part=2"}, "--warn_part has \"2\"");
   const RefusingPort held;
   expect({absl::StrCat("--admin=127.0.0.1:", held.port())}, "cannot serve HTTP on 127.0.0.1:");
 }
