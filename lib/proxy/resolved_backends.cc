@@ -118,6 +118,10 @@ class ResolvedBackends::Name {
 
   bool answered() const { return status_.condition != NameCondition::kAsked; }
 
+  bool is_used() const {
+    return absl::c_any_of(users_, [](const auto& user) { return !user->group.expired(); });
+  }
+
   NameStatus status() const {
     NameStatus status = status_;
     if (answered_at_.has_value()) status.answer_age = now() - *answered_at_;
@@ -134,10 +138,9 @@ class ResolvedBackends::Name {
   MonotonicTime now() const { return owner_.scheduler_.MonotonicNow(); }
   const ResolvedBackendsOptions& options() const { return owner_.options_; }
 
-  bool IsUsed() {
+  void DropUnused() {
     const auto unused = [](const std::shared_ptr<Group>& user) { return user->group.expired(); };
     users_.erase(std::remove_if(users_.begin(), users_.end(), unused), users_.end());
-    return !users_.empty();
   }
 
   void Ask() {
@@ -156,7 +159,8 @@ class ResolvedBackends::Name {
     limit_.reset();
     lookup_.reset();
     next_ = owner_.scheduler_.RunAfter(delay, [this] {
-      if (IsUsed()) return Ask();
+      DropUnused();
+      if (is_used()) return Ask();
       owner_.Forget(*target_);  // Destroys this.
     });
   }
@@ -187,8 +191,16 @@ class ResolvedBackends::Name {
         std::clamp(answer.ttl, options().shortest_ttl, options().longest_ttl);
     keep_until_ = now() + ttl + options().keep_after_failure;
     if (answer.coverage == ResolvedName::Coverage::kAll) keep_parts_until_ = keep_until_;
+    const size_t all = answer.addresses.size();
     Addresses addresses = Usable(std::move(answer.addresses));
     status_.condition = addresses.empty() ? NameCondition::kDenied : NameCondition::kCurrent;
+    if (addresses.empty()) {
+      status_.error =
+          *ToError(MakeError(ErrorCode::kNoBackend, Leg::kBack, Phase::kDial,
+                             absl::StrCat("none of the ", all,
+                                          " addresses that DNS has may be used: 0.0.0.0, [::], "
+                                          "port 0 and this proxy's own address are left out")));
+    }
     KeepOthers(answer.coverage, addresses);
     if (answer.coverage == ResolvedName::Coverage::kMoreToCome) return addresses;
     const bool is_part = answer.coverage == ResolvedName::Coverage::kPart;
@@ -367,7 +379,9 @@ void ResolvedBackends::CheckAnswered() {
 
 std::vector<NameStatus> ResolvedBackends::names() const {
   std::vector<NameStatus> names;
-  for (const auto& [text, name] : state_->names) names.push_back(name->status());
+  for (const auto& [text, name] : state_->names) {
+    if (name->is_used()) names.push_back(name->status());
+  }
   return names;
 }
 

@@ -264,6 +264,8 @@ TEST_F(ResolvedBackendsTest, AnAnswerOfUnusableAddressesIsADenial) {
   const Backends backends = Follow();
   EXPECT_THAT(Now(backends), IsEmpty());
   EXPECT_EQ(Status().condition, NameCondition::kDenied);
+  EXPECT_THAT(log.lines.back(),
+              HasSubstr("0 addresses; none of the 1 addresses that DNS has may be used"));
 }
 
 TEST_F(ResolvedBackendsTest, ServicesHavePrioritiesAndWeights) {
@@ -306,6 +308,7 @@ TEST_F(ResolvedBackendsTest, ListsShareGroupsAndNames) {
 TEST_F(ResolvedBackendsTest, ANameThatNobodyUsesIsForgotten) {
   resolver.Answer(kApi, {"192.0.2.1:443"}, absl::Seconds(60));
   { const Backends backends = Follow(); }
+  EXPECT_THAT(names->names(), IsEmpty()) << "at once";
   loop.RunFor(absl::Minutes(5));
   EXPECT_EQ(resolver.lookups(kApi), 1u);
   EXPECT_THAT(names->names(), IsEmpty());

@@ -123,7 +123,7 @@ class ResolvedBackends {
   /// call replaces an earlier one.
   void WhenAnswered(absl::AnyInvocable<void()> done);
 
-  /// Returns all names, sorted by their text.
+  /// Returns all names that a group in use has, sorted by their text.
   std::vector<NameStatus> names() const;
 
  private:
