@@ -107,16 +107,33 @@ BackendChooser::Candidates BackendChooser::OrderList(const List& list, const Bac
   return candidates;
 }
 
-// A backend that is new, or was ejected, begins where the others are: it has nothing to catch up.
+// A backend that is new, was ejected, or was away from the list, begins where the others are: it
+// has nothing to catch up.
 void BackendChooser::AlignTurns(absl::Span<Ranked> ranked) {
   uint16_t priority = UINT16_MAX;
   for (const Ranked& item : ranked) {
     if (!item.ejected) priority = std::min(priority, item.priority);
   }
-  uint64_t lowest = UINT64_MAX;
+  const auto counts = [priority](const Ranked& item) {
+    return !item.ejected && !item.is_new && item.priority == priority;
+  };
+  uint64_t highest = 0;
+  uint64_t step = 0;
+  bool in_turn = true;  // The turns alone decide.
   for (const Ranked& item : ranked) {
-    const bool counts = !item.ejected && !item.is_new && item.priority == priority;
-    if (counts) lowest = std::min(lowest, item.backend.turn);
+    if (!counts(item)) continue;
+    highest = std::max(highest, item.backend.turn);
+    step = std::max(step, Stride(item.backend.weight));
+    in_turn = in_turn && item.rank == 0;
+  }
+  uint64_t lowest = UINT64_MAX;
+  for (Ranked& item : ranked) {
+    if (!counts(item)) continue;
+    // Of those that were there all the time, none is behind another by more than one step.
+    if (in_turn && item.backend.turn + step < highest) {
+      item.backend.turn = uses_[item.backend.endpoint].turn = highest - step;
+    }
+    lowest = std::min(lowest, item.backend.turn);
   }
   if (lowest == UINT64_MAX || lowest == 0) return;
   for (Ranked& item : ranked) {

@@ -142,6 +142,18 @@ TEST_F(GroupChoiceTest, ANewBackendCatchesNothingUp) {
   EXPECT_THAT(Choose(30), ElementsAre(Pair(1, 10), Pair(2, 10), Pair(3, 10)));
 }
 
+TEST_F(GroupChoiceTest, ABackendThatWasAwayCatchesNothingUp) {
+  Use({{At(1), nullptr}, {At(2), nullptr}, {At(3), nullptr, 0, 4 * kUnitWeight}});
+  Choose(60);
+  Use({{At(1), nullptr}});
+  Choose(100);
+  Use({{At(1), nullptr}, {At(2), nullptr}, {At(3), nullptr, 0, 4 * kUnitWeight}});
+  const auto counts = Choose(60);
+  EXPECT_NEAR(counts.at(1), 10, 2);
+  EXPECT_NEAR(counts.at(2), 10, 2);
+  EXPECT_NEAR(counts.at(3), 40, 4);
+}
+
 TEST_F(GroupChoiceTest, ABackendThatWasEjectedCatchesNothingUp) {
   Use({{At(1), nullptr}, {At(2), nullptr}, {At(3), nullptr}});
   Choose(30);
