@@ -262,6 +262,8 @@ trestle_library(watch
     include/trestle/watch/certificate_monitor.h
     include/trestle/watch/certificate_sightings.h
     include/trestle/watch/expiry_alarms.h
+    include/trestle/watch/health_check.h
+    include/trestle/watch/health_checker.h
     include/trestle/watch/leg_probe.h
     include/trestle/watch/probe_findings.h
     include/trestle/watch/probe_queue.h
@@ -273,6 +275,8 @@ trestle_library(watch
     lib/watch/chain_ends.cc
     lib/watch/certificate_sightings.cc
     lib/watch/expiry_alarms.cc
+    lib/watch/health_check.cc
+    lib/watch/health_checker.cc
     lib/watch/leg_probe.cc
     lib/watch/probe_findings.cc
     lib/watch/probe_queue.cc

@@ -103,6 +103,8 @@
 #include "trestle/watch/certificate_monitor.h"
 #include "trestle/watch/certificate_sightings.h"
 #include "trestle/watch/expiry_alarms.h"
+#include "trestle/watch/health_check.h"
+#include "trestle/watch/health_checker.h"
 #include "trestle/watch/leg_probe.h"
 #include "trestle/watch/probe_findings.h"
 #include "trestle/watch/probe_queue.h"
