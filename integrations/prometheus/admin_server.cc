@@ -36,6 +36,16 @@ void AdminServer::SetFindings(std::vector<Finding> findings) {
   findings_ = std::move(findings);
 }
 
+void AdminServer::SetHealth(std::vector<HealthStatus> backends) {
+  absl::MutexLock lock(&mutex_);
+  health_ = std::move(backends);
+}
+
+void AdminServer::SetNames(std::vector<NameStatus> names) {
+  absl::MutexLock lock(&mutex_);
+  names_ = std::move(names);
+}
+
 void AdminServer::SetNotReady(std::string why) {
   absl::MutexLock lock(&mutex_);
   not_ready_ = std::move(why);
@@ -56,6 +66,8 @@ LegsView AdminServer::View() const {
   view.routes = routes_;
   view.pools = pools_;
   view.findings = findings_;
+  view.health = health_;
+  view.names = names_;
   return view;
 }
 

@@ -18,6 +18,8 @@
 #include "integrations/prometheus/proxy_metrics.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/pki/finding.h"
+#include "trestle/proxy/resolved_backends.h"
+#include "trestle/watch/health_checker.h"
 
 namespace trestle {
 
@@ -57,6 +59,12 @@ class AdminServer {
   /// Thread-safe.
   void SetFindings(std::vector<Finding> findings) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  /// Replaces the names of backends on the page and in /legs. Thread-safe.
+  void SetNames(std::vector<NameStatus> names) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  /// Replaces the health of backends on the page and in /legs. Thread-safe.
+  void SetHealth(std::vector<HealthStatus> backends) ABSL_LOCKS_EXCLUDED(mutex_);
+
   const Endpoint& endpoint() const { return pages_->endpoint(); }
 
  private:
@@ -74,6 +82,8 @@ class AdminServer {
   std::vector<RouteLegs> routes_ ABSL_GUARDED_BY(mutex_);
   std::vector<PoolLegs> pools_ ABSL_GUARDED_BY(mutex_);
   std::vector<Finding> findings_ ABSL_GUARDED_BY(mutex_);
+  std::vector<HealthStatus> health_ ABSL_GUARDED_BY(mutex_);
+  std::vector<NameStatus> names_ ABSL_GUARDED_BY(mutex_);
   std::string not_ready_ ABSL_GUARDED_BY(mutex_) = "starting";  // Empty: ready.
   std::atomic<bool> draining_ = false;
   std::unique_ptr<PageServer> pages_;  // Last: its thread uses the others.

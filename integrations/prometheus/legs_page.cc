@@ -217,10 +217,17 @@ std::string LegHtml(const CertificateStatus& status, absl::Time now) {
       "</div>");
 }
 
-std::string EndpointsText(const RouteLegs& route) {
-  return absl::StrJoin(route.backends, ", ", [](std::string* out, const Endpoint& endpoint) {
+std::string EndpointsText(const std::vector<Endpoint>& endpoints) {
+  return absl::StrJoin(endpoints, ", ", [](std::string* out, const Endpoint& endpoint) {
     absl::StrAppend(out, endpoint.ToString());
   });
+}
+
+std::string BackendsText(const RouteLegs& route) {
+  const std::string addresses =
+      route.backends.empty() ? "no address" : EndpointsText(route.backends);
+  if (route.names.empty()) return addresses;
+  return absl::StrCat(addresses, " (", absl::StrJoin(route.names, ", "), ")");
 }
 
 std::string RowHtml(const Row& row, const LegsView& view, absl::Time now) {
@@ -236,7 +243,7 @@ std::string RowHtml(const Row& row, const LegsView& view, absl::Time now) {
     if (mode == ProxyMode::kPassthrough) front = "the backend’s, passed through";
     if (back.empty()) {
       back = absl::StrCat(mode == ProxyMode::kOffload ? "clear text" : "not watched", "<br><small>",
-                          EndpointsText(*row.route), "</small>");
+                          BackendsText(*row.route), "</small>");
     }
   }
   return absl::StrCat("<tr><td>", route, "</td><td>", front, "</td><td>", back, "</td></tr>\n");
@@ -296,11 +303,86 @@ Json LegJson(const CertificateStatus& status, absl::Time now) {
 Json RouteJson(const Row& row) {
   Json backends = Json::array();
   for (const Endpoint& endpoint : row.route->backends) backends.push_back(endpoint.ToString());
-  return {{"name", row.route->name},
-          {"mode", std::string(EnumName(row.route->mode))},
-          {"backends", backends},
-          {"front", row.front},
-          {"back", row.back}};
+  Json route = {{"name", row.route->name},
+                {"mode", std::string(EnumName(row.route->mode))},
+                {"backends", backends},
+                {"front", row.front},
+                {"back", row.back}};
+  if (!row.route->names.empty()) route["names"] = row.route->names;
+  return route;
+}
+
+std::string HealthHtml(const std::vector<HealthStatus>& backends) {
+  std::string html =
+      "<h2>Health of backends</h2>\n<table>\n<tr><th>Backend</th><th>State</th>"
+      "<th>Checks</th></tr>\n";
+  for (const HealthStatus& backend : backends) {
+    const std::string& name = backend.server_name.empty() ? backend.name : backend.server_name;
+    const absl::Duration age = absl::Trunc(backend.state_age, absl::Seconds(1));
+    absl::StrAppend(
+        &html, "<tr><td>", Escaped(backend.endpoint.ToString()), "<br><small>", Escaped(name),
+        "</small></td><td>", EnumName(backend.state), " for ", absl::FormatDuration(age),
+        backend.error.has_value() ? absl::StrCat("<br><b>", Escaped(backend.error->detail), "</b>")
+                                  : "",
+        "</td><td>", EnumName(backend.kind), ", ", backend.checks, ", ", backend.failures,
+        " failed, ", backend.changes, " changes<br><small>the last one took ",
+        absl::FormatDuration(absl::Trunc(backend.took, absl::Microseconds(10))),
+        "</small></td></tr>\n");
+  }
+  return absl::StrCat(html, "</table>\n");
+}
+
+Json HealthJson(const HealthStatus& backend) {
+  Json error = nullptr;
+  if (backend.error.has_value()) error = backend.error->detail;
+  return {{"backend", backend.endpoint.ToString()},
+          {"name", backend.name},
+          {"server_name", backend.server_name},
+          {"check", std::string(EnumName(backend.kind))},
+          {"state", std::string(EnumName(backend.state))},
+          {"state_age_seconds", absl::ToDoubleSeconds(backend.state_age)},
+          {"checks", backend.checks},
+          {"failures", backend.failures},
+          {"changes", backend.changes},
+          {"took_seconds", absl::ToDoubleSeconds(backend.took)},
+          {"error", error}};
+}
+
+std::string NamesHtml(const std::vector<NameStatus>& names) {
+  std::string html =
+      "<h2>Names of backends</h2>\n<table>\n<tr><th>Name</th><th>Addresses</th>"
+      "<th>Look-ups</th></tr>\n";
+  for (const NameStatus& name : names) {
+    const bool known = !name.endpoints.empty();
+    absl::StrAppend(
+        &html, "<tr><td>", Escaped(name.target.ToString()), "<br><small>", EnumName(name.condition),
+        "</small></td><td>", known ? EndpointsText(name.endpoints) : "none",
+        name.error.has_value() ? absl::StrCat("<br><b>", Escaped(name.error->detail), "</b>") : "",
+        "</td><td>", name.lookups, ", ", name.failures, " without an answer, ", name.changes,
+        " changes",
+        known ? absl::StrCat("<br><small>answered ",
+                             absl::FormatDuration(absl::Trunc(name.answer_age, absl::Seconds(1))),
+                             " ago</small>")
+              : "",
+        "</td></tr>\n");
+  }
+  return absl::StrCat(html, "</table>\n");
+}
+
+Json NameJson(const NameStatus& name) {
+  Json addresses = Json::array();
+  for (const Endpoint& endpoint : name.endpoints) addresses.push_back(endpoint.ToString());
+  Json error = nullptr;
+  if (name.error.has_value()) error = name.error->detail;
+  return {{"name", name.target.ToString()},
+          {"condition", std::string(EnumName(name.condition))},
+          {"addresses", addresses},
+          {"answer_age_seconds", absl::ToDoubleSeconds(name.answer_age)},
+          {"lookups", name.lookups},
+          {"failures", name.failures},
+          {"changes", name.changes},
+          {"refused", name.refused},
+          {"error", error}};
 }
 
 std::string EchHtml(const EchCounts& counts) {
@@ -366,6 +448,8 @@ std::string LegsPage(const LegsView& view, absl::Time now) {
           : absl::StrCat("<p class=\"leg ", EnumName(WorstOf(view.findings)),
                          "\">The configuration", FindingsHtml(view.findings), "</p>\n"),
       "<table>\n<tr><th>Route</th><th>Front leg</th><th>Back leg</th></tr>\n", text, "</table>\n",
+      view.health.empty() ? "" : HealthHtml(view.health),
+      view.names.empty() ? "" : NamesHtml(view.names),
       view.ech.has_value() ? EchHtml(*view.ech) : "",
       view.pools.empty() ? "" : PoolsHtml(view.pools), "</body></html>\n");
 }
@@ -381,6 +465,10 @@ std::string LegsJson(const LegsView& view, absl::Time now) {
   document["findings"] = FindingsJson(view.findings);
   if (view.ech.has_value()) document["ech"] = EchJson(*view.ech);
   for (const PoolLegs& pool : view.pools) document["pools"].push_back(PoolJson(pool));
+  for (const HealthStatus& backend : view.health) {
+    document["health"].push_back(HealthJson(backend));
+  }
+  for (const NameStatus& name : view.names) document["names"].push_back(NameJson(name));
   return document.dump(2, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace) + "\n";
 }
 

@@ -11,8 +11,10 @@
 #include "trestle/base/endpoint.h"
 #include "trestle/pki/finding.h"
 #include "trestle/proxy/observer.h"
+#include "trestle/proxy/resolved_backends.h"
 #include "trestle/tls/ech_key_opener.h"
 #include "trestle/watch/certificate_monitor.h"
+#include "trestle/watch/health_checker.h"
 
 namespace trestle {
 
@@ -20,9 +22,10 @@ namespace trestle {
 struct RouteLegs {
   std::string name;  ///< A pattern of server names; empty for any.
   ProxyMode mode = ProxyMode::kOffload;
-  std::vector<Endpoint> backends;
+  std::vector<Endpoint> backends;  ///< As they are now, those of names included.
   std::string
       back_name;  ///< The name under which the backends' certificates are watched; may be empty.
+  std::vector<std::string> names = {};  ///< Configured names of backends: "api.internal:443".
 };
 
 /// The kept connections to one backend, of all threads.
@@ -38,15 +41,18 @@ struct PoolLegs {
 struct LegsView {
   std::vector<RouteLegs> routes;
   std::vector<CertificateStatus> certificates;
-  std::optional<EchCounts> ech = {};   ///< Empty if routers open no encrypted hellos.
-  std::vector<PoolLegs> pools = {};    ///< Of an HTTP gateway.
-  std::vector<Finding> findings = {};  ///< About no single certificate.
+  std::optional<EchCounts> ech = {};      ///< Empty if routers open no encrypted hellos.
+  std::vector<PoolLegs> pools = {};       ///< Of an HTTP gateway.
+  std::vector<Finding> findings = {};     ///< About no single certificate.
+  std::vector<HealthStatus> health = {};  ///< Health checks of backends.
+  std::vector<NameStatus> names = {};     ///< Names of backends, and what DNS says of them.
 };
 
 /// Returns an HTML page. It shows each route with its two legs side by side, their remaining days,
 /// their chains, findings and last failures, the earliest expiry first. Certificates without a
-/// route follow in the same form, then the counts of encrypted hellos and the pools. The page loads
-/// nothing and runs nothing; text from certificates is escaped.
+/// route follow in the same form. Then come the health and the names of backends, the counts of
+/// encrypted hellos, and the pools. The page loads nothing and runs nothing; text from certificates
+/// is escaped.
 std::string LegsPage(const LegsView& view, absl::Time now);
 
 /// Returns the same as JSON, in this form:
@@ -55,10 +61,12 @@ std::string LegsPage(const LegsView& view, absl::Time now);
 ///      "legs": [{"leg", "name", "source", "endpoint", …}],
 ///      "ech": {"configs": [{"config_id", …}], "no_key", …},
 ///      "pools": [{"scheme", "backend", "name", "connections", "idle", "waiting"}],
-///      "findings": [{"severity", "code", "text", "advice"}]}
+///      "findings": [{"severity", "code", "text", "advice"}],
+///      "names": [{"name", "condition", "addresses", …}],
+///      "health": [{"backend", "state", …}]}
 ///
 /// "front" and "back" are indexes into "legs". "ech" is missing where routers open no hellos,
-/// "pools" without any.
+/// "pools", "names" and "health" without any.
 std::string LegsJson(const LegsView& view, absl::Time now);
 
 }  // namespace trestle

@@ -100,6 +100,54 @@ TEST_F(LegsPageTest, AnOwnCertificateOfTheBackLegHasARowOfItsOwn) {
   EXPECT_THAT(LegsPage(view, now_), HasSubstr("proxy.test<br><small>own"));
 }
 
+TEST_F(LegsPageTest, NamesOfBackendsAreShownWithWhatDnsSays) {
+  LegsView view;
+  view.routes = {{"", ProxyMode::kOffload, {}, "", {"api.internal:443"}}};
+  NameStatus& name = view.names.emplace_back();
+  name.target = *NamedTarget::Parse("api.internal:443");
+  name.condition = NameCondition::kDenied;
+  name.lookups = 7;
+  name.error = ToError(MakeError(ErrorCode::kNoBackend, Leg::kBack, Phase::kDial, "no <address>"));
+  EXPECT_THAT(LegsPage(view, now_),
+              AllOf(HasSubstr("no address (api.internal:443)"), HasSubstr("<small>denied</small>"),
+                    HasSubstr("<td>none<br><b>no &lt;address&gt;</b></td><td>7, 0 without")));
+  name.condition = NameCondition::kCurrent;
+  name.endpoints = view.routes[0].backends = {*Endpoint::Parse("192.0.2.1:443")};
+  name.error.reset();
+  name.answer_age = absl::Milliseconds(61'900);
+  EXPECT_THAT(LegsPage(view, now_),
+              AllOf(HasSubstr("192.0.2.1:443 (api.internal:443)"), HasSubstr("answered 1m1s ago")));
+  const Json json = Json::parse(LegsJson(view, now_));
+  EXPECT_EQ(json.at("routes")[0].at("names"), Json::array({"api.internal:443"}));
+  EXPECT_EQ(json.at("names"), Json::parse(R"([{"name": "api.internal:443", "condition": "current",
+      "addresses": ["192.0.2.1:443"], "answer_age_seconds": 61.9, "lookups": 7, "failures": 0,
+      "changes": 0, "refused": 0, "error": null}])"));
+}
+
+TEST_F(LegsPageTest, HealthOfBackendsIsShown) {
+  LegsView view;
+  HealthStatus& backend = view.health.emplace_back();
+  backend.endpoint = *Endpoint::Parse("192.0.2.1:443");
+  backend.kind = HealthCheckKind::kHttp;
+  backend.name = "api.internal:443";
+  backend.server_name = "api.internal";
+  backend.state = HealthState::kDown;
+  backend.state_age = absl::Milliseconds(61'900);
+  backend.checks = 9;
+  backend.failures = 4;
+  backend.changes = 1;
+  backend.took = absl::Milliseconds(30);
+  backend.error = ToError(MakeError(ErrorCode::kProtocol, Leg::kBack, Phase::kRelay, "<503>"));
+  EXPECT_THAT(LegsPage(view, now_),
+              AllOf(HasSubstr("192.0.2.1:443<br><small>api.internal</small>"),
+                    HasSubstr("down for 1m1s<br><b>&lt;503&gt;</b>"),
+                    HasSubstr("http, 9, 4 failed, 1 changes"), HasSubstr("took 30ms")));
+  EXPECT_EQ(Json::parse(LegsJson(view, now_)).at("health"),
+            Json::parse(R"([{"backend": "192.0.2.1:443", "name": "api.internal:443",
+      "server_name": "api.internal", "check": "http", "state": "down", "state_age_seconds": 61.9,
+      "checks": 9, "failures": 4, "changes": 1, "took_seconds": 0.03, "error": "<503>"}])"));
+}
+
 TEST_F(LegsPageTest, ThePageHasBothLegsOfEachRouteSideBySide) {
   const Endpoint one = *Endpoint::Parse("192.0.2.1:443");
   const Endpoint other = *Endpoint::Parse("192.0.2.2:443");

@@ -16,7 +16,9 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "integrations/prometheus/gateway_metrics.h"
+#include "integrations/prometheus/health_metrics.h"
 #include "integrations/prometheus/legs_page.h"
+#include "integrations/prometheus/name_metrics.h"
 #include "integrations/prometheus/proxy_metrics.h"
 #include "nlohmann/json.hpp"
 #include "tests/e2e/process.h"
@@ -71,6 +73,16 @@ TEST_F(MonitoringFilesTest, TheDocumentsUseExistingNames) {
   gateway->NewObserver(nullptr)->OnRequest(request);
   gateway->SetPools(0, {BackendTargetStats()});
   metrics_.Add(gateway);
+  const auto names = std::make_shared<NameMetrics>();
+  NameStatus name;
+  name.endpoints = {*Endpoint::Parse("192.0.2.1:443")};
+  names->SetNames({name});
+  metrics_.Add(names);
+  const auto health = std::make_shared<HealthMetrics>();
+  HealthStatus backend;
+  backend.state = HealthState::kUp;
+  health->SetBackends({backend});
+  metrics_.Add(health);
   CertificateStatus certificate = Certificate("a.test", kDay, kDay);
   certificate.chain[0].not_before = now_ - kDay;
   certificate.failure->subject = certificate.chain[0].subject;
