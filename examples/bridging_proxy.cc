@@ -11,6 +11,8 @@
 #include "absl/status/statusor.h"
 #include "examples/support/admin.h"
 #include "examples/support/back_tls.h"
+#include "examples/support/backend_checks.h"
+#include "examples/support/backend_names.h"
 #include "examples/support/capture.h"
 #include "examples/support/check_flag.h"
 #include "examples/support/config_check.h"
@@ -22,16 +24,20 @@
 #include "examples/support/proxy_flags.h"
 #include "examples/support/proxy_host.h"
 #include "examples/support/tls_legs.h"
+#include "trestle/linux/epoll_loop.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_bridge.h"
 
 ABSL_FLAG(bool, eager_alpn, false,
           "lets the backend choose among --alpn: the answer to the client's hello waits for it");
-ABSL_FLAG(std::string, backend, "",
-          "IP:PORT or unix:PATH of the backend, which speaks TLS; or give --http_routes. Several, "
-          "joined by +, are used in turn; if one fails, the next is tried");
+ABSL_FLAG(
+    std::string, backend, "",
+    "IP:PORT, HOST:PORT, unix:PATH, or a service (_https._tcp.api.internal), that speaks TLS; "
+    "or give --http_routes. Several, joined by +, are used in turn; if one fails, the next is "
+    "tried. A name is each of its addresses (docs/backends.md)");
 ABSL_FLAG(std::string, backend_name, "",
-          "name to send to the backend as SNI, which its certificate must match");
+          "name to send to the backend as SNI, which its certificate must match. Backends by name "
+          "need none: theirs is the default");
 ABSL_FLAG(bool, copy_server_name, false,
           "sends the client's server name instead of --backend_name, which is then for clients "
           "without one");
@@ -56,7 +62,6 @@ trestle::TlsBridgeOptions OptionsFromFlags() {
   trestle::TlsBridgeOptions options;
   options.copy_server_name = absl::GetFlag(FLAGS_copy_server_name);
   options.backend_name = absl::GetFlag(FLAGS_backend_name);
-  if (!options.copy_server_name) OrExit(RequiredFlag("backend_name", options.backend_name));
   options.backend_verify_name = absl::GetFlag(FLAGS_backend_verify_name);
   options.eager_alpn.enabled = absl::GetFlag(FLAGS_eager_alpn);
   if (!absl::GetFlag(FLAGS_backend_resumption)) options.back_sessions.max_sessions = 0;
@@ -70,30 +75,44 @@ int main(int argc, char** argv) {
   using namespace trestle::examples;
   ParseCommandLine(argc, argv, kUsage);
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
+  const std::unique_ptr<EpollLoop> loop = OrExit(EpollLoop::Create());
+  ProxyHost host(host_options, *loop);
+  const std::unique_ptr<BackendNames> names =
+      OrExit(BackendNames::FromFlags(*loop, host_options.check_only));
+  names->Refuse([&host](const Endpoint& address) { return host.IsItself(address); });
   const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
-  const HttpFlags http = OrExit(HttpFromFlags());
-  const std::string backend_name = OptionsFromFlags().backend_name;
-  const std::vector<HttpRoute> routes = OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend)));
+  const std::unique_ptr<BackendChecks> checks =
+      OrExit(BackendChecks::FromFlags(*loop, *names, connection_options.proxy_protocol_to_backend));
+  const std::string backend_name = absl::GetFlag(FLAGS_backend_name);
+  const std::string verify_name = absl::GetFlag(FLAGS_backend_verify_name);
+  const bool by_client = absl::GetFlag(FLAGS_copy_server_name);
+  const CheckedLeg leg = {ProxyMode::kBridge, backend_name, verify_name,
+                          by_client && backend_name.empty()};
+  const HttpFlags http = OrExit(HttpFromFlags(*checks, leg));
+  const std::vector<HttpRoute> routes =
+      OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend), *checks, leg));
+  if (!by_client) OrExit(CheckBackNames(routes, backend_name));
 
-  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(FrontProtocols(http)));
+  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(*names, FrontProtocols(http)));
   OrExit(CheckHttp2(http, front->config()->options()));
   const std::unique_ptr<BackTls> back = OrExit(BackTls::FromFlags());
+  checks->UseBridgeTls([&back] { return back->config(); });
 
   const auto watched = [&]() -> absl::StatusOr<Watched> {
     Watched watched;
     WatchFront(*front, watched);
-    const absl::Status added = WatchBridges(
-        LegsOf(routes, ProxyMode::kBridge), connection_options.proxy_protocol_to_backend,
-        {backend_name, absl::GetFlag(FLAGS_backend_verify_name)}, *back, watched);
+    const absl::Status added =
+        WatchBridges(routes, *checks, connection_options.proxy_protocol_to_backend,
+                     {backend_name, verify_name, by_client}, *back, watched);
     if (!added.ok()) return added;
     return watched;
   };
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched));
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *names, *checks));
 
   const std::unique_ptr<Capture> capture = OrExit(CaptureFromFlags());
-  ProxyHost host(host_options);
   host.SetWatcher(admin.get());
   ServeTls(host, *front, back.get(), 1);
+  names->WaitForAnswers();
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(routes, listener); };
@@ -110,5 +129,6 @@ int main(int argc, char** argv) {
     options.dangerous_unread_http2 = UnreadHttp2Allowed();
     return Alone(TlsBridge::Create(scheduler, dialer, std::move(options), observer));
   }));
-  return CheckOnly() ? ReportCheck(host_options.ListenText(), OrExit(watched())) : EXIT_SUCCESS;
+  if (!CheckOnly()) return EXIT_SUCCESS;
+  return ReportCheck(host_options.ListenText(), OrExit(watched()), *names);
 }

@@ -9,11 +9,14 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "examples/support/admin.h"
 #include "examples/support/back_tls.h"
+#include "examples/support/backend_checks.h"
+#include "examples/support/backend_names.h"
 #include "examples/support/check_flag.h"
 #include "examples/support/config_check.h"
 #include "examples/support/connection_flags.h"
@@ -33,6 +36,7 @@
 #include "integrations/modsecurity/modsecurity_guard.h"
 #include "integrations/prometheus/gateway_metrics.h"
 #include "trestle/io/scheduler.h"
+#include "trestle/linux/epoll_loop.h"
 #include "trestle/linux/thread_pool.h"
 #include "trestle/proxy/tls_terminator.h"
 
@@ -142,21 +146,24 @@ class Gateways {
   std::vector<std::pair<trestle::Scheduler*, HttpGateway*>> gateways_;
 };
 
-absl::StatusOr<std::shared_ptr<const GatewayRoutes>> LoadRoutes(bool has_back_tls) {
-  auto routes = trestle::examples::GatewayRoutesFromFlags();
+absl::StatusOr<std::shared_ptr<const GatewayRoutes>> LoadRoutes(
+    bool has_back_tls, trestle::examples::BackendChecks& checks) {
+  auto routes = trestle::examples::GatewayRoutesFromFlags(checks);
   if (routes.ok() && (*routes)->needs_tls() && !has_back_tls) {
     return trestle::examples::FlagError("backend_ca", "is required for https:// backends");
   }
   return routes;
 }
 
-std::vector<trestle::RouteLegs> LegsOf(const GatewayRoutes& routes) {
+std::vector<trestle::RouteLegs> LegsOf(const GatewayRoutes& routes,
+                                       const trestle::examples::BackendChecks& checks) {
   std::vector<trestle::RouteLegs> legs;
   for (const std::shared_ptr<const GatewayRoute>& route : routes.routes()) {
     if (route->redirect.has_value()) continue;
     const bool tls = route->scheme == trestle::BackendScheme::kHttps;
-    legs.push_back({route->host, tls ? trestle::ProxyMode::kBridge : trestle::ProxyMode::kOffload,
-                    route->backends.endpoints, route->backend_name});
+    legs.push_back(trestle::examples::LegsTo(
+        checks, route->host, tls ? trestle::ProxyMode::kBridge : trestle::ProxyMode::kOffload,
+        route->backends, route->backend_name));
   }
   return legs;
 }
@@ -180,16 +187,24 @@ int main(int argc, char** argv) {
   using namespace trestle::examples;
   ParseCommandLine(argc, argv, kUsage);
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
+  const std::unique_ptr<EpollLoop> loop = OrExit(EpollLoop::Create());
+  ProxyHost host(host_options, *loop);
+  const std::unique_ptr<BackendNames> names =
+      OrExit(BackendNames::FromFlags(*loop, host_options.check_only));
+  names->Refuse([&host](const Endpoint& address) { return host.IsItself(address); });
   const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
+  const std::unique_ptr<BackendChecks> checks =
+      OrExit(BackendChecks::FromFlags(*loop, *names, connection_options.proxy_protocol_to_backend));
   const GatewayFlags flags = OrExit(GatewayFromFlags(host_options.threads));
   if (UnreadHttp2Allowed()) {
     OrExit(FlagError("dangerous_unread_http2", "has no use here: all requests are read"));
   }
-  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags({"h2", "http/1.1"}));
+  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(*names, {"h2", "http/1.1"}));
   const auto& clients = front->config()->options().client_authentication;
   const bool differs = clients != nullptr && clients->differs_by_name();
   const std::unique_ptr<BackTls> back = OrExit(OptionalBackTls());
-  auto routes = OrExit(LoadRoutes(back != nullptr));
+  checks->UseBridgeTls([&back] { return back->config(); });
+  auto routes = OrExit(LoadRoutes(back != nullptr, *checks));
   const auto back_config = [&]() -> std::shared_ptr<const ClientTlsConfig> {
     return back != nullptr ? back->config() : nullptr;
   };
@@ -197,11 +212,11 @@ int main(int argc, char** argv) {
   const auto watched = [&]() -> absl::StatusOr<Watched> {
     Watched watched;
     WatchFront(*front, watched);
-    watched.routes = LegsOf(*routes);
+    watched.routes = LegsOf(*routes, *checks);
     watched.back_tls = back_config();
     return watched;
   };
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched));
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *names, *checks));
 
   const std::unique_ptr<Waf> waf = OrExit(Waf::FromFlags());
   AlsoReloaded rules;
@@ -213,28 +228,31 @@ int main(int argc, char** argv) {
   if (admin != nullptr) admin->Add(metrics, [metrics] { return metrics->pools(); });
   Gateways gateways;
   AlsoReloaded reload;
-  auto loaded = routes;
+  absl::StatusOr<std::shared_ptr<const GatewayRoutes>> loaded = routes;
   reload.files = RoutesFiles();
   reload.files.insert(reload.files.end(), rules.files.begin(), rules.files.end());
+  // New names have their addresses before the routes are used.
+  reload.prepare = [&](absl::AnyInvocable<void()> go) {
+    loaded = LoadRoutes(back != nullptr, *checks);
+    names->WhenAnswered(std::move(go));
+  };
   reload.load = [&] {
-    auto read = LoadRoutes(back != nullptr);
-    if (!read.ok()) return read.status();
-    loaded = *std::move(read);
+    if (!loaded.ok()) return loaded.status();
     return rules.load ? rules.load() : absl::OkStatus();
   };
   reload.use = [&] {
-    routes = loaded;
+    routes = *loaded;
     gateways.Use(routes, back_config());
     return absl::StrCat(routes->routes().size(), " routes", rules.use ? "; " : "",
                         rules.use ? rules.use() : "");
   };
 
-  ProxyHost host(host_options);
   host.SetWatcher(admin.get());
   WorkerPartFactory redirect =
       OrExit(RedirectPart::FactoryFromFlags(connection_options.limiter, requests));
   if (redirect) host.SetWorkerPart(std::move(redirect));
   ServeTls(host, *front, back.get(), 0, std::move(reload));
+  names->WaitForAnswers();
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return LeadsToAny(*routes, listener); };
@@ -261,5 +279,6 @@ int main(int argc, char** argv) {
     host.Keep(std::move(part));
     return Alone(TlsTerminator::Create(scheduler, dialer, std::move(terminator), observer));
   }));
-  return CheckOnly() ? ReportCheck(host_options.ListenText(), OrExit(watched())) : EXIT_SUCCESS;
+  if (!CheckOnly()) return EXIT_SUCCESS;
+  return ReportCheck(host_options.ListenText(), OrExit(watched()), *names);
 }

@@ -16,6 +16,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "examples/support/backend_names.h"
 #include "examples/support/front_tls.h"
 #include "examples/support/key_uris.h"
 #include "examples/support/log.h"
@@ -157,6 +158,9 @@ absl::Status Serve() {
       SigningServer::Create(**loop, std::move(options), audit);
   if (!server.ok()) return server.status();
 
+  const absl::StatusOr<std::unique_ptr<BackendNames>> names = BackendNames::FromFlags(**loop);
+  if (!names.ok()) return names.status();
+
   // With TLS, the certificates name the clients; else the system does.
   TcpDialer no_dialer(**loop);
   std::unique_ptr<FrontTls> front;
@@ -166,7 +170,7 @@ absl::Status Serve() {
     absl::StatusOr<std::string> client_ca =
         RequiredFlag("client_ca", absl::GetFlag(FLAGS_client_ca));
     if (!client_ca.ok()) return client_ca.status();
-    absl::StatusOr<std::unique_ptr<FrontTls>> tls = FrontTls::FromFlags();
+    absl::StatusOr<std::unique_ptr<FrontTls>> tls = FrontTls::FromFlags(**names);
     if (!tls.ok()) return tls.status();
     front = *std::move(tls);
     TlsTerminatorOptions tls_options;

@@ -26,10 +26,12 @@
 #include "examples/leg_probe/leg_json.h"
 #include "examples/leg_probe/leg_table.h"
 #include "examples/leg_probe/legs.h"
+#include "examples/support/backend_names.h"
 #include "examples/support/expiry_flags.h"
 #include "examples/support/help_text.h"
 #include "examples/support/program.h"
 #include "examples/support/public_roots.h"
+#include "trestle/base/error.h"
 #include "trestle/linux/epoll_loop.h"
 #include "trestle/linux/file.h"
 #include "trestle/linux/signal_watcher.h"
@@ -41,7 +43,8 @@
 
 ABSL_FLAG(std::string, front, "",
           "IP:PORT,NAME of the proxy; more names after further commas; without a name, no SNI is "
-          "sent and the certificate must match the address");
+          "sent and the certificate must match the address. HOST:PORT or a service "
+          "(_https._tcp.api.internal) is each of its addresses, and the default of NAME");
 ABSL_FLAG(std::string, back, "", "IP:PORT,NAME of the backend, as --front");
 ABSL_FLAG(std::string, legs_file, "",
           "file with one route per line: [LABEL] front=IP:PORT,NAME back=IP:PORT,NAME. Each leg "
@@ -204,12 +207,14 @@ void AddClientFindings(const LegProbeConfig& config, absl::Time now,
 // Runs rounds of probes and prints what each found.
 class Rounds {
  public:
-  Rounds(EpollLoop& loop, Dialer& dialer, std::vector<LegToProbe> legs, FindingOptions options)
+  Rounds(EpollLoop& loop, Dialer& dialer, const BackendNames& names, std::vector<LegToProbe> legs,
+         FindingOptions options)
       : loop_(loop),
-        legs_(std::move(legs)),
+        names_(names),
+        configured_(std::move(legs)),
         prober_(loop, dialer, static_cast<size_t>(absl::GetFlag(FLAGS_concurrency))),
         interval_(absl::GetFlag(FLAGS_watch)),
-        progress_(isatty(STDERR_FILENO) && legs_.size() > 1),
+        progress_(isatty(STDERR_FILENO) && configured_.size() > 1),
         options_(options) {
     const std::string color = absl::GetFlag(FLAGS_color);
     colours_ = color == "always" || (color == "auto" && isatty(STDOUT_FILENO));
@@ -217,9 +222,14 @@ class Rounds {
 
   void Start() {
     round_start_ = loop_.MonotonicNow();
+    legs_ = LegsNow(configured_);
     results_.assign(legs_.size(), ProbedLeg());
     done_ = failed_ = 0;
     for (size_t i = 0; i < legs_.size(); ++i) {
+      if (legs_[i].target.endpoint == Endpoint()) {
+        OnReport(i, WithoutAddress(legs_[i]));
+        continue;
+      }
       prober_.Probe(legs_[i].config, legs_[i].target,
                     [this, i](ProbeReport report) { OnReport(i, std::move(report)); });
     }
@@ -228,9 +238,26 @@ class Rounds {
   int exit_status() const { return exit_status_; }
 
  private:
+  // The report about a name that has no address now.
+  ProbeReport WithoutAddress(const LegToProbe& leg) const {
+    ProbeReport report;
+    report.target = leg.target;
+    report.started = loop_.Now();
+    report.started_moment = loop_.MonotonicNow();
+    std::string why = "DNS gave no answer";
+    for (const NameStatus& name : names_.names()) {
+      const bool is_it = name.target == leg.named.names.front();
+      if (is_it && name.error.has_value()) why = name.error->detail;
+    }
+    report.status = MakeError(ErrorCode::kNoBackend, leg.leg, Phase::kDial,
+                              absl::StrCat(leg.name(), " has no address: ", why));
+    return report;
+  }
+
   void OnReport(size_t index, ProbeReport report) {
     ProbedLeg& result = results_[index];
     result.route = legs_[index].route;
+    result.name = legs_[index].name();
     result.leg = legs_[index].leg;
     result.findings = FindingsOf(report, loop_.Now(), options_);
     AddClientFindings(*legs_[index].config, loop_.Now(), result.findings);
@@ -280,7 +307,9 @@ class Rounds {
   }
 
   EpollLoop& loop_;
-  const std::vector<LegToProbe> legs_;
+  const BackendNames& names_;
+  const std::vector<LegToProbe> configured_;
+  std::vector<LegToProbe> legs_;  // Of the round.
   ProbeQueue prober_;
   const absl::Duration interval_;
   const bool progress_;
@@ -334,10 +363,16 @@ int Main(int argc, char** argv) {
   const absl::StatusOr<std::unique_ptr<EpollLoop>> loop = EpollLoop::Create();
   if (!loop.ok()) FailUsage(Sentence(loop.status()));
   TcpDialer dialer(**loop);
-  Rounds rounds(**loop, dialer, std::move(legs), options);
+  const auto names = BackendNames::FromFlags(**loop, /*quiet=*/true);
+  if (!names.ok()) FailUsage(Sentence(names.status()));
+  for (LegToProbe& leg : legs) {
+    if (absl::Status s = (*names)->Follow(leg.named); !s.ok()) FailUsage(Sentence(s));
+  }
+  Rounds rounds(**loop, dialer, **names, std::move(legs), options);
   const auto signals =
       SignalWatcher::Create(**loop, kSignals, [&loop](int /*signal*/) { (*loop)->Stop(); });
   if (!signals.ok()) FailUsage(Sentence(signals.status()));
+  (*names)->WaitForAnswers();
   rounds.Start();
   (*loop)->Run();
   return rounds.exit_status();

@@ -17,8 +17,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "examples/support/admin.h"
 #include "examples/support/back_tls.h"
+#include "examples/support/backend_checks.h"
+#include "examples/support/backend_names.h"
 #include "examples/support/check_flag.h"
 #include "examples/support/config_check.h"
 #include "examples/support/connection_flags.h"
@@ -30,6 +33,7 @@
 #include "examples/support/proxy_flags.h"
 #include "examples/support/proxy_host.h"
 #include "examples/support/tls_legs.h"
+#include "trestle/linux/epoll_loop.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/proxy/route_text.h"
@@ -39,7 +43,9 @@
 
 ABSL_FLAG(std::string, pass, "",
           "NAME=IP:PORT, comma-separated: backends that receive the TLS bytes unchanged; *.NAME "
-          "matches one more label, **.NAME one or more; several backends: NAME=IP:PORT+IP:PORT");
+          "matches one more label, **.NAME one or more; several backends: NAME=IP:PORT+IP:PORT. "
+          "HOST:PORT and services (_https._tcp.api.internal) are each of their addresses "
+          "(docs/backends.md)");
 ABSL_FLAG(std::string, offload, "", "NAME=IP:PORT, likewise: backends that receive the clear text");
 ABSL_FLAG(
     std::string, bridge, "",
@@ -93,28 +99,37 @@ struct Settings {
   }
 };
 
-Settings SettingsFromFlags() {
+Settings SettingsFromFlags(BackendNames& names, BackendChecks& checks,
+                           const ConnectionOptions& connection) {
   Settings settings;
-  settings.connection = OrExit(ConnectionOptionsFromFlags());
+  settings.connection = connection;
   settings.pass = OrExit(ParseRouteList(absl::GetFlag(FLAGS_pass)));
   settings.offload = OrExit(ParseRouteList(absl::GetFlag(FLAGS_offload)));
   settings.bridge = OrExit(ParseRouteList(absl::GetFlag(FLAGS_bridge)));
+  OrExit(checks.UsePassCas(absl::GetFlag(FLAGS_probe_ca)));
+  OrExit(checks.Follow(absl::MakeSpan(settings.pass), ProxyMode::kPassthrough));
+  OrExit(checks.Follow(absl::MakeSpan(settings.offload), ProxyMode::kOffload));
+  OrExit(checks.Follow(absl::MakeSpan(settings.bridge), ProxyMode::kBridge));
   if (settings.offload.empty() && settings.bridge.empty()) {
     settings.own_ech = OrExit(EchKeysFile::FromFlag());
     if (settings.own_ech != nullptr) settings.ech_keys = settings.own_ech->keys();
   } else {
-    settings.front = OrExit(FrontTls::FromFlags());
+    settings.front = OrExit(FrontTls::FromFlags(names));
     settings.ech_keys = settings.front->ech_keys();
   }
   if (!settings.bridge.empty()) settings.back = OrExit(BackTls::FromFlags());
-  if (settings.ech_keys == nullptr) return settings;
+  return settings;
+}
+
+// Call it when the backends' names were answered.
+void OpenEch(Settings& settings) {
+  if (settings.ech_keys == nullptr) return;
   settings.ech_opener = OrExit(EchOpenerFromFlags(settings.ech_keys));
   settings.unconfirmed = NewUnconfirmedBackends();
   WarnOfPublicNames(*settings.ech_keys,
                     [&](const std::string& name) { return settings.HasRoute(name); });
   OrExit(CheckEchBackends(settings.pass, *settings.ech_keys,
                           settings.connection.proxy_protocol_to_backend));
-  return settings;
 }
 
 // The parts of a reload besides the certificates.
@@ -213,28 +228,28 @@ absl::StatusOr<Blocks> MakeBlocks(Scheduler& scheduler, Dialer& dialer,
   return set.FinishWithRouter();
 }
 
-absl::StatusOr<Watched> WatchedOf(const Settings& settings) {
+absl::StatusOr<Watched> WatchedOf(const Settings& settings, const BackendChecks& checks) {
   Watched watched;
   const ProxyProtocolOut proxy_header = settings.connection.proxy_protocol_to_backend;
   watched.ech = settings.ech_opener;
   watched.unconfirmed = settings.unconfirmed;
   if (settings.front != nullptr) WatchFront(*settings.front, watched);
-  std::vector<RouteLegs> bridges;
+  std::vector<HttpRoute> bridges;
   for (const Route& route : settings.bridge) {
-    bridges.push_back({route.pattern, ProxyMode::kBridge,
-                       std::get<Backends>(route.target).endpoints, route.pattern});
+    bridges.push_back({route.pattern, "/", std::get<Backends>(route.target), route.pattern});
   }
   if (!bridges.empty()) {
-    const absl::Status added = WatchBridges(bridges, proxy_header, {}, *settings.back, watched);
+    const absl::Status added =
+        WatchBridges(bridges, checks, proxy_header, {}, *settings.back, watched);
     if (!added.ok()) return added;
   }
-  AddRoutes(settings.offload, ProxyMode::kOffload, watched);
-  AddRoutes(settings.pass, ProxyMode::kPassthrough, watched);
+  AddRoutes(settings.offload, checks, ProxyMode::kOffload, watched);
+  AddRoutes(settings.pass, checks, ProxyMode::kPassthrough, watched);
   const std::string ca = absl::GetFlag(FLAGS_probe_ca);
   if (settings.pass.empty() || ca.empty()) return watched;
   const absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = LoadProbeConfig(ca);
   if (!config.ok()) return config.status();
-  AddProbes(settings.pass, *config, proxy_header, settings.ech_keys.get(), watched.targets);
+  AddProbes(settings.pass, checks, *config, proxy_header, settings.ech_keys.get(), watched.targets);
   return watched;
 }
 
@@ -243,10 +258,20 @@ absl::StatusOr<Watched> WatchedOf(const Settings& settings) {
 int main(int argc, char** argv) {
   ParseCommandLine(argc, argv, kUsage);
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
-  const Settings settings = SettingsFromFlags();
-  const auto watched = [&] { return WatchedOf(settings); };
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched));
-  ProxyHost host(host_options);
+  const std::unique_ptr<EpollLoop> loop = OrExit(EpollLoop::Create());
+  ProxyHost host(host_options, *loop);
+  const std::unique_ptr<BackendNames> names =
+      OrExit(BackendNames::FromFlags(*loop, host_options.check_only));
+  names->Refuse([&host](const Endpoint& address) { return host.IsItself(address); });
+  const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
+  const std::unique_ptr<BackendChecks> checks =
+      OrExit(BackendChecks::FromFlags(*loop, *names, connection_options.proxy_protocol_to_backend));
+  Settings settings = SettingsFromFlags(*names, *checks, connection_options);
+  checks->UseBridgeTls([&settings] { return settings.back->config(); });
+  names->WaitForAnswers();
+  OpenEch(settings);
+  const auto watched = [&] { return WatchedOf(settings, *checks); };
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *names, *checks));
   host.SetWatcher(admin.get());
   if (settings.front != nullptr) {
     ServeTls(host, *settings.front, settings.back.get(), settings.bridge.size(),
@@ -260,5 +285,6 @@ int main(int argc, char** argv) {
     if (absl::Status loop = host.RefuseLoop(leads_to); !loop.ok()) return loop;
     return MakeBlocks(scheduler, dialer, observer, settings);
   }));
-  return CheckOnly() ? ReportCheck(host_options.ListenText(), OrExit(watched())) : EXIT_SUCCESS;
+  if (!CheckOnly()) return EXIT_SUCCESS;
+  return ReportCheck(host_options.ListenText(), OrExit(watched()), *names);
 }

@@ -8,12 +8,16 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 #include "examples/support/admin.h"
+#include "examples/support/backend_checks.h"
+#include "examples/support/backend_names.h"
 #include "examples/support/check_flag.h"
 #include "examples/support/config_check.h"
 #include "examples/support/connection_flags.h"
@@ -23,6 +27,7 @@
 #include "examples/support/proxy_flags.h"
 #include "examples/support/proxy_host.h"
 #include "examples/support/quic_part.h"
+#include "trestle/linux/epoll_loop.h"
 #include "trestle/linux/file.h"
 #include "trestle/proxy/quic_passthrough_router.h"
 #include "trestle/proxy/route_table.h"
@@ -31,13 +36,15 @@
 
 ABSL_FLAG(std::string, routes, "",
           "NAME=IP:PORT, comma-separated; *.NAME matches one more label, **.NAME one or more; "
-          "several backends are used in turn: NAME=IP:PORT+IP:PORT");
+          "several backends are used in turn: NAME=IP:PORT+IP:PORT. HOST:PORT and services "
+          "(_https._tcp.api.internal) are each of their addresses (docs/backends.md)");
 ABSL_FLAG(std::string, routes_file, "",
           "file with one route per line: NAME IP:PORT[+IP:PORT...] [balance=...] [tries=N] "
           "[alpn=...]; loaded again on SIGHUP and when it changes");
-ABSL_FLAG(
-    std::string, default_backend, "",
-    "IP:PORT for all other names, and for clients without a name; without it they are rejected");
+ABSL_FLAG(std::string, default_backend, "",
+          "backends, as in --routes, for all other names, and for clients without a name; without "
+          "it they "
+          "are rejected");
 ABSL_FLAG(std::string, no_name, "default",
           "action for clients that send no name: default (the default backend), alert "
           "(unrecognized_name) or close (without an alert)");
@@ -71,14 +78,21 @@ absl::StatusOr<Unrouted> UnroutedFromFlag(absl::string_view flag, absl::string_v
       absl::StrCat("--", flag, " has \"", value, "\"; write default, alert or close"));
 }
 
+// The routes that are in use, or those of a reload.
+struct Routes {
+  std::vector<Route> list = {};
+  std::shared_ptr<const RouteTable> table;
+};
+
 // Returns all routes of the command line and the file.
-absl::StatusOr<std::vector<Route>> ReadRoutes() {
+absl::StatusOr<std::vector<Route>> ReadRoutes(BackendChecks& checks) {
   absl::StatusOr<std::vector<Route>> routes = ParseRouteList(absl::GetFlag(FLAGS_routes));
   if (!routes.ok()) return routes.status();
   if (const std::string backend = absl::GetFlag(FLAGS_default_backend); !backend.empty()) {
-    const absl::StatusOr<Endpoint> endpoint = ServerFromFlag("default_backend", backend);
-    if (!endpoint.ok()) return endpoint.status();
-    routes->push_back({"", *endpoint});
+    absl::StatusOr<Backends> backends =
+        checks.Parse("default_backend", backend, {ProxyMode::kPassthrough});
+    if (!backends.ok()) return backends.status();
+    routes->push_back({"", *std::move(backends)});
   }
   if (const std::string path = absl::GetFlag(FLAGS_routes_file); !path.empty()) {
     const absl::StatusOr<std::string> text = ReadFile(path, kMaxRoutesFileBytes);
@@ -90,24 +104,41 @@ absl::StatusOr<std::vector<Route>> ReadRoutes() {
   return routes;
 }
 
-// Returns the same routes as a checked table.
-absl::StatusOr<std::shared_ptr<const RouteTable>> LoadRoutes() {
-  const absl::StatusOr<std::vector<Route>> routes = ReadRoutes();
-  return routes.ok() ? RouteTable::Create(*routes) : routes.status();
+// Returns the same routes with their checked table. `checks` follows their backends.
+absl::StatusOr<Routes> LoadRoutes(BackendChecks& checks) {
+  absl::StatusOr<std::vector<Route>> list = ReadRoutes(checks);
+  if (!list.ok()) return list.status();
+  const absl::Status followed = checks.Follow(absl::MakeSpan(*list), ProxyMode::kPassthrough);
+  if (!followed.ok()) return followed;
+  absl::StatusOr<std::shared_ptr<const RouteTable>> table = RouteTable::Create(*list);
+  if (!table.ok()) return table.status();
+  return Routes{*std::move(list), *std::move(table)};
 }
 
 // Shows all routes, and probes their backends if --probe_ca is set.
-absl::StatusOr<Watched> ReadWatched(ProxyProtocolOut proxy_header, const EchKeys* ech_keys) {
+absl::StatusOr<Watched> WatchedOf(const std::vector<Route>& routes, const BackendChecks& checks,
+                                  ProxyProtocolOut proxy_header, const EchKeys* ech_keys) {
   Watched watched;
-  const absl::StatusOr<std::vector<Route>> routes = ReadRoutes();
-  if (!routes.ok()) return routes.status();
-  AddRoutes(*routes, ProxyMode::kPassthrough, watched);
+  AddRoutes(routes, checks, ProxyMode::kPassthrough, watched);
   const std::string ca = absl::GetFlag(FLAGS_probe_ca);
   if (ca.empty()) return watched;
   const absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = LoadProbeConfig(ca);
   if (!config.ok()) return config.status();
-  AddProbes(*routes, *config, proxy_header, ech_keys, watched.targets);
+  AddProbes(routes, checks, *config, proxy_header, ech_keys, watched.targets);
   return watched;
+}
+
+// Returns the routes that the page and the probes look at.
+std::vector<Route> ShownOf(std::vector<Route> list) {
+  constexpr size_t kMost = 10'000;
+  std::vector<Route> shown;
+  size_t single = 0;  // Those with a name to request.
+  for (Route& route : list) {
+    const bool is_single = !route.pattern.empty() && route.pattern.front() != '*';
+    if (shown.size() < kMost || (is_single && single < kMost)) shown.push_back(std::move(route));
+    if (is_single) ++single;
+  }
+  return shown;
 }
 
 absl::Status RefuseLoop(const ProxyHost& host, const RouteTable& table) {
@@ -135,20 +166,19 @@ absl::Status ReplaceRoutes(ProxyHost& host, const std::shared_ptr<const RouteTab
   return replaced;
 }
 
-// Loads routes and ECH keys (`ech` may be null), and uses both or neither. They apply to new
-// connections; open ones continue.
-absl::StatusOr<std::string> Reload(ProxyHost& host, EchKeysFile* ech) {
-  const absl::StatusOr<std::shared_ptr<const RouteTable>> loaded = LoadRoutes();
-  if (!loaded.ok()) return loaded.status();
-  if (absl::Status loop = RefuseLoop(host, **loaded); !loop.ok()) return loop;
+// Uses the loaded routes, and loads and uses ECH keys (`ech` may be null): both or neither. They
+// apply to new connections; open ones continue.
+absl::StatusOr<std::string> Reload(ProxyHost& host, EchKeysFile* ech,
+                                   const std::shared_ptr<const RouteTable>& table) {
+  if (absl::Status loop = RefuseLoop(host, *table); !loop.ok()) return loop;
   if (ech != nullptr) {
     if (absl::Status prepared = ech->Prepare(); !prepared.ok()) return prepared;
   }
-  if (absl::Status replaced = ReplaceRoutes(host, *loaded); !replaced.ok()) return replaced;
-  std::string line = absl::StrCat((*loaded)->size(), " routes");
+  if (absl::Status replaced = ReplaceRoutes(host, table); !replaced.ok()) return replaced;
+  std::string line = absl::StrCat(table->size(), " routes");
   if (ech == nullptr) return line;
   ech->Commit();
-  WarnOfPublicNames(*ech->keys(), **loaded);
+  WarnOfPublicNames(*ech->keys(), *table);
   return absl::StrCat(line, "; ", DescribeEchKeys(*ech->keys()));
 }
 
@@ -165,45 +195,69 @@ std::vector<std::string> WatchedFiles() {
 int main(int argc, char** argv) {
   ParseCommandLine(argc, argv, kUsage);
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
-  const std::shared_ptr<const RouteTable> table = OrExit(LoadRoutes());
+  const std::unique_ptr<EpollLoop> loop = OrExit(EpollLoop::Create());
+  ProxyHost host(host_options, *loop);
+  const std::unique_ptr<BackendNames> names =
+      OrExit(BackendNames::FromFlags(*loop, host_options.check_only));
+  names->Refuse([&host](const Endpoint& address) { return host.IsItself(address); });
   SniPassthroughRouterOptions options;
-  options.routes = table;
   options.connection = OrExit(ConnectionOptionsFromFlags());
+  const ProxyProtocolOut proxy_header = options.connection.proxy_protocol_to_backend;
+  const std::unique_ptr<BackendChecks> checks =
+      OrExit(BackendChecks::FromFlags(*loop, *names, proxy_header));
+  OrExit(checks->UsePassCas(absl::GetFlag(FLAGS_probe_ca)));
+  absl::StatusOr<Routes> routes = OrExit(LoadRoutes(*checks));
+  options.routes = routes->table;
   options.no_name = OrExit(UnroutedFromFlag("no_name", absl::GetFlag(FLAGS_no_name)));
   options.unknown_name =
       OrExit(UnroutedFromFlag("unknown_name", absl::GetFlag(FLAGS_unknown_name)));
   options.answer_plain_http = AnswerPlainHttp();
   const std::unique_ptr<EchKeysFile> ech = OrExit(EchKeysFile::FromFlag());
-  const ProxyProtocolOut proxy_header = options.connection.proxy_protocol_to_backend;
+  names->WaitForAnswers();
   std::shared_ptr<EchKeyOpener> opener;
   std::shared_ptr<UnconfirmedBackends> unconfirmed;
   if (ech != nullptr) {
     opener = OrExit(EchOpenerFromFlags(ech->keys()));
     unconfirmed = NewUnconfirmedBackends();
-    WarnOfPublicNames(*ech->keys(), *table);
-    OrExit(CheckEchBackends(OrExit(ReadRoutes()), *ech->keys(), proxy_header));
+    WarnOfPublicNames(*ech->keys(), *options.routes);
+    OrExit(CheckEchBackends(routes->list, *ech->keys(), proxy_header));
   }
   options.ech = opener;
   options.unconfirmed = unconfirmed;
+  std::vector<Route> shown = ShownOf(std::move(routes->list));
   const auto watched = [&] {
-    auto watched = ReadWatched(proxy_header, ech != nullptr ? ech->keys().get() : nullptr);
+    auto watched =
+        WatchedOf(shown, *checks, proxy_header, ech != nullptr ? ech->keys().get() : nullptr);
     if (!watched.ok()) return watched;
     watched->ech = opener;
     watched->unconfirmed = unconfirmed;
     return watched;
   };
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched));
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *names, *checks));
 
-  ProxyHost host(host_options);
-  host.SetWatcher(admin.get());
-  if (const std::vector<std::string> files = WatchedFiles(); !files.empty()) {
-    host.OnReload([&] { return Reload(host, ech.get()); }, files);
-  }
   QuicPassthroughRouterOptions quic = OrExit(QuicPart::OptionsFromFlags());
-  quic.routes = table;
+  quic.routes = options.routes;
   quic.no_name = options.no_name;
   quic.unknown_name = options.unknown_name;
   quic.limiter = options.connection.limiter;
+  host.SetWatcher(admin.get());
+  if (const std::vector<std::string> files = WatchedFiles(); !files.empty()) {
+    // New names have their addresses before the routes are used.
+    host.BeforeReload([&](absl::AnyInvocable<void()> go) {
+      routes = LoadRoutes(*checks);
+      names->WhenAnswered(std::move(go));
+    });
+    const auto reload = [&]() -> absl::StatusOr<std::string> {
+      if (!routes.ok()) return routes.status();
+      absl::StatusOr<std::string> line = Reload(host, ech.get(), routes->table);
+      if (!line.ok()) return line;
+      // Nothing has the earlier names any longer.
+      options.routes = quic.routes = routes->table;
+      shown = ShownOf(std::move(routes->list));
+      return line;
+    };
+    host.OnReload(reload, files);
+  }
   if (QuicPart::IsWanted()) {
     host.SetWorkerPart(
         [&](EpollLoop& loop, const WorkerAddress& address, ConnectionObserver* observer) {
@@ -212,8 +266,9 @@ int main(int argc, char** argv) {
   }
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
-    if (absl::Status loop = RefuseLoop(host, *table); !loop.ok()) return loop;
+    if (absl::Status loop = RefuseLoop(host, *options.routes); !loop.ok()) return loop;
     return Alone(SniPassthroughRouter::Create(scheduler, dialer, options, observer));
   }));
-  return CheckOnly() ? ReportCheck(host_options.ListenText(), OrExit(watched())) : EXIT_SUCCESS;
+  if (!CheckOnly()) return EXIT_SUCCESS;
+  return ReportCheck(host_options.ListenText(), OrExit(watched()), *names);
 }

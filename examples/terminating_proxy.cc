@@ -8,6 +8,8 @@
 #include "absl/flags/flag.h"
 #include "absl/status/statusor.h"
 #include "examples/support/admin.h"
+#include "examples/support/backend_checks.h"
+#include "examples/support/backend_names.h"
 #include "examples/support/capture.h"
 #include "examples/support/check_flag.h"
 #include "examples/support/config_check.h"
@@ -19,12 +21,15 @@
 #include "examples/support/proxy_flags.h"
 #include "examples/support/proxy_host.h"
 #include "examples/support/tls_legs.h"
+#include "trestle/linux/epoll_loop.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_terminator.h"
 
-ABSL_FLAG(
-    std::string, backend, "",
-    "IP:PORT or unix:PATH that receives the clear text; several, joined by +, are used in turn");
+ABSL_FLAG(std::string, backend, "",
+          "IP:PORT, HOST:PORT, unix:PATH, or a service (_http._tcp.app.internal), that receives "
+          "the clear "
+          "text; several, joined by +, are used in turn. A name is each of its addresses "
+          "(docs/backends.md)");
 
 namespace {
 
@@ -42,25 +47,33 @@ int main(int argc, char** argv) {
   using namespace trestle::examples;
   ParseCommandLine(argc, argv, kUsage);
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
+  const std::unique_ptr<EpollLoop> loop = OrExit(EpollLoop::Create());
+  ProxyHost host(host_options, *loop);
+  const std::unique_ptr<BackendNames> names =
+      OrExit(BackendNames::FromFlags(*loop, host_options.check_only));
+  names->Refuse([&host](const Endpoint& address) { return host.IsItself(address); });
   const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
-  const HttpFlags http = OrExit(HttpFromFlags());
-  const std::vector<HttpRoute> routes = OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend)));
+  const std::unique_ptr<BackendChecks> checks =
+      OrExit(BackendChecks::FromFlags(*loop, *names, connection_options.proxy_protocol_to_backend));
+  const HttpFlags http = OrExit(HttpFromFlags(*checks, {ProxyMode::kOffload}));
+  const std::vector<HttpRoute> routes =
+      OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend), *checks, {ProxyMode::kOffload}));
 
-  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags());
+  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(*names));
   OrExit(CheckHttp2(http, front->config()->options()));
 
   const auto watched = [&]() -> absl::StatusOr<Watched> {
     Watched watched;
     WatchFront(*front, watched);
-    watched.routes = LegsOf(routes, ProxyMode::kOffload);
+    watched.routes = LegsOf(routes, *checks, ProxyMode::kOffload);
     return watched;
   };
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched));
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *names, *checks));
 
   const std::unique_ptr<Capture> capture = OrExit(CaptureFromFlags());
-  ProxyHost host(host_options);
   host.SetWatcher(admin.get());
   ServeTls(host, *front);
+  names->WaitForAnswers();
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(routes, listener); };
@@ -76,5 +89,6 @@ int main(int argc, char** argv) {
     options.dangerous_unread_http2 = UnreadHttp2Allowed();
     return Alone(TlsTerminator::Create(scheduler, dialer, std::move(options), observer));
   }));
-  return CheckOnly() ? ReportCheck(host_options.ListenText(), OrExit(watched())) : EXIT_SUCCESS;
+  if (!CheckOnly()) return EXIT_SUCCESS;
+  return ReportCheck(host_options.ListenText(), OrExit(watched()), *names);
 }

@@ -14,6 +14,8 @@
 #include "absl/strings/str_cat.h"
 #include "examples/support/admin.h"
 #include "examples/support/back_tls.h"
+#include "examples/support/backend_checks.h"
+#include "examples/support/backend_names.h"
 #include "examples/support/capture.h"
 #include "examples/support/check_flag.h"
 #include "examples/support/config_check.h"
@@ -27,12 +29,16 @@
 #include "examples/support/tls_legs.h"
 #include "examples/support/waf_flags.h"
 #include "integrations/modsecurity/modsecurity_guard.h"
+#include "trestle/linux/epoll_loop.h"
 #include "trestle/proxy/tls_bridge.h"
 
-ABSL_FLAG(std::string, backend, "",
-          "IP:PORT of the backend, which speaks TLS; or give --http_routes");
+ABSL_FLAG(
+    std::string, backend, "",
+    "IP:PORT, HOST:PORT, unix:PATH, or a service (_https._tcp.api.internal), that speaks TLS; "
+    "or give --http_routes. A name is each of its addresses (docs/backends.md)");
 ABSL_FLAG(std::string, backend_name, "",
-          "name to send to the backend as SNI, which its certificate must match");
+          "name to send to the backend as SNI, which its certificate must match. Backends by name "
+          "need none: theirs is the default");
 ABSL_FLAG(uint32_t, max_body, 128 * 1024,
           "bytes of a request's body to buffer until the verdict; longer ones are rejected");
 
@@ -59,43 +65,53 @@ int main(int argc, char** argv) {
   using namespace trestle::examples;
   ParseCommandLine(argc, argv, kUsage);
   const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
+  const std::unique_ptr<EpollLoop> loop = OrExit(EpollLoop::Create());
+  ProxyHost host(host_options, *loop);
+  const std::unique_ptr<BackendNames> names =
+      OrExit(BackendNames::FromFlags(*loop, host_options.check_only));
+  names->Refuse([&host](const Endpoint& address) { return host.IsItself(address); });
   const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
-  const std::string backend_name =
-      OrExit(RequiredFlag("backend_name", absl::GetFlag(FLAGS_backend_name)));
-  HttpFlags http = OrExit(HttpFromFlags());
+  const std::unique_ptr<BackendChecks> checks =
+      OrExit(BackendChecks::FromFlags(*loop, *names, connection_options.proxy_protocol_to_backend));
+  const std::string backend_name = absl::GetFlag(FLAGS_backend_name);
+  const CheckedLeg leg = {ProxyMode::kBridge, backend_name};
+  HttpFlags http = OrExit(HttpFromFlags(*checks, leg));
   if (http.http2 || http.unread_http2) {
     OrExit(absl::InvalidArgumentError("--http2 would pass by the rules"));
   }
   http.inspect = true;
-  const std::vector<HttpRoute> routes = OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend)));
+  const std::vector<HttpRoute> routes =
+      OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend), *checks, leg));
+  OrExit(CheckBackNames(routes, backend_name));
 
   const std::unique_ptr<WafLog> listener = OrExit(WafLog::FromFlags());
   const auto rules = std::make_shared<ModSecurityRulesInUse>(OrExit(LoadRules(*listener)));
   LogLine(DescribeRules(*rules->current()));
 
-  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags());
+  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(*names));
   for (const std::string& protocol : front->config()->options().alpn) {
     if (protocol != "http/1.1") {
       OrExit(FlagError("alpn", absl::StrCat("has ", protocol, ": the rules are for http/1.1")));
     }
   }
   const std::unique_ptr<BackTls> back = OrExit(BackTls::FromFlags());
+  checks->UseBridgeTls([&back] { return back->config(); });
 
   const auto watched = [&]() -> absl::StatusOr<Watched> {
     Watched watched;
     WatchFront(*front, watched);
     const absl::Status added =
-        WatchBridges(LegsOf(routes, ProxyMode::kBridge),
-                     connection_options.proxy_protocol_to_backend, {backend_name}, *back, watched);
+        WatchBridges(routes, *checks, connection_options.proxy_protocol_to_backend, {backend_name},
+                     *back, watched);
     if (!added.ok()) return added;
     return watched;
   };
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched));
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *names, *checks));
 
   const std::unique_ptr<Capture> capture = OrExit(CaptureFromFlags());
-  ProxyHost host(host_options);
   host.SetWatcher(admin.get());
   ServeTls(host, *front, back.get(), 1, ReloadRules(*listener, *rules));
+  names->WaitForAnswers();
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(routes, listener); };
@@ -116,5 +132,6 @@ int main(int argc, char** argv) {
     AddCapture(capture.get(), scheduler, options.new_inspector);
     return Alone(TlsBridge::Create(scheduler, dialer, std::move(options), observer));
   }));
-  return CheckOnly() ? ReportCheck(host_options.ListenText(), OrExit(watched())) : EXIT_SUCCESS;
+  if (!CheckOnly()) return EXIT_SUCCESS;
+  return ReportCheck(host_options.ListenText(), OrExit(watched()), *names);
 }

@@ -77,6 +77,7 @@ Json LegOf(const ProbedLeg& probed, absl::Time now) {
   return {{"route", probed.route},
           {"leg", Text(EnumName(probed.leg))},
           {"address", report.target.endpoint.ToString()},
+          {"resolved_from", probed.name.empty() ? Json() : Json(probed.name)},
           {"server_name", report.target.server_name},
           {"expected_name", report.target.expected_name()},
           {"start_tls", Text(EnumName(report.target.start_tls))},

@@ -16,6 +16,7 @@ namespace trestle::examples {
 struct ProbedLeg {
   std::string route;
   Leg leg = Leg::kBack;
+  std::string name;  ///< That led to the address: "api.internal:443"; empty for an address.
   ProbeReport report;
   std::vector<Finding> findings;
 };

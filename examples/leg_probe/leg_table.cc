@@ -50,6 +50,12 @@ const ChainReport* ChainOf(const ProbedLeg& leg) {
   return leg.report.chain.has_value() ? &*leg.report.chain : nullptr;
 }
 
+std::string AddressText(const ProbedLeg& leg) {
+  const std::string address = leg.report.target.endpoint.ToString();
+  if (leg.name.empty()) return address;
+  return absl::StrCat(OrDash(address), " (", leg.name, ")");
+}
+
 std::string NameText(const ProbedLeg& leg) {
   const LegProbeTarget& target = leg.report.target;
   const std::string expected = target.expected_name();
@@ -133,7 +139,7 @@ struct Row {
 
 std::vector<Row> RowsAt(absl::Time now) {
   return {
-      {"address", [](const ProbedLeg& l) { return l.report.target.endpoint.ToString(); }},
+      {"address", AddressText},
       {"name", NameText},
       {"verdict", VerdictText},
       {"will fail", [now](const ProbedLeg& l) { return WillFailText(l, now); }},
@@ -226,7 +232,7 @@ std::string LegsAsLines(const std::vector<ProbedLeg>& legs, absl::Time now, bool
   std::string text;
   for (const ProbedLeg& leg : legs) {
     absl::StrAppend(&text, Padded(leg.route, 24), " ", Padded(EnumName(leg.leg), 5), " ",
-                    Padded(leg.report.target.endpoint.ToString(), 22), " ",
+                    Padded(AddressText(leg), 22), " ",
                     Painted(VerdictText(leg), WorstOf(leg.findings), colours));
     const std::string will_fail = WillFailText(leg, now);
     if (will_fail != "-") absl::StrAppend(&text, ", will fail ", will_fail);

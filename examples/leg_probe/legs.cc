@@ -12,6 +12,7 @@
 #include "trestle/linux/ca_files.h"
 #include "trestle/pki/chain_checker.h"
 #include "trestle/pki/trust_store.h"
+#include "trestle/proxy/route_text.h"
 #include "trestle/tls/credential.h"
 
 namespace trestle::examples {
@@ -28,6 +29,24 @@ absl::StatusOr<std::shared_ptr<const Credential>> ReadCredential(const LegSettin
     return Wrong("a client certificate needs both cert and key");
   }
   return LoadCredential(settings.cert, settings.key, "", nullptr, CredentialUse::kClient);
+}
+
+// Returns one address, or one name.
+absl::StatusOr<Backends> ReadServer(const std::string& text) {
+  absl::StatusOr<Backends> server = ParseBackends(text);
+  if (!server.ok() || server->endpoints.size() + server->names.size() == 1) return server;
+  return Wrong(absl::StrCat("\"", text, "\" has more than one server: list each as a leg"));
+}
+
+// Returns the legs to the addresses of one leg.
+std::vector<LegToProbe> ByAddress(const LegToProbe& leg) {
+  std::vector<LegToProbe> legs;
+  if (leg.named.empty()) return {leg};
+  for (const Endpoint& endpoint : EndpointsNow(leg.named)) {
+    legs.emplace_back(leg).target.endpoint = endpoint;
+  }
+  if (legs.empty()) legs.push_back(leg);
+  return legs;
 }
 
 std::optional<ProbedKeys> ParseKeys(absl::string_view text) {
@@ -85,6 +104,23 @@ absl::Status ApplySetting(absl::string_view name, absl::string_view value, LegSe
     return absl::OkStatus();
   }
   return Wrong(absl::StrCat("there is no setting \"", name, "\""));
+}
+
+std::vector<LegToProbe> LegsNow(const std::vector<LegToProbe>& legs) {
+  std::vector<LegToProbe> now;
+  for (size_t i = 0; i < legs.size(); ++i) {
+    std::vector<LegToProbe> sides[] = {ByAddress(legs[i]), {}};
+    const bool is_pair = i + 1 < legs.size() && legs[i].leg == Leg::kFront &&
+                         legs[i + 1].leg == Leg::kBack && legs[i].route == legs[i + 1].route;
+    if (is_pair) sides[1] = ByAddress(legs[++i]);
+    const size_t rows = std::max(sides[0].size(), sides[1].size());
+    for (size_t row = 0; row < rows; ++row) {
+      for (std::vector<LegToProbe>& side : sides) {
+        if (row < side.size()) now.push_back(std::move(side[row]));
+      }
+    }
+  }
+  return now;
 }
 
 LegReader::LegReader(LegSettings front_defaults, LegSettings back_defaults, absl::Duration limit)
@@ -190,19 +226,23 @@ absl::StatusOr<std::vector<LegToProbe>> LegReader::ReadSide(Leg leg, const SideT
   std::vector<LegToProbe> legs;
   if (side.address_and_names.empty()) return legs;
   std::vector<std::string> parts = absl::StrSplit(side.address_and_names, ',');
-  const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(parts.front());
-  if (!endpoint.ok()) return Wrong(absl::StrCat(EnumName(leg), " is wrong"), endpoint.status());
-  if (absl::Status s = endpoint->CheckDialable(); !s.ok()) {
-    return Wrong(absl::StrCat(EnumName(leg), " is wrong"), s);
-  }
+  const absl::StatusOr<Backends> server = ReadServer(parts.front());
+  if (!server.ok()) return Wrong(absl::StrCat(EnumName(leg), " is wrong"), server.status());
   const absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = ConfigFor(side.settings);
   if (!config.ok()) return Wrong(absl::StrCat(EnumName(leg), " leg"), config.status());
-  if (parts.size() == 1) parts.emplace_back();  // No name: the address itself is verified.
+  // Without a name, the address itself is verified.
+  if (parts.size() == 1) {
+    parts.push_back(server->names.empty() ? "" : server->names.front().certificate_name());
+  }
   for (size_t i = 1; i < parts.size(); ++i) {
     LegToProbe one;
     one.leg = leg;
     one.config = *config;
-    one.target.endpoint = *endpoint;
+    if (server->names.empty()) {
+      one.target.endpoint = server->endpoints.front();
+    } else {
+      one.named = *server;
+    }
     one.target.server_name = parts[i];
     one.target.verify_name = side.settings.verify_name;
     one.target.alpn = absl::StrSplit(side.settings.alpn, ',', absl::SkipEmpty());

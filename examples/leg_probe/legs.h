@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "trestle/base/leg.h"
+#include "trestle/proxy/backends.h"
 #include "trestle/watch/leg_probe.h"
 
 namespace trestle::examples {
@@ -49,7 +50,16 @@ struct LegToProbe {
   Leg leg = Leg::kBack;
   LegProbeTarget target;
   std::shared_ptr<const LegProbeConfig> config;
+  /// The server's name, which then has the addresses in place of `target.endpoint`. Else empty.
+  Backends named = {};
+
+  /// Returns the name: "api.internal:443"; empty for an address.
+  std::string name() const { return named.names.empty() ? "" : named.names.front().ToString(); }
 };
+
+/// Returns `legs` with one leg for each address that a name has now, in place of that name; a name
+/// without an address stays as a leg without one. Legs of a route stay beside each other.
+std::vector<LegToProbe> LegsNow(const std::vector<LegToProbe>& legs);
 
 /// Parses legs from text. Creates one config for all legs with the same files.
 class LegReader {
@@ -59,8 +69,8 @@ class LegReader {
   LegReader(LegSettings front_defaults, LegSettings back_defaults, absl::Duration limit);
 
   /// Adds the legs of one route. `front` and `back` are "IP:PORT,NAME" with any number of names, or
-  /// empty. The i-th names of both form a pair; each key type of ProbedKeys::kEach also forms a
-  /// pair.
+  /// empty; HOST:PORT and services stand in place of IP:PORT, and are then the default of NAME. The
+  /// i-th names of both form a pair; each key type of ProbedKeys::kEach also forms a pair.
   absl::Status AddRoute(absl::string_view label, absl::string_view front, absl::string_view back);
 
   /// Adds one route for each line of `text`: "[LABEL] front=IP:PORT,NAME back=IP:PORT,NAME", each

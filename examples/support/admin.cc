@@ -111,19 +111,20 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const Clien
   return LegProbeConfig::Create(std::move(options));
 }
 
-void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegProbeConfig>& config,
-               ProxyProtocolOut proxy_header, const EchKeys* ech, MonitorTargets& targets) {
+void AddProbes(absl::Span<const Route> routes, const BackendChecks& checks,
+               const std::shared_ptr<const LegProbeConfig>& config, ProxyProtocolOut proxy_header,
+               const EchKeys* ech, MonitorTargets& targets) {
   // Each probe needs a timer, and a chain in memory.
   constexpr size_t kMaxProbed = 10000;
   for (const Route& route : routes) {
     const Backends* const backends = std::get_if<Backends>(&route.target);
     if (route.pattern.empty() || route.pattern.front() == '*' || backends == nullptr) continue;
-    for (const Endpoint& endpoint : backends->endpoints) {
+    for (const GroupedBackend& backend : checks.AllOf(*backends)) {
       if (targets.probed.size() == kMaxProbed) return;
       MonitorTargets::Probed& probed = targets.probed.emplace_back();
       probed.name = route.pattern;
       probed.config = config;
-      probed.target.endpoint = endpoint;
+      probed.target.endpoint = backend.endpoint;
       probed.target.server_name = route.pattern;
       probed.target.proxy_header = proxy_header;
       probed.target.ech_inner = ech != nullptr && !IsPublicName(*ech, route.pattern);
@@ -131,21 +132,32 @@ void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegPr
   }
 }
 
-void AddRoutes(absl::Span<const Route> routes, ProxyMode mode, Watched& watched) {
+void AddRoutes(absl::Span<const Route> routes, const BackendChecks& checks, ProxyMode mode,
+               Watched& watched) {
   // A larger page would not be useful.
   constexpr size_t kMaxShown = 10000;
   for (const Route& route : routes) {
     const Backends* const backends = std::get_if<Backends>(&route.target);
     if (backends == nullptr || watched.routes.size() == kMaxShown) continue;
-    RouteLegs& shown = watched.routes.emplace_back();
-    shown.name = route.pattern;
-    shown.mode = mode;
-    shown.backends = backends->endpoints;
-    shown.back_name = route.pattern;
+    watched.routes.push_back(LegsTo(checks, route.pattern, mode, *backends, route.pattern));
   }
 }
 
-absl::StatusOr<std::unique_ptr<Admin>> Admin::FromFlags(Source source) {
+RouteLegs LegsTo(const BackendChecks& checks, std::string name, ProxyMode mode,
+                 const Backends& backends, std::string back_name) {
+  RouteLegs legs;
+  legs.name = std::move(name);
+  legs.mode = mode;
+  for (const GroupedBackend& backend : checks.AllOf(backends)) {
+    legs.backends.push_back(backend.endpoint);
+  }
+  for (const NamedTarget& target : backends.names) legs.names.push_back(target.ToString());
+  legs.back_name = std::move(back_name);
+  return legs;
+}
+
+absl::StatusOr<std::unique_ptr<Admin>> Admin::FromFlags(Source source, const BackendNames& names,
+                                                        const BackendChecks& checks) {
   const std::string listen = absl::GetFlag(FLAGS_admin);
   if (listen.empty()) return nullptr;
   const absl::StatusOr<Endpoint> endpoint = EndpointFromFlag("admin", listen);
@@ -170,17 +182,22 @@ absl::StatusOr<std::unique_ptr<Admin>> Admin::FromFlags(Source source) {
   if (!public_roots.ok()) return public_roots.status();
   options.public_roots = *public_roots;
   return absl::WrapUnique(new Admin(*endpoint, std::move(options), *wanted,
-                                    *std::move(renewal_info), std::move(source)));
+                                    *std::move(renewal_info), std::move(source), names, checks));
 }
 
 Admin::Admin(const Endpoint& listen, CertificateMonitorOptions options, WantedBackends wanted,
-             std::unique_ptr<RenewalInfoDir> renewal_info, Source source)
+             std::unique_ptr<RenewalInfoDir> renewal_info, Source source, const BackendNames& names,
+             const BackendChecks& checks)
     : listen_(listen),
       options_(std::move(options)),
       wanted_(wanted),
       renewal_info_(std::move(renewal_info)),
-      source_(std::move(source)) {
+      source_(std::move(source)),
+      names_(names),
+      checks_(checks) {
   metrics_.SetLostRecords(LostRecords);
+  metrics_.Add(name_metrics_);
+  metrics_.Add(health_metrics_);
 }
 
 void Admin::Add(std::shared_ptr<::prometheus::Collectable> metrics,
@@ -194,6 +211,7 @@ absl::Status Admin::Start(EpollLoop& main_loop) {
   dialer_ = std::make_unique<TcpDialer>(main_loop);
   CertificateListener* const listener = this;
   monitor_ = std::make_unique<CertificateMonitor>(main_loop, *dialer_, options_, listener);
+  seen_changes_ = names_.changes();
   if (absl::Status watched = WatchTargets(); !watched.ok()) return watched;
   absl::StatusOr<std::unique_ptr<AdminServer>> server =
       AdminServer::Start(listen_, metrics_, PagesFromFlags());
@@ -239,7 +257,10 @@ std::string Admin::WaitsFor() const {
     return "no ticket keys from Redis";
   }
   if (gate_->open()) return "";
-  return absl::StrCat("no backend answers for ", absl::StrJoin(gate_->Missing(), ", "));
+  std::string text = absl::StrCat("no backend answers for ", absl::StrJoin(gate_->Missing(), ", "));
+  const std::vector<std::string> unresolved = names_.Missing();
+  if (unresolved.empty()) return text;
+  return absl::StrCat(text, "; names without an address: ", absl::StrJoin(unresolved, ", "));
 }
 
 // Readiness is about the start: a backend that fails later is the business of its route.
@@ -257,8 +278,27 @@ void Admin::OnReloaded(bool good) {
   metrics_.CountReload(good);
   if (!good) return;
   // The reload has just read the same files.
+  WatchAgain();
+}
+
+void Admin::WatchAgain() {
   if (absl::Status watched = WatchTargets(); !watched.ok()) {
     LogLine(absl::StrCat("certificates are watched as before: ", Sentence(watched)));
+  }
+}
+
+void Admin::FollowBackends() {
+  std::vector<HealthStatus> health = checks_.backends();
+  health_metrics_->SetBackends(health);
+  server_->SetHealth(std::move(health));
+  std::vector<NameStatus> names = names_.names();
+  name_metrics_->SetNames(names);
+  server_->SetNames(std::move(names));
+  if (seen_changes_ == names_.changes()) return;
+  seen_changes_ = names_.changes();
+  WatchAgain();
+  if (gate_ != nullptr) {
+    gate_ = std::make_unique<BackendsGate>(*main_loop_, *dialer_, routes_, wanted_);
   }
 }
 
@@ -309,6 +349,7 @@ void Admin::OnProbe(const ProbeReport& report) {
 }
 
 void Admin::Refresh() {
+  FollowBackends();
   metrics_.SetCertificates(monitor_->Snapshot());
   if (pools_) server_->SetPools(pools_());
   CheckReady();

@@ -13,11 +13,15 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "examples/support/backend_checks.h"
+#include "examples/support/backend_names.h"
 #include "examples/support/backends_gate.h"
 #include "examples/support/proxy_host.h"
 #include "examples/support/renewal_info_dir.h"
 #include "integrations/prometheus/admin_server.h"
+#include "integrations/prometheus/health_metrics.h"
 #include "integrations/prometheus/legs_page.h"
+#include "integrations/prometheus/name_metrics.h"
 #include "integrations/prometheus/proxy_metrics.h"
 #include "trestle/linux/tcp_dialer.h"
 #include "trestle/pki/finding.h"
@@ -44,8 +48,9 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const Clien
 /// Adds a probe for each backend of the `routes` with a single name; a wildcard is not a name to
 /// request. Skips routes to other blocks, and all beyond 10,000. With `ech` (may be null), the
 /// probes also check whether backends of hidden names confirm inner hellos.
-void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegProbeConfig>& config,
-               ProxyProtocolOut proxy_header, const EchKeys* ech, MonitorTargets& targets);
+void AddProbes(absl::Span<const Route> routes, const BackendChecks& checks,
+               const std::shared_ptr<const LegProbeConfig>& config, ProxyProtocolOut proxy_header,
+               const EchKeys* ech, MonitorTargets& targets);
 
 /// The certificates to watch, and the routes for the page.
 struct Watched {
@@ -59,18 +64,27 @@ struct Watched {
       unconfirmed;                               ///< Of the routers; probes fill it. May be null.
   std::shared_ptr<const TrustStore> client_cas;  ///< For --check; null without --client_ca.
   std::shared_ptr<const ClientTlsConfig> back_tls;  ///< For --check; null without bridges.
+  std::vector<NameStatus> names;                    ///< For --check: names of backends.
 };
 
+/// Returns a route of the page to all of `backends`, as `checks` knows them.
+RouteLegs LegsTo(const BackendChecks& checks, std::string name, ProxyMode mode,
+                 const Backends& backends, std::string back_name);
+
 /// Adds `routes`, which lead directly to backends, to the page.
-void AddRoutes(absl::Span<const Route> routes, ProxyMode mode, Watched& watched);
+void AddRoutes(absl::Span<const Route> routes, const BackendChecks& checks, ProxyMode mode,
+               Watched& watched);
 
 class Admin final : public ProxyHostWatcher, private CertificateListener {
  public:
-  /// Returns the targets to watch; called at the start and after each reload.
+  /// Returns the targets to watch; called at the start, after each reload, and when a name of
+  /// backends changed.
   using Source = absl::AnyInvocable<absl::StatusOr<Watched>()>;
 
-  /// Creates it from the flags --admin and --probe_interval; null without --admin.
-  static absl::StatusOr<std::unique_ptr<Admin>> FromFlags(Source source);
+  /// Creates it from the flags --admin and --probe_interval; null without --admin. Shows `names`
+  /// and `checks`, which must outlive it.
+  static absl::StatusOr<std::unique_ptr<Admin>> FromFlags(Source source, const BackendNames& names,
+                                                          const BackendChecks& checks);
 
   /// Shows more metrics, and pools. `pools` is called on the main thread. Call it before `Start`.
   void Add(std::shared_ptr<::prometheus::Collectable> metrics,
@@ -86,11 +100,14 @@ class Admin final : public ProxyHostWatcher, private CertificateListener {
 
  private:
   Admin(const Endpoint& listen, CertificateMonitorOptions options, WantedBackends wanted,
-        std::unique_ptr<RenewalInfoDir> renewal_info, Source source);
+        std::unique_ptr<RenewalInfoDir> renewal_info, Source source, const BackendNames& names,
+        const BackendChecks& checks);
 
   void OnCertificateEvent(const CertificateEvent& event) override;
   void OnProbe(const ProbeReport& report) override;
   absl::Status WatchTargets();
+  void WatchAgain();
+  void FollowBackends();
   void Refresh();
   std::string WaitsFor() const;
   void CheckReady();
@@ -100,6 +117,11 @@ class Admin final : public ProxyHostWatcher, private CertificateListener {
   const WantedBackends wanted_;
   const std::unique_ptr<RenewalInfoDir> renewal_info_;  // Null without --renewal_info_dir.
   Source source_;
+  const BackendNames& names_;
+  const BackendChecks& checks_;
+  uint64_t seen_changes_ = 0;  // Of the names.
+  const std::shared_ptr<NameMetrics> name_metrics_ = std::make_shared<NameMetrics>();
+  const std::shared_ptr<HealthMetrics> health_metrics_ = std::make_shared<HealthMetrics>();
   std::vector<RouteLegs> routes_;
   std::vector<Finding> findings_;
   std::vector<std::shared_ptr<const CertificateStore>> stores_;

@@ -21,6 +21,7 @@ BackendsGate::BackendsGate(Scheduler& scheduler, Dialer& dialer,
     : scheduler_(scheduler), dialer_(dialer), wanted_(wanted) {
   std::map<std::string, size_t> known;
   for (const RouteLegs& route : routes) {
+    std::vector<size_t>& places = routes_[route.name];
     for (const Endpoint& endpoint : route.backends) {
       const auto [place, is_new] = known.emplace(endpoint.ToString(), backends_.size());
       if (is_new && backends_.size() == kMaxBackends) {
@@ -28,7 +29,7 @@ BackendsGate::BackendsGate(Scheduler& scheduler, Dialer& dialer,
         continue;
       }
       if (is_new) backends_.push_back({endpoint});
-      routes_[route.name].push_back(place->second);
+      places.push_back(place->second);
     }
   }
   StartRound();

@@ -4,8 +4,8 @@
 
 namespace trestle::examples {
 
-/// Returns whether --check is set. The program then reads its files, but opens no port, connects
-/// to nothing, and writes no file.
+/// Returns whether --check is set. The program then reads its files and resolves the names of its
+/// backends, but opens no port, connects to nothing, and writes no file.
 bool CheckOnly();
 
 }  // namespace trestle::examples

@@ -67,6 +67,13 @@ std::string NameOf(absl::string_view pattern) {
   return absl::StrCat(wild ? "check." : "", base);
 }
 
+std::string EndpointsText(const std::vector<Endpoint>& endpoints) {
+  if (endpoints.empty()) return "no address";
+  return absl::StrJoin(endpoints, " + ", [](std::string* out, const Endpoint& endpoint) {
+    absl::StrAppend(out, endpoint.ToString());
+  });
+}
+
 // One run of the check.
 class Checker {
  public:
@@ -115,11 +122,11 @@ class Checker {
   void AddRoute(const RouteLegs& route,
                 absl::Span<const std::shared_ptr<const CertificateStore>> stores) {
     const std::string name = route.name.empty() ? "all names" : route.name;
-    std::string text = absl::StrCat(
-        name, ": ", EnumName(route.mode), " to ",
-        absl::StrJoin(route.backends, " + ", [](std::string* out, const Endpoint& endpoint) {
-          absl::StrAppend(out, endpoint.ToString());
-        }));
+    std::string text =
+        absl::StrCat(name, ": ", EnumName(route.mode), " to ", EndpointsText(route.backends));
+    if (!route.names.empty()) {
+      absl::StrAppend(&text, " (", absl::StrJoin(route.names, " + "), ")");
+    }
     const bool bridge = route.mode == ProxyMode::kBridge;
     if (bridge && !route.back_name.empty()) absl::StrAppend(&text, " as ", route.back_name);
     AddLine("back leg", std::move(text));
@@ -131,6 +138,18 @@ class Checker {
     }
     Warn("name_not_covered",
          absl::StrCat("no certificate covers ", route.name, ", which has a route"));
+  }
+
+  void AddName(const NameStatus& name) {
+    const std::string target = name.target.ToString();
+    AddLine("names", absl::StrCat(target, ": ", EndpointsText(name.endpoints)));
+    if (!name.endpoints.empty() && !name.error.has_value()) return;
+    const std::string why = name.error.has_value() ? name.error->detail : "no answer of DNS yet";
+    std::string sentence = absl::StrCat("the backend name ", target, ": ", why);
+    if (name.condition == NameCondition::kDenied) {
+      return Fault("backend_name_denied", std::move(sentence));
+    }
+    Warn("backend_name_unanswered", std::move(sentence));
   }
 
   void AddBackCredential(const Credential& credential) {
@@ -287,6 +306,7 @@ ConfigCheck CheckLegs(const Watched& watched, const ConfigCheckOptions& options)
   for (const auto& store : watched.targets.own) checker.AddStore(*store);
   if (watched.client_cas != nullptr) checker.AddCas("client CAs", *watched.client_cas);
   for (const RouteLegs& route : watched.routes) checker.AddRoute(route, watched.targets.own);
+  for (const NameStatus& name : watched.names) checker.AddName(name);
   if (watched.back_tls == nullptr) return std::move(checker).Finish();
   const std::shared_ptr<const Credential>& credential = watched.back_tls->options().credential;
   if (credential != nullptr) checker.AddBackCredential(*credential);
@@ -296,7 +316,8 @@ ConfigCheck CheckLegs(const Watched& watched, const ConfigCheckOptions& options)
   return std::move(checker).Finish();
 }
 
-int ReportCheck(const std::string& listen, const Watched& watched) {
+int ReportCheck(const std::string& listen, Watched watched, const BackendNames& names) {
+  watched.names = names.names();
   const ConfigCheckOptions options = OrExit(OptionsFromFlags());
   const ConfigCheck check = CheckLegs(watched, options);
   FlushLog();

@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "examples/support/admin.h"
+#include "examples/support/backend_names.h"
 #include "trestle/pki/chain_checker.h"
 #include "trestle/pki/finding.h"
 #include "trestle/pki/trust_store.h"
@@ -35,9 +36,9 @@ struct ConfigCheck {
 ConfigCheck CheckLegs(const Watched& watched, const ConfigCheckOptions& options);
 
 /// Prints the check of `watched` for a proxy that would listen on `listen`, with the options of
-/// --check_ca and the flags of the expiry alarms. Returns the exit status that --check promises;
-/// the warnings that were logged so far count.
-int ReportCheck(const std::string& listen, const Watched& watched);
+/// --check_ca and the flags of the expiry alarms, and what `names` lead to. Returns the exit status
+/// that --check promises; the warnings that were logged so far count.
+int ReportCheck(const std::string& listen, Watched watched, const BackendNames& names);
 
 }  // namespace trestle::examples
 

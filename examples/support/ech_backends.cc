@@ -38,7 +38,7 @@ std::map<std::string, LegProbeTarget> TargetsOf(absl::Span<const Route> routes, 
     if (backends == nullptr || route.pattern.empty() || IsPublicName(keys, route.pattern)) continue;
     absl::string_view base = route.pattern;
     const bool wild = absl::ConsumePrefix(&base, "**.") || absl::ConsumePrefix(&base, "*.");
-    for (const Endpoint& endpoint : backends->endpoints) {
+    for (const Endpoint& endpoint : EndpointsNow(*backends)) {
       if (targets.size() == kMaxBackends) return targets;
       LegProbeTarget target;
       target.endpoint = endpoint;

@@ -116,12 +116,12 @@ FrontTls::FrontTls(std::unique_ptr<SignerMaker> signers)
     : signers_(std::move(signers)), folder_(ReadKeyPassphrase, signers_.get()) {}
 
 absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
-    std::vector<std::string> default_alpn) {
+    BackendNames& names, std::vector<std::string> default_alpn) {
   if (absl::Status certificate = CheckCertificateFlags(); !certificate.ok()) return certificate;
   if (absl::Status roots = CheckPublicRoots(); !roots.ok()) return roots;
   absl::StatusOr<std::unique_ptr<SignerMaker>> signers = SignersFromFlags();
   if (!signers.ok()) return signers.status();
-  absl::StatusOr<std::unique_ptr<TicketKeysRedis>> redis = TicketKeysRedis::FromFlags();
+  absl::StatusOr<std::unique_ptr<TicketKeysRedis>> redis = TicketKeysRedis::FromFlags(names);
   if (!redis.ok()) return redis.status();
   if (*redis != nullptr && !absl::GetFlag(FLAGS_ticket_keys_file).empty()) {
     return absl::InvalidArgumentError(

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "examples/support/backend_names.h"
 #include "examples/support/ech_keys_file.h"
 #include "examples/support/proxy_host.h"
 #include "examples/support/ticket_keys_redis.h"
@@ -29,9 +30,9 @@ class FrontTls {
  public:
   /// Loads the files and settings of the flags of front_tls.cc, front_options.h,
   /// ticket_keys_redis.h, ech_keys_file.h and acme_tokens_dir.h. Offers `default_alpn` unless
-  /// --alpn is set.
+  /// --alpn is set. `names` follows the names of Redis servers.
   static absl::StatusOr<std::unique_ptr<FrontTls>> FromFlags(
-      std::vector<std::string> default_alpn = {});
+      BackendNames& names, std::vector<std::string> default_alpn = {});
 
   /// Reads all files again, for a reload.
   absl::StatusOr<ReloadSources> Read();

@@ -12,7 +12,8 @@
 ABSL_FLAG(std::string, routes, "",
           "HOST/PATH=SCHEME://IP:PORT[+IP:PORT...][@NAME], comma-separated: selects backends by "
           "host and path prefix of each request. SCHEME is http, https or h2c; NAME is the name in "
-          "the certificates of https backends; the host \"default\" is all others. "
+          "the certificates of https backends, which those with a HOST:PORT in place of IP:PORT "
+          "need not have; the host \"default\" is all others. "
           "redirect:LOCATION in place of the backends leads clients elsewhere");
 ABSL_FLAG(std::string, routes_file, "",
           "file with one such route on each line, instead of --routes; options may follow a route "
@@ -62,8 +63,16 @@ constexpr size_t kJudgedBytes = 128 * 1024;
 constexpr uint64_t kMinCacheBytes = 64 * 1024;
 
 absl::StatusOr<std::shared_ptr<const GatewayRoutes>> RoutesOf(
-    absl::StatusOr<std::vector<GatewayRoute>> list, absl::string_view where) {
+    absl::StatusOr<std::vector<GatewayRoute>> list, absl::string_view where,
+    BackendChecks& checks) {
   if (list.ok()) {
+    for (GatewayRoute& route : *list) {
+      CheckedLeg leg;
+      if (route.scheme == BackendScheme::kHttps) leg = {ProxyMode::kBridge, route.backend_name};
+      leg.tcp_only = route.scheme == BackendScheme::kH2c;
+      absl::Status followed = checks.Follow(route.backends, leg);
+      if (!followed.ok()) return followed;
+    }
     absl::StatusOr<std::shared_ptr<const GatewayRoutes>> routes =
         GatewayRoutes::Create(*std::move(list));
     if (routes.ok()) return routes;
@@ -115,16 +124,16 @@ absl::StatusOr<GatewayFlags> GatewayFromFlags(int threads) {
   return flags;
 }
 
-absl::StatusOr<std::shared_ptr<const GatewayRoutes>> GatewayRoutesFromFlags() {
+absl::StatusOr<std::shared_ptr<const GatewayRoutes>> GatewayRoutesFromFlags(BackendChecks& checks) {
   const std::string list = absl::GetFlag(FLAGS_routes);
   const std::string file = absl::GetFlag(FLAGS_routes_file);
   if (list.empty() == file.empty()) {
     return absl::InvalidArgumentError("give one of --routes and --routes_file");
   }
-  if (file.empty()) return RoutesOf(ParseGatewayRoutes(list), "--routes");
+  if (file.empty()) return RoutesOf(ParseGatewayRoutes(list), "--routes", checks);
   absl::StatusOr<std::string> text = ReadFile(file, kMaxRoutesFileBytes);
   if (!text.ok()) return text.status();
-  return RoutesOf(ParseGatewayRoutesFile(*text), file);
+  return RoutesOf(ParseGatewayRoutesFile(*text), file, checks);
 }
 
 std::vector<std::string> RoutesFiles() {

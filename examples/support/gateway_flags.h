@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "examples/support/backend_checks.h"
 #include "integrations/http/gateway_routes.h"
 #include "integrations/http/http_gateway.h"
 
@@ -22,8 +23,9 @@ struct GatewayFlags {
 /// Reads the flags for limits, time limits, fields for backends and --log_requests.
 absl::StatusOr<GatewayFlags> GatewayFromFlags(int threads);
 
-/// Reads the routes of --routes or --routes_file. Fails if both or neither are given.
-absl::StatusOr<std::shared_ptr<const GatewayRoutes>> GatewayRoutesFromFlags();
+/// Reads the routes of --routes or --routes_file, whose backends `checks` follows. Fails if both or
+/// neither are given.
+absl::StatusOr<std::shared_ptr<const GatewayRoutes>> GatewayRoutesFromFlags(BackendChecks& checks);
 
 /// Returns the file of --routes_file, for reloads; empty without it.
 std::vector<std::string> RoutesFiles();

@@ -43,6 +43,8 @@ constexpr Subject kSubjects[] = {
     {"Backends and routes",
      "terminating_proxy.cc passthrough_proxy.cc bridging_proxy.cc one_port.cc waf_bridge.cc "
      "routes routes_file"},
+    {"Names of backends", "backend_names.cc"},
+    {"Health of backends", "backend_checks.cc"},
     {"QUIC (HTTP/3)", "quic_part.cc"},
     {"Firewall", "waf_flags.cc rules audit_log detect_only max_body waf waf_threads"},
     {"Connections: limits, times, PROXY protocol", "connection_flags.cc"},

@@ -8,7 +8,6 @@
 #include "absl/algorithm/container.h"
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "examples/support/forwarding_flags.h"
 #include "examples/support/front_options.h"
 #include "examples/support/program.h"
@@ -20,7 +19,8 @@ ABSL_FLAG(bool, http, false,
 ABSL_FLAG(std::string, http_routes, "",
           "HOST/PATH=IP:PORT[+IP:PORT...][@NAME], comma-separated: selects the backend by host "
           "and path prefix of the first request. NAME is the backend's certificate name, if not "
-          "--backend_name. The host \"default\" is all others. Implies --http");
+          "--backend_name; HOST:PORT and services are as in --backend. The host \"default\" is all "
+          "others. Implies --http");
 ABSL_FLAG(bool, http2, false,
           "offers HTTP/2, which passes unread, to clients. bridging_proxy then offers h2 and "
           "http/1.1; terminating_proxy needs h2 in --alpn. A backend must support it. "
@@ -42,7 +42,7 @@ absl::string_view FlagWithoutHttp(const HttpFlags& flags) {
 
 }  // namespace
 
-absl::StatusOr<HttpFlags> HttpFromFlags() {
+absl::StatusOr<HttpFlags> HttpFromFlags(BackendChecks& checks, const CheckedLeg& leg) {
   HttpFlags flags;
   const std::string text = absl::GetFlag(FLAGS_http_routes);
   flags.http2 = absl::GetFlag(FLAGS_http2);
@@ -55,6 +55,12 @@ absl::StatusOr<HttpFlags> HttpFromFlags() {
   if (text.empty()) return flags;
   absl::StatusOr<std::vector<HttpRoute>> routes = ParseHttpRoutes(text);
   if (routes.ok()) {
+    for (HttpRoute& route : *routes) {
+      CheckedLeg own = leg;
+      if (!route.backend_name.empty()) own = {leg.mode, route.backend_name};
+      absl::Status followed = checks.Follow(route.backends, own);
+      if (!followed.ok()) return followed;
+    }
     absl::StatusOr<std::shared_ptr<const HttpRoutes>> table = HttpRoutes::Create(*routes);
     if (table.ok()) {
       flags.routes = *std::move(table);
@@ -82,16 +88,12 @@ absl::Status CheckHttp2(const HttpFlags& flags, const ServerTlsOptions& front) {
       "--dangerous_unread_http2");
 }
 
-absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags,
-                                                  absl::string_view backend) {
+absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags, absl::string_view backend,
+                                                  BackendChecks& checks, const CheckedLeg& leg) {
   if (flags.routes == nullptr) {
-    Backends backends;
-    for (const absl::string_view item : absl::StrSplit(backend, '+')) {
-      const absl::StatusOr<Endpoint> endpoint = ServerFromFlag("backend", item);
-      if (!endpoint.ok()) return endpoint.status();
-      backends.endpoints.push_back(*endpoint);
-    }
-    return std::vector<HttpRoute>{{"", "/", std::move(backends), ""}};
+    absl::StatusOr<Backends> backends = checks.Parse("backend", backend, leg);
+    if (!backends.ok()) return backends.status();
+    return std::vector<HttpRoute>{{"", "/", *std::move(backends), ""}};
   }
   if (!backend.empty()) {
     return absl::InvalidArgumentError(

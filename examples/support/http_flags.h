@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "examples/support/backend_checks.h"
 #include "integrations/http1/forwarded_fields.h"
 #include "integrations/http1/http1_inspector.h"
 #include "integrations/http1/http_routes.h"
@@ -30,9 +31,9 @@ struct HttpFlags {
   ForwardingOptions forwarding;              ///< The fields that describe the client.
 };
 
-/// Reads --http, --http2, --dangerous_unread_http2, --http_routes and the flags of
-/// forwarding_flags.h.
-absl::StatusOr<HttpFlags> HttpFromFlags();
+/// Reads --http, --http2, --dangerous_unread_http2, --http_routes, whose backends `checks` follows,
+/// and the flags of forwarding_flags.h. The name of a route comes before that of `leg`.
+absl::StatusOr<HttpFlags> HttpFromFlags(BackendChecks& checks, const CheckedLeg& leg);
 
 /// Fails if `front` offers HTTP/2, which passes unread, with flags that read HTTP, unless
 /// --dangerous_unread_http2 is set. Also fails if --http2 has no effect.
@@ -42,9 +43,9 @@ absl::Status CheckHttp2(const HttpFlags& flags, const ServerTlsOptions& front);
 std::vector<std::string> FrontProtocols(const HttpFlags& flags);
 
 /// Returns the routes or, without any, one route to `backend` (--backend: one, or several joined by
-/// +). Fails if both or neither are given.
-absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags,
-                                                  absl::string_view backend);
+/// +), which `checks` follows. Fails if both or neither are given.
+absl::StatusOr<std::vector<HttpRoute>> BackRoutes(const HttpFlags& flags, absl::string_view backend,
+                                                  BackendChecks& checks, const CheckedLeg& leg);
 
 /// Sets the HTTP options of a block on the loop of `scheduler`, if any flag is set. Guards in
 /// `http` come after the routes.

@@ -16,6 +16,7 @@
 #include "trestle/linux/tcp_dialer.h"
 #include "trestle/linux/tcp_listener.h"
 #include "trestle/linux/thread.h"
+#include "trestle/proxy/backends.h"
 
 namespace trestle::examples {
 namespace {
@@ -210,8 +211,12 @@ std::string ProxyHostOptions::ListenText() const {
   return passed_sockets.empty() ? listen.ToString() : absl::StrCat("fd:", passed_sockets);
 }
 
-ProxyHost::ProxyHost(const ProxyHostOptions& options)
-    : options_(options), log_(options.log_connections) {}
+ProxyHost::ProxyHost(const ProxyHostOptions& options, EpollLoop& main_loop)
+    : options_(options), log_(options.log_connections), main_loop_(main_loop) {
+  const bool is_known =
+      options_.passed_sockets.empty() && (!options_.listen.is_ip() || options_.listen.port() != 0);
+  if (is_known) listening_ = {options_.listen};
+}
 
 ProxyHost::~ProxyHost() = default;
 
@@ -237,11 +242,8 @@ absl::Status ProxyHost::Run(BlockFactory new_blocks) {
   signal(SIGXFSZ, SIG_IGN);
   RaiseDescriptorLimit();
   if (absl::Status status = BlockSignals(kSignals); !status.ok()) return status;
-  absl::StatusOr<std::unique_ptr<EpollLoop>> main_loop = EpollLoop::Create();
-  if (!main_loop.ok()) return main_loop.status();
-  main_loop_ = *std::move(main_loop);
   const absl::StatusOr<std::unique_ptr<SignalWatcher>> signals =
-      SignalWatcher::Create(*main_loop_, kSignals, [this](int signal) { OnSignal(signal); });
+      SignalWatcher::Create(main_loop_, kSignals, [this](int signal) { OnSignal(signal); });
   if (!signals.ok()) return signals.status();
   WatchFiles();
   absl::StatusOr<std::unique_ptr<ServiceReports>> service = ServiceReports::FromEnvironment();
@@ -249,12 +251,12 @@ absl::Status ProxyHost::Run(BlockFactory new_blocks) {
   service_ = *std::move(service);
   absl::Status status;
   for (MainLoopPart* part : parts_) {
-    if (status.ok()) status = part->Start(*main_loop_);
+    if (status.ok()) status = part->Start(main_loop_);
   }
   if (status.ok()) status = StartWorkers(new_blocks);
   if (status.ok()) {
     OnServing();
-    main_loop_->Run();
+    main_loop_.Run();
   }
   retry_.reset();
   files_.reset();
@@ -287,10 +289,11 @@ absl::Status ProxyHost::AddWorker(BlockFactory& new_blocks) {
   if (!created.ok()) return created.status();
   if (absl::Status listening = Listen(**created); !listening.ok()) return listening;
   const bool is_first = workers_.empty();
+  if (is_first) listening_ = (*created)->Endpoints();
   workers_.push_back(*std::move(created));
   Worker& worker = *workers_.back();
   worker.OnAcceptFailure([this](const absl::Status& failure) {
-    main_loop_->PostFromAnyThread([this, failure] { OnAcceptFailed(failure); });
+    main_loop_.PostFromAnyThread([this, failure] { OnAcceptFailed(failure); });
   });
   std::unique_ptr<ConnectionObserver> own;
   if (watcher_ != nullptr) own = watcher_->NewObserver(observer);
@@ -320,7 +323,7 @@ void ProxyHost::OnServing() {
   if (service_ == nullptr) return;
   std::vector<Scheduler*> loops;
   for (const std::unique_ptr<Worker>& worker : workers_) loops.push_back(&worker->loop());
-  service_->OnServing(absl::StrJoin(texts, ", "), *main_loop_, std::move(loops));
+  service_->OnServing(absl::StrJoin(texts, ", "), main_loop_, std::move(loops));
 }
 
 void ProxyHost::Keep(std::unique_ptr<ThreadPart> part) { workers_.back()->Keep(std::move(part)); }
@@ -359,10 +362,7 @@ void ProxyHost::DrainOlderCertificates(uint64_t generation) {
 
 absl::Status ProxyHost::RefuseLoop(
     const std::function<bool(const Endpoint& listener)>& leads_to) const {
-  std::vector<Endpoint> listening;
-  if (!options_.check_only) listening = workers_.front()->Endpoints();
-  if (options_.check_only && options_.passed_sockets.empty()) listening = {options_.listen};
-  for (const Endpoint& endpoint : listening) {
+  for (const Endpoint& endpoint : listening_) {
     for (const Endpoint& address : TcpListener::AddressesOf(endpoint)) {
       if (!leads_to(address)) continue;
       return absl::InvalidArgumentError(
@@ -373,6 +373,11 @@ absl::Status ProxyHost::RefuseLoop(
   return absl::OkStatus();
 }
 
+bool ProxyHost::IsItself(const Endpoint& address) const {
+  const Backends backend(address);
+  return !RefuseLoop([&](const Endpoint& listener) { return LeadsTo(backend, listener); }).ok();
+}
+
 void ProxyHost::OnSignal(int signal) {
   if (signal == SIGHUP) {
     ReopenFiles();
@@ -380,14 +385,14 @@ void ProxyHost::OnSignal(int signal) {
   }
   if (!draining_) return Drain();
   LogLine("stopping now");
-  main_loop_->Stop();
+  main_loop_.Stop();
 }
 
 // A proxy without inotify still serves connections.
 void ProxyHost::WatchFiles() {
   if (watched_files_.empty()) return;
   absl::StatusOr<std::unique_ptr<FileWatcher>> watcher = FileWatcher::Create(
-      *main_loop_, watched_files_, [this](absl::Span<const std::string>) { Reload(); });
+      main_loop_, watched_files_, [this](absl::Span<const std::string>) { Reload(); });
   if (watcher.ok()) {
     files_ = *std::move(watcher);
     return;
@@ -402,6 +407,11 @@ void ProxyHost::Reload() {
   if (service_ != nullptr) service_->OnReloading();
   // The reload reads all files, changed or not.
   if (files_ != nullptr) files_->MarkSeen();
+  if (!prepare_reload_) return ReloadNow();
+  prepare_reload_([this] { ReloadNow(); });
+}
+
+void ProxyHost::ReloadNow() {
   const absl::StatusOr<std::string> loaded = reload_();
   LogLine(loaded.ok() ? absl::StrCat("reloaded: ", *loaded)
                       : absl::StrCat("reload failed, what was loaded before stays in use: ",
@@ -415,7 +425,7 @@ void ProxyHost::Reload() {
 void ProxyHost::RetryLater() {
   retry_delay_ = std::clamp(retry_delay_, kFirstRetry, kLongestRetry);
   LogLine(absl::StrCat("the reload is tried again in ", absl::FormatDuration(retry_delay_)));
-  retry_ = main_loop_->RunAfter(retry_delay_, [this] { Reload(); });
+  retry_ = main_loop_.RunAfter(retry_delay_, [this] { Reload(); });
   retry_delay_ *= 2;
 }
 
@@ -427,12 +437,12 @@ void ProxyHost::Drain() {
     if (--workers_to_drain_ > 0) return;
     LogRefusals();
     LogLine("drained");
-    main_loop_->Stop();
+    main_loop_.Stop();
   };
   for (const std::unique_ptr<Worker>& worker : workers_) {
     worker->loop().PostFromAnyThread([this, on_drained, &worker = *worker] {
       worker.Drain(options_.drain_timeout,
-                   [this, on_drained] { main_loop_->PostFromAnyThread(on_drained); });
+                   [this, on_drained] { main_loop_.PostFromAnyThread(on_drained); });
     });
   }
   if (watcher_ != nullptr) watcher_->OnDraining();
@@ -452,7 +462,7 @@ void ProxyHost::LogAcceptFailures() {
   if (accept_failures_ > 1) absl::StrAppend(&line, " (", accept_failures_, " times)");
   LogLine(line);
   accept_failures_ = 0;
-  next_accept_line_ = main_loop_->RunAfter(kBetweenAcceptLines, [this] {
+  next_accept_line_ = main_loop_.RunAfter(kBetweenAcceptLines, [this] {
     next_accept_line_.reset();
     if (accept_failures_ > 0) LogAcceptFailures();
   });

@@ -128,7 +128,9 @@ class ProxyHostWatcher : public MainLoopPart {
 
 class ProxyHost {
  public:
-  explicit ProxyHost(const ProxyHostOptions& options);
+  /// `main_loop`, which must outlive the host, runs signals, reloads and the parts; connections run
+  /// on the workers' loops.
+  ProxyHost(const ProxyHostOptions& options, EpollLoop& main_loop);
   ~ProxyHost();
   ProxyHost(const ProxyHost&) = delete;
   ProxyHost& operator=(const ProxyHost&) = delete;
@@ -139,6 +141,13 @@ class ProxyHost {
   /// by itself (`MayPassByItself`) is tried again later.
   void OnReload(absl::AnyInvocable<absl::StatusOr<std::string>()> reload,
                 std::vector<std::string> watched_files = {});
+
+  /// Sets what must happen before each reload, on the main loop: `prepare` calls its argument once,
+  /// now or later. If another reload is due meanwhile, `prepare` is called again, and may drop the
+  /// earlier argument.
+  void BeforeReload(absl::AnyInvocable<void(absl::AnyInvocable<void()> go)> prepare) {
+    prepare_reload_ = std::move(prepare);
+  }
 
   /// Sets the observer of the host's life cycle; null for none. Must outlive `Run`.
   void SetWatcher(ProxyHostWatcher* watcher) {
@@ -178,6 +187,10 @@ class ProxyHost {
   /// would then lead back to it. Call it while `Run` runs, also in the factory.
   absl::Status RefuseLoop(const std::function<bool(const Endpoint& listener)>& leads_to) const;
 
+  /// Returns whether clients reach this proxy at `address`. Before `Run`, it knows the address of
+  /// the options only. For the main thread.
+  bool IsItself(const Endpoint& address) const;
+
  private:
   class Worker;
 
@@ -189,6 +202,7 @@ class ProxyHost {
   void OnSignal(int signal);
   void WatchFiles();
   void Reload();
+  void ReloadNow();
   void RetryLater();
   void Drain();
   void LogRefusals() const;
@@ -201,10 +215,12 @@ class ProxyHost {
   std::vector<MainLoopPart*> parts_;
   WorkerPartFactory new_part_;
   absl::AnyInvocable<absl::StatusOr<std::string>()> reload_;
+  absl::AnyInvocable<void(absl::AnyInvocable<void()>)> prepare_reload_;  // May be empty.
   std::vector<std::string> watched_files_;
-  std::unique_ptr<EpollLoop> main_loop_;  // Signals only; connections run on the workers' loops.
-  std::unique_ptr<FileWatcher> files_;    // Null if no file is watched.
-  Timer retry_;                           // After a failed reload.
+  EpollLoop& main_loop_;
+  std::vector<Endpoint> listening_;     // Where clients reach it; from the options, then real.
+  std::unique_ptr<FileWatcher> files_;  // Null if no file is watched.
+  Timer retry_;                         // After a failed reload.
   absl::Duration retry_delay_;
   std::unique_ptr<ServiceReports> service_;  // Null without a service manager that asks.
   std::vector<std::unique_ptr<Worker>> workers_;

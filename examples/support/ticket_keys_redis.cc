@@ -13,7 +13,8 @@
 #include "trestle/linux/file.h"
 
 ABSL_FLAG(std::string, ticket_keys_redis, "",
-          "IP:PORT of a Redis server that shares session ticket keys among a fleet of proxies. One "
+          "IP:PORT or HOST:PORT of a Redis server that shares session ticket keys among a fleet of "
+          "proxies. One "
           "proxy rotates them; while Redis is unavailable, the last keys remain in use");
 ABSL_FLAG(std::string, ticket_keys_redis_name, "trestle-ticket-keys",
           "Redis key that holds the ticket keys: a different one for each fleet");
@@ -59,15 +60,15 @@ absl::StatusOr<std::string> ReadPassword() {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<TicketKeysRedis>> TicketKeysRedis::FromFlags() {
+absl::StatusOr<std::unique_ptr<TicketKeysRedis>> TicketKeysRedis::FromFlags(BackendNames& names) {
   const std::string address = absl::GetFlag(FLAGS_ticket_keys_redis);
   if (address.empty()) return nullptr;
-  absl::StatusOr<Endpoint> redis = ServerFromFlag("ticket_keys_redis", address);
+  absl::StatusOr<Backends> redis = names.Parse("ticket_keys_redis", address);
   if (!redis.ok()) return redis.status();
   absl::StatusOr<std::string> password = ReadPassword();
   if (!password.ok()) return password.status();
   RedisTicketKeysOptions options;
-  options.redis = *redis;
+  options.redis = *std::move(redis);
   options.user = absl::GetFlag(FLAGS_ticket_keys_redis_user);
   options.password = *std::move(password);
   options.name = absl::GetFlag(FLAGS_ticket_keys_redis_name);

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "examples/support/backend_names.h"
 #include "examples/support/proxy_host.h"
 #include "integrations/redis/redis_ticket_keys.h"
 #include "trestle/linux/tcp_dialer.h"
@@ -17,8 +18,8 @@ namespace trestle::examples {
 /// Runs on the main loop, where it delays no connection; the threads share its ring.
 class TicketKeysRedis final : public MainLoopPart {
  public:
-  /// Creates it from the flags; null without --ticket_keys_redis.
-  static absl::StatusOr<std::unique_ptr<TicketKeysRedis>> FromFlags();
+  /// Creates it from the flags; null without --ticket_keys_redis. `names` follows its names.
+  static absl::StatusOr<std::unique_ptr<TicketKeysRedis>> FromFlags(BackendNames& names);
 
   const std::shared_ptr<TicketKeyRing>& ring() const { return ring_; }
 

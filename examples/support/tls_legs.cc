@@ -1,5 +1,6 @@
 #include "examples/support/tls_legs.h"
 
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -10,8 +11,10 @@
 #include "absl/time/time.h"
 #include "examples/support/log.h"
 #include "examples/support/pem_files.h"
+#include "examples/support/program.h"
 #include "examples/support/public_roots.h"
 #include "trestle/pki/finding.h"
+#include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_bridge.h"
 #include "trestle/tls/certificate_store.h"
 #include "trestle/tls/client_tls_config.h"
@@ -105,6 +108,33 @@ class Reloader {
   TlsReload reload_;
 };
 
+// Returns the legs of one route, for each name that its backends' certificates must have.
+std::vector<RouteLegs> BridgeLegs(const HttpRoute& route, const BackendChecks& checks,
+                                  const BackNames& own) {
+  const std::string& name = route.backend_name.empty() ? own.backend_name : route.backend_name;
+  if (!name.empty() || own.by_client || route.backends.names.empty()) {
+    return {LegsTo(checks, route.host, ProxyMode::kBridge, route.backends, name)};
+  }
+  std::map<std::string, RouteLegs> by_name;
+  for (const NamedTarget& target : route.backends.names) {
+    RouteLegs& legs = by_name[target.certificate_name()];
+    legs.names.push_back(target.ToString());
+  }
+  for (const GroupedBackend& backend : checks.AllOf(route.backends)) {
+    const std::string own_name =
+        backend.name == nullptr ? std::string() : backend.name->certificate_name();
+    by_name[own_name].backends.push_back(backend.endpoint);
+  }
+  std::vector<RouteLegs> all;
+  for (auto& [back_name, legs] : by_name) {
+    legs.name = route.host;
+    legs.mode = ProxyMode::kBridge;
+    legs.back_name = back_name;
+    all.push_back(std::move(legs));
+  }
+  return all;
+}
+
 }  // namespace
 
 void ServeTls(ProxyHost& host, FrontTls& front, BackTls* back, size_t bridges, AlsoReloaded more) {
@@ -114,6 +144,7 @@ void ServeTls(ProxyHost& host, FrontTls& front, BackTls* back, size_t bridges, A
     WarnOfBackTls(*back);
     for (std::string& file : BackTls::files()) files.push_back(std::move(file));
   }
+  if (more.prepare) host.BeforeReload(std::exchange(more.prepare, nullptr));
   host.OnReload([reloader = std::make_unique<Reloader>(
                      host, front, back, bridges, std::move(more))] { return reloader->Reload(); },
                 files);
@@ -128,25 +159,42 @@ void WatchFront(const FrontTls& front, Watched& watched) {
   watched.has_ticket_keys = [&front] { return front.has_ticket_keys(); };
 }
 
-std::vector<RouteLegs> LegsOf(absl::Span<const HttpRoute> routes, ProxyMode mode) {
+std::vector<RouteLegs> LegsOf(absl::Span<const HttpRoute> routes, const BackendChecks& checks,
+                              ProxyMode mode) {
   std::vector<RouteLegs> legs;
   for (const HttpRoute& route : routes) {
-    legs.push_back({route.host, mode, route.backends.endpoints, route.backend_name});
+    legs.push_back(LegsTo(checks, route.host, mode, route.backends, route.backend_name));
   }
   return legs;
 }
 
-absl::Status WatchBridges(absl::Span<const RouteLegs> routes, ProxyProtocolOut proxy_header,
-                          const BackNames& own, const BackTls& back, Watched& watched) {
+absl::Status CheckBackNames(absl::Span<const HttpRoute> routes, absl::string_view flag_value) {
+  if (!flag_value.empty()) return absl::OkStatus();
+  for (const HttpRoute& route : routes) {
+    if (!route.backend_name.empty() || route.backends.endpoints.empty()) continue;
+    return FlagError("backend_name", absl::StrCat("is required: the backend ",
+                                                  route.backends.endpoints.front().ToString(),
+                                                  " is an address, which has no name to verify"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WatchBridges(absl::Span<const HttpRoute> routes, const BackendChecks& checks,
+                          ProxyProtocolOut proxy_header, const BackNames& own, const BackTls& back,
+                          Watched& watched) {
   const auto probe = ProbeConfigFor(back.config()->options());
   if (!probe.ok()) return probe.status();
   watched.back_tls = back.config();
   const std::shared_ptr<const Credential>& presented = back.config()->options().credential;
   if (presented != nullptr) watched.targets.own_clients = {presented};
-  for (const RouteLegs& route : routes) {
-    RouteLegs& shown = watched.routes.emplace_back(route);
-    const bool has_own_name = shown.back_name.empty();
-    if (has_own_name) shown.back_name = own.backend_name;
+  std::vector<std::pair<RouteLegs, bool>> all;
+  for (const HttpRoute& route : routes) {
+    for (RouteLegs& legs : BridgeLegs(route, checks, own)) {
+      all.emplace_back(std::move(legs), route.backend_name.empty());
+    }
+  }
+  for (const auto& [legs, has_own_name] : all) {
+    RouteLegs& shown = watched.routes.emplace_back(legs);
     // A name that depends on the client cannot be probed.
     if (shown.back_name.empty()) continue;
     watched.targets.seen.push_back(shown.back_name);

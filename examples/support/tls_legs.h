@@ -12,6 +12,7 @@
 #include "absl/types/span.h"
 #include "examples/support/admin.h"
 #include "examples/support/back_tls.h"
+#include "examples/support/backend_checks.h"
 #include "examples/support/front_tls.h"
 #include "examples/support/proxy_host.h"
 #include "integrations/http1/http_routes.h"
@@ -26,6 +27,8 @@ struct AlsoReloaded {
   std::vector<std::string> files;
   /// Loads the settings; fails if they are invalid. Empty: none.
   absl::AnyInvocable<absl::Status()> load;
+  /// Comes before a reload: see `ProxyHost::BeforeReload`. Empty: nothing.
+  absl::AnyInvocable<void(absl::AnyInvocable<void()> go)> prepare;
   /// Makes new connections use the loaded settings. Returns text for the log.
   absl::AnyInvocable<std::string()> use;
 };
@@ -41,19 +44,27 @@ void ServeTls(ProxyHost& host, FrontTls& front, BackTls* back = nullptr, size_t 
 void WatchFront(const FrontTls& front, Watched& watched);
 
 /// Returns `routes` in the form of the --admin page.
-std::vector<RouteLegs> LegsOf(absl::Span<const HttpRoute> routes, ProxyMode mode);
+std::vector<RouteLegs> LegsOf(absl::Span<const HttpRoute> routes, const BackendChecks& checks,
+                              ProxyMode mode);
 
 /// The names of a bridge's backends, as in TlsBridgeOptions.
 struct BackNames {
-  std::string backend_name = {};  ///< Empty: different for each connection.
-  std::string verify_name = {};   ///< Empty: `backend_name`.
+  std::string backend_name = {};  ///< Empty: each backend's own, if it is configured by name.
+  std::string verify_name = {};   ///< Empty: the name that is sent.
+  bool by_client = false;         ///< Without `backend_name`, the name depends on the client.
 };
 
-/// Watches the backends of bridges' routes, by connections and by probes, with the verification
-/// settings of `back`. Routes without a name use `own`, the bridge's. A route without any name is
+/// Returns an error if a bridge doesn't know the name of a backend's certificate: `routes` have a
+/// backend with an address, and neither the route nor `flag_value` (--backend_name) has a name.
+absl::Status CheckBackNames(absl::Span<const HttpRoute> routes, absl::string_view flag_value);
+
+/// Shows and watches the backends of bridges' routes, by connections and by probes, with the
+/// verification settings of `back`. Routes without a name use `own`, the bridge's, or else the
+/// names of their backends: then the route is shown once for each. A backend without any name is
 /// shown only.
-absl::Status WatchBridges(absl::Span<const RouteLegs> routes, ProxyProtocolOut proxy_header,
-                          const BackNames& own, const BackTls& back, Watched& watched);
+absl::Status WatchBridges(absl::Span<const HttpRoute> routes, const BackendChecks& checks,
+                          ProxyProtocolOut proxy_header, const BackNames& own, const BackTls& back,
+                          Watched& watched);
 
 }  // namespace trestle::examples
 

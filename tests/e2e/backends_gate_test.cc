@@ -129,6 +129,19 @@ TEST_F(BackendsGateTest, IsOpenWhereNothingIsWanted) {
   EXPECT_THAT(dialer_.tries, IsEmpty());
 }
 
+TEST_F(BackendsGateTest, ARouteWhoseNamesHaveNoAddressIsMissing) {
+  Route("a.test", {});
+  Route("b.test", {"192.0.2.2:1"});
+  dialer_.up = {"192.0.2.2:1"};
+  EXPECT_THAT(BackendsGate(loop_, dialer_, {routes_[0]}, WantedBackends::kAny).Missing(),
+              ElementsAre("a.test"));
+  const BackendsGate any(loop_, dialer_, routes_, WantedBackends::kAny);
+  const BackendsGate all(loop_, dialer_, routes_, WantedBackends::kAll);
+  loop_.RunFor(absl::Seconds(5));
+  EXPECT_TRUE(any.open());
+  EXPECT_FALSE(all.open());
+}
+
 TEST_F(BackendsGateTest, ItsTriesAreBounded) {
   for (int i = 0; i < 1100; ++i) {
     Route(absl::StrCat("r", i), {absl::StrCat("192.0.2.1:", 1000 + i)});

@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "trestle/base/error.h"
 #include "trestle/pki/chain_checker.h"
 #include "trestle/pki/trust_store.h"
 #include "trestle/testing/test_pki.h"
@@ -140,6 +141,34 @@ TEST_F(ConfigCheckTest, ARouteNeedsACertificateIfItDecrypts) {
   EXPECT_THAT(check.text, HasSubstr("back leg       a.test: offload to 192.0.2.1:443\n"
                                     "               *.b.test: bridge to 192.0.2.1:443\n"));
   EXPECT_THAT(check.text, HasSubstr("               all names: offload to 192.0.2.1:443\n"));
+}
+
+TEST_F(ConfigCheckTest, NamesAreJudgedByTheirAnswers) {
+  RouteLegs& route = watched_.routes.emplace_back();
+  route.names = {"a.test:443", "_x._tcp.b.test"};
+  NameStatus& good = watched_.names.emplace_back();
+  good.target = *NamedTarget::Parse("a.test:443");
+  good.condition = NameCondition::kCurrent;
+  good.endpoints =
+      route.backends = {*Endpoint::Parse("192.0.2.1:443"), *Endpoint::Parse("192.0.2.2:443")};
+  NameStatus& unknown = watched_.names.emplace_back();
+  unknown.target = *NamedTarget::Parse("_x._tcp.b.test");
+  ConfigCheck check = Check();
+  EXPECT_EQ(check.text,
+            "back leg       all names: offload to 192.0.2.1:443 + 192.0.2.2:443 "
+            "(a.test:443 + _x._tcp.b.test)\n"
+            "names          a.test:443: 192.0.2.1:443 + 192.0.2.2:443\n"
+            "               _x._tcp.b.test: no address\n");
+  EXPECT_THAT(Warnings(check),
+              ElementsAre("the backend name _x._tcp.b.test: no answer of DNS yet"));
+  EXPECT_THAT(Faults(check), IsEmpty());
+
+  watched_.names[1].condition = NameCondition::kDenied;
+  watched_.names[1].error =
+      ToError(MakeError(ErrorCode::kNoBackend, Leg::kBack, Phase::kDial, "there is none"));
+  check = Check();
+  EXPECT_THAT(Warnings(check), IsEmpty());
+  EXPECT_THAT(Faults(check), ElementsAre("the backend name _x._tcp.b.test: there is none"));
 }
 
 TEST_F(ConfigCheckTest, CasAndTheirListsAreJudged) {

@@ -199,8 +199,8 @@ TEST_F(FlagsTest, ValuesAreChecked) {
                 "--acme_tokens_dir=/nonexistent: No such file or directory");
   ExpectRefusal(Mode::kOffload, Change(offload_, {"--ticket_keys_redis=redis.test"}),
                 "--ticket_keys_redis is wrong");
-  ExpectRefusal(Mode::kOffload, Change(offload_, {"--ticket_keys_redis=redis.test:6379"}),
-                "write an IPv4 address, or an IPv6 address in brackets; names are not resolved");
+  ExpectRefusal(Mode::kOffload, Change(offload_, {"--ticket_keys_redis=redis..test:6379"}),
+                "--ticket_keys_redis is wrong");
   const std::string redis = "--ticket_keys_redis=127.0.0.1:6379";
   ExpectRefusal(Mode::kOffload, Change(offload_, {redis, "--ticket_keys_file=x"}),
                 "--ticket_keys_file and --ticket_keys_redis exclude each other");

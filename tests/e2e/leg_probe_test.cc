@@ -433,7 +433,7 @@ TEST_F(LegProbeTest, UsageErrorsHaveTheirOwnExitStatus) {
   ExpectUsageError({"--starttls=gopher", "--back=127.0.0.1:1"}, "starttls must be");
   ExpectUsageError({"--key_type=dsa", "--back=127.0.0.1:1"}, "key_type must be");
   ExpectUsageError({"--proxy_header=v3", "--back=127.0.0.1:1"}, "proxy_header must be");
-  ExpectUsageError({"--back=localhost:1"}, "back is wrong");
+  ExpectUsageError({"--back=localhost"}, "back is wrong");
   ExpectUsageError({"--back=127.0.0.1:0"}, "back is wrong: cannot connect to");
   ExpectUsageError({"--back=127.0.0.1:1"}, "no CA file", /*with_ca=*/false);
   ExpectUsageError({"--back=127.0.0.1:1", "--crl=/nowhere"}, "/nowhere");

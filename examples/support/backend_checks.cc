@@ -1,0 +1,202 @@
+#include "examples/support/backend_checks.h"
+
+#include <unistd.h>
+
+#include <utility>
+#include <variant>
+
+#include "absl/flags/flag.h"
+#include "absl/memory/memory.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "examples/support/check_flag.h"
+#include "examples/support/log.h"
+#include "examples/support/program.h"
+#include "trestle/linux/ca_files.h"
+
+ABSL_FLAG(
+    std::string, health_check, "none",
+    "checks backends all the time, and keeps those that are down away from connections: none, "
+    "tcp (they accept connections), tls (verified as for connections; in clear text: tcp) or "
+    "http (they answer GET with --health_status, over TLS where connections use it)");
+ABSL_FLAG(std::string, health_path, "/", "with --health_check=http: the path to ask for");
+ABSL_FLAG(std::string, health_host, "",
+          "with --health_check=http: the host to ask for; default the backend's name or address");
+ABSL_FLAG(std::string, health_status, "200-299",
+          "with --health_check=http: the status, or the range of statuses, that is good");
+ABSL_FLAG(absl::Duration, health_interval, trestle::HealthCheckerOptions().interval,
+          "time between two health checks of a backend, a tenth more or less by chance");
+ABSL_FLAG(absl::Duration, health_timeout, trestle::HealthCheckerOptions().timeout,
+          "time limit of a health check");
+ABSL_FLAG(uint32_t, health_fall, trestle::HealthCheckerOptions().fall,
+          "consecutive failures after which a backend is down; its first check decides alone");
+ABSL_FLAG(uint32_t, health_rise, trestle::HealthCheckerOptions().rise,
+          "consecutive successes after which a backend is up again");
+ABSL_FLAG(std::string, health_all_down, "try",
+          "if all backends of a route are down: try (all of them) or fail (connections at once)");
+
+namespace trestle::examples {
+namespace {
+
+absl::StatusOr<HealthCheckKind> KindFromFlag(absl::string_view text) {
+  for (const HealthCheckKind kind :
+       {HealthCheckKind::kTcp, HealthCheckKind::kTls, HealthCheckKind::kHttp}) {
+    if (text == EnumName(kind)) return kind;
+  }
+  return FlagError("health_check",
+                   absl::StrCat("has \"", text, "\"; write none, tcp, tls or http"));
+}
+
+absl::Status ReadStatuses(HealthCheck& check) {
+  const std::string text = absl::GetFlag(FLAGS_health_status);
+  const std::pair<std::string, std::string> ends = absl::StrSplit(text, absl::MaxSplits('-', 1));
+  const std::string& last = absl::StrContains(text, '-') ? ends.second : ends.first;
+  if (absl::SimpleAtoi(ends.first, &check.lowest_status) &&
+      absl::SimpleAtoi(last, &check.highest_status)) {
+    return absl::OkStatus();
+  }
+  return FlagError("health_status", absl::StrCat("has \"", text, "\"; write 200 or 200-299"));
+}
+
+absl::StatusOr<HealthCheckerOptions> ScheduleFromFlags() {
+  HealthCheckerOptions options;
+  options.interval = absl::GetFlag(FLAGS_health_interval);
+  options.timeout = absl::GetFlag(FLAGS_health_timeout);
+  const std::pair<const char*, absl::Duration> times[] = {{"health_interval", options.interval},
+                                                          {"health_timeout", options.timeout}};
+  for (const auto& [flag, time] : times) {
+    if (time < absl::Milliseconds(10) || time > absl::Hours(24)) {
+      return FlagError(flag, "must be from 10ms to 24h");
+    }
+  }
+  options.fall = absl::GetFlag(FLAGS_health_fall);
+  options.rise = absl::GetFlag(FLAGS_health_rise);
+  if (options.fall == 0) return FlagError("health_fall", "must be at least 1");
+  if (options.rise == 0) return FlagError("health_rise", "must be at least 1");
+  const std::string all_down = absl::GetFlag(FLAGS_health_all_down);
+  if (all_down != "try" && all_down != "fail") {
+    return FlagError("health_all_down", absl::StrCat("has \"", all_down, "\"; write try or fail"));
+  }
+  options.all_down = all_down == "try" ? AllDown::kTryAll : AllDown::kFail;
+  options.seed = static_cast<uint64_t>(getpid());
+  return options;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<BackendChecks>> BackendChecks::FromFlags(
+    EpollLoop& loop, BackendNames& names, ProxyProtocolOut proxy_header) {
+  const std::string text = absl::GetFlag(FLAGS_health_check);
+  if (text == "none") return absl::WrapUnique(new BackendChecks(loop, names, {}));
+  const absl::StatusOr<HealthCheckKind> kind = KindFromFlag(text);
+  if (!kind.ok()) return kind.status();
+  HealthCheck wanted;
+  wanted.kind = HealthCheckKind::kHttp;  // To check all that it needs.
+  wanted.path = absl::GetFlag(FLAGS_health_path);
+  wanted.host = absl::GetFlag(FLAGS_health_host);
+  wanted.proxy_header = proxy_header;
+  if (absl::Status read = ReadStatuses(wanted); !read.ok()) return read;
+  if (absl::Status bad = CheckHealthCheck(wanted); !bad.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the flags --health_… are wrong: ", Sentence(bad)));
+  }
+  wanted.kind = *kind;
+  absl::StatusOr<HealthCheckerOptions> options = ScheduleFromFlags();
+  if (!options.ok()) return options.status();
+  auto checks = absl::WrapUnique(new BackendChecks(loop, names, std::move(wanted)));
+  if (CheckOnly()) return checks;
+  HealthObserver* const observer = checks.get();
+  checks->checker_ = std::make_unique<HealthChecker>(loop, checks->dialer_, *options, observer);
+  names.OnChange([checker = checks->checker_.get()] { checker->Refresh(); });
+  return checks;
+}
+
+// The checker limits each dial.
+BackendChecks::BackendChecks(EpollLoop& loop, BackendNames& names, HealthCheck wanted)
+    : names_(names),
+      dialer_(loop, {absl::InfiniteDuration(), absl::ZeroDuration()}),
+      wanted_(std::move(wanted)) {}
+
+absl::Status BackendChecks::UsePassCas(const std::string& ca_path) {
+  if (checker_ == nullptr || ca_path.empty()) return absl::OkStatus();
+  absl::StatusOr<std::string> ca = ReadCaCertificates(ca_path);
+  if (!ca.ok()) return ca.status();
+  ClientTlsOptions options;
+  options.ca_pem = *std::move(ca);
+  absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> config =
+      ClientTlsConfig::Create(std::move(options));
+  if (!config.ok()) return CannotUse(ca_path, config.status());
+  pass_tls_ = *std::move(config);
+  return absl::OkStatus();
+}
+
+void BackendChecks::OnHealthChanged(const HealthChange& change) {
+  LogLine(absl::StrCat("backend ", change.ToString()));
+}
+
+absl::StatusOr<Backends> BackendChecks::Parse(absl::string_view flag, absl::string_view value,
+                                              const CheckedLeg& leg) {
+  absl::StatusOr<Backends> backends = names_.Parse(flag, value);
+  if (!backends.ok()) return backends;
+  if (absl::Status followed = Follow(*backends, leg); !followed.ok()) return followed;
+  return backends;
+}
+
+absl::Status BackendChecks::Follow(Backends& backends, const CheckedLeg& leg) {
+  if (absl::Status followed = names_.Follow(backends); !followed.ok()) return followed;
+  if (checker_ == nullptr || backends.empty()) return absl::OkStatus();
+  return checker_->Watch(backends, CheckFor(leg));
+}
+
+absl::Status BackendChecks::Follow(absl::Span<Route> routes, ProxyMode mode) {
+  for (Route& route : routes) {
+    Backends* const backends = std::get_if<Backends>(&route.target);
+    if (backends == nullptr) continue;
+    if (absl::Status followed = Follow(*backends, {mode, route.pattern}); !followed.ok()) {
+      return followed;
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<GroupedBackend> BackendChecks::AllOf(const Backends& backends) const {
+  return checker_ == nullptr ? BackendsNow(backends) : checker_->AllOf(backends);
+}
+
+std::vector<HealthStatus> BackendChecks::backends() const {
+  return checker_ == nullptr ? std::vector<HealthStatus>() : checker_->backends();
+}
+
+// Legs of one kind and name have one check, so that each backend is checked once for them.
+std::shared_ptr<const HealthCheck> BackendChecks::CheckFor(const CheckedLeg& leg) {
+  const bool bridge = leg.mode == ProxyMode::kBridge;
+  const bool pass = leg.mode == ProxyMode::kPassthrough;
+  const bool single = !leg.name.empty() && leg.name.front() != '*';
+  const bool tls =
+      wanted_.kind != HealthCheckKind::kTcp && (bridge || (pass && pass_tls_ != nullptr && single));
+  const bool plain_http = wanted_.kind == HealthCheckKind::kHttp && !bridge && !pass;
+  const bool tcp = leg.tcp_only || !(tls || plain_http);
+  std::shared_ptr<const HealthCheck>& check =
+      checks_[tcp ? "tcp"
+                  : absl::StrCat(EnumName(leg.mode), tls ? absl::StrCat(" ", leg.name) : "")];
+  if (check != nullptr) return check;
+  auto made = std::make_shared<HealthCheck>();
+  made->kind = tcp ? HealthCheckKind::kTcp : wanted_.kind;
+  made->proxy_header = wanted_.proxy_header;
+  made->path = wanted_.path;
+  made->host = wanted_.host;
+  made->lowest_status = wanted_.lowest_status;
+  made->highest_status = wanted_.highest_status;
+  if (tls) {
+    made->server_name = leg.name;
+    made->tls = [this, bridge] { return bridge ? bridge_tls_() : pass_tls_; };
+    made->verify_name = leg.verify_name;
+  }
+  check = std::move(made);
+  return check;
+}
+
+}  // namespace trestle::examples
