@@ -3,7 +3,6 @@
 #include <openssl/err.h>
 #include <openssl/mem.h>
 #include <openssl/obj.h>
-#include <openssl/pool.h>
 #include <openssl/x509.h>
 
 #include <algorithm>
@@ -161,18 +160,6 @@ absl::StatusOr<CertificateChain> ReadKnown(const std::string& pem) {
   return std::move(known->chain);
 }
 
-// Returns an empty chain if one doesn't parse.
-CertificateChain ParseServed(const ServedChain& served) {
-  CertificateChain chain;
-  for (const std::string& der : served.certificates) {
-    bssl::UniquePtr<CRYPTO_BUFFER> buffer(
-        CRYPTO_BUFFER_new(AsBytes(der).data(), der.size(), nullptr));
-    chain.push_back(ParseCertificate(buffer.get()));
-    if (chain.back() == nullptr) return {};
-  }
-  return chain;
-}
-
 CertificateChain Joined(const CertificateChain& a, const CertificateChain& b) {
   CertificateChain all;
   for (const CertificateChain* chain : {&a, &b}) {
@@ -267,7 +254,7 @@ ChainChecker::~ChainChecker() = default;
 ChainReport ChainChecker::Check(const ServedChain& served, absl::string_view name,
                                 absl::Time now) const {
   ChainReport report;
-  const CertificateChain chain = ParseServed(served);
+  const CertificateChain chain = ParseChain(served);
   if (chain.empty()) {
     report.verdict =
         Untrusted(served.certificates.empty() ? "the peer sent no certificate"

@@ -4,7 +4,6 @@
 #include <openssl/evp.h>
 #include <openssl/nid.h>
 #include <openssl/obj.h>
-#include <openssl/pool.h>
 #include <openssl/x509.h>
 
 #include <array>
@@ -36,17 +35,6 @@ constexpr std::array<LifetimeRule, 4> kLifetimeRules = {{{absl::CivilDay(2029, 3
                                                          {absl::CivilDay(2027, 3, 15), 100},
                                                          {absl::CivilDay(2026, 3, 15), 200},
                                                          {absl::CivilDay(2020, 9, 1), 398}}};
-
-CertificateChain Parse(const ServedChain& served) {
-  CertificateChain chain;
-  for (const std::string& der : served.certificates) {
-    bssl::UniquePtr<CRYPTO_BUFFER> buffer(
-        CRYPTO_BUFFER_new(AsBytes(der).data(), der.size(), nullptr));
-    chain.push_back(ParseCertificate(buffer.get()));
-    if (chain.back() == nullptr) return {};
-  }
-  return chain;
-}
 
 std::string SubjectText(const X509* certificate) {
   return absl::StrCat("\"", NameText(X509_get_subject_name(certificate)), "\"");
@@ -167,7 +155,7 @@ void JudgeCompleteness(const CertificateChain& chain, std::vector<Finding>& find
 std::vector<Finding> FindingsOfChain(const ServedChain& served, const ChainFindingOptions& options,
                                      absl::Time now) {
   std::vector<Finding> findings;
-  const CertificateChain chain = Parse(served);
+  const CertificateChain chain = ParseChain(served);
   if (chain.empty()) return findings;
   X509* const leaf = chain.front().get();
   const bool is_public = LeadsTo(options.public_roots, chain, options.use, now);

@@ -90,6 +90,17 @@ bssl::UniquePtr<X509> ParseCertificate(CRYPTO_BUFFER* der) {
   return certificate;
 }
 
+CertificateChain ParseChain(const ServedChain& served) {
+  CertificateChain chain;
+  for (const std::string& der : served.certificates) {
+    bssl::UniquePtr<CRYPTO_BUFFER> buffer(
+        CRYPTO_BUFFER_new(AsBytes(der).data(), der.size(), nullptr));
+    chain.push_back(ParseCertificate(buffer.get()));
+    if (chain.back() == nullptr) return {};
+  }
+  return chain;
+}
+
 std::string SubjectIn(const CRYPTO_BUFFER* der) {
   CBS outer, certificate, contents, skipped, subject;
   CBS_init(&outer, CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der));

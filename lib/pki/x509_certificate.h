@@ -24,6 +24,9 @@ using CertificateChain = std::vector<bssl::UniquePtr<X509>>;
 /// parse.
 bssl::UniquePtr<X509> ParseCertificate(CRYPTO_BUFFER* der);
 
+/// Parses a chain as a peer sent it. Returns an empty one if a certificate doesn't parse.
+CertificateChain ParseChain(const ServedChain& served);
+
 /// Returns the subject in a DER certificate that doesn't parse as a whole; empty if not found.
 std::string SubjectIn(const CRYPTO_BUFFER* der);
 

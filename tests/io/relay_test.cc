@@ -170,6 +170,13 @@ TEST(RelayTest, ABackendThatEndsUnmarkedAfterOurEndIsNoFailure) {
   EXPECT_FALSE(r.client->saw_end()) << "an unmarked end must not look complete";
 }
 
+void ExpectLeftUnmarked(Relayed& r) {
+  ASSERT_TRUE(r.outcome.has_value());
+  EXPECT_TRUE(r.outcome->ok()) << *r.outcome;
+  EXPECT_TRUE(r.relay->left_unmarked(Leg::kFront));
+  EXPECT_FALSE(r.backend->saw_end()) << "an unmarked end must not look complete";
+}
+
 // Browsers leave kept connections in this way.
 TEST(RelayTest, AClientThatLeavesAnAnsweredConnectionUnmarkedIsNoFailure) {
   SimulatedLoop loop;
@@ -180,10 +187,7 @@ TEST(RelayTest, AClientThatLeavesAnAnsweredConnectionUnmarkedIsNoFailure) {
   loop.RunReady();
   r.client->transport().Abort();
   loop.RunReady();
-  ASSERT_TRUE(r.outcome.has_value());
-  EXPECT_TRUE(r.outcome->ok()) << *r.outcome;
-  EXPECT_TRUE(r.relay->left_unmarked(Leg::kFront));
-  EXPECT_FALSE(r.backend->saw_end()) << "an unmarked end must not look complete";
+  ExpectLeftUnmarked(r);
 }
 
 // Browsers open connections in advance and don't use all.
@@ -193,10 +197,7 @@ TEST(RelayTest, AClientThatLeavesAnUnusedConnectionUnmarkedIsNoFailure) {
   loop.RunReady();
   r.client->transport().Abort();
   loop.RunReady();
-  ASSERT_TRUE(r.outcome.has_value());
-  EXPECT_TRUE(r.outcome->ok()) << *r.outcome;
-  EXPECT_TRUE(r.relay->left_unmarked(Leg::kFront));
-  EXPECT_FALSE(r.backend->saw_end()) << "an unmarked end must not look complete";
+  ExpectLeftUnmarked(r);
 }
 
 // It may have waited for a server that speaks first.
