@@ -213,7 +213,7 @@ int main(int argc, char** argv) {
     Watched watched;
     WatchFront(*front, watched);
     watched.routes = LegsOf(*routes, *checks);
-    watched.back_tls = back_config();
+    if (back != nullptr) WatchBack(*back, watched);
     return watched;
   };
   const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *names, *checks));

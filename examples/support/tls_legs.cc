@@ -159,6 +159,12 @@ void WatchFront(const FrontTls& front, Watched& watched) {
   watched.has_ticket_keys = [&front] { return front.has_ticket_keys(); };
 }
 
+void WatchBack(const BackTls& back, Watched& watched) {
+  watched.back_tls = back.config();
+  const std::shared_ptr<const Credential>& presented = back.config()->options().credential;
+  if (presented != nullptr) watched.targets.own_clients = {presented};
+}
+
 std::vector<RouteLegs> LegsOf(absl::Span<const HttpRoute> routes, const BackendChecks& checks,
                               ProxyMode mode) {
   std::vector<RouteLegs> legs;
@@ -184,9 +190,7 @@ absl::Status WatchBridges(absl::Span<const HttpRoute> routes, const BackendCheck
                           Watched& watched) {
   const auto probe = ProbeConfigFor(back.config()->options());
   if (!probe.ok()) return probe.status();
-  watched.back_tls = back.config();
-  const std::shared_ptr<const Credential>& presented = back.config()->options().credential;
-  if (presented != nullptr) watched.targets.own_clients = {presented};
+  WatchBack(back, watched);
   std::vector<std::pair<RouteLegs, bool>> all;
   for (const HttpRoute& route : routes) {
     for (RouteLegs& legs : BridgeLegs(route, checks, own)) {

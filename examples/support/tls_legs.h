@@ -43,6 +43,9 @@ void ServeTls(ProxyHost& host, FrontTls& front, BackTls* back = nullptr, size_t 
 /// Adds the certificates and the ticket keys of `front`, which must outlive `watched`.
 void WatchFront(const FrontTls& front, Watched& watched);
 
+/// Adds the certificate that `back` presents to backends.
+void WatchBack(const BackTls& back, Watched& watched);
+
 /// Returns `routes` in the form of the --admin page.
 std::vector<RouteLegs> LegsOf(absl::Span<const HttpRoute> routes, const BackendChecks& checks,
                               ProxyMode mode);

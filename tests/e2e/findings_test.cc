@@ -144,6 +144,25 @@ TEST_F(FindingsTest, AClientCertificateOfAPublicCaWillLoseItsUse) {
   EXPECT_THAT(quiet->log(), Not(HasSubstr("client_auth")));
 }
 
+// The gateway knows no names of backends to probe, but its own certificates.
+TEST_F(FindingsTest, AGatewayWatchesItsClientCertificateToo) {
+  LeafSpec client = Lasting("proxy.test", 90);
+  client.server_auth = false;
+  WriteCertificate("client", client);
+  const auto proxy = StartProgram(
+      {ExampleProgram("http_proxy"), "--listen=127.0.0.1:0",
+       absl::StrCat("--cert=", PathOf("front.pem")), absl::StrCat("--key=", PathOf("front.key")),
+       absl::StrCat("--backend_ca=", PathOf("ca.pem")),
+       absl::StrCat("--backend_cert=", PathOf("client.pem")),
+       absl::StrCat("--backend_key=", PathOf("client.key")),
+       absl::StrCat("--routes=front.test/=https://127.0.0.1:1@", kBackName),
+       "--ready_backends=none", "--admin=127.0.0.1:0"});
+  WaitForPage(AdminPort(*proxy), "/", "proxy.test<br><small>own");
+  EXPECT_THAT(GetPage(AdminPort(*proxy), "/metrics"),
+              HasSubstr("trestle_certificate_good{leg=\"back\",name=\"proxy.test\","
+                        "source=\"own\"} 1"));
+}
+
 TEST_F(FindingsTest, PublicCasForClientsAreTold) {
   const auto backend = StartBackend(Mode::kOffload);
   const std::string client_ca = absl::StrCat("--client_ca=", PathOf("ca.pem"));
