@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_set.h"
 #include "prometheus/counter.h"
 #include "prometheus/family.h"
@@ -56,6 +57,12 @@ struct CertificateFamily {
     family.name = std::move(name);
     family.help = std::move(help);
     family.type = MetricType::Gauge;
+  }
+
+  // For values of which more is worse.
+  void AddMost(const Labels& labels, double value) {
+    double& most = worst.emplace(labels, value).first->second;
+    most = std::max(most, value);
   }
 
   void Add(const Labels& labels, double value) {
@@ -112,11 +119,15 @@ std::vector<MetricFamily> CertificateFamilies(const std::vector<CertificateStatu
   CertificateFamily renewal("trestle_certificate_renewal_window_seconds",
                             "Seconds until the start and the end of the time in which the CA "
                             "advises to renew; negative since then");
+  CertificateFamily findings("trestle_certificate_findings",
+                             "Findings about the chain that are at least warnings, beside dates");
   for (const CertificateStatus& status : certificates) {
     if (status.updated == absl::InfinitePast()) continue;
     const Labels labels = LabelsOf(status);
     good.Add(labels, status.status.ok() ? 1 : 0);
     age.Add(labels, absl::ToDoubleSeconds(status.updated - absl::UnixEpoch()));
+    const auto is_warning = [](const Finding& f) { return f.severity >= Severity::kWarning; };
+    findings.AddMost(labels, static_cast<double>(absl::c_count_if(status.findings, is_warning)));
     if (status.renewal.has_value()) AddRenewal(*status.renewal, labels, now, renewal);
     if (!status.chain.empty()) {
       not_after.Add(labels, absl::ToDoubleSeconds(status.chain.front().not_after - now));
@@ -133,7 +144,7 @@ std::vector<MetricFamily> CertificateFamilies(const std::vector<CertificateStatu
   }
   std::vector<MetricFamily> families;
   for (CertificateFamily* family :
-       {&not_after, &fails, &lifetime_left, &alarm, &renewal, &good, &age}) {
+       {&not_after, &fails, &lifetime_left, &alarm, &renewal, &findings, &good, &age}) {
     MetricFamily taken = family->Take();
     if (!taken.metric.empty()) families.push_back(std::move(taken));
   }

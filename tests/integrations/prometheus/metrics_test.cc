@@ -248,6 +248,9 @@ TEST_F(MetricsTest, CertificatesCountDownAndBelowZero) {
       // The metric of a name is that of its worst backend.
       Certificate("two.test", 5 * kDay, 5 * kDay), Certificate("two.test", 4 * kDay, 4 * kDay)};
   certificates.emplace_back().name = "unknown.test";
+  certificates[2].findings = {{Severity::kWarning, "weak_key", "", ""},
+                              {Severity::kNote, "root_sent", "", ""},
+                              {Severity::kCritical, "sha1_signature", "", ""}};
   certificates[0].renewal = RenewalInfo{now_ + kDay, now_ + 2 * kDay, ""};
   certificates[1].status =
       MakeError(ErrorCode::kCertificateExpired, Leg::kBack, Phase::kHandshake, "expired");
@@ -262,6 +265,8 @@ TEST_F(MetricsTest, CertificatesCountDownAndBelowZero) {
   expect("not_after_seconds", "a.test", "7776000");
   expect("verification_fails_seconds", "a.test", "777600");
   expect("good", "a.test", "1");
+  expect("findings", "a.test", "0");
+  expect("findings", "two.test", "2");
   const auto expect_alarm = [&](const std::string& severity, const std::string& value) {
     EXPECT_THAT(text, HasSubstr(absl::StrCat(
                           "\ntrestle_certificate_alarm_seconds{leg=\"back\",name=\"a.test\","
