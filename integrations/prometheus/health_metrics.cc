@@ -26,7 +26,7 @@ struct Sums {
   double seconds = 0;
 
   void Add(const HealthStatus& backend) {
-    checked = checked || backend.state != HealthState::kUnchecked;
+    checked = checked || backend.checks > 0;
     up = up && backend.state != HealthState::kDown;
     good += static_cast<double>(backend.checks - backend.failures);
     failed += static_cast<double>(backend.failures);

@@ -50,6 +50,8 @@ std::optional<int> StatusOf(absl::string_view line) {
 
 absl::string_view EnumName(HealthCheckKind kind) {
   switch (kind) {
+    case HealthCheckKind::kNone:
+      return "none";
     case HealthCheckKind::kTcp:
       return "tcp";
     case HealthCheckKind::kTls:
@@ -57,7 +59,7 @@ absl::string_view EnumName(HealthCheckKind kind) {
     case HealthCheckKind::kHttp:
       return "http";
   }
-  return "tcp";
+  return "none";
 }
 
 absl::Status CheckHealthCheck(const HealthCheck& check) {

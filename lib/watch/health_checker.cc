@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <random>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -19,6 +20,10 @@ constexpr absl::Duration kBetweenLooks = absl::Seconds(1);
 // The part of the interval by which chance changes it.
 constexpr double kJitter = 0.1;
 
+// The steps of a slow start, and the least time between two.
+constexpr int kSlowStartSteps = 10;
+constexpr absl::Duration kShortestStep = absl::Milliseconds(100);
+
 std::string NameOf(const GroupedBackend& backend) {
   return backend.name == nullptr ? "" : backend.name->ToString();
 }
@@ -31,8 +36,12 @@ absl::string_view EnumName(HealthState state) {
       return "unchecked";
     case HealthState::kUp:
       return "up";
+    case HealthState::kSlowStart:
+      return "slow_start";
     case HealthState::kDown:
       return "down";
+    case HealthState::kDraining:
+      return "draining";
   }
   return "unchecked";
 }
@@ -65,7 +74,9 @@ struct HealthChecker::State {
   std::vector<std::unique_ptr<List>> lists;
   std::deque<std::weak_ptr<Item>> waiting;  // For one of the running checks to end.
   size_t running = 0;
+  std::set<std::string> draining;  // Texts of endpoints.
   Timer next_look;
+  Timer next_step;  // Of slow starts; null without any.
 };
 
 // One backend and its checks.
@@ -74,10 +85,13 @@ class HealthChecker::Item : public std::enable_shared_from_this<Item> {
   Item(HealthChecker& owner, std::shared_ptr<const HealthCheck> check, GroupedBackend backend)
       : owner_(owner), check_(std::move(check)), backend_(std::move(backend)) {
     since_ = owner_.scheduler_.MonotonicNow();
+    draining_ = owner_.state_->draining.count(backend_.endpoint.ToString()) > 0;
     status_.endpoint = backend_.endpoint;
     status_.name = NameOf(backend_);
     status_.kind = check_->kind;
-    if (check_->tls && check_->kind != HealthCheckKind::kTcp) {
+    const bool speaks_tls =
+        check_->kind == HealthCheckKind::kTls || check_->kind == HealthCheckKind::kHttp;
+    if (check_->tls && speaks_tls) {
       status_.server_name = !check_->verify_name.empty()   ? check_->verify_name
                             : !check_->server_name.empty() ? check_->server_name
                             : backend_.name != nullptr     ? backend_.name->certificate_name()
@@ -90,7 +104,9 @@ class HealthChecker::Item : public std::enable_shared_from_this<Item> {
   }
 
   // Not in the constructor: the call needs a shared pointer.
-  void Begin() { CheckAfter(absl::ZeroDuration()); }
+  void Begin() {
+    if (check_->kind != HealthCheckKind::kNone) CheckAfter(absl::ZeroDuration());
+  }
 
   void Run() {
     ++owner_.state_->running;
@@ -101,11 +117,41 @@ class HealthChecker::Item : public std::enable_shared_from_this<Item> {
   }
 
   bool is_down() const { return status_.state == HealthState::kDown; }
+  bool is_draining() const { return draining_; }
+
+  /// Returns the share of its weight that the backend has now: 1, or less in a slow start.
+  double share() const {
+    if (status_.state != HealthState::kSlowStart) return 1;
+    const absl::Duration up_for = owner_.scheduler_.MonotonicNow() - since_;
+    return std::clamp(absl::FDivDuration(up_for, owner_.options_.slow_start), 1.0 / kSlowStartSteps,
+                      1.0);
+  }
 
   HealthStatus status() const {
     HealthStatus status = status_;
     status.state_age = owner_.scheduler_.MonotonicNow() - since_;
+    if (draining_) status.state = HealthState::kDraining;
     return status;
+  }
+
+  void SetDraining(bool draining) {
+    if (draining == draining_) return;
+    const HealthState before = status().state;
+    draining_ = draining;
+    const bool was_up =
+        status_.state == HealthState::kUp || status_.state == HealthState::kSlowStart;
+    if (!draining && was_up) status_.state = StateOfUp();
+    since_ = owner_.scheduler_.MonotonicNow();
+    Tell(before);
+  }
+
+  /// Ends the slow start if its time is over. Returns whether it goes on.
+  bool GoOnSlowly() {
+    if (status_.state != HealthState::kSlowStart) return false;
+    if (owner_.scheduler_.MonotonicNow() - since_ < owner_.options_.slow_start) return true;
+    status_.state = HealthState::kUp;
+    Tell(HealthState::kSlowStart);
+    return false;
   }
 
  private:
@@ -136,14 +182,25 @@ class HealthChecker::Item : public std::enable_shared_from_this<Item> {
     const HealthState before = status_.state;
     const bool first = before == HealthState::kUnchecked;
     const uint32_t needed = first ? 1 : good ? owner_.options_.rise : owner_.options_.fall;
-    const HealthState now = good ? HealthState::kUp : HealthState::kDown;
-    if (before == now || in_a_row_ < needed) return;
-    status_.state = now;
+    if (good == (before != HealthState::kDown) && !first) return;
+    if (in_a_row_ < needed) return;
+    const HealthState shown = status().state;
+    status_.state = !good ? HealthState::kDown : first ? HealthState::kUp : StateOfUp();
     since_ = owner_.scheduler_.MonotonicNow();
     if (!first) ++status_.changes;
+    Tell(shown);
+  }
+
+  HealthState StateOfUp() const {
+    return owner_.options_.slow_start > absl::ZeroDuration() ? HealthState::kSlowStart
+                                                             : HealthState::kUp;
+  }
+
+  void Tell(HealthState before) {
     owner_.OnStateChanged(*this);
-    const HealthStatus shown = status();
-    if (owner_.observer_ != nullptr) owner_.observer_->OnHealthChanged({shown, before});
+    const HealthStatus now = status();
+    if (now.state == before || owner_.observer_ == nullptr) return;
+    owner_.observer_->OnHealthChanged({now, before});
   }
 
   // The next one that waits begins from the loop.
@@ -165,6 +222,7 @@ class HealthChecker::Item : public std::enable_shared_from_this<Item> {
   HealthStatus status_;
   MonotonicTime since_;  // Of the state.
   MonotonicTime began_;  // Of the check.
+  bool draining_ = false;
   bool last_good_ = false;
   uint32_t in_a_row_ = 0;
   std::unique_ptr<HealthCheckRun> run_;  // Null between checks.
@@ -190,6 +248,10 @@ absl::Status HealthChecker::Check(const Backends& backends, const HealthCheck* c
   const auto is_limit = [](absl::Duration time) {
     return time > absl::ZeroDuration() && time < absl::InfiniteDuration();
   };
+  if (options_.slow_start < absl::ZeroDuration() ||
+      options_.slow_start == absl::InfiniteDuration()) {
+    return ConfigurationError("the slow start of backends is neither negative nor infinite");
+  }
   if (!is_limit(options_.interval) || !is_limit(options_.timeout)) {
     return ConfigurationError("interval and timeout of health checks are above 0 and finite");
   }
@@ -253,12 +315,15 @@ void HealthChecker::Publish(const List& list) {
   const std::shared_ptr<BackendGroup> group = list.group.lock();
   if (group == nullptr) return;
   auto usable = std::make_shared<BackendGroup::List>();
+  auto down = std::make_shared<BackendGroup::List>();
   for (size_t i = 0; i < list.items.size(); ++i) {
-    if (!list.items[i]->is_down()) usable->push_back((*list.backends)[i]);
+    const Item& item = *list.items[i];
+    if (item.is_draining()) continue;
+    GroupedBackend& backend = (item.is_down() ? *down : *usable).emplace_back((*list.backends)[i]);
+    const double weight = static_cast<double>(backend.weight) * item.share();
+    backend.weight = std::max<uint32_t>(1, static_cast<uint32_t>(weight));
   }
-  if (usable->empty() && options_.all_down == AllDown::kTryAll) {
-    return group->Replace(list.backends);
-  }
+  if (usable->empty() && options_.all_down == AllDown::kTryAll) usable = std::move(down);
   group->Replace(std::move(usable));
 }
 
@@ -266,6 +331,34 @@ void HealthChecker::OnStateChanged(const Item& item) {
   for (const std::unique_ptr<List>& list : state_->lists) {
     const auto is_it = [&](const std::shared_ptr<Item>& other) { return other.get() == &item; };
     if (absl::c_any_of(list->items, is_it)) Publish(*list);
+  }
+  if (item.share() < 1 && state_->next_step == nullptr) PublishSlowStarts();
+}
+
+// The shares grow by steps, while there are slow starts.
+void HealthChecker::PublishSlowStarts() {
+  const absl::Duration step = std::max(options_.slow_start / kSlowStartSteps, kShortestStep);
+  state_->next_step = scheduler_.RunAfter(step, [this] {
+    bool some = false;
+    std::vector<std::shared_ptr<Item>> items;
+    for (const auto& [key, item] : state_->items) {
+      if (std::shared_ptr<Item> used = item.lock()) items.push_back(std::move(used));
+    }
+    for (const std::shared_ptr<Item>& item : items) some = item->GoOnSlowly() || some;
+    for (const std::unique_ptr<List>& list : state_->lists) {
+      const auto is_slow = [](const std::shared_ptr<Item>& item) { return item->share() < 1; };
+      if (absl::c_any_of(list->items, is_slow)) Publish(*list);
+    }
+    some ? PublishSlowStarts() : state_->next_step.reset();
+  });
+}
+
+void HealthChecker::SetDraining(std::vector<Endpoint> endpoints) {
+  state_->draining.clear();
+  for (const Endpoint& endpoint : endpoints) state_->draining.insert(endpoint.ToString());
+  for (const auto& [key, item] : state_->items) {
+    const std::shared_ptr<Item> used = item.lock();
+    if (used != nullptr) used->SetDraining(state_->draining.count(std::get<1>(key)) > 0);
   }
 }
 

@@ -222,6 +222,82 @@ TEST_F(HealthCheckerTest, IfAllAreDownAllAreTriedOrNone) {
   EXPECT_THAT(Now(failed), IsEmpty());
 }
 
+TEST_F(HealthCheckerTest, ABackendThatCameBackStartsSlowly) {
+  HealthCheckerOptions options;
+  options.slow_start = absl::Seconds(100);
+  options.rise = 1;
+  options.fall = 1;
+  Start(options);
+  Serve(1);
+  Refuse(2);
+  const Backends backends = Watch({1, 2});
+  const auto weight = [&] {
+    const auto now = backends.group->current();
+    return now->size() < 2 ? 0 : now->at(1).weight;
+  };
+  loop_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(weight(), 0u);
+  EXPECT_EQ(backends.group->current()->at(0).weight, kUnitWeight) << "the first check is no return";
+  Serve(2);
+  for (int i = 0; i < 200 && weight() == 0; ++i) loop_.RunFor(absl::Milliseconds(100));
+  EXPECT_EQ(weight(), kUnitWeight / 10);
+  EXPECT_EQ(log_.lines.back(), "192.0.2.2:443 is slow_start (was down), by tcp");
+  loop_.RunFor(absl::Seconds(51));
+  EXPECT_NEAR(weight(), kUnitWeight / 2, kUnitWeight / 8);
+  loop_.RunFor(absl::Seconds(60));
+  EXPECT_EQ(weight(), kUnitWeight);
+  EXPECT_EQ(log_.lines.back(), "192.0.2.2:443 is up (was slow_start), by tcp");
+
+  Refuse(2);
+  loop_.RunFor(kOneCheck);
+  EXPECT_EQ(weight(), 0u);
+  Serve(2);
+  for (int i = 0; i < 200 && weight() == 0; ++i) loop_.RunFor(absl::Milliseconds(100));
+  Refuse(2);
+  loop_.RunFor(kOneCheck);
+  EXPECT_EQ(weight(), 0u) << "down in the middle of its slow start";
+  EXPECT_EQ(log_.lines.back(), "192.0.2.2:443 is down (was slow_start), by tcp: refused");
+}
+
+TEST_F(HealthCheckerTest, ADrainingBackendGetsNoNewConnections) {
+  HealthCheckerOptions options;
+  options.slow_start = absl::Seconds(30);
+  Start(options);
+  Serve(1);
+  Serve(2);
+  const Backends backends = Watch({1, 2});
+  loop_.RunFor(absl::Seconds(1));
+  health_->SetDraining({At(2), At(9)});
+  EXPECT_THAT(Now(backends), ElementsAre("192.0.2.1:443"));
+  EXPECT_EQ(log_.lines.back(), "192.0.2.2:443 is draining (was up), by tcp");
+  EXPECT_EQ(health_->backends().at(1).state, HealthState::kDraining);
+  Refuse(1);
+  loop_.RunFor(4 * kOneCheck);
+  EXPECT_THAT(Now(backends), ElementsAre("192.0.2.1:443")) << "all that may be tried";
+  health_->SetDraining({At(1), At(2)});
+  EXPECT_THAT(Now(backends), IsEmpty());
+  const Backends later = Watch({2});
+  EXPECT_THAT(Now(later), IsEmpty());
+  health_->SetDraining({});
+  EXPECT_THAT(Now(backends), ElementsAre("192.0.2.2:443"));
+  EXPECT_EQ(backends.group->current()->at(0).weight, kUnitWeight / 10) << "it starts slowly";
+  EXPECT_EQ(health_->backends().at(0).state, HealthState::kDown) << "as its checks say";
+}
+
+TEST_F(HealthCheckerTest, WithoutAnyCheckBackendsCanBeDrained) {
+  HealthCheck none;
+  none.kind = HealthCheckKind::kNone;
+  const Backends backends = Watch({1, 2}, std::move(none));
+  loop_.RunFor(absl::Minutes(5));
+  EXPECT_EQ(dialer_.dials(), 0u);
+  EXPECT_THAT(Now(backends), ElementsAre("192.0.2.1:443", "192.0.2.2:443"));
+  health_->SetDraining({At(1)});
+  EXPECT_THAT(Now(backends), ElementsAre("192.0.2.2:443"));
+  EXPECT_EQ(log_.lines.back(), "192.0.2.1:443 is draining (was unchecked), by none");
+  health_->SetDraining({});
+  EXPECT_THAT(Now(backends), ElementsAre("192.0.2.1:443", "192.0.2.2:443"));
+}
+
 TEST_F(HealthCheckerTest, ChecksComeAtTheIntervalMoreOrLess) {
   Serve(1);
   HealthCheckerOptions options;
@@ -402,6 +478,9 @@ TEST_F(HealthCheckerTest, OptionsAndChecksAreJudged) {
   options = {};
   options.max_backends = 0;
   EXPECT_THAT(refusal(options, {}), HasSubstr("more than 0 backends to check"));
+  options = {};
+  options.slow_start = -absl::Seconds(1);
+  EXPECT_THAT(refusal(options, {}), HasSubstr("slow start"));
   HealthCheck check;
   check.kind = HealthCheckKind::kTls;
   EXPECT_THAT(refusal({}, std::move(check)), HasSubstr("needs a TLS config"));

@@ -30,6 +30,7 @@ class ByteSender;
 
 /// How far a check goes.
 enum class HealthCheckKind : uint8_t {
+  kNone,  ///< There is no check: HealthChecker keeps the list, so that backends can be drained.
   kTcp,   ///< The backend accepts a connection.
   kTls,   ///< It also completes a TLS handshake, verified as that of a bridge.
   kHttp,  ///< It also answers GET with an expected status (HTTP/1.1), over TLS if `tls` is set.
@@ -65,7 +66,7 @@ struct HealthCheck {
 /// path or a host that can't be in a request, and for statuses outside of 200 to 599.
 absl::Status CheckHealthCheck(const HealthCheck& check);
 
-/// One check of one backend, on one loop.
+/// One check of one backend, on one loop, by another kind than kNone.
 class HealthCheckRun final : private TransportHandler {
  public:
   /// Gets OK, or why the check failed: an Error of the back leg.

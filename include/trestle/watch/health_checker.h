@@ -29,11 +29,13 @@
 
 namespace trestle {
 
-/// What checks say of a backend.
+/// What checks and the operator say of a backend.
 enum class HealthState : uint8_t {
   kUnchecked,  ///< No check has ended yet. Connections use it.
   kUp,
-  kDown,  ///< Connections don't use it while another backend of the list is up.
+  kSlowStart,  ///< Up again since a moment: its share of connections grows.
+  kDown,       ///< Connections don't use it while another backend of the list is up.
+  kDraining,   ///< The operator wants no new connections to it, whatever the checks say.
 };
 
 /// Returns a state's name in snake_case: "up".
@@ -92,6 +94,9 @@ struct HealthCheckerOptions {
   uint32_t fall = 3;
   uint32_t rise = 2;
   AllDown all_down = AllDown::kTryAll;
+  /// For how long a backend that is up again, or drains no longer, has a smaller share of
+  /// connections: it grows evenly from a tenth. Zero: it has all of its share at once.
+  absl::Duration slow_start = absl::ZeroDuration();
   size_t max_concurrent = 64;
   /// The most backends, each counted once for each different check.
   size_t max_backends = 10'000;
@@ -119,6 +124,11 @@ class HealthChecker {
   /// `CheckHealthCheck` rejects, an empty list, and too many backends.
   absl::Status Watch(Backends& backends, std::shared_ptr<const HealthCheck> check);
 
+  /// Replaces the set of backends that get no new connections, in all lists, also in those that
+  /// come later. Open connections stay. A list of which all are draining is empty, also with
+  /// AllDown::kTryAll.
+  void SetDraining(std::vector<Endpoint> endpoints);
+
   /// Takes over changes of the earlier groups now. It does so by itself within a second.
   void Refresh();
 
@@ -138,6 +148,7 @@ class HealthChecker {
   void TakeOver(List& list);
   void Publish(const List& list);
   void OnStateChanged(const Item& item);
+  void PublishSlowStarts();
   void Tick();
   double Chance();
 

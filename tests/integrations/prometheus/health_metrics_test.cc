@@ -29,6 +29,7 @@ HealthStatus Status(const std::string& endpoint, HealthState state) {
   HealthStatus status;
   status.endpoint = *Endpoint::Parse(endpoint);
   status.state = state;
+  status.checks = state == HealthState::kUnchecked ? 0 : 1;
   return status;
 }
 

@@ -81,6 +81,7 @@ TEST_F(MonitoringFilesTest, TheDocumentsUseExistingNames) {
   const auto health = std::make_shared<HealthMetrics>();
   HealthStatus backend;
   backend.state = HealthState::kUp;
+  backend.checks = 1;
   health->SetBackends({backend});
   metrics_.Add(health);
   CertificateStatus certificate = Certificate("a.test", kDay, kDay);
