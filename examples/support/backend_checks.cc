@@ -2,11 +2,14 @@
 
 #include <unistd.h>
 
+#include <filesystem>
+#include <system_error>
 #include <utility>
 #include <variant>
 
 #include "absl/flags/flag.h"
 #include "absl/memory/memory.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -16,6 +19,7 @@
 #include "examples/support/log.h"
 #include "examples/support/program.h"
 #include "trestle/linux/ca_files.h"
+#include "trestle/linux/file.h"
 
 ABSL_FLAG(
     std::string, health_check, "none",
@@ -38,12 +42,40 @@ ABSL_FLAG(uint32_t, health_rise, trestle::HealthCheckerOptions().rise,
 ABSL_FLAG(std::string, health_all_down, "try",
           "if all backends of a route are down: try (all of them) or fail (connections at once)");
 
+ABSL_FLAG(
+    absl::Duration, slow_start, absl::ZeroDuration(),
+    "how long a backend that is up again has a smaller share of connections, which grows from "
+    "a tenth; 0: it has all of it at once");
+ABSL_FLAG(std::string, drain_file, "",
+          "file with the addresses of backends that get no new connections, one on each line; read "
+          "again when it changes, and may be missing");
+
 namespace trestle::examples {
 namespace {
 
+constexpr size_t kMaxDrainFileBytes = 1 << 20;
+
+// Reads the lines of a drain file; "#" begins a comment.
+absl::StatusOr<std::vector<Endpoint>> ParseDrainFile(absl::string_view text) {
+  std::vector<Endpoint> endpoints;
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    line = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
+    if (line.empty()) continue;
+    const absl::StatusOr<Endpoint> endpoint = Endpoint::Parse(line);
+    if (!endpoint.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("line ", number, ": ", Sentence(endpoint.status())));
+    }
+    endpoints.push_back(*endpoint);
+  }
+  return endpoints;
+}
+
 absl::StatusOr<HealthCheckKind> KindFromFlag(absl::string_view text) {
-  for (const HealthCheckKind kind :
-       {HealthCheckKind::kTcp, HealthCheckKind::kTls, HealthCheckKind::kHttp}) {
+  for (const HealthCheckKind kind : {HealthCheckKind::kNone, HealthCheckKind::kTcp,
+                                     HealthCheckKind::kTls, HealthCheckKind::kHttp}) {
     if (text == EnumName(kind)) return kind;
   }
   return FlagError("health_check",
@@ -81,6 +113,10 @@ absl::StatusOr<HealthCheckerOptions> ScheduleFromFlags() {
     return FlagError("health_all_down", absl::StrCat("has \"", all_down, "\"; write try or fail"));
   }
   options.all_down = all_down == "try" ? AllDown::kTryAll : AllDown::kFail;
+  options.slow_start = absl::GetFlag(FLAGS_slow_start);
+  if (options.slow_start < absl::ZeroDuration() || options.slow_start > absl::Hours(24)) {
+    return FlagError("slow_start", "must be from 0 to 24h");
+  }
   options.seed = static_cast<uint64_t>(getpid());
   return options;
 }
@@ -90,7 +126,6 @@ absl::StatusOr<HealthCheckerOptions> ScheduleFromFlags() {
 absl::StatusOr<std::unique_ptr<BackendChecks>> BackendChecks::FromFlags(
     EpollLoop& loop, BackendNames& names, ProxyProtocolOut proxy_header) {
   const std::string text = absl::GetFlag(FLAGS_health_check);
-  if (text == "none") return absl::WrapUnique(new BackendChecks(loop, names, {}));
   const absl::StatusOr<HealthCheckKind> kind = KindFromFlag(text);
   if (!kind.ok()) return kind.status();
   HealthCheck wanted;
@@ -107,11 +142,44 @@ absl::StatusOr<std::unique_ptr<BackendChecks>> BackendChecks::FromFlags(
   absl::StatusOr<HealthCheckerOptions> options = ScheduleFromFlags();
   if (!options.ok()) return options.status();
   auto checks = absl::WrapUnique(new BackendChecks(loop, names, std::move(wanted)));
-  if (CheckOnly()) return checks;
+  const std::string drain_file = absl::GetFlag(FLAGS_drain_file);
+  const bool idle = *kind == HealthCheckKind::kNone && drain_file.empty();
+  if (CheckOnly() || idle) return checks;
   HealthObserver* const observer = checks.get();
   checks->checker_ = std::make_unique<HealthChecker>(loop, checks->dialer_, *options, observer);
+  if (absl::Status watched = checks->WatchDrainFile(loop, drain_file); !watched.ok()) {
+    return watched;
+  }
   names.OnChange([checker = checks->checker_.get()] { checker->Refresh(); });
   return checks;
+}
+
+absl::Status BackendChecks::WatchDrainFile(EpollLoop& loop, const std::string& path) {
+  if (path.empty()) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<FileWatcher>> watcher = FileWatcher::Create(
+      loop, {path}, [this, path](absl::Span<const std::string>) { ReadDrainFile(path); });
+  if (!watcher.ok()) return watcher.status();
+  drain_file_ = *std::move(watcher);
+  ReadDrainFile(path);
+  return absl::OkStatus();
+}
+
+void BackendChecks::ReadDrainFile(const std::string& path) {
+  std::vector<Endpoint> endpoints;
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored)) {
+    const absl::StatusOr<std::string> text = ReadFile(path, kMaxDrainFileBytes);
+    absl::StatusOr<std::vector<Endpoint>> read = text.ok() ? ParseDrainFile(*text) : text.status();
+    if (!read.ok()) {
+      return LogWarning(
+          absl::StrCat("the drain file ", path,
+                       " is wrong, what it said before goes on: ", Sentence(read.status())));
+    }
+    endpoints = *std::move(read);
+  }
+  const size_t count = endpoints.size();
+  checker_->SetDraining(std::move(endpoints));
+  LogLine(absl::StrCat("drain file: ", count, count == 1 ? " backend" : " backends"));
 }
 
 // The checker limits each dial.
@@ -175,8 +243,9 @@ std::shared_ptr<const HealthCheck> BackendChecks::CheckFor(const CheckedLeg& leg
   const bool bridge = leg.mode == ProxyMode::kBridge;
   const bool pass = leg.mode == ProxyMode::kPassthrough;
   const bool single = !leg.name.empty() && leg.name.front() != '*';
-  const bool tls =
-      wanted_.kind != HealthCheckKind::kTcp && (bridge || (pass && pass_tls_ != nullptr && single));
+  const bool none = wanted_.kind == HealthCheckKind::kNone;
+  const bool tls = wanted_.kind != HealthCheckKind::kTcp && !none &&
+                   (bridge || (pass && pass_tls_ != nullptr && single));
   const bool plain_http = wanted_.kind == HealthCheckKind::kHttp && !bridge && !pass;
   const bool tcp = leg.tcp_only || !(tls || plain_http);
   std::shared_ptr<const HealthCheck>& check =
@@ -184,7 +253,7 @@ std::shared_ptr<const HealthCheck> BackendChecks::CheckFor(const CheckedLeg& leg
                   : absl::StrCat(EnumName(leg.mode), tls ? absl::StrCat(" ", leg.name) : "")];
   if (check != nullptr) return check;
   auto made = std::make_shared<HealthCheck>();
-  made->kind = tcp ? HealthCheckKind::kTcp : wanted_.kind;
+  made->kind = tcp && !none ? HealthCheckKind::kTcp : wanted_.kind;
   made->proxy_header = wanted_.proxy_header;
   made->path = wanted_.path;
   made->host = wanted_.host;

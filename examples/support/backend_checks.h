@@ -16,6 +16,7 @@
 #include "absl/types/span.h"
 #include "examples/support/backend_names.h"
 #include "trestle/linux/epoll_loop.h"
+#include "trestle/linux/file_watcher.h"
 #include "trestle/linux/tcp_dialer.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/observer.h"
@@ -43,8 +44,8 @@ class BackendChecks final : private HealthObserver {
   /// Returns the TLS config of now; null if there is none.
   using TlsSource = std::function<std::shared_ptr<const ClientTlsConfig>()>;
 
-  /// Reads --health_check and the flags of its file; fails if one is wrong. Without --health_check,
-  /// and with --check, it checks nothing. Both references must outlive the checks.
+  /// Reads --health_check, --drain_file and the other flags of its file; fails if one is wrong.
+  /// Without these two, and with --check, it checks nothing. Both references must outlive it.
   static absl::StatusOr<std::unique_ptr<BackendChecks>> FromFlags(EpollLoop& loop,
                                                                   BackendNames& names,
                                                                   ProxyProtocolOut proxy_header);
@@ -79,6 +80,8 @@ class BackendChecks final : private HealthObserver {
   BackendChecks(EpollLoop& loop, BackendNames& names, HealthCheck wanted);
 
   void OnHealthChanged(const HealthChange& change) override;
+  absl::Status WatchDrainFile(EpollLoop& loop, const std::string& path);
+  void ReadDrainFile(const std::string& path);
   std::shared_ptr<const HealthCheck> CheckFor(const CheckedLeg& leg);
 
   BackendNames& names_;
@@ -87,7 +90,8 @@ class BackendChecks final : private HealthObserver {
   TlsSource bridge_tls_;
   std::shared_ptr<const ClientTlsConfig> pass_tls_;                   // May be null.
   std::map<std::string, std::shared_ptr<const HealthCheck>> checks_;  // By what they do.
-  std::unique_ptr<HealthChecker> checker_;                            // Null if nothing is checked.
+  std::unique_ptr<HealthChecker> checker_;   // Null if nothing is checked or drained.
+  std::unique_ptr<FileWatcher> drain_file_;  // Null without --drain_file.
 };
 
 }  // namespace trestle::examples

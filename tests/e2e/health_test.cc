@@ -171,6 +171,29 @@ TEST_F(HealthTest, AGatewayUsesBackendsThatAreUp) {
   EXPECT_EQ(Answers(proxy->port, 3), "two two two ");
 }
 
+TEST_F(HealthTest, AFileDrainsBackends) {
+  const std::vector<uint16_t> ports = FreePorts(2);
+  const auto servers =
+      StartServers(ServerAt(ports[0], "one") + ServerAt(ports[1], "two"), ports[0]);
+  const std::string address = absl::StrCat("127.0.0.1:", ports[1]);
+  const std::string flag = absl::StrCat("--drain_file=", PathOf("drained"));
+  const auto proxy =
+      StartProxy(Mode::kOffload, absl::StrCat("127.0.0.1:", ports[0], "+", address), {flag});
+  EXPECT_THAT(Answers(proxy->port, 2), AllOf(HasSubstr("one"), HasSubstr("two")));
+  WriteFile("drained", address + "  # disk is full\n");
+  ASSERT_TRUE(proxy->WaitForLog(
+      absl::StrCat("backend ", address, " is draining (was unchecked), by none\n")))
+      << proxy->log();
+  EXPECT_EQ(Answers(proxy->port, 3), "one one one ");
+  WriteFile("drained", "nowhere\n");
+  ASSERT_TRUE(proxy->WaitForLog("is wrong, what it said before goes on: line 1: ")) << proxy->log();
+  EXPECT_EQ(Answers(proxy->port, 3), "one one one ");
+  std::filesystem::remove(PathOf("drained"));
+  ASSERT_TRUE(proxy->WaitForLog(absl::StrCat("backend ", address, " is unchecked (was draining)")))
+      << proxy->log();
+  EXPECT_THAT(Answers(proxy->port, 2), AllOf(HasSubstr("one"), HasSubstr("two")));
+}
+
 TEST_F(HealthTest, FlagsAreChecked) {
   const auto refuse = [&](const std::vector<std::string>& more, const std::string& words) {
     std::vector<std::string> argv = {ExampleProgram("terminating_proxy"), "--check"};
@@ -189,6 +212,7 @@ TEST_F(HealthTest, FlagsAreChecked) {
   refuse({http, "--health_interval=0s"}, "--health_interval must be from 10ms to 24h");
   refuse({http, "--health_fall=0"}, "--health_fall must be at least 1");
   refuse({http, "--health_rise=0"}, "--health_rise must be at least 1");
+  refuse({http, "--slow_start=-1s"}, "--slow_start must be from 0 to 24h");
   refuse({http, "--health_all_down=x"}, "--health_all_down has \"x\"; write try or fail");
 }
 

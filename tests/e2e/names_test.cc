@@ -258,8 +258,9 @@ TEST_F(NamesTest, RedisHasAName) {
                                  port);
   dns_.Set("redis.test.", R"({"A": ["127.0.0.1"]})");
   const auto backend = StartBackend(Mode::kOffload);
-  const auto proxy = Start(Mode::kOffload, backend->address(),
-                           {absl::StrCat("--ticket_keys_redis=redis.test:", port)});
+  const auto proxy = Start(
+      Mode::kOffload, backend->address(),
+      {absl::StrCat("--ticket_keys_redis=redis.test:", port), "--ticket_keys_refresh_every=200ms"});
   EXPECT_TRUE(proxy->WaitForLog("ticket keys: ")) << proxy->log();
   EXPECT_TRUE(proxy->WaitForLog("in Redis")) << proxy->log();
 }
