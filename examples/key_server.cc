@@ -173,6 +173,10 @@ absl::Status Serve() {
     absl::StatusOr<std::unique_ptr<FrontTls>> tls = FrontTls::FromFlags(**names);
     if (!tls.ok()) return tls.status();
     front = *std::move(tls);
+    if (front->main_loop_part() != nullptr) {
+      return FlagError("ticket_keys_redis",
+                       "has no effect on a key server; only this process resumes its sessions");
+    }
     TlsTerminatorOptions tls_options;
     tls_options.front_tls = front->config();
     tls_options.handler = server->get();

@@ -171,6 +171,12 @@ TEST_F(KeyServerTest, UnusableSettingsAreRefused) {
       HasSubstr("the signer's key doesn't belong to the certificate"));
   EXPECT_THAT(refusal(KeyLine("front", "unix"), "--listen=127.0.0.1:0"),
               HasSubstr("--client_ca is required"));
+  EXPECT_THAT(Refusal({program, "--listen=127.0.0.1:0", "--ticket_keys_redis=127.0.0.1:1",
+                       absl::StrCat("--keys_file=", WriteFile("keys", KeyLine("front", "unix"))),
+                       absl::StrCat("--client_ca=", PathOf("ca.pem")),
+                       absl::StrCat("--cert=", PathOf("front.pem")),
+                       absl::StrCat("--key=", PathOf("front.key"))}),
+              HasSubstr("--ticket_keys_redis has no effect on a key server"));
 }
 
 }  // namespace
