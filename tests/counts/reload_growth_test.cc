@@ -19,10 +19,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "bench/support/allocation_counter.h"
+#include "examples/support/backend_names.h"
 #include "examples/support/front_tls.h"
 #include "gtest/gtest.h"
 #include "tests/tls/ech_pair.h"
 #include "tests/tls/tls_fixture.h"
+#include "trestle/linux/epoll_loop.h"
 #include "trestle/pki/trust_store.h"
 #include "trestle/tls/certificate_compressor.h"
 #include "trestle/tls/client_authentication.h"
@@ -177,7 +179,9 @@ TEST_F(ReloadGrowthTest, ReloadsOfTheExamplesFrontLeaveNoMemory) {
     absl::SetFlag(&FLAGS_ech_keys_file, write("ech.pem", ech[i % 2]));
   };
   write_all(0);
-  const auto front = examples::FrontTls::FromFlags();
+  const std::unique_ptr<EpollLoop> loop = *EpollLoop::Create();
+  const std::unique_ptr<examples::BackendNames> names = *examples::BackendNames::FromFlags(*loop);
+  const auto front = examples::FrontTls::FromFlags(*names);
   ASSERT_TRUE(front.ok()) << front.status();
   TlsReload reload((*front)->targets());
   ExpectNoGrowth([&](int i) {
