@@ -84,7 +84,8 @@ std::string NameChange::ToString() const {
   if (before != now.condition) absl::StrAppend(&line, " (was ", EnumName(before), ")");
   if (!added.empty()) absl::StrAppend(&line, ", new: ", Joined(added));
   if (!removed.empty()) absl::StrAppend(&line, ", gone: ", Joined(removed));
-  absl::StrAppend(&line, ", ", now.endpoints.size(), " addresses");
+  const size_t count = now.endpoints.size();
+  absl::StrAppend(&line, ", ", count, count == 1 ? " address" : " addresses");
   if (now.error.has_value()) absl::StrAppend(&line, "; ", now.error->detail);
   return line;
 }
@@ -197,9 +198,9 @@ class ResolvedBackends::Name {
     if (addresses.empty()) {
       status_.error =
           *ToError(MakeError(ErrorCode::kNoBackend, Leg::kBack, Phase::kDial,
-                             absl::StrCat("none of the ", all,
-                                          " addresses that DNS has may be used: 0.0.0.0, [::], "
-                                          "port 0 and this proxy's own address are left out")));
+                             absl::StrCat("DNS has ", all, all == 1 ? " address" : " addresses",
+                                          ", but none may be used: 0.0.0.0, [::], port 0 and this "
+                                          "proxy's own address are left out")));
     }
     KeepOthers(answer.coverage, addresses);
     if (answer.coverage == ResolvedName::Coverage::kMoreToCome) return addresses;

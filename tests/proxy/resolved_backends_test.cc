@@ -98,7 +98,7 @@ TEST_F(ResolvedBackendsTest, ANameIsAskedAgainBeforeItsTimeEnds) {
   EXPECT_THAT(Now(backends), ElementsAre("192.0.2.9:443"));
   EXPECT_EQ(Status().changes, 1u);
   EXPECT_EQ(log.lines.back(),
-            "api.internal:443: current, new: 192.0.2.9:443, gone: 192.0.2.1:443, 1 addresses");
+            "api.internal:443: current, new: 192.0.2.9:443, gone: 192.0.2.1:443, 1 address");
 }
 
 TEST_F(ResolvedBackendsTest, TheSameAnswerIsNoChange) {
@@ -154,7 +154,7 @@ TEST_F(ResolvedBackendsTest, TheLastAnswerGoesOnWhileDnsFails) {
   EXPECT_EQ(Status().condition, NameCondition::kKept);
   EXPECT_GT(Status().failures, 20u);
   ASSERT_EQ(log.lines.size(), 2u) << "one line for the change, not for each look-up";
-  EXPECT_EQ(log.lines[1], "api.internal:443: kept (was current), 1 addresses; DNS is down");
+  EXPECT_EQ(log.lines[1], "api.internal:443: kept (was current), 1 address; DNS is down");
   loop.RunFor(absl::Minutes(2));
   EXPECT_THAT(Now(backends), IsEmpty()) << "the age is bounded";
   EXPECT_EQ(Status().condition, NameCondition::kLost);
@@ -264,8 +264,7 @@ TEST_F(ResolvedBackendsTest, AnAnswerOfUnusableAddressesIsADenial) {
   const Backends backends = Follow();
   EXPECT_THAT(Now(backends), IsEmpty());
   EXPECT_EQ(Status().condition, NameCondition::kDenied);
-  EXPECT_THAT(log.lines.back(),
-              HasSubstr("0 addresses; none of the 1 addresses that DNS has may be used"));
+  EXPECT_THAT(log.lines.back(), HasSubstr("0 addresses; DNS has 1 address, but none may be used"));
 }
 
 TEST_F(ResolvedBackendsTest, ServicesHavePrioritiesAndWeights) {
