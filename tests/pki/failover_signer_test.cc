@@ -81,6 +81,11 @@ class FailoverSignerTest : public ::testing::Test {
     first_->name = "first";
     second_->name = "second";
   }
+  // A held callback owns its call, and that both signers.
+  ~FailoverSignerTest() override {
+    first_->held = nullptr;
+    second_->held = nullptr;
+  }
 
   std::shared_ptr<const FailoverSigner> Both() {
     FailoverOptions options;
