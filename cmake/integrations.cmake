@@ -2,7 +2,7 @@
 # floors don't have (docs/dependencies.md), and says which if it is missing. They are for hosts that add Trestle as a folder; they
 # are not installed.
 
-set(TRESTLE_ALL_INTEGRATIONS asio capture compression http http1 http2 modsecurity openssl_signer pkcs11 prometheus redis remote_signer)
+set(TRESTLE_ALL_INTEGRATIONS asio c_ares capture compression http http1 http2 modsecurity openssl_signer pkcs11 prometheus redis remote_signer)
 
 # An INTERFACE library trestle_external_NAME of an installed library: its HEADER, its LIBRARIES, and the PACKAGE of Debian.
 function(trestle_external name)
@@ -84,6 +84,14 @@ if("asio" IN_LIST trestle_wanted)
     DEPS io
     ABSEIL synchronization
     EXTERNAL asio)
+endif()
+
+if("c_ares" IN_LIST trestle_wanted)
+  trestle_external(cares HEADER ares.h LIBRARIES cares PACKAGE libc-ares-dev)
+  trestle_integration(c_ares
+    DEPS linux
+    ABSEIL flat_hash_map
+    EXTERNAL cares)
 endif()
 
 if("capture" IN_LIST trestle_wanted)
