@@ -200,7 +200,7 @@ void HealthCheckRun::ReadAnswer() {
       return Fail(Phase::kRelay, ErrorCode::kTruncated,
                   "the backend closed the connection before it answered the health check");
     }
-    answer_.append(AsText(ByteView(buffer.data(), result.bytes)));
+    absl::StrAppend(&answer_, AsText(ByteView(buffer.data(), result.bytes)));
     if (answer_.size() > kMaxStatusLine && !absl::StrContains(answer_, '\n')) break;
   }
   JudgeStatusLine();
