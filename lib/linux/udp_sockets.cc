@@ -104,9 +104,12 @@ class UdpSockets::Socket final : public DatagramSocket, private FdWatcher {
       }
     }
     UdpScratch& scratch = sockets_.scratch_->messages;
-    const int messages = scratch.Receive(fd_.get());
+    int messages;
+    do {
+      messages = scratch.Receive(fd_.get());
+    } while (messages < 0 && errno == EINTR);
     if (messages < 0) {
-      if (errno == EAGAIN || errno == EINTR) return {0, IoState::kWouldBlock};
+      if (errno == EAGAIN) return {0, IoState::kWouldBlock};
       return Fail(0, errno);
     }
     const absl::Span<const Datagram> datagrams = scratch.Received(
