@@ -162,9 +162,13 @@ class Server final {
 
 }  // namespace
 
-Backend::Backend(SSL_CTX* tls) {
+void ServeBackend(OwnedFd clear, OwnedFd tls, SSL_CTX* context) {
   // Retries may come from another place in the scratch buffer.
-  SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  Server(std::move(clear), std::move(tls), context).Run();
+}
+
+Backend::Backend(SSL_CTX* tls) {
   OwnedFd clear_listener = ListenOnLoopback(&clear_port_);
   OwnedFd tls_listener = ListenOnLoopback(&tls_port_);
   const pid_t parent = getpid();
@@ -173,7 +177,7 @@ Backend::Backend(SSL_CTX* tls) {
   if (pid_ > 0) return;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(1);
-  Server(std::move(clear_listener), std::move(tls_listener), tls).Run();
+  ServeBackend(std::move(clear_listener), std::move(tls_listener), tls);
 }
 
 Backend::~Backend() {

@@ -7,7 +7,12 @@
 
 #include <cstdint>
 
+#include "trestle/linux/owned_fd.h"
+
 namespace trestle::bench {
+
+/// Serves two listening sockets in this process, for ever; see Backend for the requests.
+[[noreturn]] void ServeBackend(OwnedFd clear, OwnedFd tls, SSL_CTX* context);
 
 /// Answers "GET /N" with N bytes, and "POST /N" with N bytes after it has read the body.
 class Backend final {

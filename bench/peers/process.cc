@@ -16,8 +16,10 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <sstream>
+#include <system_error>
 
 #include "absl/log/check.h"
 #include "absl/strings/numbers.h"
@@ -60,6 +62,12 @@ std::vector<pid_t> FamilyOf(pid_t root) {
     for (auto child = begin; child != end; ++child) family.push_back(child->second);
   }
   return family;
+}
+
+int EntriesIn(const std::string& folder) {
+  std::error_code ended;
+  const std::filesystem::directory_iterator entries(folder, ended);
+  return static_cast<int>(std::distance(begin(entries), end(entries)));
 }
 
 void PinTo(int first, int last) {
@@ -127,6 +135,12 @@ bool Process::AwaitPort(uint16_t port) {
   }
   return false;
 }
+
+void Process::Signal(int signal) const { kill(pid_, signal); }
+
+int Process::Descriptors() const { return EntriesIn(absl::StrCat("/proc/", pid_, "/fd")); }
+
+int Process::Threads() const { return EntriesIn(absl::StrCat("/proc/", pid_, "/task")); }
 
 double Process::CpuSeconds() const {
   double seconds = 0;

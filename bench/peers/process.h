@@ -24,6 +24,12 @@ class Process final {
   /// long.
   bool AwaitPort(uint16_t port);
 
+  void Signal(int signal) const;
+
+  /// Returns the number of open descriptors or threads of the process, without its children.
+  int Descriptors() const;
+  int Threads() const;
+
   /// Returns the CPU time so far, user and system, of all its threads and living children, in
   /// seconds.
   double CpuSeconds() const;

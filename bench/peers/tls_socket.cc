@@ -39,10 +39,12 @@ ssize_t SettleSystemCall(ssize_t result) {
 
 OwnedFd ListenOnLoopback(uint16_t* port) {
   OwnedFd fd = NewSocket();
-  sockaddr_in address = Loopback(0);
+  sockaddr_in address = Loopback(*port);
   socklen_t address_bytes = sizeof(address);
   auto* generic = reinterpret_cast<sockaddr*>(&address);
+  const int on = 1;
   PCHECK(fd.valid());
+  PCHECK(setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0);
   PCHECK(bind(fd.get(), generic, sizeof(address)) == 0);
   PCHECK(listen(fd.get(), 4096) == 0);
   PCHECK(getsockname(fd.get(), generic, &address_bytes) == 0);

@@ -19,7 +19,7 @@ constexpr ssize_t kEnd = 0;
 constexpr ssize_t kWait = -1;
 constexpr ssize_t kBroken = -2;
 
-/// Listens on a free port of 127.0.0.1. Ends the program on failure.
+/// Listens on a port of 127.0.0.1, on a free one if `*port` is 0. Ends the program on failure.
 OwnedFd ListenOnLoopback(uint16_t* port);
 
 /// Returns a port of 127.0.0.1 on which no program listens at the moment.
