@@ -111,13 +111,29 @@ TEST_F(HostilePeerTest, AServerWithoutCertificateIsNotReportedAsAClient) {
   const uint32_t error = ERR_PACK(ERR_LIB_SSL, SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE);
   FailureScene scene;
   scene.hello_answered = true;
-  const Error of_server = ExplainSslError(error, record, scene);
+  const Error of_server = ExplainSslError({error}, record, scene);
   EXPECT_EQ(of_server.code, ErrorCode::kProtocol);
   EXPECT_EQ(of_server.detail, "the peer broke the handshake: peer did not return a certificate");
   scene.is_server = true;
-  const Error of_client = ExplainSslError(error, record, scene);
+  const Error of_client = ExplainSslError({error}, record, scene);
   EXPECT_EQ(of_client.code, ErrorCode::kClientCertificateMissing);
   EXPECT_EQ(of_client.detail, "the client sent no certificate, and one is required");
+}
+
+// BoringSSL's cryptography reports its own view first, which says little alone: "bad decrypt".
+TEST_F(HostilePeerTest, ADamagedRecordIsReportedAsOne) {
+  for (const TlsVersion version : {TlsVersion::kTls12, TlsVersion::kTls13}) {
+    EnginePair pair = MakeJoinedPair(version);
+    WriteAll(*pair.client, "hello");
+    std::string record(AsText(pair.client->to_send().view()));
+    record.back() ^= 1;
+    pair.server->received().Append(AsBytes(record));
+    uint8_t byte = 0;
+    EXPECT_EQ(pair.server->Read(MutableByteView(&byte, 1)).state, IoState::kFailed);
+    EXPECT_EQ(CodeOf(pair.server->status()), ErrorCode::kProtocol);
+    EXPECT_EQ(DetailOf(pair.server->status()),
+              "the peer broke the protocol: decryption failed or bad record mac (bad decrypt)");
+  }
 }
 
 TEST_F(HostilePeerTest, AServersCertificateMayHaveAThousandNames) {

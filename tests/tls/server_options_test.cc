@@ -54,6 +54,58 @@ TEST_F(PresetTest, IntermediateIsTheDefault) {
   EXPECT_EQ(parameters.groups, TlsParameters().groups);
 }
 
+// ---- Server names ----
+
+// Notes the name's acknowledgement (RFC 6066 3) in a ServerHello of TLS 1.2 or in
+// EncryptedExtensions.
+void NoteAcknowledgement(int is_write, int /*version*/, int content_type, const void* data,
+                         size_t bytes, SSL* /*ssl*/, void* acknowledged) {
+  CBS message;
+  CBS body;
+  CBS session_id;
+  CBS extensions;
+  uint8_t type = 0;
+  CBS_init(&message, static_cast<const uint8_t*>(data), bytes);
+  if (is_write != 0 || content_type != SSL3_RT_HANDSHAKE || !CBS_get_u8(&message, &type) ||
+      !CBS_get_u24_length_prefixed(&message, &body)) {
+    return;
+  }
+  if (type == SSL3_MT_SERVER_HELLO) {
+    // Version and random bytes; then cipher and compression.
+    if (!CBS_skip(&body, 2 + 32) || !CBS_get_u8_length_prefixed(&body, &session_id) ||
+        !CBS_skip(&body, 2 + 1)) {
+      return;
+    }
+  } else if (type != SSL3_MT_ENCRYPTED_EXTENSIONS) {
+    return;
+  }
+  uint16_t extension = 0;
+  CBS value;
+  if (!CBS_get_u16_length_prefixed(&body, &extensions)) return;
+  while (CBS_get_u16(&extensions, &extension) &&
+         CBS_get_u16_length_prefixed(&extensions, &value)) {
+    if (extension == TLSEXT_TYPE_server_name) *static_cast<bool*>(acknowledged) = true;
+  }
+}
+
+TEST_F(PresetTest, ANameThatTheServerUsesIsAcknowledged) {
+  for (const uint16_t version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    ResumingClient client(version);
+    bool acknowledged = false;
+    SSL_CTX_set_msg_callback(client.context(), NoteAcknowledgement);
+    SSL_CTX_set_msg_callback_arg(client.context(), &acknowledged);
+    const auto config = MakeServerConfig();
+    ASSERT_TRUE(client.TryConnect(config, loop_, "a.test").ok());
+    EXPECT_TRUE(acknowledged);
+    // Not if it is resumed (RFC 8446 4.2.11), and not for a name without a certificate.
+    for (const char* name : {"a.test", "other.test"}) {
+      acknowledged = false;
+      ASSERT_TRUE(client.TryConnect(config, loop_, name).ok());
+      EXPECT_FALSE(acknowledged) << name;
+    }
+  }
+}
+
 // ---- ALPN ----
 
 TEST_F(PresetTest, WithoutACommonProtocolTheServersPolicyDecides) {

@@ -44,6 +44,7 @@ struct HandshakeState {
   PendingAnswer<absl::Status> verdict;                  ///< The host's verifier.
   PendingAnswer<CredentialSelector::Answer> selection;  ///< Server: the host's selector.
   CertificateSet::Credentials offered;                  ///< BoringSSL chooses one of these.
+  bool name_recognized = false;                         ///< Server: `offered` is for its name.
   std::shared_ptr<const ClientAuthRules> client_rules;  ///< Server: owns `client_rule`.
   const ClientAuthRule* client_rule = nullptr;          ///< Server: null where none applies.
   absl::AnyInvocable<absl::Status()> admit;             ///< Server: runs before a full handshake.

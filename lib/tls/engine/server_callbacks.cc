@@ -110,9 +110,11 @@ Choice ChooseCredentials(ConnectionState& record) {
   const absl::Time now = record.scheduler.Now();
   const std::string& name = record.info.server_name;
   if (!name.empty()) handshake.offered = set->Choose(name, now);
-  if (!handshake.offered.empty()) return Choice::kMade;
+  handshake.name_recognized = !handshake.offered.empty();
+  if (handshake.name_recognized) return Choice::kMade;
   if (!name.empty() && options.selector != nullptr) {
     const Choice choice = AskSelector(*options.selector, record);
+    handshake.name_recognized = choice == Choice::kMade;
     if (choice != Choice::kNone || handshake.refusal.has_value()) return choice;
   }
   if (name.empty()) {
@@ -292,6 +294,14 @@ ssl_select_cert_result_t SelectCertificate(const SSL_CLIENT_HELLO* hello) {
   return AskHelloHook(hello, record);
 }
 
+// RFC 6066 3: a server that uses the name acknowledges it. BoringSSL does only with this callback,
+// which it calls after `SelectCertificate`, and never for a resumed session.
+int AcknowledgeName(SSL* ssl, int* /*out_alert*/, void* /*unused*/) {
+  const ConnectionState& record = ConnectionState::Of(ssl);
+  const bool used = record.info.acme_challenge || record.handshake->name_recognized;
+  return used ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
 // Splits the protocol list of RFC 7301 3.1. BoringSSL checked its form.
 std::vector<absl::string_view> SplitAlpn(const uint8_t* in, size_t in_bytes) {
   std::vector<absl::string_view> protocols;
@@ -371,6 +381,7 @@ std::string PolicyDigest(absl::string_view alpn, AlpnMismatch mismatch) {
 
 void InstallServerCallbacks(SSL_CTX* context) {
   SSL_CTX_set_select_certificate_cb(context, SelectCertificate);
+  SSL_CTX_set_tlsext_servername_callback(context, AcknowledgeName);
   SSL_CTX_set_alpn_select_cb(context, SelectAlpn, nullptr);
   SSL_CTX_set_dos_protection_cb(context, AdmitHandshake);
   SetPeerSignatureAlgorithms(context);

@@ -135,10 +135,11 @@ std::string OfferText(uint8_t alert, const TlsParameters& offered) {
   }
 }
 
-std::string DetailFor(uint32_t packed_error, ErrorCode code, const FailureScene& scene) {
-  std::string special = SpecialDetail(packed_error, scene);
+std::string DetailFor(const ErrorCause& cause, ErrorCode code, const FailureScene& scene) {
+  std::string special = SpecialDetail(cause.packed, scene);
   if (!special.empty()) return special;
-  const std::string reason = ReasonText(packed_error);
+  std::string reason = ReasonText(cause.packed);
+  if (cause.below != 0) absl::StrAppend(&reason, " (", ReasonText(cause.below), ")");
   switch (code) {
     case ErrorCode::kInternal:
     case ErrorCode::kNoCommonParameters:
@@ -163,8 +164,18 @@ std::string PeerAlertText(uint8_t alert) {
   return absl::StrCat("the peer sent the alert ", AlertName(alert));
 }
 
-Error ExplainSslError(uint32_t packed_error, const ConnectionState& record,
+ErrorCause TakeErrorCause() {
+  const uint32_t first = ERR_get_error();
+  if (IsOwnFailure(first)) return {first};
+  for (uint32_t error = first; error != 0; error = ERR_get_error()) {
+    if (ERR_GET_LIB(error) == ERR_LIB_SSL) return {error, error == first ? 0 : first};
+  }
+  return {first};
+}
+
+Error ExplainSslError(const ErrorCause& cause, const ConnectionState& record,
                       const FailureScene& scene) {
+  const uint32_t packed_error = cause.packed;
   Error error;
   const bool refused = record.handshake != nullptr && record.handshake->refusal.has_value();
   if (refused || record.signing_failure != nullptr) {
@@ -184,7 +195,7 @@ Error ExplainSslError(uint32_t packed_error, const ConnectionState& record,
   }
   error.code = CodeFor(packed_error, scene);
   error.alert = record.alert_sent;
-  error.detail = DetailFor(packed_error, error.code, scene);
+  error.detail = DetailFor(cause, error.code, scene);
   return error;
 }
 

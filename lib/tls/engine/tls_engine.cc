@@ -283,8 +283,7 @@ void EngineState::FailWaiting(absl::Duration limit) {
 }
 
 IoState EngineState::FailByErrorQueue() {
-  // The first error is the cause; later ones follow from it.
-  const uint32_t packed_error = ERR_peek_error();
+  const ErrorCause cause = TakeErrorCause();
   FailureScene scene;
   scene.is_server = is_server();
   scene.handshake_done = handshake_done();
@@ -293,7 +292,7 @@ IoState EngineState::FailByErrorQueue() {
   if (record_.signing_failure != nullptr && !record_.alert_sent.has_value()) {
     SSL_send_fatal_alert(ssl_.get(), SSL_AD_INTERNAL_ERROR);
   }
-  return Fail(ExplainSslError(packed_error, record_, scene));
+  return Fail(ExplainSslError(cause, record_, scene));
 }
 
 IoState EngineState::FailTruncated() {
