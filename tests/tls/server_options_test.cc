@@ -82,8 +82,7 @@ void NoteAcknowledgement(int is_write, int /*version*/, int content_type, const 
   uint16_t extension = 0;
   CBS value;
   if (!CBS_get_u16_length_prefixed(&body, &extensions)) return;
-  while (CBS_get_u16(&extensions, &extension) &&
-         CBS_get_u16_length_prefixed(&extensions, &value)) {
+  while (CBS_get_u16(&extensions, &extension) && CBS_get_u16_length_prefixed(&extensions, &value)) {
     if (extension == TLSEXT_TYPE_server_name) *static_cast<bool*>(acknowledged) = true;
   }
 }
