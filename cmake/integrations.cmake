@@ -96,7 +96,7 @@ endif()
 
 if("capture" IN_LIST trestle_wanted)
   trestle_integration(capture
-    DEPS linux)
+    DEPS linux router)
 endif()
 
 if("compression" IN_LIST trestle_wanted)

@@ -44,8 +44,6 @@ ABSL_FLAG(bool, copy_server_name, false,
 ABSL_FLAG(std::string, backend_verify_name, "",
           "DNS name, IP address or URI (SPIFFE ID) that the backend's certificate must match "
           "instead of the name sent");
-ABSL_FLAG(bool, backend_resumption, true,
-          "resumes TLS sessions with the backend; false: every connection makes a full handshake");
 
 namespace {
 
@@ -64,7 +62,7 @@ trestle::TlsBridgeOptions OptionsFromFlags() {
   options.backend_name = absl::GetFlag(FLAGS_backend_name);
   options.backend_verify_name = absl::GetFlag(FLAGS_backend_verify_name);
   options.eager_alpn.enabled = absl::GetFlag(FLAGS_eager_alpn);
-  if (!absl::GetFlag(FLAGS_backend_resumption)) options.back_sessions.max_sessions = 0;
+  if (!BackTls::Resumes()) options.back_sessions.max_sessions = 0;
   return options;
 }
 

@@ -17,6 +17,7 @@
 #include "examples/support/back_tls.h"
 #include "examples/support/backend_checks.h"
 #include "examples/support/backend_names.h"
+#include "examples/support/capture.h"
 #include "examples/support/check_flag.h"
 #include "examples/support/config_check.h"
 #include "examples/support/connection_flags.h"
@@ -38,6 +39,7 @@
 #include "trestle/io/scheduler.h"
 #include "trestle/linux/epoll_loop.h"
 #include "trestle/linux/thread_pool.h"
+#include "trestle/proxy/connection_handler.h"
 #include "trestle/proxy/tls_terminator.h"
 
 ABSL_FLAG(bool, waf, false,
@@ -78,6 +80,7 @@ struct ThreadGateway final : public trestle::examples::ThreadPart {
   std::unique_ptr<trestle::HttpObserver> observer;
   std::unique_ptr<trestle::RequestJudge> judge;  // Null without --waf.
   std::unique_ptr<HttpGateway> gateway;
+  std::unique_ptr<trestle::ConnectionHandler> capture;  // Before the gateway; null without one.
 
  private:
   trestle::Timer pools_;
@@ -222,6 +225,7 @@ int main(int argc, char** argv) {
   AlsoReloaded rules;
   if (waf != nullptr) rules = waf->Reload();
 
+  const std::unique_ptr<Capture> capture = OrExit(CaptureFromFlags());
   RequestLog log;
   HttpObserver* const requests = flags.log_requests ? &log : nullptr;
   const auto metrics = std::make_shared<GatewayMetrics>();
@@ -260,6 +264,7 @@ int main(int argc, char** argv) {
     HttpGatewayOptions options = flags.options;
     options.routes = routes;
     options.back_tls = back_config();
+    if (!BackTls::Resumes()) options.pool.sessions.max_sessions = 0;
     if (differs) options.hosts = GatewayHosts::kServerName;
     auto part = std::make_unique<ThreadGateway>();
     if (waf != nullptr) part->judge = waf->NewJudge(scheduler, flags.judged_bytes);
@@ -275,6 +280,10 @@ int main(int argc, char** argv) {
     terminator.front_tls = front->config();
     terminator.connection = connection_options;
     terminator.handler = part->gateway.get();
+    if (capture != nullptr) {
+      part->capture = NewCaptureHandler(*capture, scheduler, *part->gateway);
+      terminator.handler = part->capture.get();
+    }
     terminator.dangerous_unread_http2 = true;  // The gateway reads it.
     host.Keep(std::move(part));
     return Alone(TlsTerminator::Create(scheduler, dialer, std::move(terminator), observer));

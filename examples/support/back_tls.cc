@@ -27,6 +27,8 @@ ABSL_FLAG(std::string, backend_cert, "",
           "PEM file with the certificate to present to backends that request one");
 ABSL_FLAG(std::string, backend_key, "",
           "PEM file with the private key of --backend_cert, or a URI as in --key");
+ABSL_FLAG(bool, backend_resumption, true,
+          "resumes TLS sessions with the backend; false: every connection makes a full handshake");
 
 namespace trestle::examples {
 namespace {
@@ -54,6 +56,8 @@ absl::Status AddCredential(ClientTlsOptions& options) {
 }  // namespace
 
 bool HasBackTls() { return !absl::GetFlag(FLAGS_backend_ca).empty(); }
+
+bool BackTls::Resumes() { return absl::GetFlag(FLAGS_backend_resumption); }
 
 absl::Status BackTls::Read(ReloadSources& sources) {
   const absl::StatusOr<std::string> path = CaPath();

@@ -26,6 +26,9 @@ class BackTls {
   /// Loads the files of the flags.
   static absl::StatusOr<std::unique_ptr<BackTls>> FromFlags();
 
+  /// Returns --backend_resumption: whether connections to backends resume TLS sessions.
+  static bool Resumes();
+
   /// Reads all files again into `sources`, for a reload.
   static absl::Status Read(ReloadSources& sources);
 

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "examples/support/check_flag.h"
 #include "examples/support/log.h"
+#include "integrations/capture/capture_handler.h"
 #include "integrations/capture/capture_inspector.h"
 #include "trestle/io/inspector_chain.h"
 
@@ -50,6 +51,14 @@ void AddCapture(Capture* capture, Scheduler& scheduler, InspectorFactory& new_in
     chain.push_back(std::move(inspector));
     return std::make_unique<InspectorChain>(std::move(chain));
   };
+}
+
+std::unique_ptr<ConnectionHandler> NewCaptureHandler(Capture& capture, Scheduler& scheduler,
+                                                     ConnectionHandler& next) {
+  return std::make_unique<CaptureHandler>(scheduler, next,
+                                          [file = &capture.file()](const ConnectionOrigin& origin) {
+                                            return file->NewSink(origin.peer, origin.local);
+                                          });
 }
 
 }  // namespace trestle::examples

@@ -8,6 +8,7 @@
 #include "examples/support/log.h"
 #include "integrations/capture/pcap_file.h"
 #include "trestle/io/scheduler.h"
+#include "trestle/proxy/connection_handler.h"
 #include "trestle/proxy/proxy_block.h"
 
 namespace trestle::examples {
@@ -34,6 +35,11 @@ absl::StatusOr<std::unique_ptr<Capture>> CaptureFromFlags();
 /// and backends sent, including rejected requests. `capture` may be null; else it must outlive the
 /// block on the loop of `scheduler`.
 void AddCapture(Capture* capture, Scheduler& scheduler, InspectorFactory& new_inspector);
+
+/// Creates a handler that captures the bytes of clients and those that `next` sends them, and
+/// passes the connections to `next`. All must outlive it.
+std::unique_ptr<ConnectionHandler> NewCaptureHandler(Capture& capture, Scheduler& scheduler,
+                                                     ConnectionHandler& next);
 
 }  // namespace trestle::examples
 

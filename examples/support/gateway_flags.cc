@@ -18,7 +18,7 @@ ABSL_FLAG(std::string, routes, "",
 ABSL_FLAG(std::string, routes_file, "",
           "file with one such route on each line, instead of --routes; options may follow a route "
           "(docs/http.md): balance, tries, weight, method, header, rewrite, sticky_cookie, "
-          "response_set, response_remove, name, status. # begins a comment");
+          "verify_name, response_set, response_remove, name, status. # begins a comment");
 ABSL_FLAG(absl::Duration, connect_timeout, trestle::HttpTimeouts().connect,
           "time limit for a connection to a backend, all tries together; over it, the client gets "
           "504");
@@ -68,7 +68,9 @@ absl::StatusOr<std::shared_ptr<const GatewayRoutes>> RoutesOf(
   if (list.ok()) {
     for (GatewayRoute& route : *list) {
       CheckedLeg leg;
-      if (route.scheme == BackendScheme::kHttps) leg = {ProxyMode::kBridge, route.backend_name};
+      if (route.scheme == BackendScheme::kHttps) {
+        leg = {ProxyMode::kBridge, route.backend_name, route.verify_name};
+      }
       leg.tcp_only = route.scheme == BackendScheme::kH2c;
       absl::Status followed = checks.Follow(route.backends, leg);
       if (!followed.ok()) return followed;

@@ -19,7 +19,7 @@ constexpr absl::Duration kSweepInterval = absl::Seconds(1);
 std::string KeyOf(const BackendTarget& target) {
   std::string key = absl::StrCat(EnumName(target.scheme), " ", target.endpoint.ToString());
   if (target.scheme == BackendScheme::kHttps) {
-    absl::StrAppend(&key, " ", target.server_name, " ", target.host, " ",
+    absl::StrAppend(&key, " ", target.server_name, " ", target.host, " ", target.verify_name, " ",
                     target.http1_only ? "http/1.1 " : "", target.tls->policy());
   }
   return key;
@@ -159,6 +159,7 @@ void BackendPool::Connection::StartTls(std::unique_ptr<Transport> transport) {
   tls.server_name = target.server_name;
   tls.endpoint = target.endpoint;
   tls.host = target.host;
+  tls.verify_name = target.verify_name;
   tls.sessions = &pool_.sessions_;
   tls.alpn_optional = true;
   if (!target.http1_only) tls.alpn.push_back("h2");
@@ -345,7 +346,8 @@ BackendPool::BackendPool(Scheduler& scheduler, Dialer& dialer, TurnQueue& turns,
       dialer_(dialer),
       turns_(turns),
       limits_(limits),
-      pool_limits_(pool_limits) {}
+      pool_limits_(pool_limits),
+      sessions_(pool_limits.sessions) {}
 
 BackendPool::~BackendPool() = default;
 

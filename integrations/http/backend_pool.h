@@ -38,8 +38,9 @@ absl::string_view EnumName(BackendScheme scheme);
 struct BackendTarget {
   Endpoint endpoint;
   BackendScheme scheme = BackendScheme::kHttp;
-  std::string server_name;  ///< With kHttps: sent as SNI, and must be in the certificate.
-  std::string host = "";    ///< As ClientTlsTarget::host.
+  std::string server_name;       ///< With kHttps: sent as SNI, and must be in the certificate.
+  std::string host = "";         ///< As ClientTlsTarget::host.
+  std::string verify_name = "";  ///< As ClientTlsTarget::verify_name.
   /// Offers HTTP/1.1 only, for requests that change the protocol.
   bool http1_only = false;
   /// With kHttps: its `policy()` covers trust, verification and credential.
@@ -58,6 +59,8 @@ struct BackendPoolLimits {
   absl::Duration max_age = absl::Hours(1);
   /// For connecting, and again for the TLS handshake.
   absl::Duration open_timeout = absl::Seconds(5);
+  /// The TLS sessions that new connections resume.
+  ClientSessionCacheOptions sessions = {};
 };
 
 /// One connection to a backend.

@@ -4,11 +4,11 @@
 #include <utility>
 
 #include "absl/algorithm/container.h"
-#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "integrations/http/gateway_core.h"
 #include "integrations/http/http1_server.h"
 #include "integrations/http/http2_server.h"
-#include "integrations/http1/http1_inspector.h"
+#include "trestle/base/endpoint.h"
 #include "trestle/wire/server_name.h"
 
 namespace trestle {
@@ -66,8 +66,12 @@ bool FrontConnection::trusted() const {
 bool FrontConnection::MayAskFor(const std::string& host) const {
   const GatewayHosts hosts = core_.options.hosts;
   if (report_.front.tls == nullptr || hosts == GatewayHosts::kAny) return true;
-  const auto by_name = Http1Options::HostPolicy::kServerName;
-  if (HostAllowed(by_name, report_.server_name, host)) return true;
+  const std::string& server_name = report_.server_name;
+  // A client without a server name has connected to an address.
+  if (server_name.empty() ? Endpoint::ParseIp(absl::StrCat(host, ":1")).ok()
+                          : host == server_name) {
+    return true;
+  }
   const ChainInfo& chain = report_.front.tls->local_chain;
   return hosts == GatewayHosts::kCertificate && !chain.empty() && Covers(chain.front(), host);
 }

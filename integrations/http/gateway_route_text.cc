@@ -26,6 +26,7 @@ constexpr char kOptions[] =
     "balance=round_robin, balance=least_connections, balance=client_address, tries=1…255, "
     "weight=0…1000000, "
     "method=NAME[,NAME...], header=NAME[:VALUE], rewrite=/PATH, sticky_cookie=NAME, "
+    "verify_name=NAME, "
     "response_set=NAME:VALUE, response_remove=NAME[,NAME...], name=TEXT and status=CODE of a "
     "redirect";
 
@@ -158,6 +159,8 @@ bool ParseOption(absl::string_view name, absl::string_view value, GatewayRoute& 
     route.methods = absl::StrSplit(value, ',');
   } else if (name == "rewrite") {
     route.rewrite = std::string(value);
+  } else if (name == "verify_name") {
+    route.verify_name = std::string(value);
   } else if (name == "sticky_cookie") {
     route.sticky_cookie = std::string(value);
   } else if (name == "name") {

@@ -45,13 +45,28 @@ absl::Status CheckConditions(const GatewayRoute& route) {
 absl::Status CheckRedirect(const GatewayRoute& route) {
   for (const int status : {301, 302, 303, 307, 308}) {
     if (route.redirect->status != status) continue;
-    if (!route.backends.empty() || !route.backend_name.empty() || route.rewrite.has_value() ||
-        !route.sticky_cookie.empty()) {
+    if (!route.backends.empty() || !route.backend_name.empty() || !route.verify_name.empty() ||
+        route.rewrite.has_value() || !route.sticky_cookie.empty()) {
       return ConfigurationError("is a redirect, which has no use for backends and their options");
     }
     return CheckLocation(route.redirect->location);
   }
   return ConfigurationError("redirects with another status than 301, 302, 303, 307 or 308");
+}
+
+absl::Status CheckVerifyName(const GatewayRoute& route) {
+  const std::string& name = route.verify_name;
+  if (name.empty()) return absl::OkStatus();
+  if (route.scheme != BackendScheme::kHttps) {
+    return ConfigurationError("has a verify_name, which only https backends prove");
+  }
+  const bool uri =
+      absl::StrContains(name, "://") &&
+      std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  if (uri || NormalizeServerName(name).ok() || Endpoint::ParseIp(absl::StrCat(name, ":1")).ok()) {
+    return absl::OkStatus();
+  }
+  return ConfigurationError("has a verify_name that is neither a DNS name, an address nor a URI");
 }
 
 absl::Status CheckTarget(const GatewayRoute& route) {
@@ -69,6 +84,7 @@ absl::Status CheckTarget(const GatewayRoute& route) {
       return ConfigurationError(absl::StrCat("has a bad backend name: ", name.status().message()));
     }
   }
+  if (absl::Status bad = CheckVerifyName(route); !bad.ok()) return bad;
   if (route.rewrite.has_value() && !IsPlainPrefix(*route.rewrite)) {
     return ConfigurationError("needs a plain path to replace its own: rewrite=/PATH");
   }

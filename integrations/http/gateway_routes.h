@@ -51,6 +51,9 @@ struct GatewayRoute {
   Backends backends;
   /// With BackendScheme::kHttps: the name in the backends' certificates. Required.
   std::string backend_name;
+  /// With BackendScheme::kHttps: the DNS name, IP address or URI (SPIFFE ID) that the backends'
+  /// certificates must have instead. `backend_name` is then only sent. Empty: `backend_name`.
+  std::string verify_name;
   /// Replaces `path` in the target, by whole segments. Paths that `PlainPath` refuses then get 400.
   std::optional<std::string> rewrite;
   /// The name of a cookie that leads a client to its earlier backend; empty: none.

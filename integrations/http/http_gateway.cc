@@ -2,10 +2,14 @@
 
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/memory/memory.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "integrations/http/gateway_core.h"
 #include "trestle/base/error.h"
+#include "trestle/wire/server_name.h"
 
 namespace trestle {
 namespace {
@@ -17,6 +21,21 @@ absl::Status CheckTimeouts(const HttpTimeouts& timeouts) {
     if (limit <= absl::ZeroDuration()) {
       return ConfigurationError("each time limit of the gateway must be more than zero");
     }
+  }
+  return absl::OkStatus();
+}
+
+// Connections may change to `protocol`, whose bytes are not read.
+absl::Status CheckUpgrade(absl::string_view protocol) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(protocol, absl::MaxSplits('/', 1));
+  if (!absl::c_all_of(parts, IsToken)) {
+    return ConfigurationError(
+        absl::StrCat("the upgrade \"", EscapeForLog(protocol), "\" is no protocol"));
+  }
+  for (const absl::string_view http : {"h2c", "h2", "http", "tls"}) {
+    if (!absl::EqualsIgnoreCase(parts.front(), http)) continue;
+    return ConfigurationError(
+        absl::StrCat("an upgrade to ", protocol, " would let requests pass unread"));
   }
   return absl::OkStatus();
 }
@@ -37,6 +56,9 @@ absl::Status CheckOptions(const HttpGatewayOptions& options) {
   if (absl::Status status = CheckHsts(options.hsts); !status.ok()) return status;
   if (absl::Status bad = CheckResponseFields(options.response_fields); !bad.ok()) {
     return ConfigurationError(absl::StrCat("the gateway ", GetError(bad)->detail));
+  }
+  for (const std::string& protocol : options.upgrades) {
+    if (absl::Status bad = CheckUpgrade(protocol); !bad.ok()) return bad;
   }
   if (!options.via.empty() && !IsToken(options.via)) {
     return ConfigurationError("the gateway's name in Via must be a token");

@@ -102,7 +102,9 @@ struct HttpGatewayOptions {
   /// Bytes of memory for a shared cache of responses (http_cache.h); 0: no cache. New routes empty
   /// it. Requests of clients with a certificate pass it by.
   size_t cache_bytes = 0;
-  /// Protocols that an HTTP/1.1 request may change to; extended CONNECT of HTTP/2 too.
+  /// Protocols that an HTTP/1.1 request may change to; extended CONNECT of HTTP/2 too. Protocols
+  /// that carry HTTP (`h2c`, `HTTP/…`, `TLS/…`) are not allowed, because their requests would pass
+  /// unread.
   std::vector<std::string> upgrades = {"websocket"};
 };
 

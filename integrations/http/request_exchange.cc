@@ -232,6 +232,7 @@ void RequestExchange::Connect() {
   if (backend.name != nullptr) target.host = backend.name->ToString();
   target.scheme = route_->scheme;
   target.server_name = route_->backend_name;
+  target.verify_name = route_->verify_name;
   target.http1_only = !request_.protocol.empty();
   target.tls = core_.options.back_tls;
   report_.backend = target.endpoint;

@@ -118,7 +118,8 @@ TEST(GatewayRoutesTest, EveryOptionOfAFileIsRead) {
   const auto routes = ParseGatewayRoutesFile(
       "a.test/x=http://127.0.0.1:1 weight=3 method=GET,HEAD header=X-Canary:1 header=x-beta "
       "rewrite=/y sticky_cookie=at name=\"the # one\" # end\n"
-      "a.test/old=redirect:https://{host}/new{rest} status=302\n");
+      "a.test/old=redirect:https://{host}/new{rest} status=302\n"
+      "a.test/id=https://127.0.0.1:1@api.test verify_name=spiffe://td.test/api\n");
   ASSERT_TRUE(routes.ok()) << routes.status();
   const GatewayRoute& route = (*routes)[0];
   EXPECT_EQ(route.weight, 3u);
@@ -133,6 +134,8 @@ TEST(GatewayRoutesTest, EveryOptionOfAFileIsRead) {
   ASSERT_TRUE((*routes)[1].redirect.has_value());
   EXPECT_EQ((*routes)[1].redirect->location, "https://{host}/new{rest}");
   EXPECT_EQ((*routes)[1].redirect->status, 302);
+  EXPECT_EQ((*routes)[2].backend_name, "api.test");
+  EXPECT_EQ((*routes)[2].verify_name, "spiffe://td.test/api");
 }
 
 TEST(GatewayRoutesTest, FaultsInOptionsHaveTheirLine) {
@@ -149,9 +152,12 @@ TEST(GatewayRoutesTest, FaultsInOptionsHaveTheirLine) {
       {"a.test=http://127.0.0.1:1 rewrite=y", "a plain path to replace"},
       {"a.test=http://127.0.0.1:1 rewrite=/a/../b", "a plain path to replace"},
       {"a.test=http://127.0.0.1:1 sticky_cookie=a;b", "a name of a cookie"},
+      {"a.test=http://127.0.0.1:1 verify_name=b.test", "only https backends prove"},
+      {"a.test=https://127.0.0.1:1@b.test verify_name=b..test", "neither a DNS name"},
       {"a.test=http://127.0.0.1:1 name=\"x", "a double quote has no end"},
       {"a.test=redirect:https://b.test status=200", "another status than"},
       {"a.test=redirect:https://b.test rewrite=/x", "no use for backends"},
+      {"a.test=redirect:https://b.test verify_name=b.test", "no use for backends"},
       {"a.test=redirect:https://{target}", "needs a host"},
       {"a.test=redirect:https://{rest}/x", "needs a host"},
       {"a.test=redirect:https://{host}.evil.test/", "needs a host"},
