@@ -2,7 +2,7 @@
 # floors don't have (docs/dependencies.md), and says which if it is missing. They are for hosts that add Trestle as a folder; they
 # are not installed.
 
-set(TRESTLE_ALL_INTEGRATIONS asio c_ares capture compression http http1 http2 modsecurity openssl_signer pkcs11 prometheus redis remote_signer)
+set(TRESTLE_ALL_INTEGRATIONS asio c_ares capture compression http http1 modsecurity openssl_signer pkcs11 prometheus redis remote_signer)
 
 # An INTERFACE library trestle_external_NAME of an installed library: its HEADER, its LIBRARIES, and the PACKAGE of Debian.
 function(trestle_external name)
@@ -69,7 +69,7 @@ foreach(name IN LISTS trestle_wanted)
   endif()
 endforeach()
 # Integrations that others stand on.
-if("http" IN_LIST trestle_wanted OR "http2" IN_LIST trestle_wanted OR "modsecurity" IN_LIST trestle_wanted OR "prometheus" IN_LIST trestle_wanted)
+if("http" IN_LIST trestle_wanted OR "modsecurity" IN_LIST trestle_wanted OR "prometheus" IN_LIST trestle_wanted)
   list(APPEND trestle_wanted http1)
 endif()
 foreach(name IN LISTS trestle_wanted)
@@ -111,7 +111,7 @@ if("http1" IN_LIST trestle_wanted)
   trestle_external_llhttp_source()
   trestle_integration(http1
     DEPS proxy
-    ABSEIL flat_hash_map flat_hash_set
+    ABSEIL flat_hash_map
     EXTERNAL llhttp)
 endif()
 
@@ -120,13 +120,6 @@ if("http" IN_LIST trestle_wanted)
   trestle_integration(http
     DEPS http1
     ABSEIL flat_hash_map flat_hash_set random_random
-    EXTERNAL nghttp2)
-endif()
-
-if("http2" IN_LIST trestle_wanted)
-  trestle_external(nghttp2 HEADER nghttp2/nghttp2.h LIBRARIES nghttp2 PACKAGE libnghttp2-dev)
-  trestle_integration(http2
-    DEPS http1
     EXTERNAL nghttp2)
 endif()
 

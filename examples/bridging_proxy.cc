@@ -19,7 +19,6 @@
 #include "examples/support/connection_flags.h"
 #include "examples/support/front_options.h"
 #include "examples/support/front_tls.h"
-#include "examples/support/http_flags.h"
 #include "examples/support/program.h"
 #include "examples/support/proxy_flags.h"
 #include "examples/support/proxy_host.h"
@@ -32,8 +31,8 @@ ABSL_FLAG(bool, eager_alpn, false,
           "lets the backend choose among --alpn: the answer to the client's hello waits for it");
 ABSL_FLAG(
     std::string, backend, "",
-    "IP:PORT, HOST:PORT, unix:PATH, or a service (_https._tcp.api.internal), that speaks TLS; "
-    "or give --http_routes. Several, joined by +, are used in turn; if one fails, the next is "
+    "IP:PORT, HOST:PORT, unix:PATH, or a service (_https._tcp.api.internal), that speaks TLS. "
+    "Several, joined by +, are used in turn; if one fails, the next is "
     "tried. A name is each of its addresses (docs/backends.md)");
 ABSL_FLAG(std::string, backend_name, "",
           "name to send to the backend as SNI, which its certificate must match. Backends by name "
@@ -86,13 +85,11 @@ int main(int argc, char** argv) {
   const bool by_client = absl::GetFlag(FLAGS_copy_server_name);
   const CheckedLeg leg = {ProxyMode::kBridge, backend_name, verify_name,
                           by_client && backend_name.empty()};
-  const HttpFlags http = OrExit(HttpFromFlags(*checks, leg));
-  const std::vector<HttpRoute> routes =
-      OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend), *checks, leg));
+  const Backends backend = OrExit(checks->Parse("backend", absl::GetFlag(FLAGS_backend), leg));
+  const std::vector<BackRoute> routes = {{"", backend, ""}};
   if (!by_client) OrExit(CheckBackNames(routes, backend_name));
 
-  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(*names, FrontProtocols(http)));
-  OrExit(CheckHttp2(http, front->config()->options()));
+  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(*names));
   const std::unique_ptr<BackTls> back = OrExit(BackTls::FromFlags());
   checks->UseBridgeTls([&back] { return back->config(); });
 
@@ -113,15 +110,12 @@ int main(int argc, char** argv) {
   names->WaitForAnswers();
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
-    const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(routes, listener); };
+    const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(backend, listener); };
     if (absl::Status loop = host.RefuseLoop(leads_to); !loop.ok()) return loop;
     TlsBridgeOptions options = OptionsFromFlags();
     options.front_tls = front->config();
     options.back_tls = back->config();
-    if (http.routes == nullptr) options.backend = routes.front().backends;
-    const absl::Status with_http =
-        ApplyHttp(http, scheduler, options.new_inspector, options.content);
-    if (!with_http.ok()) return with_http;
+    options.backend = backend;
     AddCapture(capture.get(), scheduler, options.new_inspector);
     options.connection = connection_options;
     options.dangerous_unread_http2 = UnreadHttp2Allowed();

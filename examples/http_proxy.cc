@@ -56,9 +56,9 @@ using trestle::HttpGateway;
 constexpr char kUsage[] =
     "Terminates clients' TLS, reads each request of HTTP/1.1 and HTTP/2, and sends it to the\n"
     "backend of its host and path, on connections that are kept: http:// in clear text, https://\n"
-    "over TLS with a verified certificate, h2c:// HTTP/2 in clear text. Files are loaded again\n"
-    "when they change and on SIGHUP; SIGTERM and SIGINT let requests in progress finish, a second\n"
-    "one cuts them.\n\n"
+    "over TLS with a verified certificate, h2c:// HTTP/2 in clear text. Files are\n"
+    "loaded again when they change and on SIGHUP; SIGTERM and SIGINT let requests in progress\n"
+    "finish, a second one cuts them.\n\n"
     "  http_proxy --listen=127.0.0.1:8443 --cert=chain.pem --key=key.pem --backend_ca=ca.pem \\\n"
     "      --routes='app.test/=http://127.0.0.1:8080,"
     "app.test/api=https://127.0.0.1:9443@api.internal'";
@@ -158,17 +158,24 @@ absl::StatusOr<std::shared_ptr<const GatewayRoutes>> LoadRoutes(
   return routes;
 }
 
-std::vector<trestle::RouteLegs> LegsOf(const GatewayRoutes& routes,
-                                       const trestle::examples::BackendChecks& checks) {
-  std::vector<trestle::RouteLegs> legs;
+// Shows the backends of `routes`, and watches those with TLS like those of a bridge.
+absl::Status WatchRoutes(const GatewayRoutes& routes,
+                         const trestle::examples::BackendChecks& checks,
+                         const trestle::examples::BackTls* back,
+                         trestle::examples::Watched& watched) {
+  using namespace trestle::examples;
+  std::vector<BackRoute> bridges;
   for (const std::shared_ptr<const GatewayRoute>& route : routes.routes()) {
     if (route->redirect.has_value()) continue;
-    const bool tls = route->scheme == trestle::BackendScheme::kHttps;
-    legs.push_back(trestle::examples::LegsTo(
-        checks, route->host, tls ? trestle::ProxyMode::kBridge : trestle::ProxyMode::kOffload,
-        route->backends, route->backend_name));
+    if (route->scheme == trestle::BackendScheme::kHttps) {
+      bridges.push_back({route->host, route->backends, route->backend_name, route->verify_name});
+    } else {
+      watched.routes.push_back(
+          LegsTo(checks, route->host, trestle::ProxyMode::kOffload, route->backends, ""));
+    }
   }
-  return legs;
+  if (back == nullptr) return absl::OkStatus();
+  return WatchBridges(bridges, checks, trestle::ProxyProtocolOut::kNone, {}, *back, watched);
 }
 
 bool LeadsToAny(const GatewayRoutes& routes, const trestle::Endpoint& listener) {
@@ -215,8 +222,9 @@ int main(int argc, char** argv) {
   const auto watched = [&]() -> absl::StatusOr<Watched> {
     Watched watched;
     WatchFront(*front, watched);
-    watched.routes = LegsOf(*routes, *checks);
-    if (back != nullptr) WatchBack(*back, watched);
+    if (absl::Status added = WatchRoutes(*routes, *checks, back.get(), watched); !added.ok()) {
+      return added;
+    }
     return watched;
   };
   const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *names, *checks));

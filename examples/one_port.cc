@@ -234,9 +234,9 @@ absl::StatusOr<Watched> WatchedOf(const Settings& settings, const BackendChecks&
   watched.ech = settings.ech_opener;
   watched.unconfirmed = settings.unconfirmed;
   if (settings.front != nullptr) WatchFront(*settings.front, watched);
-  std::vector<HttpRoute> bridges;
+  std::vector<BackRoute> bridges;
   for (const Route& route : settings.bridge) {
-    bridges.push_back({route.pattern, "/", std::get<Backends>(route.target), route.pattern});
+    bridges.push_back({route.pattern, std::get<Backends>(route.target), route.pattern});
   }
   if (!bridges.empty()) {
     const absl::Status added =

@@ -16,7 +16,6 @@
 #include "examples/support/connection_flags.h"
 #include "examples/support/front_options.h"
 #include "examples/support/front_tls.h"
-#include "examples/support/http_flags.h"
 #include "examples/support/program.h"
 #include "examples/support/proxy_flags.h"
 #include "examples/support/proxy_host.h"
@@ -55,17 +54,15 @@ int main(int argc, char** argv) {
   const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
   const std::unique_ptr<BackendChecks> checks =
       OrExit(BackendChecks::FromFlags(*loop, *names, connection_options.proxy_protocol_to_backend));
-  const HttpFlags http = OrExit(HttpFromFlags(*checks, {ProxyMode::kOffload}));
-  const std::vector<HttpRoute> routes =
-      OrExit(BackRoutes(http, absl::GetFlag(FLAGS_backend), *checks, {ProxyMode::kOffload}));
+  const Backends backend =
+      OrExit(checks->Parse("backend", absl::GetFlag(FLAGS_backend), {ProxyMode::kOffload}));
 
   const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(*names));
-  OrExit(CheckHttp2(http, front->config()->options()));
 
   const auto watched = [&]() -> absl::StatusOr<Watched> {
     Watched watched;
     WatchFront(*front, watched);
-    watched.routes = LegsOf(routes, *checks, ProxyMode::kOffload);
+    watched.routes = LegsOf({{"", backend, ""}}, *checks, ProxyMode::kOffload);
     return watched;
   };
   const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *names, *checks));
@@ -76,14 +73,11 @@ int main(int argc, char** argv) {
   names->WaitForAnswers();
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
-    const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(routes, listener); };
+    const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(backend, listener); };
     if (absl::Status loop = host.RefuseLoop(leads_to); !loop.ok()) return loop;
     TlsTerminatorOptions options;
     options.front_tls = front->config();
-    if (http.routes == nullptr) options.backend = routes.front().backends;
-    const absl::Status with_http =
-        ApplyHttp(http, scheduler, options.new_inspector, options.content);
-    if (!with_http.ok()) return with_http;
+    options.backend = backend;
     AddCapture(capture.get(), scheduler, options.new_inspector);
     options.connection = connection_options;
     options.dangerous_unread_http2 = UnreadHttp2Allowed();

@@ -24,9 +24,9 @@ ABSL_FLAG(std::string, alpn_mismatch, "refuse",
           "action for clients that offer protocols, but none of --alpn: refuse, or serve without a "
           "protocol");
 ABSL_FLAG(bool, dangerous_unread_http2, false,
-          "allows h2, which passes unread, with --http, with --http_routes, with a --client_auth "
-          "that differs by name, and with --client_ca and PROXY v2 headers. Clients can then send "
-          "backends forged fields, and requests for other names on one connection");
+          "allows h2, which passes unread, with a --client_auth that differs by name, and with "
+          "--client_ca and PROXY v2 headers. Clients can then send requests for other names on one "
+          "connection");
 ABSL_FLAG(std::string, certificate_compression, "",
           "compresses certificates for clients that support it: brotli, zlib or brotli,zlib in "
           "order of preference");

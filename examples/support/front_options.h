@@ -9,7 +9,7 @@
 
 namespace trestle::examples {
 
-/// Returns whether --dangerous_unread_http2 is set, for blocks and HTTP options.
+/// Returns whether --dangerous_unread_http2 is set, for blocks.
 bool UnreadHttp2Allowed();
 
 /// Sets `options` from the flags.

@@ -41,7 +41,7 @@ constexpr Subject kSubjects[] = {
     {"Listening and the process", "proxy_flags.cc tls_echo.cc redirect_listen redirect_port"},
     {"Check of the configuration", "check_flag.cc config_check.cc"},
     {"Backends and routes",
-     "terminating_proxy.cc passthrough_proxy.cc bridging_proxy.cc one_port.cc waf_bridge.cc "
+     "terminating_proxy.cc passthrough_proxy.cc bridging_proxy.cc one_port.cc "
      "routes routes_file"},
     {"Names of backends", "backend_names.cc"},
     {"Health of backends", "backend_checks.cc"},
@@ -54,9 +54,7 @@ constexpr Subject kSubjects[] = {
     {"Client certificates", "client_auth_flags.cc"},
     {"Ticket keys in Redis", "ticket_keys_redis.cc"},
     {"TLS with backends", "back_tls.cc"},
-    {"HTTP",
-     "http_flags.cc gateway_flags.cc forwarding_flags.cc answer_plain_http "
-     "dangerous_unread_http2"},
+    {"HTTP", "gateway_flags.cc forwarding_flags.cc answer_plain_http dangerous_unread_http2"},
     {"Alarms and findings about certificates",
      "expiry_flags.cc renewal_info_dir.cc public_roots.cc"},
     {"Monitoring", "admin.cc connection_log.cc log_connections log_requests"},

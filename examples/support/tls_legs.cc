@@ -109,7 +109,7 @@ class Reloader {
 };
 
 // Returns the legs of one route, for each name that its backends' certificates must have.
-std::vector<RouteLegs> BridgeLegs(const HttpRoute& route, const BackendChecks& checks,
+std::vector<RouteLegs> BridgeLegs(const BackRoute& route, const BackendChecks& checks,
                                   const BackNames& own) {
   const std::string& name = route.backend_name.empty() ? own.backend_name : route.backend_name;
   if (!name.empty() || own.by_client || route.backends.names.empty()) {
@@ -133,6 +133,13 @@ std::vector<RouteLegs> BridgeLegs(const HttpRoute& route, const BackendChecks& c
     all.push_back(std::move(legs));
   }
   return all;
+}
+
+// Adds the certificate that `back` presents to backends.
+void WatchBack(const BackTls& back, Watched& watched) {
+  watched.back_tls = back.config();
+  const std::shared_ptr<const Credential>& presented = back.config()->options().credential;
+  if (presented != nullptr) watched.targets.own_clients = {presented};
 }
 
 }  // namespace
@@ -159,24 +166,18 @@ void WatchFront(const FrontTls& front, Watched& watched) {
   watched.has_ticket_keys = [&front] { return front.has_ticket_keys(); };
 }
 
-void WatchBack(const BackTls& back, Watched& watched) {
-  watched.back_tls = back.config();
-  const std::shared_ptr<const Credential>& presented = back.config()->options().credential;
-  if (presented != nullptr) watched.targets.own_clients = {presented};
-}
-
-std::vector<RouteLegs> LegsOf(absl::Span<const HttpRoute> routes, const BackendChecks& checks,
+std::vector<RouteLegs> LegsOf(absl::Span<const BackRoute> routes, const BackendChecks& checks,
                               ProxyMode mode) {
   std::vector<RouteLegs> legs;
-  for (const HttpRoute& route : routes) {
+  for (const BackRoute& route : routes) {
     legs.push_back(LegsTo(checks, route.host, mode, route.backends, route.backend_name));
   }
   return legs;
 }
 
-absl::Status CheckBackNames(absl::Span<const HttpRoute> routes, absl::string_view flag_value) {
+absl::Status CheckBackNames(absl::Span<const BackRoute> routes, absl::string_view flag_value) {
   if (!flag_value.empty()) return absl::OkStatus();
-  for (const HttpRoute& route : routes) {
+  for (const BackRoute& route : routes) {
     if (!route.backend_name.empty() || route.backends.endpoints.empty()) continue;
     return FlagError("backend_name", absl::StrCat("is required: the backend ",
                                                   route.backends.endpoints.front().ToString(),
@@ -185,19 +186,20 @@ absl::Status CheckBackNames(absl::Span<const HttpRoute> routes, absl::string_vie
   return absl::OkStatus();
 }
 
-absl::Status WatchBridges(absl::Span<const HttpRoute> routes, const BackendChecks& checks,
+absl::Status WatchBridges(absl::Span<const BackRoute> routes, const BackendChecks& checks,
                           ProxyProtocolOut proxy_header, const BackNames& own, const BackTls& back,
                           Watched& watched) {
   const auto probe = ProbeConfigFor(back.config()->options());
   if (!probe.ok()) return probe.status();
   WatchBack(back, watched);
-  std::vector<std::pair<RouteLegs, bool>> all;
-  for (const HttpRoute& route : routes) {
+  std::vector<std::pair<RouteLegs, std::string>> all;
+  for (const BackRoute& route : routes) {
+    const bool has_own_name = route.backend_name.empty();
     for (RouteLegs& legs : BridgeLegs(route, checks, own)) {
-      all.emplace_back(std::move(legs), route.backend_name.empty());
+      all.emplace_back(std::move(legs), has_own_name ? own.verify_name : route.verify_name);
     }
   }
-  for (const auto& [legs, has_own_name] : all) {
+  for (const auto& [legs, verify_name] : all) {
     RouteLegs& shown = watched.routes.emplace_back(legs);
     // A name that depends on the client cannot be probed.
     if (shown.back_name.empty()) continue;
@@ -209,7 +211,7 @@ absl::Status WatchBridges(absl::Span<const HttpRoute> routes, const BackendCheck
       probed.target.endpoint = endpoint;
       probed.target.server_name = shown.back_name;
       probed.target.proxy_header = proxy_header;
-      if (has_own_name) probed.target.verify_name = own.verify_name;
+      probed.target.verify_name = verify_name;
     }
   }
   return absl::OkStatus();

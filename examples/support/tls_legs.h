@@ -15,8 +15,8 @@
 #include "examples/support/backend_checks.h"
 #include "examples/support/front_tls.h"
 #include "examples/support/proxy_host.h"
-#include "integrations/http1/http_routes.h"
 #include "integrations/prometheus/legs_page.h"
+#include "trestle/proxy/backends.h"
 #include "trestle/proxy/observer.h"
 #include "trestle/proxy/proxy_block.h"
 
@@ -43,11 +43,16 @@ void ServeTls(ProxyHost& host, FrontTls& front, BackTls* back = nullptr, size_t 
 /// Adds the certificates and the ticket keys of `front`, which must outlive `watched`.
 void WatchFront(const FrontTls& front, Watched& watched);
 
-/// Adds the certificate that `back` presents to backends.
-void WatchBack(const BackTls& back, Watched& watched);
+/// The backends of a bridge or a terminator.
+struct BackRoute {
+  std::string host = {};  ///< The pattern of server names that leads here; empty: all.
+  Backends backends;
+  std::string backend_name = {};  ///< Of a bridge: the name in the backends' certificates.
+  std::string verify_name = {};   ///< That they must have instead; may be empty.
+};
 
 /// Returns `routes` in the form of the --admin page.
-std::vector<RouteLegs> LegsOf(absl::Span<const HttpRoute> routes, const BackendChecks& checks,
+std::vector<RouteLegs> LegsOf(absl::Span<const BackRoute> routes, const BackendChecks& checks,
                               ProxyMode mode);
 
 /// The names of a bridge's backends, as in TlsBridgeOptions.
@@ -59,13 +64,13 @@ struct BackNames {
 
 /// Returns an error if a bridge doesn't know the name of a backend's certificate: `routes` have a
 /// backend with an address, and neither the route nor `flag_value` (--backend_name) has a name.
-absl::Status CheckBackNames(absl::Span<const HttpRoute> routes, absl::string_view flag_value);
+absl::Status CheckBackNames(absl::Span<const BackRoute> routes, absl::string_view flag_value);
 
 /// Shows and watches the backends of bridges' routes, by connections and by probes, with the
 /// verification settings of `back`. Routes without a name use `own`, the bridge's, or else the
 /// names of their backends: then the route is shown once for each. A backend without any name is
 /// shown only.
-absl::Status WatchBridges(absl::Span<const HttpRoute> routes, const BackendChecks& checks,
+absl::Status WatchBridges(absl::Span<const BackRoute> routes, const BackendChecks& checks,
                           ProxyProtocolOut proxy_header, const BackNames& own, const BackTls& back,
                           Watched& watched);
 

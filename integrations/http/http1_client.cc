@@ -51,7 +51,7 @@ BackStream& Http1Client::Start(HttpExchange& exchange, const HttpRequest& reques
   informational_ = 0;
   reading_ = Reading::kHead;
   scanner_ = {};
-  reader_.BeginAnswer(to_head_, false);
+  reader_.BeginAnswer();
   AppendHead(request);
   hook_.OnCodecReady();
   return *this;
@@ -177,7 +177,7 @@ void Http1Client::TakeHead(absl::string_view text) {
     return Fail("a change of protocol that isn't the asked one");
   if (response.status / 100 == 1 && !agreed) {
     if (++informational_ > limits_.informational) return Fail("more 1xx responses than the limit");
-    reader_.BeginAnswer(to_head_, false);
+    reader_.BeginAnswer();
     return exchange_->OnInformational(std::move(response));
   }
   uint64_t length = 0;

@@ -19,7 +19,7 @@ namespace {
 // Hop-by-hop fields between the client and this proxy.
 bool IsHopByHop(absl::string_view folded) {
   return folded == "connection" || folded == "proxy-connection" || folded == "keep-alive" ||
-         folded == "http2-settings";
+         folded == "upgrade" || folded == "http2-settings";
 }
 
 // Fields that this proxy or a guard reads by their own name, and a backend by any name that folds
@@ -121,9 +121,8 @@ void HeadRewriter::DescribeCertificate(const PeerIdentity& identity) {
   refusal_ = {431, "the size of the fields for the client's certificates is over the limit"};
 }
 
-bool HeadRewriter::Passes(const HttpRequestHead& head, absl::string_view name, bool upgrade) const {
+bool HeadRewriter::Passes(const HttpRequestHead& head, absl::string_view name) const {
   const std::string folded = FoldedName(name);
-  if (folded == "upgrade") return upgrade;
   if (IsHopByHop(folded)) return false;
   const bool plain = absl::EqualsIgnoreCase(folded, name);
   if (!plain && IsReadHere(folded)) return false;
@@ -134,29 +133,9 @@ bool HeadRewriter::Passes(const HttpRequestHead& head, absl::string_view name, b
   return !Contains(options_.strip, folded);
 }
 
-std::string HeadRewriter::Rewrite(const HttpRequestHead& head, bool upgrade, bool close) const {
-  std::string text =
-      absl::StrCat(head.method, " ", head.target, " HTTP/1.", head.minor_version, "\r\n");
-  const auto append = [&text](absl::string_view name, absl::string_view value) {
-    absl::StrAppend(&text, name, ": ", value, "\r\n");
-  };
-  for (const HttpField& field : head.fields) {
-    if (Passes(head, field.name, upgrade)) append(field.name, field.value);
-  }
-  if (upgrade) {
-    absl::StrAppend(&text, "Connection: upgrade\r\n");
-  } else if (close || !head.keep_alive) {
-    absl::StrAppend(&text, "Connection: close\r\n");
-  } else if (head.minor_version == 0) {
-    absl::StrAppend(&text, "Connection: keep-alive\r\n");
-  }
-  EmitClient(head, append);
-  return text + "\r\n";
-}
-
 void HeadRewriter::ForEachField(const HttpRequestHead& head, Emit emit) const {
   for (const HttpField& field : head.fields) {
-    if (Passes(head, field.name, /*upgrade=*/false)) emit(field.name, field.value);
+    if (Passes(head, field.name)) emit(field.name, field.value);
   }
   EmitClient(head, emit);
 }

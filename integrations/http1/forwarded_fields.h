@@ -57,10 +57,6 @@ class HeadRewriter {
   /// Reads the client's description from `connection`. `options` must outlive the rewriter.
   HeadRewriter(const ForwardingOptions& options, const ConnectionReport& connection);
 
-  /// Returns the new head. `upgrade`: the request may ask for another protocol. `close`: tells the
-  /// backend that no other request follows.
-  std::string Rewrite(const HttpRequestHead& head, bool upgrade, bool close) const;
-
   /// Calls `emit` with the name and value of each field for the backend. First come the fields of
   /// `head` that pass, without Connection, then those that describe the client. Both views are
   /// valid during the call.
@@ -73,7 +69,7 @@ class HeadRewriter {
 
  private:
   void DescribeCertificate(const PeerIdentity& identity);
-  bool Passes(const HttpRequestHead& head, absl::string_view name, bool upgrade) const;
+  bool Passes(const HttpRequestHead& head, absl::string_view name) const;
   std::string Earlier(const HttpRequestHead& head, absl::string_view name) const;
   void EmitClient(const HttpRequestHead& head, Emit emit) const;
   std::string SchemeOf(const HttpRequestHead& head) const;

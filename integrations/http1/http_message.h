@@ -1,4 +1,4 @@
-// HTTP/1.1 messages: parsed heads for guards (a WAF, a router) and the inspector, and rejections.
+// HTTP/1.1 messages: parsed heads for the gateway and for guards (a WAF), and rejections.
 #ifndef TRESTLE_INTEGRATIONS_HTTP1_HTTP_MESSAGE_H_
 #define TRESTLE_INTEGRATIONS_HTTP1_HTTP_MESSAGE_H_
 
@@ -93,10 +93,10 @@ struct HttpAnswerHead {
 std::string ProblemOfStatusLine(absl::string_view beginning);
 
 /// Parses a response's complete head, which ends in an empty line, with `reader`. `BeginAnswer`
-/// must have been called on the reader, which then reads the body. Rejects everything that readers
-/// interpret differently: a status that is not three digits, and Transfer-Encoding in HTTP/1.0,
-/// twice, or other than "chunked". Also rejects framing that llhttp rejects (RFC 9112 4, 6.1, 6.3).
-/// Sets `problem` if the result is empty.
+/// must have been called on the reader. Rejects everything that readers interpret differently: a
+/// status that is not three digits, and Transfer-Encoding in HTTP/1.0, twice, or other than
+/// "chunked". Also rejects framing that llhttp rejects (RFC 9112 4, 6.1, 6.3). Sets `problem` if
+/// the result is empty.
 std::optional<HttpAnswerHead> ReadAnswerHead(absl::string_view head, MessageReader& reader,
                                              std::string& problem);
 
@@ -121,9 +121,6 @@ class HeadScanner {
   size_t scanned_ = 0;
   size_t line_start_ = 0;
 };
-
-/// Returns the complete response to a rejected request. The connection must end after it.
-std::string RefusalPage(int status, bool head_request);
 
 }  // namespace trestle
 

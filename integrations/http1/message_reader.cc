@@ -22,7 +22,6 @@ struct MessageCallbacks {
   static int OnHeadersComplete(llhttp_t* parser) { return Of(parser).OnHeadEnd(); }
   static int OnChunkHeader(llhttp_t* parser) { return Of(parser).OnChunk(); }
   static int OnBody(llhttp_t* parser, const char* at, size_t length) {
-    Of(parser).body_bytes_ += length;
     return Sink(parser).OnBody({at, length}), 0;
   }
   static int OnMessageComplete(llhttp_t* parser) {
@@ -53,31 +52,19 @@ void MessageReader::Begin(llhttp_type_t type) {
   llhttp_init(&parser_, type, &kSettings);
   parser_.data = this;
   state_ = State::kReading;
-  to_head_ = to_connect_ = head_done_ = ends_with_stream_ = false;
-  body_bytes_ = 0;
+  head_done_ = false;
 }
 
 void MessageReader::BeginRequest() { Begin(HTTP_REQUEST); }
 
-void MessageReader::BeginAnswer(bool to_head, bool to_connect) {
-  Begin(HTTP_RESPONSE);
-  to_head_ = to_head;
-  to_connect_ = to_connect;
-}
+void MessageReader::BeginAnswer() { Begin(HTTP_RESPONSE); }
 
 int MessageReader::OnHeadEnd() {
   head_done_ = true;
   sink_->OnHeadEnd();
-  constexpr int kBodyAsFramed = 0;
-  constexpr int kNoBody = 1;
   // If a request asks for another protocol, its own body still comes first.
   parser_.upgrade = 0;
-  if (parser_.type == HTTP_REQUEST) return kBodyAsFramed;
-  const int status = parser_.status_code;
-  const bool tunnel = to_connect_ && status / 100 == 2;
-  if (to_head_ || tunnel || status / 100 == 1 || status == 204 || status == 304) return kNoBody;
-  ends_with_stream_ = llhttp_message_needs_eof(&parser_) != 0;
-  return kBodyAsFramed;
+  return HPE_OK;
 }
 
 // llhttp 8 accepts folded lines and a bare LF in trailers, so other code reads them.

@@ -42,8 +42,8 @@ class MessageReader {
   /// Starts a request. Its body is read by its framing; upgrades are ignored.
   void BeginRequest();
 
-  /// Starts a response to a request of this kind: to HEAD or to CONNECT.
-  void BeginAnswer(bool to_head, bool to_connect);
+  /// Starts a response. Its body is read by its framing.
+  void BeginAnswer();
 
   /// Parses up to the end of the message, and returns the number of bytes read. On failure, that is
   /// the number of bytes before the invalid one.
@@ -57,9 +57,6 @@ class MessageReader {
 
   absl::string_view method() const;
   int status() const { return parser_.status_code; }
-  /// Returns whether only the end of the connection ends the response.
-  bool ends_with_stream() const { return ends_with_stream_; }
-  uint64_t body_bytes() const { return body_bytes_; }
 
  private:
   friend struct MessageCallbacks;
@@ -70,11 +67,7 @@ class MessageReader {
   llhttp_t parser_;
   MessageSink* sink_ = nullptr;
   State state_ = State::kReading;
-  bool to_head_ = false;
-  bool to_connect_ = false;
   bool head_done_ = false;
-  bool ends_with_stream_ = false;
-  uint64_t body_bytes_ = 0;
 };
 
 }  // namespace trestle

@@ -272,15 +272,4 @@ void ModSecurityRulesInUse::Replace(std::shared_ptr<const ModSecurityRules> rule
   rules_ = std::move(rules);
 }
 
-HttpGuardFactory NewModSecurityGuardFactory(std::shared_ptr<const ModSecurityRulesInUse> rules) {
-  return [rules = std::move(rules)](const ConnectionReport& connection) {
-    return rules->current()->NewGuard(connection);
-  };
-}
-
-HttpGuardFactory NewModSecurityGuardFactory(std::shared_ptr<const ModSecurityRules> rules) {
-  return NewModSecurityGuardFactory(
-      std::make_shared<const ModSecurityRulesInUse>(std::move(rules)));
-}
-
 }  // namespace trestle

@@ -1,4 +1,4 @@
-// ModSecurityRules: libmodsecurity 3 as a guard of HTTP/1.1 connections: a web application firewall
+// ModSecurityRules: libmodsecurity 3 as a guard of HTTP requests: a web application firewall
 // with rules in SecLang, such as the OWASP Core Rule Set.
 #ifndef TRESTLE_INTEGRATIONS_MODSECURITY_MODSECURITY_GUARD_H_
 #define TRESTLE_INTEGRATIONS_MODSECURITY_MODSECURITY_GUARD_H_
@@ -12,11 +12,11 @@
 #include "absl/synchronization/mutex.h"
 #include "integrations/http1/http_guard.h"
 #include "integrations/modsecurity/regex_budget.h"
+#include "trestle/proxy/observer.h"
 
 namespace trestle {
 
-/// Receives matched rules. Called from the threads of all loops that use the rules, so it must be
-/// thread-safe.
+/// Receives matched rules. Called from all threads that use the rules, so it must be thread-safe.
 class ModSecurityListener {
  public:
   virtual ~ModSecurityListener() = default;
@@ -34,8 +34,8 @@ class ModSecurityListener {
 };
 
 /// Loaded rules, which threads may share. Loading the Core Rule Set takes a fraction of a second.
-/// Inspecting a small request takes about one millisecond, during which the loop's other
-/// connections wait: give a proxy with a WAF enough threads.
+/// Inspecting a small request takes about one millisecond: judge on the threads of a task
+/// runner, as `NewGuardJudge` of integrations/http does.
 class ModSecurityRules {
  public:
   /// Loads rules in SecLang, which may include files. Blocks. Fails with ErrorCode::kConfiguration
@@ -48,7 +48,7 @@ class ModSecurityRules {
 
   virtual ~ModSecurityRules() = default;
 
-  /// Creates the guard of a connection, which keeps the rules alive. A denied request is rejected
+  /// Creates the guard of a request, which keeps the rules alive. A denied request is rejected
   /// with the rules' status, or with 403 if that is not 4xx or 5xx (redirects are not supported). A
   /// request that exceeds `limits` is rejected with 400. If the rules only detect, it is reported
   /// and passed on without further inspection.
@@ -58,7 +58,7 @@ class ModSecurityRules {
   virtual int size() const = 0;
 };
 
-/// The rules for new connections; open connections keep theirs. Thread-safe.
+/// The rules for new requests; requests in progress keep theirs. Thread-safe.
 class ModSecurityRulesInUse {
  public:
   explicit ModSecurityRulesInUse(std::shared_ptr<const ModSecurityRules> rules);
@@ -70,12 +70,6 @@ class ModSecurityRulesInUse {
   mutable absl::Mutex mutex_;
   std::shared_ptr<const ModSecurityRules> rules_ ABSL_GUARDED_BY(mutex_);
 };
-
-/// Creates a guard factory for `Http1Options::guards`, with replaceable rules.
-HttpGuardFactory NewModSecurityGuardFactory(std::shared_ptr<const ModSecurityRulesInUse> rules);
-
-/// Creates a guard factory with fixed rules.
-HttpGuardFactory NewModSecurityGuardFactory(std::shared_ptr<const ModSecurityRules> rules);
 
 }  // namespace trestle
 

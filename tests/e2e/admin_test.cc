@@ -266,14 +266,11 @@ TEST_F(AdminTest, ACertificateForAnAddressOnlyIsReportedUnderIt) {
   WaitForPage(admin, "/metrics", "\ntrestle_reload_generation 2\n");
 }
 
-TEST_F(AdminTest, ABridgeWithAFirewallIsMonitoredLikeOthers) {
+TEST_F(AdminTest, AGatewayIsMonitoredLikeABridge) {
   const auto backend = StartBackend(Mode::kBridge);
-  std::vector<std::string> argv = {ExampleProgram("waf_bridge"), "--admin=127.0.0.1:0",
-                                   "--probe_interval=1s"};
-  for (const std::string& flag : FlagsFor(Mode::kBridge, backend->address())) {
-    argv.push_back(flag);
-  }
-  const auto proxy = StartProgram(argv);
+  const auto proxy =
+      StartGateway(absl::StrCat("default=https://", backend->address(), "@", kBackName),
+                   {"--admin=127.0.0.1:0", "--probe_interval=1s"});
   EXPECT_THAT(WaitForPage(AdminPort(*proxy), "/", "back.test<br><small>probe"),
               HasSubstr("front.test<br><small>own"));
 }
@@ -358,18 +355,17 @@ TEST_F(AdminTest, HealthFailsWhileDraining) {
 
 TEST_F(AdminTest, HostsThatShareABackendShareItsProbe) {
   LeafSpec back;
-  back.dns_names = {kBackName, "verified.test"};
+  back.dns_names = {kBackName};
   const auto backend = StartTlsBackend(pki_.Issue(back));
-  const auto proxy = StartRouting(
-      Mode::kBridge,
-      absl::StrCat("a.test=", backend->address(), ",b.test=", backend->address(),
-                   ",c.test=", backend->address(), "@", kBackName),
-      {"--admin=127.0.0.1:0", "--probe_interval=1s", "--backend_verify_name=verified.test"});
+  const auto proxy =
+      StartGateway(absl::StrCat("a.test=https://", backend->address(), "@", kBackName,
+                                ",b.test=https://", backend->address(), "@", kBackName),
+                   {"--admin=127.0.0.1:0", "--probe_interval=1s"});
   const uint16_t admin = AdminPort(*proxy);
   WaitForPage(admin, "/metrics", Metric("good", kBackName, "probe") + "1");
   EXPECT_THAT(GetPage(admin, "/"),
               AllOf(HasSubstr("a.test<br><small>bridge"), HasSubstr("b.test<br><small>bridge"),
-                    HasSubstr("c.test<br><small>bridge"), Not(HasSubstr("not watched"))));
+                    Not(HasSubstr("not watched"))));
 }
 
 TEST_F(AdminTest, InvalidFlagsAreReportedInASentence) {

@@ -215,10 +215,11 @@ TEST_F(BridgeWebSocketTest, MessagesArriveUnchanged) {
   }
 }
 
-TEST_F(BridgeWebSocketTest, TheWebSocketPassesUnreadEvenIfRequestsAreRead) {
+TEST_F(BridgeWebSocketTest, AGatewayReadsTheRequestAndTheWebSocketPassesUnread) {
   const auto server = StartWebSocketServer({PathOf("back.pem"), PathOf("back.key")});
-  const auto proxy = StartBridge(server_port_, {"--http"});
-  ExpectGoodChat(*proxy, *server, "http/1.1");
+  const auto proxy =
+      StartGateway(absl::StrCat("default=https://127.0.0.1:", server_port_, "@", kBackName));
+  ExpectGoodChat(*proxy, *server, "h2");
   EXPECT_THAT(server->output(), HasSubstr("for=127.0.0.1")) << "the request was read";
 }
 
@@ -227,10 +228,10 @@ TEST_F(BridgeWebSocketTest, ItIsRoutedByItsPath) {
   const std::vector<uint16_t> ports = FreePorts(1);
   const auto nginx =
       Nginx(ports[0], true, absl::StrCat("location / { root ", PathOf(""), "; index chat.html; }"));
-  const auto proxy =
-      StartRouting(Mode::kBridge, absl::StrCat(kFrontName, "=127.0.0.1:", ports[0], ",", kFrontName,
-                                               "/socket=127.0.0.1:", server_port_));
-  ExpectGoodChat(*proxy, *server, "http/1.1");
+  const auto proxy = StartGateway(
+      absl::StrCat(kFrontName, "=https://127.0.0.1:", ports[0], "@", kBackName, ",", kFrontName,
+                   "/socket=https://127.0.0.1:", server_port_, "@", kBackName));
+  ExpectGoodChat(*proxy, *server, "h2");
 }
 
 // nginx uses HTTP/2 for the page and HTTP/1.1 for the WebSocket. With eager ALPN, each connection

@@ -109,19 +109,26 @@ TEST_F(CaptureTest, CleanEndsAreCapturedAndTheFileIsPrivate) {
   EXPECT_EQ(streams[0].to_server, GetRequest("/after-end"));
 }
 
-TEST_F(CaptureTest, ARejectedRequestIsCapturedAsTheClientSentIt) {
-  const auto backend = StartBackend(Mode::kBridge);
-  const auto proxy = StartProxy(Mode::kBridge, backend->address(), {flag_, "--http"});
-  EXPECT_EQ(Curl(proxy->port, "/hello", {"--header", "X-Forwarded-For: made up"}).output,
-            "hello from backend");
-  EXPECT_EQ(Curl(proxy->port, "/hello", {"--header", "Host: other.test"}).output,
+TEST_F(CaptureTest, AGatewayWritesWhatTheClientSentAndReceived) {
+  const auto backend = StartBackend(Mode::kOffload);
+  const auto proxy = StartProgram({ExampleProgram("http_proxy"), "--listen=127.0.0.1:0",
+                                   "--cert=" + PathOf("front.pem"), "--key=" + PathOf("front.key"),
+                                   "--routes=default=http://" + backend->address(), flag_});
+  EXPECT_EQ(
+      Curl(proxy->port, "/hello", {"--http1.1", "--header", "X-Forwarded-For: made up"}).output,
+      "hello from backend");
+  EXPECT_EQ(Curl(proxy->port, "/hello", {"--http1.1", "--header", "Host: other.test"}).output,
             "421 Misdirected Request\n");
+  EXPECT_EQ(Curl(proxy->port, "/hello", {"--http2"}).output, "hello from backend");
   const std::vector<PcapStream> streams = StreamsOf(*proxy);
-  ASSERT_THAT(streams, SizeIs(2));
+  ASSERT_THAT(streams, SizeIs(3));
+  EXPECT_EQ(streams[0].server.ToString(), absl::StrCat("127.0.0.1:", proxy->port));
   EXPECT_THAT(streams[0].to_server, HasSubstr("X-Forwarded-For: made up\r\n"));
   EXPECT_THAT(streams[0].to_client, EndsWith("hello from backend"));
   EXPECT_THAT(streams[1].to_server, HasSubstr("Host: other.test\r\n"));
-  EXPECT_TRUE(streams[1].reset);
+  EXPECT_THAT(streams[1].to_client, EndsWith("421 Misdirected Request\n"));
+  EXPECT_THAT(streams[2].to_server, StartsWith("PRI * HTTP/2.0\r\n"));
+  EXPECT_THAT(streams[2].to_client, HasSubstr("hello from backend"));
 }
 
 TEST_F(CaptureTest, AtItsLimitTheProxyContinues) {

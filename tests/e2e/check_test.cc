@@ -115,8 +115,8 @@ TEST_F(CheckTest, EachProgramPrintsWhatItWouldServe) {
                                 cas, "good\n")));
 
   flags = FrontFlags();
-  flags.insert(flags.end(), {ca, "--backend=192.0.2.1:443", "--backend_name=back.test"});
-  const CommandResult waf = Check("waf_bridge", flags);
+  flags.insert(flags.end(), {ca, "--waf", "--routes=front.test/=https://192.0.2.1:443@back.test"});
+  const CommandResult waf = Check("http_proxy", flags);
   EXPECT_EQ(waf.exit_status, 0) << waf.errors;
   EXPECT_THAT(waf.errors, HasSubstr(" rules loaded\n"));
   EXPECT_THAT(waf.output, HasSubstr("bridge to 192.0.2.1:443 as back.test\n"));
@@ -143,10 +143,10 @@ TEST_F(CheckTest, ItMakesNoConnectionAndWritesNoFile) {
   EXPECT_FALSE(std::filesystem::exists(PathOf("capture")));
 
   flags = FrontFlags();
-  flags.insert(flags.end(),
-               {absl::StrCat("--backend_ca=", PathOf("ca.pem")), "--backend=192.0.2.1:443",
-                "--backend_name=back.test", absl::StrCat("--audit_log=", PathOf("audit.log"))});
-  EXPECT_EQ(Check("waf_bridge", flags).exit_status, 0);
+  flags.insert(flags.end(), {absl::StrCat("--backend_ca=", PathOf("ca.pem")), "--waf",
+                             "--routes=default=https://192.0.2.1:443@back.test",
+                             absl::StrCat("--audit_log=", PathOf("audit.log"))});
+  EXPECT_EQ(Check("http_proxy", flags).exit_status, 0);
   EXPECT_FALSE(std::filesystem::exists(PathOf("audit.log")));
 }
 

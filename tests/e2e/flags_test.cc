@@ -52,46 +52,6 @@ class FlagsTest : public ProxyTest {
   const std::vector<std::string> bridge_ = FlagsFor(Mode::kBridge, backend_);
 };
 
-TEST_F(FlagsTest, TrustedProxiesAreChecked) {
-  for (const Mode mode : {Mode::kBridge, Mode::kOffload}) {
-    const auto& flags = mode == Mode::kBridge ? bridge_ : offload_;
-    ExpectRefusal(mode, Change(flags, {"--http=true", "--http_trusted_proxies=10.0.0.0/33"}),
-                  "--http_trusted_proxies is wrong: ");
-    ExpectRefusal(mode, Change(flags, {"--http_trusted_proxies=10.0.0.0/8"}),
-                  "--http_trusted_proxies needs --http or --http_routes");
-  }
-}
-
-TEST_F(FlagsTest, HttpFlagsRequireThatHttpIsRead) {
-  for (const char* flag : {"--http_upgrades=", "--http_client_cert=true", "--http_xfcc_cert=true",
-                           "--dangerous_http_keep=cf-connecting-ip"}) {
-    const std::string name = std::string(flag).substr(0, std::string(flag).find('='));
-    ExpectRefusal(Mode::kBridge, Change(bridge_, {flag}), name + " needs --http or --http_routes");
-  }
-  ExpectRefusal(Mode::kBridge, Change(bridge_, {"--http=true", "--http_upgrades=websocket,h2c"}),
-                "an upgrade to h2c would let requests pass unread");
-  ExpectRefusal(Mode::kBridge,
-                Change(bridge_, {"--http=true", "--dangerous_http_keep=x-forwarded-for"}),
-                "can't be kept, since it is written here");
-}
-
-// HTTP/2 passes unread: a client could forge the fields that an HTTP/1.1 reader removes.
-TEST_F(FlagsTest, UnreadHttp2IsRejectedWithFlagsThatReadHttp) {
-  const std::string ca = "--client_ca=" + PathOf("ca.pem");
-  for (const Mode mode : {Mode::kBridge, Mode::kOffload}) {
-    const auto& flags = mode == Mode::kBridge ? bridge_ : offload_;
-    const std::string words = "accept that with --dangerous_unread_http2";
-    ExpectRefusal(mode, Change(flags, {"--http=true", "--alpn=h2,http/1.1"}), words);
-    ExpectRefusal(mode, Change(flags, {"--http=true", "--alpn=h2", "--http2=true", ca}), words);
-    ExpectRefusal(
-        mode, Change(flags, {"--backend", "--alpn=h2", "--http_routes=a.test=127.0.0.1:9"}), words);
-  }
-  ExpectRefusal(Mode::kBridge, Change(bridge_, {"--http=true", "--http2=true", ca}),
-                "accept that with --dangerous_unread_http2");
-  ExpectRefusal(Mode::kOffload, Change(offload_, {"--http2=true"}),
-                "--http2 has no effect without h2 in --alpn");
-}
-
 TEST_F(FlagsTest, UnreadHttp2IsRejectedWithPoliciesThatDifferByClient) {
   const std::string ca = "--client_ca=" + PathOf("ca.pem");
   for (const Mode mode : {Mode::kBridge, Mode::kOffload}) {
@@ -104,21 +64,9 @@ TEST_F(FlagsTest, UnreadHttp2IsRejectedWithPoliciesThatDifferByClient) {
                   "PROXY v2 headers tell the backend of client certificates");
     const auto proxy = StartProxy(mode, backend_,
                                   {"--alpn=h2", ca, "--client_auth=required,status.example=none",
-                                   "--http=true", "--dangerous_unread_http2=true"});
+                                   "--dangerous_unread_http2=true"});
     EXPECT_NE(proxy, nullptr);
   }
-}
-
-TEST_F(FlagsTest, HttpRoutesAreChecked) {
-  const auto refuse = [&](const std::string& routes, const std::string& words) {
-    ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend", "--http_routes=" + routes}), words);
-  };
-  refuse("a.test/x", "--http_routes is wrong: \"a.test/x\" is no HOST/PATH=IP:PORT");
-  refuse("a.test=127.0.0.1:1,a.test/=127.0.0.1:2", "the route \"a.test/\" is listed twice");
-  refuse("a.test/../x=127.0.0.1:1", "needs a plain path");
-  refuse("a..test=127.0.0.1:1", "has a bad host");
-  ExpectRefusal(Mode::kBridge, Change(bridge_, {"--http_routes=a.test=127.0.0.1:1"}),
-                "--backend and --http_routes exclude each other");
 }
 
 TEST_F(FlagsTest, MissingRequiredFlagsAreReported) {
@@ -143,8 +91,6 @@ TEST_F(FlagsTest, ServersThatCannotBeDialedAreRejected) {
     ExpectRefusal(Mode::kOffload, Change(offload_, {with("backend=")}), words);
     ExpectRefusal(Mode::kOffload, Change(offload_, {with("ticket_keys_redis=")}), words);
     ExpectRefusal(Mode::kBridge, Change(bridge_, {with("backend=127.0.0.1:1+")}), words);
-    ExpectRefusal(Mode::kBridge, Change(bridge_, {"--backend", with("http_routes=a.test=")}),
-                  words);
     ExpectRefusal(Mode::kPassthrough, Change(passthrough_, {with("routes=a.test=")}), words);
     ExpectRefusal(Mode::kPassthrough, Change(passthrough_, {with("default_backend=")}), words);
     const std::string file = WriteFile("routes", absl::StrCat("a.test ", address, "\n"));

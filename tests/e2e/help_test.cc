@@ -42,12 +42,11 @@ INSTANTIATE_TEST_SUITE_P(
     Programs, HelpTest,
     ::testing::Values("examples/terminating_proxy", "examples/passthrough_proxy",
                       "examples/bridging_proxy", "examples/one_port", "examples/http_proxy",
-                      "examples/waf_bridge", "examples/key_server", "examples/leg_probe",
-                      "examples/ech_tool", "examples/quickstart", "examples/tls_echo",
-                      "examples/tls_fetch", "bench/bridge", "bench/certificates", "bench/ech",
-                      "bench/handshake", "bench/hello", "bench/record", "bench/routes",
-                      "bench/signing", "bench/peers/peers", "bench/peers/growth",
-                      "bench/peers/loops"),
+                      "examples/key_server", "examples/leg_probe", "examples/ech_tool",
+                      "examples/quickstart", "examples/tls_echo", "examples/tls_fetch",
+                      "bench/bridge", "bench/certificates", "bench/ech", "bench/handshake",
+                      "bench/hello", "bench/record", "bench/routes", "bench/signing",
+                      "bench/peers/peers", "bench/peers/growth", "bench/peers/loops"),
     [](const auto& info) {
       const absl::string_view path = info.param;
       return std::string(path.substr(path.rfind('/') + 1));

@@ -126,7 +126,7 @@ void HttpBackend::Serve(BlockingStream& stream) {
 bool HttpBackend::Answer(BlockingStream& stream, const std::string& head, std::string& rest) {
   const std::vector<std::string> words = absl::StrSplit(head.substr(0, head.find("\r\n")), ' ');
   if (words.size() != 3) return false;
-  if (absl::StrContains(head, "\r\nUpgrade: ")) return Echo(stream, rest);
+  if (absl::StrContainsIgnoreCase(head, "\r\nUpgrade: ")) return Echo(stream, rest);
   if (words[0] != "GET") return AnswerSum(stream, ContentLength(head), rest);
   const std::vector<std::string> path = absl::StrSplit(words[1].substr(1), '/');
   uint64_t size = 0;

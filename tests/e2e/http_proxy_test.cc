@@ -313,6 +313,15 @@ TEST_F(HttpProxyTest, FlagsThatDoNotFitAreNamed) {
        "--redirect_listen is wrong"},
       {{"--routes=front.test=http://127.0.0.1:1", "--hsts_subdomains"}, "--hsts is wrong"},
       {{"--routes=front.test=http://127.0.0.1:1", "--response_remove=te"}, "--response_remove "},
+      {{"--routes=front.test=http://127.0.0.1:1", "--http_trusted_proxies=10.0.0.0/33"},
+       "--http_trusted_proxies is wrong: "},
+      {{"--routes=front.test=http://127.0.0.1:1", "--http_upgrades=websocket,h2c"},
+       "an upgrade to h2c would let requests pass unread"},
+      {{"--routes=front.test=http://127.0.0.1:1", "--dangerous_http_keep=x-forwarded-for"},
+       "can't be kept, since it is written here"},
+      {{"--routes=front.test=http://127.0.0.1:1", "--proxy_protocol=out:v2"},
+       "PROXY headers go to a backend"},
+      {{"--routes=a.test=http://127.0.0.1:1,a.test/=http://127.0.0.1:2"}, "is listed twice"},
   };
   for (const auto& [flags, problem] : cases) {
     std::vector<std::string> argv = {ExampleProgram("http_proxy"), "--listen=127.0.0.1:0",

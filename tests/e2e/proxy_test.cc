@@ -156,13 +156,13 @@ std::unique_ptr<ProxyProcess> ProxyTest::StartProxy(Mode mode, const std::string
   return StartProgram(argv);
 }
 
-std::unique_ptr<ProxyProcess> ProxyTest::StartRouting(
-    Mode mode, const std::string& routes, const std::vector<std::string>& more_flags) const {
-  std::vector<std::string> argv = {ExampleProgram(ProgramOf(mode))};
-  for (const std::string& flag : FlagsFor(mode, "")) {
-    if (flag != "--backend=") argv.push_back(flag);
-  }
-  Append(argv, {absl::StrCat("--http_routes=", routes), "--log_connections=text"});
+std::unique_ptr<ProxyProcess> ProxyTest::StartGateway(
+    const std::string& routes, const std::vector<std::string>& more_flags) const {
+  std::vector<std::string> argv = {
+      ExampleProgram("http_proxy"),       "--listen=127.0.0.1:0",
+      "--cert=" + PathOf("front.pem"),    "--key=" + PathOf("front.key"),
+      "--backend_ca=" + PathOf("ca.pem"), "--routes=" + routes,
+      "--log_connections=text",           "--log_requests"};
   Append(argv, more_flags);
   return StartProgram(argv);
 }

@@ -79,8 +79,8 @@ class ProxyTest : public ::testing::Test {
                                            const std::vector<std::string>& more_flags = {},
                                            const std::vector<std::string>& prefix = {}) const;
 
-  /// The same for a proxy that routes by HTTP (`--http_routes`) instead of to one backend.
-  std::unique_ptr<ProxyProcess> StartRouting(Mode mode, const std::string& routes,
+  /// Starts http_proxy with `--routes`, and waits until it listens.
+  std::unique_ptr<ProxyProcess> StartGateway(const std::string& routes,
                                              const std::vector<std::string>& more_flags = {}) const;
 
   /// Starts any proxy by its complete command line, and waits until it listens.

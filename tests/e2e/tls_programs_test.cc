@@ -30,6 +30,7 @@ void PrintTo(const Program& program, std::ostream* out) { *out << program.name; 
 class TlsProgramsTest : public ProxyTest, public ::testing::WithParamInterface<Program> {
  protected:
   static bool IsOnePort() { return absl::string_view(GetParam().name) == "one_port"; }
+  static bool IsGateway() { return absl::string_view(GetParam().name) == "http_proxy"; }
 
   // Starts the program for kFrontName, from the files "front.pem" and "front.key".
   std::unique_ptr<ProxyProcess> Start(const std::vector<std::string>& more_flags = {}) const {
@@ -39,9 +40,14 @@ class TlsProgramsTest : public ProxyTest, public ::testing::WithParamInterface<P
       flags = {"--listen=127.0.0.1:0", "--cert=" + PathOf("front.pem"),
                "--key=" + PathOf("front.key"), "--backend_ca=" + PathOf("ca.pem"),
                absl::StrCat("--bridge=", kFrontName, "=", backend_->address())};
+    } else if (IsGateway()) {
+      flags = {"--listen=127.0.0.1:0", "--cert=" + PathOf("front.pem"),
+               "--key=" + PathOf("front.key"), "--backend_ca=" + PathOf("ca.pem"),
+               absl::StrCat("--routes=default=https://", backend_->address(), "@", kBackName)};
     }
     argv.insert(argv.end(), flags.begin(), flags.end());
     argv.push_back("--log_connections=text");
+    if (IsGateway()) argv.push_back("--log_requests");
     argv.insert(argv.end(), more_flags.begin(), more_flags.end());
     return StartProgram(argv);
   }
@@ -64,7 +70,7 @@ class TlsProgramsTest : public ProxyTest, public ::testing::WithParamInterface<P
 INSTANTIATE_TEST_SUITE_P(Programs, TlsProgramsTest,
                          ::testing::Values(Program{"terminating_proxy", Mode::kOffload},
                                            Program{"bridging_proxy", Mode::kBridge},
-                                           Program{"waf_bridge", Mode::kBridge},
+                                           Program{"http_proxy", Mode::kBridge},
                                            Program{"one_port", Mode::kBridge}),
                          [](const auto& info) { return info.param.name; });
 
@@ -174,7 +180,14 @@ TEST_P(TlsProgramsTest, ABackendsNewCaIsUsedAfterAReload) {
   ASSERT_TRUE(proxy->WaitForLog("reloaded: front.test")) << proxy->log();
   auto client = ConnectTls(proxy->port);
   ASSERT_NE(client, nullptr);
-  EXPECT_EQ(client->ReadToEnd(), "");
+  // A gateway connects to a backend for a request only, and keeps the connections of earlier CAs
+  // for none.
+  if (IsGateway()) {
+    client->Write(GetAndCloseRequest("/hello"));
+    EXPECT_THAT(client->ReadToEnd(), ::testing::StartsWith("HTTP/1.1 502 "));
+  } else {
+    EXPECT_EQ(client->ReadToEnd(), "");
+  }
   client.reset();
   EXPECT_TRUE(proxy->WaitForLog("certificate_untrusted")) << proxy->log();
 }
@@ -183,8 +196,14 @@ TEST_P(TlsProgramsTest, ContradictingFlagsAreRejected) {
   std::vector<std::string> argv = {
       ExampleProgram(GetParam().name),      "--listen=127.0.0.1:0", "--cert=x", "--key=y",
       "--ticket_keys_redis=127.0.0.1:6379", "--ticket_keys_file=z"};
-  argv.push_back(IsOnePort() ? "--offload=a.test=127.0.0.1:9" : "--backend=127.0.0.1:9");
-  if (!IsOnePort() && GetParam().mode == Mode::kBridge) argv.push_back("--backend_name=b.test");
+  if (IsOnePort()) {
+    argv.push_back("--offload=a.test=127.0.0.1:9");
+  } else if (IsGateway()) {
+    argv.push_back("--routes=default=http://127.0.0.1:9");
+  } else {
+    argv.push_back("--backend=127.0.0.1:9");
+    if (GetParam().mode == Mode::kBridge) argv.push_back("--backend_name=b.test");
+  }
   const CommandResult result = RunCommand(argv, kPatience);
   EXPECT_EQ(result.exit_status, 1);
   EXPECT_THAT(result.errors,

@@ -109,10 +109,11 @@ TEST_F(UnitsTest, EachKindOfProxyWorksUnderTheFilters) {
 
 TEST_F(UnitsTest, TheFirewallWorksUnderTheFilters) {
   const auto backend = StartBackend(Mode::kBridge);
-  std::vector<std::string> argv = Sandboxed({ExampleProgram("waf_bridge")});
-  const std::vector<std::string> flags = FlagsFor(Mode::kBridge, backend->address());
-  argv.insert(argv.end(), flags.begin(), flags.end());
-  const auto proxy = StartProgram(argv);
+  const auto proxy = StartProgram(
+      Sandboxed({ExampleProgram("http_proxy"), "--waf", "--listen=127.0.0.1:0",
+                 "--cert=" + PathOf("front.pem"), "--key=" + PathOf("front.key"),
+                 "--backend_ca=" + PathOf("ca.pem"),
+                 absl::StrCat("--routes=default=https://", backend->address(), "@", kBackName)}));
   EXPECT_EQ(Curl(proxy->port, "/hello").output, "hello from backend");
   EXPECT_NE(Curl(proxy->port, "/?q=<script>alert(1)</script>", {"--globoff"}).output,
             "hello from backend");

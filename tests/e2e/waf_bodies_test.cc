@@ -6,6 +6,7 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/escaping.h"
@@ -64,10 +65,10 @@ class Firewall final : public ModSecurityListener {
     }
     auto loaded = ModSecurityRules::Load(rules, this);
     EXPECT_TRUE(loaded.ok()) << loaded.status();
-    if (loaded.ok()) guard_ = (*loaded)->NewGuard(ConnectionReport());
+    if (loaded.ok()) rules_ = *std::move(loaded);
   }
 
-  bool loaded() const { return guard_ != nullptr; }
+  bool loaded() const { return rules_ != nullptr; }
 
   Judged Judge(const CorpusBody& one) {
     judged_ = {};
@@ -78,8 +79,9 @@ class Firewall final : public ModSecurityListener {
     absl::StrAppend(&head, "Content-Length: ", one.body.size(), "\r\n\r\n");
     HttpRefusal refusal;
     const auto read = ReadRequestHead(head, Http1Limits(), refusal);
-    judged_.refused = !read.has_value() || guard_->OnHead(*read).has_value() ||
-                      guard_->OnBody(one.body).has_value() || guard_->OnEnd().has_value();
+    const std::unique_ptr<HttpGuard> guard = rules_->NewGuard(ConnectionReport());
+    judged_.refused = !read.has_value() || guard->OnHead(*read).has_value() ||
+                      guard->OnBody(one.body).has_value() || guard->OnEnd().has_value();
     return judged_;
   }
 
@@ -89,7 +91,7 @@ class Firewall final : public ModSecurityListener {
   }
 
  private:
-  std::unique_ptr<HttpGuard> guard_;
+  std::shared_ptr<const ModSecurityRules> rules_;
   Judged judged_;
 };
 

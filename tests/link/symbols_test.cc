@@ -57,7 +57,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values("tests/link/openssl_neighbour_bfd", "tests/link/openssl_neighbour_gold",
                       "tests/link/openssl_neighbour_lld", "examples/terminating_proxy",
                       "examples/passthrough_proxy", "examples/bridging_proxy", "examples/one_port",
-                      "examples/waf_bridge", "examples/leg_probe", "examples/quickstart",
+                      "examples/http_proxy", "examples/leg_probe", "examples/quickstart",
                       "tests/docs/readme_terminator"));
 
 class NeighbourTest : public ::testing::TestWithParam<const char*> {};

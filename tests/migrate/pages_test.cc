@@ -57,8 +57,8 @@ std::string OurPart(absl::string_view page) {
 
 std::set<std::string> AllFlags() {
   std::set<std::string> flags;
-  for (const char* program : {"terminating_proxy", "passthrough_proxy", "bridging_proxy",
-                              "one_port", "http_proxy", "waf_bridge"}) {
+  for (const char* program :
+       {"terminating_proxy", "passthrough_proxy", "bridging_proxy", "one_port", "http_proxy"}) {
     const CommandResult help = RunCommand({ExampleProgram(program), "--help"}, kPatience);
     EXPECT_EQ(help.exit_status, 0) << program;
     for (const absl::string_view line : absl::StrSplit(help.output, '\n')) {

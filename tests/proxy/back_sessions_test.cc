@@ -199,7 +199,7 @@ TEST_P(BackSessionsTest, ComputedNamesAreKeptApart) {
   EXPECT_EQ(Connect(), "name_mismatch");
 }
 
-// Routes to one endpoint with their own names, as in --http_routes.
+// Routes to one endpoint with their own names.
 TEST_P(BackSessionsTest, RoutesByContentAreKeptApart) {
   class FirstLine final : public ContentReader {
    public:

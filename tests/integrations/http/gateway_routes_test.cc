@@ -71,6 +71,82 @@ TEST(GatewayRoutesTest, ParsesTheCommandLineForm) {
   EXPECT_EQ(Find(**table, {"/", "GET", {}, 0, "b.test"}), "default/");
 }
 
+TEST(GatewayRoutesTest, TheMostSpecificHostAndTheLongestPathWin) {
+  const auto routes = FromFile(
+      "a.test=http://192.0.2.1:1\na.test/api=http://192.0.2.1:2\n"
+      "a.test/api/v2/=http://192.0.2.1:3\n*.a.test=http://192.0.2.1:4\n"
+      "**.a.test/deep=http://192.0.2.1:5\ndefault/any=http://192.0.2.1:6\n");
+  const char* const rows[][3] = {
+      {"a.test", "/", "a.test/"},
+      {"a.test", "/x/api", "a.test/"},
+      {"a.test", "/api", "a.test/api"},
+      {"a.test", "/api/", "a.test/api"},
+      {"a.test", "/apix", "a.test/"},
+      {"a.test", "/API", "a.test/"},
+      {"a.test", "/%61pi", "a.test/api"},
+      {"a.test", "/api/v2", "a.test/api/v2/"},
+      {"a.test", "/api/v2/x", "a.test/api/v2/"},
+      {"a.test", "/api/v22", "a.test/api"},
+      {"a.test", "*", "a.test/"},
+      {"x.a.test", "/", "*.a.test/"},
+      {"x.y.a.test", "/deep", "**.a.test/deep"},
+      {"x.y.a.test", "/", "404"},
+      {"b.test", "/any", "default/any"},
+      {"", "/any", "default/any"},
+      {"b.test", "/", "404"},
+      // A host with one route for all paths: the interpretation of paths doesn't matter.
+      {"x.a.test", "/a//../b", "*.a.test/"},
+      // A host with one route for some paths has none for others.
+      {"b.test", "/any/../secret", "400"},
+      {"b.test", "/any/%2e%2e/secret", "400"},
+      {"b.test", "/any%2f..%2fsecret", "400"},
+      {"b.test", "/%61ny", "default/any"},
+      {"a.test", "/api/../x", "400"},
+      {"a.test", "/api/%2e%2E/x", "400"},
+      {"a.test", "/./api", "400"},
+      {"a.test", "//api", "400"},
+      {"a.test", "/api%2fx", "400"},
+      {"a.test", "/api\\x", "400"},
+      {"a.test", "/api%5cx", "400"},
+      {"a.test", "/%2561pi", "400"},
+      {"a.test", "/%6", "400"},
+      {"a.test", "/%zz", "400"},
+      {"a.test", "/%00", "400"},
+      {"a.test", "/api%7f", "400"},
+      {"a.test", "/api\tx", "400"},
+      {"a.test", "/x/..;/api", "400"},
+  };
+  for (const auto& [host, path, expected] : rows) {
+    Query query;
+    query.host = host;
+    query.path = path;
+    EXPECT_EQ(Find(*routes, query), expected) << host << path;
+  }
+  Query nul;
+  nul.host = "a.test";
+  nul.path = std::string("/api\0x", 6);
+  EXPECT_EQ(Find(*routes, nul), "400");
+  Query other;
+  other.host = "b.test";
+  EXPECT_EQ(Find(*FromFile("a.test=http://192.0.2.1:1"), other), "421");
+}
+
+TEST(GatewayRoutesTest, HostsAndPathsAreChecked) {
+  for (const char* text :
+       {"a..test=http://192.0.2.1:1", "a.*.test=http://192.0.2.1:1",
+        "a.test/x/../y=http://192.0.2.1:1", "a.test//x=http://192.0.2.1:1",
+        "a.test/%61=http://192.0.2.1:1", "a.test/x?y=http://192.0.2.1:1",
+        "a.test/x=http://192.0.2.1:1,A.TEST/x/=http://192.0.2.1:2", "a.test=http://192.0.2.1:0",
+        "default=http://192.0.2.1:1,DEFAULT/=http://192.0.2.1:2",
+        "a.test=https://192.0.2.1:1@not a name"}) {
+    const auto routes = ParseGatewayRoutes(text);
+    const absl::Status status =
+        routes.ok() ? GatewayRoutes::Create(*routes).status() : routes.status();
+    ASSERT_FALSE(status.ok()) << text;
+    EXPECT_EQ(GetError(status)->code, ErrorCode::kConfiguration) << text;
+  }
+}
+
 TEST(GatewayRoutesTest, NamesTheFault) {
   const std::pair<const char*, const char*> cases[] = {
       {"app.test", "is no HOST/PATH=http://IP:PORT"},

@@ -16,25 +16,19 @@
 #include "absl/strings/strip.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/integrations/http1/http1_fixture.h"
+#include "tests/integrations/http1/rewritten_head.h"
+#include "trestle/base/error.h"
+#include "trestle/pki/peer_identity.h"
 
 namespace trestle {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::StartsWith;
 
-std::string Get(absl::string_view fields) {
-  return absl::StrCat("GET / HTTP/1.1\r\nHost: app.test\r\n", fields, "\r\n");
-}
-
-// Returns the request that a backend receives for a GET with `fields`.
-std::string Passed(absl::string_view fields, Http1Options options = QuietOptions(),
+// Returns the fields that a backend gets of a GET with `fields`.
+std::string Passed(absl::string_view fields, const ForwardingOptions& options = QuietForwarding(),
                    const ConnectionReport& report = ReportOfAppTest()) {
-  Http1Connection c(std::move(options), report);
-  c.FromClient(Get(fields));
-  EXPECT_EQ(c.blocked(), "");
-  return c.at_backend();
+  return RewrittenGet(fields, options, report);
 }
 
 // Returns a name for each entry of the list.
@@ -54,7 +48,7 @@ TEST(ProxyFieldsTest, AClientsProxyFieldsNeverReachTheBackend) {
     for (const std::string& spelling :
          {name, absl::AsciiStrToUpper(name), absl::StrReplaceAll(name, {{"-", "_"}}),
           absl::StrReplaceAll(name, {{"-", "."}}), absl::StrReplaceAll(name, {{"-", "~"}})}) {
-      EXPECT_EQ(Passed(absl::StrCat(spelling, ": 1\r\n")), Get("")) << spelling;
+      EXPECT_EQ(Passed(absl::StrCat(spelling, ": 1\r\n")), "") << spelling;
     }
   }
 }
@@ -86,7 +80,7 @@ TEST(ProxyFieldsTest, WellKnownFieldsAreInTheList) {
                            "Client-Certain", "Sec-CH-UA", "Traceparent", "X-Api-Key"}) {
     EXPECT_FALSE(IsProxyField(FoldedName(name))) << name;
     const std::string field = absl::StrCat(name, ": 1\r\n");
-    EXPECT_EQ(Passed(field), Get(field));
+    EXPECT_EQ(Passed(field), field);
   }
 }
 
@@ -103,42 +97,38 @@ TEST(ProxyFieldsTest, EachFieldIsDocumented) {
 TEST(ProxyFieldsTest, NoSecondSpellingOfAFieldReadHerePasses) {
   for (const char* name : {"Content_Length", "Content.Type", "Content_Encoding",
                            "Transfer_Encoding", "Content_Disposition"}) {
-    EXPECT_EQ(Passed(absl::StrCat(name, ": 1\r\n")), Get("")) << name;
+    EXPECT_EQ(Passed(absl::StrCat(name, ": 1\r\n")), "") << name;
   }
-  EXPECT_EQ(Passed("X_Api_Key: 1\r\n"), Get("X_Api_Key: 1\r\n")) << "a client's own field";
+  EXPECT_EQ(Passed("X_Api_Key: 1\r\n"), "X_Api_Key: 1\r\n") << "a client's own field";
 }
 
 TEST(ProxyFieldsTest, ConnectionAndTrailersCannotAddOrRemoveThem) {
   for (const char* name : {"Client-Cert", "client_cert", "X-Original-URL", "X.Forwarded.For"}) {
     SCOPED_TRACE(name);
-    Http1Connection trailer(QuietOptions());
-    trailer.FromClient(
-        absl::StrCat("POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
-                     name, ": 1\r\n\r\n"));
-    EXPECT_EQ(trailer.blocked(), "a trailer field that belongs into the head");
-    Http1Connection option(QuietOptions());
-    option.FromClient(Get(absl::StrCat("Connection: close, ", name, "\r\n")));
-    EXPECT_EQ(option.blocked(), "Connection names a field that isn't its own");
+    const std::optional<HttpRefusal> trailer =
+        CheckTrailers(absl::StrCat(name, ": 1\r\n\r\n"), Http1Limits());
+    ASSERT_TRUE(trailer.has_value());
+    EXPECT_EQ(trailer->reason, "a trailer field that belongs into the head");
+    EXPECT_EQ(Passed(absl::StrCat("Connection: close, ", name, "\r\n")),
+              "400 Connection names a field that isn't its own");
   }
 }
 
 TEST(ProxyFieldsTest, ConfiguredFieldsAreKeptInOneSpellingOnly) {
-  Http1Options options = QuietOptions();
-  options.forwarding.dangerous_keep = {"CF-Connecting-IP", "X-HTTP-Method-Override"};
+  ForwardingOptions options = QuietForwarding();
+  options.dangerous_keep = {"CF-Connecting-IP", "X-HTTP-Method-Override"};
   EXPECT_EQ(Passed("cf-connecting-ip: 1\r\nCF_Connecting_IP: 2\r\nCF-Visitor: 3\r\n"
                    "X-HTTP-Method-Override: PUT\r\n",
-                   std::move(options)),
-            Get("cf-connecting-ip: 1\r\nX-HTTP-Method-Override: PUT\r\n"));
+                   options),
+            "cf-connecting-ip: 1\r\nX-HTTP-Method-Override: PUT\r\n");
 }
 
 TEST(ProxyFieldsTest, FieldsThatAreWrittenOrPassAnywayCannotBeKept) {
-  testing::SimulatedLoop loop;
-  const auto refusal = [&](const std::string& name, bool client_cert) {
-    Http1Options options;
-    options.forwarding.client_cert = client_cert;
-    options.forwarding.dangerous_keep = {name};
-    const auto made = NewHttp1InspectorFactory(loop, std::move(options));
-    return made.ok() ? "" : std::string(made.status().message());
+  const auto refusal = [](const std::string& name, bool client_cert) {
+    ForwardingOptions options;
+    options.client_cert = client_cert;
+    options.dangerous_keep = {name};
+    return std::string(CheckForwarding(options).message());
   };
   for (const char* name : {"X-Forwarded-For", "forwarded", "X_Forwarded_Client_Cert"}) {
     EXPECT_THAT(refusal(name, false), HasSubstr("is written here")) << name;
@@ -166,41 +156,37 @@ constexpr char kXfcc[] =
     "Hash=abababababababababababababababababababababababababababababababab;";
 
 TEST(ProxyFieldsTest, TheClientsCertificatesAreForwardedIfConfigured) {
-  Http1Options options = QuietOptions();
-  options.forwarding.client_cert = true;
-  EXPECT_EQ(Passed("Client-Cert: :Zm9yZ2Vk:\r\nClient-Cert-Chain: :Zm9yZ2Vk:\r\n",
-                   std::move(options), ReportOfAlice()),
-            Get(absl::StrCat(kXfcc,
-                             "Subject=\"CN=alice\"\r\nClient-Cert: :bGVhZj8+:\r\n"
-                             "Client-Cert-Chain: :aXNzdWVy:, :b3RoZXI=:\r\n")));
-  Http1Options without = QuietOptions();
-  EXPECT_EQ(Passed("", std::move(without), ReportOfAlice()),
-            Get(absl::StrCat(kXfcc, "Subject=\"CN=alice\"\r\n")));
-  Http1Options of_nobody = QuietOptions();
-  of_nobody.forwarding.client_cert = true;
-  EXPECT_EQ(Passed("Client-Cert: :Zm9yZ2Vk:\r\n", std::move(of_nobody)), Get(""));
+  ForwardingOptions options = QuietForwarding();
+  options.client_cert = true;
+  EXPECT_EQ(Passed("Client-Cert: :Zm9yZ2Vk:\r\nClient-Cert-Chain: :Zm9yZ2Vk:\r\n", options,
+                   ReportOfAlice()),
+            absl::StrCat(kXfcc,
+                         "Subject=\"CN=alice\"\r\nClient-Cert: :bGVhZj8+:\r\n"
+                         "Client-Cert-Chain: :aXNzdWVy:, :b3RoZXI=:\r\n"));
+  ForwardingOptions without = QuietForwarding();
+  EXPECT_EQ(Passed("", without, ReportOfAlice()), absl::StrCat(kXfcc, "Subject=\"CN=alice\"\r\n"));
+  ForwardingOptions of_nobody = QuietForwarding();
+  of_nobody.client_cert = true;
+  EXPECT_EQ(Passed("Client-Cert: :Zm9yZ2Vk:\r\n", of_nobody), "");
 }
 
 TEST(ProxyFieldsTest, XfccHasTheCertificateIfConfigured) {
-  Http1Options options = QuietOptions();
-  options.forwarding.xfcc_certificate = true;
-  EXPECT_EQ(Passed("", std::move(options), ReportOfAlice()),
-            Get(absl::StrCat(kXfcc,
-                             "Cert=\"-----BEGIN%20CERTIFICATE-----%0AbGVhZj8%2B%0A"
-                             "-----END%20CERTIFICATE-----%0A\";Subject=\"CN=alice\"\r\n")));
+  ForwardingOptions options = QuietForwarding();
+  options.xfcc_certificate = true;
+  EXPECT_EQ(Passed("", options, ReportOfAlice()),
+            absl::StrCat(kXfcc,
+                         "Cert=\"-----BEGIN%20CERTIFICATE-----%0AbGVhZj8%2B%0A"
+                         "-----END%20CERTIFICATE-----%0A\";Subject=\"CN=alice\"\r\n"));
 }
 
 TEST(ProxyFieldsTest, CertificatesOverTheLimitAreRejectedNotOmitted) {
   for (const bool client_cert : {false, true}) {
-    Http1Options options = QuietOptions();
-    options.forwarding.client_cert = client_cert;
-    options.forwarding.xfcc_certificate = !client_cert;
-    options.forwarding.certificate_bytes = 100;
-    Http1Connection c(std::move(options), ReportOfAlice());
-    c.FromClient(Get(""));
-    EXPECT_THAT(c.blocked(), HasSubstr("certificates is over the limit"));
-    EXPECT_THAT(c.at_client(), StartsWith("HTTP/1.1 431 "));
-    EXPECT_EQ(c.at_backend(), "");
+    ForwardingOptions options = QuietForwarding();
+    options.client_cert = client_cert;
+    options.xfcc_certificate = !client_cert;
+    options.certificate_bytes = 100;
+    EXPECT_EQ(Passed("", options, ReportOfAlice()),
+              "431 the size of the fields for the client's certificates is over the limit");
   }
 }
 
