@@ -10,6 +10,9 @@
 namespace trestle {
 namespace {
 
+using wire_internal::kAlertRecordOverflow;
+using wire_internal::kAlertUnexpectedMessage;
+
 constexpr size_t kRecordHeaderBytes = 5;
 constexpr size_t kMaxRecordBytes = 16384;  // RFC 8446 5.1.
 constexpr size_t kMessageHeaderBytes = 4;
@@ -90,7 +93,10 @@ bool ClientHelloReader::ReadFirstBytes() {
   examined_bytes_ += prefix.size();
   const wire_internal::FirstBytesVerdict verdict = wire_internal::JudgeFirstBytes(prefix);
   first_bytes_fine_ = verdict.decided && verdict.state == HelloState::kNeedMore;
-  if (verdict.decided && !first_bytes_fine_) Refuse(verdict.state, verdict.detail);
+  if (verdict.decided && !first_bytes_fine_) {
+    // A record of another type is malformed; what is no record gets no alert.
+    Refuse(verdict.state, verdict.detail, kAlertUnexpectedMessage);
+  }
   return first_bytes_fine_;
 }
 
@@ -107,7 +113,8 @@ bool ClientHelloReader::ReadRecordHeader() {
   }
   if (header[0] != kHandshakeRecord) {
     Refuse(HelloState::kMalformed,
-           absl::StrCat(RecordTypeName(header[0]), " record came within the ClientHello"));
+           absl::StrCat(RecordTypeName(header[0]), " record came within the ClientHello"),
+           kAlertUnexpectedMessage);
     return false;
   }
   if (header.size() >= 2 && header[1] != 3) {
@@ -121,7 +128,7 @@ bool ClientHelloReader::ReadRecordHeader() {
     return false;
   }
   if (record_left_ > kMaxRecordBytes) {
-    Refuse(HelloState::kMalformed, "a record of more than 16384 bytes");
+    Refuse(HelloState::kMalformed, "a record of more than 16384 bytes", kAlertRecordOverflow);
     return false;
   }
   if (records_ == 0) hello_.record_version = static_cast<uint16_t>(header[1] << 8 | header[2]);
@@ -136,8 +143,10 @@ bool ClientHelloReader::ReadRecordBody() {
   if (fragment.empty()) return false;
   AddToMessage(fragment);
   if (message()[0] != kClientHelloMessage) {
-    Refuse(HelloState::kMalformed, absl::StrCat("a handshake message of type ", message()[0],
-                                                " came in place of the ClientHello"));
+    Refuse(HelloState::kMalformed,
+           absl::StrCat("a handshake message of type ", message()[0],
+                        " came in place of the ClientHello"),
+           kAlertUnexpectedMessage);
     return false;
   }
   if (message_bytes_ == 0 && message_have_ >= kMessageHeaderBytes) {
@@ -150,8 +159,7 @@ bool ClientHelloReader::ReadRecordBody() {
   examined_bytes_ += message_bytes_;
   wire_internal::HelloFault fault;
   if (!wire_internal::ParseHello(message(), limits_.server_name, hello_, fault)) {
-    Refuse(HelloState::kMalformed, fault.detail);
-    alert_ = fault.alert;
+    Refuse(HelloState::kMalformed, fault.detail, fault.alert);
     return false;
   }
   hello_.records = records_;
@@ -182,7 +190,8 @@ void ClientHelloReader::CheckMessageSize() {
   } else if (body_bytes < kMinHelloBytes) {
     Refuse(HelloState::kMalformed, "a ClientHello too short to hold its fields");
   } else if (message_have_ + record_left_ > message_bytes_) {
-    Refuse(HelloState::kMalformed, "the record continues after the ClientHello");
+    Refuse(HelloState::kMalformed, "the record continues after the ClientHello",
+           kAlertUnexpectedMessage);
   }
 }
 
@@ -191,9 +200,10 @@ ByteView ClientHelloReader::message() const {
   return replay().subspan(kRecordHeaderBytes, message_have_);
 }
 
-void ClientHelloReader::Refuse(HelloState state, absl::string_view detail) {
+void ClientHelloReader::Refuse(HelloState state, absl::string_view detail, uint8_t alert) {
   state_ = state;
   detail_ = std::string(detail);
+  alert_ = state == HelloState::kMalformed ? alert : 0;
 }
 
 }  // namespace trestle

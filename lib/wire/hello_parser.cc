@@ -21,7 +21,6 @@ constexpr size_t kMaxSessionIdBytes = 32;
 constexpr uint8_t kHostName = 0;  // RFC 6066 3, NameType.
 constexpr uint8_t kEchOuter = 0;  // RFC 9849 5, ECHClientHelloType.
 constexpr uint8_t kEchInner = 1;
-constexpr uint8_t kIllegalParameter = 47;  // RFC 8446 6.2.
 constexpr char kNullCompression = 0;
 
 // A set of 16-bit numbers. One word holds the low ones, which nearly all extensions and classic
@@ -62,6 +61,7 @@ class U16Set {
 };
 
 using Reason = absl::string_view;  // A literal; empty if valid.
+constexpr Reason kSharesForOneGroup = "two key shares for one group";
 
 // Parses a list of numbers that fills `body` after its two-byte length.
 Reason ParseU16List(ByteView body, Reason reason, U16List& list) {
@@ -109,7 +109,7 @@ Reason ParseKeyShares(ByteView body, ClientHello& hello) {
     if (!entries.U16(group) || !entries.Prefixed16(share) || share.empty()) {
       return "a malformed key_share extension";
     }
-    if (!groups.Insert(group)) return "two key shares for one group";
+    if (!groups.Insert(group)) return kSharesForOneGroup;
     HelloKeyShare& key_share = hello.key_shares.emplace_back();
     key_share.group = group;
     key_share.share_bytes = static_cast<uint16_t>(share.size());
@@ -143,12 +143,17 @@ class HelloParser {
  private:
   bool ParseExtensions(ByteView block);
   bool ParseExtension(uint16_t type, ByteView body);
+  bool ParseKeyShare(ByteView body);
   bool ParseEncryptedClientHello(ByteView body);
   bool ParseServerName(ByteView body);
 
   bool Refuse(Reason reason) {
     fault_.detail = std::string(reason);
     return false;
+  }
+  bool RefuseIllegal(Reason reason) {
+    fault_.alert = kAlertIllegalParameter;
+    return Refuse(reason);
   }
   bool Check(Reason reason) { return reason.empty() || Refuse(reason); }
 
@@ -178,7 +183,7 @@ bool HelloParser::ParseBody(ByteView body) {
     return Refuse("a malformed list of compression methods");
   }
   if (AsText(hello_.compression_methods).find(kNullCompression) == absl::string_view::npos) {
-    return Refuse("compression methods without the null method");
+    return RefuseIllegal("compression methods without the null method");  // RFC 8446 4.1.2.
   }
   if (in.empty()) return true;  // No extension block: TLS 1.2 and earlier allow it.
   ByteView block;
@@ -197,7 +202,9 @@ bool HelloParser::ParseExtensions(ByteView block) {
       return Refuse("an extension that exceeds the extension block");
     }
     if (!types.Insert(type)) return Refuse(absl::StrCat("two extensions of type ", type));
-    if (hello_.has_pre_shared_key) return Refuse("pre_shared_key is not the last extension");
+    if (hello_.has_pre_shared_key) {
+      return RefuseIllegal("pre_shared_key is not the last extension");  // RFC 8446 4.2.11.
+    }
     // Filled in place: copying a struct just written stalls the processor for longer than the rest
     // of this loop takes.
     HelloExtension& extension = hello_.extensions.emplace_back();
@@ -229,7 +236,7 @@ bool HelloParser::ParseExtension(uint16_t type, ByteView body) {
     case kExtensionSupportedVersions:
       return Check(ParseSupportedVersions(body, hello_));
     case kExtensionKeyShare:
-      return Check(ParseKeyShares(body, hello_));
+      return ParseKeyShare(body);
     case kExtensionEncryptedClientHello:
       return ParseEncryptedClientHello(body);
     default:
@@ -237,10 +244,16 @@ bool HelloParser::ParseExtension(uint16_t type, ByteView body) {
   }
 }
 
+bool HelloParser::ParseKeyShare(ByteView body) {
+  const Reason reason = ParseKeyShares(body, hello_);
+  // RFC 8446 4.2.8.
+  return reason == kSharesForOneGroup ? RefuseIllegal(reason) : Check(reason);
+}
+
 bool HelloParser::ParseEncryptedClientHello(ByteView body) {
   if (!body.empty() && body[0] != kEchOuter && body[0] != kEchInner) {
-    fault_.alert = kIllegalParameter;  // RFC 9849 7.
-    return Refuse("an encrypted_client_hello extension of an unknown type");
+    // RFC 9849 7.
+    return RefuseIllegal("an encrypted_client_hello extension of an unknown type");
   }
   return Check(ParseEch(body, hello_));
 }

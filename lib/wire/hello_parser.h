@@ -12,6 +12,11 @@
 namespace trestle {
 namespace wire_internal {
 
+// Alerts that an RFC requires instead of decode_error (RFC 8446 6.2).
+constexpr uint8_t kAlertUnexpectedMessage = 10;
+constexpr uint8_t kAlertRecordOverflow = 22;
+constexpr uint8_t kAlertIllegalParameter = 47;
+
 // The reason for rejecting a hello.
 struct HelloFault {
   std::string detail;

@@ -238,6 +238,42 @@ TEST(ClientHelloReaderTest, AnUnknownTypeOfEchHasItsAlert) {
   }
 }
 
+// RFC 8446 5, 5.1, 6.2; 4.1.2, 4.2.8, 4.2.11. All others are decode_error, which no Error states.
+TEST(ClientHelloReaderTest, SomeFaultsHaveTheAlertOfTheirRfc) {
+  constexpr int kUnexpectedMessage = 10;
+  constexpr int kRecordOverflow = 22;
+  constexpr int kIllegalParameter = 47;
+  const std::string hello = ClassicHello("a.test").Message();
+  HelloBuilder without_null = ClassicHello("a.test");
+  without_null.SetCompressionMethods(Raw({1}));
+  HelloBuilder early_psk = PostQuantumHello("a.test");
+  early_psk.AddTicket(100).MoveToEnd(kExtensionServerName);
+  HelloBuilder two_shares = PostQuantumHello("a.test");
+  two_shares.SetKeyShares({29, 29});
+  struct Fault {
+    std::string bytes;
+    std::optional<int> alert;
+  };
+  for (const Fault& fault : std::vector<Fault>{
+           {InRecord(21, Raw({2, 40})), kUnexpectedMessage},
+           {InRecord(22, hello.substr(0, 100)) + InRecord(23, "x"), kUnexpectedMessage},
+           {InRecord(22, Raw({2, 0, 0, 70}) + std::string(70, 'x')), kUnexpectedMessage},
+           {InRecord(22, hello + Raw({20})), kUnexpectedMessage},
+           {Raw({22, 3, 1, 0x40, 1}), kRecordOverflow},
+           {InRecords(without_null.Message()), kIllegalParameter},
+           {InRecords(early_psk.Message()), kIllegalParameter},
+           {InRecords(two_shares.Message()), kIllegalParameter},
+           {InRecord(22, ""), std::nullopt},
+           {InRecords(ClassicHello("a.test").Add(kExtensionEarlyData, "x").Message()),
+            std::nullopt},
+       }) {
+    ClientHelloReader reader;
+    ASSERT_EQ(reader.Feed(AsBytes(fault.bytes)), HelloState::kMalformed);
+    const std::optional<Error> error = GetError(reader.error());
+    EXPECT_EQ(error->alert, fault.alert) << *error;
+  }
+}
+
 TEST(ClientHelloReaderTest, ReplayIsExactAndEndsWithTheLastFeed) {
   const std::string wire = InRecords(ClassicHello("a.test").Message(), {100});
   const std::string surplus = InRecord(20, Raw({1}));

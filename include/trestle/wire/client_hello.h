@@ -210,7 +210,8 @@ class ClientHelloReader {
   const ClientHello& hello() const { return hello_; }
 
   /// Returns OK in states kNeedMore and kDone; else an Error of the front leg, phase kHello. Its
-  /// code is kNotTls, kMalformedHello or kHelloTooLarge, and its detail has the reason.
+  /// code is kNotTls, kMalformedHello or kHelloTooLarge, and its detail has the reason. Its alert
+  /// is set where an RFC requires another one than decode_error.
   absl::Status error() const;
 
   /// Views all bytes taken by `Feed`, those after the hello included. Valid until the next `Feed`
@@ -238,7 +239,7 @@ class ClientHelloReader {
   void AddToMessage(ByteView fragment);
   void CheckMessageSize();
   ByteView message() const;
-  void Refuse(HelloState state, absl::string_view detail);
+  void Refuse(HelloState state, absl::string_view detail, uint8_t alert = 0);
 
   const Limits limits_;
   HelloState state_ = HelloState::kNeedMore;
