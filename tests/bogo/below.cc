@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "lib/tls/engine/tls_internals.h"
 #include "trestle/base/bytes.h"
@@ -36,6 +37,15 @@ void AppendBytes(absl::Span<const uint8_t> bytes, std::string& out) {
 
 }  // namespace
 
+bool ConcernsBelow(const Flags& flags) { return flags.sets_below || HasForeignGroup(flags); }
+
+bool HasForeignGroup(const Flags& flags) {
+  return absl::c_any_of(flags.curves, [](int id) {
+    return id != SSL_GROUP_SECP256R1 && id != SSL_GROUP_SECP384R1 && id != SSL_GROUP_SECP521R1 &&
+           id != SSL_GROUP_X25519 && id != SSL_GROUP_X25519_MLKEM768;
+  });
+}
+
 absl::Status SetBelow(const CredentialFiles& files, const Credential& credential) {
   SSL_CREDENTIAL* const native = TlsInternals::Native(credential);
   const std::vector<uint16_t> prefs = Numbers(files.signing_prefs);
@@ -59,6 +69,10 @@ absl::Status SetBelow(const Flags& flags, SSL_CTX* context) {
   if (flags.no_ticket) SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
   if (!flags.cipher.empty() && !SSL_CTX_set_strict_cipher_list(context, flags.cipher.c_str())) {
     return Refused("the cipher suites");
+  }
+  const std::vector<uint16_t> groups = Numbers(flags.curves);
+  if (HasForeignGroup(flags) && !SSL_CTX_set1_group_ids(context, groups.data(), groups.size())) {
+    return Refused("the key exchange groups");
   }
   const std::vector<uint16_t> prefs = Numbers(flags.verify_prefs);
   if (!prefs.empty() && !SSL_CTX_set_verify_algorithm_prefs(context, prefs.data(), prefs.size())) {

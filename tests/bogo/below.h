@@ -17,6 +17,12 @@
 
 namespace trestle::bogo {
 
+/// Tells whether a case sets or reads anything here.
+bool ConcernsBelow(const Flags& flags);
+
+/// Tells whether `flags` list a key exchange group that Trestle does not have.
+bool HasForeignGroup(const Flags& flags);
+
 /// Sets what `files` say beside the files. Fails with ErrorCode::kConfiguration for what BoringSSL
 /// refuses.
 absl::Status SetBelow(const CredentialFiles& files, const Credential& credential);

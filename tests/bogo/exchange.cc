@@ -42,7 +42,7 @@ absl::Status Exchange::Run(bool is_resume, const Memory& memory) {
   status = Handshake();
   if (status.ok()) status = CheckHandshake(flags_, is_resume, side_, *stream_);
   if (status.ok()) status = Converse();
-  if (status.ok()) status = CheckSessions(flags_, memory);
+  if (status.ok()) status = CheckSessions(flags_, is_resume, memory);
   if (status.ok()) status = ShutDown();
   Close();
   return status;

@@ -149,8 +149,15 @@ absl::Status CheckHandshake(const Flags& flags, bool is_resume, const Side& side
   return same;
 }
 
-absl::Status CheckSessions(const Flags& flags, const Memory& memory) {
-  if (flags.server || flags.shim_shuts_down) return absl::OkStatus();
+absl::Status CheckSessions(const Flags& flags, bool is_resume, const Memory& memory) {
+  if (flags.server) {
+    if (is_resume || !(flags.expect_session_id || flags.expect_no_session_id)) {
+      return absl::OkStatus();
+    }
+    return SameTruth("a session by its ID", memory.server_sessions->sessions() > 0,
+                     flags.expect_session_id);
+  }
+  if (flags.shim_shuts_down) return absl::OkStatus();
   return SameTruth("a session for later", memory.client_sessions.sessions() > 0,
                    !flags.expect_no_session);
 }

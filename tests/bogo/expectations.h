@@ -15,8 +15,8 @@ namespace trestle::bogo {
 absl::Status CheckHandshake(const Flags& flags, bool is_resume, const Side& side,
                             const TlsStream& stream);
 
-/// Compares the sessions that a client keeps at its end with the flags.
-absl::Status CheckSessions(const Flags& flags, const Memory& memory);
+/// Compares the sessions that are kept at a connection's end with the flags.
+absl::Status CheckSessions(const Flags& flags, bool is_resume, const Memory& memory);
 
 }  // namespace trestle::bogo
 

@@ -212,6 +212,8 @@ std::vector<Row> RowsOfOptions() {
       Number("-expect-selected-credential", &Flags::expect_selected_credential),
       Switch("-expect-session-miss", &Flags::expect_session_miss),
       Switch("-expect-no-session", &Flags::expect_no_session),
+      Switch("-expect-session-id", &Flags::expect_session_id),
+      Switch("-expect-no-session-id", &Flags::expect_no_session_id),
       Switch("-expect-hrr", &Flags::expect_hrr),
       Switch("-expect-no-hrr", &Flags::expect_no_hrr),
       Switch("-expect-ech-accept", &Flags::expect_ech_accept),

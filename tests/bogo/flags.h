@@ -118,6 +118,8 @@ struct Flags {
   int expect_selected_credential = -1;
   bool expect_session_miss = false;
   bool expect_no_session = false;
+  bool expect_session_id = false;  // The server keeps a session by its ID.
+  bool expect_no_session_id = false;
   bool expect_hrr = false;
   bool expect_no_hrr = false;
   bool expect_ech_accept = false;

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
+#include "tests/bogo/below.h"
 #include "tests/bogo/error_line.h"
 #include "tests/bogo/exchange.h"
 #include "tests/bogo/flags.h"
@@ -71,9 +72,8 @@ int RunCase(const CommandLine& line) {
   auto loop = EpollLoop::Create(clocks);
   if (!loop.ok()) return RefuseCase(line.initial, loop.status().message());
   Memory memory;
-  if ((line.initial.sets_below || line.resume.sets_below) && !Report(line.initial, "below", "")) {
-    return EXIT_FAILURE;
-  }
+  const bool below = ConcernsBelow(line.initial) || ConcernsBelow(line.resume);
+  if (below && !Report(line.initial, "below", "")) return EXIT_FAILURE;
   const bool asks_verifier =
       ConcernsVerification(line.initial) || ConcernsVerification(line.resume);
   for (int i = 0; i <= line.initial.resume_count; ++i) {

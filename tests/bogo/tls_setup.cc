@@ -26,7 +26,7 @@ namespace {
 // The name in the runner's certificates.
 constexpr char kRunnerName[] = "test";
 
-absl::StatusOr<TlsGroup> GroupOf(int id) {
+TlsGroup GroupOf(int id) {
   switch (id) {
     case SSL_GROUP_SECP256R1:
       return TlsGroup::kP256;
@@ -36,10 +36,8 @@ absl::StatusOr<TlsGroup> GroupOf(int id) {
       return TlsGroup::kP521;
     case SSL_GROUP_X25519:
       return TlsGroup::kX25519;
-    case SSL_GROUP_X25519_MLKEM768:
-      return TlsGroup::kX25519MlKem768;
     default:
-      return ConfigurationError("Trestle does not have the key exchange group");
+      return TlsGroup::kX25519MlKem768;
   }
 }
 
@@ -52,13 +50,9 @@ absl::StatusOr<TlsParameters> ParametersOf(const Flags& flags) {
   if (no_tls12 && no_tls13) return ConfigurationError("TLS 1.1 and older are not in Trestle");
   if (no_tls13) parameters.max_version = TlsVersion::kTls12;
   if (no_tls12) parameters.min_version = TlsVersion::kTls13;
-  if (flags.curves.empty()) return parameters;
+  if (flags.curves.empty() || HasForeignGroup(flags)) return parameters;
   parameters.groups.clear();
-  for (const int id : flags.curves) {
-    absl::StatusOr<TlsGroup> group = GroupOf(id);
-    if (!group.ok()) return group.status();
-    parameters.groups.push_back(*group);
-  }
+  for (const int id : flags.curves) parameters.groups.push_back(GroupOf(id));
   // The hybrid alone needs TLS 1.3, and Trestle refuses to offer TLS 1.2 without a group.
   if (absl::c_all_of(parameters.groups,
                      [](TlsGroup group) { return group == TlsGroup::kX25519MlKem768; })) {
