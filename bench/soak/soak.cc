@@ -89,7 +89,10 @@ struct Tally {
   void Add(const LoadResult& result) {
     requests += result.responses + result.errors;
     failed += result.errors;
-    if (first_failure.empty()) first_failure = result.first_error;
+    if (first_failure.empty() && result.errors > 0) {
+      first_failure = absl::StrCat(result.first_error, " (", result.errors, " of ",
+                                   result.responses + result.errors, ")");
+    }
   }
 };
 
@@ -160,9 +163,9 @@ class Soak final {
   }
 
   void PutUnderLoad(int round, absl::Time end) {
+    const bssl::UniquePtr<SSL_CTX> tls = ClientTls();
     std::vector<std::unique_ptr<RoughClients>> rough;
     std::vector<std::thread> clients;
-    const bssl::UniquePtr<SSL_CTX> tls = ClientTls();
     const auto seed = absl::GetFlag(FLAGS_seed) + static_cast<uint64_t>(round) * 1000;
     for (size_t i = 0; i < tallies_.size(); ++i) {
       const uint16_t port = site_.proxies()[i].port;
@@ -246,9 +249,9 @@ class Soak final {
 int main(int argc, char** argv) {
   using namespace trestle::bench;  // NOLINT(build/namespaces)
   trestle::examples::ParseCommandLine(argc, argv, kUsage);
+  signal(SIGPIPE, SIG_IGN);
   const std::string folder = absl::GetFlag(FLAGS_backend_folder);
   if (!folder.empty()) Serve(folder);
-  signal(SIGPIPE, SIG_IGN);
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
   return Soak(program, absl::GetFlag(FLAGS_time)).Run() ? 0 : 1;
 }

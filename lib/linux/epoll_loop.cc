@@ -24,7 +24,8 @@ constexpr int kEventsPerTurn = 256;
 constexpr absl::Duration kResolution = absl::Milliseconds(1);
 // Received bytes pass a few layers, each by a call without delay.
 constexpr int kMostRounds = 8;
-constexpr uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+constexpr uint32_t kInput = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+constexpr uint32_t kEvents = kInput | EPOLLOUT;
 
 timespec ReadClock(clockid_t clock) {
   timespec time = {};
@@ -182,7 +183,7 @@ void EpollLoop::PostFromAnyThread(absl::AnyInvocable<void()> call) {
 absl::Status EpollLoop::Watch(int fd, FdWatcher& watcher) { return Watch(fd, watcher, kEvents); }
 
 absl::Status EpollLoop::WatchForInput(int fd, FdWatcher& watcher) {
-  return Watch(fd, watcher, EPOLLIN | EPOLLET);
+  return Watch(fd, watcher, kInput);
 }
 
 absl::Status EpollLoop::Watch(int fd, FdWatcher& watcher, uint32_t events) {
@@ -195,9 +196,23 @@ absl::Status EpollLoop::Watch(int fd, FdWatcher& watcher, uint32_t events) {
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
       return SystemError("cannot watch a descriptor", errno);
     }
+    watched.for_input = events == kInput;
   }
   watched.watcher = &watcher;
   return absl::OkStatus();
+}
+
+void EpollLoop::Await(int fd, uint32_t events) {
+  Watched& watched = watched_[fd];
+  if ((events & EPOLLOUT) == 0 || !std::exchange(watched.for_input, false)) return;
+  epoll_event event = {};
+  event.events = kEvents;
+  event.data.u64 = Tag(fd, watched.generation);
+  // Reports at once what is ready. It needs no memory, so it fails by a fault of this program only.
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) != 0) {
+    std::perror("epoll_ctl");
+    std::abort();
+  }
 }
 
 void EpollLoop::Unwatch(int fd) { watched_[fd].watcher = nullptr; }

@@ -89,7 +89,7 @@ class TcpDial final : public Dial, private FdWatcher {
     const Endpoint peer = endpoint_.IsUnspecified() ? PeerEndpoint(socket_.get()) : endpoint_;
     if (local == peer) return Finish(ConnectError(endpoint_, ECONNREFUSED));
     watched_ = false;
-    Finish(TcpTransport::Create(loop_, std::move(socket_), local, peer));
+    Finish(TcpTransport::Create(loop_, std::move(socket_), local, peer, events));
   }
 
   // The last step of a dial: `done_` may destroy it.

@@ -41,20 +41,23 @@ absl::StatusOr<std::unique_ptr<TcpTransport>> TcpTransport::Create(FdLoop& loop,
 
 absl::StatusOr<std::unique_ptr<TcpTransport>> TcpTransport::Create(FdLoop& loop, OwnedFd socket,
                                                                    const Endpoint& local,
-                                                                   const Endpoint& peer) {
-  auto transport = absl::WrapUnique(new TcpTransport(loop, std::move(socket), local, peer));
-  const absl::Status watched = loop.Watch(transport->socket_.get(), *transport);
+                                                                   const Endpoint& peer,
+                                                                   std::optional<uint32_t> ready) {
+  auto transport = absl::WrapUnique(new TcpTransport(loop, std::move(socket), local, peer, ready));
+  const absl::Status watched = loop.WatchForInput(transport->socket_.get(), *transport);
   if (!watched.ok()) return watched;
   return transport;
 }
 
 TcpTransport::TcpTransport(FdLoop& loop, OwnedFd socket, const Endpoint& local,
-                           const Endpoint& peer)
+                           const Endpoint& peer, std::optional<uint32_t> ready)
     : loop_(loop),
       socket_(std::move(socket)),
       local_(local),
       peer_(peer),
-      reading_(ReadingBytes()) {}
+      reading_(ready.has_value() ? Reading::kEmpty : ReadingBytes()) {
+  if (ready.has_value()) NoteEvents(*ready);
+}
 
 TcpTransport::~TcpTransport() {
   if (destroyed_ != nullptr) *destroyed_ = true;
@@ -188,6 +191,7 @@ IoResult TcpTransport::ShutdownWrite(StreamEnd end) {
   if (writing_ == Writing::kCut) return {0, IoState::kOk};
   if (writing_ == Writing::kAborted) return {0, IoState::kFailed};
   if (end == StreamEnd::kTruncated) return CutWhenSent();
+  // Also directly before a close(2): it tells whether a RST came for the last bytes.
   if (shutdown(socket_.get(), SHUT_WR) == 0) return {0, IoState::kOk};
   return FailWrite(errno == ENOTCONN ? EPIPE : errno);
 }

@@ -114,6 +114,10 @@ TEST_P(SystemCallsTest, CallsPerConnectionAreBounded) {
   // passthrough has as many pieces as the peers write, or fewer.
   const int sends = GetParam() == Mode::kOffload ? 4 : 7;
   EXPECT_LE(counts["sendto"], sends * kConnections + kOnce);
+  // A passthrough reads what the peers write, each in pieces of their choice.
+  const int reads = GetParam() == Mode::kPassthrough ? 8 : 5;
+  EXPECT_LE(counts["recvfrom"], reads * kConnections + kOnce);
+  EXPECT_LE(counts["epoll_wait"], 7 * kConnections + kOnce);
   EXPECT_LE(counts["accept4"], 2 * kConnections + kOnce);
   EXPECT_LE(counts["epoll_ctl"], 2 * kConnections + kOnce);
   EXPECT_LE(counts["setsockopt"], 2 * kConnections + kOnce);

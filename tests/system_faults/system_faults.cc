@@ -211,8 +211,6 @@ TRESTLE_WRAP(int, bind, (int fd, const sockaddr* to, socklen_t size), (fd, to, s
 TRESTLE_WRAP(int, chmod, (const char* path, mode_t mode), (path, mode))
 TRESTLE_WRAP(int, connect, (int fd, const sockaddr* to, socklen_t size), (fd, to, size))
 TRESTLE_WRAP(int, epoll_create1, (int flags), (flags))
-TRESTLE_WRAP(int, epoll_ctl, (int epoll, int op, int fd, epoll_event* event),
-             (epoll, op, fd, event))
 TRESTLE_WRAP(int, epoll_wait, (int epoll, epoll_event* events, int most, int wait),
              (epoll, events, most, wait))
 TRESTLE_WRAP(int, eventfd, (unsigned count, int flags), (count, flags))
@@ -253,6 +251,13 @@ TRESTLE_WRAP(ssize_t, splice,
 TRESTLE_WRAP(int, stat, (const char* path, struct stat* info), (path, info))
 TRESTLE_WRAP(int, unlink, (const char* path), (path))
 TRESTLE_WRAP(ssize_t, write, (int fd, const void* from, size_t size), (fd, from, size))
+
+// Only EPOLL_CTL_ADD needs memory.
+int __real_epoll_ctl(int epoll, int op, int fd, epoll_event* event);
+int __wrap_epoll_ctl(int epoll, int op, int fd, epoll_event* event) {
+  if (op == EPOLL_CTL_ADD && trestle::Fails("epoll_ctl")) return -1;
+  return __real_epoll_ctl(epoll, op, fd, event);
+}
 
 int __real_close(int fd);
 int __wrap_close(int fd) {

@@ -106,12 +106,11 @@ class EpollLoop final : public FdLoop {
   /// Reports edges. A second call for a descriptor makes no system call.
   absl::Status Watch(int fd, FdWatcher& watcher) override;
 
-  /// As `Watch`, without reports that `fd` can be written: for sockets of datagrams, which report
-  /// that after each one.
-  absl::Status WatchForInput(int fd, FdWatcher& watcher);
+  /// Reports edges, about writing only from the first `Await` of EPOLLOUT on.
+  absl::Status WatchForInput(int fd, FdWatcher& watcher) override;
 
-  /// Does nothing.
-  void Await(int /*fd*/, uint32_t /*events*/) override {}
+  /// Makes a system call only for the first EPOLLOUT after `WatchForInput`.
+  void Await(int fd, uint32_t events) override;
 
   /// Closing the descriptor removes it from the kernel's set without a further system call.
   void Unwatch(int fd) override;
@@ -122,6 +121,7 @@ class EpollLoop final : public FdLoop {
   struct Watched {
     FdWatcher* watcher = nullptr;
     uint32_t generation = 0;
+    bool for_input = false;  // Nothing about writing is reported yet.
   };
 
   EpollLoop(const SystemClocks& clocks, OwnedFd epoll, OwnedFd wake_up);

@@ -28,7 +28,7 @@ class FdWatcher {
 ///
 /// A loop reports readiness in one of two ways:
 ///   - By edges, as epoll does with EPOLLET: from `Watch` on, one call for each change. `Await` has
-///     no effect.
+///     no effect, but for EPOLLOUT after `WatchForInput`.
 ///   - One call for each `Await`, as poll(2), libuv and Asio can. It comes when the descriptor is
 ///     ready in an awaited direction, or at once if it is ready already. Later calls add
 ///     directions. A report ends all of them.
@@ -41,6 +41,10 @@ class FdLoop : public Scheduler {
   /// `fd` moves it to the new watcher. No event may follow then, so the new watcher must try to
   /// read and write. Fails with ErrorCode::kTransport if the system refuses.
   virtual absl::Status Watch(int fd, FdWatcher& watcher) = 0;
+
+  /// As `Watch`, for a descriptor that can usually be written: the first report about writing may
+  /// wait for an `Await` of EPOLLOUT. A loop by edges saves a report for each connection so.
+  virtual absl::Status WatchForInput(int fd, FdWatcher& watcher) { return Watch(fd, watcher); }
 
   /// Asks for a report when the watched `fd` is ready for `events`: EPOLLIN, EPOLLOUT or both.
   /// Never calls the watcher inside this function.

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -38,10 +39,12 @@ class TcpTransport final : public Transport, private FdWatcher {
   /// system cannot watch the socket.
   static absl::StatusOr<std::unique_ptr<TcpTransport>> Create(FdLoop& loop, OwnedFd socket);
 
-  /// As above, but with known addresses, which saves two system calls.
-  static absl::StatusOr<std::unique_ptr<TcpTransport>> Create(FdLoop& loop, OwnedFd socket,
-                                                              const Endpoint& local,
-                                                              const Endpoint& peer);
+  /// As above, but with known addresses, which saves two system calls. `ready` is what `loop` has
+  /// reported of the socket: 0 for one that was not watched before, the events (EPOLLIN and so on)
+  /// of the last report otherwise. This saves a read that finds nothing. Empty: not known.
+  static absl::StatusOr<std::unique_ptr<TcpTransport>> Create(
+      FdLoop& loop, OwnedFd socket, const Endpoint& local, const Endpoint& peer,
+      std::optional<uint32_t> ready = std::nullopt);
 
   ~TcpTransport() override;
   TcpTransport(const TcpTransport&) = delete;
@@ -56,8 +59,8 @@ class TcpTransport final : public Transport, private FdWatcher {
   absl::Status status() const override { return status_; }
   TransportInfo info() const override;
 
-  /// Returns the socket, for options that the host sets; -1 after a cut. Do not read from it, write
-  /// to it or close it.
+  /// Returns the socket, for options that the host sets; -1 after a cut. Do not
+  /// read from it, write to it or close it.
   int fd() const { return socket_.get(); }
 
   /// Returns the loop's pipes, or null once splice(2) is unusable here. That is so if the system
@@ -87,7 +90,8 @@ class TcpTransport final : public Transport, private FdWatcher {
     kAborted,  // As kCut, without waiting.
   };
 
-  TcpTransport(FdLoop& loop, OwnedFd socket, const Endpoint& local, const Endpoint& peer);
+  TcpTransport(FdLoop& loop, OwnedFd socket, const Endpoint& local, const Endpoint& peer,
+               std::optional<uint32_t> ready);
 
   void OnFdReady(uint32_t events) override;
   IoResult Send(ByteView data, int flags);
