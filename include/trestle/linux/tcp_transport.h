@@ -39,9 +39,9 @@ class TcpTransport final : public Transport, private FdWatcher {
   /// system cannot watch the socket.
   static absl::StatusOr<std::unique_ptr<TcpTransport>> Create(FdLoop& loop, OwnedFd socket);
 
-  /// As above, but with known addresses, which saves two system calls. `ready` is what `loop` has
-  /// reported of the socket: 0 for one that was not watched before, the events (EPOLLIN and so on)
-  /// of the last report otherwise. This saves a read that finds nothing. Empty: not known.
+  /// As above, but with known addresses, which saves two system calls. `ready` has the events
+  /// (EPOLLIN and so on) of the last report that `loop` made of the socket; 0 if it was not watched
+  /// before. This saves a read that finds nothing. Empty: not known.
   static absl::StatusOr<std::unique_ptr<TcpTransport>> Create(
       FdLoop& loop, OwnedFd socket, const Endpoint& local, const Endpoint& peer,
       std::optional<uint32_t> ready = std::nullopt);
