@@ -12,6 +12,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "examples/support/admin.h"
 #include "examples/support/back_tls.h"
@@ -110,12 +111,21 @@ class Waf {
   }
 
   std::unique_ptr<trestle::RequestJudge> NewJudge(trestle::Scheduler& loop, size_t body_bytes) {
-    auto new_guard = [rules = rules_](const trestle::ConnectionReport& connection) {
-      return rules->current()->NewGuard(connection);
+    trestle::ResponseJudging responses;
+    responses.bytes = trestle::examples::JudgedResponseBytes();
+    responses.wants_type =
+        std::make_shared<const absl::AnyInvocable<bool(absl::string_view) const>>(
+            [rules = rules_](absl::string_view type) {
+              return rules->current()->ReadsResponseBody(type);
+            });
+    const auto parts = responses.bytes > 0 ? trestle::JudgedParts::kRequestAndResponse
+                                           : trestle::JudgedParts::kRequest;
+    auto new_guard = [rules = rules_, parts](const trestle::ConnectionReport& connection) {
+      return rules->current()->NewGuard(connection, parts);
     };
     return trestle::NewGuardJudge(loop, *threads_,
                                   std::make_shared<const trestle::GuardMaker>(std::move(new_guard)),
-                                  body_bytes);
+                                  body_bytes, std::move(responses));
   }
 
   trestle::examples::AlsoReloaded Reload() { return ReloadRules(*log_, *rules_); }

@@ -26,6 +26,10 @@ ABSL_FLAG(
     "maximum bytes of an argument, cookie, header field or XML text; longer ones are rejected");
 ABSL_FLAG(absl::Duration, judging_time, absl::Milliseconds(100),
           "processor time of the rules for one request; over it the request is rejected");
+ABSL_FLAG(
+    uint32_t, waf_response_bytes, 0,
+    "also judges responses: their heads, and this many bytes of their bodies, before a client "
+    "gets any of them. The rest passes. 0: only requests are judged");
 
 namespace trestle::examples {
 namespace {
@@ -43,6 +47,8 @@ absl::StatusOr<std::unique_ptr<SecretLog>> AuditLogFromFlags() {
 
 }  // namespace
 
+size_t JudgedResponseBytes() { return absl::GetFlag(FLAGS_waf_response_bytes); }
+
 absl::StatusOr<std::unique_ptr<WafLog>> WafLog::FromFlags() {
   absl::StatusOr<std::unique_ptr<SecretLog>> audit = AuditLogFromFlags();
   if (!audit.ok()) return audit.status();
@@ -55,6 +61,7 @@ absl::StatusOr<std::shared_ptr<const ModSecurityRules>> LoadRules(ModSecurityLis
   const std::string file = absl::GetFlag(FLAGS_rules);
   CoreRuleSetOptions options;
   options.detect_only = absl::GetFlag(FLAGS_detect_only);
+  options.responses = JudgedResponseBytes() > 0;
   options.limits.arguments = static_cast<int>(absl::GetFlag(FLAGS_max_arguments));
   options.limits.value_bytes = static_cast<int>(absl::GetFlag(FLAGS_max_value));
   if (options.limits.arguments <= 0 || options.limits.value_bytes <= 0) {

@@ -2,6 +2,7 @@
 #ifndef TRESTLE_EXAMPLES_SUPPORT_WAF_FLAGS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_WAF_FLAGS_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,6 +32,10 @@ class WafLog final : public ModSecurityListener {
 
 /// Loads the rules of --rules, or the Core Rule Set, with the limits of the flags.
 absl::StatusOr<std::shared_ptr<const ModSecurityRules>> LoadRules(ModSecurityListener& listener);
+
+/// Returns --waf_response_bytes: the maximum bytes of a response's body that are judged. 0: none,
+/// and no head either.
+size_t JudgedResponseBytes();
 
 /// Returns text about loaded rules for the log.
 std::string DescribeRules(const ModSecurityRules& rules);

@@ -32,6 +32,8 @@ absl::string_view EnumName(HttpReason reason) {
       return "body_too_slow";
     case HttpReason::kDenied:
       return "denied";
+    case HttpReason::kResponseDenied:
+      return "response_denied";
     case HttpReason::kJudgeBusy:
       return "judge_busy";
     case HttpReason::kPoolFull:

@@ -28,7 +28,8 @@ enum class HttpReason : uint8_t {
   kBodyTimeout,       ///< 408.
   kBodyTooSlow,       ///< The client sent less than the minimum rate: 408.
   kDenied,            ///< By the judge: its status.
-  kJudgeBusy,         ///< Too many requests wait for their verdict, or it came too late: 503.
+  kResponseDenied,    ///< The response, by the judge: its status.
+  kJudgeBusy,         ///< Too many wait for their verdict, or it came too late: 503.
   kPoolFull,          ///< Too many requests wait for a connection: 503.
   kConnectTimeout,    ///< 504.
   kUnreachable,       ///< No connection to any backend: 502.

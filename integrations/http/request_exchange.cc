@@ -144,7 +144,7 @@ void RequestExchange::AskJudge() {
 }
 
 void RequestExchange::OnVerdict(std::optional<HttpRefusal> refusal) {
-  judge_call_.reset();
+  if (refusal.has_value() || !core_.options.judge->judges_responses()) judge_call_.reset();
   if (refusal.has_value()) {
     return Answer(refusal->status, HttpReason::kDenied, std::move(refusal->reason));
   }
@@ -189,7 +189,10 @@ void RequestExchange::MakeBackRequest(HttpRequest request) {
   head.method = request.method;
   head.target = request.target;
   head.authority = request.authority;
+  const RequestJudge* const judge = core_.options.judge;
+  const bool readable = judge != nullptr && judge->judges_responses();
   for (const HttpFields::Field& field : request.fields) {
+    if (readable && field.name == "accept-encoding") continue;
     if (field.name != kRequestId) head.fields.push_back({field.name, field.value});
   }
   HttpFields fields;
@@ -340,6 +343,10 @@ void RequestExchange::OnResponse(HttpResponse response) {
     return Answer(502, HttpReason::kBadResponse, "the backend did not change the protocol");
   }
   if (from_http2_tunnel_) response.fields.Remove("sec-websocket-accept");
+  if (!HoldForJudge(response)) PassResponse(std::move(response));
+}
+
+void RequestExchange::PassResponse(HttpResponse response) {
   if (TakeFromCache(response)) return;
   AddStickyCookie(response);
   if (!core_.options.via.empty()) {
@@ -361,6 +368,7 @@ void RequestExchange::SendResponse(HttpResponse response) {
 
 void RequestExchange::OnResponseBody() {
   Progress();
+  if (held_ != nullptr) return KeepHeld();
   if (CutSlowReader(0)) return;
   KeepForCache();
   report_.bytes_out = response_body.passed();
@@ -370,12 +378,15 @@ void RequestExchange::OnResponseBody() {
 void RequestExchange::OnResponseTaken(size_t bytes) {
   Progress();
   if (CutSlowReader(bytes)) return;
-  if (back_ != nullptr) back_->OnResponseTaken(bytes);
+  const size_t held = std::min(bytes, held_to_send_);
+  held_to_send_ -= held;
+  if (back_ != nullptr && bytes > held) back_->OnResponseTaken(bytes - held);
 }
 
 void RequestExchange::OnBackDone() {
   back_ = nullptr;
   CountOut();
+  if (held_ != nullptr) return KeepHeld();
   StoreComplete();
   report_.bytes_out = response_body.passed();
   if (front_ != nullptr) front_->OnResponseBody();
@@ -425,6 +436,7 @@ void RequestExchange::Refuse(const HttpRefusal& refusal) {
 void RequestExchange::Answer(int status, HttpReason reason, std::string detail) {
   DropBack();
   if (state_ == State::kResponding) return AbortFront(reason, std::move(detail));
+  tunnel_ = false;
   report_.reason = reason;
   report_.detail = std::move(detail);
   HttpResponse response;
@@ -459,6 +471,7 @@ void RequestExchange::CountOut() {
 void RequestExchange::DropBack() {
   continuation_.reset();
   judge_call_.reset();
+  if (std::exchange(held_, nullptr) != nullptr) response_body = BodyPipe();
   LeaveFetch();
   EndFetch();
   if (std::exchange(in_pool_, false)) {

@@ -56,7 +56,8 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   enum class State : uint8_t {
     kJudging,  // Or before.
     kConnecting,
-    kWaiting,  // For the response's head.
+    kWaiting,          // For the response's head.
+    kJudgingResponse,  // Or before: its body comes in.
     kResponding,
     kOver,
   };
@@ -69,6 +70,7 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   void KeepForJudge();
   void AskJudge();
   void OnVerdict(std::optional<HttpRefusal> refusal);
+  void PassResponse(HttpResponse response);
   void Forward();
   void Connect();
   BackendChooser::Shown ShownToBackend() const;
@@ -98,6 +100,12 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   void EndFetch();
   void LeaveFetch();
 
+  // request_response_judge.cc
+  bool HoldForJudge(HttpResponse& response);
+  void KeepHeld();
+  void AskAboutResponse();
+  void OnResponseVerdict(std::optional<HttpRefusal> refusal);
+
   // request_limits.cc
   void Progress();
   bool ClientOwesBody() const;
@@ -126,6 +134,14 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   std::unique_ptr<JudgeCall> judge_call_;
   std::string kept_;      // The body, while the judge has a copy.
   size_t to_replay_ = 0;  // Bytes of the body that are acknowledged to the front stream.
+  struct HeldResponse {
+    HttpResponse head;
+    std::string body;
+    size_t wanted = 0;  // Bytes of the body.
+    bool asked = false;
+  };
+  std::unique_ptr<HeldResponse> held_;  // Until its verdict.
+  size_t held_to_send_ = 0;  // Bytes of the response that are acknowledged to the back stream.
   int retries_ = 0;
   BackendChooser::Candidates candidates_;
   size_t candidate_ = 0;

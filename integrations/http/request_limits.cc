@@ -12,7 +12,7 @@ void RequestExchange::Progress() { progress_ = core_.scheduler.MonotonicNow(); }
 // Returns how long the state may last without progress.
 absl::Duration RequestExchange::LimitNow() const {
   const HttpTimeouts& timeouts = core_.options.timeouts;
-  if (tunnel_) return timeouts.tunnel;
+  if (tunnel_ && held_ == nullptr) return timeouts.tunnel;
   switch (state_) {
     case State::kJudging:
       return judge_call_ != nullptr ? timeouts.judging : timeouts.body;
@@ -20,6 +20,8 @@ absl::Duration RequestExchange::LimitNow() const {
       return timeouts.connect;
     case State::kWaiting:
       return ClientOwesBody() ? timeouts.body : timeouts.first_byte;
+    case State::kJudgingResponse:
+      return held_ != nullptr && held_->asked ? timeouts.judging : timeouts.response;
     case State::kResponding:
     case State::kOver:
       return timeouts.response;
@@ -87,6 +89,13 @@ void RequestExchange::OnLimit() {
       }
       if (ServeStale()) return;
       return Answer(504, HttpReason::kBackendTimeout, "the backend did not answer in time");
+    case State::kJudgingResponse:
+      if (held_->asked) {
+        return Answer(503, HttpReason::kJudgeBusy,
+                      "the verdict on the response did not come in time");
+      }
+      return Answer(504, HttpReason::kBackendTimeout,
+                    "the backend sent nothing of its response in time");
     case State::kResponding: {
       const bool client = !response_body.empty() || response_body.ended();
       return AbortFront(client ? HttpReason::kClientTimeout : HttpReason::kBackendTimeout,

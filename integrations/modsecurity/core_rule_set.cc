@@ -12,7 +12,6 @@ constexpr char kEndOfRules[] = "TRESTLE-END-OF-RULES";
 // The parser of a body. 200000 and 200001 have the ids of modsecurity.conf-recommended.
 constexpr char kBodyParsers[] = R"rules(
 SecRequestBodyAccess On
-SecResponseBodyAccess Off
 SecAuditEngine Off
 SecRequestBodyLimit 13107200
 SecRequestBodyNoFilesLimit 131072
@@ -23,6 +22,13 @@ SecRule REQUEST_HEADERS:Content-Type "@rx ^(?:text|application)/(?:[a-z0-9.+-]+[
     "id:200000,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML"
 SecRule REQUEST_HEADERS:Content-Type "@rx ^application/(?:[a-z0-9.+-]+[+])?json" \
     "id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
+)rules";
+
+constexpr char kResponses[] = R"rules(
+SecResponseBodyAccess On
+SecResponseBodyMimeType text/plain text/html text/xml application/xml application/json
+SecResponseBodyLimit 13107200
+SecResponseBodyLimitAction ProcessPartial
 )rules";
 
 // The rules of modsecurity.conf-recommended that deny. 200007 is one of LimitRules.
@@ -129,6 +135,7 @@ std::string LimitRules(const RequestLimits& limits) { return RulesOf(limits, fal
 std::string CoreRuleSet(const CoreRuleSetOptions& options) {
   std::string rules = absl::StrCat("SecRuleEngine ", options.detect_only ? "DetectionOnly" : "On",
                                    "\n", RulesOf(options.limits, options.detect_only));
+  absl::StrAppend(&rules, options.responses ? kResponses : "SecResponseBodyAccess Off\n");
   for (const char* group : {kBodyParsers, kRecommended, kContentTypes, kMultipart, kJson}) {
     absl::StrAppend(&rules, absl::StrReplaceAll(group, {{"DENY", "deny,status:400"}}));
   }

@@ -34,6 +34,9 @@ struct CoreRuleSetOptions {
   std::string rules_folder = "/usr/share/modsecurity-crs/rules";
   /// Reports matches without denying requests, to test the rules on a site.
   bool detect_only = false;
+  /// Reads the bodies of responses of the types text/plain, text/html, text/xml, application/xml
+  /// and application/json, for a guard of JudgedParts::kRequestAndResponse.
+  bool responses = false;
   RequestLimits limits = {};
 };
 

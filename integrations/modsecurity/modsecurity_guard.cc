@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "integrations/modsecurity/json_names.h"
 #include "trestle/base/error.h"
@@ -42,8 +44,12 @@ struct Peer {
 
 class ModSecurityGuard final : public HttpGuard {
  public:
-  ModSecurityGuard(std::shared_ptr<const LoadedRules> rules, const ConnectionReport& connection)
-      : rules_(std::move(rules)), client_(connection.front.peer), server_(connection.front.local) {}
+  ModSecurityGuard(std::shared_ptr<const LoadedRules> rules, const ConnectionReport& connection,
+                   JudgedParts parts)
+      : rules_(std::move(rules)),
+        parts_(parts),
+        client_(connection.front.peer),
+        server_(connection.front.local) {}
 
   ~ModSecurityGuard() override { Close(); }
 
@@ -51,22 +57,30 @@ class ModSecurityGuard final : public HttpGuard {
   bool wants_body() const override { return transaction_ != nullptr; }
   std::optional<HttpRefusal> OnBody(absl::string_view piece) override;
   std::optional<HttpRefusal> OnEnd() override;
+  bool wants_response() const override { return transaction_ != nullptr; }
+  std::optional<HttpRefusal> OnResponseHead(const HttpResponseHead& head) override;
+  std::optional<HttpRefusal> OnResponseBody(absl::string_view piece) override;
+  std::optional<HttpRefusal> OnResponseEnd() override;
 
  private:
   // Runs one phase of the rules after another, and evaluates the result.
   template <typename Phase>
   std::optional<HttpRefusal> Judge(Phase phase);
   std::optional<HttpRefusal> OnExcess(absl::string_view reason);
+  absl::string_view subject() const { return in_response_ ? "response" : "request"; }
   bool JsonIsBounded() const;
   std::optional<HttpRefusal> OnIntervention();
   bool IsToBeAudited() const;
   void Close();
 
   const std::shared_ptr<const LoadedRules> rules_;
+  const JudgedParts parts_;
   const Peer client_;
   const Peer server_;
   std::unique_ptr<modsecurity::Transaction> transaction_;
-  std::optional<RegexBudget> budget_;  // Of the transaction.
+  std::optional<RegexBudget> budget_;  // Of the request, then of the response.
+  bool in_response_ = false;
+  bool denied_ = false;
 };
 
 class LoadedRules final : public ModSecurityRules,
@@ -84,8 +98,18 @@ class LoadedRules final : public ModSecurityRules,
     return BadRules(EscapeForLog(rules_.getParserError(), kMaxMessageBytes));
   }
 
-  std::unique_ptr<HttpGuard> NewGuard(const ConnectionReport& connection) const override {
-    return std::make_unique<ModSecurityGuard>(shared_from_this(), connection);
+  std::unique_ptr<HttpGuard> NewGuard(const ConnectionReport& connection,
+                                      JudgedParts parts) const override {
+    return std::make_unique<ModSecurityGuard>(shared_from_this(), connection, parts);
+  }
+
+  bool ReadsResponseBody(absl::string_view content_type) const override {
+    if (rules_.m_secResponseBodyAccess != modsecurity::RulesSetProperties::TrueConfigBoolean) {
+      return false;
+    }
+    const std::set<std::string>& types = rules_.m_responseBodyTypeToBeInspected.m_value;
+    const absl::string_view type = content_type.substr(0, content_type.find(';'));
+    return types.count(absl::AsciiStrToLower(absl::StripAsciiWhitespace(type))) > 0;
   }
 
   int size() const override { return count_; }
@@ -127,9 +151,11 @@ std::optional<HttpRefusal> ModSecurityGuard::Judge(Phase phase) {
   }
   switch (budget_->excess()) {
     case RegexBudget::Excess::kTime:
-      return OnExcess("judging the request takes more processor time than its limit");
+      return OnExcess(
+          absl::StrCat("judging the ", subject(), " takes more processor time than its limit"));
     case RegexBudget::Excess::kSteps:
-      return OnExcess("a regular expression takes more steps for the request than its limit");
+      return OnExcess(absl::StrCat("a regular expression takes more steps for the ", subject(),
+                                   " than its limit"));
     case RegexBudget::Excess::kNone:
       break;
   }
@@ -175,6 +201,31 @@ std::optional<HttpRefusal> ModSecurityGuard::OnEnd() {
   }
   std::optional<HttpRefusal> no =
       Judge([](modsecurity::Transaction& transaction) { transaction.processRequestBody(); });
+  if (!no.has_value() && parts_ == JudgedParts::kRequest) Close();
+  return no;
+}
+
+std::optional<HttpRefusal> ModSecurityGuard::OnResponseHead(const HttpResponseHead& head) {
+  in_response_ = true;
+  budget_.emplace(rules_->limits());
+  return Judge([&](modsecurity::Transaction& transaction) {
+    for (const HttpField& field : head.fields) {
+      transaction.addResponseHeader(std::string(field.name), std::string(field.value));
+    }
+    transaction.processResponseHeaders(head.status, "HTTP/1.1");
+  });
+}
+
+std::optional<HttpRefusal> ModSecurityGuard::OnResponseBody(absl::string_view piece) {
+  return Judge([&](modsecurity::Transaction& transaction) {
+    transaction.appendResponseBody(reinterpret_cast<const unsigned char*>(piece.data()),
+                                   piece.size());
+  });
+}
+
+std::optional<HttpRefusal> ModSecurityGuard::OnResponseEnd() {
+  std::optional<HttpRefusal> no =
+      Judge([](modsecurity::Transaction& transaction) { transaction.processResponseBody(); });
   if (!no.has_value()) Close();
   return no;
 }
@@ -186,7 +237,8 @@ std::optional<HttpRefusal> ModSecurityGuard::OnExcess(absl::string_view reason) 
   rules_->Tell(absl::StrCat("[client ", client_.address, "] ", reason,
                             detects ? "; it is passed on unjudged" : "; it is refused"));
   std::optional<HttpRefusal> refusal;
-  if (!detects) refusal = {400, std::string(reason)};
+  if (!detects) refusal = {in_response_ ? 502 : 400, std::string(reason)};
+  denied_ = !detects;
   if (!detects) transaction_->updateStatusCode(refusal->status);
   Close();
   return refusal;
@@ -202,6 +254,7 @@ std::optional<HttpRefusal> ModSecurityGuard::OnIntervention() {
     const int status = intervention.status;
     refusal = {status >= 400 && status < 600 ? status : 403,
                absl::StrCat("denied by the rules: ", EscapeForLog(log, 200))};
+    denied_ = true;
     transaction_->updateStatusCode(refusal->status);
     Close();
   }
@@ -211,7 +264,7 @@ std::optional<HttpRefusal> ModSecurityGuard::OnIntervention() {
 
 bool ModSecurityGuard::IsToBeAudited() const {
   const auto& matches = transaction_->m_rulesMessages;
-  return transaction_->m_httpCodeReturned >= 400 ||
+  return denied_ ||
          std::any_of(matches.begin(), matches.end(),
                      [](const modsecurity::RuleMessage& match) { return !match.m_noAuditLog; });
 }

@@ -3,6 +3,7 @@
 #ifndef TRESTLE_INTEGRATIONS_MODSECURITY_MODSECURITY_GUARD_H_
 #define TRESTLE_INTEGRATIONS_MODSECURITY_MODSECURITY_GUARD_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -33,6 +34,9 @@ class ModSecurityListener {
   virtual void OnAudited(absl::string_view /*json*/) {}
 };
 
+/// What a guard judges: rules of phases 1 and 2, or also those of phases 3 and 4.
+enum class JudgedParts : uint8_t { kRequest, kRequestAndResponse };
+
 /// Loaded rules, which threads may share. Loading the Core Rule Set takes a fraction of a second.
 /// Inspecting a small request takes about one millisecond: judge on the threads of a task
 /// runner, as `NewGuardJudge` of integrations/http does.
@@ -51,8 +55,13 @@ class ModSecurityRules {
   /// Creates the guard of a request, which keeps the rules alive. A denied request is rejected
   /// with the rules' status, or with 403 if that is not 4xx or 5xx (redirects are not supported). A
   /// request that exceeds `limits` is rejected with 400. If the rules only detect, it is reported
-  /// and passed on without further inspection.
-  virtual std::unique_ptr<HttpGuard> NewGuard(const ConnectionReport& connection) const = 0;
+  /// and passed on without further inspection. A response over `limits` is rejected with 502.
+  virtual std::unique_ptr<HttpGuard> NewGuard(
+      const ConnectionReport& connection, JudgedParts parts = JudgedParts::kRequest) const = 0;
+
+  /// Returns whether the rules read bodies of responses of this Content-Type: SecResponseBodyAccess
+  /// and SecResponseBodyMimeType.
+  virtual bool ReadsResponseBody(absl::string_view content_type) const = 0;
 
   /// Returns the number of loaded rules.
   virtual int size() const = 0;

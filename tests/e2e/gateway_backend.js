@@ -31,6 +31,11 @@ function serve(name) {
       response.addTrailers({'x-sum': 'abc'});
       return response.end();
     }
+    if (path === '/leak') {
+      response.writeHead(200, {'content-type': 'text/html'});
+      return response.end('<p>You have an error in your SQL syntax; check the manual that corresponds ' +
+                          'to your MySQL server version for the right syntax to use</p>');
+    }
     if (path === '/echo') {
       response.writeHead(200);
       return request.pipe(response);

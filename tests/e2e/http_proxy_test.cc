@@ -302,6 +302,19 @@ TEST_F(HttpProxyTest, TheFirewallDeniesAttacksInBothVersions) {
   EXPECT_THAT(proxy->log(), HasSubstr("waf: [client 127.0.0.1] ModSecurity: Access denied"));
 }
 
+TEST_F(HttpProxyTest, TheFirewallReplacesResponsesThatLeak) {
+  const auto proxy = Start({"--waf", "--waf_response_bytes=65536"});
+  for (const char* version : kVersions) {
+    for (const std::string prefix : {"", "/api", "/h2c"}) {
+      EXPECT_EQ(Get(*proxy, version, prefix + "/leak"), "403 Forbidden\n");
+      EXPECT_EQ(Get(*proxy, version, prefix + "/bytes/300000").size(), 300'000u);
+    }
+  }
+  EXPECT_TRUE(proxy->WaitForLog("\"reason\":\"response_denied\"")) << proxy->log();
+  const auto requests_only = Start({"--waf"});
+  EXPECT_THAT(Get(*requests_only, "--http2", "/leak"), HasSubstr("SQL syntax"));
+}
+
 TEST_F(HttpProxyTest, FlagsThatDoNotFitAreNamed) {
   const std::pair<std::vector<std::string>, const char*> cases[] = {
       {{}, "give one of --routes and --routes_file"},

@@ -339,7 +339,7 @@ class SlowJudge final : public RequestJudge {
  public:
   size_t body_bytes() const override { return 10; }
   absl::StatusOr<std::unique_ptr<JudgeCall>> Judge(JudgedRequest request,
-                                                   Verdict verdict) override {
+                                                   JudgeVerdict verdict) override {
     struct Asked final : JudgeCall {
       explicit Asked(SlowJudge& judge) : judge(judge) {}
       ~Asked() override { judge.verdict = nullptr; }
@@ -351,7 +351,7 @@ class SlowJudge final : public RequestJudge {
   }
 
   std::vector<JudgedRequest> asked;
-  Verdict verdict;  // Of the last request; empty once it was given up.
+  JudgeVerdict verdict;  // Of the last request; empty once it was given up.
 };
 
 TEST_F(HttpGatewayTest, AJudgeSeesTheWholeRequestFirst) {

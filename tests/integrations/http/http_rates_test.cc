@@ -66,7 +66,7 @@ TEST_F(HttpRatesTest, ABodyThatTricklesIs408) {
 TEST_F(HttpRatesTest, ABodyThatTricklesIntoAJudgeIs408) {
   struct Never final : public RequestJudge {
     size_t body_bytes() const override { return 1 << 20; }
-    absl::StatusOr<std::unique_ptr<JudgeCall>> Judge(JudgedRequest, Verdict) override {
+    absl::StatusOr<std::unique_ptr<JudgeCall>> Judge(JudgedRequest, JudgeVerdict) override {
       return absl::InternalError("the body isn't complete");
     }
   } judge;

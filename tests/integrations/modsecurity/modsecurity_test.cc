@@ -389,6 +389,37 @@ TEST_F(ModSecurityTest, NewRequestsUseTheCurrentRules) {
   EXPECT_EQ(new_one.passed(), kGet);
 }
 
+TEST_F(ModSecurityTest, RulesOfPhases3And4JudgeResponses) {
+  const auto rules = *ModSecurityRules::Load(
+      "SecRuleEngine On\nSecResponseBodyAccess On\nSecResponseBodyMimeType text/html\n"
+      "SecRule RESPONSE_HEADERS:X-Powered-By \"@contains PHP\" \"id:1,phase:3,deny,status:502\"\n"
+      "SecRule RESPONSE_STATUS \"@eq 500\" \"id:2,phase:3,deny,status:503\"\n"
+      "SecRule RESPONSE_BODY \"@contains You have an error in your SQL syntax\" "
+      "\"id:3,phase:4,deny,log\"\n",
+      &matches);
+  EXPECT_TRUE(rules->ReadsResponseBody("Text/HTML; charset=utf-8"));
+  EXPECT_FALSE(rules->ReadsResponseBody("image/png"));
+  EXPECT_FALSE(rules->ReadsResponseBody(""));
+  const auto judge = [&](int status, std::vector<HttpField> fields, absl::string_view body) {
+    const std::unique_ptr<HttpGuard> guard =
+        rules->NewGuard(ConnectionReport(), JudgedParts::kRequestAndResponse);
+    HttpRefusal refusal;
+    const auto request = ReadRequestHead(kGet, Http1Limits(), refusal);
+    EXPECT_FALSE(guard->OnHead(*request).has_value() || guard->OnEnd().has_value());
+    EXPECT_TRUE(guard->wants_response());
+    std::optional<HttpRefusal> no = guard->OnResponseHead({status, std::move(fields)});
+    if (!no.has_value()) no = guard->OnResponseBody(body);
+    if (!no.has_value()) no = guard->OnResponseEnd();
+    return no.has_value() ? absl::StrCat(no->status) : "";
+  };
+  const std::vector<HttpField> html = {{"content-type", "text/html"}};
+  EXPECT_EQ(judge(200, html, "all is well"), "");
+  EXPECT_EQ(judge(200, {{"x-powered-by", "PHP/8"}}, ""), "502");
+  EXPECT_EQ(judge(500, html, ""), "503");
+  EXPECT_EQ(judge(200, html, "<p>You have an error in your SQL syntax"), "403");
+  EXPECT_THAT(matches.messages.back(), HasSubstr("(phase 4)"));
+}
+
 TEST_F(ModSecurityTest, LimitsOfInspectionMustBePositive) {
   EXPECT_FALSE(ModSecurityRules::Load("", nullptr, {absl::ZeroDuration()}).ok());
   EXPECT_FALSE(ModSecurityRules::Load("", nullptr, {absl::Seconds(1), 0}).ok());
