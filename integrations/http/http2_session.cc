@@ -246,6 +246,9 @@ void Http2Session::LoseStreams(const absl::Status& why) {
 
 void Http2Session::OnFrame(const nghttp2_frame& frame) {
   if (frame.hd.type == NGHTTP2_GOAWAY) return OnGoaway();
+  if (frame.hd.type == NGHTTP2_SETTINGS && (frame.hd.flags & NGHTTP2_FLAG_ACK) == 0) {
+    return OnSettings();
+  }
   if (frame.hd.type == NGHTTP2_PING && (frame.hd.flags & NGHTTP2_FLAG_ACK) != 0) return OnPingAck();
   if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return;
   if (frame.hd.type == NGHTTP2_HEADERS) in_head_ = false;
@@ -285,7 +288,7 @@ ssize_t Http2Session::ReadBody(Http2Stream& stream, uint8_t* out, size_t room, u
   HttpExchange& exchange = *stream.exchange;
   BodyPipe& pipe = Outgoing(exchange);
   const size_t size = std::min(room, pipe.size());
-  if (size == 0 && !pipe.ended()) {
+  if (stream.held || (size == 0 && !pipe.ended())) {
     stream.deferred = true;
     return NGHTTP2_ERR_DEFERRED;
   }

@@ -49,6 +49,7 @@ struct Http2Stream {
   bool received_end = false;
   bool sent_end = false;
   bool deferred = false;  ///< nghttp2 waits for more of the body to send.
+  bool held = false;      ///< The body to send waits until the peer accepts a change of protocol.
   size_t dropped = 0;     ///< Bytes of a body that are dropped.
 };
 
@@ -73,6 +74,7 @@ class Http2Session {
   virtual void OnSentEnd(Http2Stream& stream) = 0;
   virtual void OnClosed(Http2Stream& stream, uint32_t error_code) = 0;
   virtual void OnGoaway() {}
+  virtual void OnSettings() {}
   virtual void OnPingAck() {}
 
   void ReceiveBytes(absl::string_view bytes);

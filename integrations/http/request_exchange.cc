@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/algorithm/container.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "integrations/http/front_connection.h"
@@ -209,14 +208,6 @@ void RequestExchange::MakeBackRequest(HttpRequest request) {
   if (from_http2_tunnel_) AddTunnelFields();
 }
 
-// An extended CONNECT becomes an Upgrade of HTTP/1.1 (RFC 8441 5, RFC 6455 4.1).
-void RequestExchange::AddTunnelFields() {
-  request_.method = "GET";
-  std::string key;
-  for (int i = 0; i < 16; ++i) key.push_back(static_cast<char>(core_.random() & 0xff));
-  request_.fields.Set("sec-websocket-key", absl::Base64Escape(key));
-}
-
 void RequestExchange::Forward() {
   state_ = State::kConnecting;
   Progress();
@@ -236,7 +227,7 @@ void RequestExchange::Connect() {
   target.scheme = route_->scheme;
   target.server_name = route_->backend_name;
   target.verify_name = route_->verify_name;
-  target.http1_only = !request_.protocol.empty();
+  target.http1_only = !request_.protocol.empty() && !tunnel_needs_http2_;
   target.tls = core_.options.back_tls;
   report_.backend = target.endpoint;
   ++report_.tries;
@@ -251,7 +242,7 @@ void RequestExchange::Connect() {
 // Requests that change the protocol offer a backend other ones by ALPN, so that it may refuse only
 // these.
 BackendChooser::Shown RequestExchange::ShownToBackend() const {
-  return request_.protocol.empty() ? "" : "http/1.1 only";
+  return request_.protocol.empty() || tunnel_needs_http2_ ? "" : "http/1.1 only";
 }
 
 void RequestExchange::OnConnection(BackendConnection& connection) {
@@ -262,9 +253,6 @@ void RequestExchange::OnConnection(BackendConnection& connection) {
   report_.backend_reused = connection.reused();
   state_ = State::kWaiting;
   Progress();
-  if (!request_.protocol.empty() && connection.version() == HttpVersion::kHttp2) {
-    return Answer(502, HttpReason::kBadResponse, "an h2c backend can't change the protocol");
-  }
   back_ = &connection.Start(*this, request_);
   Arm();
   if (!request_.expects_continue || continued_) return;
@@ -282,6 +270,11 @@ void RequestExchange::OnNoConnection(const absl::Status& why) {
   if (error.has_value() && error->code == ErrorCode::kOverLimit) {
     core_.chooser.Abandoned(tried, ShownToBackend());
     return Answer(503, HttpReason::kPoolFull, DetailOf(why));
+  }
+  if (NeedsHttp2(why)) {
+    core_.chooser.Abandoned(tried, ShownToBackend());
+    tunnel_needs_http2_ = true;
+    return Connect();
   }
   const bool dialing = !error.has_value() || error->phase == Phase::kDial;
   if (BlamesBackend(why)) {
@@ -343,6 +336,7 @@ void RequestExchange::OnResponse(HttpResponse response) {
     return Answer(502, HttpReason::kBadResponse, "the backend did not change the protocol");
   }
   if (from_http2_tunnel_) response.fields.Remove("sec-websocket-accept");
+  if (tunnel_ && !from_http2_tunnel_) ProveHandshake(response);
   if (!HoldForJudge(response)) PassResponse(std::move(response));
 }
 

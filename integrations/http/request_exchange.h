@@ -65,7 +65,6 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   void Note(const HttpRequest& request);
   std::optional<HttpRefusal> Check(const HttpRequest& request) const;
   void MakeBackRequest(HttpRequest request);
-  void AddTunnelFields();
   void BeginJudging(const HttpRequest& request);
   void KeepForJudge();
   void AskJudge();
@@ -100,6 +99,11 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   void EndFetch();
   void LeaveFetch();
 
+  // request_tunnel.cc
+  void AddTunnelFields();
+  void ProveHandshake(HttpResponse& response) const;
+  bool NeedsHttp2(const absl::Status& why) const;
+
   // request_response_judge.cc
   bool HoldForJudge(HttpResponse& response);
   void KeepHeld();
@@ -125,6 +129,7 @@ class RequestExchange final : public Buried, public HttpExchange, public Backend
   std::optional<std::string> back_target_;  // If it differs from the client's.
   HttpRequest request_;                     // As the backend gets it.
   bool from_http2_tunnel_ = false;
+  bool tunnel_needs_http2_ = false;  // The backend refused HTTP/1.1 alone.
   bool to_head_ = false;
   bool tunnel_ = false;
   bool own_page_ = false;                  // The response is this gateway's.
