@@ -2,11 +2,14 @@
 #ifndef TRESTLE_TESTS_INTEGRATIONS_HTTP_WIRE_GATEWAY_H_
 #define TRESTLE_TESTS_INTEGRATIONS_HTTP_WIRE_GATEWAY_H_
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "integrations/http/http_gateway.h"
 #include "tests/integrations/http/strict_http.h"
@@ -19,8 +22,9 @@ namespace trestle {
 /// Serves app.test. Nothing is added to requests but x-request-id, which `at_backend` leaves out.
 class WireGateway final : private HttpObserver {
  public:
-  /// `answers`: the backend answers each complete request with 204.
-  explicit WireGateway(HttpGatewayOptions options = {}, bool answers = false)
+  /// `answers`: the backend answers each complete request with 204. `http2`: the client speaks
+  /// HTTP/2.
+  explicit WireGateway(HttpGatewayOptions options = {}, bool answers = false, bool http2 = false)
       : dialer_(loop), answers_(answers) {
     options.routes = *GatewayRoutes::Create(*ParseGatewayRoutes("app.test=http://192.0.2.10:80"));
     options.forwarding.x_forwarded = options.forwarding.forwarded = false;
@@ -31,7 +35,14 @@ class WireGateway final : private HttpObserver {
     });
     gateway = *HttpGateway::Create(loop, dialer_, std::move(options), this);
     auto [client_end, server_end] = testing::NewMemoryPair(loop);
-    gateway->Serve(std::move(server_end));
+    Accepted accepted(std::move(server_end));
+    if (http2) {
+      TlsInfo tls;
+      tls.alpn = "h2";
+      tls.server_name = "app.test";
+      accepted.tls = std::make_shared<const TlsInfo>(std::move(tls));
+    }
+    gateway->Serve(std::move(accepted));
     client = std::make_unique<StreamPeer>(loop, std::move(client_end));
     loop.RunReady();
   }
@@ -72,6 +83,29 @@ class WireGateway final : private HttpObserver {
       complete += static_cast<int>(readers_[i].complete());
     }
     return complete;
+  }
+
+  /// Returns the targets of all requests that the backend counts, complete or not, sorted.
+  std::vector<std::string> targets_at_backend() const {
+    std::vector<std::string> targets;
+    for (const StrictReader& reader : readers_) {
+      for (const StrictMessage& message : reader.messages()) {
+        const std::vector<std::string> words = absl::StrSplit(message.first_line, ' ');
+        targets.push_back(words[1]);
+      }
+    }
+    std::sort(targets.begin(), targets.end());
+    return targets;
+  }
+
+  /// Returns those of the requests that the gateway counts as sent to the backend, sorted.
+  std::vector<std::string> targets_of_reports() const {
+    std::vector<std::string> targets;
+    for (const HttpRequestReport& report : reports) {
+      if (report.backend_reached) targets.push_back(report.target);
+    }
+    std::sort(targets.begin(), targets.end());
+    return targets;
   }
 
   /// Returns the lines and bodies of the requests that `requests` counted, without chunks.
