@@ -56,8 +56,8 @@ class ModSecurityRules {
   /// with the rules' status, or with 403 if that is not 4xx or 5xx (redirects are not supported). A
   /// request that exceeds `limits` is rejected with 400. If the rules only detect, it is reported
   /// and passed on without further inspection. A response over `limits` is rejected with 502.
-  virtual std::unique_ptr<HttpGuard> NewGuard(
-      const ConnectionReport& connection, JudgedParts parts = JudgedParts::kRequest) const = 0;
+  virtual std::unique_ptr<HttpGuard> NewGuard(const ConnectionReport& connection,
+                                              JudgedParts parts = JudgedParts::kRequest) const = 0;
 
   /// Returns whether the rules read bodies of responses of this Content-Type: SecResponseBodyAccess
   /// and SecResponseBodyMimeType.
