@@ -104,6 +104,7 @@ struct ResolvedBackends::State {
   absl::flat_hash_map<std::string, std::shared_ptr<Group>> groups;
   absl::AnyInvocable<void()> when_answered;
   Timer call;
+  bool telling = false;  // A name's observer is being called.
 };
 
 // One name: a look-up at a time, and the timer of the next one.
@@ -281,7 +282,9 @@ class ResolvedBackends::Name {
     }
     if (owner_.observer_ != nullptr && (differs || before != status_.condition)) {
       const NameStatus now = status();
+      owner_.state_->telling = true;
       owner_.observer_->OnNameChanged({now, before, added, removed});
+      owner_.state_->telling = false;
     }
     owner_.CheckAnswered();
   }
@@ -328,7 +331,7 @@ absl::Status ResolvedBackends::Follow(Backends& backends) {
     backends.group = known->second->group.lock();
     if (backends.group != nullptr) return absl::OkStatus();
   }
-  absl::erase_if(groups, [](const auto& entry) { return entry.second->group.expired(); });
+  ForgetUnused(backends.names);
   size_t names = state_->names.size();
   for (const NamedTarget& target : backends.names) {
     names += state_->names.count(target.ToString()) == 0 ? 1 : 0;
@@ -357,6 +360,17 @@ ResolvedBackends::Name& ResolvedBackends::NameFor(const NamedTarget& target) {
   std::unique_ptr<Name>& name = state_->names[target.ToString()];
   if (name == nullptr) name = std::make_unique<Name>(*this, target);
   return *name;
+}
+
+// Names that were dropped don't count. In an observer's call, the name that calls it may be one.
+void ResolvedBackends::ForgetUnused(const std::vector<NamedTarget>& wanted) {
+  absl::erase_if(state_->groups, [](const auto& entry) { return entry.second->group.expired(); });
+  if (state_->telling) return;
+  for (auto it = state_->names.begin(); it != state_->names.end();) {
+    const auto is_it = [&](const NamedTarget& target) { return target.ToString() == it->first; };
+    const bool stays = it->second->is_used() || absl::c_any_of(wanted, is_it);
+    it = stays ? std::next(it) : state_->names.erase(it);
+  }
 }
 
 void ResolvedBackends::Forget(const NamedTarget& target) {

@@ -329,6 +329,18 @@ TEST_F(ResolvedBackendsTest, NamesAreBounded) {
   EXPECT_EQ(third.group, nullptr);
 }
 
+TEST_F(ResolvedBackendsTest, DroppedNamesDoNotCount) {
+  ResolvedBackendsOptions options;
+  options.max_names = 2;
+  Start(std::move(options));
+  for (int reload = 0; reload < 3; ++reload) {
+    const Backends two =
+        Follow({absl::StrCat("a", reload, ".test:1"), absl::StrCat("b", reload, ".test:1")});
+    EXPECT_EQ(names->names().size(), 2u);
+    loop.RunFor(absl::Seconds(1));
+  }
+}
+
 TEST_F(ResolvedBackendsTest, TheHostLearnsWhenAllNamesWereAnswered) {
   resolver.Answer("a.test:1", {"192.0.2.1:1"}, absl::Seconds(60), absl::Seconds(1));
   resolver.Fail("b.test:1", absl::UnavailableError("no"), absl::Seconds(3));

@@ -132,6 +132,7 @@ class ResolvedBackends {
 
   Name& NameFor(const NamedTarget& target);
   void Forget(const NamedTarget& target);
+  void ForgetUnused(const std::vector<NamedTarget>& wanted);
   void CheckAnswered();
 
   Scheduler& scheduler_;
