@@ -89,26 +89,6 @@ absl::Status ParseTarget(absl::string_view text, GatewayRoute& route) {
   return absl::OkStatus();
 }
 
-bool ParseBalance(absl::string_view text, Backends& backends) {
-  constexpr std::pair<absl::string_view, Balance> kNames[] = {
-      {"round_robin", Balance::kRoundRobin},
-      {"least_connections", Balance::kLeastConnections},
-      {"client_address", Balance::kClientAddress}};
-  for (const auto& [name, balance] : kNames) {
-    if (text != name) continue;
-    backends.balance = balance;
-    return true;
-  }
-  return false;
-}
-
-bool ParseTries(absl::string_view text, Backends& backends) {
-  uint32_t tries = 0;
-  if (!absl::SimpleAtoi(text, &tries) || tries < 1 || tries > 255) return false;
-  backends.max_tries = static_cast<uint8_t>(tries);
-  return true;
-}
-
 bool ParseWeight(absl::string_view text, GatewayRoute& route) {
   uint32_t weight = 0;
   if (!absl::SimpleAtoi(text, &weight) || weight > kMaxWeight) return false;

@@ -23,17 +23,11 @@ absl::Status ApplyOption(absl::string_view option, Backends& backends, Route& ro
     }
     route.alpn = std::string(value);
   } else if (absl::ConsumePrefix(&value, "tries=")) {
-    uint32_t tries = 0;
-    if (!absl::SimpleAtoi(value, &tries) || tries < 1 || tries > 255) {
+    if (!ParseTries(value, backends)) {
       return ConfigurationError("tries= takes a number from 1 to 255");
     }
-    backends.max_tries = static_cast<uint8_t>(tries);
-  } else if (option == "balance=round_robin") {
-    backends.balance = Balance::kRoundRobin;
-  } else if (option == "balance=least_connections") {
-    backends.balance = Balance::kLeastConnections;
-  } else if (option == "balance=client_address") {
-    backends.balance = Balance::kClientAddress;
+  } else if (absl::ConsumePrefix(&value, "balance=") && ParseBalance(value, backends)) {
+    return absl::OkStatus();
   } else {
     return ConfigurationError(absl::StrCat("unknown option \"", EscapeForLog(option),
                                            "\"; there are alpn=, tries= and balance=round_robin, "
@@ -86,6 +80,26 @@ absl::StatusOr<Backends> ParseBackends(absl::string_view text) {
     backends.endpoints.push_back(*endpoint);
   }
   return backends;
+}
+
+bool ParseBalance(absl::string_view text, Backends& backends) {
+  constexpr std::pair<absl::string_view, Balance> kNames[] = {
+      {"round_robin", Balance::kRoundRobin},
+      {"least_connections", Balance::kLeastConnections},
+      {"client_address", Balance::kClientAddress}};
+  for (const auto& [name, balance] : kNames) {
+    if (text != name) continue;
+    backends.balance = balance;
+    return true;
+  }
+  return false;
+}
+
+bool ParseTries(absl::string_view text, Backends& backends) {
+  uint32_t tries = 0;
+  if (!absl::SimpleAtoi(text, &tries) || tries < 1 || tries > 255) return false;
+  backends.max_tries = static_cast<uint8_t>(tries);
+  return true;
 }
 
 absl::StatusOr<std::vector<Route>> ParseRouteList(absl::string_view text) {

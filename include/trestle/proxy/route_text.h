@@ -17,6 +17,11 @@ namespace trestle {
 /// ErrorCode::kConfiguration, quoting the invalid address.
 absl::StatusOr<Backends> ParseBackends(absl::string_view text);
 
+/// Reads the value of the option balance=, and of tries= (1 to 255), into `backends`. Return false,
+/// and change nothing, for another value.
+bool ParseBalance(absl::string_view text, Backends& backends);
+bool ParseTries(absl::string_view text, Backends& backends);
+
 /// Reads "NAME=BACKENDS,NAME=BACKENDS,…", where BACKENDS is as for `ParseBackends`. The name
 /// "default", in any case, is the default route, here and in files. Fails with
 /// ErrorCode::kConfiguration, quoting the invalid item.
