@@ -96,6 +96,7 @@ trestle_library(router
     include/trestle/proxy/accepted.h
     include/trestle/proxy/backend_chooser.h
     include/trestle/proxy/backend_group.h
+    include/trestle/proxy/backend_state.h
     include/trestle/proxy/backends.h
     include/trestle/proxy/connection_handler.h
     include/trestle/proxy/connection_limiter.h
@@ -111,6 +112,7 @@ trestle_library(router
     lib/proxy/back_connector.cc
     lib/proxy/backend_chooser.cc
     lib/proxy/backend_preamble.cc
+    lib/proxy/backend_state.cc
     lib/proxy/backends.cc
     lib/proxy/connection.cc
     lib/proxy/connection_limiter.cc
@@ -277,6 +279,7 @@ trestle_library(watch
     lib/watch/expiry_alarms.cc
     lib/watch/health_check.cc
     lib/watch/health_checker.cc
+    lib/watch/http2_ask.cc
     lib/watch/leg_probe.cc
     lib/watch/probe_findings.cc
     lib/watch/probe_queue.cc

@@ -88,7 +88,8 @@ int main(int argc, char** argv) {
   asio::io_context io(1);
   AsioScheduler scheduler(io.get_executor());
   AsioDialer dialer(scheduler);
-  const std::unique_ptr<HostedBlocks> blocks = OrExit(HostedBlocks::FromFlags(scheduler, dialer));
+  const std::unique_ptr<HostedBlocks> blocks =
+      OrExit(HostedBlocks::FromFlags(scheduler, dialer, nullptr));
   Listener listener(io, scheduler, OrExit(EndpointFromFlag("listen", absl::GetFlag(FLAGS_listen))),
                     *blocks);
   AsioSide own_part(io, *blocks, [&] {

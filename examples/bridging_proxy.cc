@@ -12,18 +12,15 @@
 #include "examples/support/admin.h"
 #include "examples/support/back_tls.h"
 #include "examples/support/backend_checks.h"
-#include "examples/support/backend_names.h"
 #include "examples/support/capture.h"
 #include "examples/support/check_flag.h"
 #include "examples/support/config_check.h"
-#include "examples/support/connection_flags.h"
 #include "examples/support/front_options.h"
 #include "examples/support/front_tls.h"
 #include "examples/support/program.h"
-#include "examples/support/proxy_flags.h"
+#include "examples/support/proxy_base.h"
 #include "examples/support/proxy_host.h"
 #include "examples/support/tls_legs.h"
-#include "trestle/linux/epoll_loop.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_bridge.h"
 
@@ -71,43 +68,35 @@ int main(int argc, char** argv) {
   using namespace trestle;
   using namespace trestle::examples;
   ParseCommandLine(argc, argv, kUsage);
-  const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
-  const std::unique_ptr<EpollLoop> loop = OrExit(EpollLoop::Create());
-  ProxyHost host(host_options, *loop);
-  const std::unique_ptr<BackendNames> names =
-      OrExit(BackendNames::FromFlags(*loop, host_options.check_only));
-  names->Refuse([&host](const Endpoint& address) { return host.IsItself(address); });
-  const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
-  const std::unique_ptr<BackendChecks> checks =
-      OrExit(BackendChecks::FromFlags(*loop, *names, connection_options.proxy_protocol_to_backend));
+  ProxyBase base;
+  ProxyHost& host = base.host;
   const std::string backend_name = absl::GetFlag(FLAGS_backend_name);
   const std::string verify_name = absl::GetFlag(FLAGS_backend_verify_name);
   const bool by_client = absl::GetFlag(FLAGS_copy_server_name);
   const CheckedLeg leg = {ProxyMode::kBridge, backend_name, verify_name,
                           by_client && backend_name.empty()};
-  const Backends backend = OrExit(checks->Parse("backend", absl::GetFlag(FLAGS_backend), leg));
+  const Backends backend = OrExit(base.checks->Parse("backend", absl::GetFlag(FLAGS_backend), leg));
   const std::vector<BackRoute> routes = {{"", backend, ""}};
   if (!by_client) OrExit(CheckBackNames(routes, backend_name));
 
-  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(*names));
+  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(*base.names));
   const std::unique_ptr<BackTls> back = OrExit(BackTls::FromFlags());
-  checks->UseBridgeTls([&back] { return back->config(); });
+  base.checks->UseBridgeTls([&back] { return back->config(); });
 
   const auto watched = [&]() -> absl::StatusOr<Watched> {
     Watched watched;
     WatchFront(*front, watched);
-    const absl::Status added =
-        WatchBridges(routes, *checks, connection_options.proxy_protocol_to_backend,
-                     {backend_name, verify_name, by_client}, *back, watched);
+    const absl::Status added = WatchBridges(routes, base.connection.proxy_protocol_to_backend,
+                                            {backend_name, verify_name, by_client}, *back, watched);
     if (!added.ok()) return added;
     return watched;
   };
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *names, *checks));
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *base.names, *base.checks));
 
   const std::unique_ptr<Capture> capture = OrExit(CaptureFromFlags());
   host.SetWatcher(admin.get());
   ServeTls(host, *front, back.get(), 1);
-  names->WaitForAnswers();
+  base.names->WaitForAnswers();
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(backend, listener); };
@@ -117,10 +106,10 @@ int main(int argc, char** argv) {
     options.back_tls = back->config();
     options.backend = backend;
     AddCapture(capture.get(), scheduler, options.new_inspector);
-    options.connection = connection_options;
+    options.connection = base.connection;
     options.dangerous_unread_http2 = UnreadHttp2Allowed();
     return Alone(TlsBridge::Create(scheduler, dialer, std::move(options), observer));
   }));
   if (!CheckOnly()) return EXIT_SUCCESS;
-  return ReportCheck(host_options.ListenText(), OrExit(watched()), *names);
+  return ReportCheck(base.host_options.ListenText(), OrExit(watched()), *base.names);
 }

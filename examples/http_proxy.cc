@@ -17,16 +17,14 @@
 #include "examples/support/admin.h"
 #include "examples/support/back_tls.h"
 #include "examples/support/backend_checks.h"
-#include "examples/support/backend_names.h"
 #include "examples/support/capture.h"
 #include "examples/support/check_flag.h"
 #include "examples/support/config_check.h"
-#include "examples/support/connection_flags.h"
 #include "examples/support/front_options.h"
 #include "examples/support/front_tls.h"
 #include "examples/support/gateway_flags.h"
 #include "examples/support/program.h"
-#include "examples/support/proxy_flags.h"
+#include "examples/support/proxy_base.h"
 #include "examples/support/proxy_host.h"
 #include "examples/support/redirect_part.h"
 #include "examples/support/request_log.h"
@@ -38,7 +36,6 @@
 #include "integrations/modsecurity/modsecurity_guard.h"
 #include "integrations/prometheus/gateway_metrics.h"
 #include "trestle/io/scheduler.h"
-#include "trestle/linux/epoll_loop.h"
 #include "trestle/linux/thread_pool.h"
 #include "trestle/proxy/connection_handler.h"
 #include "trestle/proxy/tls_terminator.h"
@@ -169,9 +166,7 @@ absl::StatusOr<std::shared_ptr<const GatewayRoutes>> LoadRoutes(
 }
 
 // Shows the backends of `routes`, and watches those with TLS like those of a bridge.
-absl::Status WatchRoutes(const GatewayRoutes& routes,
-                         const trestle::examples::BackendChecks& checks,
-                         const trestle::examples::BackTls* back,
+absl::Status WatchRoutes(const GatewayRoutes& routes, const trestle::examples::BackTls* back,
                          trestle::examples::Watched& watched) {
   using namespace trestle::examples;
   std::vector<BackRoute> bridges;
@@ -181,11 +176,11 @@ absl::Status WatchRoutes(const GatewayRoutes& routes,
       bridges.push_back({route->host, route->backends, route->backend_name, route->verify_name});
     } else {
       watched.routes.push_back(
-          LegsTo(checks, route->host, trestle::ProxyMode::kOffload, route->backends, ""));
+          LegsTo(route->host, trestle::ProxyMode::kOffload, route->backends, ""));
     }
   }
   if (back == nullptr) return absl::OkStatus();
-  return WatchBridges(bridges, checks, trestle::ProxyProtocolOut::kNone, {}, *back, watched);
+  return WatchBridges(bridges, trestle::ProxyProtocolOut::kNone, {}, *back, watched);
 }
 
 bool LeadsToAny(const GatewayRoutes& routes, const trestle::Endpoint& listener) {
@@ -206,25 +201,19 @@ int main(int argc, char** argv) {
   using namespace trestle;
   using namespace trestle::examples;
   ParseCommandLine(argc, argv, kUsage);
-  const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
-  const std::unique_ptr<EpollLoop> loop = OrExit(EpollLoop::Create());
-  ProxyHost host(host_options, *loop);
-  const std::unique_ptr<BackendNames> names =
-      OrExit(BackendNames::FromFlags(*loop, host_options.check_only));
-  names->Refuse([&host](const Endpoint& address) { return host.IsItself(address); });
-  const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
-  const std::unique_ptr<BackendChecks> checks =
-      OrExit(BackendChecks::FromFlags(*loop, *names, connection_options.proxy_protocol_to_backend));
-  const GatewayFlags flags = OrExit(GatewayFromFlags(host_options.threads));
+  ProxyBase base;
+  ProxyHost& host = base.host;
+  const GatewayFlags flags = OrExit(GatewayFromFlags(base.host_options.threads));
   if (UnreadHttp2Allowed()) {
     OrExit(FlagError("dangerous_unread_http2", "has no use here: all requests are read"));
   }
-  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(*names, {"h2", "http/1.1"}));
+  const std::unique_ptr<FrontTls> front =
+      OrExit(FrontTls::FromFlags(*base.names, {"h2", "http/1.1"}));
   const auto& clients = front->config()->options().client_authentication;
   const bool differs = clients != nullptr && clients->differs_by_name();
   const std::unique_ptr<BackTls> back = OrExit(OptionalBackTls());
-  checks->UseBridgeTls([&back] { return back->config(); });
-  auto routes = OrExit(LoadRoutes(back != nullptr, *checks));
+  base.checks->UseBridgeTls([&back] { return back->config(); });
+  auto routes = OrExit(LoadRoutes(back != nullptr, *base.checks));
   const auto back_config = [&]() -> std::shared_ptr<const ClientTlsConfig> {
     return back != nullptr ? back->config() : nullptr;
   };
@@ -232,12 +221,12 @@ int main(int argc, char** argv) {
   const auto watched = [&]() -> absl::StatusOr<Watched> {
     Watched watched;
     WatchFront(*front, watched);
-    if (absl::Status added = WatchRoutes(*routes, *checks, back.get(), watched); !added.ok()) {
+    if (absl::Status added = WatchRoutes(*routes, back.get(), watched); !added.ok()) {
       return added;
     }
     return watched;
   };
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *names, *checks));
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *base.names, *base.checks));
 
   const std::unique_ptr<Waf> waf = OrExit(Waf::FromFlags());
   AlsoReloaded rules;
@@ -255,8 +244,8 @@ int main(int argc, char** argv) {
   reload.files.insert(reload.files.end(), rules.files.begin(), rules.files.end());
   // New names have their addresses before the routes are used.
   reload.prepare = [&](absl::AnyInvocable<void()> go) {
-    loaded = LoadRoutes(back != nullptr, *checks);
-    names->WhenAnswered(std::move(go));
+    loaded = LoadRoutes(back != nullptr, *base.checks);
+    base.names->WhenAnswered(std::move(go));
   };
   reload.load = [&] {
     if (!loaded.ok()) return loaded.status();
@@ -271,10 +260,10 @@ int main(int argc, char** argv) {
 
   host.SetWatcher(admin.get());
   WorkerPartFactory redirect =
-      OrExit(RedirectPart::FactoryFromFlags(connection_options.limiter, requests));
+      OrExit(RedirectPart::FactoryFromFlags(base.connection.limiter, requests));
   if (redirect) host.SetWorkerPart(std::move(redirect));
   ServeTls(host, *front, back.get(), 0, std::move(reload));
-  names->WaitForAnswers();
+  base.names->WaitForAnswers();
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return LeadsToAny(*routes, listener); };
@@ -296,7 +285,7 @@ int main(int argc, char** argv) {
     gateways.Add(scheduler, *part->gateway);
     TlsTerminatorOptions terminator;
     terminator.front_tls = front->config();
-    terminator.connection = connection_options;
+    terminator.connection = base.connection;
     terminator.handler = part->gateway.get();
     if (capture != nullptr) {
       part->capture = NewCaptureHandler(*capture, scheduler, *part->gateway);
@@ -307,5 +296,5 @@ int main(int argc, char** argv) {
     return Alone(TlsTerminator::Create(scheduler, dialer, std::move(terminator), observer));
   }));
   if (!CheckOnly()) return EXIT_SUCCESS;
-  return ReportCheck(host_options.ListenText(), OrExit(watched()), *names);
+  return ReportCheck(base.host_options.ListenText(), OrExit(watched()), *base.names);
 }

@@ -15,6 +15,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "examples/support/backend_names.h"
 #include "examples/support/hosted_blocks.h"
 #include "examples/support/log.h"
 #include "examples/support/loop_in_uv.h"
@@ -138,7 +139,10 @@ int main(int argc, char** argv) {
   LoopInUv loop_in_uv(*loop);
   Check(loop_in_uv.Start(uv));
   TcpDialer dialer(*loop);
-  const std::unique_ptr<HostedBlocks> blocks = OrExit(HostedBlocks::FromFlags(*loop, dialer));
+  const std::unique_ptr<BackendNames> names = OrExit(BackendNames::FromFlags(*loop));
+  const std::unique_ptr<HostedBlocks> blocks =
+      OrExit(HostedBlocks::FromFlags(*loop, dialer, names.get()));
+  names->WaitForAnswers();
   const std::unique_ptr<TcpListener> listener = OrExit(TcpListener::Create(
       *loop, OrExit(EndpointFromFlag("listen", absl::GetFlag(FLAGS_listen))),
       [&](std::unique_ptr<Transport> client) { blocks->Serve(std::move(client)); }));

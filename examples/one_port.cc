@@ -30,10 +30,9 @@
 #include "examples/support/front_options.h"
 #include "examples/support/front_tls.h"
 #include "examples/support/program.h"
-#include "examples/support/proxy_flags.h"
+#include "examples/support/proxy_base.h"
 #include "examples/support/proxy_host.h"
 #include "examples/support/tls_legs.h"
-#include "trestle/linux/epoll_loop.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/proxy/route_text.h"
@@ -228,7 +227,7 @@ absl::StatusOr<Blocks> MakeBlocks(Scheduler& scheduler, Dialer& dialer,
   return set.FinishWithRouter();
 }
 
-absl::StatusOr<Watched> WatchedOf(const Settings& settings, const BackendChecks& checks) {
+absl::StatusOr<Watched> WatchedOf(const Settings& settings) {
   Watched watched;
   const ProxyProtocolOut proxy_header = settings.connection.proxy_protocol_to_backend;
   watched.ech = settings.ech_opener;
@@ -239,17 +238,16 @@ absl::StatusOr<Watched> WatchedOf(const Settings& settings, const BackendChecks&
     bridges.push_back({route.pattern, std::get<Backends>(route.target), route.pattern});
   }
   if (!bridges.empty()) {
-    const absl::Status added =
-        WatchBridges(bridges, checks, proxy_header, {}, *settings.back, watched);
+    const absl::Status added = WatchBridges(bridges, proxy_header, {}, *settings.back, watched);
     if (!added.ok()) return added;
   }
-  AddRoutes(settings.offload, checks, ProxyMode::kOffload, watched);
-  AddRoutes(settings.pass, checks, ProxyMode::kPassthrough, watched);
+  AddRoutes(settings.offload, ProxyMode::kOffload, watched);
+  AddRoutes(settings.pass, ProxyMode::kPassthrough, watched);
   const std::string ca = absl::GetFlag(FLAGS_probe_ca);
   if (settings.pass.empty() || ca.empty()) return watched;
   const absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = LoadProbeConfig(ca);
   if (!config.ok()) return config.status();
-  AddProbes(settings.pass, checks, *config, proxy_header, settings.ech_keys.get(), watched.targets);
+  AddProbes(settings.pass, *config, proxy_header, settings.ech_keys.get(), watched.targets);
   return watched;
 }
 
@@ -257,21 +255,14 @@ absl::StatusOr<Watched> WatchedOf(const Settings& settings, const BackendChecks&
 
 int main(int argc, char** argv) {
   ParseCommandLine(argc, argv, kUsage);
-  const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
-  const std::unique_ptr<EpollLoop> loop = OrExit(EpollLoop::Create());
-  ProxyHost host(host_options, *loop);
-  const std::unique_ptr<BackendNames> names =
-      OrExit(BackendNames::FromFlags(*loop, host_options.check_only));
-  names->Refuse([&host](const Endpoint& address) { return host.IsItself(address); });
-  const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
-  const std::unique_ptr<BackendChecks> checks =
-      OrExit(BackendChecks::FromFlags(*loop, *names, connection_options.proxy_protocol_to_backend));
-  Settings settings = SettingsFromFlags(*names, *checks, connection_options);
-  checks->UseBridgeTls([&settings] { return settings.back->config(); });
-  names->WaitForAnswers();
+  ProxyBase base;
+  ProxyHost& host = base.host;
+  Settings settings = SettingsFromFlags(*base.names, *base.checks, base.connection);
+  base.checks->UseBridgeTls([&settings] { return settings.back->config(); });
+  base.names->WaitForAnswers();
   OpenEch(settings);
-  const auto watched = [&] { return WatchedOf(settings, *checks); };
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *names, *checks));
+  const auto watched = [&] { return WatchedOf(settings); };
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *base.names, *base.checks));
   host.SetWatcher(admin.get());
   if (settings.front != nullptr) {
     ServeTls(host, *settings.front, settings.back.get(), settings.bridge.size(),
@@ -286,5 +277,5 @@ int main(int argc, char** argv) {
     return MakeBlocks(scheduler, dialer, observer, settings);
   }));
   if (!CheckOnly()) return EXIT_SUCCESS;
-  return ReportCheck(host_options.ListenText(), OrExit(watched()), *names);
+  return ReportCheck(base.host_options.ListenText(), OrExit(watched()), *base.names);
 }

@@ -17,14 +17,13 @@
 #include "absl/types/span.h"
 #include "examples/support/admin.h"
 #include "examples/support/backend_checks.h"
-#include "examples/support/backend_names.h"
 #include "examples/support/check_flag.h"
 #include "examples/support/config_check.h"
 #include "examples/support/connection_flags.h"
 #include "examples/support/ech_backends.h"
 #include "examples/support/ech_keys_file.h"
 #include "examples/support/program.h"
-#include "examples/support/proxy_flags.h"
+#include "examples/support/proxy_base.h"
 #include "examples/support/proxy_host.h"
 #include "examples/support/quic_part.h"
 #include "trestle/linux/epoll_loop.h"
@@ -116,15 +115,15 @@ absl::StatusOr<Routes> LoadRoutes(BackendChecks& checks) {
 }
 
 // Shows all routes, and probes their backends if --probe_ca is set.
-absl::StatusOr<Watched> WatchedOf(const std::vector<Route>& routes, const BackendChecks& checks,
-                                  ProxyProtocolOut proxy_header, const EchKeys* ech_keys) {
+absl::StatusOr<Watched> WatchedOf(const std::vector<Route>& routes, ProxyProtocolOut proxy_header,
+                                  const EchKeys* ech_keys) {
   Watched watched;
-  AddRoutes(routes, checks, ProxyMode::kPassthrough, watched);
+  AddRoutes(routes, ProxyMode::kPassthrough, watched);
   const std::string ca = absl::GetFlag(FLAGS_probe_ca);
   if (ca.empty()) return watched;
   const absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = LoadProbeConfig(ca);
   if (!config.ok()) return config.status();
-  AddProbes(routes, checks, *config, proxy_header, ech_keys, watched.targets);
+  AddProbes(routes, *config, proxy_header, ech_keys, watched.targets);
   return watched;
 }
 
@@ -194,26 +193,20 @@ std::vector<std::string> WatchedFiles() {
 
 int main(int argc, char** argv) {
   ParseCommandLine(argc, argv, kUsage);
-  const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
-  const std::unique_ptr<EpollLoop> loop = OrExit(EpollLoop::Create());
-  ProxyHost host(host_options, *loop);
-  const std::unique_ptr<BackendNames> names =
-      OrExit(BackendNames::FromFlags(*loop, host_options.check_only));
-  names->Refuse([&host](const Endpoint& address) { return host.IsItself(address); });
+  ProxyBase base;
+  ProxyHost& host = base.host;
   SniPassthroughRouterOptions options;
-  options.connection = OrExit(ConnectionOptionsFromFlags());
+  options.connection = base.connection;
   const ProxyProtocolOut proxy_header = options.connection.proxy_protocol_to_backend;
-  const std::unique_ptr<BackendChecks> checks =
-      OrExit(BackendChecks::FromFlags(*loop, *names, proxy_header));
-  OrExit(checks->UsePassCas(absl::GetFlag(FLAGS_probe_ca)));
-  absl::StatusOr<Routes> routes = OrExit(LoadRoutes(*checks));
+  OrExit(base.checks->UsePassCas(absl::GetFlag(FLAGS_probe_ca)));
+  absl::StatusOr<Routes> routes = OrExit(LoadRoutes(*base.checks));
   options.routes = routes->table;
   options.no_name = OrExit(UnroutedFromFlag("no_name", absl::GetFlag(FLAGS_no_name)));
   options.unknown_name =
       OrExit(UnroutedFromFlag("unknown_name", absl::GetFlag(FLAGS_unknown_name)));
   options.answer_plain_http = AnswerPlainHttp();
   const std::unique_ptr<EchKeysFile> ech = OrExit(EchKeysFile::FromFlag());
-  names->WaitForAnswers();
+  base.names->WaitForAnswers();
   std::shared_ptr<EchKeyOpener> opener;
   std::shared_ptr<UnconfirmedBackends> unconfirmed;
   if (ech != nullptr) {
@@ -226,14 +219,13 @@ int main(int argc, char** argv) {
   options.unconfirmed = unconfirmed;
   std::vector<Route> shown = ShownOf(std::move(routes->list));
   const auto watched = [&] {
-    auto watched =
-        WatchedOf(shown, *checks, proxy_header, ech != nullptr ? ech->keys().get() : nullptr);
+    auto watched = WatchedOf(shown, proxy_header, ech != nullptr ? ech->keys().get() : nullptr);
     if (!watched.ok()) return watched;
     watched->ech = opener;
     watched->unconfirmed = unconfirmed;
     return watched;
   };
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *names, *checks));
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *base.names, *base.checks));
 
   QuicPassthroughRouterOptions quic = OrExit(QuicPart::OptionsFromFlags());
   quic.routes = options.routes;
@@ -244,8 +236,8 @@ int main(int argc, char** argv) {
   if (const std::vector<std::string> files = WatchedFiles(); !files.empty()) {
     // New names have their addresses before the routes are used.
     host.BeforeReload([&](absl::AnyInvocable<void()> go) {
-      routes = LoadRoutes(*checks);
-      names->WhenAnswered(std::move(go));
+      routes = LoadRoutes(*base.checks);
+      base.names->WhenAnswered(std::move(go));
     });
     const auto reload = [&]() -> absl::StatusOr<std::string> {
       if (!routes.ok()) return routes.status();
@@ -270,5 +262,5 @@ int main(int argc, char** argv) {
     return Alone(SniPassthroughRouter::Create(scheduler, dialer, options, observer));
   }));
   if (!CheckOnly()) return EXIT_SUCCESS;
-  return ReportCheck(host_options.ListenText(), OrExit(watched()), *names);
+  return ReportCheck(base.host_options.ListenText(), OrExit(watched()), *base.names);
 }

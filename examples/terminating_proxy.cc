@@ -9,18 +9,15 @@
 #include "absl/status/statusor.h"
 #include "examples/support/admin.h"
 #include "examples/support/backend_checks.h"
-#include "examples/support/backend_names.h"
 #include "examples/support/capture.h"
 #include "examples/support/check_flag.h"
 #include "examples/support/config_check.h"
-#include "examples/support/connection_flags.h"
 #include "examples/support/front_options.h"
 #include "examples/support/front_tls.h"
 #include "examples/support/program.h"
-#include "examples/support/proxy_flags.h"
+#include "examples/support/proxy_base.h"
 #include "examples/support/proxy_host.h"
 #include "examples/support/tls_legs.h"
-#include "trestle/linux/epoll_loop.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_terminator.h"
 
@@ -45,32 +42,25 @@ int main(int argc, char** argv) {
   using namespace trestle;
   using namespace trestle::examples;
   ParseCommandLine(argc, argv, kUsage);
-  const ProxyHostOptions host_options = OrExit(HostOptionsFromFlags());
-  const std::unique_ptr<EpollLoop> loop = OrExit(EpollLoop::Create());
-  ProxyHost host(host_options, *loop);
-  const std::unique_ptr<BackendNames> names =
-      OrExit(BackendNames::FromFlags(*loop, host_options.check_only));
-  names->Refuse([&host](const Endpoint& address) { return host.IsItself(address); });
-  const ConnectionOptions connection_options = OrExit(ConnectionOptionsFromFlags());
-  const std::unique_ptr<BackendChecks> checks =
-      OrExit(BackendChecks::FromFlags(*loop, *names, connection_options.proxy_protocol_to_backend));
+  ProxyBase base;
+  ProxyHost& host = base.host;
   const Backends backend =
-      OrExit(checks->Parse("backend", absl::GetFlag(FLAGS_backend), {ProxyMode::kOffload}));
+      OrExit(base.checks->Parse("backend", absl::GetFlag(FLAGS_backend), {ProxyMode::kOffload}));
 
-  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(*names));
+  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(*base.names));
 
   const auto watched = [&]() -> absl::StatusOr<Watched> {
     Watched watched;
     WatchFront(*front, watched);
-    watched.routes = LegsOf({{"", backend, ""}}, *checks, ProxyMode::kOffload);
+    watched.routes = LegsOf({{"", backend, ""}}, ProxyMode::kOffload);
     return watched;
   };
-  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *names, *checks));
+  const std::unique_ptr<Admin> admin = OrExit(Admin::FromFlags(watched, *base.names, *base.checks));
 
   const std::unique_ptr<Capture> capture = OrExit(CaptureFromFlags());
   host.SetWatcher(admin.get());
   ServeTls(host, *front);
-  names->WaitForAnswers();
+  base.names->WaitForAnswers();
   OrExit(host.Run([&](Scheduler& scheduler, Dialer& dialer,
                       ConnectionObserver* observer) -> absl::StatusOr<Blocks> {
     const auto leads_to = [&](const Endpoint& listener) { return LeadsTo(backend, listener); };
@@ -79,10 +69,10 @@ int main(int argc, char** argv) {
     options.front_tls = front->config();
     options.backend = backend;
     AddCapture(capture.get(), scheduler, options.new_inspector);
-    options.connection = connection_options;
+    options.connection = base.connection;
     options.dangerous_unread_http2 = UnreadHttp2Allowed();
     return Alone(TlsTerminator::Create(scheduler, dialer, std::move(options), observer));
   }));
   if (!CheckOnly()) return EXIT_SUCCESS;
-  return ReportCheck(host_options.ListenText(), OrExit(watched()), *names);
+  return ReportCheck(base.host_options.ListenText(), OrExit(watched()), *base.names);
 }

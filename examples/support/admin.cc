@@ -111,15 +111,14 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const Clien
   return LegProbeConfig::Create(std::move(options));
 }
 
-void AddProbes(absl::Span<const Route> routes, const BackendChecks& checks,
-               const std::shared_ptr<const LegProbeConfig>& config, ProxyProtocolOut proxy_header,
-               const EchKeys* ech, MonitorTargets& targets) {
+void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegProbeConfig>& config,
+               ProxyProtocolOut proxy_header, const EchKeys* ech, MonitorTargets& targets) {
   // Each probe needs a timer, and a chain in memory.
   constexpr size_t kMaxProbed = 10000;
   for (const Route& route : routes) {
     const Backends* const backends = std::get_if<Backends>(&route.target);
     if (route.pattern.empty() || route.pattern.front() == '*' || backends == nullptr) continue;
-    for (const GroupedBackend& backend : checks.AllOf(*backends)) {
+    for (const GroupedBackend& backend : BackendsNow(*backends)) {
       if (targets.probed.size() == kMaxProbed) return;
       MonitorTargets::Probed& probed = targets.probed.emplace_back();
       probed.name = route.pattern;
@@ -132,23 +131,22 @@ void AddProbes(absl::Span<const Route> routes, const BackendChecks& checks,
   }
 }
 
-void AddRoutes(absl::Span<const Route> routes, const BackendChecks& checks, ProxyMode mode,
-               Watched& watched) {
+void AddRoutes(absl::Span<const Route> routes, ProxyMode mode, Watched& watched) {
   // A larger page would not be useful.
   constexpr size_t kMaxShown = 10000;
   for (const Route& route : routes) {
     const Backends* const backends = std::get_if<Backends>(&route.target);
     if (backends == nullptr || watched.routes.size() == kMaxShown) continue;
-    watched.routes.push_back(LegsTo(checks, route.pattern, mode, *backends, route.pattern));
+    watched.routes.push_back(LegsTo(route.pattern, mode, *backends, route.pattern));
   }
 }
 
-RouteLegs LegsTo(const BackendChecks& checks, std::string name, ProxyMode mode,
-                 const Backends& backends, std::string back_name) {
+RouteLegs LegsTo(std::string name, ProxyMode mode, const Backends& backends,
+                 std::string back_name) {
   RouteLegs legs;
   legs.name = std::move(name);
   legs.mode = mode;
-  for (const GroupedBackend& backend : checks.AllOf(backends)) {
+  for (const GroupedBackend& backend : BackendsNow(backends)) {
     legs.backends.push_back(backend.endpoint);
   }
   for (const NamedTarget& target : backends.names) legs.names.push_back(target.ToString());

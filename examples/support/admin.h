@@ -48,9 +48,8 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const Clien
 /// Adds a probe for each backend of the `routes` with a single name; a wildcard is not a name to
 /// request. Skips routes to other blocks, and all beyond 10,000. With `ech` (may be null), the
 /// probes also check whether backends of hidden names confirm inner hellos.
-void AddProbes(absl::Span<const Route> routes, const BackendChecks& checks,
-               const std::shared_ptr<const LegProbeConfig>& config, ProxyProtocolOut proxy_header,
-               const EchKeys* ech, MonitorTargets& targets);
+void AddProbes(absl::Span<const Route> routes, const std::shared_ptr<const LegProbeConfig>& config,
+               ProxyProtocolOut proxy_header, const EchKeys* ech, MonitorTargets& targets);
 
 /// The certificates to watch, and the routes for the page.
 struct Watched {
@@ -67,13 +66,11 @@ struct Watched {
   std::vector<NameStatus> names;                    ///< For --check: names of backends.
 };
 
-/// Returns a route of the page to all of `backends`, as `checks` knows them.
-RouteLegs LegsTo(const BackendChecks& checks, std::string name, ProxyMode mode,
-                 const Backends& backends, std::string back_name);
+/// Returns a route of the page to all of `backends`.
+RouteLegs LegsTo(std::string name, ProxyMode mode, const Backends& backends, std::string back_name);
 
 /// Adds `routes`, which lead directly to backends, to the page.
-void AddRoutes(absl::Span<const Route> routes, const BackendChecks& checks, ProxyMode mode,
-               Watched& watched);
+void AddRoutes(absl::Span<const Route> routes, ProxyMode mode, Watched& watched);
 
 class Admin final : public ProxyHostWatcher, private CertificateListener {
  public:

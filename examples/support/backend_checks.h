@@ -1,11 +1,12 @@
-// BackendChecks: what a program does with its backends: it follows their names, and checks their
-// health by the flags --health_….
+// BackendChecks: what a program does with its backends: it follows their names, keeps their states,
+// and checks their health by the flags --health_….
 #ifndef TRESTLE_EXAMPLES_SUPPORT_BACKEND_CHECKS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_BACKEND_CHECKS_H_
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "examples/support/backend_names.h"
+#include "examples/support/drain_calls.h"
+#include "examples/support/proxy_host.h"
 #include "trestle/linux/epoll_loop.h"
 #include "trestle/linux/file_watcher.h"
 #include "trestle/linux/tcp_dialer.h"
@@ -34,8 +37,8 @@ struct CheckedLeg {
   /// With TLS: the name in the certificates. Empty: those of backends by name.
   std::string name = {};
   std::string verify_name = {};  ///< That certificates must have instead; may be empty.
-  /// No check fits, so that TCP is checked: HTTP/2 in clear text, or names that depend on clients.
-  bool tcp_only = false;
+  bool by_client = false;        ///< The name depends on the client.
+  bool http2 = false;            ///< HTTP/2 in clear text.
 };
 
 /// Runs on the main loop, whose thread makes all calls. Logs one line for each change.
@@ -44,8 +47,8 @@ class BackendChecks final : private HealthObserver {
   /// Returns the TLS config of now; null if there is none.
   using TlsSource = std::function<std::shared_ptr<const ClientTlsConfig>()>;
 
-  /// Reads --health_check, --drain_file and the other flags of its file; fails if one is wrong.
-  /// Without these two, and with --check, it checks nothing. Both references must outlive it.
+  /// Reads --health_check, --drain_file, --admin_calls and the other flags; fails if one is wrong.
+  /// With --check, it keeps no states. Both references must outlive it.
   static absl::StatusOr<std::unique_ptr<BackendChecks>> FromFlags(EpollLoop& loop,
                                                                   BackendNames& names,
                                                                   ProxyProtocolOut proxy_header);
@@ -57,41 +60,49 @@ class BackendChecks final : private HealthObserver {
   void UseBridgeTls(TlsSource tls) { bridge_tls_ = std::move(tls); }
 
   /// Sets the CAs of backends that connections pass to: a PEM file, or a directory of them. Without
-  /// any, and for routes without a single name, TCP is checked. Call it before `Follow`.
+  /// any, TCP is checked, with a warning. Call it before `Follow`.
   absl::Status UsePassCas(const std::string& ca_path);
 
   /// Reads `value` of `flag` as `BackendNames::Parse` does, and follows it.
   absl::StatusOr<Backends> Parse(absl::string_view flag, absl::string_view value,
                                  const CheckedLeg& leg);
 
-  /// Makes `backends.group` follow the names in `backends`, and leave out backends that are down.
+  /// Makes `backends.group` follow the names in `backends`, and have the states of all. Backends
+  /// beyond the first 10,000 have none if nothing is checked or drained: it would show no more.
   absl::Status Follow(Backends& backends, const CheckedLeg& leg);
 
   /// The same for the backends of all `routes`, whose certificates have the routes' names.
   absl::Status Follow(absl::Span<Route> routes, ProxyMode mode);
 
-  /// Returns all backends of a list that `Follow` had, also those that are down.
-  std::vector<GroupedBackend> AllOf(const Backends& backends) const;
+  /// Returns what takes calls of --admin_calls, for the main loop; null without it.
+  MainLoopPart* calls() const { return calls_.get(); }
 
-  /// Returns the checked backends, sorted.
+  /// Returns the backends with states, at most 10,000, sorted.
   std::vector<HealthStatus> backends() const;
 
  private:
-  BackendChecks(EpollLoop& loop, BackendNames& names, HealthCheck wanted);
+  BackendChecks(EpollLoop& loop, BackendNames& names, HealthCheck wanted, AllDown all_down);
 
   void OnHealthChanged(const HealthChange& change) override;
-  absl::Status WatchDrainFile(EpollLoop& loop, const std::string& path);
+  absl::Status WatchDrainFile(EpollLoop& loop);
   void ReadDrainFile(const std::string& path);
   std::shared_ptr<const HealthCheck> CheckFor(const CheckedLeg& leg);
+  std::string NameFor(const CheckedLeg& leg) const;
+  bool ChecksTls(const CheckedLeg& leg, const std::string& name);
+  void WarnOnce(const std::string& what);
 
   BackendNames& names_;
   TcpDialer dialer_;
   const HealthCheck wanted_;  // Without TLS and names.
+  const AllDown all_down_;
+  std::map<std::string, std::string> health_names_;  // By patterns of routes.
+  std::set<std::string> warnings_;
   TlsSource bridge_tls_;
   std::shared_ptr<const ClientTlsConfig> pass_tls_;                   // May be null.
   std::map<std::string, std::shared_ptr<const HealthCheck>> checks_;  // By what they do.
-  std::unique_ptr<HealthChecker> checker_;   // Null if nothing is checked or drained.
-  std::unique_ptr<FileWatcher> drain_file_;  // Null without --drain_file.
+  std::unique_ptr<HealthChecker> checker_;                            // Null with --check.
+  std::unique_ptr<FileWatcher> drain_file_;                           // Null without --drain_file.
+  std::unique_ptr<DrainCalls> calls_;                                 // Null without --admin_calls.
 };
 
 }  // namespace trestle::examples

@@ -71,7 +71,7 @@ absl::StatusOr<std::shared_ptr<const GatewayRoutes>> RoutesOf(
       if (route.scheme == BackendScheme::kHttps) {
         leg = {ProxyMode::kBridge, route.backend_name, route.verify_name};
       }
-      leg.tcp_only = route.scheme == BackendScheme::kH2c;
+      leg.http2 = route.scheme == BackendScheme::kH2c;
       absl::Status followed = checks.Follow(route.backends, leg);
       if (!followed.ok()) return followed;
     }

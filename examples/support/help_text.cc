@@ -44,7 +44,7 @@ constexpr Subject kSubjects[] = {
      "terminating_proxy.cc passthrough_proxy.cc bridging_proxy.cc one_port.cc "
      "routes routes_file"},
     {"Names of backends", "backend_names.cc"},
-    {"Health of backends", "backend_checks.cc"},
+    {"Health of backends", "backend_checks.cc drain_calls.cc"},
     {"QUIC (HTTP/3)", "quic_part.cc"},
     {"Firewall", "waf_flags.cc rules audit_log detect_only max_body waf waf_threads"},
     {"Connections: limits, times, PROXY protocol", "connection_flags.cc"},

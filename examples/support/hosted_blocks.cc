@@ -49,8 +49,9 @@ absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> LoadBackTls() {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<HostedBlocks>> HostedBlocks::FromFlags(Scheduler& scheduler,
-                                                                      Dialer& dialer) {
-  auto blocks = absl::WrapUnique(new HostedBlocks(scheduler, dialer));
+                                                                      Dialer& dialer,
+                                                                      BackendNames* names) {
+  auto blocks = absl::WrapUnique(new HostedBlocks(scheduler, dialer, names));
   const absl::Status made = blocks->MakeBlocks();
   if (!made.ok()) return made;
   return blocks;
@@ -61,6 +62,16 @@ absl::Status HostedBlocks::MakeBlocks() {
   if (absl::Status added = AddTerminators(); !added.ok()) return added;
   if (absl::Status added = AddBridges(); !added.ok()) return added;
   return AddRouter();
+}
+
+absl::StatusOr<std::vector<Route>> HostedBlocks::RoutesFrom(const std::string& flag_value) const {
+  absl::StatusOr<std::vector<Route>> routes = ParseRouteList(flag_value);
+  if (!routes.ok() || names_ == nullptr) return routes;
+  for (Route& route : *routes) {
+    absl::Status followed = names_->Follow(std::get<Backends>(route.target));
+    if (!followed.ok()) return followed;
+  }
+  return routes;
 }
 
 absl::Status HostedBlocks::MakeFrontTls() {
@@ -86,7 +97,7 @@ void HostedBlocks::Reload() {
 }
 
 absl::Status HostedBlocks::AddTerminators() {
-  const absl::StatusOr<std::vector<Route>> routes = ParseRouteList(absl::GetFlag(FLAGS_offload));
+  const absl::StatusOr<std::vector<Route>> routes = RoutesFrom(absl::GetFlag(FLAGS_offload));
   if (!routes.ok()) return routes.status();
   for (const Route& route : *routes) {
     TlsTerminatorOptions options;
@@ -101,7 +112,7 @@ absl::Status HostedBlocks::AddTerminators() {
 }
 
 absl::Status HostedBlocks::AddBridges() {
-  const absl::StatusOr<std::vector<Route>> routes = ParseRouteList(absl::GetFlag(FLAGS_bridge));
+  const absl::StatusOr<std::vector<Route>> routes = RoutesFrom(absl::GetFlag(FLAGS_bridge));
   if (!routes.ok() || routes->empty()) return routes.status();
   const auto back_tls = LoadBackTls();
   if (!back_tls.ok()) return back_tls.status();
@@ -120,7 +131,7 @@ absl::Status HostedBlocks::AddBridges() {
 }
 
 absl::Status HostedBlocks::AddRouter() {
-  const absl::StatusOr<std::vector<Route>> pass = ParseRouteList(absl::GetFlag(FLAGS_pass));
+  const absl::StatusOr<std::vector<Route>> pass = RoutesFrom(absl::GetFlag(FLAGS_pass));
   if (!pass.ok()) return pass.status();
   routes_.insert(routes_.end(), pass->begin(), pass->end());
   auto table = RouteTable::Create(routes_);

@@ -5,12 +5,14 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "examples/support/backend_names.h"
 #include "trestle/base/monotonic_time.h"
 #include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
@@ -26,10 +28,11 @@ namespace trestle::examples {
 class HostedBlocks final : private ConnectionObserver {
  public:
   /// Makes a terminator for each name in --offload, a bridge for each in --bridge, and a router for
-  /// these and --pass. They have the files of --cert, --key and --backend_ca. `scheduler` and
-  /// `dialer` must outlive the blocks.
+  /// these and --pass. They have the files of --cert, --key and --backend_ca. `names` follows
+  /// backends by name; null refuses them. All three must outlive the blocks.
   static absl::StatusOr<std::unique_ptr<HostedBlocks>> FromFlags(Scheduler& scheduler,
-                                                                 Dialer& dialer);
+                                                                 Dialer& dialer,
+                                                                 BackendNames* names);
 
   void Serve(std::unique_ptr<Transport> client) { blocks_.back()->Serve(std::move(client)); }
 
@@ -45,9 +48,11 @@ class HostedBlocks final : private ConnectionObserver {
   void Drain(absl::Duration timeout, absl::AnyInvocable<void()> done);
 
  private:
-  HostedBlocks(Scheduler& scheduler, Dialer& dialer) : scheduler_(scheduler), dialer_(dialer) {}
+  HostedBlocks(Scheduler& scheduler, Dialer& dialer, BackendNames* names)
+      : scheduler_(scheduler), dialer_(dialer), names_(names) {}
 
   absl::Status MakeBlocks();
+  absl::StatusOr<std::vector<Route>> RoutesFrom(const std::string& flag_value) const;
   absl::Status MakeFrontTls();
   absl::Status AddTerminators();
   absl::Status AddBridges();
@@ -57,6 +62,7 @@ class HostedBlocks final : private ConnectionObserver {
 
   Scheduler& scheduler_;
   Dialer& dialer_;
+  BackendNames* const names_;  // May be null.
   std::shared_ptr<CertificateStore> certificates_;
   std::shared_ptr<const ServerTlsConfig> front_tls_;
   std::vector<Route> routes_;

@@ -109,18 +109,17 @@ class Reloader {
 };
 
 // Returns the legs of one route, for each name that its backends' certificates must have.
-std::vector<RouteLegs> BridgeLegs(const BackRoute& route, const BackendChecks& checks,
-                                  const BackNames& own) {
+std::vector<RouteLegs> BridgeLegs(const BackRoute& route, const BackNames& own) {
   const std::string& name = route.backend_name.empty() ? own.backend_name : route.backend_name;
   if (!name.empty() || own.by_client || route.backends.names.empty()) {
-    return {LegsTo(checks, route.host, ProxyMode::kBridge, route.backends, name)};
+    return {LegsTo(route.host, ProxyMode::kBridge, route.backends, name)};
   }
   std::map<std::string, RouteLegs> by_name;
   for (const NamedTarget& target : route.backends.names) {
     RouteLegs& legs = by_name[target.certificate_name()];
     legs.names.push_back(target.ToString());
   }
-  for (const GroupedBackend& backend : checks.AllOf(route.backends)) {
+  for (const GroupedBackend& backend : BackendsNow(route.backends)) {
     const std::string own_name =
         backend.name == nullptr ? std::string() : backend.name->certificate_name();
     by_name[own_name].backends.push_back(backend.endpoint);
@@ -166,11 +165,10 @@ void WatchFront(const FrontTls& front, Watched& watched) {
   watched.has_ticket_keys = [&front] { return front.has_ticket_keys(); };
 }
 
-std::vector<RouteLegs> LegsOf(absl::Span<const BackRoute> routes, const BackendChecks& checks,
-                              ProxyMode mode) {
+std::vector<RouteLegs> LegsOf(absl::Span<const BackRoute> routes, ProxyMode mode) {
   std::vector<RouteLegs> legs;
   for (const BackRoute& route : routes) {
-    legs.push_back(LegsTo(checks, route.host, mode, route.backends, route.backend_name));
+    legs.push_back(LegsTo(route.host, mode, route.backends, route.backend_name));
   }
   return legs;
 }
@@ -186,16 +184,15 @@ absl::Status CheckBackNames(absl::Span<const BackRoute> routes, absl::string_vie
   return absl::OkStatus();
 }
 
-absl::Status WatchBridges(absl::Span<const BackRoute> routes, const BackendChecks& checks,
-                          ProxyProtocolOut proxy_header, const BackNames& own, const BackTls& back,
-                          Watched& watched) {
+absl::Status WatchBridges(absl::Span<const BackRoute> routes, ProxyProtocolOut proxy_header,
+                          const BackNames& own, const BackTls& back, Watched& watched) {
   const auto probe = ProbeConfigFor(back.config()->options());
   if (!probe.ok()) return probe.status();
   WatchBack(back, watched);
   std::vector<std::pair<RouteLegs, std::string>> all;
   for (const BackRoute& route : routes) {
     const bool has_own_name = route.backend_name.empty();
-    for (RouteLegs& legs : BridgeLegs(route, checks, own)) {
+    for (RouteLegs& legs : BridgeLegs(route, own)) {
       all.emplace_back(std::move(legs), has_own_name ? own.verify_name : route.verify_name);
     }
   }

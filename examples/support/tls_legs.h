@@ -52,8 +52,7 @@ struct BackRoute {
 };
 
 /// Returns `routes` in the form of the --admin page.
-std::vector<RouteLegs> LegsOf(absl::Span<const BackRoute> routes, const BackendChecks& checks,
-                              ProxyMode mode);
+std::vector<RouteLegs> LegsOf(absl::Span<const BackRoute> routes, ProxyMode mode);
 
 /// The names of a bridge's backends, as in TlsBridgeOptions.
 struct BackNames {
@@ -70,9 +69,8 @@ absl::Status CheckBackNames(absl::Span<const BackRoute> routes, absl::string_vie
 /// verification settings of `back`. Routes without a name use `own`, the bridge's, or else the
 /// names of their backends: then the route is shown once for each. A backend without any name is
 /// shown only.
-absl::Status WatchBridges(absl::Span<const BackRoute> routes, const BackendChecks& checks,
-                          ProxyProtocolOut proxy_header, const BackNames& own, const BackTls& back,
-                          Watched& watched);
+absl::Status WatchBridges(absl::Span<const BackRoute> routes, ProxyProtocolOut proxy_header,
+                          const BackNames& own, const BackTls& back, Watched& watched);
 
 }  // namespace trestle::examples
 

@@ -59,6 +59,7 @@
 #include "trestle/proxy/accepted.h"
 #include "trestle/proxy/backend_chooser.h"
 #include "trestle/proxy/backend_group.h"
+#include "trestle/proxy/backend_state.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/connection_handler.h"
 #include "trestle/proxy/connection_limiter.h"

@@ -234,7 +234,7 @@ void RequestExchange::Connect() {
   state_ = State::kConnecting;
   Arm();
   if (!std::exchange(counted_, true)) core_.chooser.Opened(backend);
-  core_.chooser.Try(target.endpoint, ShownToBackend(), core_.scheduler.MonotonicNow());
+  core_.chooser.Try(backend, ShownToBackend(), core_.scheduler.MonotonicNow());
   in_pool_ = true;
   core_.pool.Get(target, *this);
 }
@@ -247,7 +247,8 @@ BackendChooser::Shown RequestExchange::ShownToBackend() const {
 
 void RequestExchange::OnConnection(BackendConnection& connection) {
   in_pool_ = false;
-  core_.chooser.Succeeded(candidates_[candidate_].endpoint, ShownToBackend());
+  core_.chooser.Succeeded(candidates_[candidate_], ShownToBackend(),
+                          core_.scheduler.MonotonicNow());
   report_.backend_version = connection.version();
   report_.backend_reached = true;
   report_.backend_reused = connection.reused();
@@ -266,7 +267,7 @@ void RequestExchange::OnConnection(BackendConnection& connection) {
 void RequestExchange::OnNoConnection(const absl::Status& why) {
   in_pool_ = false;
   const std::optional<Error> error = GetError(why);
-  const Endpoint& tried = candidates_[candidate_].endpoint;
+  const BackendChooser::Candidate& tried = candidates_[candidate_];
   if (error.has_value() && error->code == ErrorCode::kOverLimit) {
     core_.chooser.Abandoned(tried, ShownToBackend());
     return Answer(503, HttpReason::kPoolFull, DetailOf(why));
@@ -278,7 +279,7 @@ void RequestExchange::OnNoConnection(const absl::Status& why) {
   }
   const bool dialing = !error.has_value() || error->phase == Phase::kDial;
   if (BlamesBackend(why)) {
-    core_.chooser.Failed(tried, dialing ? BackendChooser::Shown() : ShownToBackend(),
+    core_.chooser.Failed(tried, dialing ? BackendChooser::Shown() : ShownToBackend(), why,
                          core_.options.ejection, core_.scheduler.MonotonicNow());
   }
   core_.chooser.Abandoned(tried, ShownToBackend());
@@ -470,7 +471,7 @@ void RequestExchange::DropBack() {
   EndFetch();
   if (std::exchange(in_pool_, false)) {
     core_.pool.Forget(*this);
-    core_.chooser.Abandoned(candidates_[candidate_].endpoint, ShownToBackend());
+    core_.chooser.Abandoned(candidates_[candidate_], ShownToBackend());
   }
   CountOut();
   if (BackStream* const back = std::exchange(back_, nullptr)) back->Cancel();

@@ -1,4 +1,4 @@
-// HealthMetrics: exports the health checks of backends as Prometheus metrics.
+// HealthMetrics: exports the states and health checks of backends as Prometheus metrics.
 // docs/monitoring/README.md lists them.
 #ifndef TRESTLE_INTEGRATIONS_PROMETHEUS_HEALTH_METRICS_H_
 #define TRESTLE_INTEGRATIONS_PROMETHEUS_HEALTH_METRICS_H_
@@ -14,8 +14,8 @@
 
 namespace trestle {
 
-/// Thread-safe. Label values are the addresses of backends that are checked now, their names, and
-/// the kinds of checks. Backends beyond the first `kMaxBackends` are reported together, as "other",
+/// Thread-safe. Label values are the addresses of backends in use, their names, and the kinds of
+/// checks. Backends beyond the first `kMaxBackends` are reported together, as "other",
 /// which is up if all of them are.
 class HealthMetrics final : public ::prometheus::Collectable {
  public:
@@ -24,7 +24,7 @@ class HealthMetrics final : public ::prometheus::Collectable {
   /// Replaces the reported backends, by `HealthChecker::backends`.
   void SetBackends(std::vector<HealthStatus> backends) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  /// Returns no families while no backend is checked.
+  /// Returns no families while there is no backend.
   std::vector<::prometheus::MetricFamily> Collect() const override ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

@@ -312,22 +312,45 @@ Json RouteJson(const Row& row) {
   return route;
 }
 
+// Why connections don't use a backend, and what else is known of its failures.
+std::string WhyHtml(const HealthStatus& backend) {
+  const BackendStatus& state = backend.state;
+  std::string html;
+  if (state.condition >= BackendCondition::kEjected) {
+    absl::StrAppend(&html, "<br><b>by ", Escaped(backend.Reason()), "</b>");
+  } else if (backend.error.has_value()) {
+    absl::StrAppend(&html, "<br>last check: ", Escaped(backend.error->detail));
+  }
+  if (state.condition == BackendCondition::kEjected) {
+    absl::StrAppend(&html, "<br>tried again ",
+                    state.ejected_for > absl::ZeroDuration()
+                        ? absl::StrCat("in ", absl::FormatDuration(
+                                                  absl::Ceil(state.ejected_for, absl::Seconds(1))))
+                        : "by the next connection");
+  }
+  if (state.ejections > 0) absl::StrAppend(&html, "<br><small>", state.ejections, " ejections");
+  if (state.ejections > 0) html += "</small>";
+  if (state.partly > 0) {
+    absl::StrAppend(&html, "<br><small>ejected for the data of ", state.partly,
+                    state.partly == 1 ? " client</small>" : " clients</small>");
+  }
+  return html;
+}
+
 std::string HealthHtml(const std::vector<HealthStatus>& backends) {
   std::string html =
-      "<h2>Health of backends</h2>\n<table>\n<tr><th>Backend</th><th>State</th>"
+      "<h2>State of backends</h2>\n<table>\n<tr><th>Backend</th><th>State</th>"
       "<th>Checks</th></tr>\n";
   for (const HealthStatus& backend : backends) {
     const std::string& name = backend.server_name.empty() ? backend.name : backend.server_name;
     const absl::Duration age = absl::Trunc(backend.state_age, absl::Seconds(1));
-    absl::StrAppend(
-        &html, "<tr><td>", Escaped(backend.endpoint.ToString()), "<br><small>", Escaped(name),
-        "</small></td><td>", EnumName(backend.state), " for ", absl::FormatDuration(age),
-        backend.error.has_value() ? absl::StrCat("<br><b>", Escaped(backend.error->detail), "</b>")
-                                  : "",
-        "</td><td>", EnumName(backend.kind), ", ", backend.checks, ", ", backend.failures,
-        " failed, ", backend.changes, " changes<br><small>the last one took ",
-        absl::FormatDuration(absl::Trunc(backend.took, absl::Microseconds(10))),
-        "</small></td></tr>\n");
+    absl::StrAppend(&html, "<tr><td>", Escaped(backend.endpoint.ToString()), "<br><small>",
+                    Escaped(name), "</small></td><td>", EnumName(backend.state.condition), " for ",
+                    absl::FormatDuration(age), WhyHtml(backend), "</td><td>",
+                    EnumName(backend.kind), ", ", backend.checks, ", ", backend.failures,
+                    " failed, ", backend.changes, " changes<br><small>the last one took ",
+                    absl::FormatDuration(absl::Trunc(backend.took, absl::Microseconds(10))),
+                    "</small></td></tr>\n");
   }
   return absl::StrCat(html, "</table>\n");
 }
@@ -339,8 +362,13 @@ Json HealthJson(const HealthStatus& backend) {
           {"name", backend.name},
           {"server_name", backend.server_name},
           {"check", std::string(EnumName(backend.kind))},
-          {"state", std::string(EnumName(backend.state))},
+          {"state", std::string(EnumName(backend.state.condition))},
           {"state_age_seconds", absl::ToDoubleSeconds(backend.state_age)},
+          {"reason", backend.Reason()},
+          {"drained_by", backend.state.drained_by},
+          {"ejections", backend.state.ejections},
+          {"ejected_for_seconds", absl::ToDoubleSeconds(backend.state.ejected_for)},
+          {"partly_ejected", backend.state.partly},
           {"checks", backend.checks},
           {"failures", backend.failures},
           {"changes", backend.changes},

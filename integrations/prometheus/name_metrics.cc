@@ -6,11 +6,11 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "integrations/prometheus/metric_families.h"
 
 namespace trestle {
 namespace {
 
-using ::prometheus::ClientMetric;
 using ::prometheus::MetricFamily;
 using ::prometheus::MetricType;
 
@@ -31,6 +31,8 @@ struct Sums {
   double changes = 0;
   double refused = 0;
 
+  MetricLabels labels() const { return {{"name", label}}; }
+
   void Add(const NameStatus& name) {
     addresses += static_cast<double>(name.endpoints.size());
     for (size_t i = 0; i < kConditionCount; ++i) {
@@ -46,46 +48,31 @@ struct Sums {
   }
 };
 
-MetricFamily Family(MetricType type, std::string name, std::string help) {
-  MetricFamily family;
-  family.name = std::move(name);
-  family.help = std::move(help);
-  family.type = type;
-  return family;
-}
-
-ClientMetric& AddTo(MetricFamily& family, const Sums& sums, double value) {
-  ClientMetric& metric = family.metric.emplace_back();
-  metric.label = {{"name", sums.label}};
-  (family.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
-  return metric;
-}
-
 MetricFamily Conditions(const std::vector<Sums>& all) {
-  MetricFamily family = Family(MetricType::Gauge, "trestle_backend_name_condition",
-                               "1 for what is known of the name now, else 0");
+  MetricFamily family = NewFamily(MetricType::Gauge, "trestle_backend_name_condition",
+                                  "1 for what is known of the name now, else 0");
   for (const Sums& sums : all) {
     for (size_t i = 0; i < kConditionCount; ++i) {
-      AddTo(family, sums, sums.conditions[i])
-          .label.push_back({"condition", std::string(EnumName(kConditions[i]))});
+      AddSample(family, With(sums.labels(), "condition", std::string(EnumName(kConditions[i]))),
+                sums.conditions[i]);
     }
   }
   return family;
 }
 
 MetricFamily Ages(const std::vector<Sums>& all) {
-  MetricFamily family = Family(MetricType::Gauge, "trestle_backend_name_answer_age_seconds",
-                               "Seconds since the answer of DNS that is in use");
+  MetricFamily family = NewFamily(MetricType::Gauge, "trestle_backend_name_answer_age_seconds",
+                                  "Seconds since the answer of DNS that is in use");
   for (const Sums& sums : all) {
-    if (sums.age_seconds >= 0) AddTo(family, sums, sums.age_seconds);
+    if (sums.age_seconds >= 0) AddSample(family, sums.labels(), sums.age_seconds);
   }
   return family;
 }
 
 MetricFamily Counts(const std::vector<Sums>& all, std::string name, std::string help,
                     double Sums::*count) {
-  MetricFamily family = Family(MetricType::Counter, std::move(name), std::move(help));
-  for (const Sums& sums : all) AddTo(family, sums, sums.*count);
+  MetricFamily family = NewFamily(MetricType::Counter, std::move(name), std::move(help));
+  for (const Sums& sums : all) AddSample(family, sums.labels(), sums.*count);
   return family;
 }
 
@@ -110,9 +97,9 @@ std::vector<MetricFamily> NameMetrics::Collect() const {
     }
   }
   if (all.empty()) return {};
-  MetricFamily addresses = Family(MetricType::Gauge, "trestle_backend_name_addresses",
-                                  "Backends that the name leads to now");
-  for (const Sums& sums : all) AddTo(addresses, sums, sums.addresses);
+  MetricFamily addresses = NewFamily(MetricType::Gauge, "trestle_backend_name_addresses",
+                                     "Backends that the name leads to now");
+  for (const Sums& sums : all) AddSample(addresses, sums.labels(), sums.addresses);
   return {std::move(addresses),
           Conditions(all),
           Ages(all),

@@ -18,6 +18,8 @@ namespace trestle {
 namespace {
 
 constexpr size_t kMaxRequestBytes = 8192;
+// A field that no form of a web page can send.
+constexpr char kCallField[] = "Trestle-Call";
 // The maximum bytes to discard from a client that still sends after its request.
 constexpr size_t kMaxExcessBytes = 64 << 10;
 
@@ -27,6 +29,8 @@ absl::string_view ReasonOf(int status) {
       return "OK";
     case 400:
       return "Bad Request";
+    case 403:
+      return "Forbidden";
     case 404:
       return "Not Found";
     case 405:
@@ -73,8 +77,8 @@ absl::Status CannotServe(const Endpoint& listen, const absl::Status& why) {
 
 class PageServer::Connection final : private TransportHandler, private MessageSink {
  public:
-  Connection(PageServer& server, std::unique_ptr<Transport> transport)
-      : server_(server), transport_(std::move(transport)) {
+  Connection(PageServer& server, uint64_t id, std::unique_ptr<Transport> transport)
+      : server_(server), id_(id), transport_(std::move(transport)) {
     reader_.BeginRequest();
   }
 
@@ -90,13 +94,20 @@ class PageServer::Connection final : private TransportHandler, private MessageSi
     transport_->SetHandler(nullptr);
   }
 
+  uint64_t id() const { return id_; }
   bool is_reading() const { return state_ == State::kReading; }
+  const std::string& target() const { return target_; }
   absl::string_view path() const { return absl::string_view(target_).substr(0, target_.find('?')); }
 
   /// The request's Host; empty if it has none or several.
   absl::string_view host() const { return host_; }
   int hosts() const { return hosts_; }
   absl::string_view method() const { return reader_.method(); }
+  bool has_origin() const { return has_origin_; }
+  bool wants_call() const { return wants_call_; }
+
+  /// Gives a call the time of an answer.
+  void AwaitReply() { LimitTo(server_.options_.answer_timeout); }
 
   void Send(const Page& page) {
     state_ = State::kWriting;
@@ -159,6 +170,9 @@ class PageServer::Connection final : private TransportHandler, private MessageSi
       ++hosts_;
       host_ = std::string(absl::StripAsciiWhitespace(value_));
     }
+    has_origin_ = has_origin_ || absl::EqualsIgnoreCase(name_, "origin");
+    wants_call_ = wants_call_ || (absl::EqualsIgnoreCase(name_, kCallField) &&
+                                  absl::StripAsciiWhitespace(value_) == "yes");
     name_.clear();
     value_.clear();
   }
@@ -166,6 +180,7 @@ class PageServer::Connection final : private TransportHandler, private MessageSi
   static constexpr absl::string_view kText = "text/plain; charset=utf-8";
 
   PageServer& server_;
+  const uint64_t id_;
   const std::unique_ptr<Transport> transport_;
   MessageReader reader_;
   State state_ = State::kReading;
@@ -176,16 +191,19 @@ class PageServer::Connection final : private TransportHandler, private MessageSi
   std::string value_;
   std::string host_;
   int hosts_ = 0;
+  bool has_origin_ = false;
+  bool wants_call_ = false;
   std::string to_write_;
   size_t written_ = 0;
 };
 
 absl::StatusOr<std::unique_ptr<PageServer>> PageServer::Start(const Endpoint& listen, Source source,
-                                                              PageServerOptions options) {
+                                                              PageServerOptions options,
+                                                              Call on_call) {
   absl::StatusOr<std::unique_ptr<EpollLoop>> loop = EpollLoop::Create();
   if (!loop.ok()) return loop.status();
-  auto server =
-      absl::WrapUnique(new PageServer(*std::move(loop), std::move(source), std::move(options)));
+  auto server = absl::WrapUnique(
+      new PageServer(*std::move(loop), std::move(source), std::move(options), std::move(on_call)));
   absl::StatusOr<std::unique_ptr<TcpListener>> listener = TcpListener::Create(
       *server->loop_, listen, [server = server.get()](std::unique_ptr<Transport> transport) {
         server->OnConnection(std::move(transport));
@@ -198,8 +216,12 @@ absl::StatusOr<std::unique_ptr<PageServer>> PageServer::Start(const Endpoint& li
   return server;
 }
 
-PageServer::PageServer(std::unique_ptr<EpollLoop> loop, Source source, PageServerOptions options)
-    : loop_(std::move(loop)), source_(std::move(source)), options_(std::move(options)) {}
+PageServer::PageServer(std::unique_ptr<EpollLoop> loop, Source source, PageServerOptions options,
+                       Call on_call)
+    : loop_(std::move(loop)),
+      source_(std::move(source)),
+      options_(std::move(options)),
+      on_call_(std::move(on_call)) {}
 
 PageServer::~PageServer() {
   loop_->Stop();
@@ -213,7 +235,7 @@ void PageServer::OnConnection(std::unique_ptr<Transport> transport) {
                      [](const auto& connection) { return connection->is_reading(); });
     Remove(oldest == connections_.end() ? *connections_.front() : **oldest);
   }
-  connections_.push_back(std::make_unique<Connection>(*this, std::move(transport)));
+  connections_.push_back(std::make_unique<Connection>(*this, ++last_id_, std::move(transport)));
   connections_.back()->Start();
 }
 
@@ -235,10 +257,12 @@ void PageServer::Answer(Connection& connection) {
     refusal = {400, refusal.type, "more than one Host\n"};
   } else if (connection.hosts() == 1 && !MayAsk(connection.host())) {
     refusal = {421, refusal.type, "Host is neither an address nor one of this server's names\n"};
-  } else if (connection.method() != "GET" && connection.method() != "HEAD") {
-    refusal = {405, refusal.type, "only GET and HEAD\n"};
   } else if (!absl::StartsWith(connection.path(), "/")) {
     refusal = {400, refusal.type, "the request target is not a path\n"};
+  } else if (connection.method() == "POST" && on_call_) {
+    return AnswerCall(connection);
+  } else if (connection.method() != "GET" && connection.method() != "HEAD") {
+    refusal = {405, refusal.type, on_call_ ? "only GET, HEAD and POST\n" : "only GET and HEAD\n"};
   } else if (IsUrgent(connection.path())) {
     return connection.Send(source_(connection.path()));
   } else {
@@ -247,6 +271,33 @@ void PageServer::Answer(Connection& connection) {
     return;
   }
   connection.Send(refusal);
+}
+
+void PageServer::AnswerCall(Connection& connection) {
+  Page refusal = {403, Page().type, ""};
+  if (connection.has_origin()) {
+    refusal.body = "a call has no Origin: web sites may make none\n";
+  } else if (!connection.wants_call()) {
+    refusal.body = absl::StrCat("a call needs the field ", kCallField, ": yes\n");
+  } else {
+    connection.AwaitReply();
+    return on_call_(connection.target(), ReplyTo(connection.id()));
+  }
+  connection.Send(refusal);
+}
+
+PageReply PageServer::ReplyTo(uint64_t connection) {
+  return [this, connection, weak_loop = std::weak_ptr<EpollLoop>(loop_)](Page page) {
+    const std::shared_ptr<EpollLoop> loop = weak_loop.lock();
+    if (loop == nullptr) return;
+    // If the server ends before, the loop does not run this.
+    loop->PostFromAnyThread([this, connection, page = std::move(page)] {
+      const auto found =
+          std::find_if(connections_.begin(), connections_.end(),
+                       [connection](const auto& one) { return one->id() == connection; });
+      if (found != connections_.end()) (*found)->Send(page);
+    });
+  };
 }
 
 // Answers one request per turn of the loop, so that urgent ones are not delayed.

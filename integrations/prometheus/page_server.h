@@ -1,5 +1,5 @@
-// PageServer: answers GET and HEAD over HTTP/1.1, on its own loop and thread. For operators' pages;
-// llhttp parses the requests.
+// PageServer: answers GET and HEAD over HTTP/1.1, and POST for calls, on its own loop and thread.
+// For operators; llhttp parses the requests.
 #ifndef TRESTLE_INTEGRATIONS_PROMETHEUS_PAGE_SERVER_H_
 #define TRESTLE_INTEGRATIONS_PROMETHEUS_PAGE_SERVER_H_
 
@@ -30,6 +30,9 @@ struct Page {
   std::string body;
 };
 
+/// Answers a call. May be called on any thread, and after the server's end; only once.
+using PageReply = absl::AnyInvocable<void(Page)>;
+
 struct PageServerOptions {
   /// Names that a request's Host field may contain, besides IP addresses. All others are rejected
   /// with 421, so that no web site can read pages through a visitor's browser (DNS rebinding).
@@ -46,14 +49,23 @@ struct PageServerOptions {
 
 class PageServer {
  public:
+  /// Answers POST; called on the server's thread. `target` is the path with its query; the body is
+  /// ignored.
+  ///
+  /// No web site can make a call through an operator's browser (CSRF). A call without the field
+  /// "Trestle-Call: yes" gets 403, as does one with an Origin. Browsers ask before they send such a
+  /// field to another site, and the server refuses that.
+  using Call = absl::AnyInvocable<void(const std::string& target, PageReply reply)>;
+
   /// Creates the page for a path, without its query. Called on the server's thread.
   using Source = absl::AnyInvocable<Page(absl::string_view path) const>;
 
-  /// Starts the server; port 0 selects a free port. Fails with ErrorCode::kConfiguration if the
-  /// address is unavailable. Fails with kTransport if the system has no more threads or
-  /// descriptors.
+  /// Starts the server; port 0 selects a free port. Without `on_call`, POST gets 405. Fails with
+  /// ErrorCode::kConfiguration if the address is unavailable. Fails with kTransport if the system
+  /// has no more threads or descriptors.
   static absl::StatusOr<std::unique_ptr<PageServer>> Start(const Endpoint& listen, Source source,
-                                                           PageServerOptions options = {});
+                                                           PageServerOptions options = {},
+                                                           Call on_call = nullptr);
 
   /// Waits for the page in progress, and cuts all connections.
   ~PageServer();
@@ -67,18 +79,23 @@ class PageServer {
   class Connection;
   using Connections = std::list<std::unique_ptr<Connection>>;
 
-  PageServer(std::unique_ptr<EpollLoop> loop, Source source, PageServerOptions options);
+  PageServer(std::unique_ptr<EpollLoop> loop, Source source, PageServerOptions options,
+             Call on_call);
 
   void OnConnection(std::unique_ptr<Transport> transport);
   bool MayAsk(absl::string_view host) const;
   bool IsUrgent(absl::string_view path) const;
   void Answer(Connection& connection);
+  void AnswerCall(Connection& connection);
+  PageReply ReplyTo(uint64_t connection);
   void AnswerNext();
   void Remove(const Connection& connection);
 
-  const std::unique_ptr<EpollLoop> loop_;
+  const std::shared_ptr<EpollLoop> loop_;
   const Source source_;
   const PageServerOptions options_;
+  Call on_call_;                     // May be null.
+  uint64_t last_id_ = 0;             // Of a connection.
   Connections connections_;          // The oldest first.
   Connections over_;                 // Destroyed outside their own calls.
   std::deque<Connection*> waiting_;  // Their pages are pending.

@@ -1,9 +1,11 @@
 #include "lib/proxy/back_connector.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "lib/proxy/backend_preamble.h"
 #include "lib/proxy/connection_set.h"
 #include "trestle/base/error.h"
@@ -27,26 +29,76 @@ void BackConnector::Open(const BackRequest& request, const ConnectionOrigin& ori
 
 void BackConnector::DialNext() {
   const BackendChooser::Candidate& candidate = candidates_[tried_++];
-  const Endpoint& backend = candidate.endpoint;
-  report_.back.peer = backend;
+  report_.back.peer = candidate.endpoint;
   set_.chooser.Opened(candidate);
-  set_.chooser.Try(backend, shown_, set_.scheduler.MonotonicNow());
-  counted_ = trying_ = true;
-  phase_start_ = set_.scheduler.MonotonicNow();
-  Limit(set_.options.dial_timeout, report_.times.dial);
-  dial_ = set_.dialer.Connect(backend, [this](absl::StatusOr<std::unique_ptr<Transport>> back) {
-    OnDialed(std::move(back));
-  });
+  set_.chooser.Try(candidate, shown_, set_.scheduler.MonotonicNow());
+  if (dials_.empty()) {
+    phase_start_ = set_.scheduler.MonotonicNow();
+    Limit(set_.options.dial_timeout, report_.times.dial);
+  }
+  auto dial = std::make_unique<DialTry>(candidate);
+  dial->Start(set_.dialer,
+              [this, dial = dial.get()](absl::StatusOr<std::unique_ptr<Transport>> back) {
+                OnDialed(*dial, std::move(back));
+              });
+  dials_.push_back(std::move(dial));
+  DialAnotherSoon();
 }
 
-void BackConnector::OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back) {
+void BackConnector::DialAnotherSoon() {
+  next_dial_.reset();
+  if (tried_ == candidates_.size() || !candidates_[tried_].may_race) return;
+  next_dial_ = set_.scheduler.RunAfter(set_.options.next_dial_after, [this] { DialNext(); });
+}
+
+void BackConnector::OnDialed(DialTry& dial, absl::StatusOr<std::unique_ptr<Transport>> back) {
+  const auto is_it = [&](const std::unique_ptr<DialTry>& other) { return other.get() == &dial; };
+  const auto found = std::find_if(dials_.begin(), dials_.end(), is_it);
+  const std::unique_ptr<DialTry> ended = std::move(*found);
+  dials_.erase(found);
   if (!back.ok()) {
-    CountTime();
-    return FailTry(AtLeg(back.status(), Leg::kBack, Phase::kDial), {});
+    return OnDialFailed(ended->backend(), AtLeg(back.status(), Leg::kBack, Phase::kDial));
   }
+  LeaveDials();
+  backend_ = ended->backend();
+  counted_ = trying_ = true;
   leg_ = *std::move(back);
+  report_.back.peer = backend_.endpoint;
   report_.back.local = leg_->info().local;
   SendPreamble();
+}
+
+// The next one is dialed at once (RFC 8305 5). Another dial in progress may yet succeed.
+void BackConnector::OnDialFailed(const BackendChooser::Candidate& backend, absl::Status status) {
+  report_.back.peer = backend.endpoint;
+  Fail(backend, status, {});
+  set_.chooser.Abandoned(backend, shown_);
+  set_.chooser.Closed(backend.endpoint);
+  set_.plan.OnBackOpened(*request_, status);
+  if (dials_.empty()) CountTime();
+  const bool more = tried_ < candidates_.size();
+  if (!more && dials_.empty()) return Finish(std::move(status));
+  report_.failed_tries.push_back({backend.endpoint, *ToError(status)});
+  if (more && (dials_.empty() || candidates_[tried_].may_race)) DialNext();
+}
+
+// Another backend was faster. The dials go on without the connection.
+void BackConnector::LeaveDials() {
+  next_dial_.reset();
+  for (std::unique_ptr<DialTry>& dial : dials_) {
+    set_.chooser.Closed(dial->backend().endpoint);
+    set_.AwaitLeft(std::move(dial), shown_);
+  }
+  dials_.clear();
+}
+
+void BackConnector::DropDials() {
+  next_dial_.reset();
+  for (const std::unique_ptr<DialTry>& dial : dials_) {
+    set_.chooser.Abandoned(dial->backend(), shown_);
+    set_.chooser.Closed(dial->backend().endpoint);
+  }
+  dials_.clear();
 }
 
 // The limit of the dial includes this: a backend that accepts no bytes counts as unreachable.
@@ -67,14 +119,14 @@ void BackConnector::OnPreambleSent(IoState state) {
   preamble_.reset();
   CountTime();
   if (state == IoState::kFailed) {
-    return FailTry(AtLeg(leg_->status(), Leg::kBack, Phase::kDial), {});
+    return FailOpen(AtLeg(leg_->status(), Leg::kBack, Phase::kDial), {});
   }
   OpenLeg();
 }
 
 void BackConnector::OpenLeg() {
-  if (!shown_.empty()) set_.chooser.Succeeded(report_.back.peer, {});
-  absl::StatusOr<std::unique_ptr<LegOpener>> opener = set_.plan.NewBack(*request_, tried());
+  if (!shown_.empty()) set_.chooser.Succeeded(backend_, {}, set_.scheduler.MonotonicNow());
+  absl::StatusOr<std::unique_ptr<LegOpener>> opener = set_.plan.NewBack(*request_, backend_);
   if (!opener.ok()) return Finish(AtLeg(opener.status(), Leg::kBack, Phase::kHandshake));
   if (*opener == nullptr) return Finish(absl::OkStatus());
   opener_ = *std::move(opener);
@@ -86,26 +138,30 @@ void BackConnector::OpenLeg() {
 void BackConnector::OnOpen(absl::Status status) {
   CountTime();
   report_.back.tls = opener_->tls();
-  if (!status.ok()) return FailTry(std::move(status), shown_);
+  if (!status.ok()) return FailOpen(std::move(status), shown_);
   leg_ = opener_->Take();
   opener_.reset();
   set_.plan.OnBackOpened(*request_, status);
   Finish(absl::OkStatus());
 }
 
-void BackConnector::FailTry(absl::Status status, const BackendChooser::Shown& after_showing) {
-  if (BlamesBackend(status)) {
-    set_.chooser.Failed(report_.back.peer, after_showing, set_.options.ejection,
-                        set_.scheduler.MonotonicNow());
-  }
+void BackConnector::FailOpen(absl::Status status, const BackendChooser::Shown& after_showing) {
+  Fail(backend_, status, after_showing);
   EndTry();
   TryNext(std::move(status));
+}
+
+void BackConnector::Fail(const BackendChooser::Candidate& backend, const absl::Status& status,
+                         const BackendChooser::Shown& after_showing) {
+  if (!BlamesBackend(status)) return;
+  set_.chooser.Failed(backend, after_showing, status, set_.options.ejection,
+                      set_.scheduler.MonotonicNow());
 }
 
 // The try has no result, so another connection may try.
 void BackConnector::EndTry() {
   if (!std::exchange(trying_, false)) return;
-  set_.chooser.Abandoned(report_.back.peer, shown_);
+  set_.chooser.Abandoned(backend_, shown_);
 }
 
 void BackConnector::TryNext(absl::Status status) {
@@ -128,8 +184,8 @@ void BackConnector::DropLeg() {
 
 void BackConnector::Finish(absl::Status status) {
   limit_.reset();
-  dial_.reset();
-  if (status.ok()) set_.chooser.Succeeded(report_.back.peer, shown_);
+  DropDials();
+  if (status.ok()) set_.chooser.Succeeded(backend_, shown_, set_.scheduler.MonotonicNow());
   EndTry();
   // The call may destroy the connector.
   absl::AnyInvocable<void(absl::Status)> done = std::exchange(done_, nullptr);
@@ -139,7 +195,7 @@ void BackConnector::Finish(absl::Status status) {
 std::unique_ptr<Transport> BackConnector::Take() {
   EndTry();
   limit_.reset();
-  dial_.reset();
+  DropDials();
   preamble_.reset();
   done_ = nullptr;
   if (opener_ != nullptr) leg_ = opener_->Take();
@@ -157,11 +213,21 @@ void BackConnector::OnTimeout() {
   CountTime();
   const absl::Duration taken = phase == Phase::kDial ? report_.times.dial : report_.times.back;
   std::string what = absl::StrCat("not finished within ", absl::FormatDuration(taken));
-  if (phase == Phase::kDial) absl::StrAppend(&what, " (", report_.back.peer.ToString(), ")");
   if (opener_ != nullptr) report_.back.tls = opener_->tls();
-  set_.chooser.Failed(report_.back.peer, phase == Phase::kDial ? BackendChooser::Shown() : shown_,
-                      set_.options.ejection, set_.scheduler.MonotonicNow());
-  Finish(MakeError(ErrorCode::kTimeout, Leg::kBack, phase, std::move(what)));
+  if (!dials_.empty()) {
+    report_.back.peer = dials_.back()->backend().endpoint;
+    const auto append = [](std::string* out, const std::unique_ptr<DialTry>& dial) {
+      out->append(dial->backend().endpoint.ToString());
+    };
+    absl::StrAppend(&what, " (", absl::StrJoin(dials_, ", ", append), ")");
+  } else if (phase == Phase::kDial) {
+    absl::StrAppend(&what, " (", report_.back.peer.ToString(), ")");
+  }
+  absl::Status status = MakeError(ErrorCode::kTimeout, Leg::kBack, phase, std::move(what));
+  for (const std::unique_ptr<DialTry>& dial : dials_) Fail(dial->backend(), status, {});
+  if (dials_.empty())
+    Fail(backend_, status, phase == Phase::kDial ? BackendChooser::Shown() : shown_);
+  Finish(std::move(status));
 }
 
 void BackConnector::CountTime() {
@@ -170,7 +236,7 @@ void BackConnector::CountTime() {
 }
 
 void BackConnector::CountOut() {
-  if (std::exchange(counted_, false)) set_.chooser.Closed(report_.back.peer);
+  if (std::exchange(counted_, false)) set_.chooser.Closed(backend_.endpoint);
 }
 
 }  // namespace trestle

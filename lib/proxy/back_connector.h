@@ -1,5 +1,6 @@
-// BackConnector: opens the back leg of one connection. It dials the backends in order and opens the
-// leg. After a failure it tries the next one, until the time of a phase is over.
+// BackConnector: opens the back leg of one connection. It dials the backends in order, the next one
+// also if one is slow, and opens the leg of the first to accept. After a failure it tries the next
+// one, until the time of a phase is over.
 #ifndef TRESTLE_LIB_PROXY_BACK_CONNECTOR_H_
 #define TRESTLE_LIB_PROXY_BACK_CONNECTOR_H_
 
@@ -7,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -14,8 +16,8 @@
 #include "absl/time/time.h"
 #include "lib/proxy/byte_sender.h"
 #include "lib/proxy/connection_plan.h"
+#include "lib/proxy/dial_try.h"
 #include "trestle/base/error.h"
-#include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/io/transport.h"
 #include "trestle/proxy/backend_chooser.h"
@@ -57,13 +59,18 @@ class BackConnector {
 
  private:
   void DialNext();
-  const BackendChooser::Candidate& tried() const { return candidates_[tried_ - 1]; }
-  void OnDialed(absl::StatusOr<std::unique_ptr<Transport>> back);
+  void DialAnotherSoon();
+  void OnDialed(DialTry& dial, absl::StatusOr<std::unique_ptr<Transport>> back);
+  void OnDialFailed(const BackendChooser::Candidate& backend, absl::Status status);
+  void LeaveDials();
+  void DropDials();
   void OpenLeg();
   void SendPreamble();
   void OnPreambleSent(IoState state);
   void OnOpen(absl::Status status);
-  void FailTry(absl::Status status, const BackendChooser::Shown& after_showing);
+  void FailOpen(absl::Status status, const BackendChooser::Shown& after_showing);
+  void Fail(const BackendChooser::Candidate& backend, const absl::Status& status,
+            const BackendChooser::Shown& after_showing);
   void TryNext(absl::Status status);
   void EndTry();
   void Finish(absl::Status status);
@@ -76,14 +83,17 @@ class BackConnector {
   ConnectionReport& report_;
   BackendChooser::Candidates candidates_;  // The first tried_ have been tried.
   size_t tried_ = 0;
-  bool counted_ = false;         // The chooser counts it at report_.back.peer.
-  BackendChooser::Shown shown_;  // Client data that backends receive.
-  bool trying_ = false;          // The chooser awaits the result of a try.
+  BackendChooser::Candidate backend_;  // That accepted, the one of `leg_`.
+  bool counted_ = false;               // The chooser counts the connection at `backend_`.
+  BackendChooser::Shown shown_;        // Client data that backends receive.
+  bool trying_ = false;                // The chooser awaits the result of `backend_`.
   const BackRequest* request_ = nullptr;
   const ConnectionOrigin* origin_ = nullptr;
   MonotonicTime phase_start_;
   Timer limit_;
-  std::unique_ptr<Dial> dial_;
+  Timer next_dial_;
+  // In progress. The chooser counts the connection at each, and awaits its result.
+  absl::InlinedVector<std::unique_ptr<DialTry>, 2> dials_;
   std::unique_ptr<LegOpener> opener_;
   std::unique_ptr<Transport> leg_;
   std::optional<ByteSender> preamble_;  // Set while it is being sent. Destroyed before leg_.

@@ -3,23 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <optional>
 #include <tuple>
 #include <utility>
-
-#include "trestle/base/error.h"
 
 namespace trestle {
 namespace {
 
 // The number of remembered backends at which those without open connections are forgotten.
 constexpr size_t kMostRemembered = 16 * 1024;
-
-// The maximum number of failure records, one for each backend and client data.
-constexpr size_t kMostFailing = 4096;
-
-// The minimum time between sweeps, which visit all records.
-constexpr absl::Duration kBetweenSweeps = absl::Seconds(1);
 
 // FNV-1a with a final mix. Not absl::Hash: every node of a fleet must choose alike.
 uint64_t StableHash(uint64_t hash, ByteView bytes) {
@@ -48,7 +39,7 @@ uint64_t Weighted(uint64_t hash, uint32_t weight) {
 
 BackendChooser::Candidate CandidateOf(const Endpoint& endpoint) { return {endpoint}; }
 BackendChooser::Candidate CandidateOf(const GroupedBackend& backend) {
-  return {backend.endpoint, backend.name, backend.weight};
+  return {backend.endpoint, backend.name, backend.weight, backend.state};
 }
 
 uint16_t PriorityOf(const Endpoint&) { return 0; }
@@ -58,7 +49,7 @@ uint16_t PriorityOf(const GroupedBackend& backend) { return backend.priority; }
 
 struct BackendChooser::Ranked {
   Candidate backend;
-  bool ejected;
+  BackendState::Fitness fitness;
   bool other;  // Than the preferred one.
   bool is_new;
   uint16_t priority;
@@ -67,9 +58,11 @@ struct BackendChooser::Ranked {
   size_t position;
 
   friend bool operator<(const Ranked& a, const Ranked& b) {
-    return std::tie(a.ejected, a.other, a.priority, a.rank, a.backend.turn, a.last, a.position) <
-           std::tie(b.ejected, b.other, b.priority, b.rank, b.backend.turn, b.last, b.position);
+    return std::tie(a.fitness, a.other, a.priority, a.rank, a.backend.turn, a.last, a.position) <
+           std::tie(b.fitness, b.other, b.priority, b.rank, b.backend.turn, b.last, b.position);
   }
+
+  bool fit() const { return fitness == BackendState::Fitness::kFit; }
 };
 
 BackendChooser::Candidates BackendChooser::Order(const Backends& backends, const Endpoint& client,
@@ -85,25 +78,39 @@ template <typename List>
 BackendChooser::Candidates BackendChooser::OrderList(const List& list, const Backends& backends,
                                                      const Endpoint& client, const Shown& shown,
                                                      MonotonicTime now, const Endpoint* preferred) {
-  if (list.empty()) return {};
-  if (list.size() == 1) return {CandidateOf(list.front())};
   absl::InlinedVector<Ranked, 8> ranked;
   for (const auto& item : list) {
     Candidate backend = CandidateOf(item);
+    const BackendState::Fitness fitness = FitnessOf(backend, shown, now);
+    if (fitness == BackendState::Fitness::kDraining) continue;
+    if (backend.state != nullptr) backend.weight = backend.state->ShareOf(backend.weight, now);
     const auto use = uses_.find(backend.endpoint);
     const bool is_new = use == uses_.end();
     if (!is_new) backend.turn = use->second.turn;
-    const bool ejected = IsEjected(backend.endpoint, shown, now);
     const bool other = preferred == nullptr || backend.endpoint != *preferred;
     const uint64_t rank = Rank(backends.balance, backend, client);
-    ranked.push_back({std::move(backend), ejected, other, is_new, PriorityOf(item), rank,
+    ranked.push_back({std::move(backend), fitness, other, is_new, PriorityOf(item), rank,
                       is_new ? 0 : use->second.last, ranked.size()});
+  }
+  const auto is_fit = [](const Ranked& item) { return item.fit(); };
+  if (std::any_of(ranked.begin(), ranked.end(), is_fit)) {
+    const auto is_down = [](const Ranked& item) {
+      return item.fitness == BackendState::Fitness::kDown;
+    };
+    ranked.erase(std::remove_if(ranked.begin(), ranked.end(), is_down), ranked.end());
+  } else if (backends.all_down == AllDown::kFail) {
+    return {};
   }
   AlignTurns(absl::MakeSpan(ranked));
   const size_t tries = std::min<size_t>(backends.max_tries, ranked.size());
   std::partial_sort(ranked.begin(), ranked.begin() + tries, ranked.end());
   Candidates candidates;
-  for (size_t i = 0; i < tries; ++i) candidates.push_back(std::move(ranked[i].backend));
+  const uint16_t priority = ranked.empty() ? 0 : ranked.front().priority;
+  for (size_t i = 0; i < tries; ++i) {
+    candidates.push_back(std::move(ranked[i].backend));
+    candidates.back().may_race = ranked[i].fit() && ranked[i].priority == priority &&
+                                 backends.balance != Balance::kClientAddress;
+  }
   return candidates;
 }
 
@@ -112,10 +119,10 @@ BackendChooser::Candidates BackendChooser::OrderList(const List& list, const Bac
 void BackendChooser::AlignTurns(absl::Span<Ranked> ranked) {
   uint16_t priority = UINT16_MAX;
   for (const Ranked& item : ranked) {
-    if (!item.ejected) priority = std::min(priority, item.priority);
+    if (item.fit()) priority = std::min(priority, item.priority);
   }
   const auto counts = [priority](const Ranked& item) {
-    return !item.ejected && !item.is_new && item.priority == priority;
+    return item.fit() && !item.is_new && item.priority == priority;
   };
   uint64_t highest = 0;
   uint64_t step = 0;
@@ -139,7 +146,7 @@ void BackendChooser::AlignTurns(absl::Span<Ranked> ranked) {
   for (Ranked& item : ranked) {
     if (item.priority != priority) continue;
     if (item.is_new) item.backend.turn = lowest - 1;
-    if (!item.ejected || item.is_new || item.backend.turn >= lowest) continue;
+    if (item.fit() || item.is_new || item.backend.turn >= lowest) continue;
     item.backend.turn = uses_[item.backend.endpoint].turn = lowest;
   }
 }
@@ -180,91 +187,54 @@ void BackendChooser::Closed(const Endpoint& backend) {
   if (use != uses_.end() && use->second.open > 0) --use->second.open;
 }
 
-// Visits the failure records of connections that sent nothing, and of those that sent `shown`.
-template <typename Action>
-void BackendChooser::ForBoth(const Endpoint& backend, const Shown& shown, Action action) {
-  const auto visit = [&](Key key) {
-    const auto found = health_.find(key);
-    if (found != health_.end()) action(found);
-  };
-  visit(Key(backend, Shown()));
-  if (!shown.empty()) visit(Key(backend, shown));
+// Returns null for a candidate without a state and without failures.
+BackendState* BackendChooser::StateOf(const Candidate& backend) const {
+  if (backend.state != nullptr) return backend.state.get();
+  const auto own = own_states_.find(backend.endpoint);
+  return own == own_states_.end() ? nullptr : own->second.get();
 }
 
-void BackendChooser::Try(const Endpoint& backend, const Shown& shown, MonotonicTime now) {
-  ForBoth(backend, shown, [&](auto record) {
-    Health& health = record->second;
-    if (health.ejection == absl::ZeroDuration() || now < health.ejected_until) return;
-    health.ejected_until = now + health.ejection;
-    health.is_tried = true;
-  });
+BackendState::Fitness BackendChooser::FitnessOf(const Candidate& backend, const Shown& shown,
+                                                MonotonicTime now) const {
+  const BackendState* const shared = backend.state.get();
+  auto fitness = shared == nullptr ? BackendState::Fitness::kFit : shared->FitnessFor(shown, now);
+  if (own_states_.empty()) return fitness;
+  const auto own = own_states_.find(backend.endpoint);
+  return own == own_states_.end() ? fitness
+                                  : std::max(fitness, own->second->FitnessFor(shown, now));
 }
 
-void BackendChooser::Failed(const Endpoint& backend, const Shown& shown,
+void BackendChooser::Try(const Candidate& backend, const Shown& shown, MonotonicTime now) {
+  if (BackendState* const state = StateOf(backend)) state->Try(shown, now);
+}
+
+void BackendChooser::Failed(const Candidate& backend, const Shown& shown, const absl::Status& why,
                             const EjectionOptions& options, MonotonicTime now) {
-  Key key(backend, shown);
-  if (options.after_failures == 0 || !HasRoomFor(key, now)) return;
-  Health& health = health_[std::move(key)];
-  health.is_tried = false;
-  if (++health.failures < options.after_failures) return;
-  health.ejection = health.ejection == absl::ZeroDuration()
-                        ? options.first
-                        : std::min(2 * health.ejection, options.longest);
-  health.ejected_until = now + health.ejection;
-}
-
-void BackendChooser::Succeeded(const Endpoint& backend, const Shown& shown) {
-  ForBoth(backend, shown, [&](auto record) { health_.erase(record); });
-}
-
-void BackendChooser::Abandoned(const Endpoint& backend, const Shown& shown) {
-  ForBoth(backend, shown, [](auto record) {
-    if (std::exchange(record->second.is_tried, false)) {
-      record->second.ejected_until = MonotonicTime();
-    }
-  });
-}
-
-bool BackendChooser::IsEjected(const Endpoint& backend, const Shown& shown,
-                               MonotonicTime now) const {
-  const auto is_out = [&](const Shown& what) {
-    const auto found = health_.find(Key(backend, what));
-    return found != health_.end() && now < found->second.ejected_until;
-  };
-  return is_out(Shown()) || (!shown.empty() && is_out(shown));
-}
-
-// Clients control the shown data. They can neither exceed this memory nor evict records that are
-// still in effect.
-bool BackendChooser::HasRoomFor(const Key& key, MonotonicTime now) {
-  if (health_.size() < kMostFailing || health_.contains(key)) return true;
-  const bool for_all = key.second.empty();
-  if (now - swept_at_ >= kBetweenSweeps) {
-    swept_at_ = now;
-    absl::erase_if(health_, [&](const auto& entry) {
-      return now >= entry.second.ejected_until && !entry.first.second.empty();
+  if (backend.state != nullptr) return backend.state->Failed(shown, why, options, now);
+  if (own_states_.size() >= kMostRemembered) {
+    absl::erase_if(own_states_, [now](const auto& own) {
+      return own.second->FitnessFor({}, now) == BackendState::Fitness::kFit;
     });
   }
-  return for_all || health_.size() < kMostFailing;
+  std::unique_ptr<BackendState>& own = own_states_[backend.endpoint];
+  if (own == nullptr) own = std::make_unique<BackendState>();
+  own->Failed(shown, why, options, now);
+}
+
+void BackendChooser::Succeeded(const Candidate& backend, const Shown& shown, MonotonicTime now) {
+  BackendState* const state = StateOf(backend);
+  if (state == nullptr) return;
+  state->Succeeded(shown, now);
+  if (backend.state == nullptr && !state->failing()) own_states_.erase(backend.endpoint);
+}
+
+void BackendChooser::Abandoned(const Candidate& backend, const Shown& shown) {
+  if (BackendState* const state = StateOf(backend)) state->Abandoned(shown);
 }
 
 void BackendChooser::ForgetSome() {
   if (uses_.size() < kMostRemembered) return;
   absl::erase_if(uses_, [](const auto& use) { return use.second.open == 0; });
-}
-
-bool BlamesBackend(const absl::Status& failure) {
-  const std::optional<Error> error = GetError(failure);
-  if (!error.has_value()) return true;
-  switch (error->code) {
-    case ErrorCode::kInternal:
-    case ErrorCode::kOverLimit:
-    case ErrorCode::kConfiguration:
-    case ErrorCode::kCancelled:
-      return false;
-    default:
-      return true;
-  }
 }
 
 }  // namespace trestle

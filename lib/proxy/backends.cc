@@ -62,16 +62,23 @@ BackendGroup::List BackendsNow(const Backends& backends) {
 std::vector<Endpoint> EndpointsNow(const Backends& backends) {
   std::vector<Endpoint> endpoints;
   for (GroupedBackend& backend : BackendsNow(backends)) {
+    if (backend.state != nullptr && !backend.state->in_use()) continue;
     endpoints.push_back(std::move(backend.endpoint));
   }
   return endpoints;
 }
 
 absl::Status NoBackendError(const Backends& backends) {
-  return MakeError(
-      ErrorCode::kNoBackend, Leg::kBack, Phase::kDial,
-      absl::StrCat("no address is known now of ",
-                   backends.group != nullptr ? backends.group->description() : "the backends"));
+  const BackendGroup::List now = BackendsNow(backends);
+  const bool all_drain = std::all_of(now.begin(), now.end(), [](const GroupedBackend& backend) {
+    return backend.state != nullptr && backend.state->draining();
+  });
+  const char* const what = now.empty() ? "no address is known now of "
+                           : all_drain ? "the operator drains all of "
+                                       : "health checks or connections fail for all of ";
+  return MakeError(ErrorCode::kNoBackend, Leg::kBack, Phase::kDial,
+                   absl::StrCat(what, backends.group != nullptr ? backends.group->description()
+                                                                : backends.ToString()));
 }
 
 bool LeadsTo(const Backends& backends, const Endpoint& listener) {

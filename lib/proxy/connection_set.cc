@@ -9,6 +9,9 @@ namespace {
 // Maximum number of pending generations. Only a host that reloads constantly exceeds it.
 constexpr size_t kMaxEndings = 64;
 
+// Maximum number of dials that go on without their connections.
+constexpr size_t kMostLeftDials = 16;
+
 // The divisor of the drain time: one such part is for last bytes.
 constexpr int kClosingShareOfDrain = 4;
 
@@ -144,6 +147,31 @@ void ConnectionSet::FinishDrainIfEmpty() {
   // The call may destroy the block.
   absl::AnyInvocable<void()> drained = std::exchange(drained_, nullptr);
   drained();
+}
+
+void ConnectionSet::AwaitLeft(std::unique_ptr<DialTry> dial, const BackendChooser::Shown& shown) {
+  if (left_dials_.size() >= kMostLeftDials) return chooser.Abandoned(dial->backend(), shown);
+  const uint64_t id = ++last_left_;
+  dial->GiveTo([this, id](const absl::StatusOr<std::unique_ptr<Transport>>& result) {
+    EndLeft(id, result.status());
+  });
+  Timer limit = scheduler.RunAfter(options.dial_timeout, [this, id] {
+    EndLeft(id, MakeError(ErrorCode::kTimeout, Leg::kBack, Phase::kDial,
+                          "no answer, while another backend of the connection had accepted it"));
+  });
+  left_dials_.emplace(id, LeftDial{std::move(dial), shown, std::move(limit)});
+}
+
+void ConnectionSet::EndLeft(uint64_t id, const absl::Status& status) {
+  const auto found = left_dials_.find(id);
+  const LeftDial left = std::move(found->second);
+  left_dials_.erase(found);
+  const BackendChooser::Candidate& backend = left.dial->backend();
+  if (!status.ok() && BlamesBackend(status)) {
+    chooser.Failed(backend, {}, AtLeg(status, Leg::kBack, Phase::kDial), options.ejection,
+                   scheduler.MonotonicNow());
+  }
+  chooser.Abandoned(backend, left.shown);
 }
 
 }  // namespace trestle

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "lib/proxy/connection.h"
 #include "lib/proxy/connection_plan.h"
+#include "lib/proxy/dial_try.h"
 #include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
 #include "trestle/io/stream_closer.h"
@@ -51,6 +52,11 @@ class ConnectionSet {
   /// for closing.
   void Dismiss(std::unique_ptr<Transport> leg);
 
+  /// Lets a dial go on for which its connection, which would send `shown`, does not wait: so
+  /// backends that never answer are ejected. It has one more `dial_timeout`. Of more than 16 at a
+  /// time, nothing is learned.
+  void AwaitLeft(std::unique_ptr<DialTry> dial, const BackendChooser::Shown& shown);
+
   Scheduler& scheduler;
   Dialer& dialer;
   const ConnectionOptions options;
@@ -79,6 +85,15 @@ class ConnectionSet {
   Timer burial_;
   Timer drain_warning_;  // Ends open connections; the deadline cuts them.
   Timer drain_deadline_;
+  struct LeftDial {
+    std::unique_ptr<DialTry> dial;
+    BackendChooser::Shown shown;
+    Timer limit;
+  };
+  void EndLeft(uint64_t id, const absl::Status& status);
+
+  uint64_t last_left_ = 0;
+  absl::flat_hash_map<uint64_t, LeftDial> left_dials_;
   uint64_t last_leaving_ = 0;
   absl::flat_hash_map<uint64_t, std::unique_ptr<StreamCloser>> leaving_;  // Dismissed legs.
   uint64_t oldest_generation_ = 0;  // Connections with an earlier one have been ended.

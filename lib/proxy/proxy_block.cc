@@ -34,6 +34,9 @@ absl::Status CheckConnectionOptions(const ConnectionOptions& options) {
   if (options.after_certificate_expiry < absl::ZeroDuration()) {
     return ConfigurationError("after_certificate_expiry must not be negative");
   }
+  if (options.next_dial_after <= absl::ZeroDuration()) {
+    return ConfigurationError("next_dial_after must be more than zero");
+  }
   if (options.relay.buffer_bytes > 0 && options.relay.turn_bytes > 0) return absl::OkStatus();
   return ConfigurationError("the relay's buffer_bytes and turn_bytes must be more than zero");
 }

@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "lib/proxy/byte_sender.h"
+#include "lib/watch/http2_ask.h"
 #include "trestle/base/error.h"
 #include "trestle/tls/client_tls_target.h"
 #include "trestle/tls/tls_engine.h"
@@ -19,6 +20,9 @@ namespace {
 
 // A status line has a reason of any length; more than this isn't HTTP.
 constexpr size_t kMaxStatusLine = 1024;
+
+// A path, or a host: both fit in one frame of HTTP/2.
+constexpr size_t kMaxText = 4096;
 
 // What is read of a response after its status, so that the backend can end in peace.
 constexpr size_t kMaxRest = 256 * 1024;
@@ -67,6 +71,10 @@ absl::Status CheckHealthCheck(const HealthCheck& check) {
     return ConfigurationError("a health check by TLS needs a TLS config");
   }
   if (check.kind != HealthCheckKind::kHttp) return absl::OkStatus();
+  if (check.path.size() > kMaxText || check.host.size() > kMaxText) {
+    return ConfigurationError(
+        absl::StrCat("the path and the host of a health check have at most ", kMaxText, " bytes"));
+  }
   if (!absl::StartsWith(check.path, "/") || !IsVisible(check.path)) {
     return ConfigurationError(
         absl::StrCat("the path of a health check begins with / and has no "
@@ -152,7 +160,7 @@ void HealthCheckRun::StartTls() {
   target.verify_name = check_->verify_name;
   target.endpoint = backend_.endpoint;
   if (check_->kind == HealthCheckKind::kHttp) {
-    target.alpn = {"http/1.1"};
+    target.alpn = {"http/1.1", "h2"};
     target.alpn_optional = true;
   }
   absl::StatusOr<std::unique_ptr<TlsEngine>> engine =
@@ -169,8 +177,13 @@ void HealthCheckRun::OnHandshake(absl::Status status) {
   Ask();
 }
 
+bool HealthCheckRun::AsksHttp2() const {
+  return tls_ != nullptr ? tls_->tls_info().alpn == "h2" : check_->http2;
+}
+
 void HealthCheckRun::Ask() {
   asked_ = true;
+  if (AsksHttp2()) http2_ = std::make_unique<Http2Ask>();
   Send(Request(), [this] {
     stream_->SetHandler(this);
     ReadAnswer();
@@ -181,6 +194,9 @@ std::string HealthCheckRun::Request() const {
   std::string host = check_->host.empty() ? server_name() : check_->host;
   // A Unix-domain socket has no address that a Host may have.
   if (host.empty()) host = backend_.endpoint.is_ip() ? backend_.endpoint.ToString() : "localhost";
+  if (http2_ != nullptr) {
+    return Http2Ask::Request(tls_ != nullptr ? "https" : "http", host, check_->path);
+  }
   return absl::StrCat("GET ", check_->path, " HTTP/1.1\r\nHost: ", host,
                       "\r\nUser-Agent: trestle-health-check\r\nAccept: */*\r\n"
                       "Connection: close\r\n\r\n");
@@ -200,10 +216,33 @@ void HealthCheckRun::ReadAnswer() {
       return Fail(Phase::kRelay, ErrorCode::kTruncated,
                   "the backend closed the connection before it answered the health check");
     }
-    absl::StrAppend(&answer_, AsText(ByteView(buffer.data(), result.bytes)));
+    const absl::string_view bytes = AsText(ByteView(buffer.data(), result.bytes));
+    if (http2_ != nullptr) {
+      if (!ReadHttp2(bytes)) return;
+      continue;
+    }
+    absl::StrAppend(&answer_, bytes);
     if (answer_.size() > kMaxStatusLine && !absl::StrContains(answer_, '\n')) break;
   }
   JudgeStatusLine();
+}
+
+// Ends the check with the status: the rest of a response by HTTP/2 needs no reader. Returns whether
+// the check goes on.
+bool HealthCheckRun::ReadHttp2(absl::string_view bytes) {
+  http2_->Read(bytes);
+  // The backend does without acknowledgements if it does not read.
+  const std::string reply = http2_->TakeReply();
+  if (!reply.empty()) (void)stream_->Write(AsBytes(reply));
+  if (!http2_->failure().empty()) {
+    Fail(Phase::kRelay, ErrorCode::kProtocol,
+         absl::StrCat("the backend's answer to the health check by HTTP/2 is wrong: ",
+                      http2_->failure()));
+    return false;
+  }
+  if (!http2_->status().has_value()) return true;
+  JudgeStatus(*http2_->status());
+  return false;
 }
 
 void HealthCheckRun::JudgeStatusLine() {
@@ -214,11 +253,16 @@ void HealthCheckRun::JudgeStatusLine() {
     return Fail(Phase::kRelay, ErrorCode::kProtocol,
                 "the backend's answer to the health check isn't HTTP/1");
   }
-  if (*status < check_->lowest_status || *status > check_->highest_status) {
+  JudgeStatus(*status);
+}
+
+void HealthCheckRun::JudgeStatus(int status) {
+  if (status < check_->lowest_status || status > check_->highest_status) {
     return Fail(Phase::kRelay, ErrorCode::kProtocol,
-                absl::StrCat("the backend answered the health check with status ", *status,
-                             ", not ", check_->lowest_status, " to ", check_->highest_status));
+                absl::StrCat("the backend answered the health check with status ", status, ", not ",
+                             check_->lowest_status, " to ", check_->highest_status));
   }
+  if (http2_ != nullptr) return Finish(absl::OkStatus());
   answered_ = true;
   DropRest();
 }

@@ -1,6 +1,7 @@
 #include "trestle/watch/health_checker.h"
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <map>
 #include <random>
@@ -8,8 +9,9 @@
 #include <tuple>
 #include <utility>
 
-#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 
 namespace trestle {
 namespace {
@@ -20,40 +22,29 @@ constexpr absl::Duration kBetweenLooks = absl::Seconds(1);
 // The part of the interval by which chance changes it.
 constexpr double kJitter = 0.1;
 
-// The steps of a slow start, and the least time between two.
-constexpr int kSlowStartSteps = 10;
-constexpr absl::Duration kShortestStep = absl::Milliseconds(100);
-
 std::string NameOf(const GroupedBackend& backend) {
   return backend.name == nullptr ? "" : backend.name->ToString();
 }
 
 }  // namespace
 
-absl::string_view EnumName(HealthState state) {
-  switch (state) {
-    case HealthState::kUnchecked:
-      return "unchecked";
-    case HealthState::kUp:
-      return "up";
-    case HealthState::kSlowStart:
-      return "slow_start";
-    case HealthState::kDown:
-      return "down";
-    case HealthState::kDraining:
-      return "draining";
-  }
-  return "unchecked";
+std::string HealthStatus::Reason() const {
+  const auto because = [](absl::string_view what, const std::optional<Error>& error) {
+    return absl::StrCat(what, error.has_value() ? absl::StrCat(": ", error->detail) : "");
+  };
+  if (state.condition == BackendCondition::kDraining) return state.drained_by;
+  if (state.condition == BackendCondition::kEjected) return because("connections", state.failure);
+  return because(EnumName(kind), error);
 }
 
-std::ostream& operator<<(std::ostream& out, HealthState state) { return out << EnumName(state); }
-
 std::string HealthChange::ToString() const {
+  const bool back =
+      before == BackendCondition::kEjected && now.state.condition < BackendCondition::kEjected;
   return absl::StrCat(now.endpoint.ToString(),
                       now.name.empty() ? "" : absl::StrCat(" of ", now.name),
                       now.server_name.empty() ? "" : absl::StrCat(" as ", now.server_name), " is ",
-                      EnumName(now.state), " (was ", EnumName(before), "), by ", EnumName(now.kind),
-                      now.error.has_value() ? absl::StrCat(": ", now.error->detail) : "");
+                      EnumName(now.state.condition), " (was ", EnumName(before), "), by ",
+                      back ? "connections" : now.Reason());
 }
 
 // A list of backends that blocks use, and where it comes from.
@@ -66,26 +57,43 @@ struct HealthChecker::List {
 };
 
 struct HealthChecker::State {
-  // A check, an address, and the name that led to it.
-  using Key = std::tuple<const HealthCheck*, std::string, std::string>;
+  // An address, the name that led to it, and a check.
+  using Key = std::tuple<std::string, std::string, const HealthCheck*>;
+  // A check, an earlier group or null, and without one the addresses.
+  using ListKey = std::tuple<const HealthCheck*, const BackendGroup*, std::string>;
+
+  std::vector<std::shared_ptr<Item>> UsedItems() const {
+    std::vector<std::shared_ptr<Item>> used;
+    for (const auto& [key, known] : items) {
+      if (std::shared_ptr<Item> item = known.lock()) used.push_back(std::move(item));
+    }
+    return used;
+  }
 
   std::mt19937_64 random;
   std::map<Key, std::weak_ptr<Item>> items;
-  std::vector<std::unique_ptr<List>> lists;
+  size_t checked = 0;  // Items with a check.
+  std::map<ListKey, std::unique_ptr<List>> lists;
   std::deque<std::weak_ptr<Item>> waiting;  // For one of the running checks to end.
   size_t running = 0;
-  std::set<std::string> draining;  // Texts of endpoints.
+  std::map<std::string, std::set<std::string>> draining;  // Texts of endpoints, by what drains.
+  // Changes by connections, which come from any thread.
+  std::shared_ptr<std::atomic<uint64_t>> changes = std::make_shared<std::atomic<uint64_t>>(0);
+  uint64_t told_changes = 0;
+  bool some_start_slowly = false;
   Timer next_look;
-  Timer next_step;  // Of slow starts; null without any.
 };
 
 // One backend and its checks.
 class HealthChecker::Item : public std::enable_shared_from_this<Item> {
  public:
   Item(HealthChecker& owner, std::shared_ptr<const HealthCheck> check, GroupedBackend backend)
-      : owner_(owner), check_(std::move(check)), backend_(std::move(backend)) {
-    since_ = owner_.scheduler_.MonotonicNow();
-    draining_ = owner_.state_->draining.count(backend_.endpoint.ToString()) > 0;
+      : owner_(owner),
+        check_(std::move(check)),
+        backend_(std::move(backend)),
+        state_(std::make_shared<BackendState>(owner.options_.slow_start, owner.state_->changes)) {
+    since_ = now();
+    if (is_checked()) ++owner_.state_->checked;
     status_.endpoint = backend_.endpoint;
     status_.name = NameOf(backend_);
     status_.kind = check_->kind;
@@ -100,61 +108,53 @@ class HealthChecker::Item : public std::enable_shared_from_this<Item> {
   }
 
   ~Item() {
+    if (is_checked()) --owner_.state_->checked;
     if (run_ != nullptr) EndRun();
   }
 
   // Not in the constructor: the call needs a shared pointer.
   void Begin() {
-    if (check_->kind != HealthCheckKind::kNone) CheckAfter(absl::ZeroDuration());
+    if (is_checked()) CheckAfter(absl::ZeroDuration());
   }
 
   void Run() {
     ++owner_.state_->running;
-    began_ = owner_.scheduler_.MonotonicNow();
+    began_ = now();
     run_ = std::make_unique<HealthCheckRun>(
         owner_.scheduler_, owner_.dialer_, check_, backend_, owner_.options_.timeout,
         [this](absl::Status status) { OnResult(std::move(status)); });
   }
 
-  bool is_down() const { return status_.state == HealthState::kDown; }
-  bool is_draining() const { return draining_; }
-
-  /// Returns the share of its weight that the backend has now: 1, or less in a slow start.
-  double share() const {
-    if (status_.state != HealthState::kSlowStart) return 1;
-    const absl::Duration up_for = owner_.scheduler_.MonotonicNow() - since_;
-    return std::clamp(absl::FDivDuration(up_for, owner_.options_.slow_start), 1.0 / kSlowStartSteps,
-                      1.0);
-  }
+  const std::shared_ptr<BackendState>& state() const { return state_; }
 
   HealthStatus status() const {
     HealthStatus status = status_;
-    status.state_age = owner_.scheduler_.MonotonicNow() - since_;
-    if (draining_) status.state = HealthState::kDraining;
+    status.state = state_->StatusAt(now());
+    status.state_age = now() - since_;
     return status;
   }
 
-  void SetDraining(bool draining) {
-    if (draining == draining_) return;
-    const HealthState before = status().state;
-    draining_ = draining;
-    const bool was_up =
-        status_.state == HealthState::kUp || status_.state == HealthState::kSlowStart;
-    if (!draining && was_up) status_.state = StateOfUp();
-    since_ = owner_.scheduler_.MonotonicNow();
-    Tell(before);
+  void SetDraining(std::string by) {
+    state_->SetDraining(std::move(by), now());
+    Tell();
   }
 
-  /// Ends the slow start if its time is over. Returns whether it goes on.
-  bool GoOnSlowly() {
-    if (status_.state != HealthState::kSlowStart) return false;
-    if (owner_.scheduler_.MonotonicNow() - since_ < owner_.options_.slow_start) return true;
-    status_.state = HealthState::kUp;
-    Tell(HealthState::kSlowStart);
-    return false;
+  /// Reports the condition if it has changed.
+  void Tell() {
+    HealthStatus status = this->status();
+    const BackendCondition condition = status.state.condition;
+    if (condition == BackendCondition::kSlowStart) owner_.state_->some_start_slowly = true;
+    if (condition == told_) return;
+    since_ = now();
+    status.state_age = absl::ZeroDuration();
+    const BackendCondition before = std::exchange(told_, condition);
+    if (owner_.observer_ != nullptr) owner_.observer_->OnHealthChanged({status, before});
   }
 
  private:
+  MonotonicTime now() const { return owner_.scheduler_.MonotonicNow(); }
+  bool is_checked() const { return check_->kind != HealthCheckKind::kNone; }
+
   void CheckAfter(absl::Duration delay) {
     next_ = owner_.scheduler_.RunAfter(delay, [this] {
       if (owner_.state_->running < owner_.options_.max_concurrent) return Run();
@@ -167,7 +167,7 @@ class HealthChecker::Item : public std::enable_shared_from_this<Item> {
     const std::shared_ptr<Item> self = shared_from_this();
     EndRun();
     ++status_.checks;
-    status_.took = owner_.scheduler_.MonotonicNow() - began_;
+    status_.took = now() - began_;
     status_.error = ToError(status);
     const bool good = status.ok();
     if (!good) ++status_.failures;
@@ -179,28 +179,13 @@ class HealthChecker::Item : public std::enable_shared_from_this<Item> {
   }
 
   void Judge(bool good) {
-    const HealthState before = status_.state;
-    const bool first = before == HealthState::kUnchecked;
+    const bool first = !judged_up_.has_value();
     const uint32_t needed = first ? 1 : good ? owner_.options_.rise : owner_.options_.fall;
-    if (good == (before != HealthState::kDown) && !first) return;
-    if (in_a_row_ < needed) return;
-    const HealthState shown = status().state;
-    status_.state = !good ? HealthState::kDown : first ? HealthState::kUp : StateOfUp();
-    since_ = owner_.scheduler_.MonotonicNow();
+    if (judged_up_ == good || in_a_row_ < needed) return;
+    judged_up_ = good;
     if (!first) ++status_.changes;
-    Tell(shown);
-  }
-
-  HealthState StateOfUp() const {
-    return owner_.options_.slow_start > absl::ZeroDuration() ? HealthState::kSlowStart
-                                                             : HealthState::kUp;
-  }
-
-  void Tell(HealthState before) {
-    owner_.OnStateChanged(*this);
-    const HealthStatus now = status();
-    if (now.state == before || owner_.observer_ == nullptr) return;
-    owner_.observer_->OnHealthChanged({now, before});
+    state_->SetChecked(good, now());
+    Tell();
   }
 
   // The next one that waits begins from the loop.
@@ -219,10 +204,12 @@ class HealthChecker::Item : public std::enable_shared_from_this<Item> {
   HealthChecker& owner_;
   const std::shared_ptr<const HealthCheck> check_;
   const GroupedBackend backend_;
-  HealthStatus status_;
-  MonotonicTime since_;  // Of the state.
-  MonotonicTime began_;  // Of the check.
-  bool draining_ = false;
+  const std::shared_ptr<BackendState> state_;
+  HealthStatus status_;  // Without the state.
+  BackendCondition told_ = BackendCondition::kUnchecked;
+  MonotonicTime since_;            // Of `told_`.
+  MonotonicTime began_;            // Of the check.
+  std::optional<bool> judged_up_;  // By checks.
   bool last_good_ = false;
   uint32_t in_a_row_ = 0;
   std::unique_ptr<HealthCheckRun> run_;  // Null between checks.
@@ -265,108 +252,83 @@ absl::Status HealthChecker::Check(const Backends& backends, const HealthCheck* c
 
 absl::Status HealthChecker::Watch(Backends& backends, std::shared_ptr<const HealthCheck> check) {
   if (absl::Status checked = Check(backends, check.get()); !checked.ok()) return checked;
-  auto now = std::make_shared<const BackendGroup::List>(BackendsNow(backends));
-  for (const std::unique_ptr<List>& list : state_->lists) {
-    const bool same = list->check == check && list->source == backends.group &&
-                      (list->source != nullptr || *list->backends == *now);
-    std::shared_ptr<BackendGroup> group = same ? list->group.lock() : nullptr;
-    if (group == nullptr) continue;
-    backends.group = std::move(group);
-    return absl::OkStatus();
+  const State::ListKey key(check.get(), backends.group.get(),
+                           backends.group == nullptr ? backends.ToString() : "");
+  if (const auto same = state_->lists.find(key); same != state_->lists.end()) {
+    if (std::shared_ptr<BackendGroup> group = same->second->group.lock()) {
+      backends.group = std::move(group);
+      return absl::OkStatus();
+    }
   }
-  if (state_->items.size() + std::max<size_t>(now->size(), 1) > options_.max_backends) {
+  auto now = std::make_shared<const BackendGroup::List>(BackendsNow(backends));
+  if (check->kind != HealthCheckKind::kNone &&
+      state_->checked + std::max<size_t>(now->size(), 1) > options_.max_backends) {
     return ConfigurationError(
         absl::StrCat("there are more than ", options_.max_backends, " backends to check"));
   }
-  const std::string description =
-      backends.group != nullptr ? backends.group->description() : backends.ToString();
-  auto used = std::make_shared<BackendGroup>(description);
+  auto used = std::make_shared<BackendGroup>(
+      backends.group != nullptr ? backends.group->description() : backends.ToString());
   auto list = std::make_unique<List>();
   list->check = std::move(check);
   list->source = backends.group;
   list->backends = std::move(now);
   list->group = used;
   TakeOver(*list);
-  state_->lists.push_back(std::move(list));
+  state_->lists[key] = std::move(list);
   backends.group = std::move(used);
   if (state_->next_look == nullptr) Tick();
   return absl::OkStatus();
 }
 
-// Finds or makes the items of a list whose backends are new.
+// Finds or makes the items of a list whose backends are new, and publishes it.
 void HealthChecker::TakeOver(List& list) {
+  const std::shared_ptr<BackendGroup> group = list.group.lock();
+  if (group == nullptr) return;
   std::vector<std::shared_ptr<Item>> items;
+  auto published = std::make_shared<BackendGroup::List>();
   for (const GroupedBackend& backend : *list.backends) {
+    const std::string endpoint = backend.endpoint.ToString();
     std::weak_ptr<Item>& known =
-        state_->items[State::Key(list.check.get(), backend.endpoint.ToString(), NameOf(backend))];
+        state_->items[State::Key(endpoint, NameOf(backend), list.check.get())];
     std::shared_ptr<Item> item = known.lock();
     if (item == nullptr) {
       item = std::make_shared<Item>(*this, list.check, backend);
       known = item;
+      if (std::string by = DrainedBy(endpoint); !by.empty()) item->SetDraining(std::move(by));
       item->Begin();
     }
+    published->push_back(backend);
+    published->back().state = item->state();
     items.push_back(std::move(item));
   }
   list.items = std::move(items);
-  Publish(list);
+  group->Replace(std::move(published));
 }
 
-void HealthChecker::Publish(const List& list) {
-  const std::shared_ptr<BackendGroup> group = list.group.lock();
-  if (group == nullptr) return;
-  auto usable = std::make_shared<BackendGroup::List>();
-  auto down = std::make_shared<BackendGroup::List>();
-  for (size_t i = 0; i < list.items.size(); ++i) {
-    const Item& item = *list.items[i];
-    if (item.is_draining()) continue;
-    GroupedBackend& backend = (item.is_down() ? *down : *usable).emplace_back((*list.backends)[i]);
-    const double weight = static_cast<double>(backend.weight) * item.share();
-    backend.weight = std::max<uint32_t>(1, static_cast<uint32_t>(weight));
+// Returns what drains the backend, joined; empty for nothing.
+std::string HealthChecker::DrainedBy(const std::string& endpoint) const {
+  std::vector<absl::string_view> by;
+  for (const auto& [what, endpoints] : state_->draining) {
+    if (endpoints.count(endpoint) > 0) by.push_back(what);
   }
-  if (usable->empty() && options_.all_down == AllDown::kTryAll) usable = std::move(down);
-  group->Replace(std::move(usable));
+  return absl::StrJoin(by, ", ");
 }
 
-void HealthChecker::OnStateChanged(const Item& item) {
-  for (const std::unique_ptr<List>& list : state_->lists) {
-    const auto is_it = [&](const std::shared_ptr<Item>& other) { return other.get() == &item; };
-    if (absl::c_any_of(list->items, is_it)) Publish(*list);
-  }
-  if (item.share() < 1 && state_->next_step == nullptr) PublishSlowStarts();
-}
-
-// The shares grow by steps, while there are slow starts.
-void HealthChecker::PublishSlowStarts() {
-  const absl::Duration step = std::max(options_.slow_start / kSlowStartSteps, kShortestStep);
-  state_->next_step = scheduler_.RunAfter(step, [this] {
-    bool some = false;
-    std::vector<std::shared_ptr<Item>> items;
-    for (const auto& [key, item] : state_->items) {
-      if (std::shared_ptr<Item> used = item.lock()) items.push_back(std::move(used));
-    }
-    for (const std::shared_ptr<Item>& item : items) some = item->GoOnSlowly() || some;
-    for (const std::unique_ptr<List>& list : state_->lists) {
-      const auto is_slow = [](const std::shared_ptr<Item>& item) { return item->share() < 1; };
-      if (absl::c_any_of(list->items, is_slow)) Publish(*list);
-    }
-    some ? PublishSlowStarts() : state_->next_step.reset();
-  });
-}
-
-void HealthChecker::SetDraining(std::vector<Endpoint> endpoints) {
-  state_->draining.clear();
-  for (const Endpoint& endpoint : endpoints) state_->draining.insert(endpoint.ToString());
-  for (const auto& [key, item] : state_->items) {
-    const std::shared_ptr<Item> used = item.lock();
-    if (used != nullptr) used->SetDraining(state_->draining.count(std::get<1>(key)) > 0);
+void HealthChecker::SetDraining(const std::string& by, const std::vector<Endpoint>& endpoints) {
+  std::set<std::string>& draining = state_->draining[by];
+  draining.clear();
+  for (const Endpoint& endpoint : endpoints) draining.insert(endpoint.ToString());
+  for (const std::shared_ptr<Item>& item : state_->UsedItems()) {
+    item->SetDraining(DrainedBy(item->status().endpoint.ToString()));
   }
 }
 
 void HealthChecker::Refresh() {
   auto& lists = state_->lists;
-  const auto unused = [](const std::unique_ptr<List>& list) { return list->group.expired(); };
-  lists.erase(std::remove_if(lists.begin(), lists.end(), unused), lists.end());
-  for (const std::unique_ptr<List>& list : lists) {
+  for (auto it = lists.begin(); it != lists.end();) {
+    it = it->second->group.expired() ? lists.erase(it) : std::next(it);
+  }
+  for (const auto& [key, list] : lists) {
     if (list->source == nullptr) continue;
     std::shared_ptr<const BackendGroup::List> now = list->source->current();
     if (now == list->backends) continue;
@@ -378,16 +340,19 @@ void HealthChecker::Refresh() {
   }
 }
 
-BackendGroup::List HealthChecker::AllOf(const Backends& backends) const {
-  for (const std::unique_ptr<List>& list : state_->lists) {
-    if (backends.group != nullptr && list->group.lock() == backends.group) return *list->backends;
-  }
-  return BackendsNow(backends);
+// Reports changes that connections have made, and the ends of slow starts.
+void HealthChecker::TellChanges() {
+  const uint64_t changes = *state_->changes;
+  if (changes == state_->told_changes && !state_->some_start_slowly) return;
+  state_->told_changes = changes;
+  state_->some_start_slowly = false;
+  for (const std::shared_ptr<Item>& item : state_->UsedItems()) item->Tell();
 }
 
 void HealthChecker::Tick() {
   state_->next_look = scheduler_.RunAfter(kBetweenLooks, [this] {
     Refresh();
+    TellChanges();
     state_->lists.empty() ? state_->next_look.reset() : Tick();
   });
 }
@@ -396,15 +361,24 @@ double HealthChecker::Chance() {
   return std::uniform_real_distribution<double>(0, 1)(state_->random);
 }
 
-std::vector<HealthStatus> HealthChecker::backends() const {
-  std::vector<HealthStatus> backends;
-  for (const auto& [key, item] : state_->items) {
-    if (const std::shared_ptr<Item> used = item.lock()) backends.push_back(used->status());
+std::vector<HealthStatus> HealthChecker::Find(const Endpoint& endpoint) const {
+  std::vector<HealthStatus> found;
+  const std::string text = endpoint.ToString();
+  for (auto it = state_->items.lower_bound(State::Key(text, "", nullptr));
+       it != state_->items.end() && std::get<0>(it->first) == text; ++it) {
+    if (const std::shared_ptr<Item> item = it->second.lock()) found.push_back(item->status());
   }
-  const auto key = [](const HealthStatus& status) {
-    return std::make_tuple(status.endpoint.ToString(), status.name, status.server_name);
-  };
-  absl::c_sort(backends, [&](const auto& a, const auto& b) { return key(a) < key(b); });
+  return found;
+}
+
+size_t HealthChecker::size() const { return state_->items.size(); }
+
+std::vector<HealthStatus> HealthChecker::backends(size_t most) const {
+  std::vector<HealthStatus> backends;
+  for (const auto& [key, known] : state_->items) {
+    if (backends.size() == most) break;
+    if (const std::shared_ptr<Item> item = known.lock()) backends.push_back(item->status());
+  }
   return backends;
 }
 

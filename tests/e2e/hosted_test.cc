@@ -15,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "tests/e2e/bulk_bytes.h"
 #include "tests/e2e/proxy_test.h"
+#include "tests/integrations/c_ares/dns_server.h"
 
 namespace trestle::e2e {
 namespace {
@@ -117,6 +118,29 @@ TEST_P(HostedTest, EachModeServesCurlWithTheHostsOwnServer) {
     EXPECT_TRUE(proxy_->WaitForLog(absl::StrCat("mode=", mode))) << proxy_->log();
   }
   EXPECT_THAT(Status(), MatchesRegex("3 connections, [0-9]+ seconds\n"));
+}
+
+TEST_P(HostedTest, BackendsHaveNamesInAnEpollLoop) {
+  DnsServer dns(absl::StrCat("dns_", GetParam()));
+  const std::string port = absl::StrCat(plain_backend_->port());
+  dns.Set("app.internal.", R"({"A": ["127.0.0.1"], "ttl": 1})");
+  const std::vector<std::string> argv = {ExampleProgram(GetParam()), "--listen=127.0.0.1:0",
+                                         absl::StrCat("--cert=", PathOf("both.pem")),
+                                         absl::StrCat("--key=", PathOf("both.key")),
+                                         absl::StrCat("--offload=front.test=app.internal:", port)};
+  if (!IsNested()) {
+    const CommandResult refused = RunCommand(argv, kPatience);
+    EXPECT_EQ(refused.exit_status, 1);
+    EXPECT_THAT(refused.errors, HasSubstr("is a name, and nothing here resolves names"));
+    return;
+  }
+  std::vector<std::string> more = argv;
+  more.push_back(absl::StrCat("--dns_servers=", dns.endpoint().ToString()));
+  proxy_ = StartProgram(more);
+  EXPECT_EQ(CurlFor(kFrontName, "/hello").output, "hello from backend") << proxy_->log();
+  dns.Set("app.internal.", R"({"A": ["127.0.0.2"], "ttl": 1})");
+  ASSERT_TRUE(proxy_->WaitForLog(absl::StrCat("new: 127.0.0.2:", port))) << proxy_->log();
+  EXPECT_NE(CurlFor(kFrontName, "/hello").exit_status, 0) << "nobody is there";
 }
 
 TEST_P(HostedTest, ManyBytesArriveUnchangedAndNestedPassthroughSplicesThem) {

@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "tests/e2e/proxy_test.h"
 #include "tests/e2e/server_programs.h"
+#include "tests/integrations/c_ares/dns_server.h"
 
 namespace trestle::e2e {
 namespace {
@@ -40,13 +41,14 @@ class QuicTest : public ServerProgramsTest {
 
   // Its port has no TCP, so that nothing shows when it listens: clients repeat their hello.
   std::unique_ptr<Process> StartNgtcp2(const std::string& name, uint16_t port,
-                                       const std::vector<std::string>& flags = {}) {
+                                       const std::vector<std::string>& flags = {},
+                                       const std::string& address = "127.0.0.1") {
     WriteCertificate(name, LeafFor(absl::StrCat(name, ".test")));
     WriteFile(absl::StrCat(name, ".html"), absl::StrCat("hello from ", name));
     std::vector<std::string> argv = {FindProgram("gtlsserver"), "--quiet", "--htdocs", PathOf("")};
     argv.insert(argv.end(), flags.begin(), flags.end());
     argv.insert(argv.end(),
-                {"127.0.0.1", absl::StrCat(port), PathOf(name + ".key"), PathOf(name + ".pem")});
+                {address, absl::StrCat(port), PathOf(name + ".key"), PathOf(name + ".pem")});
     return std::make_unique<Process>(argv);
   }
 
@@ -116,6 +118,29 @@ TEST_F(QuicTest, TwoNamesAndBothTransportsOnOnePort) {
   EXPECT_EQ(https.output, "hello from a") << https.errors;
   ASSERT_TRUE(proxy->WaitForLog("\"quic_version\":\"1\",\"server_name\":\"b.test\""));
   EXPECT_THAT(proxy->log(), HasSubstr("\"quic_version\":null"));
+}
+
+TEST_F(QuicTest, BackendsByName) {
+  DnsServer dns;
+  const uint16_t port = FreePort();
+  const auto first = StartNgtcp2("a", port);
+  const auto second = StartNgtcp2("a", port, {}, "127.0.0.2");
+  const auto proxy =
+      StartQuic(absl::StrCat("a.test=app.internal:", port),
+                {absl::StrCat("--dns_servers=", dns.endpoint().ToString()), "--dns_wait=30s"});
+  EXPECT_THAT(proxy->log(), HasSubstr("has no address"));
+  {
+    const Process refused(Client(proxy->port, "a", "", {}));
+    EXPECT_TRUE(proxy->WaitForLog("\"no_backend\"")) << proxy->log();
+  }
+  dns.Set("app.internal.", R"({"A": ["127.0.0.1"], "ttl": 1})");
+  ASSERT_TRUE(proxy->WaitForLog(absl::StrCat("new: 127.0.0.1:", port))) << proxy->log();
+  EXPECT_EQ(Ask(proxy->port, "a", "a.html"), "hello from a");
+  EXPECT_TRUE(proxy->WaitForLog(absl::StrCat("\"127.0.0.1:", port, "\""))) << proxy->log();
+  dns.Set("app.internal.", R"({"A": ["127.0.0.2"], "ttl": 1})");
+  ASSERT_TRUE(proxy->WaitForLog(absl::StrCat("new: 127.0.0.2:", port))) << proxy->log();
+  EXPECT_EQ(Ask(proxy->port, "a", "a.html"), "hello from a");
+  EXPECT_TRUE(proxy->WaitForLog(absl::StrCat("\"127.0.0.2:", port, "\""))) << proxy->log();
 }
 
 TEST_F(QuicTest, Retry) {

@@ -16,8 +16,9 @@ using ::testing::ElementsAre;
 
 class BackendChoiceTest : public ::testing::Test {
  protected:
-  void StartRouter(Backends backends) {
+  void StartRouter(Backends backends, absl::Duration next_dial_after = absl::Milliseconds(250)) {
     SniPassthroughRouterOptions options;
+    options.connection.next_dial_after = next_dial_after;
     options.routes = *RouteTable::Create({{"", std::move(backends)}});
     router = *SniPassthroughRouter::Create(loop, dialer, options, &observer);
   }
@@ -98,7 +99,7 @@ TEST_F(BackendChoiceTest, TriesAreBounded) {
 }
 
 TEST_F(BackendChoiceTest, AllTriesShareTheDialTimeout) {
-  StartRouter(All(Balance::kRoundRobin));
+  StartRouter(All(Balance::kRoundRobin), absl::InfiniteDuration());
   for (const auto& backend : backends) {
     dialer.Refuse(backend->endpoint, absl::UnavailableError("slow no"), absl::Seconds(6));
   }

@@ -18,13 +18,14 @@ using ::testing::Pair;
 class BackendChooserTest : public ::testing::Test {
  protected:
   void Fail(const BackendChooser::Shown& shown, int times) {
-    for (int i = 0; i < times; ++i) chooser_.Failed(one_, shown, options_, now_);
+    for (int i = 0; i < times; ++i) chooser_.Failed(one_, shown, why_, options_, now_);
   }
   bool IsEjectedFor(const BackendChooser::Shown& shown) const {
-    return chooser_.IsEjected(one_, shown, now_);
+    return chooser_.FitnessOf(one_, shown, now_) == BackendState::Fitness::kEjected;
   }
 
-  const Endpoint one_ = *Endpoint::Parse("192.0.2.1:443");
+  const BackendChooser::Candidate one_ = {*Endpoint::Parse("192.0.2.1:443")};
+  const absl::Status why_ = absl::UnknownError("refused");
   const EjectionOptions options_ = {};
   MonotonicTime now_ = MonotonicTime::FromStart(absl::Hours(1));
   BackendChooser chooser_;
@@ -37,7 +38,7 @@ TEST_F(BackendChooserTest, AFailureCountsForConnectionsWithTheSameData) {
   EXPECT_FALSE(IsEjectedFor(""));
   Fail("", 3);
   EXPECT_TRUE(IsEjectedFor("a.test")) << "no client data was sent, so the backend is at fault";
-  chooser_.Succeeded(one_, "");
+  chooser_.Succeeded(one_, "", now_);
   EXPECT_TRUE(IsEjectedFor("evil.test"));
   EXPECT_FALSE(IsEjectedFor("a.test"));
 }
@@ -64,7 +65,7 @@ TEST_F(BackendChooserTest, ClientDataUsesBoundedMemoryAndEvictsNothing) {
   EXPECT_TRUE(IsEjectedFor("known.test"));
   for (int i = 0; i < 10'000; ++i) Fail(absl::StrCat(i, ".test"), 3);
   EXPECT_TRUE(IsEjectedFor(""));
-  chooser_.Succeeded(one_, "");
+  chooser_.Succeeded(one_, "", now_);
   EXPECT_TRUE(IsEjectedFor("known.test"));
   EXPECT_FALSE(IsEjectedFor("9999.test")) << "without room it isn't ejected";
   now_ += options_.first;
@@ -91,6 +92,12 @@ class GroupChoiceTest : public ::testing::Test {
       ++counts[candidates.front().endpoint.address().back()];
     }
     return counts;
+  }
+
+  // Has a backend ejected for a minute.
+  void Fail(uint8_t number) {
+    chooser_.Failed({At(number)}, {}, absl::UnknownError("refused"),
+                    {1, absl::Minutes(1), absl::Minutes(1)}, now_);
   }
 
   const std::shared_ptr<BackendGroup> group_ = std::make_shared<BackendGroup>();
@@ -129,9 +136,8 @@ TEST_F(GroupChoiceTest, WeightsShareOpenConnections) {
 TEST_F(GroupChoiceTest, ALowerPriorityIsForFailures) {
   Use({{At(1), nullptr, 10}, {At(2), nullptr, 20}, {At(3), nullptr, 10}});
   EXPECT_THAT(Choose(10), ElementsAre(Pair(1, 5), Pair(3, 5)));
-  const EjectionOptions once = {1, absl::Minutes(1), absl::Minutes(1)};
-  chooser_.Failed(At(1), {}, once, now_);
-  chooser_.Failed(At(3), {}, once, now_);
+  Fail(1);
+  Fail(3);
   EXPECT_THAT(Choose(10), ElementsAre(Pair(2, 10)));
 }
 
@@ -157,9 +163,9 @@ TEST_F(GroupChoiceTest, ABackendThatWasAwayCatchesNothingUp) {
 TEST_F(GroupChoiceTest, ABackendThatWasEjectedCatchesNothingUp) {
   Use({{At(1), nullptr}, {At(2), nullptr}, {At(3), nullptr}});
   Choose(30);
-  chooser_.Failed(At(2), {}, {1, absl::Minutes(1), absl::Minutes(1)}, now_);
+  Fail(2);
   EXPECT_THAT(Choose(30), ElementsAre(Pair(1, 15), Pair(3, 15)));
-  chooser_.Succeeded(At(2), {});
+  chooser_.Succeeded({At(2)}, {}, now_);
   EXPECT_NEAR(Choose(30).at(2), 10, 1);
 }
 

@@ -331,7 +331,9 @@ TEST_F(EjectionTest, AllTriesShareThePhasesTime) {
 TEST_F(EjectionTest, DialsShareOneTimeout) {
   dialer.Refuse(backend.endpoint, absl::UnavailableError("no"), absl::Seconds(7));
   dialer.Refuse(second.endpoint, absl::UnavailableError("no"), absl::Seconds(7));
-  Start();
+  TlsBridgeOptions options = Options("internal.test");
+  options.connection.next_dial_after = absl::InfiniteDuration();
+  bridge = *Make(std::move(options));
   Connect();
   loop.RunFor(absl::Seconds(10));
   ASSERT_TRUE(observer.error().has_value());

@@ -14,6 +14,7 @@
 #include "tests/support/stream_peer.h"
 #include "tests/watch/probe_fixture.h"
 #include "trestle/base/error.h"
+#include "trestle/proxy/backend_chooser.h"
 #include "trestle/proxy/resolved_backends.h"
 #include "trestle/testing/simulated_resolver.h"
 
@@ -89,6 +90,36 @@ class WebServer {
   std::vector<std::unique_ptr<Connection>> connections_;
 };
 
+// Answers the first bytes of each connection by HTTP/2: `greeting`, and a response with `head`.
+class HttpServer2 {
+ public:
+  HttpServer2(Scheduler& loop, MemoryDialer& dialer, const Endpoint& endpoint) {
+    dialer.Listen(
+        endpoint,
+        [this, &loop](std::unique_ptr<Transport> raw) {
+          peers_.push_back(std::make_unique<StreamPeer>(loop, std::move(raw)));
+          StreamPeer& peer = *peers_.back();
+          looks_.push_back(loop.RunAfter(absl::Milliseconds(10), [this, &peer] {
+            request = peer.received();
+            peer.Send(greeting);
+            if (!head.empty()) {
+              peer.Send(std::string("\0\0", 2) + static_cast<char>(head.size()) +
+                        std::string("\1\4\0\0\0\1", 6) + head);
+            }
+          }));
+        },
+        absl::Milliseconds(1));
+  }
+
+  std::string greeting = std::string("\0\0\0\4\0\0\0\0\0", 9);  // SETTINGS
+  std::string head;                                             // Of the response, as HPACK.
+  std::string request;                                          // Of the last connection.
+
+ private:
+  std::vector<std::unique_ptr<StreamPeer>> peers_;
+  std::vector<Timer> looks_;
+};
+
 class HealthCheckerTest : public ProbeTest {
  protected:
   void Start(HealthCheckerOptions options = {}) {
@@ -124,7 +155,8 @@ class HealthCheckerTest : public ProbeTest {
     loop_.RunFor(absl::Seconds(5));
     const HealthStatus status = health_->backends().at(0);
     EXPECT_EQ(status.checks, 1u);
-    EXPECT_EQ(status.state, status.error.has_value() ? HealthState::kDown : HealthState::kUp);
+    EXPECT_EQ(status.state.condition,
+              status.error.has_value() ? BackendCondition::kDown : BackendCondition::kUp);
     return status.error.has_value()
                ? absl::StrCat(EnumName(status.error->code), ": ", status.error->detail)
                : "";
@@ -147,9 +179,16 @@ class HealthCheckerTest : public ProbeTest {
     return check;
   }
 
-  static std::vector<std::string> Now(const Backends& backends) {
+  // The candidates of a new connection, and their addresses.
+  BackendChooser::Candidates CandidatesOf(Backends backends) const {
+    backends.max_tries = 255;
+    return BackendChooser().Order(backends, {}, {}, loop_.MonotonicNow());
+  }
+  std::vector<std::string> Now(const Backends& backends) const {
     std::vector<std::string> texts;
-    for (const Endpoint& endpoint : EndpointsNow(backends)) texts.push_back(endpoint.ToString());
+    for (const auto& candidate : CandidatesOf(backends)) {
+      texts.push_back(candidate.endpoint.ToString());
+    }
     return texts;
   }
 
@@ -173,7 +212,7 @@ TEST_F(HealthCheckerTest, ABackendThatIsDownGetsNoConnectionsUntilItIsBack) {
   EXPECT_THAT(Now(backends), ElementsAre("192.0.2.1:443"));
   EXPECT_EQ(log_.lines.back(), "192.0.2.2:443 is down (was up), by tcp: refused");
   const HealthStatus down = health_->backends().at(1);
-  EXPECT_EQ(down.state, HealthState::kDown);
+  EXPECT_EQ(down.state.condition, BackendCondition::kDown);
   EXPECT_EQ(down.changes, 1u);
   EXPECT_GE(down.failures, 3u);
   Serve(2);
@@ -195,7 +234,7 @@ TEST_F(HealthCheckerTest, OneFailureAmongSuccessesChangesNothing) {
     loop_.RunFor(kInterval);
   }
   EXPECT_GT(health_->backends().at(1).failures, 5u);
-  EXPECT_EQ(health_->backends().at(1).state, HealthState::kUp);
+  EXPECT_EQ(health_->backends().at(1).state.condition, BackendCondition::kUp);
 }
 
 TEST_F(HealthCheckerTest, TheFirstCheckDecidesAlone) {
@@ -210,16 +249,16 @@ TEST_F(HealthCheckerTest, TheFirstCheckDecidesAlone) {
 TEST_F(HealthCheckerTest, IfAllAreDownAllAreTriedOrNone) {
   Refuse(1);
   Refuse(2);
-  const Backends tried = Watch({1, 2});
+  Backends backends = Watch({1, 2});
   loop_.RunFor(absl::Seconds(1));
-  EXPECT_THAT(Now(tried), ElementsAre("192.0.2.1:443", "192.0.2.2:443"));
-  HealthCheckerOptions options;
-  options.all_down = AllDown::kFail;
-  Start(options);
-  const Backends failed = Watch({1, 2});
-  EXPECT_THAT(Now(failed), ElementsAre("192.0.2.1:443", "192.0.2.2:443")) << "not checked yet";
+  EXPECT_THAT(Now(backends), ElementsAre("192.0.2.1:443", "192.0.2.2:443"));
+  Start();
+  backends = Watch({1, 2});
+  backends.all_down = AllDown::kFail;
+  EXPECT_THAT(Now(backends), ElementsAre("192.0.2.1:443", "192.0.2.2:443")) << "not checked yet";
   loop_.RunFor(absl::Seconds(1));
-  EXPECT_THAT(Now(failed), IsEmpty());
+  EXPECT_THAT(Now(backends), IsEmpty());
+  EXPECT_THAT(NoBackendError(backends).message(), HasSubstr("health checks or connections fail"));
 }
 
 TEST_F(HealthCheckerTest, ABackendThatCameBackStartsSlowly) {
@@ -232,12 +271,12 @@ TEST_F(HealthCheckerTest, ABackendThatCameBackStartsSlowly) {
   Refuse(2);
   const Backends backends = Watch({1, 2});
   const auto weight = [&] {
-    const auto now = backends.group->current();
-    return now->size() < 2 ? 0 : now->at(1).weight;
+    const auto now = CandidatesOf(backends);
+    return now.size() < 2 ? 0 : now[1].weight;
   };
   loop_.RunFor(absl::Seconds(1));
   EXPECT_EQ(weight(), 0u);
-  EXPECT_EQ(backends.group->current()->at(0).weight, kUnitWeight) << "the first check is no return";
+  EXPECT_EQ(CandidatesOf(backends)[0].weight, kUnitWeight) << "the first check is no return";
   Serve(2);
   for (int i = 0; i < 200 && weight() == 0; ++i) loop_.RunFor(absl::Milliseconds(100));
   EXPECT_EQ(weight(), kUnitWeight / 10);
@@ -267,21 +306,124 @@ TEST_F(HealthCheckerTest, ADrainingBackendGetsNoNewConnections) {
   Serve(2);
   const Backends backends = Watch({1, 2});
   loop_.RunFor(absl::Seconds(1));
-  health_->SetDraining({At(2), At(9)});
+  health_->SetDraining("drain file", {At(2), At(9)});
   EXPECT_THAT(Now(backends), ElementsAre("192.0.2.1:443"));
-  EXPECT_EQ(log_.lines.back(), "192.0.2.2:443 is draining (was up), by tcp");
-  EXPECT_EQ(health_->backends().at(1).state, HealthState::kDraining);
+  EXPECT_EQ(log_.lines.back(), "192.0.2.2:443 is draining (was up), by drain file");
+  EXPECT_EQ(health_->backends().at(1).state.condition, BackendCondition::kDraining);
   Refuse(1);
   loop_.RunFor(4 * kOneCheck);
   EXPECT_THAT(Now(backends), ElementsAre("192.0.2.1:443")) << "all that may be tried";
-  health_->SetDraining({At(1), At(2)});
+  health_->SetDraining("drain file", {At(1), At(2)});
   EXPECT_THAT(Now(backends), IsEmpty());
+  EXPECT_THAT(NoBackendError(backends).message(), HasSubstr("the operator drains all of "));
   const Backends later = Watch({2});
   EXPECT_THAT(Now(later), IsEmpty());
-  health_->SetDraining({});
+  health_->SetDraining("drain file", {});
   EXPECT_THAT(Now(backends), ElementsAre("192.0.2.2:443"));
-  EXPECT_EQ(backends.group->current()->at(0).weight, kUnitWeight / 10) << "it starts slowly";
-  EXPECT_EQ(health_->backends().at(0).state, HealthState::kDown) << "as its checks say";
+  EXPECT_EQ(CandidatesOf(backends)[0].weight, kUnitWeight / 10) << "it starts slowly";
+  EXPECT_EQ(health_->backends().at(0).state.condition, BackendCondition::kDown)
+      << "as its checks say";
+}
+
+TEST_F(HealthCheckerTest, ABackendDrainsWhileAnyoneWantsIt) {
+  Serve(1);
+  Serve(2);
+  const Backends backends = Watch({1, 2});
+  health_->SetDraining("drain file", {At(1)});
+  health_->SetDraining("call", {At(1), At(2)});
+  EXPECT_EQ(health_->Find(At(1)).at(0).state.drained_by, "call, drain file");
+  EXPECT_EQ(health_->Find(At(2)).at(0).Reason(), "call");
+  EXPECT_THAT(health_->Find(At(3)), IsEmpty());
+  health_->SetDraining("call", {});
+  EXPECT_THAT(Now(backends), ElementsAre("192.0.2.2:443"));
+  EXPECT_EQ(health_->Find(At(1)).at(0).state.drained_by, "drain file");
+}
+
+// Two threads have a chooser each, and one state.
+TEST_F(HealthCheckerTest, FailuresOfAllConnectionsCountInTheOneState) {
+  HealthCheckerOptions options;
+  options.slow_start = absl::Seconds(20);
+  Start(options);
+  Serve(1);
+  Serve(2);
+  Backends backends = Watch({1, 2});
+  loop_.RunFor(absl::Seconds(1));
+  BackendChooser one;
+  BackendChooser two;
+  const auto candidate = CandidatesOf(backends)[1];
+  const absl::Status refused = MakeError(ErrorCode::kTransport, Leg::kBack, Phase::kDial, "gone");
+  const EjectionOptions ejection = {2, absl::Seconds(5), absl::Minutes(1)};
+  one.Failed(candidate, {}, refused, ejection, loop_.MonotonicNow());
+  EXPECT_EQ(health_->backends().at(1).state.condition, BackendCondition::kUp);
+  two.Failed(candidate, {}, refused, ejection, loop_.MonotonicNow());
+  const HealthStatus ejected = health_->backends().at(1);
+  EXPECT_EQ(ejected.state.condition, BackendCondition::kEjected);
+  EXPECT_EQ(ejected.state.ejected_for, absl::Seconds(5));
+  EXPECT_EQ(ejected.state.ejections, 1u);
+  EXPECT_EQ(ejected.Reason(), "connections: gone");
+  loop_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(log_.lines.back(), "192.0.2.2:443 is ejected (was up), by connections: gone");
+  const auto first_for_clients = [&](BackendChooser& chooser) {
+    std::set<std::string> firsts;
+    for (int i = 0; i < 10; ++i) {
+      const auto order = chooser.Order(backends, {}, {}, loop_.MonotonicNow());
+      chooser.Opened(order.front());
+      firsts.insert(order.front().endpoint.ToString());
+    }
+    return firsts.size();
+  };
+  EXPECT_EQ(first_for_clients(one), 1u);
+  EXPECT_EQ(first_for_clients(two), 1u);
+
+  loop_.RunFor(absl::Seconds(5));
+  EXPECT_EQ(health_->backends().at(1).state.condition, BackendCondition::kEjected)
+      << "until a connection succeeds";
+  two.Try(candidate, {}, loop_.MonotonicNow());
+  two.Succeeded(candidate, {}, loop_.MonotonicNow());
+  EXPECT_EQ(health_->backends().at(1).state.condition, BackendCondition::kSlowStart);
+  loop_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(log_.lines.back(), "192.0.2.2:443 is slow_start (was ejected), by connections");
+  loop_.RunFor(absl::Seconds(21));
+  EXPECT_EQ(log_.lines.back(), "192.0.2.2:443 is up (was slow_start), by tcp");
+}
+
+TEST_F(HealthCheckerTest, IfNoBackendIsFitTheEjectedOnesComeBeforeThoseThatAreDown) {
+  Refuse(1);
+  Serve(2);
+  Backends backends = Watch({1, 2});
+  loop_.RunFor(absl::Seconds(1));
+  EXPECT_THAT(Now(backends), ElementsAre("192.0.2.2:443"));
+  BackendChooser chooser;
+  const auto failed = MakeError(ErrorCode::kTimeout, Leg::kBack, Phase::kHandshake, "late");
+  chooser.Failed(CandidatesOf(backends)[0], {}, failed, {1, absl::Seconds(5), absl::Minutes(1)},
+                 loop_.MonotonicNow());
+  EXPECT_THAT(Now(backends), ElementsAre("192.0.2.2:443", "192.0.2.1:443"));
+  backends.all_down = AllDown::kFail;
+  EXPECT_THAT(Now(backends), IsEmpty());
+  loop_.RunFor(absl::Seconds(6));
+  EXPECT_THAT(Now(backends), ElementsAre("192.0.2.2:443")) << "one connection tries it again";
+}
+
+TEST_F(HealthCheckerTest, AReturnByChecksForgetsFailuresOfConnections) {
+  HealthCheckerOptions options;
+  options.fall = options.rise = 1;
+  Start(options);
+  Serve(1);
+  Serve(2);
+  const Backends backends = Watch({1, 2});
+  loop_.RunFor(absl::Seconds(1));
+  BackendChooser chooser;
+  chooser.Failed(CandidatesOf(backends)[1], {}, absl::UnknownError("gone"),
+                 {1, absl::Hours(1), absl::Hours(1)}, loop_.MonotonicNow());
+  loop_.RunFor(kOneCheck);
+  EXPECT_EQ(health_->backends().at(1).state.condition, BackendCondition::kEjected)
+      << "a good check of a backend that was not down proves nothing";
+  Refuse(2);
+  loop_.RunFor(kOneCheck);
+  EXPECT_EQ(health_->backends().at(1).state.condition, BackendCondition::kDown);
+  Serve(2);
+  loop_.RunFor(kOneCheck);
+  EXPECT_EQ(health_->backends().at(1).state.condition, BackendCondition::kUp);
 }
 
 TEST_F(HealthCheckerTest, WithoutAnyCheckBackendsCanBeDrained) {
@@ -291,10 +433,10 @@ TEST_F(HealthCheckerTest, WithoutAnyCheckBackendsCanBeDrained) {
   loop_.RunFor(absl::Minutes(5));
   EXPECT_EQ(dialer_.dials(), 0u);
   EXPECT_THAT(Now(backends), ElementsAre("192.0.2.1:443", "192.0.2.2:443"));
-  health_->SetDraining({At(1)});
+  health_->SetDraining("call", {At(1)});
   EXPECT_THAT(Now(backends), ElementsAre("192.0.2.2:443"));
-  EXPECT_EQ(log_.lines.back(), "192.0.2.1:443 is draining (was unchecked), by none");
-  health_->SetDraining({});
+  EXPECT_EQ(log_.lines.back(), "192.0.2.1:443 is draining (was unchecked), by call");
+  health_->SetDraining("call", {});
   EXPECT_THAT(Now(backends), ElementsAre("192.0.2.1:443", "192.0.2.2:443"));
 }
 
@@ -369,6 +511,29 @@ TEST_F(HealthCheckerTest, HttpNeedsAnExpectedStatus) {
   EXPECT_EQ(ErrorOf(Http()), "") << "the body's length does not matter";
   Serve(1);
   EXPECT_EQ(ErrorOf(Http()), "timeout: the backend did not answer the health check within 3s");
+}
+
+TEST_F(HealthCheckerTest, Http2WithPriorKnowledge) {
+  HttpServer2 server(loop_, dialer_, At(1));
+  const auto ask = [&](std::string head) {
+    server.head = std::move(head);
+    HealthCheck check = Http("/healthz");
+    check.http2 = true;
+    return ErrorOf(std::move(check));
+  };
+  EXPECT_EQ(ask("\x88"), "") << ":status 200 of the static table";
+  EXPECT_EQ(server.request.substr(0, 24), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  EXPECT_THAT(server.request, HasSubstr("/healthz"));
+  EXPECT_THAT(server.request, HasSubstr("192.0.2.1:443"));
+  EXPECT_EQ(ask(std::string("\x20\x08\x03") + "204"), "") << "after an update of the table's size";
+  EXPECT_EQ(ask(std::string("\x48\x82\x10\x05")), "") << "202, by Huffman code";
+  const std::string sick = "protocol: the backend answered the health check with status 503, not ";
+  EXPECT_EQ(ask(std::string("\x48\x03") + "503"), sick + "200 to 299");
+  const std::string wrong =
+      "protocol: the backend's answer to the health check by HTTP/2 is wrong: ";
+  EXPECT_EQ(ask("\x82"), wrong + "the response has no status");
+  server.greeting = "HTTP/1.1 400 Bad Request\r\n\r\n";
+  EXPECT_EQ(ask(""), wrong + "it does not speak HTTP/2");
 }
 
 TEST_F(HealthCheckerTest, HttpGoesOverVerifiedTls) {

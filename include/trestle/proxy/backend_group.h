@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/io/resolver.h"
+#include "trestle/proxy/backend_state.h"
 
 namespace trestle {
 
@@ -22,15 +23,19 @@ struct GroupedBackend {
   std::shared_ptr<const NamedTarget> name;
   uint16_t priority = 0;          ///< As in ResolvedAddress.
   uint32_t weight = kUnitWeight;  ///< As in ResolvedAddress.
+  /// Shared by all that open their leg in the same way; `HealthChecker` sets it. Null: each block
+  /// counts failures for itself.
+  std::shared_ptr<BackendState> state = nullptr;
 
   friend bool operator==(const GroupedBackend& a, const GroupedBackend& b) {
     return a.endpoint == b.endpoint && a.name == b.name && a.priority == b.priority &&
-           a.weight == b.weight;
+           a.weight == b.weight && a.state == b.state;
   }
 };
 
 /// A list of backends that changes while connections are served. Thread-safe. `ResolvedBackends`
-/// keeps it current; a host that learns of backends in another way calls `Replace` itself.
+/// keeps it current; a host that learns of backends in another way calls `Replace` itself. It has
+/// all backends, also those whose state keeps connections away.
 class BackendGroup {
  public:
   using List = std::vector<GroupedBackend>;

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/io/resolver.h"
 #include "trestle/proxy/backend_group.h"
@@ -23,6 +22,12 @@ enum class Balance : uint8_t {
                       ///< turn.
   kClientAddress,     ///< The same address for the same client address, while the list does not
                       ///< change.
+};
+
+/// What connections use if no backend of a list is fit: all are down, ejected or draining.
+enum class AllDown : uint8_t {
+  kTryAll,  ///< All but those that drain, the ejected ones first: a check may be wrong.
+  kFail,    ///< None: they fail at once, with ErrorCode::kNoBackend.
 };
 
 /// One or more addresses and names. If a dial or its TLS handshake fails, the block tries the next
@@ -49,24 +54,9 @@ struct Backends {
   /// `ResolvedBackends::Follow` sets it. Null: `endpoints`.
   std::shared_ptr<const BackendGroup> group;
   Balance balance = Balance::kRoundRobin;
+  AllDown all_down = AllDown::kTryAll;
   /// The maximum number of addresses to try for one connection, including the first. At least 1.
   uint8_t max_tries = 3;
-};
-
-/// Passive health checking: ejects a failing backend for a while if there are others. A backend is
-/// ejected after `after_failures` consecutive failures to connect or to complete its TLS handshake.
-/// After the ejection one connection tries it again; another failure ejects it for twice as long.
-/// Each loop counts separately.
-///
-/// No client can have a backend ejected for others. Some handshakes fail after the backend received
-/// data of the client: a copied or computed name, a protocol, or a PROXY header. Such a failure
-/// counts only for connections that would send the same data. With a PROXY header or a computed
-/// name, the data includes the client's address (of IPv6, its /64). Local failures, such as no free
-/// port, and clients that leave early do not count.
-struct EjectionOptions {
-  uint32_t after_failures = 3;  ///< 0: never eject.
-  absl::Duration first = absl::Seconds(1);
-  absl::Duration longest = absl::Minutes(1);
 };
 
 /// Checks `backends`. Fails with ErrorCode::kConfiguration if the list is empty, an address cannot
@@ -74,14 +64,15 @@ struct EjectionOptions {
 /// Blocks and route tables reject these.
 absl::Status CheckBackends(const Backends& backends);
 
-/// Returns the backends of now: those of the group, or else the configured addresses.
+/// Returns the backends of now: those of the group, or else the configured addresses. Those that
+/// connections don't use are among them; their state says so.
 BackendGroup::List BackendsNow(const Backends& backends);
 
-/// Returns their addresses.
+/// Returns the addresses of those that are neither down nor draining.
 std::vector<Endpoint> EndpointsNow(const Backends& backends);
 
-/// Returns the error of a connection for which no backend is known: ErrorCode::kNoBackend of the
-/// back leg.
+/// Returns the error of a connection that may use no backend: ErrorCode::kNoBackend of the back
+/// leg. It says whether none is known, all drain, or all are down or ejected.
 absl::Status NoBackendError(const Backends& backends);
 
 /// Returns whether one of `backends` is `listener` itself, judged by addresses only. A proxy with

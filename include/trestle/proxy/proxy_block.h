@@ -60,6 +60,12 @@ struct ConnectionOptions {
   absl::Duration handshake_timeout = absl::Seconds(10);
   /// For connecting to all backends that are tried, together.
   absl::Duration dial_timeout = absl::Seconds(10);
+  /// If a backend has not accepted a connection after this time, the next one is dialed too. The
+  /// first to accept is used (RFC 8305 5). So an address that never answers, such as one of a
+  /// network without IPv6, costs clients this time and not `dial_timeout`. Only backends that are
+  /// fit and of one priority race, and none with Balance::kClientAddress. Infinite: one after
+  /// another.
+  absl::Duration next_dial_after = absl::Milliseconds(250);
   /// For sending a last alert, and for the peer to close after a failure.
   absl::Duration close_timeout = absl::Seconds(5);
   /// Trusted proxies: each must begin with a PROXY protocol header, version 1 or 2, within

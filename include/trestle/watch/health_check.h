@@ -27,13 +27,14 @@
 namespace trestle {
 
 class ByteSender;
+class Http2Ask;
 
 /// How far a check goes.
 enum class HealthCheckKind : uint8_t {
-  kNone,  ///< There is no check: HealthChecker keeps the list, so that backends can be drained.
+  kNone,  ///< There is no check. Connections and the operator alone change the state.
   kTcp,   ///< The backend accepts a connection.
   kTls,   ///< It also completes a TLS handshake, verified as that of a bridge.
-  kHttp,  ///< It also answers GET with an expected status (HTTP/1.1), over TLS if `tls` is set.
+  kHttp,  ///< It also answers GET with an expected status, over TLS if `tls` is set.
 };
 
 /// Returns a kind's name in lower case: "http".
@@ -51,10 +52,13 @@ struct HealthCheck {
   std::string server_name = {};
   /// The name that the certificate must match instead. Empty: the name that is sent.
   std::string verify_name = {};
-  /// Of kHttp: the path, which begins with "/", and Host. An empty host is the server's name, else
-  /// the backend's address.
+  /// Of kHttp: the path, which begins with "/", and Host; at most 4096 bytes each. An empty host is
+  /// the server's name, else the backend's address.
   std::string path = "/";
   std::string host = {};
+  /// Of kHttp in clear text: HTTP/2 with prior knowledge (RFC 9113 3.3). Otherwise HTTP/1.1. Over
+  /// TLS, the backend chooses by ALPN.
+  bool http2 = false;
   /// Of kHttp: the lowest and the highest status that is good.
   int lowest_status = 200;
   int highest_status = 299;
@@ -93,9 +97,12 @@ class HealthCheckRun final : private TransportHandler {
   void StartTls();
   void OnHandshake(absl::Status status);
   void Ask();
+  bool AsksHttp2() const;
   std::string Request() const;
   void ReadAnswer();
+  bool ReadHttp2(absl::string_view bytes);
   void JudgeStatusLine();
+  void JudgeStatus(int status);
   void DropRest();
   void OnTimeout();
   Phase phase() const;
@@ -113,9 +120,10 @@ class HealthCheckRun final : private TransportHandler {
   TlsStream* tls_ = nullptr;  // `stream_`, once TLS began.
   std::unique_ptr<ByteSender> sender_;
   bool asked_ = false;
-  std::string answer_;     // The beginning of the response.
-  size_t dropped_ = 0;     // Bytes of the rest.
-  bool answered_ = false;  // The status was good.
+  std::unique_ptr<Http2Ask> http2_;  // Set once it asks by HTTP/2.
+  std::string answer_;               // The beginning of the response.
+  size_t dropped_ = 0;               // Bytes of the rest.
+  bool answered_ = false;            // The status was good.
 };
 
 }  // namespace trestle

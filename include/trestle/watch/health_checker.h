@@ -1,11 +1,11 @@
-// HealthChecker: checks backends by schedule, and keeps those that are down away from connections.
-// It puts itself between a list of backends and the blocks that use it. For example:
+// HealthChecker: gives backends the states that all threads share, and checks them by schedule. It
+// puts itself between a list of backends and the blocks that use it. For example:
 //
 //     HealthChecker health(loop, dialer, {}, &observer);
 //     auto check = std::make_shared<HealthCheck>();
 //     Backends backends = *ParseBackends("192.0.2.1:8080+192.0.2.2:8080");
 //     if (absl::Status s = health.Watch(backends, check); !s.ok()) return s;
-//     options.backend = backends;  // Its group has those that are not down.
+//     options.backend = backends;  // Its group has their states.
 #ifndef TRESTLE_WATCH_HEALTH_CHECKER_H_
 #define TRESTLE_WATCH_HEALTH_CHECKER_H_
 
@@ -13,62 +13,44 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <ostream>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/base/error.h"
 #include "trestle/io/dialer.h"
 #include "trestle/io/scheduler.h"
+#include "trestle/proxy/backend_state.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/watch/health_check.h"
 
 namespace trestle {
 
-/// What checks and the operator say of a backend.
-enum class HealthState : uint8_t {
-  kUnchecked,  ///< No check has ended yet. Connections use it.
-  kUp,
-  kSlowStart,  ///< Up again since a moment: its share of connections grows.
-  kDown,       ///< Connections don't use it while another backend of the list is up.
-  kDraining,   ///< The operator wants no new connections to it, whatever the checks say.
-};
-
-/// Returns a state's name in snake_case: "up".
-absl::string_view EnumName(HealthState state);
-
-/// Writes `EnumName(state)`.
-std::ostream& operator<<(std::ostream& out, HealthState state);
-
-/// What connections use if all backends of a list are down.
-enum class AllDown : uint8_t {
-  kTryAll,  ///< All of them: a check may be wrong.
-  kFail,    ///< None: they fail at once, with ErrorCode::kNoBackend.
-};
-
-/// A checked backend, for pages and metrics.
+/// A backend, for pages and metrics.
 struct HealthStatus {
   Endpoint endpoint;
   std::string name;  ///< The name that led to the address; empty for a configured address.
   HealthCheckKind kind = HealthCheckKind::kTcp;
-  std::string server_name;  ///< That the check verifies; empty without TLS.
-  HealthState state = HealthState::kUnchecked;
-  absl::Duration state_age;  ///< Since the last change of the state.
+  std::string server_name;   ///< That the check verifies; empty without TLS.
+  BackendStatus state;       ///< What checks, connections and the operator say together.
+  absl::Duration state_age;  ///< Since the last change of the condition, within a second.
   uint64_t checks = 0;
   uint64_t failures = 0;
-  uint64_t changes = 0;        ///< Of the state, after the first check.
+  uint64_t changes = 0;        ///< Between up and down by checks, after the first one.
   absl::Duration took;         ///< By the last check.
   std::optional<Error> error;  ///< Of the last check, if it failed.
+
+  /// Returns what led to the condition: "http: the backend answered …", "connections: connection
+  /// refused", "drain file".
+  std::string Reason() const;
 };
 
-/// A change of a backend's state.
+/// A change of a backend's condition.
 struct HealthChange {
   const HealthStatus& now;
-  HealthState before;
+  BackendCondition before;
 
   /// Writes the change as one line: "192.0.2.1:443 is down (was up): …".
   std::string ToString() const;
@@ -78,7 +60,8 @@ struct HealthChange {
 class HealthObserver {
  public:
   virtual ~HealthObserver() = default;
-  /// Called after each change. Must not call or destroy the HealthChecker.
+  /// Called after each change, for those that connections make within a second. Must not call or
+  /// destroy the HealthChecker.
   virtual void OnHealthChanged(const HealthChange& change) = 0;
 };
 
@@ -93,12 +76,12 @@ struct HealthCheckerOptions {
   /// At least 1. The first check decides alone.
   uint32_t fall = 3;
   uint32_t rise = 2;
-  AllDown all_down = AllDown::kTryAll;
-  /// For how long a backend that is up again, or drains no longer, has a smaller share of
-  /// connections: it grows evenly from a tenth. Zero: it has all of its share at once.
+  /// For how long a backend that was down, ejected or draining has a smaller share of connections.
+  /// It grows evenly from a tenth. Zero: the backend has all of it at once.
   absl::Duration slow_start = absl::ZeroDuration();
   size_t max_concurrent = 64;
-  /// The most backends, each counted once for each different check.
+  /// The most checked backends, each counted once for each different check. Those of
+  /// HealthCheckKind::kNone are not counted: they cost memory only.
   size_t max_backends = 10'000;
   /// Seed for chance. Use a different value in each process.
   uint64_t seed = 1;
@@ -116,28 +99,33 @@ class HealthChecker {
   HealthChecker(const HealthChecker&) = delete;
   HealthChecker& operator=(const HealthChecker&) = delete;
 
-  /// Puts a group of the backends that are not down in place of `backends.group`, or of the
-  /// addresses if it has none. Call it after `ResolvedBackends::Follow`. The group follows the
+  /// Puts a group in place of `backends.group`, or of the addresses if it has none. It has the same
+  /// backends, with their states. Call it after `ResolvedBackends::Follow`. The group follows the
   /// earlier one; a backend is checked as long as a group in use has it. Equal lists with the same
-  /// check share a group. The same backend with the same `check` object is checked once for all
-  /// lists. Fails with ErrorCode::kConfiguration for invalid options, a check that
-  /// `CheckHealthCheck` rejects, an empty list, and too many backends.
+  /// check share a group. The same backend with the same `check` object has one state and is
+  /// checked once for all lists. So share the object among legs that are opened in the same way
+  /// only.
+  ///
+  /// Fails with ErrorCode::kConfiguration for invalid options, a check that `CheckHealthCheck`
+  /// rejects, an empty list, and too many backends.
   absl::Status Watch(Backends& backends, std::shared_ptr<const HealthCheck> check);
 
-  /// Replaces the set of backends that get no new connections, in all lists, also in those that
-  /// come later. Open connections stay. A list of which all are draining is empty, also with
-  /// AllDown::kTryAll.
-  void SetDraining(std::vector<Endpoint> endpoints);
+  /// Replaces the backends that `by` drains: a short word for operators, such as "drain file". They
+  /// get no new connections, in all lists, also in those that come later. A backend drains while
+  /// any word is for it. Open connections stay.
+  void SetDraining(const std::string& by, const std::vector<Endpoint>& endpoints);
 
   /// Takes over changes of the earlier groups now. It does so by itself within a second.
   void Refresh();
 
-  /// Returns all backends of a list, also those that are down: those of the group that `Watch` has
-  /// put another one in place of. Of other lists, `BackendsNow`.
-  BackendGroup::List AllOf(const Backends& backends) const;
+  /// Returns the backends with this address: one for each name and check.
+  std::vector<HealthStatus> Find(const Endpoint& endpoint) const;
 
-  /// Returns the checked backends, sorted.
-  std::vector<HealthStatus> backends() const;
+  /// Returns the number of backends, each counted once for each name and check.
+  size_t size() const;
+
+  /// Returns the first `most` backends, sorted by address and name.
+  std::vector<HealthStatus> backends(size_t most = 10'000) const;
 
  private:
   class Item;
@@ -146,9 +134,8 @@ class HealthChecker {
 
   absl::Status Check(const Backends& backends, const HealthCheck* check) const;
   void TakeOver(List& list);
-  void Publish(const List& list);
-  void OnStateChanged(const Item& item);
-  void PublishSlowStarts();
+  std::string DrainedBy(const std::string& endpoint) const;
+  void TellChanges();
   void Tick();
   double Chance();
 

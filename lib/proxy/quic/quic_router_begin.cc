@@ -208,7 +208,7 @@ bool QuicPassthroughRouter::Core::OpenBack(QuicFlow& flow,
     return false;
   }
   chooser_.Opened(candidate);
-  chooser_.Try(backend, {}, now_);
+  chooser_.Try({backend}, {}, now_);
   flow.back = *std::move(back);
   flow.back->SetHandler(&flow);
   table_.SetStage(flow, QuicFlowStage::kWaiting);

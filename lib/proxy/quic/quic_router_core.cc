@@ -180,7 +180,7 @@ void QuicPassthroughRouter::Core::Learn(QuicFlow& flow, ByteView datagram) {
 }
 
 void QuicPassthroughRouter::Core::OnFirstAnswer(QuicFlow& flow) {
-  chooser_.Succeeded(flow.backend.ToEndpoint(), {});
+  chooser_.Succeeded({flow.backend.ToEndpoint()}, {}, now_);
   ReleaseHeld(flow);
   flow.answer_us = MicrosBetween(flow.started, now_) - flow.hello_us;
   table_.SetStage(flow, QuicFlowStage::kAnswered);
@@ -191,7 +191,10 @@ void QuicPassthroughRouter::Core::FailBack(QuicFlow& flow, const absl::Status& s
   const bool waiting = flow.stage == QuicFlowStage::kWaiting;
   const Error error = *ToError(AtLeg(status, Leg::kBack, waiting ? Phase::kDial : Phase::kRelay));
   const Endpoint backend = flow.backend.ToEndpoint();
-  if (waiting && !IsOwnFailure(error)) chooser_.Failed(backend, {}, options_.ejection, now_);
+  // Not in the state that streams share: a backend may take no datagrams, and be well.
+  if (waiting && !IsOwnFailure(error)) {
+    chooser_.Failed({backend}, {}, status, options_.ejection, now_);
+  }
   const bool another =
       waiting && flow.pending != nullptr && flow.pending->tried < flow.pending->candidates.size();
   if (!another) return End(flow, error);
@@ -257,7 +260,7 @@ void QuicPassthroughRouter::Core::Discard(QuicFlow& flow) {
 void QuicPassthroughRouter::Core::CloseBack(QuicFlow& flow) {
   if (flow.back == nullptr) return;
   const Endpoint backend = flow.backend.ToEndpoint();
-  if (flow.stage == QuicFlowStage::kWaiting) chooser_.Abandoned(backend, {});
+  if (flow.stage == QuicFlowStage::kWaiting) chooser_.Abandoned({backend}, {});
   chooser_.Closed(backend);
   flow.back.reset();
 }

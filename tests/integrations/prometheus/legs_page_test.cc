@@ -131,7 +131,7 @@ TEST_F(LegsPageTest, HealthOfBackendsIsShown) {
   backend.kind = HealthCheckKind::kHttp;
   backend.name = "api.internal:443";
   backend.server_name = "api.internal";
-  backend.state = HealthState::kDown;
+  backend.state.condition = BackendCondition::kDown;
   backend.state_age = absl::Milliseconds(61'900);
   backend.checks = 9;
   backend.failures = 4;
@@ -140,12 +140,36 @@ TEST_F(LegsPageTest, HealthOfBackendsIsShown) {
   backend.error = ToError(MakeError(ErrorCode::kProtocol, Leg::kBack, Phase::kRelay, "<503>"));
   EXPECT_THAT(LegsPage(view, now_),
               AllOf(HasSubstr("192.0.2.1:443<br><small>api.internal</small>"),
-                    HasSubstr("down for 1m1s<br><b>&lt;503&gt;</b>"),
+                    HasSubstr("down for 1m1s<br><b>by http: &lt;503&gt;</b>"),
                     HasSubstr("http, 9, 4 failed, 1 changes"), HasSubstr("took 30ms")));
   EXPECT_EQ(Json::parse(LegsJson(view, now_)).at("health"),
             Json::parse(R"([{"backend": "192.0.2.1:443", "name": "api.internal:443",
       "server_name": "api.internal", "check": "http", "state": "down", "state_age_seconds": 61.9,
+      "reason": "http: <503>", "drained_by": "", "ejections": 0, "ejected_for_seconds": 0.0,
+      "partly_ejected": 0,
       "checks": 9, "failures": 4, "changes": 1, "took_seconds": 0.03, "error": "<503>"}])"));
+}
+
+TEST_F(LegsPageTest, EjectionsAndDrainsAreShownWithTheirReasons) {
+  LegsView view;
+  HealthStatus& backend = view.health.emplace_back();
+  backend.endpoint = *Endpoint::Parse("192.0.2.1:443");
+  backend.state.condition = BackendCondition::kEjected;
+  backend.state.ejections = 3;
+  backend.state.partly = 1;
+  backend.state.ejected_for = absl::Milliseconds(2'400);
+  backend.state.failure =
+      ToError(MakeError(ErrorCode::kTransport, Leg::kBack, Phase::kDial, "refused <&>"));
+  EXPECT_THAT(
+      LegsPage(view, now_),
+      HasSubstr("ejected for 0<br><b>by connections: refused &lt;&amp;&gt;</b><br>tried again in "
+                "3s<br><small>3 ejections</small><br><small>ejected for the data of 1 client<"));
+  backend.state.ejected_for = absl::ZeroDuration();
+  EXPECT_THAT(LegsPage(view, now_), HasSubstr("tried again by the next connection"));
+  backend.state.condition = BackendCondition::kDraining;
+  backend.state.drained_by = "call, drain file";
+  EXPECT_THAT(LegsPage(view, now_), HasSubstr("draining for 0<br><b>by call, drain file</b>"));
+  EXPECT_EQ(Json::parse(LegsJson(view, now_)).at("health")[0].at("drained_by"), "call, drain file");
 }
 
 TEST_F(LegsPageTest, ThePageHasBothLegsOfEachRouteSideBySide) {

@@ -80,7 +80,7 @@ TEST_F(MonitoringFilesTest, TheDocumentsUseExistingNames) {
   metrics_.Add(names);
   const auto health = std::make_shared<HealthMetrics>();
   HealthStatus backend;
-  backend.state = HealthState::kUp;
+  backend.state.condition = BackendCondition::kUp;
   backend.checks = 1;
   health->SetBackends({backend});
   metrics_.Add(health);
