@@ -182,8 +182,6 @@ std::vector<Row> RowsOfOptions() {
       Switch("-install-ddos-callback", &Flags::install_ddos_callback),
       Switch("-fail-ddos-callback", &Flags::fail_ddos_callback),
       Switch("-enable-ocsp-stapling", &Flags::enable_ocsp_stapling),
-      Switch("-install-cert-compression-algs", &Flags::install_cert_compression_algs),
-      Number("-install-one-cert-compression-alg", &Flags::install_one_cert_compression_alg),
       Always("-use-ticket-callback"),       // The ring encrypts all tickets.
       Always("-use-ticket-aead-callback"),  // As above.
       Always("-partial-write"),             // A Write may take a part.

@@ -69,8 +69,6 @@ struct Flags {
   bool install_ddos_callback = false;
   bool fail_ddos_callback = false;
   bool enable_ocsp_stapling = false;
-  bool install_cert_compression_algs = false;
-  int install_one_cert_compression_alg = 0;
 
   // Below Trestle's options: see below.h.
   bool sets_below = false;  // At least one of these was given.

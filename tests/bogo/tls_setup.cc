@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "lib/tls/engine/tls_internals.h"
 #include "tests/bogo/below.h"
-#include "tests/bogo/compressors.h"
 #include "trestle/base/error.h"
 #include "trestle/linux/file.h"
 #include "trestle/testing/test_pki.h"
@@ -152,9 +151,22 @@ absl::Status AddEchKeys(const Flags& flags, Side& side, absl::Time now, ServerTl
   return absl::OkStatus();
 }
 
+// The store would choose by the dates, which the runner makes equal up to a second.
+bool TwoHaveOneKeyType(const std::vector<std::shared_ptr<const Credential>>& credentials) {
+  for (size_t i = 0; i < credentials.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (credentials[i]->key_type() == credentials[j]->key_type()) return true;
+    }
+  }
+  return false;
+}
+
 // A selector is asked for names that the store does not cover.
 absl::Status AddCertificates(const Flags& flags, const Side& side, absl::Time now,
                              ServerTlsOptions& options) {
+  if (TwoHaveOneKeyType(side.credentials)) {
+    return ConfigurationError("a name has one credential of each key type: the one valid longest");
+  }
   auto credentials = side.credentials;
   credentials.insert(credentials.end(), side.extra.begin(), side.extra.end());
   if (flags.fail_cert_callback) {
@@ -184,7 +196,6 @@ absl::StatusOr<Side> MakeServer(const Flags& flags, bool asks_verifier, Schedule
   options.parameters = *std::move(parameters);
   options.ticket_keys = memory.ticket_keys;
   options.session_cache = memory.server_sessions;
-  options.certificate_compressors = CompressorsOf(flags);
   if (asks_verifier) options.client_verifier = std::make_shared<FlagVerifier>(flags);
   ChooseAlpn(flags, options);
   for (const absl::Status& added :
@@ -224,9 +235,6 @@ absl::StatusOr<Side> MakeClient(const Flags& flags, bool asks_verifier, Schedule
     options.ca_pem = *std::move(ca);
   }
   if (asks_verifier) options.verifier = std::make_shared<FlagVerifier>(flags);
-  if (!CompressorsOf(flags).empty()) {
-    return ConfigurationError("a client does not offer to decompress certificates");
-  }
   if (side.credentials.size() > 1) {
     return ConfigurationError("a client has one credential for all servers");
   }

@@ -71,6 +71,8 @@ const std::vector<Group>& Groups() {
        {"-retain-only-sha256-client-cert", "-expect-sha256-client-cert"}},
       {"the server name and ALPN answers are those of the RFCs",
        {"-no-server-name-ack", "-allow-unknown-alpn-protos", "-select-empty-alpn"}},
+      {"certificates are compressed by registered algorithms only, and never decompressed",
+       {"-install-cert-compression-algs", "-install-one-cert-compression-alg"}},
       {"the key usage of certificates is always checked",
        {"-ignore-rsa-key-usage", "-expect-key-usage-invalid"}},
       // What Trestle's interface does not have.
