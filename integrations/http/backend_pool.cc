@@ -91,8 +91,12 @@ class BackendPool::Connection final : public Buried,
   bool IsOld(MonotonicTime now) const {
     return open() && !over_ && now - opened_ >= pool_.pool_limits_.max_age;
   }
+  bool IsStalled(MonotonicTime now) const {
+    return open() && !over_ && wire_->StalledFor(now) >= pool_.pool_limits_.stalled_time;
+  }
   void Close() { codec_->Drain(); }
   void Abort();
+  void Cut();
 
   BackStream& Start(HttpExchange& exchange, const HttpRequest& request) override;
   HttpVersion version() const override { return codec_->version(); }
@@ -225,6 +229,15 @@ void BackendPool::Connection::Abort() {
   if (codec_ != nullptr) codec_->OnLost(absl::CancelledError("the pool is gone"));
 }
 
+// An HTTP/2 stream that was cancelled is over only once its RST_STREAM is sent.
+void BackendPool::Connection::Cut() {
+  over_ = true;
+  wire_->Abort();
+  codec_->OnLost(MakeError(ErrorCode::kTimeout, Leg::kBack, Phase::kRelay,
+                           "the backend accepted no byte of its connection in time"));
+  group_.Remove(*this);
+}
+
 void BackendPool::Group::Get(BackendWaiter& waiter) {
   if (waiting_.size() >= pool_.pool_limits_.waiting) {
     return waiter.OnNoConnection(MakeError(ErrorCode::kOverLimit, Leg::kBack, Phase::kDial,
@@ -335,6 +348,11 @@ BackendTargetStats BackendPool::Group::stats() const {
 }
 
 void BackendPool::Group::Sweep(MonotonicTime now) {
+  std::vector<Connection*> stalled;
+  for (const std::unique_ptr<Connection>& connection : connections_) {
+    if (connection->IsStalled(now)) stalled.push_back(connection.get());
+  }
+  for (Connection* const connection : stalled) connection->Cut();
   for (const std::unique_ptr<Connection>& connection : connections_) {
     if (connection->IsExpired(now) || connection->IsOld(now)) connection->Close();
   }

@@ -59,6 +59,9 @@ struct BackendPoolLimits {
   absl::Duration max_age = absl::Hours(1);
   /// For connecting, and again for the TLS handshake.
   absl::Duration open_timeout = absl::Seconds(5);
+  /// How long a backend may accept no byte of what a connection has to send. The connection is cut
+  /// then, with its requests.
+  absl::Duration stalled_time = absl::Seconds(30);
   /// The TLS sessions that new connections resume.
   ClientSessionCacheOptions sessions = {};
 };

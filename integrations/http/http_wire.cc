@@ -114,6 +114,7 @@ bool HttpWire::WriteAll() {
     const IoResult result = last ? transport_->WriteBeforeEnd(rest) : transport_->Write(rest);
     if (result.state == IoState::kWouldBlock) {
       write_waits_ = true;
+      stalled_since_ = scheduler_.MonotonicNow();
     } else if (result.state == IoState::kOk) {
       sent_ += result.bytes;
       owner_.OnWireActivity();
@@ -135,6 +136,7 @@ void HttpWire::EndWriting() {
     const IoResult result = transport_->ShutdownWrite(StreamEnd::kClean);
     if (result.state == IoState::kWouldBlock) {
       write_waits_ = true;
+      stalled_since_ = scheduler_.MonotonicNow();
       return Linger();
     }
     write_ended_ = true;

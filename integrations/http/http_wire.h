@@ -49,6 +49,11 @@ class HttpWire final : public HttpCodecHook, private TransportHandler, private T
   /// neither bytes nor an end.
   bool IsSilent();
 
+  /// Returns for how long the peer has accepted no byte, while there are bytes to send.
+  absl::Duration StalledFor(MonotonicTime now) const {
+    return write_waits_ ? now - stalled_since_ : absl::ZeroDuration();
+  }
+
   /// Aborts the connection without a call of the owner.
   void Abort();
 
@@ -78,6 +83,7 @@ class HttpWire final : public HttpCodecHook, private TransportHandler, private T
   size_t sent_ = 0;
   bool read_waits_ = false;
   bool write_waits_ = false;
+  MonotonicTime stalled_since_;  // While `write_waits_`.
   bool read_over_ = false;
   bool write_ending_ = false;
   bool write_ended_ = false;
