@@ -59,6 +59,13 @@ bssl::UniquePtr<EVP_PKEY> NewEd25519Key() {
 }
 
 bssl::UniquePtr<EVP_PKEY> NewKey(const LeafSpec& leaf) {
+  if (!leaf.key_pem.empty()) {
+    bssl::UniquePtr<BIO> bio(
+        BIO_new_mem_buf(leaf.key_pem.data(), static_cast<ossl_ssize_t>(leaf.key_pem.size())));
+    bssl::UniquePtr<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
+    CHECK(key != nullptr);
+    return key;
+  }
   switch (leaf.key_type) {
     case KeyType::kEcdsa:
       return NewEcdsaKey(leaf.ec_bits);
@@ -462,7 +469,7 @@ PemPair TestPki::Issue(const LeafSpec& leaf) const {
   SetDates(certificate.get(),
            leaf.not_before == absl::InfinitePast() ? state_->now - kYear : leaf.not_before,
            leaf.not_after == absl::InfiniteFuture() ? state_->now + kYear : leaf.not_after);
-  AddBasicConstraints(certificate.get(), /*is_ca=*/false);
+  AddBasicConstraints(certificate.get(), leaf.is_ca);
   std::vector<int> usages;
   if (!leaf.key_encipherment_only) usages.push_back(/*digitalSignature*/ 0);
   // NSS requires this for RSA leaves, with any key exchange.

@@ -31,6 +31,8 @@ struct LeafSpec {
   bool both_auths = false;                  ///< Extended key usages serverAuth and clientAuth.
   bool authority_key_id = false;            ///< Names the issuer's key (RFC 5280 4.2.1.1).
   std::string ca_issuers_url = {};          ///< Where the issuer's certificate is (4.2.2.1).
+  bool is_ca = false;                       ///< Claims to be a CA's (4.2.1.9).
+  std::string key_pem = {};                 ///< The key to certify, PKCS#8; empty: a new one.
 };
 
 /// The contents of an authority's certificate.
