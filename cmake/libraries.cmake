@@ -144,6 +144,7 @@ trestle_library(tls
     include/trestle/pki/sha256.h
     include/trestle/pki/signer.h
     include/trestle/pki/signer_proof.h
+    include/trestle/pki/spiffe_id.h
     include/trestle/pki/staple.h
     include/trestle/pki/thread_pool_signer.h
     include/trestle/pki/trust_store.h
@@ -191,6 +192,7 @@ trestle_library(tls
     lib/pki/sha256.cc
     lib/pki/signature.cc
     lib/pki/signer_proof.cc
+    lib/pki/spiffe_id.cc
     lib/pki/thread_pool_signer.cc
     lib/pki/trust_anchors.cc
     lib/pki/trust_store.cc

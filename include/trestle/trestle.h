@@ -53,6 +53,7 @@
 #include "trestle/pki/sha256.h"
 #include "trestle/pki/signer.h"
 #include "trestle/pki/signer_proof.h"
+#include "trestle/pki/spiffe_id.h"
 #include "trestle/pki/staple.h"
 #include "trestle/pki/thread_pool_signer.h"
 #include "trestle/pki/trust_store.h"

@@ -13,6 +13,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "lib/pki/name_constraints.h"
 #include "lib/pki/path_search.h"
@@ -20,6 +21,8 @@
 #include "lib/pki/trust_anchors.h"
 #include "lib/pki/weakness.h"
 #include "trestle/base/bytes.h"
+#include "trestle/pki/spiffe_id.h"
+#include "trestle/wire/server_name.h"
 
 namespace trestle {
 namespace {
@@ -48,18 +51,52 @@ std::optional<ChainFailure> FindWeakness(const STACK_OF(X509) * verified_chain,
   return std::nullopt;
 }
 
-bool HasUri(const X509* certificate, absl::string_view uri) {
+std::vector<std::string> UrisOf(const X509* certificate) {
+  std::vector<std::string> uris;
   bssl::UniquePtr<GENERAL_NAMES> names(static_cast<GENERAL_NAMES*>(
       X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
-  if (names == nullptr) return false;
+  if (names == nullptr) return uris;
   for (const GENERAL_NAME* name : names.get()) {
     if (name->type != GEN_URI) continue;
     const ASN1_STRING* text = name->d.uniformResourceIdentifier;
-    const ByteView bytes(ASN1_STRING_get0_data(text),
-                         static_cast<size_t>(ASN1_STRING_length(text)));
-    if (AsText(bytes) == uri) return true;
+    uris.emplace_back(AsText(
+        ByteView(ASN1_STRING_get0_data(text), static_cast<size_t>(ASN1_STRING_length(text)))));
   }
-  return false;
+  return uris;
+}
+
+// Returns whether a certificate claims to be a CA's, or may sign certificates or revocation lists.
+bool MayIssue(X509* certificate) {
+  const uint32_t flags = X509_get_extension_flags(certificate);
+  const bool has_usages = (flags & EXFLAG_KUSAGE) != 0;
+  return (flags & EXFLAG_CA) != 0 ||
+         (has_usages &&
+          (X509_get_key_usage(certificate) & (X509v3_KU_KEY_CERT_SIGN | X509v3_KU_CRL_SIGN)) != 0);
+}
+
+// The trust anchors for one leaf, or why there are none.
+struct AnchorsFor {
+  const TrustAnchors* anchors = nullptr;
+  std::string fault;  // What follows the leaf's subject.
+};
+
+// In a store of trust domains, only the leaf's own one may vouch for it (X509-SVID 5.2).
+AnchorsFor FindAnchors(const TrustStore& trust, X509* leaf) {
+  if (const TrustAnchors* const anchors = PkiInternals::Anchors(trust)) return {anchors, ""};
+  const std::vector<std::string> uris = UrisOf(leaf);
+  ERR_clear_error();
+  if (uris.size() != 1) {
+    return {nullptr, absl::StrCat("has ", uris.size(), " URIs, where a SPIFFE ID is the only one")};
+  }
+  const absl::StatusOr<SpiffeId> id = SpiffeId::Parse(uris.front());
+  if (!id.ok()) return {nullptr, "has a URI that is no SPIFFE ID"};
+  if (MayIssue(leaf)) {
+    return {nullptr, "is a CA's, and so the certificate of no workload"};
+  }
+  const TrustAnchors* const anchors = PkiInternals::AnchorsOf(trust, id->trust_domain);
+  if (anchors != nullptr) return {anchors, ""};
+  return {nullptr, absl::StrCat("is of the trust domain \"", id->trust_domain,
+                                "\", for which there is no bundle")};
 }
 
 std::optional<ChainFailure> FindUnpinned(const STACK_OF(X509) * verified_chain,
@@ -80,8 +117,18 @@ std::optional<ChainFailure> FindUnpinned(const STACK_OF(X509) * verified_chain,
 std::optional<ChainFailure> FindWrongUri(const X509* leaf, const ChainRequirements& requirements,
                                          absl::Time now) {
   const PeerName* const name = requirements.name;
-  if (name == nullptr || name->uri.empty() || HasUri(leaf, name->uri)) return std::nullopt;
-  return ExplainVerifyError(X509_V_ERR_HOSTNAME_MISMATCH, leaf, requirements.purpose, name, now);
+  std::vector<std::string> patterns(requirements.uris.begin(), requirements.uris.end());
+  if (name != nullptr && !name->uri.empty()) patterns = {name->uri};
+  if (patterns.empty()) return std::nullopt;
+  for (const std::string& uri : UrisOf(leaf)) {
+    const auto covers = [&](const std::string& pattern) {
+      return requirements.uris.empty() ? pattern == uri : CoversUri(pattern, uri);
+    };
+    if (absl::c_any_of(patterns, covers)) return std::nullopt;
+  }
+  PeerName wanted;
+  wanted.uri = absl::StrJoin(patterns, ", ");
+  return ExplainVerifyError(X509_V_ERR_HOSTNAME_MISMATCH, leaf, requirements.purpose, &wanted, now);
 }
 
 bool SetName(X509_VERIFY_PARAM* param, const PeerName& name) {
@@ -243,9 +290,9 @@ ChainFailure PathVerifier::Explain(X509_STORE_CTX* verifier, const X509* leaf) c
 // Tries the candidates in turn, and keeps the most specific failure.
 class ChainJudge {
  public:
-  ChainJudge(const CertificateChain& chain, const ChainRequirements& requirements, absl::Time now)
-      : search_(chain, PkiInternals::Anchors(*requirements.trust), requirements.max_intermediates,
-                now),
+  ChainJudge(const CertificateChain& chain, const TrustAnchors& anchors,
+             const ChainRequirements& requirements, absl::Time now)
+      : search_(chain, anchors, requirements.max_intermediates, now),
         verifier_(requirements, now) {}
 
   ChainVerdict Judge();
@@ -344,9 +391,18 @@ void ChainJudge::Note(const PathCandidate& path, Meaning meaning,
 
 ChainVerdict VerifyChain(const CertificateChain& chain, const ChainRequirements& requirements,
                          absl::Time now) {
-  if (!chain.empty()) return ChainJudge(chain, requirements, now).Judge();
   ChainVerdict verdict;
-  verdict.failure = InternalFailure();
+  if (chain.empty()) {
+    verdict.failure = InternalFailure();
+    return verdict;
+  }
+  X509* const leaf = chain.front().get();
+  const AnchorsFor found = FindAnchors(*requirements.trust, leaf);
+  if (found.anchors != nullptr) {
+    return ChainJudge(chain, *found.anchors, requirements, now).Judge();
+  }
+  verdict.failure = UntrustedCertificate(leaf, found.fault);
+  verdict.path.push_back(bssl::UpRef(leaf));
   return verdict;
 }
 

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -26,8 +27,10 @@ struct ChainRequirements {
   const TrustStore* trust = nullptr;  ///< Not null. Includes the CRLs to check.
   ChainPurpose purpose = ChainPurpose::kServer;
   /// The leaf must have this subject alternative name; the common name doesn't count. Null, for
-  /// clients only: any name.
+  /// clients and with `uris` only: any name.
   const PeerName* name = nullptr;
+  /// The leaf must have a URI that one of these patterns covers (`CoversUri`). Empty: any.
+  absl::Span<const std::string> uris = {};
   int max_intermediates = kMaxIntermediates;
   /// Requires from each certificate's issuer a CRL that is valid now and does not list the
   /// certificate.
@@ -53,7 +56,8 @@ struct ChainVerdict {
 /// order doesn't matter, and unused ones have no effect.
 ///
 /// Tries every path, those within their dates first. The verdict is the same for every order of
-/// `chain` and of the CA file. Limits: 16 complete path verifications, 64 further signature checks
+/// `chain` and of the CA file. A store of trust domains takes the anchors of the leaf's own one.
+/// Limits: 16 complete path verifications, 64 further signature checks
 /// to select these paths, 2,000 search steps. A chain that exceeds a limit before a valid path is
 /// found is refused.
 ChainVerdict VerifyChain(const CertificateChain& chain, const ChainRequirements& requirements,

@@ -232,6 +232,7 @@ absl::string_view EnumName(StapleState state) {
 struct ChainChecker::State {
   std::shared_ptr<const TrustStore> trust;
   std::shared_ptr<const TrustStore> public_roots;
+  std::vector<std::string> peer_uris;
   CertificateChain known;
 };
 
@@ -244,6 +245,7 @@ absl::StatusOr<std::shared_ptr<const ChainChecker>> ChainChecker::Create(
   state->trust = std::move(options.trust);
   state->known = *std::move(known);
   state->public_roots = std::move(options.public_roots);
+  state->peer_uris = std::move(options.peer_uris);
   return std::shared_ptr<const ChainChecker>(new ChainChecker(std::move(state)));
 }
 
@@ -264,10 +266,12 @@ ChainReport ChainChecker::Check(const ServedChain& served, absl::string_view nam
   for (const bssl::UniquePtr<X509>& certificate : chain) {
     report.served.push_back(DescribeCertificate(certificate.get()));
   }
-  const absl::StatusOr<PeerName> wanted = PeerName::Parse(name);
+  const bool by_uri = !state_->peer_uris.empty();
+  const absl::StatusOr<PeerName> wanted = by_uri ? PeerName() : PeerName::Parse(name);
   ChainRequirements requirements;
   requirements.trust = state_->trust.get();
-  requirements.name = wanted.ok() ? &*wanted : nullptr;
+  requirements.name = wanted.ok() && !by_uri ? &*wanted : nullptr;
+  requirements.uris = state_->peer_uris;
   requirements.check_crls = state_->trust->has_crls();
   ChainVerdict verdict = VerifyChain(chain, requirements, now);
   std::optional<ChainFailure> failure = std::move(verdict.failure);

@@ -17,8 +17,13 @@ class PkiInternals {
     return trust.ca_names();
   }
 
-  /// Returns the trust anchors.
-  static const TrustAnchors& Anchors(const TrustStore& trust) { return trust.anchors(); }
+  /// Returns the trust anchors; null where trust domains have their own.
+  static const TrustAnchors* Anchors(const TrustStore& trust) { return trust.anchors(); }
+
+  /// Returns those of a trust domain; null if it is unknown.
+  static const TrustAnchors* AnchorsOf(const TrustStore& trust, absl::string_view trust_domain) {
+    return trust.AnchorsOf(trust_domain);
+  }
 };
 
 }  // namespace trestle

@@ -16,6 +16,7 @@
 #include "trestle/base/bytes.h"
 #include "trestle/base/error.h"
 #include "trestle/pki/sha256.h"
+#include "trestle/pki/spiffe_id.h"
 
 namespace trestle {
 namespace {
@@ -27,8 +28,8 @@ absl::string_view DerOf(const CRYPTO_BUFFER* buffer) {
   return AsText(ByteView(CRYPTO_BUFFER_data(buffer), CRYPTO_BUFFER_len(buffer)));
 }
 
-std::string DigestOf(const CRYPTO_BUFFER* der) {
-  const std::array<uint8_t, 32> digest = Sha256(AsBytes(DerOf(der)));
+std::string DigestOf(absl::string_view text) {
+  const std::array<uint8_t, 32> digest = Sha256(AsBytes(text));
   return std::string(AsText(ByteView(digest.data(), digest.size())));
 }
 
@@ -41,20 +42,65 @@ CRYPTO_BUFFER* SubjectDer(const X509* certificate) {
 
 }  // namespace
 
+// The anchors and the digest of one PEM text.
+struct TrustStore::Added {
+  std::unique_ptr<const TrustAnchors> anchors;
+  std::string digest;
+};
+
 absl::StatusOr<std::shared_ptr<const TrustStore>> TrustStore::Create(absl::string_view ca_pem,
                                                                      absl::string_view crl_pem) {
   std::shared_ptr<TrustStore> store = absl::WrapUnique(new TrustStore());
-  if (absl::Status status = store->AddCertificates(ca_pem, !crl_pem.empty()); !status.ok()) {
-    return status;
-  }
+  absl::StatusOr<Added> added = store->AddCertificates(ca_pem, !crl_pem.empty());
+  if (!added.ok()) return added.status();
+  store->anchors_ = std::move(added->anchors);
+  store->digest_ = std::move(added->digest);
   if (!crl_pem.empty()) {
     if (absl::Status status = store->AddCrls(crl_pem); !status.ok()) return status;
   }
   return std::shared_ptr<const TrustStore>(std::move(store));
 }
 
+absl::StatusOr<std::shared_ptr<const TrustStore>> TrustStore::CreateForTrustDomains(
+    absl::Span<const TrustDomainCas> domains) {
+  if (domains.empty()) return ConfigurationError("no trust domain was given");
+  std::shared_ptr<TrustStore> store = absl::WrapUnique(new TrustStore());
+  std::map<std::string, std::string> digests;
+  for (const TrustDomainCas& domain : domains) {
+    const absl::StatusOr<SpiffeId> id =
+        SpiffeId::Parse(absl::StrCat("spiffe://", domain.trust_domain));
+    if (!id.ok()) return id.status();
+    if (!id->path.empty()) {
+      return ConfigurationError(
+          absl::StrCat("\"", domain.trust_domain, "\" is a path, not only a trust domain"));
+    }
+    absl::StatusOr<Added> added = store->AddCertificates(domain.ca_pem, /*crls_are_given=*/false);
+    if (!added.ok()) {
+      return ConfigurationError(absl::StrCat("the trust domain ", domain.trust_domain, ": ",
+                                             GetError(added.status()).value_or(Error()).detail));
+    }
+    digests[domain.trust_domain] = std::move(added->digest);
+    if (!store->anchors_by_domain_.emplace(domain.trust_domain, std::move(added->anchors)).second) {
+      return ConfigurationError(
+          absl::StrCat("the trust domain ", domain.trust_domain, " comes twice"));
+    }
+  }
+  // The same CA vouches for other peers in another domain.
+  std::string text;
+  for (const auto& [domain, digest] : digests) {
+    absl::StrAppend(&text, domain.size(), " ", domain, digest);
+  }
+  store->digest_ = DigestOf(text);
+  return std::shared_ptr<const TrustStore>(std::move(store));
+}
+
 absl::Status TrustStore::CheckCas(absl::string_view ca_pem, bool crls_are_given) {
-  return TrustStore().AddCertificates(ca_pem, crls_are_given);
+  return TrustStore().AddCertificates(ca_pem, crls_are_given).status();
+}
+
+const TrustAnchors* TrustStore::AnchorsOf(absl::string_view trust_domain) const {
+  const auto found = anchors_by_domain_.find(std::string(trust_domain));
+  return found == anchors_by_domain_.end() ? nullptr : found->second.get();
 }
 
 TrustStore::TrustStore() : native_(X509_STORE_new()) {}
@@ -64,7 +110,8 @@ TrustStore::~TrustStore() {
   for (CRYPTO_BUFFER* name : ca_names_) CRYPTO_BUFFER_free(name);
 }
 
-absl::Status TrustStore::AddCertificates(absl::string_view ca_pem, bool crls_are_given) {
+absl::StatusOr<TrustStore::Added> TrustStore::AddCertificates(absl::string_view ca_pem,
+                                                              bool crls_are_given) {
   if (ca_pem.empty()) return ConfigurationError("no CA certificates were given");
   if (native_ == nullptr) return ConfigurationError("out of memory");
   absl::StatusOr<PemCertificates> certificates = ReadCertificatesPem(
@@ -80,15 +127,12 @@ absl::Status TrustStore::AddCertificates(absl::string_view ca_pem, bool crls_are
       return ConfigurationError("a certificate of the CA file can't be used");
     }
     AddName(name);
-    digests.push_back(DigestOf(certificates->ders[i].get()));
+    digests.push_back(DigestOf(DerOf(certificates->ders[i].get())));
   }
-  anchors_ = std::make_unique<const TrustAnchors>(std::move(certificates->chain));
   std::sort(digests.begin(), digests.end());
   digests.erase(std::unique(digests.begin(), digests.end()), digests.end());
-  digest_ = absl::StrJoin(digests, "");
-  const std::array<uint8_t, 32> digest = Sha256(AsBytes(digest_));
-  digest_ = std::string(AsText(ByteView(digest.data(), digest.size())));
-  return absl::OkStatus();
+  return Added{std::make_unique<const TrustAnchors>(std::move(certificates->chain)),
+               DigestOf(absl::StrJoin(digests, ""))};
 }
 
 std::vector<CertificateInfo> TrustStore::Certificates() const {

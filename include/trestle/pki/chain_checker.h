@@ -90,6 +90,8 @@ struct ChainCheckerOptions {
   std::string known_intermediates_pem;
   /// A collection of public roots, for `ChainFindingOptions`; null for none.
   std::shared_ptr<const TrustStore> public_roots = nullptr;
+  /// The URIs that leaves may have instead of a name, as in ClientTlsOptions; empty: none.
+  std::vector<std::string> peer_uris = {};
 };
 
 /// Immutable; may be used from several threads.
@@ -99,7 +101,8 @@ class ChainChecker {
   static absl::StatusOr<std::shared_ptr<const ChainChecker>> Create(ChainCheckerOptions options);
   ~ChainChecker();
 
-  /// Checks `served` at `now` for `name`, a DNS name or an IP address. Takes about a millisecond,
+  /// Checks `served` at `now` for `name`, a DNS name, an IP address or a URI. Ignores `name` with
+  /// ChainCheckerOptions::peer_uris. Takes about a millisecond,
   /// for a few signature checks. Never fails: input that can't be verified gets a bad verdict.
   ChainReport Check(const ServedChain& served, absl::string_view name, absl::Time now) const;
 

@@ -3,6 +3,7 @@
 #ifndef TRESTLE_PKI_TRUST_STORE_H_
 #define TRESTLE_PKI_TRUST_STORE_H_
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "trestle/pki/certificate_info.h"
 
 typedef struct crypto_buffer_st CRYPTO_BUFFER;
@@ -19,6 +21,12 @@ typedef struct x509_store_st X509_STORE;
 namespace trestle {
 
 class TrustAnchors;
+
+/// The CAs of one SPIFFE trust domain: its bundle.
+struct TrustDomainCas {
+  std::string trust_domain;  ///< "example.org".
+  std::string ca_pem;        ///< PEM text, as for TrustStore::Create.
+};
 
 /// Trust anchors are the certificates of the CA file that are self-signed, or whose issuer is not
 /// in the file. Their order doesn't matter.
@@ -38,6 +46,14 @@ class TrustStore {
   /// parse.
   static absl::StatusOr<std::shared_ptr<const TrustStore>> Create(absl::string_view ca_pem,
                                                                   absl::string_view crl_pem = "");
+
+  /// Makes a store for SPIFFE: each CA vouches for peers of its own trust domain only
+  /// (X509-SVID 5). A peer's certificate must have a SPIFFE ID as its only URI, and must not be a
+  /// CA's. The bundle of that trust domain verifies it, whatever else is trusted. Fails with
+  /// ErrorCode::kConfiguration without any domain, for a name that is no trust domain or comes
+  /// twice, and for CAs that `Create` refuses.
+  static absl::StatusOr<std::shared_ptr<const TrustStore>> CreateForTrustDomains(
+      absl::Span<const TrustDomainCas> domains);
 
   /// Checks CA certificates as `Create` does, to tell which of several files is at fault.
   static absl::Status CheckCas(absl::string_view ca_pem, bool crls_are_given);
@@ -63,7 +79,8 @@ class TrustStore {
   /// list, and each client chooses its certificate itself.
   bool ca_names_fit() const { return ca_names_bytes_ <= kMaxCaNamesBytes; }
 
-  /// Returns a digest of the CA certificates in any order, without the revocation lists.
+  /// Returns a digest of the CA certificates in any order, and of their trust domains, without the
+  /// revocation lists.
   const std::string& digest() const { return digest_; }
 
  private:
@@ -71,7 +88,8 @@ class TrustStore {
 
   TrustStore();
 
-  absl::Status AddCertificates(absl::string_view ca_pem, bool crls_are_given);
+  struct Added;
+  absl::StatusOr<Added> AddCertificates(absl::string_view ca_pem, bool crls_are_given);
   void AddName(CRYPTO_BUFFER* name);
   absl::Status AddCrls(absl::string_view crl_pem);
 
@@ -81,10 +99,15 @@ class TrustStore {
   // Returns the names of the CAs in DER, each once.
   const std::vector<CRYPTO_BUFFER*>& ca_names() const { return ca_names_; }
 
-  const TrustAnchors& anchors() const { return *anchors_; }
+  // Null where trust domains have their own.
+  const TrustAnchors* anchors() const { return anchors_.get(); }
+
+  // Returns null for a trust domain that is unknown here.
+  const TrustAnchors* AnchorsOf(absl::string_view trust_domain) const;
 
   X509_STORE* const native_;
-  std::unique_ptr<const TrustAnchors> anchors_;
+  std::unique_ptr<const TrustAnchors> anchors_;  // Null with trust domains.
+  std::map<std::string, std::unique_ptr<const TrustAnchors>> anchors_by_domain_;
   std::vector<CRYPTO_BUFFER*> ca_names_;
   size_t ca_names_bytes_ = 0;
   std::string digest_;

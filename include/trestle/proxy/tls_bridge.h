@@ -84,6 +84,9 @@ struct TlsBridgeOptions {
   ///     5. the name of the backend          certificate_name  backend_verify_name,
   ///        itself, if configured by name    of NamedTarget    else the name sent
   ///
+  /// With ClientTlsOptions::peer_uris in `back_tls`, the certificate must have one of these
+  /// instead, in all rows. The name is then only sent, and may be empty.
+  ///
   /// `compute_backend_name` excludes 3 and 4. LegProbeTarget::expected_name() of a probe is the
   /// third column: its `verify_name`, else its `server_name`, else the address.
   ///

@@ -28,8 +28,8 @@ namespace trestle {
 /// equal.
 struct ClientTlsOptions {
   TlsParameters parameters;
-  /// Required, unless `dangerous_skip_verify` is set: the CAs that peers must chain to, as PEM
-  /// text.
+  /// Required, unless `trust_domains` or `dangerous_skip_verify` is set: the CAs that peers must
+  /// chain to, as PEM text.
   std::string ca_pem;
   /// Revocation lists (RFC 5280 5), as PEM text. If there are any, each CA of a peer's chain must
   /// have one that is valid now; otherwise the peer is refused.
@@ -52,20 +52,27 @@ struct ClientTlsOptions {
   /// Verifies every server that passed all other checks, also for resumed sessions and if no other
   /// check applies. Null: none.
   std::shared_ptr<const PeerVerifier> verifier = nullptr;
+  /// Instead of `ca_pem`, for SPIFFE: the CAs of each trust domain, as in
+  /// TrustStore::CreateForTrustDomains.
+  std::vector<TrustDomainCas> trust_domains = {};
+  /// The URIs that peers may have, instead of the name of a ClientTlsTarget, which is then only
+  /// sent. Exact, or prefixes that end in "/*": spiffe://example.org/billing/*. Empty: the name
+  /// counts.
+  std::vector<std::string> peer_uris = {};
 };
 
 /// Immutable and thread-safe.
 class ClientTlsConfig {
  public:
   /// Fails with ErrorCode::kConfiguration for missing or unreadable CA certificates, malformed
-  /// pins, limits that are too low, or contradicting options.
+  /// pins or URIs, limits that are too low, or contradicting options.
   static absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> Create(ClientTlsOptions options);
   ~ClientTlsConfig();
 
   const ClientTlsOptions& options() const { return options_; }
 
   /// Returns the parsed CAs and revocation lists; null if no CA is trusted.
-  const TrustStore* trust() const { return trust_.get(); }
+  const std::shared_ptr<const TrustStore>& trust() const { return trust_; }
 
   /// Returns the parsed pins.
   absl::Span<const std::array<uint8_t, 32>> pins() const { return pins_; }

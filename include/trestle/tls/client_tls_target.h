@@ -14,7 +14,7 @@ namespace trestle {
 struct ClientTlsTarget {
   /// Required: the DNS name that the peer must prove (SAN; the subject's CN is ignored), also sent
   /// as SNI. Or an IP address, which must be in the SAN and is not sent (RFC 6066 3). May be empty
-  /// if `verify_name` is set: no SNI is sent then.
+  /// if `verify_name` or ClientTlsOptions::peer_uris is set: no SNI is sent then.
   std::string server_name;
   /// Application protocols to offer, in order; empty sends no ALPN. If the peer selects none, the
   /// handshake fails with ErrorCode::kAlpnMismatch.
@@ -24,7 +24,7 @@ struct ClientTlsTarget {
   bool alpn_optional = false;
   /// The name that the peer must prove instead of `server_name`, which is then only sent. A DNS
   /// name, an IP address or a URI (SPIFFE ID). Empty: `server_name`. An empty name never means "no
-  /// check".
+  /// check". Has no effect with ClientTlsOptions::peer_uris.
   std::string verify_name = "";
   /// The endpoint of the connection. Sessions of one endpoint are not offered to another.
   Endpoint endpoint = {};

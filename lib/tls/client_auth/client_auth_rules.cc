@@ -15,11 +15,11 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "lib/pki/x509_certificate.h"
 #include "trestle/base/bytes.h"
 #include "trestle/base/error.h"
 #include "trestle/pki/sha256.h"
+#include "trestle/pki/spiffe_id.h"
 
 namespace trestle {
 namespace {
@@ -90,14 +90,6 @@ std::string Digestible(absl::string_view title, const List& list) {
     absl::StrAppend(&text, bytes.size(), ":", bytes, "\n");
   }
   return text;
-}
-
-bool CoversUri(absl::string_view allowed, absl::string_view uri) {
-  absl::string_view prefix = allowed;
-  if (!absl::EndsWith(allowed, "/*") || !absl::ConsumeSuffix(&prefix, "*")) return uri == allowed;
-  // The text after the slash must not be empty or climb with "..".
-  return uri.size() > prefix.size() && absl::StartsWith(uri, prefix) &&
-         !absl::StrContains(uri, "/../") && !absl::EndsWith(uri, "/..");
 }
 
 ChainFailure NotAllowed(const PeerIdentity& identity) {

@@ -67,7 +67,8 @@ ssl_verify_result_t VerifyShown(const SSL* ssl, ConnectionState& record, uint8_t
   CertificateChain chain;
   const std::string unreadable =
       ReadChain(SSL_get0_peer_certificates(ssl), chain, record.info.peer_chain);
-  if (handshake.client->options().dangerous_skip_verify) {
+  const ClientTlsOptions& options = handshake.client->options();
+  if (options.dangerous_skip_verify) {
     NoteVerified(record, absl::InfiniteFuture());
     return ssl_verify_ok;
   }
@@ -76,12 +77,13 @@ ssl_verify_result_t VerifyShown(const SSL* ssl, ConnectionState& record, uint8_t
                   SSL_AD_BAD_CERTIFICATE, out_alert);
   }
   ChainRequirements requirements;
-  requirements.trust = handshake.client->trust();
-  requirements.name = &handshake.expected_name;
-  requirements.min_rsa_bits = handshake.client->options().parameters.min_rsa_bits;
-  requirements.min_ec_bits = handshake.client->options().parameters.min_ec_bits;
+  requirements.trust = handshake.client->trust().get();
+  requirements.name = options.peer_uris.empty() ? &handshake.expected_name : nullptr;
+  requirements.uris = options.peer_uris;
+  requirements.min_rsa_bits = options.parameters.min_rsa_bits;
+  requirements.min_ec_bits = options.parameters.min_ec_bits;
   requirements.pins = handshake.client->pins();
-  requirements.check_crls = !handshake.client->options().crl_pem.empty();
+  requirements.check_crls = !options.crl_pem.empty();
   ChainVerdict verdict = VerifyChain(chain, requirements, record.scheduler.Now());
   const absl::Time path_end = NotePathEnd(verdict, record.info.peer_chain);
   if (verdict.failure.has_value()) {
@@ -146,6 +148,11 @@ std::string ClientPolicyDigest(const ClientTlsOptions& options) {
     AppendField(text, "serial", leaf.serial);
     AppendField(text, "spki", AsText(leaf.spki_sha256));
   }
+  for (const TrustDomainCas& domain : options.trust_domains) {
+    AppendField(text, "trust_domain", domain.trust_domain);
+    AppendField(text, "bundle", domain.ca_pem);
+  }
+  for (const std::string& uri : options.peer_uris) AppendField(text, "uri", uri);
   AppendField(text, "staple", options.request_staple ? "yes" : "no");
   AppendField(text, "verifier", options.verifier == nullptr ? "no" : "asked each time");
   const std::array<uint8_t, 32> digest = Sha256(AsBytes(text));

@@ -8,6 +8,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "lib/pki/certificate_verifier.h"
@@ -23,6 +24,12 @@ namespace {
 
 // Returns null if no CA is trusted.
 absl::StatusOr<std::shared_ptr<const TrustStore>> ReadTrust(const ClientTlsOptions& options) {
+  if (!options.trust_domains.empty()) {
+    if (options.ca_pem.empty() && options.crl_pem.empty()) {
+      return TrustStore::CreateForTrustDomains(options.trust_domains);
+    }
+    return ConfigurationError("trust domains exclude other CAs, and revocation lists");
+  }
   if (!options.dangerous_skip_verify || !options.ca_pem.empty()) {
     return TrustStore::Create(options.ca_pem, options.crl_pem);
   }
@@ -48,8 +55,14 @@ absl::StatusOr<std::vector<std::array<uint8_t, 32>>> ReadPins(
 }
 
 absl::Status CheckClientOptions(const ClientTlsOptions& options) {
-  if (options.dangerous_skip_verify && !options.pins.empty()) {
-    return ConfigurationError("pins are checked in verified chains only: not with skip_verify");
+  if (options.dangerous_skip_verify && (!options.pins.empty() || !options.peer_uris.empty())) {
+    return ConfigurationError(
+        "pins and URIs are checked in verified chains only: not with skip_verify");
+  }
+  for (const std::string& uri : options.peer_uris) {
+    if (absl::StrContains(uri, "://")) continue;
+    return ConfigurationError(
+        absl::StrCat("the allowed server \"", EscapeForLog(uri), "\" is no URI"));
   }
   return absl::OkStatus();
 }

@@ -163,9 +163,11 @@ absl::StatusOr<std::unique_ptr<TlsEngine>> TlsEngine::NewClient(
     }
     sni = std::move(sent->dns_name);
   }
-  absl::StatusOr<PeerName> name =
-      PeerName::Parse(target.verify_name.empty() ? target.server_name : target.verify_name);
-  if (!name.ok()) return AtLeg(name.status(), leg, Phase::kSetUp);
+  absl::StatusOr<PeerName> name = PeerName();
+  if (config->options().peer_uris.empty()) {
+    name = PeerName::Parse(target.verify_name.empty() ? target.server_name : target.verify_name);
+    if (!name.ok()) return AtLeg(name.status(), leg, Phase::kSetUp);
+  }
   absl::StatusOr<std::string> alpn = EncodeAlpn(target.alpn);
   if (!alpn.ok()) return AtLeg(alpn.status(), leg, Phase::kSetUp);
   auto engine = std::make_unique<EngineState>(scheduler, leg);
