@@ -18,6 +18,7 @@
 #include "gtest/gtest.h"
 #include "tests/tls/tls_fixture.h"
 #include "trestle/base/bytes.h"
+#include "trestle/pki/signer.h"
 
 namespace trestle::testing {
 namespace {
@@ -130,6 +131,62 @@ TEST_F(CredentialFilesTest, UnchangedFilesKeepTheirCredentials) {
   EXPECT_NE(second[1], first[1]);
   EXPECT_EQ(files_.made_anew(), 1u);
   EXPECT_EQ(reads_, 4);
+}
+
+// Signs nothing; only who has it matters.
+class FarSigner final : public Signer {
+ public:
+  std::unique_ptr<PendingCall> Sign(SignatureScheme, ByteView, Scheduler&, Done) const override {
+    return nullptr;
+  }
+};
+
+TEST_F(CredentialFilesTest, AKeyFileMayNameAKeyElsewhere) {
+  std::vector<std::string> asked;
+  absl::Status failure;
+  CredentialFiles files(
+      {}, nullptr,
+      [&](absl::string_view chain_pem,
+          absl::string_view where) -> absl::StatusOr<std::shared_ptr<const Signer>> {
+        EXPECT_THAT(std::string(chain_pem), StartsWith("-----BEGIN CERTIFICATE"));
+        asked.emplace_back(where);
+        if (!failure.ok()) return failure;
+        return std::make_shared<const FarSigner>();
+      });
+  const auto load = [&]() -> absl::StatusOr<Credentials> {
+    std::vector<std::string> names;
+    for (const auto& [name, text] : folder_) names.push_back(name);
+    return files.Load(names, [this](const std::string& name) -> absl::StatusOr<std::string> {
+      return folder_.at(name);
+    });
+  };
+  folder_["a.pem"] = Leaf("a.test").chain;
+  folder_["a.key"] = " pkcs11:token=edge;object=a \nwhat follows is a comment\n";
+  Put("b", Leaf("b.test"));
+  auto loaded = load();
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->size(), 2u);
+  EXPECT_THAT(asked, ElementsAre("pkcs11:token=edge;object=a"));
+  ASSERT_TRUE(load().ok());
+  EXPECT_EQ(asked.size(), 1u) << "unchanged files ask nobody";
+  // A chain without a key asks for no key of another name.
+  folder_["ca.crt"] = pki_.ca_pem();
+  ASSERT_TRUE(load().ok());
+  EXPECT_EQ(asked.size(), 1u);
+  // A renewal asks again; its failure names both files.
+  folder_["a.pem"] = Leaf("a.test").chain;
+  failure = ConfigurationError("the token is away");
+  loaded = load();
+  EXPECT_EQ(GetError(loaded.status())->detail, "a.pem with a.key: the token is away");
+  failure = absl::OkStatus();
+  EXPECT_TRUE(load().ok());
+  EXPECT_EQ(asked.size(), 3u);
+}
+
+TEST_F(CredentialFilesTest, WithoutAFinderAUriIsNoKey) {
+  folder_["a.pem"] = Leaf("a.test").chain;
+  folder_["a.key"] = "pkcs11:token=edge;object=a\n";
+  EXPECT_THAT(Failure(), StartsWith("a.pem with a.key: "));
 }
 
 TEST_F(CredentialFilesTest, ChainsShareTheirIntermediates) {

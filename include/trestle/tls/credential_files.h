@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -23,7 +24,7 @@ namespace trestle {
 /// A file's name tells its content:
 ///
 ///     NAME.pem, NAME.crt, NAME.cer   a chain, leaf first; may include its private key
-///     NAME.key                       the private key of that chain
+///     NAME.key                       the private key of that chain, or where it is: a URI
 ///     NAME.ocsp                      an OCSP response in DER, stapled to that chain's leaf
 ///
 /// Other files, and names that begin with a dot, are ignored. NAME may contain dots:
@@ -41,9 +42,17 @@ class CredentialFiles {
   /// Reads the file `name`. Its failure fails `Load`.
   using Reader = absl::FunctionRef<absl::StatusOr<std::string>(const std::string& name)>;
 
+  /// Finds the signer for a private key outside this process. `where` is the first line of
+  /// NAME.key, which is no PEM text; `chain_pem` has the key's certificate first. Called by `Load`,
+  /// again only after one of the two texts changed.
+  using KeyFinder = absl::AnyInvocable<absl::StatusOr<std::shared_ptr<const Signer>>(
+      absl::string_view chain_pem, absl::string_view where)>;
+
   /// Calls `passphrases`, if given, for the passphrase of a file with an encrypted key. `signers`,
-  /// if given, chooses the signer of each key; it must outlive this object.
-  explicit CredentialFiles(PassphraseCallback passphrases = {}, SignerMaker* signers = nullptr);
+  /// if given, chooses the signer of each key; it must outlive this object. Without `elsewhere`,
+  /// each NAME.key must be PEM text.
+  explicit CredentialFiles(PassphraseCallback passphrases = {}, SignerMaker* signers = nullptr,
+                           KeyFinder elsewhere = {});
   ~CredentialFiles();
   CredentialFiles(const CredentialFiles&) = delete;
   CredentialFiles& operator=(const CredentialFiles&) = delete;
@@ -79,12 +88,15 @@ class CredentialFiles {
   absl::Status LoadOne(const Group& group, absl::string_view chain, Loading& loading);
   static absl::Status CheckAllAreUsed(Loading& loading);
   std::vector<std::shared_ptr<const Credential>> Finish(Loading& loading);
+  absl::StatusOr<std::shared_ptr<const Credential>> MakeWithKeyElsewhere(
+      absl::string_view chain, absl::string_view key, const CredentialOptions& options);
   absl::StatusOr<std::shared_ptr<const Credential>> Make(const Group& group,
                                                          absl::string_view chain,
                                                          absl::string_view key, std::string staple);
 
   PassphraseCallback passphrases_;
   SignerMaker* const signers_;
+  KeyFinder elsewhere_;  // May be empty.
   const std::unique_ptr<ChainCache> shared_;
   KnownByFile known_;
   size_t made_anew_ = 0;

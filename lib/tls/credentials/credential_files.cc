@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/pki/chain_cache.h"
@@ -17,6 +18,7 @@
 #include "trestle/base/bytes.h"
 #include "trestle/base/error.h"
 #include "trestle/pki/sha256.h"
+#include "trestle/pki/signer.h"
 
 namespace trestle {
 namespace {
@@ -24,6 +26,8 @@ namespace {
 constexpr absl::string_view kChainEndings[] = {".pem", ".crt", ".cer"};
 constexpr absl::string_view kKeyEnding = ".key";
 constexpr absl::string_view kStapleEnding = ".ocsp";
+
+constexpr absl::string_view kPemMark = "-----BEGIN ";
 
 // Distinguishes the two kinds of PEM blocks: "-----BEGIN RSA PRIVATE KEY-----".
 constexpr absl::string_view kKeyMark = "PRIVATE KEY-----";
@@ -115,9 +119,11 @@ struct CredentialFiles::Loading {
   }
 };
 
-CredentialFiles::CredentialFiles(PassphraseCallback passphrases, SignerMaker* signers)
+CredentialFiles::CredentialFiles(PassphraseCallback passphrases, SignerMaker* signers,
+                                 KeyFinder elsewhere)
     : passphrases_(std::move(passphrases)),
       signers_(signers),
+      elsewhere_(std::move(elsewhere)),
       shared_(std::make_unique<ChainCache>()) {}
 
 CredentialFiles::~CredentialFiles() = default;
@@ -264,6 +270,15 @@ std::vector<std::shared_ptr<const Credential>> CredentialFiles::Finish(Loading& 
   return credentials;
 }
 
+absl::StatusOr<std::shared_ptr<const Credential>> CredentialFiles::MakeWithKeyElsewhere(
+    absl::string_view chain, absl::string_view key, const CredentialOptions& options) {
+  const absl::string_view where =
+      absl::StripAsciiWhitespace(key.substr(0, std::min(key.size(), key.find_first_of("\r\n"))));
+  absl::StatusOr<std::shared_ptr<const Signer>> signer = elsewhere_(chain, where);
+  if (!signer.ok()) return signer.status();
+  return Credential::FromSigner(chain, *std::move(signer), options);
+}
+
 absl::StatusOr<std::shared_ptr<const Credential>> CredentialFiles::Make(const Group& group,
                                                                         absl::string_view chain,
                                                                         absl::string_view key,
@@ -273,8 +288,13 @@ absl::StatusOr<std::shared_ptr<const Credential>> CredentialFiles::Make(const Gr
   options.key_name = group.key;
   options.passphrases = passphrases_ ? &passphrases_ : nullptr;
   options.staple = std::move(staple);
+  // A key elsewhere belongs to the chain of its name: no other one asks for it.
+  const bool is_elsewhere = elsewhere_ && group.key != group.chain &&
+                            !absl::StrContains(key, kPemMark) &&
+                            Stem(group.key) == Stem(group.chain);
   absl::StatusOr<std::shared_ptr<const Credential>> credential =
-      Credential::FromPem(chain, key, options, shared_.get());
+      is_elsewhere ? MakeWithKeyElsewhere(chain, key, options)
+                   : Credential::FromPem(chain, key, options, shared_.get());
   if (credential.ok()) return credential;
   return FileError(
       absl::StrCat(group.chain, group.key == group.chain ? "" : absl::StrCat(" with ", group.key),
