@@ -44,6 +44,25 @@ bool MaySign(const ServedKey& key, SignedInput input) {
   return false;
 }
 
+absl::Status CheckKeys(const std::vector<ServedKey>& keys) {
+  if (keys.empty()) return ConfigurationError("a key server needs keys");
+  std::map<SpkiSha256, std::string> names;
+  for (const ServedKey& key : keys) {
+    if (key.signer == nullptr) {
+      return ConfigurationError(absl::StrCat("the key ", key.name, " has no signer"));
+    }
+    if (key.clients.empty()) {
+      return ConfigurationError(
+          absl::StrCat("the key ", key.name, " has no clients that may use it"));
+    }
+    if (const auto [other, is_new] = names.emplace(key.spki_sha256, key.name); !is_new) {
+      return ConfigurationError(
+          absl::StrCat("the keys ", other->second, " and ", key.name, " are the same"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 std::string HexOf(const SpkiSha256& key) {
   return absl::BytesToHexString(AsText(ByteView(key.data(), key.size())));
 }
@@ -89,6 +108,11 @@ class SigningServer::Connection final : public FrameStream::Owner {
     SigningRecord record;
   };
 
+  struct Pending {
+    std::shared_ptr<const Signer> signer;  // Outlives the call.
+    std::unique_ptr<PendingCall> call;
+  };
+
   // Returns kSigned for a request that may be signed.
   SigningVerdict Judge(const ServedKey* key, SignedInput input) const {
     if (key == nullptr || !MayUse(*key, names_)) return SigningVerdict::kUnknownKey;
@@ -101,7 +125,8 @@ class SigningServer::Connection final : public FrameStream::Owner {
 
   void Sign(const ServedKey& key, const SigningRequest& request, Question question) {
     const uint64_t place = next_place_++;
-    pending_[place] = nullptr;
+    // A key that is replaced meanwhile still answers.
+    pending_[place].signer = key.signer;
     std::unique_ptr<PendingCall> call =
         key.signer->Sign(request.scheme, AsBytes(request.input), server_.scheduler_,
                          [this, place, question = std::move(question)](
@@ -110,7 +135,7 @@ class SigningServer::Connection final : public FrameStream::Owner {
                          });
     // It may have answered already.
     const auto pending = pending_.find(place);
-    if (pending != pending_.end()) pending->second = std::move(call);
+    if (pending != pending_.end()) pending->second.call = std::move(call);
   }
 
   void OnSigned(uint64_t place, Question question, absl::StatusOr<std::string> signature) {
@@ -139,29 +164,15 @@ class SigningServer::Connection final : public FrameStream::Owner {
   const std::vector<std::string> names_;  // Not empty.
   uint64_t next_place_ = 0;
   FrameStream frames_;
-  std::map<uint64_t, std::unique_ptr<PendingCall>> pending_;  // Last: its end cancels the calls.
+  std::map<uint64_t, Pending> pending_;  // Last: its end cancels the calls.
 };
 
 absl::StatusOr<std::unique_ptr<SigningServer>> SigningServer::Create(Scheduler& scheduler,
                                                                      SigningServerOptions options,
                                                                      SigningAudit& audit) {
-  if (options.keys.empty()) return ConfigurationError("a key server needs keys");
+  if (absl::Status keys = CheckKeys(options.keys); !keys.ok()) return keys;
   if (options.max_connections == 0 || options.max_waiting_per_connection == 0) {
     return ConfigurationError("the limits of a key server must be positive");
-  }
-  std::map<SpkiSha256, std::string> names;
-  for (const ServedKey& key : options.keys) {
-    if (key.signer == nullptr) {
-      return ConfigurationError(absl::StrCat("the key ", key.name, " has no signer"));
-    }
-    if (key.clients.empty()) {
-      return ConfigurationError(
-          absl::StrCat("the key ", key.name, " has no clients that may use it"));
-    }
-    if (const auto [other, is_new] = names.emplace(key.spki_sha256, key.name); !is_new) {
-      return ConfigurationError(
-          absl::StrCat("the keys ", other->second, " and ", key.name, " are the same"));
-    }
   }
   return absl::WrapUnique(new SigningServer(scheduler, std::move(options), audit));
 }
@@ -171,6 +182,12 @@ SigningServer::SigningServer(Scheduler& scheduler, SigningServerOptions options,
     : scheduler_(scheduler), options_(std::move(options)), audit_(audit) {}
 
 SigningServer::~SigningServer() = default;
+
+absl::Status SigningServer::ReplaceKeys(std::vector<ServedKey> keys) {
+  if (absl::Status checked = CheckKeys(keys); !checked.ok()) return checked;
+  options_.keys = std::move(keys);
+  return absl::OkStatus();
+}
 
 void SigningServer::Serve(Accepted connection) {
   std::vector<std::string> names;

@@ -75,6 +75,10 @@ class SigningServer final : public ConnectionHandler {
   /// Serves a client whose names the host has established.
   void Serve(std::unique_ptr<Transport> transport, std::vector<std::string> client_names);
 
+  /// Replaces all keys, for requests from now on; connections stay. Fails as `Create` does, and
+  /// then changes nothing.
+  absl::Status ReplaceKeys(std::vector<ServedKey> keys);
+
   size_t connections() const { return connections_.size(); }
 
  private:
@@ -84,7 +88,7 @@ class SigningServer final : public ConnectionHandler {
   const ServedKey* Find(const SpkiSha256& key) const;
 
   Scheduler& scheduler_;
-  const SigningServerOptions options_;
+  SigningServerOptions options_;  // Only the keys change.
   SigningAudit& audit_;
   std::list<std::unique_ptr<Connection>> connections_;
 };

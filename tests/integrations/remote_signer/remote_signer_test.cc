@@ -189,6 +189,36 @@ TEST_F(RemoteSignerTest, AKeyIsForItsClients) {
                                                      " server_verify unknown_key")));
 }
 
+TEST_F(RemoteSignerTest, KeysAreReplacedWithoutALossOfConnectionsAndRequests) {
+  StartServer();
+  Connect();
+  signer_->holds = true;
+  const auto pending = Ask(spki_, verify_);
+  loop_.RunFor(absl::Milliseconds(100));
+  ASSERT_EQ(signer_->held.size(), 1u);
+  // The key goes to another name, and gets a neighbour.
+  const PemPair other = Issue("b.test");
+  ServedKey second;
+  second.spki_sha256 = *SpkiSha256Of(other.chain);
+  second.name = "second";
+  second.signer = std::make_shared<TestSigner>(*PrivateKey::FromPem(other.key));
+  second.clients = {"unix"};
+  std::vector<ServedKey> keys = {second};
+  EXPECT_EQ(server_->ReplaceKeys(keys), absl::OkStatus());
+  signer_->held.front()();
+  loop_.RunFor(absl::Milliseconds(100));
+  ASSERT_EQ(answers_.size(), 1u);
+  EXPECT_TRUE(answers_.front().ok()) << "it was asked before";
+  EXPECT_EQ(Fault(second.spki_sha256, verify_), absl::OkStatus());
+  EXPECT_THAT(std::string(Fault(spki_, verify_).message()), HasSubstr("no such key"));
+  EXPECT_EQ(dialer_.dials(), 1u);
+  // What is wrong changes nothing.
+  keys.push_back(second);
+  EXPECT_EQ(CodeOf(server_->ReplaceKeys(keys)), ErrorCode::kConfiguration);
+  EXPECT_EQ(CodeOf(server_->ReplaceKeys({})), ErrorCode::kConfiguration);
+  EXPECT_EQ(Fault(second.spki_sha256, verify_), absl::OkStatus());
+}
+
 TEST_F(RemoteSignerTest, FailuresOfKeysAreTold) {
   StartServer();
   Connect();
