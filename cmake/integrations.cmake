@@ -2,7 +2,7 @@
 # floors don't have (docs/dependencies.md), and says which if it is missing. They are for hosts that add Trestle as a folder; they
 # are not installed.
 
-set(TRESTLE_ALL_INTEGRATIONS asio c_ares capture compression http http1 modsecurity openssl_signer pkcs11 prometheus redis remote_signer)
+set(TRESTLE_ALL_INTEGRATIONS asio c_ares capture compression http http1 modsecurity openssl_signer pkcs11 prometheus redis remote_signer spiffe)
 
 # An INTERFACE library trestle_external_NAME of an installed library: its HEADER, its LIBRARIES, and the PACKAGE of Debian.
 function(trestle_external name)
@@ -69,6 +69,9 @@ foreach(name IN LISTS trestle_wanted)
   endif()
 endforeach()
 # Integrations that others stand on.
+if("spiffe" IN_LIST trestle_wanted)
+  list(APPEND trestle_wanted http)
+endif()
 if("http" IN_LIST trestle_wanted OR "modsecurity" IN_LIST trestle_wanted OR "prometheus" IN_LIST trestle_wanted)
   list(APPEND trestle_wanted http1)
 endif()
@@ -168,4 +171,9 @@ if("remote_signer" IN_LIST trestle_wanted)
   trestle_integration(remote_signer
     DEPS proxy
     ABSEIL synchronization)
+endif()
+
+if("spiffe" IN_LIST trestle_wanted)
+  trestle_integration(spiffe
+    DEPS http tls)
 endif()
