@@ -32,7 +32,7 @@
 ABSL_FLAG(absl::Duration, time, absl::Minutes(30), "how long the soak runs");
 ABSL_FLAG(absl::Duration, round, absl::Seconds(10),
           "length of a round: load with two reloads, then a sample without clients");
-ABSL_FLAG(absl::Duration, pause, absl::Seconds(10),
+ABSL_FLAG(absl::Duration, pause, absl::Seconds(3),
           "how long all proxies are stopped (SIGSTOP), in every sixth round");
 ABSL_FLAG(uint64_t, seed, 1, "decides what the badly behaved clients do");
 ABSL_FLAG(double, max_growth_kib, 2048, "how much memory a proxy may gain after the first quarter");
@@ -183,7 +183,8 @@ class Soak final {
     for (const auto& some : rough) rough_connections_ += some->connections();
   }
 
-  // Longer than most limits in time. No peer is at fault, so none may be cut.
+  // Shorter than the limits in time, so no connection may be cut. After a longer stop, a handshake
+  // that needs another answer of its peer is over its limit.
   void Pause() const {
     for (const SoakProxy& proxy : site_.proxies()) proxy.process->Signal(SIGSTOP);
     absl::SleepFor(absl::GetFlag(FLAGS_pause));
