@@ -17,7 +17,7 @@ target_include_directories(trestle_example_support
 target_link_libraries(trestle_example_support PUBLIC trestle_proxy trestle_watch trestle_linux
   trestle_testing
   trestle_asio trestle_c_ares trestle_capture trestle_compression trestle_http trestle_http1 trestle_modsecurity trestle_openssl_signer
-  trestle_pkcs11 trestle_prometheus trestle_redis trestle_remote_signer trestle_external_asio trestle_external_libuv
+  trestle_pkcs11 trestle_prometheus trestle_redis trestle_remote_signer trestle_spiffe trestle_external_asio trestle_external_libuv
   absl::flags absl::flags_parse absl::flags_usage absl::flags_reflection absl::flags_commandlineflag)
 
 # Each examples/NAME.cc is a program; examples/NAME/ has its other files, if any.

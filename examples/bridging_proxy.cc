@@ -20,6 +20,7 @@
 #include "examples/support/program.h"
 #include "examples/support/proxy_base.h"
 #include "examples/support/proxy_host.h"
+#include "examples/support/spiffe_agent.h"
 #include "examples/support/tls_legs.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_bridge.h"
@@ -79,8 +80,9 @@ int main(int argc, char** argv) {
   const std::vector<BackRoute> routes = {{"", backend, ""}};
   if (!by_client) OrExit(CheckBackNames(routes, backend_name));
 
-  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(*base.names));
-  const std::unique_ptr<BackTls> back = OrExit(BackTls::FromFlags());
+  const std::unique_ptr<SpiffeAgent> spiffe = OrExit(SpiffeAgent::FromFlags(*base.loop));
+  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(*base.names, spiffe.get()));
+  const std::unique_ptr<BackTls> back = OrExit(BackTls::FromFlags(spiffe.get()));
   base.checks->UseBridgeTls([&back] { return back->config(); });
 
   const auto watched = [&]() -> absl::StatusOr<Watched> {

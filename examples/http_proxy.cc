@@ -28,6 +28,7 @@
 #include "examples/support/proxy_host.h"
 #include "examples/support/redirect_part.h"
 #include "examples/support/request_log.h"
+#include "examples/support/spiffe_agent.h"
 #include "examples/support/tls_legs.h"
 #include "examples/support/waf_flags.h"
 #include "integrations/http/gateway_routes.h"
@@ -190,9 +191,10 @@ bool LeadsToAny(const GatewayRoutes& routes, const trestle::Endpoint& listener) 
   return false;
 }
 
-absl::StatusOr<std::unique_ptr<trestle::examples::BackTls>> OptionalBackTls() {
+absl::StatusOr<std::unique_ptr<trestle::examples::BackTls>> OptionalBackTls(
+    trestle::examples::SpiffeAgent* spiffe) {
   if (!trestle::examples::HasBackTls()) return nullptr;
-  return trestle::examples::BackTls::FromFlags();
+  return trestle::examples::BackTls::FromFlags(spiffe);
 }
 
 }  // namespace
@@ -207,11 +209,12 @@ int main(int argc, char** argv) {
   if (UnreadHttp2Allowed()) {
     OrExit(FlagError("dangerous_unread_http2", "has no use here: all requests are read"));
   }
+  const std::unique_ptr<SpiffeAgent> spiffe = OrExit(SpiffeAgent::FromFlags(*base.loop));
   const std::unique_ptr<FrontTls> front =
-      OrExit(FrontTls::FromFlags(*base.names, {"h2", "http/1.1"}));
+      OrExit(FrontTls::FromFlags(*base.names, spiffe.get(), {"h2", "http/1.1"}));
   const auto& clients = front->config()->options().client_authentication;
   const bool differs = clients != nullptr && clients->differs_by_name();
-  const std::unique_ptr<BackTls> back = OrExit(OptionalBackTls());
+  const std::unique_ptr<BackTls> back = OrExit(OptionalBackTls(spiffe.get()));
   base.checks->UseBridgeTls([&back] { return back->config(); });
   auto routes = OrExit(LoadRoutes(back != nullptr, *base.checks));
   const auto back_config = [&]() -> std::shared_ptr<const ClientTlsConfig> {

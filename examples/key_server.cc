@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "examples/support/backend_names.h"
 #include "examples/support/front_tls.h"
@@ -22,6 +24,7 @@
 #include "examples/support/log.h"
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
+#include "examples/support/spiffe_agent.h"
 #include "integrations/remote_signer/signing_protocol.h"
 #include "integrations/remote_signer/signing_server.h"
 #include "trestle/base/error.h"
@@ -31,10 +34,12 @@
 #include "trestle/linux/tcp_dialer.h"
 #include "trestle/linux/tcp_listener.h"
 #include "trestle/linux/tcp_transport.h"
+#include "trestle/linux/thread.h"
 #include "trestle/linux/thread_pool.h"
 #include "trestle/pki/private_key.h"
 #include "trestle/pki/thread_pool_signer.h"
 #include "trestle/proxy/tls_terminator.h"
+#include "trestle/tls/tls_reload.h"
 
 ABSL_DECLARE_FLAG(std::string, client_ca);
 
@@ -52,7 +57,7 @@ namespace {
 
 constexpr char kUsage[] =
     "Signs for proxies with private keys that only this process has: what a TLS server signs, and\n"
-    "nothing else. SIGTERM and SIGINT end it.\n\n"
+    "nothing else. SIGHUP loads the keys and certificates again; SIGTERM and SIGINT end it.\n\n"
     "  key_server --listen=unix:/run/keys.sock --keys_file=keys.txt\n"
     "  terminating_proxy --key=remote:unix:/run/keys.sock --cert=chain.pem ...";
 
@@ -137,16 +142,86 @@ std::vector<std::string> UnixNames(const Transport& transport) {
   return {absl::StrCat("uid:", peer.uid), "unix"};
 }
 
+// Loads everything again, all or nothing. Proofs of keys may take seconds, so that a thread makes
+// them.
+class KeyReload {
+ public:
+  /// All must outlive it; `front` is null without TLS.
+  KeyReload(EpollLoop& loop, SigningServer& server, const ThreadPoolSigner& threads,
+            FrontTls* front)
+      : loop_(loop), server_(server), threads_(threads), front_(front) {
+    if (front != nullptr) certificates_.emplace(front->targets(), FrontTls::reload_options());
+  }
+
+  void Begin() {
+    again_ = running_;
+    if (running_) return;
+    running_ = true;
+    absl::StatusOr<Thread> thread = Thread::Start([this] {
+      loop_.PostFromAnyThread([this, loaded = Load()]() mutable { Finish(std::move(loaded)); });
+    });
+    if (!thread.ok()) return Finish(thread.status());
+    thread_ = *std::move(thread);
+  }
+
+ private:
+  struct Loaded {
+    std::vector<ServedKey> keys;
+    std::optional<PreparedReload> certificates;
+  };
+
+  absl::StatusOr<Loaded> Load() {
+    absl::StatusOr<std::vector<ServedKey>> keys = ReadKeys(threads_);
+    if (!keys.ok()) return keys.status();
+    Loaded loaded;
+    loaded.keys = *std::move(keys);
+    if (front_ == nullptr) return loaded;
+    absl::StatusOr<ReloadSources> sources = front_->Read();
+    if (!sources.ok()) return sources.status();
+    absl::StatusOr<PreparedReload> prepared =
+        certificates_->Prepare(*std::move(sources), absl::Now());
+    if (!prepared.ok()) return prepared.status();
+    loaded.certificates = *std::move(prepared);
+    return loaded;
+  }
+
+  void Finish(absl::StatusOr<Loaded> loaded) {
+    thread_.Join();
+    const size_t count = loaded.ok() ? loaded->keys.size() : 0;
+    const absl::Status used =
+        loaded.ok() ? server_.ReplaceKeys(std::move(loaded->keys)) : loaded.status();
+    if (used.ok() && loaded->certificates.has_value()) {
+      certificates_->Commit(*std::move(loaded->certificates));
+      front_->LogNews();
+    }
+    LogLine(used.ok() ? absl::StrCat("reloaded: ", count, count == 1 ? " key" : " keys")
+                      : absl::StrCat("reload failed, what was loaded before stays in use: ",
+                                     Sentence(used)));
+    running_ = false;
+    if (again_) Begin();
+  }
+
+  EpollLoop& loop_;
+  SigningServer& server_;
+  const ThreadPoolSigner& threads_;
+  FrontTls* const front_;
+  std::optional<TlsReload> certificates_;  // With `front_`.
+  bool running_ = false;
+  bool again_ = false;  // Another reload was asked for meanwhile.
+  Thread thread_;
+};
+
 absl::Status Serve() {
-  constexpr int kEnds[] = {SIGTERM, SIGINT};
-  if (absl::Status blocked = BlockSignals(kEnds); !blocked.ok()) return blocked;
+  constexpr int kSignals[] = {SIGHUP, SIGTERM, SIGINT};
+  if (absl::Status blocked = BlockSignals(kSignals); !blocked.ok()) return blocked;
   const absl::StatusOr<Endpoint> listen = EndpointFromFlag("listen", absl::GetFlag(FLAGS_listen));
   if (!listen.ok()) return listen.status();
   ThreadPoolOptions thread_options;
   thread_options.threads = absl::GetFlag(FLAGS_key_threads);
   absl::StatusOr<std::unique_ptr<ThreadPool>> threads = ThreadPool::Create(thread_options);
   if (!threads.ok()) return threads.status();
-  absl::StatusOr<std::vector<ServedKey>> keys = ReadKeys(ThreadPoolSigner(*std::move(threads)));
+  const ThreadPoolSigner signers(*std::move(threads));
+  absl::StatusOr<std::vector<ServedKey>> keys = ReadKeys(signers);
   if (!keys.ok()) return keys.status();
   const size_t key_count = keys->size();
   absl::StatusOr<std::unique_ptr<EpollLoop>> loop = EpollLoop::Create();
@@ -158,6 +233,9 @@ absl::Status Serve() {
       SigningServer::Create(**loop, std::move(options), audit);
   if (!server.ok()) return server.status();
 
+  const absl::Status no_agent =
+      RefuseSpiffe("has no effect on a key server: --client_ca verifies its clients");
+  if (!no_agent.ok()) return no_agent;
   const absl::StatusOr<std::unique_ptr<BackendNames>> names = BackendNames::FromFlags(**loop);
   if (!names.ok()) return names.status();
 
@@ -170,7 +248,8 @@ absl::Status Serve() {
     absl::StatusOr<std::string> client_ca =
         RequiredFlag("client_ca", absl::GetFlag(FLAGS_client_ca));
     if (!client_ca.ok()) return client_ca.status();
-    absl::StatusOr<std::unique_ptr<FrontTls>> tls = FrontTls::FromFlags(**names);
+    absl::StatusOr<std::unique_ptr<FrontTls>> tls =
+        FrontTls::FromFlags(**names, /*spiffe=*/nullptr);
     if (!tls.ok()) return tls.status();
     front = *std::move(tls);
     if (front->main_loop_part() != nullptr) {
@@ -191,8 +270,9 @@ absl::Status Serve() {
         (*server)->Serve(std::move(transport), std::move(names));
       });
   if (!listener.ok()) return listener.status();
-  const auto signals =
-      SignalWatcher::Create(**loop, kEnds, [&](int /*signal*/) { (*loop)->Stop(); });
+  KeyReload reload(**loop, **server, signers, front.get());
+  const auto signals = SignalWatcher::Create(
+      **loop, kSignals, [&](int signal) { signal == SIGHUP ? reload.Begin() : (*loop)->Stop(); });
   if (!signals.ok()) return signals.status();
   LogLine(absl::StrCat("listening on ", (*listener)->local_endpoint().ToString(), " with ",
                        key_count, key_count == 1 ? " key" : " keys"));

@@ -32,7 +32,9 @@
 #include "examples/support/program.h"
 #include "examples/support/proxy_base.h"
 #include "examples/support/proxy_host.h"
+#include "examples/support/spiffe_agent.h"
 #include "examples/support/tls_legs.h"
+#include "trestle/linux/epoll_loop.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/route_table.h"
 #include "trestle/proxy/route_text.h"
@@ -72,6 +74,7 @@ struct Settings {
   std::vector<Route> offload;
   std::vector<Route> bridge;
   ConnectionOptions connection;
+  std::unique_ptr<SpiffeAgent> spiffe;       // Null without one.
   std::unique_ptr<FrontTls> front;           // Null if no route decrypts.
   std::unique_ptr<BackTls> back;             // Null without bridges.
   std::unique_ptr<EchKeysFile> own_ech;      // Set if no route decrypts; null without ECH.
@@ -98,7 +101,7 @@ struct Settings {
   }
 };
 
-Settings SettingsFromFlags(BackendNames& names, BackendChecks& checks,
+Settings SettingsFromFlags(EpollLoop& loop, BackendNames& names, BackendChecks& checks,
                            const ConnectionOptions& connection) {
   Settings settings;
   settings.connection = connection;
@@ -109,14 +112,19 @@ Settings SettingsFromFlags(BackendNames& names, BackendChecks& checks,
   OrExit(checks.Follow(absl::MakeSpan(settings.pass), ProxyMode::kPassthrough));
   OrExit(checks.Follow(absl::MakeSpan(settings.offload), ProxyMode::kOffload));
   OrExit(checks.Follow(absl::MakeSpan(settings.bridge), ProxyMode::kBridge));
+  if (settings.bridge.empty() && SpiffeVerifiesBackends()) {
+    OrExit(FlagError("spiffe_backends", "has no use here: there is no --bridge"));
+  }
   if (settings.offload.empty() && settings.bridge.empty()) {
+    OrExit(RefuseSpiffe("has no use here: no route decrypts"));
     settings.own_ech = OrExit(EchKeysFile::FromFlag());
     if (settings.own_ech != nullptr) settings.ech_keys = settings.own_ech->keys();
   } else {
-    settings.front = OrExit(FrontTls::FromFlags(names));
+    settings.spiffe = OrExit(SpiffeAgent::FromFlags(loop));
+    settings.front = OrExit(FrontTls::FromFlags(names, settings.spiffe.get()));
     settings.ech_keys = settings.front->ech_keys();
   }
-  if (!settings.bridge.empty()) settings.back = OrExit(BackTls::FromFlags());
+  if (!settings.bridge.empty()) settings.back = OrExit(BackTls::FromFlags(settings.spiffe.get()));
   return settings;
 }
 
@@ -257,7 +265,7 @@ int main(int argc, char** argv) {
   ParseCommandLine(argc, argv, kUsage);
   ProxyBase base;
   ProxyHost& host = base.host;
-  Settings settings = SettingsFromFlags(*base.names, *base.checks, base.connection);
+  Settings settings = SettingsFromFlags(*base.loop, *base.names, *base.checks, base.connection);
   base.checks->UseBridgeTls([&settings] { return settings.back->config(); });
   base.names->WaitForAnswers();
   OpenEch(settings);

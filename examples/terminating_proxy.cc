@@ -17,6 +17,7 @@
 #include "examples/support/program.h"
 #include "examples/support/proxy_base.h"
 #include "examples/support/proxy_host.h"
+#include "examples/support/spiffe_agent.h"
 #include "examples/support/tls_legs.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_terminator.h"
@@ -47,7 +48,11 @@ int main(int argc, char** argv) {
   const Backends backend =
       OrExit(base.checks->Parse("backend", absl::GetFlag(FLAGS_backend), {ProxyMode::kOffload}));
 
-  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(*base.names));
+  if (SpiffeVerifiesBackends()) {
+    OrExit(FlagError("spiffe_backends", "has no use here: backends get the clear text"));
+  }
+  const std::unique_ptr<SpiffeAgent> spiffe = OrExit(SpiffeAgent::FromFlags(*base.loop));
+  const std::unique_ptr<FrontTls> front = OrExit(FrontTls::FromFlags(*base.names, spiffe.get()));
 
   const auto watched = [&]() -> absl::StatusOr<Watched> {
     Watched watched;

@@ -74,6 +74,12 @@ class AdminObserver final : public ConnectionObserver {
   CertificateSightings sightings_;
 };
 
+absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigOf(ClientTlsOptions options) {
+  const auto tls = ClientTlsConfig::Create(std::move(options));
+  if (!tls.ok()) return tls.status();
+  return ProbeConfigFor(**tls);
+}
+
 PageServerOptions PagesFromFlags() {
   PageServerOptions options;
   options.hosts = absl::GetFlag(FLAGS_admin_hosts);
@@ -87,27 +93,25 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LoadProbeConfig(const std:
   if (!ca.ok()) return ca.status();
   ClientTlsOptions options;
   options.ca_pem = *std::move(ca);
-  absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = ProbeConfigFor(options);
+  absl::StatusOr<std::shared_ptr<const LegProbeConfig>> config = ProbeConfigOf(std::move(options));
   if (config.ok()) return config;
   if (MayPassByItself(config.status())) return config;
   return absl::InvalidArgumentError(absl::StrCat(ca_path, ": ", Sentence(config.status())));
 }
 
-absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const ClientTlsOptions& tls) {
-  absl::StatusOr<std::shared_ptr<const TrustStore>> trust =
-      TrustStore::Create(tls.ca_pem, tls.crl_pem);
-  if (!trust.ok()) return trust.status();
+absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const ClientTlsConfig& tls) {
   const auto public_roots = PublicRoots();
   if (!public_roots.ok()) return public_roots.status();
   ChainCheckerOptions checker_options;
-  checker_options.trust = *std::move(trust);
+  checker_options.trust = tls.trust();
+  checker_options.peer_uris = tls.options().peer_uris;
   checker_options.public_roots = *public_roots;
   absl::StatusOr<std::shared_ptr<const ChainChecker>> checker =
       ChainChecker::Create(std::move(checker_options));
   if (!checker.ok()) return checker.status();
   LegProbeOptions options;
   options.checker = *std::move(checker);
-  options.credential = tls.credential;
+  options.credential = tls.options().credential;
   return LegProbeConfig::Create(std::move(options));
 }
 
@@ -196,6 +200,7 @@ Admin::Admin(const Endpoint& listen, CertificateMonitorOptions options, WantedBa
   metrics_.SetLostRecords(LostRecords);
   metrics_.Add(name_metrics_);
   metrics_.Add(health_metrics_);
+  metrics_.Add(spiffe_metrics_);
 }
 
 void Admin::Add(std::shared_ptr<::prometheus::Collectable> metrics,
@@ -318,6 +323,7 @@ absl::Status Admin::WatchTargets() {
   if (unconfirmed_ != nullptr) unconfirmed_->Retain(probed);
   routes_ = std::move(watched->routes);
   findings_ = std::move(watched->findings);
+  spiffe_ = watched->spiffe;
   if (watched->ticket_keys != nullptr) {
     metrics_.SetTicketKeyTime(
         [ring = watched->ticket_keys](absl::Time now) { return ring->SealingSince(now); });
@@ -328,6 +334,7 @@ absl::Status Admin::WatchTargets() {
   if (server_ == nullptr) return absl::OkStatus();
   server_->SetRoutes(routes_);
   server_->SetFindings(findings_);
+  FollowSpiffe();
   return absl::OkStatus();
 }
 
@@ -346,8 +353,19 @@ void Admin::OnProbe(const ProbeReport& report) {
   unconfirmed_->Set(report.target.endpoint, report.denies_inner_hello());
 }
 
+void Admin::FollowSpiffe() {
+  if (spiffe_ == nullptr) return;
+  const SpiffeStatus status = spiffe_->status();
+  spiffe_metrics_->Set(status);
+  server_->SetSpiffe(status);
+  std::vector<Finding> findings = findings_;
+  for (Finding& finding : spiffe_->Findings()) findings.push_back(std::move(finding));
+  server_->SetFindings(std::move(findings));
+}
+
 void Admin::Refresh() {
   FollowBackends();
+  FollowSpiffe();
   metrics_.SetCertificates(monitor_->Snapshot());
   if (pools_) server_->SetPools(pools_());
   CheckReady();

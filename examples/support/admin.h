@@ -18,11 +18,13 @@
 #include "examples/support/backends_gate.h"
 #include "examples/support/proxy_host.h"
 #include "examples/support/renewal_info_dir.h"
+#include "examples/support/spiffe_agent.h"
 #include "integrations/prometheus/admin_server.h"
 #include "integrations/prometheus/health_metrics.h"
 #include "integrations/prometheus/legs_page.h"
 #include "integrations/prometheus/name_metrics.h"
 #include "integrations/prometheus/proxy_metrics.h"
+#include "integrations/prometheus/spiffe_metrics.h"
 #include "trestle/linux/tcp_dialer.h"
 #include "trestle/pki/finding.h"
 #include "trestle/pki/trust_store.h"
@@ -42,8 +44,8 @@ namespace trestle::examples {
 /// trust.
 absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LoadProbeConfig(const std::string& ca_path);
 
-/// Creates one from a block's back leg: its CAs, revocation lists and client certificate.
-absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const ClientTlsOptions& tls);
+/// Creates one from a block's back leg: its CAs, revocation lists, URIs and client certificate.
+absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const ClientTlsConfig& tls);
 
 /// Adds a probe for each backend of the `routes` with a single name; a wildcard is not a name to
 /// request. Skips routes to other blocks, and all beyond 10,000. With `ech` (may be null), the
@@ -64,6 +66,7 @@ struct Watched {
   std::shared_ptr<const TrustStore> client_cas;  ///< For --check; null without --client_ca.
   std::shared_ptr<const ClientTlsConfig> back_tls;  ///< For --check; null without bridges.
   std::vector<NameStatus> names;                    ///< For --check: names of backends.
+  SpiffeAgent* spiffe = nullptr;                    ///< Null without one. Outlives the watching.
 };
 
 /// Returns a route of the page to all of `backends`.
@@ -105,6 +108,7 @@ class Admin final : public ProxyHostWatcher, private CertificateListener {
   absl::Status WatchTargets();
   void WatchAgain();
   void FollowBackends();
+  void FollowSpiffe();
   void Refresh();
   std::string WaitsFor() const;
   void CheckReady();
@@ -119,6 +123,8 @@ class Admin final : public ProxyHostWatcher, private CertificateListener {
   uint64_t seen_changes_ = 0;  // Of the names.
   const std::shared_ptr<NameMetrics> name_metrics_ = std::make_shared<NameMetrics>();
   const std::shared_ptr<HealthMetrics> health_metrics_ = std::make_shared<HealthMetrics>();
+  const std::shared_ptr<SpiffeMetrics> spiffe_metrics_ = std::make_shared<SpiffeMetrics>();
+  SpiffeAgent* spiffe_ = nullptr;  // Null without one.
   std::vector<RouteLegs> routes_;
   std::vector<Finding> findings_;
   std::vector<std::shared_ptr<const CertificateStore>> stores_;

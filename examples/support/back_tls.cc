@@ -53,13 +53,31 @@ absl::Status AddCredential(ClientTlsOptions& options) {
   return absl::OkStatus();
 }
 
+// The SVID is what backends get, unless there is another certificate for them.
+absl::Status ReadSpiffe(SpiffeAgent& spiffe, ReloadSources& sources) {
+  if (!absl::GetFlag(FLAGS_backend_ca).empty() || !absl::GetFlag(FLAGS_backend_crl).empty()) {
+    return FlagError("spiffe_backends", "excludes --backend_ca and --backend_crl");
+  }
+  const std::shared_ptr<const X509Context>& context = spiffe.Use();
+  ClientTlsOptions options;
+  options.trust_domains = context->bundles;
+  options.peer_uris = spiffe.backends();
+  options.pins = absl::StrSplit(absl::GetFlag(FLAGS_backend_pins), ',', absl::SkipEmpty());
+  if (absl::Status status = AddCredential(options); !status.ok()) return status;
+  if (options.credential == nullptr) options.credential = context->client;
+  sources.back_tls = std::move(options);
+  sources.back_tls_name = "the SPIFFE agent's bundles";
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-bool HasBackTls() { return !absl::GetFlag(FLAGS_backend_ca).empty(); }
+bool HasBackTls() { return SpiffeVerifiesBackends() || !absl::GetFlag(FLAGS_backend_ca).empty(); }
 
 bool BackTls::Resumes() { return absl::GetFlag(FLAGS_backend_resumption); }
 
-absl::Status BackTls::Read(ReloadSources& sources) {
+absl::Status BackTls::Read(SpiffeAgent* spiffe, ReloadSources& sources) {
+  if (spiffe != nullptr && SpiffeVerifiesBackends()) return ReadSpiffe(*spiffe, sources);
   const absl::StatusOr<std::string> path = CaPath();
   if (!path.ok()) return path.status();
   absl::StatusOr<std::string> ca_pem = ReadCaCertificates(*path);
@@ -81,13 +99,13 @@ absl::Status BackTls::Read(ReloadSources& sources) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<BackTls>> BackTls::FromFlags() {
+absl::StatusOr<std::unique_ptr<BackTls>> BackTls::FromFlags(SpiffeAgent* spiffe) {
   ReloadSources sources;
-  if (absl::Status read = Read(sources); !read.ok()) return read;
+  if (absl::Status read = Read(spiffe, sources); !read.ok()) return read;
   absl::StatusOr<std::shared_ptr<const ClientTlsConfig>> config =
       ClientTlsConfig::Create(*std::move(sources.back_tls));
   if (!config.ok()) return CannotUse(sources.back_tls_name, config.status());
-  return absl::WrapUnique(new BackTls(*std::move(config)));
+  return absl::WrapUnique(new BackTls(spiffe, *std::move(config)));
 }
 
 std::vector<Finding> BackTls::Findings() const {
@@ -103,7 +121,7 @@ std::vector<Finding> BackTls::Findings() const {
 std::vector<std::string> BackTls::files() {
   std::vector<std::string> files;
   const absl::StatusOr<std::string> ca = CaPath();
-  if (ca.ok()) files.push_back(WatchedPath(*ca));
+  if (ca.ok() && !SpiffeVerifiesBackends()) files.push_back(WatchedPath(*ca));
   for (const std::string& path :
        {absl::GetFlag(FLAGS_backend_crl), absl::GetFlag(FLAGS_backend_cert),
         absl::GetFlag(FLAGS_backend_key)}) {

@@ -10,27 +10,29 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "examples/support/spiffe_agent.h"
 #include "trestle/pki/finding.h"
 #include "trestle/tls/client_tls_config.h"
 #include "trestle/tls/tls_reload.h"
 
 namespace trestle::examples {
 
-/// Returns whether --backend_ca is set, which TLS towards backends needs.
+/// Returns whether --backend_ca or --spiffe_backends is set, which TLS towards backends needs.
 bool HasBackTls();
 
 /// TLS towards backends as --backend_ca, --backend_crl, --backend_pins, --backend_cert and
-/// --backend_key set it. For the main thread.
+/// --backend_key set it, or --spiffe_backends. For the main thread.
 class BackTls {
  public:
-  /// Loads the files of the flags.
-  static absl::StatusOr<std::unique_ptr<BackTls>> FromFlags();
+  /// Loads the files of the flags. With --spiffe_backends, `spiffe` has the certificate and the
+  /// CAs, and must outlive this; else it may be null.
+  static absl::StatusOr<std::unique_ptr<BackTls>> FromFlags(SpiffeAgent* spiffe);
 
   /// Returns --backend_resumption: whether connections to backends resume TLS sessions.
   static bool Resumes();
 
   /// Reads all files again into `sources`, for a reload.
-  static absl::Status Read(ReloadSources& sources);
+  absl::Status Read(ReloadSources& sources) const { return Read(spiffe_, sources); }
 
   /// Returns what backends may refuse in --backend_cert, now or after its renewal.
   std::vector<Finding> Findings() const;
@@ -46,8 +48,12 @@ class BackTls {
   void Use(std::shared_ptr<const ClientTlsConfig> config) { config_ = std::move(config); }
 
  private:
-  explicit BackTls(std::shared_ptr<const ClientTlsConfig> config) : config_(std::move(config)) {}
+  BackTls(SpiffeAgent* spiffe, std::shared_ptr<const ClientTlsConfig> config)
+      : spiffe_(spiffe), config_(std::move(config)) {}
 
+  static absl::Status Read(SpiffeAgent* spiffe, ReloadSources& sources);
+
+  SpiffeAgent* const spiffe_;
   std::shared_ptr<const ClientTlsConfig> config_;
 };
 

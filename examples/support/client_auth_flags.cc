@@ -14,6 +14,7 @@
 #include "absl/strings/strip.h"
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
+#include "examples/support/spiffe_agent.h"
 
 ABSL_FLAG(std::string, client_ca, "",
           "PEM file, or directory of PEM files, with the CAs for clients' certificates; requests "
@@ -21,7 +22,8 @@ ABSL_FLAG(std::string, client_ca, "",
 ABSL_FLAG(std::string, client_crl, "",
           "PEM file with revocation lists; each CA of a client's chain must then have a valid one");
 ABSL_FLAG(std::string, client_auth, "",
-          "with --client_ca: required (default), optional or none; and for single server names "
+          "with --client_ca or --spiffe_clients: required (default), optional or none; and for "
+          "single server names "
           "NAME=MODE, where NAME may begin with *. or **., as in required,status.example=none");
 ABSL_FLAG(std::string, client_allow, "",
           "accepts only clients with one of these, comma-separated: dns:NAME, uri:URI (a prefix if "
@@ -87,25 +89,47 @@ absl::StatusOr<ClientAuthOptions> ParseModes(absl::string_view text, ClientAuthP
   return options;
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<ClientAuthOptions>> ClientAuthFromFlags() {
-  const std::string ca = absl::GetFlag(FLAGS_client_ca);
-  const std::string modes = absl::GetFlag(FLAGS_client_auth);
-  const std::string crl = absl::GetFlag(FLAGS_client_crl);
-  const std::string allow = absl::GetFlag(FLAGS_client_allow);
-  if (ca.empty()) {
-    if (modes.empty() && crl.empty() && allow.empty()) return nullptr;
-    return FlagError("client_ca", "is required by --client_auth, --client_crl and --client_allow");
-  }
+absl::StatusOr<ClientAuthPolicy> PolicyFromFlags() {
   ClientAuthPolicy policy;
-  absl::StatusOr<std::shared_ptr<const TrustStore>> trust = LoadTrustStore(ca, crl);
+  absl::StatusOr<std::shared_ptr<const TrustStore>> trust =
+      LoadTrustStore(absl::GetFlag(FLAGS_client_ca), absl::GetFlag(FLAGS_client_crl));
   if (!trust.ok()) return trust.status();
   policy.trust = *std::move(trust);
-  absl::StatusOr<AllowedClients> allowed = ParseAllowed(allow);
+  absl::StatusOr<AllowedClients> allowed = ParseAllowed(absl::GetFlag(FLAGS_client_allow));
   if (!allowed.ok()) return allowed.status();
   policy.allowed = *std::move(allowed);
-  absl::StatusOr<ClientAuthOptions> options = ParseModes(modes, std::move(policy));
+  return policy;
+}
+
+// One match in any list of allowed clients is enough, so that other lists would allow more.
+absl::StatusOr<ClientAuthPolicy> PolicyOfSpiffe(SpiffeAgent& spiffe) {
+  if (!absl::GetFlag(FLAGS_client_ca).empty() || !absl::GetFlag(FLAGS_client_crl).empty() ||
+      !absl::GetFlag(FLAGS_client_allow).empty()) {
+    return FlagError("spiffe_clients",
+                     "excludes --client_ca, --client_crl and --client_allow: the bundles verify "
+                     "clients, by their IDs");
+  }
+  ClientAuthPolicy policy;
+  policy.trust = spiffe.Use()->trust;
+  policy.allowed.uri_names = spiffe.clients();
+  return policy;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ClientAuthOptions>> ClientAuthFromFlags(SpiffeAgent* spiffe) {
+  const bool by_spiffe = spiffe != nullptr && SpiffeVerifiesClients();
+  const std::string modes = absl::GetFlag(FLAGS_client_auth);
+  if (!by_spiffe && absl::GetFlag(FLAGS_client_ca).empty()) {
+    if (modes.empty() && absl::GetFlag(FLAGS_client_crl).empty() &&
+        absl::GetFlag(FLAGS_client_allow).empty()) {
+      return nullptr;
+    }
+    return FlagError("client_ca", "is required by --client_auth, --client_crl and --client_allow");
+  }
+  absl::StatusOr<ClientAuthPolicy> policy = by_spiffe ? PolicyOfSpiffe(*spiffe) : PolicyFromFlags();
+  if (!policy.ok()) return policy.status();
+  absl::StatusOr<ClientAuthOptions> options = ParseModes(modes, *std::move(policy));
   if (!options.ok()) return options.status();
   const auto tried = ClientAuthentication::Create(*options);
   if (!tried.ok())

@@ -7,12 +7,14 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "examples/support/spiffe_agent.h"
 #include "trestle/tls/client_authentication.h"
 
 namespace trestle::examples {
 
-/// Reads the flags and the files that they name, and checks them; null without --client_ca.
-absl::StatusOr<std::unique_ptr<ClientAuthOptions>> ClientAuthFromFlags();
+/// Reads the flags and the files that they name, and checks them; null if no clients are verified.
+/// With --spiffe_clients, `spiffe` has the CAs and the IDs to allow; else it may be null.
+absl::StatusOr<std::unique_ptr<ClientAuthOptions>> ClientAuthFromFlags(SpiffeAgent* spiffe);
 
 /// Returns the files that the flags name.
 std::vector<std::string> ClientAuthFiles();

@@ -22,6 +22,7 @@
 #include "trestle/linux/file.h"
 #include "trestle/linux/thread_pool.h"
 #include "trestle/pki/chain_findings.h"
+#include "trestle/pki/signer.h"
 #include "trestle/pki/thread_pool_signer.h"
 #include "trestle/tls/ticket_keys.h"
 
@@ -36,7 +37,8 @@ ABSL_FLAG(std::string, ocsp_file, "",
 ABSL_FLAG(
     std::string, certs_dir, "",
     "directory with NAME.pem (or .crt, .cer) certificate chains, their private keys inside or in "
-    "NAME.key, OCSP responses in NAME.ocsp. A name may have several chains, and --cert may be "
+    "NAME.key, which may also be a URI as in --key, OCSP responses in NAME.ocsp. A name may have "
+    "several chains, and --cert may be "
     "given too. Also reads the directories of certbot, acme.sh and Kubernetes secrets");
 ABSL_FLAG(bool, refuse_lost_names, false,
           "refuses a reload whose certificates lack a name that the present ones have; else it is "
@@ -58,12 +60,18 @@ namespace trestle::examples {
 
 namespace {
 
-// --certs_dir is sufficient; a --cert beside it must be complete.
-absl::Status CheckCertificateFlags() {
+// --certs_dir or an agent is sufficient; a --cert beside it must be complete.
+absl::Status CheckCertificateFlags(bool has_agent) {
   const std::string cert = absl::GetFlag(FLAGS_cert);
   const std::string key = absl::GetFlag(FLAGS_key);
-  if (!absl::GetFlag(FLAGS_certs_dir).empty() && cert.empty() && key.empty() &&
-      absl::GetFlag(FLAGS_ocsp_file).empty()) {
+  const bool has_files = !cert.empty() || !absl::GetFlag(FLAGS_certs_dir).empty();
+  if (has_agent && has_files && !SpiffeVerifiesClients() && !SpiffeVerifiesBackends()) {
+    return FlagError("spiffe_agent",
+                     "has no use: there are other certificates for clients, and neither "
+                     "--spiffe_clients nor --spiffe_backends");
+  }
+  const bool has_other = has_agent || !absl::GetFlag(FLAGS_certs_dir).empty();
+  if (has_other && cert.empty() && key.empty() && absl::GetFlag(FLAGS_ocsp_file).empty()) {
     return absl::OkStatus();
   }
   if (absl::Status status = RequiredFlag("cert", cert).status(); !status.ok()) return status;
@@ -102,6 +110,15 @@ absl::StatusOr<std::unique_ptr<SignerMaker>> SignersFromFlags() {
   return *std::move(signers);
 }
 
+// Finds a key of --certs_dir that is outside this process.
+absl::StatusOr<std::shared_ptr<const Signer>> KeyOfUris(absl::string_view chain_pem,
+                                                        absl::string_view where) {
+  if (IsKeyUri(where)) {
+    return SignerByKeyUris(chain_pem, std::string(where), CredentialUse::kServer);
+  }
+  return ConfigurationError("the key is neither PEM text nor the URI of a key (docs/keys.md)");
+}
+
 // Returns nothing if `path` is empty.
 absl::StatusOr<std::optional<ReloadText>> ReadText(const std::string& path) {
   if (path.empty()) return std::nullopt;
@@ -112,12 +129,15 @@ absl::StatusOr<std::optional<ReloadText>> ReadText(const std::string& path) {
 
 }  // namespace
 
-FrontTls::FrontTls(std::unique_ptr<SignerMaker> signers)
-    : signers_(std::move(signers)), folder_(ReadKeyPassphrase, signers_.get()) {}
+FrontTls::FrontTls(std::unique_ptr<SignerMaker> signers, SpiffeAgent* spiffe)
+    : signers_(std::move(signers)),
+      spiffe_(spiffe),
+      folder_(ReadKeyPassphrase, signers_.get(), KeyOfUris) {}
 
 absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
-    BackendNames& names, std::vector<std::string> default_alpn) {
-  if (absl::Status certificate = CheckCertificateFlags(); !certificate.ok()) return certificate;
+    BackendNames& names, SpiffeAgent* spiffe, std::vector<std::string> default_alpn) {
+  const absl::Status certificate = CheckCertificateFlags(spiffe != nullptr);
+  if (!certificate.ok()) return certificate;
   if (absl::Status roots = CheckPublicRoots(); !roots.ok()) return roots;
   absl::StatusOr<std::unique_ptr<SignerMaker>> signers = SignersFromFlags();
   if (!signers.ok()) return signers.status();
@@ -127,7 +147,7 @@ absl::StatusOr<std::unique_ptr<FrontTls>> FrontTls::FromFlags(
     return absl::InvalidArgumentError(
         "--ticket_keys_file and --ticket_keys_redis exclude each other");
   }
-  auto front = absl::WrapUnique(new FrontTls(*std::move(signers)));
+  auto front = absl::WrapUnique(new FrontTls(*std::move(signers), spiffe));
   front->redis_ = *std::move(redis);
   absl::StatusOr<ReloadSources> sources = front->Read();
   if (!sources.ok()) return sources.status();
@@ -174,7 +194,8 @@ absl::StatusOr<ReloadSources> FrontTls::Read() {
       notes_.push_back(absl::StrCat(folder, "/", note));
     }
   }
-  auto clients = ClientAuthFromFlags();
+  if (cert.empty() && folder.empty()) sources.certificates.push_back(spiffe_->Use()->server);
+  auto clients = ClientAuthFromFlags(spiffe_);
   if (!clients.ok()) return clients.status();
   if (*clients != nullptr) sources.clients = std::move(**clients);
   read_client_cas_ = sources.clients.has_value() ? sources.clients->otherwise.trust : nullptr;

@@ -12,6 +12,7 @@
 #include "examples/support/backend_names.h"
 #include "examples/support/ech_keys_file.h"
 #include "examples/support/proxy_host.h"
+#include "examples/support/spiffe_agent.h"
 #include "examples/support/ticket_keys_redis.h"
 #include "trestle/pki/finding.h"
 #include "trestle/pki/private_key.h"
@@ -30,9 +31,10 @@ class FrontTls {
  public:
   /// Loads the files and settings of the flags of front_tls.cc, front_options.h,
   /// ticket_keys_redis.h, ech_keys_file.h and acme_tokens_dir.h. Offers `default_alpn` unless
-  /// --alpn is set. `names` follows the names of Redis servers.
+  /// --alpn is set. `names` follows the names of Redis servers. `spiffe` (may be null) must outlive
+  /// it.
   static absl::StatusOr<std::unique_ptr<FrontTls>> FromFlags(
-      BackendNames& names, std::vector<std::string> default_alpn = {});
+      BackendNames& names, SpiffeAgent* spiffe, std::vector<std::string> default_alpn = {});
 
   /// Reads all files again, for a reload.
   absl::StatusOr<ReloadSources> Read();
@@ -68,15 +70,19 @@ class FrontTls {
   /// Returns findings about these CAs.
   std::vector<Finding> Findings() const;
 
+  /// Returns the agent of --spiffe_agent; null without one.
+  SpiffeAgent* spiffe() const { return spiffe_; }
+
   /// Returns the keys of --ech_keys_file; null without one. A reload changes their contents.
   const std::shared_ptr<EchKeys>& ech_keys() const { return ech_keys_; }
 
  private:
-  explicit FrontTls(std::unique_ptr<SignerMaker> signers);
+  FrontTls(std::unique_ptr<SignerMaker> signers, SpiffeAgent* spiffe);
   absl::Status MakeParts(ReloadSources sources);
   void LogNotes();
 
   const std::unique_ptr<SignerMaker> signers_;  // Null if the loops sign with BoringSSL.
+  SpiffeAgent* const spiffe_;                   // Null without one.
   CredentialFiles folder_;
   std::vector<std::string> notes_;  // Of the last `Read`.
   std::vector<std::string> logged_notes_;

@@ -50,6 +50,7 @@ constexpr Subject kSubjects[] = {
     {"Connections: limits, times, PROXY protocol", "connection_flags.cc"},
     {"Certificates of this side",
      "front_tls.cc key_uris.cc acme_tokens_dir.cc pem_files.cc cert key"},
+    {"Certificates of a SPIFFE agent", "spiffe_agent.cc"},
     {"TLS with clients", "front_options.cc"},
     {"Client certificates", "client_auth_flags.cc"},
     {"Ticket keys in Redis", "ticket_keys_redis.cc"},

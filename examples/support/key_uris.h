@@ -31,8 +31,8 @@ absl::Status ProveKey(const Signer& signer, absl::string_view chain_pem, Credent
 ///
 /// Each URI makes one signature as a proof, unless it has made one for the same public key before.
 /// One that is away is logged, as long as another proves the key; all other failures are errors.
-/// Waits for the proofs, for at most --signing_deadline each. For the main thread; signers are kept
-/// until the program ends.
+/// Waits for the proofs, for at most --signing_deadline each. For one thread at a time; signers are
+/// kept until the program ends.
 absl::StatusOr<std::shared_ptr<const Credential>> CredentialByKeyUris(
     absl::string_view chain_pem, const std::string& uris, const CredentialOptions& options);
 

@@ -320,6 +320,8 @@ void ProxyHost::OnServing() {
     LogLine(texts.back());
   }
   if (watcher_ != nullptr) watcher_->OnServing();
+  serving_ = true;
+  if (std::exchange(reload_wanted_, false)) Reload();
   if (service_ == nullptr) return;
   std::vector<Scheduler*> loops;
   for (const std::unique_ptr<Worker>& worker : workers_) loops.push_back(&worker->loop());
@@ -399,6 +401,11 @@ void ProxyHost::WatchFiles() {
   }
   LogLine(absl::StrCat("files are not watched for changes, only SIGHUP loads them again: ",
                        Sentence(watcher.status())));
+}
+
+void ProxyHost::RequestReload() {
+  if (serving_) return Reload();
+  reload_wanted_ = true;
 }
 
 void ProxyHost::Reload() {

@@ -149,6 +149,10 @@ class ProxyHost {
     prepare_reload_ = std::move(prepare);
   }
 
+  /// Loads everything again, as SIGHUP does; at the start as soon as the host serves. For the main
+  /// thread.
+  void RequestReload();
+
   /// Sets the observer of the host's life cycle; null for none. Must outlive `Run`.
   void SetWatcher(ProxyHostWatcher* watcher) {
     watcher_ = watcher;
@@ -214,6 +218,8 @@ class ProxyHost {
   ProxyHostWatcher* watcher_ = nullptr;
   std::vector<MainLoopPart*> parts_;
   WorkerPartFactory new_part_;
+  bool serving_ = false;
+  bool reload_wanted_ = false;  // Since before it serves.
   absl::AnyInvocable<absl::StatusOr<std::string>()> reload_;
   absl::AnyInvocable<void(absl::AnyInvocable<void()>)> prepare_reload_;  // May be empty.
   std::vector<std::string> watched_files_;

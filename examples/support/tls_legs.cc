@@ -13,6 +13,7 @@
 #include "examples/support/pem_files.h"
 #include "examples/support/program.h"
 #include "examples/support/public_roots.h"
+#include "examples/support/spiffe_agent.h"
 #include "trestle/pki/finding.h"
 #include "trestle/proxy/backends.h"
 #include "trestle/proxy/tls_bridge.h"
@@ -46,7 +47,7 @@ class Reloader {
     absl::StatusOr<ReloadSources> sources = front_.Read();
     if (!sources.ok()) return sources.status();
     if (back_ != nullptr) {
-      if (absl::Status read = BackTls::Read(*sources); !read.ok()) return read;
+      if (absl::Status read = back_->Read(*sources); !read.ok()) return read;
     }
     std::string line = DescribeCredentials(sources->certificates);
     absl::StatusOr<PreparedReload> prepared = reload_.Prepare(*std::move(sources), absl::Now());
@@ -155,6 +156,7 @@ void ServeTls(ProxyHost& host, FrontTls& front, BackTls* back, size_t bridges, A
                      host, front, back, bridges, std::move(more))] { return reloader->Reload(); },
                 files);
   host.AddPart(front.main_loop_part());
+  if (front.spiffe() != nullptr) front.spiffe()->OnUpdate([&host] { host.RequestReload(); });
 }
 
 void WatchFront(const FrontTls& front, Watched& watched) {
@@ -162,6 +164,7 @@ void WatchFront(const FrontTls& front, Watched& watched) {
   watched.ticket_keys = front.config()->options().ticket_keys;
   watched.client_cas = front.client_cas();
   watched.findings = front.Findings();
+  watched.spiffe = front.spiffe();
   watched.has_ticket_keys = [&front] { return front.has_ticket_keys(); };
 }
 
@@ -174,7 +177,7 @@ std::vector<RouteLegs> LegsOf(absl::Span<const BackRoute> routes, ProxyMode mode
 }
 
 absl::Status CheckBackNames(absl::Span<const BackRoute> routes, absl::string_view flag_value) {
-  if (!flag_value.empty()) return absl::OkStatus();
+  if (!flag_value.empty() || SpiffeVerifiesBackends()) return absl::OkStatus();
   for (const BackRoute& route : routes) {
     if (!route.backend_name.empty() || route.backends.endpoints.empty()) continue;
     return FlagError("backend_name", absl::StrCat("is required: the backend ",
@@ -186,7 +189,7 @@ absl::Status CheckBackNames(absl::Span<const BackRoute> routes, absl::string_vie
 
 absl::Status WatchBridges(absl::Span<const BackRoute> routes, ProxyProtocolOut proxy_header,
                           const BackNames& own, const BackTls& back, Watched& watched) {
-  const auto probe = ProbeConfigFor(back.config()->options());
+  const auto probe = ProbeConfigFor(*back.config());
   if (!probe.ok()) return probe.status();
   WatchBack(back, watched);
   std::vector<std::pair<RouteLegs, std::string>> all;

@@ -63,6 +63,7 @@ struct BackNames {
 
 /// Returns an error if a bridge doesn't know the name of a backend's certificate: `routes` have a
 /// backend with an address, and neither the route nor `flag_value` (--backend_name) has a name.
+/// With --spiffe_backends, no name is needed.
 absl::Status CheckBackNames(absl::Span<const BackRoute> routes, absl::string_view flag_value);
 
 /// Shows and watches the backends of bridges' routes, by connections and by probes, with the

@@ -46,6 +46,11 @@ void AdminServer::SetNames(std::vector<NameStatus> names) {
   names_ = std::move(names);
 }
 
+void AdminServer::SetSpiffe(SpiffeStatus status) {
+  absl::MutexLock lock(&mutex_);
+  spiffe_ = std::move(status);
+}
+
 void AdminServer::SetNotReady(std::string why) {
   absl::MutexLock lock(&mutex_);
   not_ready_ = std::move(why);
@@ -68,6 +73,7 @@ LegsView AdminServer::View() const {
   view.findings = findings_;
   view.health = health_;
   view.names = names_;
+  view.spiffe = spiffe_;
   return view;
 }
 

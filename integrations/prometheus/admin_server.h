@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "integrations/prometheus/legs_page.h"
 #include "integrations/prometheus/page_server.h"
 #include "integrations/prometheus/proxy_metrics.h"
+#include "integrations/spiffe/spiffe_status.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/pki/finding.h"
 #include "trestle/proxy/resolved_backends.h"
@@ -65,6 +67,9 @@ class AdminServer {
   /// Replaces the health of backends on the page and in /legs. Thread-safe.
   void SetHealth(std::vector<HealthStatus> backends) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  /// Replaces what the page and /legs say of the SPIFFE agent. Thread-safe.
+  void SetSpiffe(SpiffeStatus status) ABSL_LOCKS_EXCLUDED(mutex_);
+
   const Endpoint& endpoint() const { return pages_->endpoint(); }
 
  private:
@@ -84,6 +89,7 @@ class AdminServer {
   std::vector<Finding> findings_ ABSL_GUARDED_BY(mutex_);
   std::vector<HealthStatus> health_ ABSL_GUARDED_BY(mutex_);
   std::vector<NameStatus> names_ ABSL_GUARDED_BY(mutex_);
+  std::optional<SpiffeStatus> spiffe_ ABSL_GUARDED_BY(mutex_);  // Empty without an agent.
   std::string not_ready_ ABSL_GUARDED_BY(mutex_) = "starting";  // Empty: ready.
   std::atomic<bool> draining_ = false;
   std::unique_ptr<PageServer> pages_;  // Last: its thread uses the others.

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "integrations/prometheus/spiffe_section.h"
 #include "nlohmann/json.hpp"
 #include "trestle/base/error.h"
 #include "trestle/pki/renewal_info.h"
@@ -476,6 +477,7 @@ std::string LegsPage(const LegsView& view, absl::Time now) {
           : absl::StrCat("<p class=\"leg ", EnumName(WorstOf(view.findings)),
                          "\">The configuration", FindingsHtml(view.findings), "</p>\n"),
       "<table>\n<tr><th>Route</th><th>Front leg</th><th>Back leg</th></tr>\n", text, "</table>\n",
+      view.spiffe.has_value() ? SpiffeHtml(*view.spiffe) : "",
       view.health.empty() ? "" : HealthHtml(view.health),
       view.names.empty() ? "" : NamesHtml(view.names),
       view.ech.has_value() ? EchHtml(*view.ech) : "",
@@ -492,6 +494,7 @@ std::string LegsJson(const LegsView& view, absl::Time now) {
   Json document = {{"time", JsonTime(now)}, {"routes", routes}, {"legs", legs}};
   document["findings"] = FindingsJson(view.findings);
   if (view.ech.has_value()) document["ech"] = EchJson(*view.ech);
+  if (view.spiffe.has_value()) document["spiffe"] = SpiffeJson(*view.spiffe);
   for (const PoolLegs& pool : view.pools) document["pools"].push_back(PoolJson(pool));
   for (const HealthStatus& backend : view.health) {
     document["health"].push_back(HealthJson(backend));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "integrations/spiffe/spiffe_status.h"
 #include "trestle/base/endpoint.h"
 #include "trestle/pki/finding.h"
 #include "trestle/proxy/observer.h"
@@ -41,18 +42,19 @@ struct PoolLegs {
 struct LegsView {
   std::vector<RouteLegs> routes;
   std::vector<CertificateStatus> certificates;
-  std::optional<EchCounts> ech = {};      ///< Empty if routers open no encrypted hellos.
-  std::vector<PoolLegs> pools = {};       ///< Of an HTTP gateway.
-  std::vector<Finding> findings = {};     ///< About no single certificate.
-  std::vector<HealthStatus> health = {};  ///< Health checks of backends.
-  std::vector<NameStatus> names = {};     ///< Names of backends, and what DNS says of them.
+  std::optional<EchCounts> ech = {};        ///< Empty if routers open no encrypted hellos.
+  std::vector<PoolLegs> pools = {};         ///< Of an HTTP gateway.
+  std::vector<Finding> findings = {};       ///< About no single certificate.
+  std::vector<HealthStatus> health = {};    ///< Health checks of backends.
+  std::vector<NameStatus> names = {};       ///< Names of backends, and what DNS says of them.
+  std::optional<SpiffeStatus> spiffe = {};  ///< Empty without a SPIFFE agent.
 };
 
 /// Returns an HTML page. It shows each route with its two legs side by side, their remaining days,
 /// their chains, findings and last failures, the earliest expiry first. Certificates without a
-/// route follow in the same form. Then come the health and the names of backends, the counts of
-/// encrypted hellos, and the pools. The page loads nothing and runs nothing; text from certificates
-/// is escaped.
+/// route follow in the same form. Then come the SPIFFE agent, the health and the names of backends,
+/// the counts of encrypted hellos, and the pools. The page loads nothing and runs nothing; text
+/// from certificates is escaped.
 std::string LegsPage(const LegsView& view, absl::Time now);
 
 /// Returns the same as JSON, in this form:
@@ -63,10 +65,11 @@ std::string LegsPage(const LegsView& view, absl::Time now);
 ///      "pools": [{"scheme", "backend", "name", "connections", "idle", "waiting"}],
 ///      "findings": [{"severity", "code", "text", "advice"}],
 ///      "names": [{"name", "condition", "addresses", …}],
-///      "health": [{"backend", "state", …}]}
+///      "health": [{"backend", "state", …}],
+///      "spiffe": {"agent", "connected", "id", …}}
 ///
 /// "front" and "back" are indexes into "legs". "ech" is missing where routers open no hellos,
-/// "pools", "names" and "health" without any.
+/// "pools", "names", "health" and "spiffe" without any.
 std::string LegsJson(const LegsView& view, absl::Time now);
 
 }  // namespace trestle

@@ -1,5 +1,6 @@
 // key_server beside proxies that have no private key: over a Unix-domain socket and over TLS.
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <memory>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/proxy_test.h"
@@ -154,6 +156,54 @@ TEST_F(KeyServerTest, TheServersKeyMayBeInAToken) {
       Socket("keys.sock"),
       absl::StrCat("# In a token.\n\n", PathOf("front.pem"), " ", token.Uri("front"), " unix\n"));
   const auto proxy = Start(absl::StrCat("remote:", Socket("keys.sock")));
+  ExpectServed(*proxy);
+}
+
+TEST_F(KeyServerTest, KeysAreLoadedAgainOnSighup) {
+  const auto server = StartServer(Socket("keys.sock"), KeyLine("front", "unix"));
+  const auto proxy = Start(absl::StrCat("remote:", Socket("keys.sock")));
+  ExpectServed(*proxy);
+  // The certificate gets another key. The proxy takes it once the server has it.
+  WriteCertificate("front", LeafFor(kFrontName));
+  EXPECT_TRUE(proxy->WaitForLog("reload failed")) << proxy->log();
+  ExpectServed(*proxy);
+  server->process.Signal(SIGHUP);
+  EXPECT_TRUE(server->WaitForLog("reloaded: 1 key")) << server->log();
+  proxy->process.Signal(SIGHUP);
+  EXPECT_TRUE(proxy->WaitForLog("reloaded: ")) << proxy->log();
+  ExpectServed(*proxy);
+  // A file with a fault changes nothing.
+  WriteFile("keys", "one two\n");
+  server->process.Signal(SIGHUP);
+  EXPECT_TRUE(server->WaitForLog("reload failed, what was loaded before stays in use: "))
+      << server->log();
+  EXPECT_THAT(server->log(), HasSubstr("keys line 1"));
+  ExpectServed(*proxy);
+}
+
+TEST_F(KeyServerTest, TheServersOwnCertificateIsLoadedAgain) {
+  testing::LeafSpec edge = LeafFor("edge.test");
+  edge.server_auth = false;
+  const testing::PemPair pair = pki_.Issue(edge);
+  const std::string edge_path = WriteFile("edge.pem", pair.chain + pair.key);
+  WriteCertificate("keys", LeafFor("keys.test"));
+  const auto server = StartServer(
+      "127.0.0.1:0", KeyLine("front", "dns:edge.test"),
+      {absl::StrCat("--cert=", PathOf("keys.pem")), absl::StrCat("--key=", PathOf("keys.key")),
+       absl::StrCat("--client_ca=", PathOf("ca.pem"))});
+  const testing::TestPki other(absl::Now(), "Another CA");
+  const testing::PemPair renewed = other.Issue(LeafFor("keys.test"));
+  WriteFile("keys.pem", renewed.chain);
+  WriteFile("keys.key", renewed.key);
+  server->process.Signal(SIGHUP);
+  EXPECT_TRUE(server->WaitForLog("reloaded: 1 key")) << server->log();
+  const std::string log = server->log();
+  const std::string begin = "listening on 127.0.0.1:";
+  const std::string port = log.substr(log.find(begin) + begin.size());
+  const auto proxy =
+      Start(absl::StrCat("remote:127.0.0.1:", port.substr(0, port.find(' '))),
+            {absl::StrCat("--key_server_ca=", WriteFile("other-ca.pem", other.ca_pem())),
+             absl::StrCat("--key_server_cert=", edge_path), "--key_server_name=keys.test"});
   ExpectServed(*proxy);
 }
 

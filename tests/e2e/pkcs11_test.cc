@@ -1,6 +1,8 @@
 // Proxies whose private keys are in a token of SoftHSM: --key and --backend_key with URIs.
 
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -80,6 +82,29 @@ TEST_F(Pkcs11Test, AKeyOfAnotherCertificateIsFoundAtTheStart) {
   EXPECT_THAT(Refusal("pkcs11:token=edge?pin-value=1234"), HasSubstr("pin-value would show"));
   token_.WritePin("0000");
   EXPECT_THAT(Refusal(token_.Uri("other")), HasSubstr("the token refuses the PIN"));
+}
+
+TEST_F(Pkcs11Test, KeysOfADirectoryMayBeInATokenToo) {
+  IssueInToken("front", FrontLeaf(KeyType::kEcdsa));
+  const std::string folder = PathOf("certs");
+  std::filesystem::create_directory(folder);
+  std::filesystem::copy_file(PathOf("front.pem"), folder + "/front.pem");
+  std::ofstream(folder + "/front.key") << token_.Uri("front") << "\n";
+  const testing::PemPair plain = pki_.Issue(LeafFor("plain.test"));
+  std::ofstream(folder + "/plain.pem") << plain.chain << plain.key;
+  const std::vector<std::string> argv = {
+      ExampleProgram(ProgramOf(Mode::kOffload)), "--listen=127.0.0.1:0",
+      absl::StrCat("--certs_dir=", folder), absl::StrCat("--backend=", backend_->address())};
+  const auto proxy = StartProgram(argv);
+  ExpectServed(*proxy);
+  // A reload that can't find the key changes nothing.
+  const testing::PemPair renewed = pki_.Issue(FrontLeaf(KeyType::kEcdsa));
+  std::ofstream(folder + "/front.pem", std::ios::trunc) << renewed.chain;
+  EXPECT_TRUE(proxy->WaitForLog("reload failed")) << proxy->log();
+  EXPECT_THAT(proxy->log(), HasSubstr("front.pem with front.key: "));
+  ExpectServed(*proxy);
+  std::ofstream(folder + "/front.key", std::ios::trunc) << "in the other safe\n";
+  EXPECT_TRUE(proxy->WaitForLog("neither PEM text nor the URI of a key")) << proxy->log();
 }
 
 TEST_F(Pkcs11Test, ABridgePresentsACertificateWithAKeyOfAToken) {

@@ -44,6 +44,37 @@ TEST_F(LegsPageTest, ThePageHasThePartAndTheDayNearestFirst) {
   EXPECT_LT(page.find("soon.test"), page.find("late.test"));
 }
 
+TEST_F(LegsPageTest, ThePageTellsOfTheSpiffeAgent) {
+  LegsView view;
+  EXPECT_THAT(LegsPage(view, now_), Not(HasSubstr("SPIFFE")));
+  EXPECT_FALSE(Json::parse(LegsJson(view, now_)).contains("spiffe"));
+  SpiffeStatus status;
+  status.agent = "unix:/run/<agent>.sock";
+  status.id = "spiffe://example.org/edge";
+  status.trust_domains = {"example.org", "partner.test"};
+  status.not_before = now_ - absl::Hours(1);
+  status.not_after = now_;
+  status.late = true;
+  status.fault = "the socket <is> not there";
+  status.updates = 3;
+  view.spiffe = status;
+  EXPECT_THAT(LegsPage(view, now_),
+              AllOf(HasSubstr("unix:/run/&lt;agent&gt;.sock"), HasSubstr("away"),
+                    HasSubstr("spiffe://example.org/edge"), HasSubstr("not renewed in time"),
+                    HasSubstr("bundles of example.org, partner.test"),
+                    HasSubstr("the socket &lt;is&gt; not there")));
+  const Json spiffe = Json::parse(LegsJson(view, now_)).at("spiffe");
+  EXPECT_EQ(spiffe.at("connected"), false);
+  EXPECT_EQ(spiffe.at("not_after"), "2026-01-01T00:00:00Z");
+  EXPECT_EQ(spiffe.at("trust_domains").size(), 2u);
+  EXPECT_EQ(spiffe.at("fault"), "the socket <is> not there");
+  view.spiffe->fault.clear();
+  view.spiffe->late = false;
+  view.spiffe->connected = true;
+  EXPECT_THAT(LegsPage(view, now_), AllOf(HasSubstr("connected"), Not(HasSubstr("in time"))));
+  EXPECT_TRUE(Json::parse(LegsJson(view, now_)).at("spiffe").at("fault").is_null());
+}
+
 TEST_F(LegsPageTest, ThePageHasTheAdviceOfTheCa) {
   CertificateStatus advised = Certificate("a.test", 90 * kDay, 90 * kDay);
   advised.renewal_id = "aYhb.AIdl";

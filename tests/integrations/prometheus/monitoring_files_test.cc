@@ -20,6 +20,7 @@
 #include "integrations/prometheus/legs_page.h"
 #include "integrations/prometheus/name_metrics.h"
 #include "integrations/prometheus/proxy_metrics.h"
+#include "integrations/prometheus/spiffe_metrics.h"
 #include "nlohmann/json.hpp"
 #include "tests/e2e/process.h"
 #include "tests/e2e/proxy_test.h"
@@ -84,6 +85,9 @@ TEST_F(MonitoringFilesTest, TheDocumentsUseExistingNames) {
   backend.checks = 1;
   health->SetBackends({backend});
   metrics_.Add(health);
+  const auto spiffe = std::make_shared<SpiffeMetrics>();
+  spiffe->Set({});
+  metrics_.Add(spiffe);
   CertificateStatus certificate = Certificate("a.test", kDay, kDay);
   certificate.chain[0].not_before = now_ - kDay;
   certificate.failure->subject = certificate.chain[0].subject;
