@@ -181,7 +181,7 @@ TEST_F(ReloadGrowthTest, ReloadsOfTheExamplesFrontLeaveNoMemory) {
   write_all(0);
   const std::unique_ptr<EpollLoop> loop = *EpollLoop::Create();
   const std::unique_ptr<examples::BackendNames> names = *examples::BackendNames::FromFlags(*loop);
-  const auto front = examples::FrontTls::FromFlags(*names);
+  const auto front = examples::FrontTls::FromFlags(*names, /*spiffe=*/nullptr);
   ASSERT_TRUE(front.ok()) << front.status();
   TlsReload reload((*front)->targets());
   ExpectNoGrowth([&](int i) {
