@@ -82,12 +82,9 @@ int SoakSite::ReportedReloads() const {
   return reloads;
 }
 
-void SoakSite::KillBackend() { backends_[1]->Signal(SIGKILL); }
+void SoakSite::KillBackend() { backends_[1].reset(); }
 
-void SoakSite::RestartBackend() {
-  backends_[1].reset();
-  backends_[1] = StartBackend(ports_[1]);
-}
+void SoakSite::RestartBackend() { backends_[1] = StartBackend(ports_[1]); }
 
 std::unique_ptr<Process> SoakSite::StartBackend(const BackendPorts& ports) const {
   auto backend = std::make_unique<Process>(

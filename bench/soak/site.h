@@ -43,7 +43,7 @@ class SoakSite final {
   /// Returns how often the proxies reported a reload with other certificates.
   int ReportedReloads() const;
 
-  /// Ends the second backend with SIGKILL, or starts it again on the same ports.
+  /// Ends the second backend and waits for its end, or starts it again on the same ports.
   void KillBackend();
   void RestartBackend();
 
