@@ -272,6 +272,9 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> LegReader::ConfigFor(
   const auto public_roots = PublicRoots();
   if (!public_roots.ok()) return public_roots.status();
   checker_options.public_roots = *public_roots;
+  const auto dropped_roots = DroppedRoots();
+  if (!dropped_roots.ok()) return dropped_roots.status();
+  checker_options.dropped_roots = *dropped_roots;
   if (!settings.intermediates.empty()) {
     absl::StatusOr<std::string> intermediates = ReadCaCertificates(settings.intermediates);
     if (!intermediates.ok()) return intermediates.status();

@@ -106,6 +106,9 @@ absl::StatusOr<std::shared_ptr<const LegProbeConfig>> ProbeConfigFor(const Clien
   checker_options.trust = tls.trust();
   checker_options.peer_uris = tls.options().peer_uris;
   checker_options.public_roots = *public_roots;
+  const auto dropped_roots = DroppedRoots();
+  if (!dropped_roots.ok()) return dropped_roots.status();
+  checker_options.dropped_roots = *dropped_roots;
   absl::StatusOr<std::shared_ptr<const ChainChecker>> checker =
       ChainChecker::Create(std::move(checker_options));
   if (!checker.ok()) return checker.status();
@@ -183,6 +186,9 @@ absl::StatusOr<std::unique_ptr<Admin>> Admin::FromFlags(Source source, const Bac
   const auto public_roots = PublicRoots();
   if (!public_roots.ok()) return public_roots.status();
   options.public_roots = *public_roots;
+  const auto dropped_roots = DroppedRoots();
+  if (!dropped_roots.ok()) return dropped_roots.status();
+  options.dropped_roots = *dropped_roots;
   return absl::WrapUnique(new Admin(*endpoint, std::move(options), *wanted,
                                     *std::move(renewal_info), std::move(source), names, checks));
 }

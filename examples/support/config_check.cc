@@ -221,6 +221,7 @@ class Checker {
     }
     ChainFindingOptions judged;
     judged.public_roots = options_.public_roots.get();
+    judged.dropped_roots = options_.dropped_roots.get();
     judged.check_completeness = options_.clients == nullptr;
     AddFindings(name, FindingsOfChain(shown.credential->served(), judged, options_.now));
     if (options_.clients != nullptr) {
@@ -287,6 +288,9 @@ absl::StatusOr<ConfigCheckOptions> OptionsFromFlags() {
   const auto public_roots = PublicRoots();
   if (!public_roots.ok()) return public_roots.status();
   options.public_roots = *public_roots;
+  const auto dropped_roots = DroppedRoots();
+  if (!dropped_roots.ok()) return dropped_roots.status();
+  options.dropped_roots = *dropped_roots;
   absl::StatusOr<std::string> path = absl::GetFlag(FLAGS_check_ca);
   if (path->empty()) return options;
   if (*path == "system") path = FindSystemCas();

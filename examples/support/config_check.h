@@ -21,7 +21,8 @@ struct ConfigCheckOptions {
   ExpiryAlarms alarms;
   /// Verifies the front leg's chains as clients do; null: only their dates are checked.
   std::shared_ptr<const ChainChecker> clients = nullptr;
-  std::shared_ptr<const TrustStore> public_roots = nullptr;  ///< As in `ChainFindingOptions`.
+  std::shared_ptr<const TrustStore> public_roots = nullptr;   ///< As in `ChainFindingOptions`.
+  std::shared_ptr<const TrustStore> dropped_roots = nullptr;  ///< The same.
 };
 
 struct ConfigCheck {

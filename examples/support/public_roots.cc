@@ -16,6 +16,10 @@ ABSL_FLAG(
     "rules for public CAs. \"system\": the system's CAs; \"none\": no chain is public. Default: "
     "the collection of Debian and its like, without CAs of this machine, if it is there");
 
+ABSL_FLAG(std::string, dropped_roots, "",
+          "PEM file, or directory of PEM files, with roots that clients drop from their "
+          "collections: chains that lead to one of them are a finding");
+
 namespace trestle::examples {
 namespace {
 
@@ -37,7 +41,18 @@ Roots Load() {
   return LoadTrustStore(*path, "");
 }
 
+Roots LoadDropped() {
+  const std::string path = absl::GetFlag(FLAGS_dropped_roots);
+  if (path.empty()) return nullptr;
+  return LoadTrustStore(path, "");
+}
+
 }  // namespace
+
+Roots DroppedRoots() {
+  static const Roots* const roots = new Roots(LoadDropped());
+  return *roots;
+}
 
 Roots PublicRoots() {
   static const Roots* const roots = new Roots(Load());
@@ -45,6 +60,7 @@ Roots PublicRoots() {
 }
 
 absl::Status CheckPublicRoots() {
+  if (absl::Status dropped = DroppedRoots().status(); !dropped.ok()) return dropped;
   return absl::GetFlag(FLAGS_public_ca).empty() ? absl::OkStatus() : PublicRoots().status();
 }
 

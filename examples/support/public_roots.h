@@ -1,5 +1,5 @@
-// The flag --public_ca, the collection of public roots by which chains are judged public; and the
-// text of findings.
+// The flags --public_ca, the collection of public roots by which chains are judged public, and
+// --dropped_roots; and the text of findings.
 #ifndef TRESTLE_EXAMPLES_SUPPORT_PUBLIC_ROOTS_H_
 #define TRESTLE_EXAMPLES_SUPPORT_PUBLIC_ROOTS_H_
 
@@ -17,8 +17,11 @@ namespace trestle::examples {
 /// flag names a path that can't be used.
 absl::StatusOr<std::shared_ptr<const TrustStore>> PublicRoots();
 
+/// Returns the roots of --dropped_roots in the same way; null without the flag.
+absl::StatusOr<std::shared_ptr<const TrustStore>> DroppedRoots();
+
 /// Fails as `PublicRoots` does, and reads nothing without the flag: for a start that may not need
-/// the collection.
+/// the collection. Fails for --dropped_roots, too.
 absl::Status CheckPublicRoots();
 
 /// Returns a finding as one line: "the certificate … is signed with SHA-1 … [sha1_signature]".

@@ -232,6 +232,7 @@ absl::string_view EnumName(StapleState state) {
 struct ChainChecker::State {
   std::shared_ptr<const TrustStore> trust;
   std::shared_ptr<const TrustStore> public_roots;
+  std::shared_ptr<const TrustStore> dropped_roots;
   std::vector<std::string> peer_uris;
   CertificateChain known;
 };
@@ -245,6 +246,7 @@ absl::StatusOr<std::shared_ptr<const ChainChecker>> ChainChecker::Create(
   state->trust = std::move(options.trust);
   state->known = *std::move(known);
   state->public_roots = std::move(options.public_roots);
+  state->dropped_roots = std::move(options.dropped_roots);
   state->peer_uris = std::move(options.peer_uris);
   return std::shared_ptr<const ChainChecker>(new ChainChecker(std::move(state)));
 }
@@ -283,6 +285,7 @@ ChainReport ChainChecker::Check(const ServedChain& served, absl::string_view nam
   report.must_staple = DemandsStaple(chain.front().get());
   ChainFindingOptions finding_options;
   finding_options.public_roots = state_->public_roots.get();
+  finding_options.dropped_roots = state_->dropped_roots.get();
   finding_options.check_completeness = false;
   report.findings = FindingsOfChain(served, finding_options, now);
   report.renewal_id = RenewalIdOf(served.certificates.front()).value_or("");

@@ -57,13 +57,17 @@ bool SignaturesHold(const CertificateChain& path) {
   return true;
 }
 
-bool LeadsTo(const TrustStore* roots, const CertificateChain& chain, ChainUse use, absl::Time now) {
-  if (roots == nullptr) return false;
+// Returns the path of a chain to one of `roots`; empty if there is none.
+CertificateChain PathTo(const TrustStore* roots, const CertificateChain& chain, ChainUse use,
+                        absl::Time now) {
+  if (roots == nullptr) return {};
   ChainRequirements requirements;
   requirements.trust = roots;
   requirements.purpose = use == ChainUse::kServer ? ChainPurpose::kServer : ChainPurpose::kClient;
-  const ChainVerdict verdict = VerifyChain(chain, requirements, now);
-  return verdict.anchored && (!verdict.failure.has_value() || SignaturesHold(verdict.path));
+  ChainVerdict verdict = VerifyChain(chain, requirements, now);
+  const bool leads =
+      verdict.anchored && (!verdict.failure.has_value() || SignaturesHold(verdict.path));
+  return leads ? std::move(verdict.path) : CertificateChain();
 }
 
 void Add(std::vector<Finding>& findings, Severity severity, absl::string_view code,
@@ -127,6 +131,16 @@ void JudgeClientLeaf(X509* leaf, bool is_public, std::vector<Finding>& findings)
       "move this certificate to a private CA, and have the servers trust that CA before");
 }
 
+void JudgeRoot(const CertificateChain& path, std::vector<Finding>& findings) {
+  if (path.empty()) return;
+  Add(findings, Severity::kWarning, "root_dropped",
+      absl::StrCat("the certificate ", SubjectText(path.front().get()), " leads to the root ",
+                   SubjectText(path.back().get()),
+                   ", which peers drop: they refuse it, now or after an update"),
+      "get a certificate from a CA with another root, or send a cross-certificate that leads to "
+      "one");
+}
+
 bool NamesItsIssuersPlace(const X509* certificate) {
   bssl::UniquePtr<AUTHORITY_INFO_ACCESS> places(static_cast<AUTHORITY_INFO_ACCESS*>(
       X509_get_ext_d2i(certificate, NID_info_access, nullptr, nullptr)));
@@ -158,10 +172,11 @@ std::vector<Finding> FindingsOfChain(const ServedChain& served, const ChainFindi
   const CertificateChain chain = ParseChain(served);
   if (chain.empty()) return findings;
   X509* const leaf = chain.front().get();
-  const bool is_public = LeadsTo(options.public_roots, chain, options.use, now);
+  const bool is_public = !PathTo(options.public_roots, chain, options.use, now).empty();
   if (is_public && (X509_get_extended_key_usage(leaf) & XKU_SSL_SERVER) != 0) {
     JudgeLifetime(leaf, findings);
   }
+  JudgeRoot(PathTo(options.dropped_roots, chain, options.use, now), findings);
   JudgeStrength(chain, findings);
   if (options.use == ChainUse::kClient) JudgeClientLeaf(leaf, is_public, findings);
   // Without an intermediate, a path to a public root is complete.

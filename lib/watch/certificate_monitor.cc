@@ -320,6 +320,7 @@ void CertificateMonitor::JudgeOwn(const std::shared_ptr<const Credential>& crede
   ChainFindingOptions options;
   options.use = entry.status.leg == Leg::kFront ? ChainUse::kServer : ChainUse::kClient;
   options.public_roots = options_.public_roots.get();
+  options.dropped_roots = options_.dropped_roots.get();
   entry.own_findings = FindingsOfChain(served, options, scheduler_.Now());
   entry.own_renewal_id = RenewalIdOf(served.certificates.front()).value_or("");
 }

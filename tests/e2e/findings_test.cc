@@ -163,6 +163,21 @@ TEST_F(FindingsTest, AGatewayWatchesItsClientCertificateToo) {
                         "source=\"own\"} 1"));
 }
 
+TEST_F(FindingsTest, ARootThatClientsDropIsTold) {
+  const std::string dropped = absl::StrCat("--dropped_roots=", PathOf("ca.pem"));
+  const CommandResult checked = Check({"--public_ca=none", dropped});
+  EXPECT_EQ(checked.exit_status, 2) << checked.errors;
+  EXPECT_THAT(checked.output, AllOf(HasSubstr("which peers drop"), HasSubstr(" [root_dropped]\n")));
+  EXPECT_EQ(Check({"--public_ca=none"}).exit_status, 0);
+  const CommandResult missing = Check({"--dropped_roots=/nowhere"});
+  EXPECT_EQ(missing.exit_status, 1);
+  EXPECT_THAT(missing.errors, HasSubstr("/nowhere"));
+  const auto backend = StartBackend(Mode::kOffload);
+  const auto proxy =
+      StartProxy(Mode::kOffload, backend->address(), {"--admin=127.0.0.1:0", dropped});
+  EXPECT_TRUE(proxy->WaitForLog("root_dropped: the certificate \"CN=front.test\"")) << proxy->log();
+}
+
 TEST_F(FindingsTest, PublicCasForClientsAreTold) {
   const auto backend = StartBackend(Mode::kOffload);
   const std::string client_ca = absl::StrCat("--client_ca=", PathOf("ca.pem"));

@@ -57,8 +57,32 @@ class ChainFindingsTest : public PkiTest {
     return leaf;
   }
 
+  // Returns the findings if `dropped` is dropped.
+  std::vector<Finding> JudgeDropped(const TestPki& issuer, const std::string& dropped) const {
+    const auto store = *TrustStore::Create(dropped);
+    ChainFindingOptions options;
+    options.public_roots = public_roots_.get();
+    options.dropped_roots = store.get();
+    return FindingsOfChain(issuer.IssueCredential(Fine())->served(), options, now_);
+  }
+
   std::shared_ptr<const TrustStore> public_roots_ = *TrustStore::Create(pki_.ca_pem());
 };
+
+TEST_F(ChainFindingsTest, ARootThatPeersDropIsFoundBelowIntermediatesToo) {
+  const TestPki intermediate(pki_, "Intermediate");
+  const TestPki* const issuers[] = {&pki_, &intermediate};
+  for (const TestPki* const issuer : issuers) {
+    const std::vector<Finding> findings = JudgeDropped(*issuer, pki_.ca_pem());
+    ASSERT_THAT(CodesOf(findings), ElementsAre("root_dropped"));
+    EXPECT_EQ(findings[0].severity, Severity::kWarning);
+    EXPECT_THAT(findings[0].text, HasSubstr("\"CN=a.test\" leads to the root "
+                                            "\"CN=Trestle Test CA\", which peers drop"));
+  }
+  EXPECT_THAT(JudgeDropped(pki_, TestPki(now_, "Another CA").ca_pem()), IsEmpty());
+  // The same name proves nothing.
+  EXPECT_THAT(JudgeDropped(pki_, TestPki(now_).ca_pem()), IsEmpty());
+}
 
 TEST_F(ChainFindingsTest, AGoodChainHasNone) {
   EXPECT_THAT(Judge(pki_, Fine()), IsEmpty());

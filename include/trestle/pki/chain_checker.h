@@ -90,6 +90,8 @@ struct ChainCheckerOptions {
   std::string known_intermediates_pem;
   /// A collection of public roots, for `ChainFindingOptions`; null for none.
   std::shared_ptr<const TrustStore> public_roots = nullptr;
+  /// Roots that peers drop, likewise; null for none.
+  std::shared_ptr<const TrustStore> dropped_roots = nullptr;
   /// The URIs that leaves may have instead of a name, as in ClientTlsOptions; empty: none.
   std::vector<std::string> peer_uris = {};
 };

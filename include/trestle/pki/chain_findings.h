@@ -20,6 +20,8 @@ struct ChainFindingOptions {
   /// A collection of public roots. A chain is public if it leads to one of them. Null: no chain is.
   /// A private CA in the collection makes its chains public here.
   const TrustStore* public_roots = nullptr;
+  /// Roots that peers drop from their collections. Null: none is known.
+  const TrustStore* dropped_roots = nullptr;
   /// Also finds that an intermediate seems to be missing. Set it to false for a chain that was
   /// verified: then the missing certificates are known.
   bool check_completeness = true;
@@ -32,6 +34,7 @@ struct ChainFindingOptions {
 ///   - "sha1_signature", "weak_key": peers refuse the certificate; see `kMinRsaBits`;
 ///   - "client_auth_missing": a client's leaf lacks the extended key usage clientAuth;
 ///   - "client_auth_will_end": a client's leaf is public, and public CAs end clientAuth;
+///   - "root_dropped": the chain leads to one of `dropped_roots`;
 ///   - "intermediate_missing": the leaf is alone, and names a place to fetch its issuer.
 /// A chain that doesn't parse has no findings.
 std::vector<Finding> FindingsOfChain(const ServedChain& chain, const ChainFindingOptions& options,

@@ -141,6 +141,8 @@ struct CertificateMonitorOptions {
   std::vector<int> threshold_days = {30, 14, 7, 3, 1};
   /// Public roots, for findings about own chains; null for none.
   std::shared_ptr<const TrustStore> public_roots;
+  /// Roots that peers drop, likewise; null for none.
+  std::shared_ptr<const TrustStore> dropped_roots = nullptr;
   /// Null: no advice. Must outlive the monitor.
   RenewalInfoSource* renewal_info = nullptr;
   /// Maximum time between two probes of a leg. A random part of up to a tenth is subtracted, so
