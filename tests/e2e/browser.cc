@@ -54,7 +54,12 @@ CommandResult Browser::Run(const std::string& what, const std::string& url) cons
       "--no-first-run", "--disable-background-networking", "--disable-component-update",
       "--disable-sync", "--disable-quic", "--no-proxy-server",
       absl::StrCat("--user-data-dir=", home_, "/profile"), what};
-  if (!resolves_over_https_) {
+  if (resolves_over_https_) {
+    // After the addresses it waits a moment for the HTTPS record, then connects without ECH.
+    argv.push_back(
+        "--enable-features=UseDnsHttpsSvcb:UseDnsHttpsSvcbSecureExtraTimeMax/20s/"
+        "UseDnsHttpsSvcbSecureExtraTimeMin/20s");
+  } else {
     argv.push_back(absl::StrCat("--host-resolver-rules=MAP ", kFrontName,
                                 " 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"));
   }
