@@ -44,6 +44,8 @@ BackStream& Http1Client::Start(HttpExchange& exchange, const HttpRequest& reques
   ++requests_;
   to_head_ = request.method == "HEAD";
   protocol_ = request.protocol;
+  server_ends_tunnel_ = request.version == HttpVersion::kHttp2 &&
+                        absl::EqualsIgnoreCase(request.protocol, "websocket");
   sending_ = request.has_body;
   chunked_ = request.has_body && !request.content_length.has_value();
   any_answer_ = false;
@@ -232,6 +234,11 @@ bool Http1Client::ReadBody() {
   if (taken > 0) exchange_->OnResponseBody();
   if (exchange_ != nullptr && body_.state() == Http1BodyReader::State::kComplete) FinishResponse();
   return taken > 0;
+}
+
+bool Http1Client::TunnelEndsWriting() const {
+  return reading_ == Reading::kTunnel && exchange_ != nullptr && out_.empty() &&
+         exchange_->request_body.finished() && !server_ends_tunnel_;
 }
 
 void Http1Client::FinishResponse() {

@@ -34,10 +34,7 @@ class Http1Client final : public ClientCodec, private BackStream {
   bool wants_bytes() const override;
   void Produce(std::string& out, size_t limit) override;
   bool over() const override { return exchange_ == nullptr && !usable_ && out_.empty(); }
-  bool ends_writing() const override {
-    return over() || (reading_ == Reading::kTunnel && exchange_ != nullptr &&
-                      exchange_->request_body.finished() && out_.empty());
-  }
+  bool ends_writing() const override { return over() || TunnelEndsWriting(); }
   absl::Status failure() const override { return failure_; }
   void Drain() override;
 
@@ -47,6 +44,8 @@ class Http1Client final : public ClientCodec, private BackStream {
 
  private:
   enum class Reading : uint8_t { kHead, kBody, kTunnel, kDone };
+
+  bool TunnelEndsWriting() const;
 
   void OnRequestBody() override { hook_.OnCodecReady(); }
   void OnResponseTaken(size_t bytes) override;
@@ -79,6 +78,9 @@ class Http1Client final : public ClientCodec, private BackStream {
   Reading reading_ = Reading::kDone;
   bool to_head_ = false;
   std::string protocol_;
+  // Browsers end a stream with their Close frame. A server of HTTP/1.1 must not see that end: many
+  // drop their own Close frame then. It ends the connection itself (RFC 6455 7.1.1).
+  bool server_ends_tunnel_ = false;
   bool chunked_ = false;     // The request's body.
   bool sending_ = false;     // The request's body isn't sent completely.
   bool any_answer_ = false;  // A byte of the response came.

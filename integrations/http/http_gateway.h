@@ -46,8 +46,8 @@ struct HttpTimeouts {
   absl::Duration connect = absl::Seconds(10);
   /// Silence of a backend that owes the head of a response. Status 504.
   absl::Duration first_byte = absl::Seconds(30);
-  /// Silence of a backend in the middle of a response, and of a client that reads none of it. The
-  /// response is cut.
+  /// Silence of a backend in the middle of a response, and of a client that reads none of it. Also
+  /// silence of a backend after the client has ended a WebSocket. The response is cut.
   absl::Duration response = absl::Seconds(60);
   /// A connection of a client without a request.
   absl::Duration idle = absl::Seconds(75);

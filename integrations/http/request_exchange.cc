@@ -301,6 +301,7 @@ void RequestExchange::OnRequestBody() {
     return OnRequestRefused({413, "the body is over the limit"});
   }
   if (state_ == State::kJudging && judged_ != nullptr) return KeepForJudge();
+  if (tunnel_ && request_body.ended()) Arm();  // With a shorter limit.
   if (back_ != nullptr) back_->OnRequestBody();
 }
 

@@ -12,7 +12,9 @@ void RequestExchange::Progress() { progress_ = core_.scheduler.MonotonicNow(); }
 // Returns how long the state may last without progress.
 absl::Duration RequestExchange::LimitNow() const {
   const HttpTimeouts& timeouts = core_.options.timeouts;
-  if (tunnel_ && held_ == nullptr) return timeouts.tunnel;
+  if (tunnel_ && held_ == nullptr) {
+    return request_body.ended() ? timeouts.response : timeouts.tunnel;
+  }
   switch (state_) {
     case State::kJudging:
       return judge_call_ != nullptr ? timeouts.judging : timeouts.body;

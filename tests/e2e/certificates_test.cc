@@ -132,7 +132,8 @@ TEST_F(CertificatesTest, TheFolderIsWatched) {
   EXPECT_EQ(ShownFor(*proxy, "b.test"), "b.test");
   WriteFile("certs/b.key", "damaged");
   ASSERT_TRUE(proxy->WaitForLog("reload failed")) << proxy->log();
-  EXPECT_TRUE(proxy->WaitForLog("certs: b.pem with b.key: the private key")) << proxy->log();
+  EXPECT_TRUE(proxy->WaitForLog("certs: b.pem with b.key: the key is neither PEM text"))
+      << proxy->log();
   EXPECT_EQ(ShownFor(*proxy, "b.test"), "b.test") << "the old set remains as a whole";
 }
 

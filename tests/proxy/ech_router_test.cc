@@ -305,7 +305,7 @@ TEST_F(BadSecondHelloTest, InClearTextIsRejected) {
 TEST_F(BadSecondHelloTest, AnotherMessageIsRejected) {
   SendFirst();
   Send(InRecord(22, std::string("\x0b\0\0\0", 4)));
-  ExpectFailure(ErrorCode::kMalformedHello, InRecords(RetryRequest()) + Alert(50), "type 11");
+  ExpectFailure(ErrorCode::kMalformedHello, InRecords(RetryRequest()) + Alert(10), "type 11");
 }
 
 TEST_F(BadSecondHelloTest, WithoutARetryIsRejected) {

@@ -426,11 +426,31 @@ TEST_F(Http2GatewayTest, AnExtendedConnectBecomesAnUpgrade) {
   EXPECT_EQ(client->received().find("sec-websocket-accept"), std::string::npos);
   Send(*client, Frame(0, 0, 1, "from-client"));
   EXPECT_THAT(a[0]->received(), EndsWith("\r\n\r\nfrom-client"));
-  Send(*client, Frame(0, 1, 1, ""));
-  EXPECT_TRUE(a[0]->saw_end());
+  // Browsers end the stream with their Close frame. The server answers it, and then ends.
+  Send(*client, Frame(0, 1, 1, "close"));
+  EXPECT_THAT(a[0]->received(), EndsWith("from-clientclose"));
+  EXPECT_FALSE(a[0]->saw_end());
+  Send(*a[0], "close-too");
+  EXPECT_THAT(client->received(), HasSubstr("close-too"));
   a[0]->End();
   loop.RunReady();
+  EXPECT_TRUE(a[0]->saw_end());
   EXPECT_EQ(Report().status, 101);
+  EXPECT_EQ(gateway().open_requests(), 0u);
+}
+
+TEST_F(Http2GatewayTest, AWebSocketThatItsServerDoesNotEndIsCut) {
+  const auto client = Connect("h2");
+  const std::string head =
+      absl::StrCat(absl::string_view("\x02\x07", 2), "CONNECT", "\x87", "\x04\x03/ws", "\x01\x08",
+                   "app.test", absl::string_view("\x00\x09", 2), ":protocol", "\x09", "websocket");
+  Send(*client, absl::StrCat(kPreface, Frame(4, 0, 0, ""), Frame(1, 4, 1, head)));
+  ASSERT_EQ(a.size(), 1u);
+  Send(*a[0],
+       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+  Send(*client, Frame(0, 1, 1, "close"));
+  loop.RunFor(options.timeouts.response + absl::Seconds(1));
+  EXPECT_TRUE(a[0]->saw_end() || !a[0]->failure().ok());
   EXPECT_EQ(gateway().open_requests(), 0u);
 }
 
