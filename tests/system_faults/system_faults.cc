@@ -129,7 +129,7 @@ std::ostream& operator<<(std::ostream& out, const Fault& fault) {
              << ") from call " << fault.nth << " on";
 }
 
-InjectedFault::InjectedFault(const Fault& fault) : InjectedFault() {
+InjectedFault::InjectedFault(const Fault& fault) {
   State& state = TheState();
   const RealCalls real;
   const std::lock_guard<std::mutex> lock(state.mutex);

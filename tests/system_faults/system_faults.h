@@ -32,7 +32,6 @@ const std::map<std::string, std::vector<int>>& ErrorsOfCalls();
 /// Counts calls on all threads and injects a fault, while it exists. One at a time.
 class InjectedFault final {
  public:
-  InjectedFault() = default;  ///< Only counts.
   explicit InjectedFault(const Fault& fault);
   ~InjectedFault();
   InjectedFault(const InjectedFault&) = delete;
